@@ -1,0 +1,134 @@
+"""Checks of what users pass in, with messages that name the place and the cure."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from hyperfusion.exceptions import InvalidInputError
+
+Columns = Hashable | Sequence[Hashable] | None
+
+
+def check_table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame:
+    """Return `X` as a DataFrame and record (or compare) its columns.
+
+    Cells are left as they are: text, paths, dates and numbers side by side.
+    An array becomes a frame whose column names are positions.
+    """
+    if not isinstance(X, pd.DataFrame) and hasattr(X, "to_pandas"):
+        X = X.to_pandas()
+    if isinstance(X, pd.DataFrame):
+        _check_frame(estimator, X)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return X
+    array = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
+    validate_data(estimator, array, reset=reset, skip_check_array=True)
+    return pd.DataFrame(array)
+
+
+def _check_frame(estimator: Any, X: pd.DataFrame) -> None:
+    name = type(estimator).__name__
+    if not X.columns.is_unique:
+        twice = X.columns[X.columns.duplicated()].unique().tolist()
+        raise InvalidInputError(
+            f"{name} got a table with duplicate column names: {twice}. "
+            "Rename or drop all but one of each."
+        )
+    if min(X.shape) == 0:
+        what, axis = ("sample", 0) if len(X) == 0 else ("feature", 1)
+        raise InvalidInputError(
+            f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is "
+            f"required by {name}."
+        )
+    if any(np.issubdtype(t, np.complexfloating) for t in _numpy_dtypes(X)):
+        raise InvalidInputError("Complex data not supported")
+
+
+def _numpy_dtypes(X: pd.DataFrame) -> list[np.dtype]:
+    return [t for t in X.dtypes if isinstance(t, np.dtype)]
+
+
+def check_columns(
+    table: pd.DataFrame, value: Columns, role: str, *, max_columns: int | None = None
+) -> list[Hashable]:
+    """Return the labels of the columns that a role names.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Where the columns must be.
+    value : label, list of labels, or None
+        What the user gave for the role.
+    role : str
+        The parameter's name, for messages.
+    max_columns : int, optional
+        How many columns the role can take.
+    """
+    if value is None:
+        return []
+    labels = [value] if _is_label(value, table) else list(value)  # type: ignore[arg-type]
+    for label in labels:
+        if label not in table.columns:
+            raise InvalidInputError(_missing_column(table, label, role))
+    if max_columns is not None and len(labels) > max_columns:
+        raise InvalidInputError(
+            f"{role} takes {max_columns} column(s). Got {len(labels)}: {labels}."
+        )
+    return labels
+
+
+def _is_label(value: Any, table: pd.DataFrame) -> bool:
+    if isinstance(value, (str, numbers.Integral)) or not isinstance(value, Iterable):
+        return True
+    return isinstance(value, tuple) and value in table.columns
+
+
+def _missing_column(table: pd.DataFrame, label: Any, role: str) -> str:
+    known = [str(c) for c in table.columns]
+    close = difflib.get_close_matches(str(label), known, n=3)
+    hint = f" Did you mean {close}?" if close else f" Its columns are {known[:20]}."
+    return f"{role}={label!r} is not a column of the table.{hint}"
+
+
+def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
+    """Return `y` as a 1-D float64 array, finite but for NaN where it is allowed."""
+    if y is None:
+        raise ValueError(
+            "requires y to be passed, but the target y is None: give one number a row."
+        )
+    values = _as_float_vector(y)
+    if len(values) != n_rows:
+        raise InvalidInputError(
+            f"Found input variables with inconsistent numbers of samples: X has "
+            f"{n_rows} rows, y has {len(values)}."
+        )
+    bad = np.isinf(values) if allow_nan else ~np.isfinite(values)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InvalidInputError(
+            f"Input y contains NaN or infinity: y is {values[row]} in row {row} "
+            f"({int(bad.sum())} such row(s) in all). Drop these rows or mend the target."
+        )
+    return values
+
+
+def _as_float_vector(y: Any) -> np.ndarray:
+    from sklearn.utils.validation import column_or_1d
+
+    values = np.asarray(column_or_1d(y, warn=True))
+    if np.iscomplexobj(values):
+        raise InvalidInputError("Complex data not supported")
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"The target must be numbers, got values like {values[0]!r}."
+        ) from error

@@ -1,0 +1,216 @@
+"""What encoders of a single column share: reading cells, naming the bad ones."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from hyperfusion._base import HyperFusionEstimator
+from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
+
+ON_ERROR = ("raise", "missing")
+
+
+class ColumnEncoder(TransformerMixin, HyperFusionEstimator):
+    """Base of encoders that turn one column into a float32 array.
+
+    Subclasses implement ``_fit_cells(cells, y)`` (optional),
+    ``_transform_cells(cells) -> float32 array`` and ``_feature_names() -> list``,
+    where `cells` is what `read_column` returns.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from a column.
+
+        Parameters
+        ----------
+        X : Series, list, array of shape (n_samples,) or table of shape (n_samples, 1)
+            The cells.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self
+            The fitted encoder.
+        """
+        self._validate_params()
+        cells = read_column(X, type(self).__name__)
+        self._fit_cells(cells, y)
+        self.n_features_in_ = 1
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Turn a column into features.
+
+        Parameters
+        ----------
+        X : Series, list, array of shape (n_samples,) or table of shape (n_samples, 1)
+            The cells.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32
+            One row for each cell.
+        """
+        check_is_fitted(self)
+        return self._transform_cells(read_column(X, type(self).__name__))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the features.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        ndarray of str
+            One name for each column of the output.
+        """
+        check_is_fitted(self)
+        return np.asarray(self._feature_names(), dtype=object)
+
+    def _fit_cells(self, cells: pd.Series, y: Any) -> None:
+        """Learn from the cells; most encoders have nothing to learn."""
+
+    def _transform_cells(self, cells: pd.Series) -> np.ndarray:
+        raise NotImplementedError
+
+    def _feature_names(self) -> list[str]:
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_in_")
+
+
+def read_column(X: Any, who: str) -> pd.Series:
+    """Return the cells of one column as an object Series; its name is the column's.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are several columns, or no rows, or if `X` is a single text.
+    """
+    if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
+        raise InvalidInputError(
+            f"{who} expects a column of cells, got one {type(X).__name__}: "
+            "put it into a list."
+        )
+    if hasattr(X, "to_pandas") and not isinstance(X, (pd.DataFrame, pd.Series)):
+        X = X.to_pandas()
+    if isinstance(X, pd.Series):
+        cells = X.astype(object)
+    elif isinstance(X, pd.DataFrame):
+        _check_one_column(X.shape[1], who)
+        cells = X.iloc[:, 0].astype(object)
+    elif isinstance(X, np.ndarray) and X.ndim == 2:
+        _check_one_column(X.shape[1], who)
+        cells = pd.Series(list(X[:, 0]), dtype=object)
+    else:
+        cells = pd.Series(list(X), dtype=object)
+    if cells.empty:
+        raise InvalidInputError(
+            f"Found array with 0 sample(s) while a minimum of 1 is required by {who}."
+        )
+    return cells
+
+
+def _check_one_column(n_columns: int, who: str) -> None:
+    if n_columns != 1:
+        raise InvalidInputError(
+            f"{who} takes one column, got {n_columns}. Select one, or use PostEncoder "
+            "or a ColumnTransformer for several."
+        )
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, NaT or NA."""
+    return cell is None or (np.isscalar(cell) and bool(pd.isna(cell))) or cell is pd.NaT
+
+
+def read_cells(
+    cells: pd.Series, read: Callable[[Any], Any], on_error: str, *, stacklevel: int = 4
+) -> list[Any]:
+    """Apply `read` to every cell that is there; None for the missing and the bad.
+
+    `read` raises ValueError, TypeError or OSError for a cell that it can't use: by
+    `on_error` this stops with a `BadCellError`, or counts in one warning.
+    """
+    values: list[Any] = []
+    bad: list[str] = []
+    for row, cell in enumerate(cells):
+        value = None
+        if not is_missing(cell):
+            try:
+                value = read(cell)
+            except (ValueError, TypeError, OSError) as error:
+                if on_error == "raise":
+                    raise BadCellError(str(error), row, cells.name) from error
+                bad.append(f"row {row}: {error}")
+        values.append(value)
+    warn_of_bad_cells(bad, cells.name, stacklevel=stacklevel)
+    return values
+
+
+def warn_of_bad_cells(bad: list[str], column: Any, *, stacklevel: int = 3) -> None:
+    """Give one warning that counts the bad cells of a column and shows the first."""
+    if bad:
+        place = "" if column is None else f" of column {column!r}"
+        warnings.warn(
+            f"{len(bad)} cell(s){place} can't be used and count as missing, "
+            f"first {bad[0]}.",
+            BadCellWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def read_text(cell: Any) -> str | None:
+    """Return a text without surrounding space; None where nothing is left.
+
+    A list of texts (words, tags) is joined by spaces.
+    """
+    if isinstance(cell, (list, tuple, set, frozenset, np.ndarray)):
+        words = [read_text(w) for w in cell]
+        return " ".join(w for w in words if w) or None
+    if isinstance(cell, str):
+        return cell.strip() or None
+    raise TypeError(
+        f"expected text, got {type(cell).__name__} {cell!r}: "
+        "turn the column into text first, for example with .astype(str)"
+    )
+
+
+def read_tags(cell: Any) -> list[str] | None:
+    """Return the tags of a cell, without ``#``; None where there are none.
+
+    A text is split at commas, semicolons or bars where it has any, otherwise at
+    white space. A list holds one tag an item.
+    """
+    if isinstance(cell, str):
+        for separator in (",", ";", "|"):
+            if separator in cell:
+                return _clean_tags(cell.split(separator))
+        return _clean_tags(cell.split())
+    if isinstance(cell, (list, tuple, set, frozenset, np.ndarray)):
+        return _clean_tags([read_text(w) or "" for w in cell])
+    return _clean_tags([read_text(cell) or ""])
+
+
+def _clean_tags(tags: Iterable[str]) -> list[str] | None:
+    return [t for t in (tag.strip().strip("#") for tag in tags) if t] or None

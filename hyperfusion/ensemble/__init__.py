@@ -1,0 +1,5 @@
+"""Tier 3: out-of-fold ensembling of regressors."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

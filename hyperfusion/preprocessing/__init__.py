@@ -1,0 +1,5 @@
+"""What a regressor puts in front of itself: imputing, scaling, reducing, filtering."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

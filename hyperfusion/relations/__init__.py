@@ -1,0 +1,5 @@
+"""Tier 2: features that relate blocks to each other."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,217 @@
+"""The checks that every public estimator passes."""
+
+from __future__ import annotations
+
+import pickle
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tests.common import all_cases, as_array, public_estimators, take
+
+CASES = all_cases()
+NUMERIC = [c for c in CASES if c.X is None]
+FAILURES = {id(c.estimator): c.expected_failures for c in NUMERIC}
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
+each_transformer = pytest.mark.parametrize(
+    "case", [c for c in CASES if hasattr(c.estimator, "transform")], ids=lambda c: c.id
+)
+each_twin = pytest.mark.parametrize(
+    "case", [c for c in CASES if c.X is not None], ids=lambda c: c.id
+)
+
+
+def fitted(case):
+    X, y = case.data
+    return clone(case.estimator).fit(X, y)
+
+
+def output(estimator, X):
+    method = "predict" if is_regressor(estimator) else "transform"
+    return as_array(getattr(estimator, method)(X))
+
+
+def is_row_wise(estimator):
+    return is_regressor(estimator) or hasattr(estimator, "transform")
+
+
+def test_every_public_estimator_has_a_case():
+    assert {type(c.estimator) for c in CASES} == set(public_estimators().values())
+
+
+@parametrize_with_checks(
+    [c.estimator for c in NUMERIC],
+    expected_failed_checks=lambda estimator: FAILURES.get(id(estimator), {}),
+)
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@each_case
+def test_constructor_only_stores(case):
+    estimator = clone(case.estimator)
+    assert vars(estimator).keys() == estimator.get_params(deep=False).keys()
+
+
+@each_case
+def test_fit_keeps_parameters_and_repeats(case):
+    X, y = case.data
+    estimator = clone(case.estimator)
+    before = {k: repr(v) for k, v in estimator.get_params().items()}
+    first = output(estimator.fit(X, y), X)
+    again = output(estimator.fit(X, y), X)
+    assert {k: repr(v) for k, v in estimator.get_params().items()} == before
+    assert_array_equal(first, again)
+
+
+@each_case
+def test_clone_and_pickle(case):
+    X, _ = case.data
+    estimator = fitted(case)
+    copy = pickle.loads(pickle.dumps(estimator))
+    assert_array_equal(output(estimator, X), output(copy, X))
+    unfitted = clone(copy)
+    assert repr(unfitted.get_params()) == repr(clone(estimator).get_params())
+
+
+@each_case
+def test_global_random_states_are_untouched(case):
+    random.seed(5)
+    np.random.seed(5)
+    before = random.getstate(), np.random.get_state()
+    X, _ = case.data
+    torch_before = _torch_state()
+    output(fitted(case), X)
+    after = random.getstate(), np.random.get_state()
+    assert before[0] == after[0]
+    assert_array_equal(before[1][1], after[1][1])
+    assert before[1][2:] == after[1][2:]
+    if torch_before is not None:
+        assert_array_equal(torch_before, _torch_state())
+
+
+def _torch_state():
+    import sys
+
+    torch = sys.modules.get("torch")
+    return None if torch is None else torch.get_rng_state().numpy()
+
+
+@each_case
+def test_same_result_for_any_n_jobs(case):
+    if "n_jobs" not in case.estimator.get_params():
+        return
+    X, y = case.data
+    one = clone(case.estimator).set_params(n_jobs=1).fit(X, y)
+    two = clone(case.estimator).set_params(n_jobs=2).fit(X, y)
+    assert_array_equal(output(one, X), output(two, X))
+
+
+@each_case
+def test_rows_do_not_depend_on_each_other(case):
+    X, _ = case.data
+    estimator = fitted(case)
+    if not is_row_wise(estimator):
+        return
+    n = len(X)
+    whole = output(estimator, X)
+    order = np.random.RandomState(0).permutation(n)
+    tolerance = {"rtol": 1e-5, "atol": 1e-5}
+    assert_allclose(output(estimator, take(X, order)), whole[order], **tolerance)
+    halves = [output(estimator, take(X, r)) for r in np.array_split(np.arange(n), 2)]
+    assert_allclose(np.concatenate(halves), whole, **tolerance)
+
+
+@each_case
+def test_input_is_not_changed(case):
+    X, y = case.data
+    before = pickle.dumps(X)
+    estimator = clone(case.estimator).fit(X, y)
+    output(estimator, X)
+    assert pickle.dumps(X) == before
+
+
+@each_case
+def test_works_in_grid_search(case):
+    X, y = case.data
+    params = {k: v for k, v in case.estimator.get_params(deep=False).items()}
+    name = next(iter(params))
+    search = GridSearchCV(
+        clone(case.estimator),
+        {name: [params[name]]},
+        cv=2,
+        scoring=lambda estimator, X, y=None: float(len(output(estimator, X))),
+        error_score="raise",
+    )
+    search.fit(X, y)
+    assert search.best_score_ > 0
+
+
+@each_transformer
+def test_set_output_and_names(case):
+    X, y = case.data
+    estimator = clone(case.estimator).set_output(transform="pandas")
+    frame = estimator.fit_transform(X, y)
+    assert isinstance(frame, pd.DataFrame)
+    assert_array_equal(np.asarray(frame.columns), estimator.get_feature_names_out())
+    assert all(isinstance(c, str) for c in frame.columns)
+    if isinstance(X, (pd.DataFrame, pd.Series)):
+        assert frame.index.equals(X.index)
+
+
+@each_twin
+def test_twin_not_fitted(case):
+    X, _ = case.data
+    with pytest.raises(NotFittedError):
+        output(clone(case.estimator), X)
+    if hasattr(case.estimator, "transform"):
+        with pytest.raises(NotFittedError):
+            clone(case.estimator).get_feature_names_out()
+
+
+@each_twin
+def test_twin_fit_transform_is_fit_then_transform(case):
+    X, y = case.data
+    if not hasattr(case.estimator, "transform"):
+        return
+    estimator = clone(case.estimator)
+    together = as_array(estimator.fit_transform(X, y))
+    assert_allclose(together, output(estimator, X), rtol=1e-6, atol=1e-6)
+
+
+@each_twin
+def test_twin_empty_input(case):
+    X, y = case.data
+    empty = take(X, np.arange(0))
+    with pytest.raises(ValueError, match=r"0 sample|empty"):
+        clone(case.estimator).fit(empty, None if y is None else take(y, np.arange(0)))
+    with pytest.raises(ValueError, match=r"0 sample|empty"):
+        output(fitted(case), empty)
+
+
+@each_twin
+def test_twin_one_row_at_a_time(case):
+    X, _ = case.data
+    estimator = fitted(case)
+    whole = output(estimator, X)
+    for row in range(min(3, len(X))):
+        one = output(estimator, take(X, np.array([row])))
+        assert_allclose(one, whole[[row]], rtol=1e-4, atol=1e-4)
+
+
+@each_twin
+def test_twin_number_of_features(case):
+    estimator = fitted(case)
+    X, _ = case.data
+    width = X.shape[1] if getattr(X, "ndim", 1) == 2 else 1
+    assert estimator.n_features_in_ == width
+    if isinstance(X, pd.DataFrame) and hasattr(estimator, "feature_names_in_"):
+        assert_array_equal(estimator.feature_names_in_, X.columns)
