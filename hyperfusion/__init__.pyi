@@ -1,0 +1,15 @@
+from . import datasets as datasets
+from . import encoders as encoders
+from . import ensemble as ensemble
+from . import exceptions as exceptions
+from . import feature_table as feature_table
+from . import metrics as metrics
+from . import model_selection as model_selection
+from . import preprocessing as preprocessing
+from . import regressors as regressors
+from . import relations as relations
+from .metrics import spearman_score as spearman_score
+from .metrics import spearman_scorer as spearman_scorer
+from .metrics import within_user_spearman as within_user_spearman
+
+__version__: str
