@@ -1,0 +1,196 @@
+"""What all members share: features, the target's scale, rows for early stopping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from hyperfusion._validation import check_table, check_target
+from hyperfusion.exceptions import BadCellError, InvalidInputError
+from hyperfusion.feature_table import category_columns
+
+
+def split_features(
+    estimator: Any, X: Any, *, reset: bool
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the numbers and the categories of a feature table or an array.
+
+    Numbers are float32 of shape (n_samples, n_numbers), NaN where missing;
+    categories keep their pandas dtype. Columns keep their order within each.
+    """
+    levels = category_columns(X)
+    if not levels and not isinstance(X, pd.DataFrame):
+        numbers = validate_data(
+            estimator, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan"
+        )
+        return numbers, pd.DataFrame(index=range(len(numbers)))
+    table = check_table(estimator, X, reset=reset)
+    plain = table.drop(columns=levels)
+    numbers = _as_float32(plain)
+    if np.isinf(numbers).any():
+        row, column = np.argwhere(np.isinf(numbers))[0]
+        raise BadCellError(
+            "Input X contains infinity or a value too large for dtype('float32'): "
+            "make it missing (NaN) or clip it",
+            int(row),
+            plain.columns[column],
+        )
+    return numbers, table[levels]
+
+
+def _as_float32(frame: pd.DataFrame) -> np.ndarray:
+    for column, dtype in frame.dtypes.items():
+        if not (pd.api.types.is_numeric_dtype(dtype) or _is_number_like(frame[column])):
+            raise InvalidInputError(
+                f"Column {column!r} has dtype {dtype}, which is neither a number nor a "
+                "category: encode it first (PostEncoder does), turn it into numbers, "
+                "or make it a category with .astype('category')."
+            )
+    with np.errstate(over="ignore"):  # what overflows is found as infinite right after
+        return frame.to_numpy(dtype=np.float32, na_value=np.nan)
+
+
+def _is_number_like(column: pd.Series) -> bool:
+    return column.dtype == object and all(
+        isinstance(cell, (int, float, np.number)) for cell in column
+    )
+
+
+def check_fit_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any
+) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, np.ndarray]:
+    """Return numbers, categories, target and weights, without rows of weight zero."""
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+    numbers, categories = split_features(estimator, X, reset=True)
+    y = check_target(y, len(numbers))
+    weight = _check_sample_weight(
+        sample_weight, numbers, dtype=np.float64, ensure_non_negative=True
+    )
+    kept = weight > 0
+    if not kept.any():
+        raise InvalidInputError("sample_weight is zero for all rows: nothing to learn.")
+    if kept.all():
+        return numbers, categories, y, weight
+    return numbers[kept], categories[kept], y[kept], weight[kept]
+
+
+@dataclass(frozen=True)
+class TargetScaler:
+    """Centre and spread of a target, and Huber's delta on the scaled target.
+
+    A Huber loss starts from zero in some back-ends and its gradient is bounded:
+    on a target far from zero it never arrives. So every member learns the
+    centred and scaled target.
+    """
+
+    center: float
+    spread: float
+
+    @classmethod
+    def fit(cls, y: np.ndarray, weight: np.ndarray | None = None) -> Self:
+        """Measure the weighted mean and standard deviation (1 if it is zero)."""
+        center = float(np.average(y, weights=weight))
+        spread = float(np.sqrt(np.average((y - center) ** 2, weights=weight)))
+        negligible = spread <= 1e-12 * max(1.0, abs(center))
+        return cls(center, 1.0 if negligible else spread)
+
+    def transform(self, y: np.ndarray) -> np.ndarray:
+        """Return the centred and scaled target."""
+        return (y - self.center) / self.spread
+
+    def inverse_transform(self, z: np.ndarray) -> np.ndarray:
+        """Return predictions of the scaled target in the target's own units."""
+        return z * self.spread + self.center
+
+    def scaled_delta(self, delta: float, unit: str) -> float:
+        """Return Huber's delta on the scaled target."""
+        return delta if unit == "spread" else delta / self.spread
+
+
+def validation_rows(
+    n_samples: int,
+    fraction: float,
+    by: np.ndarray | pd.Series | None,
+    random_state: Any,
+) -> np.ndarray:
+    """Choose rows to hold out for early stopping.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of rows.
+    fraction : float
+        Share to hold out.
+    by : array or Series of shape (n_samples,), optional
+        None: random rows. A category: whole groups, missing ones row by row.
+        Numbers: the rows with the largest (the latest, where it is time).
+    random_state : int, RandomState or None
+        Chooses rows or groups.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), bool
+        True for the held-out rows: at least one, unless that leaves fewer than
+        two rows to learn from (then none).
+    """
+    held = np.zeros(n_samples, dtype=bool)
+    size = max(1, round(fraction * n_samples))
+    if n_samples - size < 2:
+        return held
+    rng = check_random_state(random_state)
+    if by is None:
+        held[rng.permutation(n_samples)[:size]] = True
+    elif isinstance(by, pd.Series) and isinstance(by.dtype, pd.CategoricalDtype):
+        codes = by.cat.codes.to_numpy().astype(np.int64)
+        codes[codes < 0] = codes.max() + 1 + np.arange((codes < 0).sum())
+        groups, counts = np.unique(codes, return_counts=True)
+        order = rng.permutation(len(groups))
+        chosen = order[np.cumsum(counts[order]) <= size]
+        held = np.isin(codes, groups[chosen])
+    else:
+        order = np.argsort(np.nan_to_num(np.asarray(by, dtype=float), nan=-np.inf))
+        held[order[-size:]] = True
+    return held
+
+
+def held_out_rows(
+    estimator: Any,
+    X: Any,
+    numbers: np.ndarray,
+    categories: pd.DataFrame,
+    random_state: Any,
+) -> np.ndarray:
+    """Return the mask of rows for early stopping by the estimator's parameters."""
+    if not estimator.early_stopping:
+        return np.zeros(len(numbers), dtype=bool)
+    by = estimator.validation_by
+    if by is not None:
+        by = _validation_column(X, by, numbers, categories)
+    return validation_rows(
+        len(numbers), estimator.validation_fraction, by, random_state
+    )
+
+
+def _validation_column(
+    X: Any, by: Any, numbers: np.ndarray, categories: pd.DataFrame
+) -> np.ndarray | pd.Series:
+    if by in categories.columns:
+        return categories[by]
+    levels = set(categories.columns)
+    names = X.columns if hasattr(X, "columns") else range(np.shape(X)[1])
+    plain = [c for c in names if c not in levels]
+    if by not in plain:
+        raise InvalidInputError(
+            f"validation_by={by!r} is not a column of X. Its columns are "
+            f"{list(names)[:20]}."
+        )
+    return numbers[:, plain.index(by)]
