@@ -11,5 +11,6 @@ from . import relations as relations
 from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer
 from .metrics import within_user_spearman as within_user_spearman
+from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 
 __version__: str

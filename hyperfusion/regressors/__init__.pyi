@@ -1,1 +1,3 @@
+from ._catboost import CatBoostHuberRegressor as CatBoostHuberRegressor
+
 __all__: list[str]
