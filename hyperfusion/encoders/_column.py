@@ -141,7 +141,9 @@ def _check_one_column(n_columns: int, who: str) -> None:
 
 def is_missing(cell: Any) -> bool:
     """Whether a cell holds nothing: None, NaN, NaT or NA."""
-    return cell is None or (np.isscalar(cell) and bool(pd.isna(cell))) or cell is pd.NaT
+    if cell is None or cell is pd.NaT or cell is pd.NA:
+        return True
+    return np.isscalar(cell) and bool(pd.isna(cell))
 
 
 def read_cells(
