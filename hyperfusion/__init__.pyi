@@ -8,9 +8,13 @@ from . import model_selection as model_selection
 from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
+from .encoders import EmbeddingCache as EmbeddingCache
+from .ensemble import HyperFusionRegressor as HyperFusionRegressor
 from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer
 from .metrics import within_user_spearman as within_user_spearman
+from .model_selection import StratifiedRegressionKFold as StratifiedRegressionKFold
+from .model_selection import time_split as time_split
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 
 __version__: str

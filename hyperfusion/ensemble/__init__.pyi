@@ -1,1 +1,3 @@
+from ._hyperfusion import HyperFusionRegressor as HyperFusionRegressor
+
 __all__: list[str]

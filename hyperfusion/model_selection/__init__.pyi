@@ -1,1 +1,4 @@
+from ._split import StratifiedRegressionKFold as StratifiedRegressionKFold
+from ._split import time_split as time_split
+
 __all__: list[str]

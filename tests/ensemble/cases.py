@@ -1,5 +1,17 @@
 """Small, fast arguments for the common tests."""
 
+from sklearn.linear_model import Ridge
+from sklearn.tree import DecisionTreeRegressor
+
+from hyperfusion import HyperFusionRegressor
 from tests.common import Case
 
-CASES: list[Case] = []
+CASES: list[Case] = [
+    Case(
+        HyperFusionRegressor(
+            [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=3))],
+            cv=2,
+            random_state=0,
+        ),
+    ),
+]

@@ -1,0 +1,540 @@
+"""The ensemble: K folds times members, weighted."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin, clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import Bunch, check_array, check_random_state
+from sklearn.utils._metadata_requests import _routing_enabled
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._callbacks import CallbackSupportMixin, with_callbacks
+from hyperfusion._validation import check_table, check_target
+from hyperfusion.ensemble._combine import (
+    Blend,
+    FoldPredictions,
+    fold_score,
+    mean_by_row,
+)
+from hyperfusion.ensemble._members import for_table, name_members, set_seeds
+from hyperfusion.ensemble._out_of_fold import (
+    Part,
+    check_predictions,
+    fit_parts,
+    take_rows,
+)
+from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection import StratifiedRegressionKFold
+from hyperfusion.regressors._common import TargetScaler
+
+
+class HyperFusionRegressor(
+    CallbackSupportMixin, RegressorMixin, HyperFusionEstimator, _BaseComposition
+):
+    """Weighted ensemble of regressors over K folds.
+
+    Tier 3 of the paper (section 3.4, equations 8 and 9). Every member is fitted on
+    the training part of every fold; weights come from out-of-fold predictions; a
+    new row's prediction is the weighted average of all fold models.
+
+    Parameters
+    ----------
+    members : list of regressors, list of (name, regressor), str or None, default=None
+        Any scikit-learn regressors. The presets are ``"default"`` (also None) and
+        ``"fast"``. Regressors that can't read categories or missing values get the
+        feature table as numbers, through `NumericTable`; pipelines get it as it is.
+    cv : int, splitter or iterable of (train, test), default=5
+        The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups`
+        are passed to `fit`.
+    weighting : {"greedy", "simplex", "nnls", "equal"}, default="greedy"
+        How members are weighed: greedy selection with replacement [1]_, the best
+        convex combination, non-negative least squares divided by its sum, or all
+        alike.
+    weights_per : {"pooled", "fold"}, default="pooled"
+        Solve weights once over all folds, or for each fold on its own validation
+        rows as in equation 8.
+    objective : {"both", "mae", "huber", "spearman"}, default="both"
+        What the weights minimise (not for "nnls" and "equal"): "both" is the mean of
+        ``1 - SRC`` and MAE, each relative to the best single member.
+    delta : float, default=0.5
+        Huber's delta for ``objective="huber"``, in standard deviations of the target.
+    prefer_equal : bool, default=True
+        Use equal weights unless solved ones are better by more than a standard error
+        over the folds, judged on folds that they were not solved on.
+    row_filter : object with ``fit_resample``, default=None
+        Drops rows, such as `IQRFilter`, from the training part of each fold only.
+    refit : {"folds", "full"}, default="folds"
+        Predict with the average of the fold models (equation 9), or fit each member
+        once more on all rows: K times cheaper to predict.
+    n_jobs : int, default=None
+        Parallel fits, through joblib. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the folds and of every member whose own is None.
+    verbose : int, default=0
+        1 prints a line for every fitted part.
+
+    Attributes
+    ----------
+    members_ : list of (name, regressor)
+        The members as they were fitted, unfitted themselves.
+    estimators_ : list of lists of regressors
+        Fitted models: ``estimators_[k][i]`` is member i of fold k (one inner list
+        where ``refit="full"``).
+    weights_ : ndarray of shape (n_folds, n_members)
+        Weights of the members for each fold; rows add up to 1.
+    oof_predictions_ : ndarray of shape (n_samples,)
+        Out-of-fold predictions of the ensemble, with weights from the other folds
+        alone: no row's label touches its own. NaN for rows never validated.
+    oof_member_predictions_ : ndarray of shape (n_samples, n_members)
+        Out-of-fold predictions of each member.
+    fold_scores_ : DataFrame
+        SRC, MAE, rows and seconds for every fold and member, and for the ensemble.
+    splits_ : list of (train, validation)
+        Positions of the rows of each fold.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all are strings.
+
+    See Also
+    --------
+    CatBoostHuberRegressor : The strongest single member.
+    make_hyperfusion : The whole way from a table of posts.
+
+    Notes
+    -----
+    Fits ``n_folds * n_members`` models (and ``n_members`` more for
+    ``refit="full"``). scikit-learn's callbacks (1.9) are supported: each part is a
+    task, and scoring callbacks score each fold's models on its validation rows.
+
+    References
+    ----------
+    .. [1] Caruana et al. "Ensemble selection from libraries of models." ICML 2004.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.neighbors import KNeighborsRegressor
+    >>> from hyperfusion import HyperFusionRegressor
+    >>> X, y = make_regression(200, 5, noise=1.0, random_state=0)
+    >>> members = [Ridge(), KNeighborsRegressor()]
+    >>> ensemble = HyperFusionRegressor(members, random_state=0)
+    >>> ensemble.fit(X, y).weights_.shape
+    (5, 2)
+    >>> [float(w) for w in ensemble.weights_[0]]
+    [1.0, 0.0]
+    """
+
+    _parameter_constraints: dict = {
+        "members": [list, tuple, StrOptions({"default", "fast"}), None],
+        "cv": ["cv_object"],
+        "weighting": [StrOptions(set(SOLVERS))],
+        "weights_per": [StrOptions({"pooled", "fold"})],
+        "objective": [StrOptions(set(OBJECTIVES))],
+        "delta": [Interval(Real, 0, None, closed="neither")],
+        "prefer_equal": ["boolean"],
+        "row_filter": [HasMethods("fit_resample"), None],
+        "refit": [StrOptions({"folds", "full"})],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        members: Any = None,
+        *,
+        cv: Any = 5,
+        weighting: str = "greedy",
+        weights_per: str = "pooled",
+        objective: str = "both",
+        delta: float = 0.5,
+        prefer_equal: bool = True,
+        row_filter: Any = None,
+        refit: str = "folds",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.members = members
+        self.cv = cv
+        self.weighting = weighting
+        self.weights_per = weights_per
+        self.objective = objective
+        self.delta = delta
+        self.prefer_equal = prefer_equal
+        self.row_filter = row_filter
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, those of named members as ``<name>__<parameter>``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the members and their parameters.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        return self._get_params("members", deep=deep and _is_named(self.members))
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of named members as ``<name>__<parameter>``.
+
+        Parameters
+        ----------
+        **params
+            Values by name; a member's name alone replaces the member.
+
+        Returns
+        -------
+        self
+            The ensemble.
+        """
+        return self._set_params("members", **params)
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
+        """Fit every member on every fold and weigh the members.
+
+        Parameters
+        ----------
+        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
+            A feature table, or whatever the members can read.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, for the members, the weights and the scores.
+        groups : array-like of shape (n_samples,), default=None
+            Groups for the splitter, such as authors: rows of one never part.
+        **fit_params : dict
+            Passed to the members' ``fit``; rows are taken from what has one value a
+            row.
+
+        Returns
+        -------
+        self
+            The fitted ensemble.
+
+        Raises
+        ------
+        InvalidInputError
+            If `X` and `y` don't fit together, `y` is not finite, or there are fewer
+            rows than folds.
+        """
+        self._validate_params()
+        return self._fit(X, y, sample_weight, groups, fit_params, extra=None)
+
+    def _fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: Any,
+        groups: Any,
+        fit_params: dict[str, Any],
+        extra: Any,
+    ) -> Self:
+        """Fit; `extra` holds rows that join the training part of each fold."""
+        X = self._check_features(X, reset=True)
+        y = check_target(y, X.shape[0])
+        weight = _check_sample_weight(
+            sample_weight, y, dtype=np.float64, ensure_non_negative=True
+        )
+        rng = (
+            None if self.random_state is None else check_random_state(self.random_state)
+        )
+        named = name_members(self.members)
+        engine = self._engine_arguments(named, sample_weight, groups, fit_params)
+        self.splits_ = self._splits(X, y, engine.pop("groups"), rng)
+        self.members_ = [(name, for_table(member, X)) for name, member in named]
+        parts = self._fit_folds(X, y, weight, rng, engine, extra)
+        self._weigh(parts, y, weight)
+        if self.refit == "full":
+            parts = self._fit_full(X, y, rng, engine, extra)
+        n_fits = max(p.fold for p in parts) + 1
+        self.estimators_ = [
+            [p.model for p in parts if p.fold == k] for k in range(n_fits)
+        ]
+        return self
+
+    def _check_features(self, X: Any, *, reset: bool) -> Any:
+        if isinstance(X, pd.DataFrame):
+            return check_table(self, X, reset=reset)
+        if not hasattr(X, "shape"):
+            X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse=True,
+            dtype=None,
+            ensure_all_finite="allow-nan",
+        )
+
+    def _engine_arguments(
+        self, named: Any, sample_weight: Any, groups: Any, fit_params: dict[str, Any]
+    ) -> dict[str, Any]:
+        if not _routing_enabled():
+            return {
+                "groups": groups,
+                "sample_weight": None
+                if sample_weight is None
+                else np.asarray(sample_weight, dtype=np.float64),
+                "fit_params": [fit_params] * len(named),
+            }
+        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
+        given = {k: v for k, v in given.items() if v is not None}
+        routed = process_routing(self, "fit", **given)
+        return {
+            "groups": routed.splitter.split.get("groups"),
+            "sample_weight": None,
+            "fit_params": [routed[name].fit for name, _ in named],
+        }
+
+    def _splits(self, X: Any, y: np.ndarray, groups: Any, rng: Any) -> list:
+        if isinstance(self.cv, Integral):
+            cv = StratifiedRegressionKFold(int(self.cv), random_state=rng)
+        else:
+            cv = check_cv(self.cv)
+        splits = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(X, y, groups)]
+        if not splits or any(len(a) == 0 or len(b) == 0 for a, b in splits):
+            raise InvalidInputError(
+                f"cv={self.cv!r} gives no fold, or one with an empty side."
+            )
+        return splits
+
+    def _fit_folds(
+        self,
+        X: Any,
+        y: np.ndarray,
+        weight: np.ndarray,
+        rng: Any,
+        engine: Any,
+        extra: Any,
+    ) -> list[Part]:
+        members = [self._seeded(rng) for _ in self.splits_]
+        n_parts = len(self.splits_) * len(self.members_)
+        root = self._init_callback_context(max_subtasks=n_parts)
+        root.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        tasks = [root.subcontext(task_name="fit-part") for _ in range(n_parts)]
+        for task in tasks:
+            task.call_on_fit_task_begin(estimator=self)
+        engine = engine | {"row_filter": self.row_filter, "n_jobs": self.n_jobs}
+        parts = []
+        for part in fit_parts(members, X, y, self.splits_, extra=extra, **engine):
+            rows = self.splits_[part.fold][1]
+            self._print_score(part, y[rows], weight[rows])
+            _end_task(tasks[len(parts)], self, part, X, y, rows)
+            parts.append(part)
+        root.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return parts
+
+    def _fit_full(
+        self, X: Any, y: np.ndarray, rng: Any, engine: Any, extra: Any
+    ) -> list[Part]:
+        everything = [(np.arange(len(y)), np.arange(0))]
+        engine = engine | {"row_filter": self.row_filter, "n_jobs": self.n_jobs}
+        first = None if extra is None else extra[:1]
+        return list(
+            fit_parts([self._seeded(rng)], X, y, everything, extra=first, **engine)
+        )
+
+    def _seeded(self, rng: Any) -> list[Any]:
+        return [set_seeds(clone(member), rng) for _, member in self.members_]
+
+    def _weigh(self, parts: list[Part], y: np.ndarray, weight: np.ndarray) -> None:
+        folds = []
+        for k, (_, rows) in enumerate(self.splits_):
+            members = np.column_stack([p.predictions for p in parts if p.fold == k])
+            folds.append(FoldPredictions(rows, members, y[rows], weight[rows]))
+        blend = Blend(
+            self.weighting,
+            self.objective,
+            self.weights_per,
+            self.delta * TargetScaler.fit(y, weight).spread,
+            self.prefer_equal and self.weighting != "equal",
+        )
+        crossed = blend.crossed(folds)
+        self.weights_ = blend.weights(folds, crossed)
+        honest = [f.predictions @ w for f, w in zip(folds, crossed, strict=True)]
+        self.oof_predictions_ = mean_by_row(folds, honest, len(y))
+        members = [f.predictions for f in folds]
+        self.oof_member_predictions_ = mean_by_row(folds, members, len(y))
+        self._bias = np.array(
+            [np.average(f.predictions.T - f.y, axis=1, weights=f.weight) for f in folds]
+        )
+        self._scores = _score_table(folds, honest, parts, [n for n, _ in self.members_])
+
+    @property
+    def fold_scores_(self) -> pd.DataFrame:
+        """SRC, MAE, rows and seconds of every fold and member, and of the ensemble."""
+        check_is_fitted(self)
+        return pd.DataFrame(self._scores).set_index(["fold", "member"])
+
+    @property
+    def named_estimators_(self) -> Bunch:
+        """The fitted models of each member, one a fold, by the member's name."""
+        check_is_fitted(self)
+        models = {
+            name: [fold[i] for fold in self.estimators_]
+            for i, (name, _) in enumerate(self.members_)
+        }
+        return Bunch(**models)
+
+    def _print_score(self, part: Part, y: np.ndarray, weight: np.ndarray) -> None:
+        if self.verbose:
+            fold = FoldPredictions(np.arange(len(y)), part.predictions, y, weight)
+            src, mae = fold_score(fold, part.predictions)
+            print(
+                f"[HyperFusionRegressor] fold {part.fold + 1}/{len(self.splits_)} "
+                f"{self.members_[part.member][0]}: SRC {src:.4f}, MAE {mae:.4f}, "
+                f"{part.n_rows} rows, {part.seconds:.1f} s",
+                flush=True,
+            )
+
+    def predict(
+        self, X: Any, *, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Predict with the weighted average of the models.
+
+        Parameters
+        ----------
+        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
+            Columns as at fit.
+        return_std : bool, default=False
+            Whether to return the models' disagreement as well.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,)
+            Predictions.
+        y_std : ndarray of shape (n_samples,)
+            Weighted standard deviation of the models' predictions, each freed of its
+            mean out-of-fold error. Only if `return_std`.
+        """
+        check_is_fitted(self)
+        X = self._check_features(X, reset=False)
+        weights = self._model_weights()
+        mean, square = np.zeros(X.shape[0]), np.zeros(X.shape[0])
+        for (k, i), weight in np.ndenumerate(weights):
+            if weight > 0:
+                model = self.estimators_[k][i]
+                prediction = np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
+                check_predictions(prediction, model)
+                mean += weight * prediction
+                if return_std:
+                    square += weight * (prediction - self._model_bias()[k, i]) ** 2
+        if not return_std:
+            return mean
+        centre = mean - np.sum(weights * self._model_bias())
+        return mean, np.sqrt(np.maximum(square - centre**2, 0))
+
+    def _model_weights(self) -> np.ndarray:
+        """Return one weight for each of `estimators_`; they add up to 1."""
+        if len(self.estimators_) == len(self.weights_):
+            return self.weights_ / len(self.weights_)
+        return self.weights_.mean(axis=0, keepdims=True)
+
+    def _model_bias(self) -> np.ndarray:
+        same = len(self.estimators_) == len(self._bias)
+        return self._bias if same else self._bias.mean(axis=0, keepdims=True)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return how metadata such as ``sample_weight`` and ``groups`` are routed.
+
+        Returns
+        -------
+        MetadataRouter
+            Routes to the splitter and to the members.
+        """
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        cv = StratifiedRegressionKFold() if isinstance(self.cv, Integral) else self.cv
+        if hasattr(cv, "split"):
+            mapping = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=check_cv(cv), method_mapping=mapping)
+        fit = MethodMapping().add(caller="fit", callee="fit")
+        return router.add(method_mapping=fit, **dict(name_members(self.members)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _is_named(members: Any) -> bool:
+    return isinstance(members, (list, tuple)) and all(
+        isinstance(m, tuple) for m in members
+    )
+
+
+def _end_task(
+    task: Any, ensemble: Any, part: Part, X: Any, y: np.ndarray, rows: np.ndarray
+) -> None:
+    """Tell callbacks that a part is fitted; they score it on its validation rows."""
+    task.call_on_fit_task_end(
+        estimator=ensemble,
+        X=lambda: take_rows(X, rows),
+        y=y[rows],
+        reconstruction_attributes=lambda: {
+            "estimators_": [[part.model]],
+            "weights_": np.ones((1, 1)),
+        },
+    )
+
+
+def _score_table(
+    folds: list[FoldPredictions],
+    honest: list[np.ndarray],
+    parts: list[Part],
+    names: list[str],
+) -> list[dict[str, Any]]:
+    table = []
+    for k, fold in enumerate(folds):
+        rows: list[tuple[str, np.ndarray, float]] = [
+            (names[p.member], p.predictions, p.seconds) for p in parts if p.fold == k
+        ]
+        rows.append(("ensemble", honest[k], sum(seconds for _, _, seconds in rows)))
+        for name, prediction, seconds in rows:
+            src, mae = fold_score(fold, prediction)
+            table.append(
+                {"fold": k, "member": name, "src": src, "mae": mae}
+                | {"n_validation": len(fold.rows), "seconds": seconds}
+            )
+    return table

@@ -1,0 +1,103 @@
+"""The members of an ensemble: presets, names, seeds, and what each can read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone, is_regressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import get_tags
+
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.feature_table import category_columns
+
+PRESETS = ("default", "fast")
+NamedMembers = list[tuple[str, Any]]
+
+
+def preset_members(name: str) -> NamedMembers:
+    """Return a fresh list of a preset's members, by name."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    from hyperfusion.regressors import CatBoostHuberRegressor
+
+    return [
+        ("catboost", CatBoostHuberRegressor()),
+        ("trees", ExtraTreesRegressor(300, min_samples_leaf=3, max_features=0.3)),
+    ]
+
+
+def name_members(members: Any) -> NamedMembers:
+    """Return members as a list of (name, regressor) pairs.
+
+    Takes a preset's name, None for the default preset, a list of regressors (named
+    after their classes, numbered where a class comes twice) or the pairs themselves.
+    """
+    if members is None:
+        return preset_members("default")
+    if isinstance(members, str):
+        if members not in PRESETS:
+            raise InvalidInputError(
+                f"members must be one of {PRESETS} or a list of regressors. Got "
+                f"{members!r} instead."
+            )
+        return preset_members(members)
+    if len(members) == 0:
+        raise InvalidInputError("members is empty: give at least one regressor.")
+    pairs = [m if isinstance(m, tuple) else (None, m) for m in members]
+    names = _unique_names(pairs)
+    for name, member in zip(names, (m for _, m in pairs), strict=True):
+        if not (is_regressor(member) and hasattr(member, "fit")):
+            raise InvalidInputError(
+                f"The member {name!r} must be a scikit-learn regressor. Got {member!r}."
+            )
+        if "__" in name:
+            raise InvalidInputError(f"A member's name can't contain '__': {name!r}.")
+    return list(zip(names, (m for _, m in pairs), strict=True))
+
+
+def _unique_names(pairs: list[tuple[str | None, Any]]) -> list[str]:
+    wanted = [name or type(member).__name__.lower() for name, member in pairs]
+    given = [name for name, _ in pairs if name is not None]
+    if len(set(given)) != len(given):
+        raise InvalidInputError(f"Names of members must be unique. Got {given}.")
+    names = []
+    for i, name in enumerate(wanted):
+        repeated = wanted.count(name) > 1 and pairs[i][0] is None
+        names.append(f"{name}-{wanted[: i + 1].count(name)}" if repeated else name)
+    return names
+
+
+def for_table(member: Any, X: Any) -> Any:
+    """Return a clone of a member that can read `X`.
+
+    Pipelines and regressors whose tag says that they take categories get the table
+    as it is; any other regressor gets numbers, through `NumericTable`. A frame may
+    hold missing values at predict even where it has none at fit.
+    """
+    tags = get_tags(member).input_tags
+    if isinstance(member, Pipeline) or tags.categorical:
+        return clone(member)
+    may_miss = isinstance(X, pd.DataFrame) or _has_missing(X)
+    if not category_columns(X) and (tags.allow_nan or not may_miss):
+        return clone(member)
+    from hyperfusion.preprocessing import NumericTable
+
+    return make_pipeline(NumericTable(), clone(member))
+
+
+def _has_missing(X: Any) -> bool:
+    is_float = isinstance(X, np.ndarray) and X.dtype.kind == "f"
+    return is_float and bool(np.isnan(X).any())
+
+
+def set_seeds(member: Any, rng: np.random.RandomState | None) -> Any:
+    """Give every ``random_state`` parameter that is None a seed of its own."""
+    if rng is not None:
+        params = member.get_params(deep=True)
+        names = [k for k in sorted(params) if k.split("__")[-1] == "random_state"]
+        seeds = {k: int(rng.randint(2**31 - 1)) for k in names if params[k] is None}
+        member.set_params(**seeds)
+    return member

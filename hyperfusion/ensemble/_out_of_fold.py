@@ -1,0 +1,205 @@
+"""Out-of-fold engine: fits every member on every fold's training part.
+
+All (fold, member) parts are independent tasks, none waits for another. A row's
+out-of-fold prediction comes from models that never saw its label.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import has_fit_parameter
+
+from hyperfusion.exceptions import InvalidInputError
+
+Split = tuple[np.ndarray, np.ndarray]
+ExtraRows = tuple[Any, np.ndarray, np.ndarray | None]
+
+
+@dataclass
+class Part:
+    """What the engine returns for one member on one fold."""
+
+    fold: int
+    member: int
+    model: Any
+    predictions: np.ndarray
+    seconds: float
+    n_rows: int
+
+
+def fit_parts(
+    members: Sequence[Sequence[Any]],
+    X: Any,
+    y: np.ndarray,
+    splits: Sequence[Split],
+    *,
+    sample_weight: np.ndarray | None = None,
+    fit_params: Sequence[dict[str, Any]] | None = None,
+    extra: Sequence[ExtraRows | None] | None = None,
+    row_filter: Any = None,
+    n_jobs: int | None = None,
+) -> Iterator[Part]:
+    """Fit every member on every split and predict the split's validation rows.
+
+    Parameters
+    ----------
+    members : list of K lists of N regressors
+        ``members[k][i]`` is cloned and fitted on the training part of split k.
+    X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
+        Features.
+    y : ndarray of shape (n_samples,)
+        Targets.
+    splits : list of K (train, validation) pairs of positions
+        An empty validation part gives no predictions (a fit on all rows).
+    sample_weight : ndarray of shape (n_samples,), optional
+        Weights of the rows.
+    fit_params : list of N dicts, optional
+        Further arguments of the members' ``fit``.
+    extra : list of K (X, y, sample_weight or None), optional
+        Rows that join the training part of split k alone and are never validated.
+    row_filter : object with ``fit_resample`` and ``sample_indices_``, optional
+        Chooses which training rows stay; extra rows are not filtered.
+    n_jobs : int, optional
+        Parallel tasks, through joblib.
+
+    Yields
+    ------
+    Part
+        In the order of folds, then members, as they are ready.
+    """
+    fit_params = fit_params or [{}] * len(members[0])
+    extra = extra or [None] * len(splits)
+    tasks = (
+        delayed(_fit_part)(
+            k,
+            i,
+            member,
+            X,
+            y,
+            split,
+            sample_weight,
+            fit_params[i],
+            extra[k],
+            row_filter,
+        )
+        for k, split in enumerate(splits)
+        for i, member in enumerate(members[k])
+    )
+    yield from Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+
+
+def _fit_part(
+    fold: int,
+    index: int,
+    member: Any,
+    X: Any,
+    y: np.ndarray,
+    split: Split,
+    sample_weight: np.ndarray | None,
+    fit_params: dict[str, Any],
+    extra: ExtraRows | None,
+    row_filter: Any,
+) -> Part:
+    start = time.perf_counter()
+    train, validation = split
+    if row_filter is not None:
+        train = train[filtered_rows(row_filter, take_rows(X, train), y[train])]
+    X_train, y_train = take_rows(X, train), y[train]
+    weight = None if sample_weight is None else sample_weight[train]
+    if extra is not None:
+        X_train, y_train, weight = _append(X_train, y_train, weight, extra)
+    params = {k: _rows_of_param(v, train, len(y)) for k, v in fit_params.items()}
+    if weight is not None:
+        params[weight_parameter(member)] = weight
+    model = clone(member).fit(X_train, y_train, **params)
+    predictions = np.empty(0)
+    if len(validation):
+        predictions = np.asarray(model.predict(take_rows(X, validation))).reshape(-1)
+        check_predictions(predictions, model)
+    seconds = time.perf_counter() - start
+    return Part(fold, index, model, predictions, seconds, len(y_train))
+
+
+def take_rows(X: Any, rows: np.ndarray) -> Any:
+    """Return rows of a frame, an array, a sparse matrix or a list."""
+    if sp.issparse(X):
+        X = X.tocsr()
+    return _safe_indexing(X, rows)
+
+
+def filtered_rows(row_filter: Any, X: Any, y: np.ndarray) -> np.ndarray:
+    """Return the positions of the rows that a filter keeps."""
+    row_filter = clone(row_filter)
+    row_filter.fit_resample(X, y)
+    rows = getattr(row_filter, "sample_indices_", None)
+    if rows is None:
+        raise InvalidInputError(
+            f"row_filter={row_filter!r} does not tell which rows it keeps: it needs an "
+            "attribute sample_indices_ after fit_resample, as IQRFilter has."
+        )
+    return np.asarray(rows)
+
+
+def weight_parameter(member: Any) -> str:
+    """Return the name under which a member's ``fit`` takes weights."""
+    final, prefix = member, ""
+    while isinstance(final, Pipeline):
+        name, final = final.steps[-1]
+        prefix += f"{name}__"
+    if not has_fit_parameter(final, "sample_weight"):
+        raise ValueError(
+            f"sample_weight was passed, but the member {type(final).__name__} does not "
+            "support it: leave the weights or the member out."
+        )
+    return f"{prefix}sample_weight"
+
+
+def check_predictions(predictions: np.ndarray, model: Any) -> None:
+    """Raise where a member predicts NaN or infinity."""
+    if not np.isfinite(predictions).all():
+        raise InvalidInputError(
+            f"The member {model!r} predicts NaN or infinity for "
+            f"{int((~np.isfinite(predictions)).sum())} of {len(predictions)} rows: "
+            "scale its target or lower its learning rate."
+        )
+
+
+def _rows_of_param(value: Any, train: np.ndarray, n_samples: int) -> Any:
+    is_per_row = hasattr(value, "__len__") and not isinstance(value, (str, dict))
+    if is_per_row and len(value) == n_samples:
+        return take_rows(value, train)
+    return value
+
+
+def _append(
+    X: Any, y: np.ndarray, weight: np.ndarray | None, extra: ExtraRows
+) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    X_extra, y_extra, extra_weight = extra
+    if weight is not None or extra_weight is not None:
+        parts = [
+            np.ones(len(t)) if w is None else w
+            for t, w in ((y, weight), (y_extra, extra_weight))
+        ]
+        weight = np.concatenate(parts)
+    return stack_rows([X, X_extra]), np.concatenate([y, y_extra]), weight
+
+
+def stack_rows(parts: Iterable[Any]) -> Any:
+    """Put tables of the same columns under each other."""
+    parts = list(parts)
+    if isinstance(parts[0], pd.DataFrame):
+        return pd.concat(parts, ignore_index=True)
+    if sp.issparse(parts[0]):
+        return sp.vstack(parts, format="csr")
+    return np.concatenate(parts)

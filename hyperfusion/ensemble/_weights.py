@@ -1,0 +1,138 @@
+"""Weights of the members: solvers and the objectives that they minimise.
+
+All solvers return weights that are not negative and add up to 1 (equation 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize, nnls
+from scipy.special import softmax
+
+from hyperfusion.metrics import spearman_score
+
+SOLVERS = ("greedy", "simplex", "nnls", "equal")
+OBJECTIVES = ("both", "mae", "huber", "spearman")
+
+Loss = Callable[[np.ndarray], float]
+
+
+def solve_weights(
+    solver: str,
+    objective: str,
+    y: np.ndarray,
+    predictions: np.ndarray,
+    sample_weight: np.ndarray,
+    delta: float,
+) -> np.ndarray:
+    """Return the members' weights.
+
+    Parameters
+    ----------
+    solver : {"greedy", "simplex", "nnls", "equal"}
+        How to look for them.
+    objective : {"both", "mae", "huber", "spearman"}
+        What to minimise.
+    y : ndarray of shape (n_samples,)
+        Targets.
+    predictions : ndarray of shape (n_samples, n_members)
+        Out-of-fold predictions.
+    sample_weight : ndarray of shape (n_samples,)
+        Weights of the rows.
+    delta : float
+        Huber's delta, in the target's units.
+    """
+    n_members = predictions.shape[1]
+    if solver == "equal" or n_members == 1:
+        return np.full(n_members, 1 / n_members)
+    if solver == "nnls":
+        return _nnls(y, predictions, sample_weight)
+    loss = make_loss(objective, y, predictions, sample_weight, delta)
+    if solver == "greedy":
+        return _greedy(predictions, loss)
+    return _simplex(predictions, loss)
+
+
+def make_loss(
+    objective: str,
+    y: np.ndarray,
+    predictions: np.ndarray,
+    sample_weight: np.ndarray,
+    delta: float,
+) -> Loss:
+    """Return the loss of a prediction.
+
+    "both" is the mean of ``1 - SRC`` and of the MAE, each divided by that of the
+    best single member: the SMP Challenge ranks by the two, and so neither depends
+    on the target's unit.
+    """
+
+    def mae(p: np.ndarray) -> float:
+        return float(np.average(np.abs(y - p), weights=sample_weight))
+
+    def huber(p: np.ndarray) -> float:
+        error = np.abs(y - p)
+        small = np.minimum(error, delta)
+        return float(np.average(small * (error - small / 2), weights=sample_weight))
+
+    def disorder(p: np.ndarray) -> float:
+        return 1 - spearman_score(y, p, sample_weight=sample_weight)
+
+    if objective != "both":
+        return {"mae": mae, "huber": huber, "spearman": disorder}[objective]
+    best = [max(min(f(p) for p in predictions.T), 1e-12) for f in (mae, disorder)]
+    return lambda p: (mae(p) / best[0] + disorder(p) / best[1]) / 2
+
+
+def _greedy(predictions: np.ndarray, loss: Loss, n_steps: int = 50) -> np.ndarray:
+    """Add the member that helps most, again and again; keep the best stage.
+
+    Caruana et al. (2004), selection with replacement. Differences below a
+    millionth don't count, and of equal members one that is in already wins, so
+    that rounding never chooses.
+    """
+    n_members = predictions.shape[1]
+    counts = np.zeros(n_members)
+    total = np.zeros(len(predictions))
+    best_loss, best_counts = np.inf, counts
+    for step in range(1, n_steps + 1):
+        losses = [loss((total + p) / step) for p in predictions.T]
+        close = np.flatnonzero(np.round(losses, 6) == np.round(min(losses), 6))
+        chosen = close[np.argmax(counts[close] > 0)]
+        counts[chosen] += 1
+        total = total + predictions[:, chosen]
+        if losses[chosen] < best_loss - 1e-6:
+            best_loss, best_counts = losses[chosen], counts.copy()
+    return best_counts / best_counts.sum()
+
+
+def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
+    """Minimise over all convex combinations, from equal weights and from each member.
+
+    Nelder and Mead's method on the logits takes any objective: the rank
+    correlation is piecewise constant and has no gradient.
+    """
+    n_members = predictions.shape[1]
+    starts = [np.zeros(n_members), *(3.0 * np.eye(n_members))]
+    found = [
+        minimize(
+            lambda logits: loss(predictions @ softmax(logits)),
+            start,
+            method="Nelder-Mead",
+            options={"maxfev": 100 * n_members, "xatol": 1e-3, "fatol": 1e-7},
+        )
+        for start in starts
+    ]
+    return softmax(min(found, key=lambda result: result.fun).x)
+
+
+def _nnls(
+    y: np.ndarray, predictions: np.ndarray, sample_weight: np.ndarray
+) -> np.ndarray:
+    """Solve non-negative least squares, then divide by the sum."""
+    root = np.sqrt(sample_weight)
+    weights, _ = nnls(predictions * root[:, None], y * root)
+    total = weights.sum()
+    return weights / total if total > 0 else np.full(len(weights), 1 / len(weights))

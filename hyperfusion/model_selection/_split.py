@@ -1,0 +1,191 @@
+"""Splitters for regression: stratified folds and splits by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.model_selection import (
+    BaseCrossValidator,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
+from sklearn.utils import check_consistent_length, indexable
+
+from hyperfusion._validation import check_target
+from hyperfusion.exceptions import InvalidInputError
+
+
+class StratifiedRegressionKFold(BaseCrossValidator):
+    """K folds in which the target is distributed alike.
+
+    The target is cut into bins at its quantiles and the bins are spread evenly
+    over the folds, so that no fold lacks the rare, very popular posts. With
+    `groups`, the rows of a group stay together.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    n_bins : int, default=10
+        Number of quantile bins, fewer where the target has few distinct values or
+        rows: every bin has at least `n_splits` rows.
+    shuffle : bool, default=True
+        Whether rows are shuffled within the bins first.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling.
+
+    See Also
+    --------
+    time_split : One split by time, for honest scores of what comes later.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hyperfusion.model_selection import StratifiedRegressionKFold
+    >>> y = np.arange(100.0)
+    >>> folds = StratifiedRegressionKFold(random_state=0).split(y, y)
+    >>> [int((y[test] >= 90).sum()) for _, test in folds]
+    [2, 2, 2, 2, 2]
+    """
+
+    # groups are optional, but routed here whenever they are passed
+    __metadata_request__split = {"groups": True}
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        n_bins: int = 10,
+        shuffle: bool = True,
+        random_state: Any = None,
+    ):
+        self.n_splits = n_splits
+        self.n_bins = n_bins
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        int
+            `n_splits`.
+        """
+        return self.n_splits
+
+    def split(
+        self, X: Any, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Generate the folds.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Only its length counts.
+        y : array-like of shape (n_samples,)
+            Target.
+        groups : array-like of shape (n_samples,), default=None
+            Rows with the same value never part.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Positions of the rows.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are fewer rows (or groups) than folds.
+        """
+        X, y, groups = indexable(X, y, groups)
+        y = check_target(y, len(y))
+        count = len(y) if groups is None else len(pd.unique(pd.Series(groups)))
+        what = "rows" if groups is None else "groups"
+        if self.n_splits < 2 or self.n_splits > count:
+            raise InvalidInputError(
+                f"n_splits={self.n_splits} must be at least 2 and at most the number "
+                f"of {what}, which is {count} (n_samples={len(y)})."
+            )
+        bins = quantile_bins(y, self.n_bins, self.n_splits)
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+        seed = self.random_state if self.shuffle else None
+        folds = kind(self.n_splits, shuffle=self.shuffle, random_state=seed)
+        yield from folds.split(np.zeros(len(y)), bins, groups)
+
+
+def quantile_bins(y: np.ndarray, n_bins: int, min_size: int) -> np.ndarray:
+    """Return the bin of each target: quantile bins of at least `min_size` rows."""
+    wanted = max(1, min(n_bins, len(y) // max(min_size, 1)))
+    edges = np.unique(np.quantile(y, np.linspace(0, 1, wanted + 1)[1:-1]))
+    bins = np.searchsorted(edges, y, side="right")
+    sizes = np.bincount(bins, minlength=len(edges) + 1)
+    merged, current, filled = np.zeros(len(sizes), dtype=int), 0, 0
+    for i, size in enumerate(sizes):
+        if filled >= min_size and sizes[i:].sum() >= min_size:
+            current, filled = current + 1, 0
+        merged[i] = current
+        filled += size
+    return merged[bins]
+
+
+def time_split(
+    time: ArrayLike, *, test_size: float | int = 0.2
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split rows by time: learn from the earlier, test on the later.
+
+    Parameters
+    ----------
+    time : array-like of shape (n_samples,)
+        Dates or numbers that can be ordered.
+    test_size : float or int, default=0.2
+        Share (below 1) or number of the latest rows to test on. Rows of the same
+        time as the first test row are tested too: training rows are strictly
+        earlier.
+
+    Returns
+    -------
+    train, test : ndarray of int
+        Positions of the rows, in the order of time.
+
+    Raises
+    ------
+    InvalidInputError
+        If a time is missing, or nothing is left on one side.
+
+    Examples
+    --------
+    >>> from hyperfusion.model_selection import time_split
+    >>> train, test = time_split(["2015", "2013", "2014", "2012"], test_size=0.25)
+    >>> train.tolist(), test.tolist()
+    ([3, 1, 2], [0])
+    """
+    times = pd.Series(time).reset_index(drop=True)
+    check_consistent_length(times)
+    if times.isna().any():
+        row = int(np.flatnonzero(times.isna())[0])
+        raise InvalidInputError(f"time is missing in row {row}: drop or fill it.")
+    order = times.argsort(kind="stable").to_numpy()
+    size = round(test_size * len(times)) if test_size < 1 else int(test_size)
+    if not 0 < size < len(times):
+        raise InvalidInputError(
+            f"test_size={test_size} leaves no rows to learn from or to test on: there "
+            f"are {len(times)} rows."
+        )
+    ordered = times.to_numpy()[order]
+    first = int(np.flatnonzero(ordered == ordered[-size])[0])
+    if first == 0:
+        raise InvalidInputError(
+            f"test_size={test_size} leaves no rows to learn from: {len(times)} rows "
+            f"have the same time as the first test row, {ordered[0]!r}."
+        )
+    return order[:first], order[first:]
