@@ -15,6 +15,7 @@ from .metrics import spearman_scorer as spearman_scorer
 from .metrics import within_user_spearman as within_user_spearman
 from .model_selection import StratifiedRegressionKFold as StratifiedRegressionKFold
 from .model_selection import time_split as time_split
+from .preprocessing import BlockImputer as BlockImputer
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 
 __version__: str

@@ -1,1 +1,1 @@
-__all__: list[str]
+from ._imputer import BlockImputer as BlockImputer

@@ -1,5 +1,6 @@
 """Small, fast arguments for the common tests."""
 
+from hyperfusion import BlockImputer
 from tests.common import Case
 
-CASES: list[Case] = []
+CASES: list[Case] = [Case(BlockImputer())]

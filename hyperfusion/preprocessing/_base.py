@@ -1,0 +1,122 @@
+"""What the transformers of feature tables share."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import TransformerMixin, _fit_context
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._blocks import Features, Infinite, read_features, write_features
+from hyperfusion.exceptions import InvalidInputError
+
+
+class BlockTransformer(TransformerMixin, HyperFusionEstimator):
+    """Base of transformers that change the numbers of a table, block by block.
+
+    A table with names gives a feature table (numbers first, then categories), an
+    array gives an array. Subclasses implement ``_fit_numbers(features, y)``,
+    ``_transform_numbers(numbers)`` and ``_number_names(names)``, and
+    ``_transform_categories(categories)`` where they change these.
+    """
+
+    _infinite: Infinite = "raise"
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from a table.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Numbers and categories; missing values are allowed.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self
+            The fitted transformer.
+        """
+        features = read_features(self, X, reset=True, infinite=self._infinite)
+        self.is_category_ = features.is_category
+        self._fit_numbers(features, y)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Transform a table.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Columns as at fit.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples, n_features_out)
+            A feature table for a table, float32 numbers for an array.
+        """
+        check_is_fitted(self)
+        features = read_features(self, X, reset=False, infinite=self._infinite)
+        self._check_roles(features)
+        return self._write(features, self._transform_numbers(features.numbers))
+
+    def _check_roles(self, features: Features) -> None:
+        changed = np.flatnonzero(features.is_category != self.is_category_)
+        if len(changed):
+            column = changed[0]
+            roles = {True: "a category", False: "a number"}
+            before = roles[bool(self.is_category_[column])]
+            now = roles[bool(features.is_category[column])]
+            raise InvalidInputError(
+                f"Column {_check_feature_names_in(self)[column]!r} was {before} when "
+                f"{type(self).__name__} was fitted and is {now} now."
+            )
+
+    def _write(self, features: Features, numbers: np.ndarray) -> Any:
+        if not features.is_frame:
+            return numbers
+        categories = self._transform_categories(features.categories)
+        return write_features(numbers, self.get_feature_names_out(), categories)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of the output.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input's columns, where it had none at fit.
+
+        Returns
+        -------
+        ndarray of str
+            Names of the numbers, then of the categories.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        numbers = self._number_names([str(c) for c in names[~self.is_category_]])
+        return np.asarray([*numbers, *names[self.is_category_]], dtype=object)
+
+    def _fit_numbers(self, features: Features, y: Any) -> None:
+        raise NotImplementedError
+
+    def _transform_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _number_names(self, names: list[str]) -> list[str]:
+        return names
+
+    def _transform_categories(self, categories: Any) -> Any:
+        return categories
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "is_category_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
