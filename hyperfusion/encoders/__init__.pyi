@@ -1,1 +1,2 @@
+from ._cache import EmbeddingCache as EmbeddingCache
 __all__: list[str]
