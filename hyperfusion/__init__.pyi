@@ -16,6 +16,7 @@ from .metrics import within_user_spearman as within_user_spearman
 from .model_selection import StratifiedRegressionKFold as StratifiedRegressionKFold
 from .model_selection import time_split as time_split
 from .preprocessing import BlockImputer as BlockImputer
+from .preprocessing import BlockScaler as BlockScaler
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 
 __version__: str

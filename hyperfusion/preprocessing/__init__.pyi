@@ -1,1 +1,2 @@
 from ._imputer import BlockImputer as BlockImputer
+from ._scaler import BlockScaler as BlockScaler

@@ -1,6 +1,6 @@
 """Small, fast arguments for the common tests."""
 
-from hyperfusion import BlockImputer
+from hyperfusion import BlockImputer, BlockScaler
 from tests.common import Case
 
-CASES: list[Case] = [Case(BlockImputer())]
+CASES: list[Case] = [Case(BlockImputer()), Case(BlockScaler())]

@@ -1,0 +1,227 @@
+"""Numbers of all blocks brought to one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+from sklearn.base import TransformerMixin
+from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
+from sklearn.utils import gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from hyperfusion._blocks import Features, vector_groups
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.feature_table import BLOCKS, split_name
+from hyperfusion.preprocessing._base import BlockTransformer
+
+METHODS = ("quantile", "standard", "robust", "none")
+
+_N_QUANTILES = 1000
+_ROWS = 16_384
+
+
+class BlockScaler(BlockTransformer):
+    """Bring the numbers of every block to one scale, vectors as a whole.
+
+    The paper's "feature normalization to ensure stable distributions across
+    different modalities" (section 3.3). By default
+
+    - single columns of every block become normal scores: the rank among the training
+      values, turned into a value of the standard normal distribution;
+    - vectors (columns with one stem, numbered from 0 without gaps, such as
+      ``image__clip_0`` to ``image__clip_511``) are centred and divided by one number,
+      so that directions in them keep their meaning;
+    - columns that are constant at fit become 0;
+    - categories pass through, missing numbers stay missing.
+
+    Parameters
+    ----------
+    method : {"quantile", "standard", "robust", "none"} or dict, default="quantile"
+        How single columns are scaled: by `sklearn.preprocessing.QuantileTransformer`
+        to normal scores, by ``StandardScaler``, by ``RobustScaler`` (median and
+        quartiles; the standard deviation where these coincide), or not at all. A
+        dict has blocks as keys (None for columns of no block); blocks that it leaves
+        out are scaled by quantiles. With "none" a block's vectors, and its constant
+        columns, are left alone too.
+    vectors : {"common", "columns"}, default="common"
+        Whether a vector gets one common scale (the square root of the mean variance
+        of its columns), or each of its columns is scaled by `method`.
+    clip : float, default=5.0
+        Values end at so many standard deviations, so that a later row far outside
+        the training range can't explode. Within a vector they are those of the
+        column where it spreads more than the vector. None does not clip.
+
+    Attributes
+    ----------
+    scalers_ : dict of {str: estimator}
+        The fitted scikit-learn scaler of each method in use, and of "vectors".
+    columns_ : dict of {str: ndarray}
+        The positions of their columns among the numbers.
+    constant_ : ndarray of shape (n_numbers,), bool
+        Which numbers become 0.
+    lower_, upper_ : ndarray of shape (n_numbers,), float32
+        Where the scaled values end.
+    is_category_ : ndarray of shape (n_features_in_,), bool
+        Which columns hold categories.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all are strings.
+
+    See Also
+    --------
+    BlockImputer : Fill missing cells, before or after scaling.
+    BlockPCA : Reduce vectors.
+
+    Notes
+    -----
+    ``QuantileTransformer`` sends the smallest and the largest training value to -5.2
+    and 5.2 however many rows share them: half of all posts where half of the counts
+    are 0. Here they get the normal score of their middle rank, as all ties do: a flag
+    that is set in half of the rows becomes -0.67 and 0.67.
+
+    All rows take part (no random subsample), so the result has no randomness. Cost:
+    one sort for each single column, some 0.1 s each for 500,000 rows, and one pass
+    over the vectors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hyperfusion import BlockScaler
+    >>> X = np.array([[1.0], [10.0], [100.0]])
+    >>> BlockScaler().fit_transform(X).ravel()
+    array([-0.97,  0.  ,  0.97], dtype=float32)
+    """
+
+    _parameter_constraints: dict = {
+        "method": [StrOptions(set(METHODS)), dict],
+        "vectors": [StrOptions({"common", "columns"})],
+        "clip": [Interval(Real, 0, None, closed="neither"), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        method: str | Mapping[str | None, str] = "quantile",
+        vectors: str = "common",
+        clip: float | None = 5.0,
+    ):
+        self.method = method
+        self.vectors = vectors
+        self.clip = clip
+
+    def _fit_numbers(self, features: Features, y: Any) -> None:
+        numbers, p = features.numbers, features.numbers.shape[1]
+        methods = np.array([self._method_of(name) for name in features.names])
+        largest = np.fmax.reduce(numbers, axis=0)
+        # Without any number the comparison is false, and the column counts as constant.
+        self.constant_ = ~(largest > np.fmin.reduce(numbers, axis=0))
+        self.constant_ &= methods != "none"
+        usable = (methods != "none") & ~self.constant_
+        self.scalers_: dict[str, TransformerMixin] = {}
+        self.columns_: dict[str, np.ndarray] = {}
+        self.lower_ = np.full(p, -np.inf, dtype=np.float32)
+        self.upper_ = np.full(p, np.inf, dtype=np.float32)
+        if self.vectors == "common":
+            groups = [c[usable[c]] for c in vector_groups(features.names).values()]
+            self._fit_vectors(numbers, [g for g in groups if len(g)])
+            usable[self.columns_.get("vectors", [])] = False
+        self._fit_standard_where_quartiles_meet(numbers, methods, usable)
+        for method, fit in (
+            ("quantile", self._fit_quantile),
+            ("standard", _fit_standard),
+            ("robust", _fit_robust),
+        ):
+            columns = np.flatnonzero(usable & (methods == method))
+            if len(columns):
+                self.columns_[method] = columns
+                self.scalers_[method] = fit(numbers, columns)
+        self._limit_to_clip()
+
+    def _method_of(self, name: Any) -> str:
+        if not isinstance(self.method, Mapping):
+            return self.method
+        unknown = [k for k in self.method if k is not None and k not in BLOCKS]
+        wrong = [m for m in self.method.values() if m not in METHODS]
+        if unknown or wrong:
+            raise InvalidInputError(
+                f"method must map blocks to one of {METHODS}; the blocks are "
+                f"{BLOCKS} and None. Got {self.method!r} instead."
+            )
+        return self.method.get(split_name(name)[0], "quantile")
+
+    def _fit_vectors(self, numbers: np.ndarray, groups: list[np.ndarray]) -> None:
+        if not groups:
+            return
+        columns = np.concatenate(groups)
+        scaler = _fit_standard(numbers, columns)
+        common = [np.full(len(v), np.sqrt(v.mean())) for v in _split_by(scaler, groups)]
+        scaler.scale_ = np.concatenate(common)
+        self.columns_["vectors"], self.scalers_["vectors"] = columns, scaler
+
+    def _fit_standard_where_quartiles_meet(
+        self, numbers: np.ndarray, methods: np.ndarray, usable: np.ndarray
+    ) -> None:
+        robust = np.flatnonzero(usable & (methods == "robust"))
+        if len(robust):
+            low, high = np.nanquantile(numbers[:, robust], [0.25, 0.75], axis=0)
+            methods[robust[low == high]] = "standard"
+
+    def _fit_quantile(
+        self, numbers: np.ndarray, columns: np.ndarray
+    ) -> QuantileTransformer:
+        values = numbers[:, columns]
+        seen = (~np.isnan(values)).sum(axis=0)
+        smallest = np.fmin.reduce(values, axis=0)
+        largest = np.fmax.reduce(values, axis=0)
+        self.lower_[columns] = ndtri((values == smallest).sum(axis=0) / seen / 2)
+        self.upper_[columns] = -ndtri((values == largest).sum(axis=0) / seen / 2)
+        return QuantileTransformer(
+            n_quantiles=min(_N_QUANTILES, len(values)),
+            output_distribution="normal",
+            subsample=None,
+        ).fit(values)
+
+    def _limit_to_clip(self) -> None:
+        if self.clip is None:
+            return
+        reach = np.full(len(self.lower_), np.inf)
+        for name, columns in self.columns_.items():
+            reach[columns] = self.clip
+            if name == "vectors":
+                scaler = self.scalers_[name]
+                wide = np.sqrt(scaler.var_) / scaler.scale_
+                reach[columns] *= np.maximum(wide, 1)
+        self.lower_ = np.maximum(self.lower_, -reach).astype(np.float32)
+        self.upper_ = np.minimum(self.upper_, reach).astype(np.float32)
+
+    def _transform_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        out = np.array(numbers, dtype=np.float32, order="C")
+        for rows in gen_batches(len(out), _ROWS):
+            part = out[rows]
+            part[:, self.constant_] *= 0  # what is missing stays missing
+            for name, columns in self.columns_.items():
+                with np.errstate(over="ignore"):  # infinity is clipped right after
+                    part[:, columns] = self.scalers_[name].transform(part[:, columns])
+            np.clip(part, self.lower_, self.upper_, out=part)
+        return out
+
+
+def _fit_standard(numbers: np.ndarray, columns: np.ndarray) -> StandardScaler:
+    scaler = StandardScaler()
+    for rows in gen_batches(len(numbers), _ROWS):
+        scaler.partial_fit(numbers[rows][:, columns])
+    return scaler
+
+
+def _fit_robust(numbers: np.ndarray, columns: np.ndarray) -> RobustScaler:
+    return RobustScaler().fit(numbers[:, columns])
+
+
+def _split_by(scaler: StandardScaler, groups: list[np.ndarray]) -> list[np.ndarray]:
+    ends = np.cumsum([len(g) for g in groups])[:-1]
+    return np.split(scaler.var_, ends)
