@@ -8,6 +8,7 @@ from . import model_selection as model_selection
 from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
+from .datasets import make_posts as make_posts
 from .encoders import EmbeddingCache as EmbeddingCache
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
 from .metrics import spearman_score as spearman_score
@@ -16,6 +17,7 @@ from .metrics import within_user_spearman as within_user_spearman
 from .model_selection import StratifiedRegressionKFold as StratifiedRegressionKFold
 from .model_selection import time_split as time_split
 from .preprocessing import BlockImputer as BlockImputer
+from .preprocessing import BlockPCA as BlockPCA
 from .preprocessing import BlockScaler as BlockScaler
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 

@@ -1,1 +1,1 @@
-__all__: list[str]
+from ._posts import make_posts as make_posts

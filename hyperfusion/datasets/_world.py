@@ -1,0 +1,160 @@
+"""Who posts, when and where: the circumstances of synthetic posts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.datasets._scenes import CATEGORIES, draw_codes
+
+START = np.datetime64("2022-01-01T00:00:00", "s")
+DAYS = 480
+"""The posts' time: 16 months from `START`."""
+
+N_USER_VECTORS = 6
+N_PLACE_VECTORS = 4
+
+PLACES = pd.DataFrame(
+    [
+        ("Lisbon", 38.72, -9.14, 0),
+        ("London", 51.51, -0.13, 0),
+        ("Lagos", 6.46, 3.39, 1),
+        ("Berlin", 52.52, 13.40, 1),
+        ("Cape Town", -33.92, 18.42, 2),
+        ("Istanbul", 41.01, 28.98, 3),
+        ("Mumbai", 19.08, 72.88, 5.5),
+        ("Jakarta", -6.21, 106.85, 7),
+        ("Tokyo", 35.68, 139.69, 9),
+        ("Sydney", -33.87, 151.21, 10),
+        ("São Paulo", -23.55, -46.63, -3),
+        ("New York", 40.71, -74.01, -5),
+        ("Mexico City", 19.43, -99.13, -6),
+        ("Los Angeles", 34.05, -118.24, -8),
+    ],
+    columns=["place", "latitude", "longitude", "offset"],
+)
+"""Cities, with their distance from UTC in hours (the same all year)."""
+
+_PLACE_VECTORS = np.random.RandomState(7).normal(size=(len(PLACES), N_PLACE_VECTORS))
+
+# How often people post at each local hour.
+_NIGHT, _DAY, _EVENING = [2, 1, 1, 1, 1, 2], [4, 6, 7, 6, 6, 7, 8, 7, 6, 6, 7, 8], [10]
+_HOURS = np.array([*_NIGHT, *_DAY, *_EVENING, 12, 12, 10, 7, 4], dtype=float)
+
+
+@dataclass
+class World:
+    """Authors, times and places of all posts, in time order."""
+
+    authors: pd.DataFrame
+    """One row for each author."""
+    author: np.ndarray
+    """Row of each post's author."""
+    time: np.ndarray
+    """Moment of each post (UTC, datetime64[s])."""
+    local_time: np.ndarray
+    """The same on the clock of the author's home."""
+    place: np.ndarray
+    """Row of each post's place."""
+    latitude: np.ndarray
+    longitude: np.ndarray
+    distance: np.ndarray
+    """Distance from the centre of the place, in degrees."""
+    category: np.ndarray
+    """Code of each post's category."""
+    n_photos: np.ndarray
+    """Number of pictures that were posted together."""
+
+    @property
+    def user_vectors(self) -> np.ndarray:
+        """Vector of each post's author."""
+        return self.authors.filter(regex=r"^v\d").to_numpy()[self.author]
+
+    @property
+    def place_vectors(self) -> np.ndarray:
+        """Vector of each post's place."""
+        return _PLACE_VECTORS[self.place]
+
+    @property
+    def progress(self) -> np.ndarray:
+        """Share of the whole time that has passed at each post."""
+        seconds = (self.time - START).astype(float)
+        return np.clip(seconds / (DAYS * 86_400), 0, 1)
+
+
+def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> World:
+    """Draw authors and the circumstances of their posts."""
+    authors = _draw_authors(n_users, rng)
+    activity = authors["activity"].to_numpy()
+    author = rng.choice(n_users, p=activity / activity.sum(), size=n_posts)
+    home = authors["home"].to_numpy()[author]
+    time, local_time = _draw_times(authors["start"].to_numpy()[author], home, rng)
+    order = np.argsort(time, kind="stable")
+    author, home = author[order], home[order]
+    away = rng.uniform(size=n_posts) < 0.2
+    place = np.where(away, rng.randint(len(PLACES), size=n_posts), home)
+    shift = rng.normal(scale=0.15, size=(n_posts, 2))
+    favourite = authors["favourite"].to_numpy()[author]
+    return World(
+        authors=authors,
+        author=author,
+        time=time[order],
+        local_time=local_time[order],
+        place=place,
+        latitude=PLACES["latitude"].to_numpy()[place] + shift[:, 0],
+        longitude=PLACES["longitude"].to_numpy()[place] + shift[:, 1],
+        distance=np.hypot(*shift.T),
+        category=_draw_categories(favourite, rng),
+        n_photos=rng.geometric(0.45, size=n_posts),
+    )
+
+
+def _draw_authors(n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
+    level = rng.normal(scale=0.8, size=n_users)
+    late = rng.uniform(size=n_users) < 0.4
+    start = np.where(late, rng.uniform(high=0.95, size=n_users), 0.0)
+    age_days = rng.exponential(900, size=n_users) + 3
+    created = START + ((start * DAYS - age_days) * 86_400).astype("timedelta64[s]")
+    popularity = 6 + 1.4 * level + rng.normal(scale=0.8, size=n_users)
+    return pd.DataFrame(
+        {
+            "level": level,
+            "start": start,
+            "created": created,
+            # Zipf's law with a flattened head: no author outweighs all others.
+            "activity": (rng.permutation(n_users) + 6.0) ** -1.1,
+            "followers": np.round(np.exp(popularity)),
+            "following": np.round(np.exp(rng.normal(5, 1, size=n_users))),
+            "is_pro": rng.uniform(size=n_users) < 0.15 + 0.2 * (level > 0.5),
+            "home": rng.randint(len(PLACES), size=n_users),
+            "favourite": rng.randint(len(CATEGORIES), size=n_users),
+            "zeal": 0.08 + 0.8 * rng.beta(1.5, 3.0, size=n_users),
+            **{f"v{i}": rng.normal(size=n_users) for i in range(N_USER_VECTORS)},
+        }
+    )
+
+
+def _draw_times(
+    start: np.ndarray, home: np.ndarray, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    n_posts = len(start)
+    day = (start + (1 - start) * rng.uniform(size=n_posts)) * DAYS
+    hour = rng.choice(24, p=_HOURS / _HOURS.sum(), size=n_posts)
+    seconds = np.floor(day) * 86_400 + hour * 3_600 + rng.randint(3_600, size=n_posts)
+    local_time = START + seconds.astype("timedelta64[s]")
+    offset = PLACES["offset"].to_numpy()[home] * 3_600
+    return local_time - offset.astype("timedelta64[s]"), local_time
+
+
+def _draw_categories(favourite: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    weights = np.ones((len(favourite), len(CATEGORIES)))
+    weights[np.arange(len(favourite)), favourite] = 2 * len(CATEGORIES)
+    return draw_codes(weights, rng)
+
+
+def offset_name(hours: float) -> str:
+    """Return a distance from UTC as ``+05:30``."""
+    minutes = round(abs(hours) * 60)
+    return f"{'-' if hours < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
