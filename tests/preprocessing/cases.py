@@ -1,6 +1,10 @@
 """Small, fast arguments for the common tests."""
 
-from hyperfusion import BlockImputer, BlockScaler
+from hyperfusion import BlockImputer, BlockPCA, BlockScaler
 from tests.common import Case
 
-CASES: list[Case] = [Case(BlockImputer()), Case(BlockScaler())]
+CASES: list[Case] = [
+    Case(BlockImputer()),
+    Case(BlockScaler()),
+    Case(BlockPCA(n_components=2)),
+]

@@ -1,0 +1,192 @@
+"""Vectors of a feature table reduced one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.utils import gen_batches
+from sklearn.utils._param_validation import Interval
+
+from hyperfusion._blocks import Features, vector_groups
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.feature_table import BLOCKS, split_name
+from hyperfusion.preprocessing._base import BlockTransformer
+
+_ROWS = 16_384
+
+_SIZE = (
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Real, 0, 1, closed="neither"),
+)
+
+
+class BlockPCA(BlockTransformer):
+    """Reduce each vector of a feature table by a PCA of its own.
+
+    The paper's "Principal Component Analysis for dimensionality optimization when
+    necessary" (section 3.3). In every block alike, each vector (columns with one stem,
+    numbered from 0 without gaps, such as ``text__title_clip_0`` to
+    ``text__title_clip_511``) becomes ``text__title_clip_pca_0`` and so on; all other
+    columns, numbers and categories, pass through. A plain array is one vector. Rows
+    where any number of a vector is missing don't take part in its PCA, and all of its
+    components are missing there.
+
+    Parameters
+    ----------
+    n_components : int, float or dict, default=64
+        How many components to keep of each vector, or (between 0 and 1) the share of
+        its variance to keep. A dict has vectors' stems or blocks as keys, the stem
+        before the block, and leaves other vectors as they are. A vector that has no
+        more columns than it would have components is left as it is.
+    blocks : list of str, default=None
+        Blocks, or stems of vectors, to reduce. None takes all.
+    whiten : bool, default=False
+        Whether to scale the components to unit variance.
+
+    Attributes
+    ----------
+    pcas_ : dict of {str: PCA}
+        The fitted `sklearn.decomposition.PCA` of each vector that is reduced, by
+        stem ("" for an array).
+    columns_ : dict of {str: ndarray}
+        The positions of each reduced vector's columns among the numbers.
+    passed_ : ndarray of int
+        The positions of the numbers that pass through; they come first in the output.
+    is_category_ : ndarray of shape (n_features_in_,), bool
+        Which columns hold categories.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all are strings.
+
+    See Also
+    --------
+    BlockScaler : Bring numbers to one scale.
+
+    Notes
+    -----
+    The PCA is exact: the eigenvectors of the covariance where a vector has at least as
+    many complete rows as columns, a full SVD where it has fewer. So there is no
+    randomness. With n rows and p columns it costs ``O(n p**2 + p**3)``, some ten
+    seconds a core for 486,000 posts and 512 columns, and one float32 copy of the
+    vector. A vector that is constant, or has fewer than two complete rows, is left as
+    it is, and there are never more components than complete rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hyperfusion import BlockPCA
+    >>> vectors = np.random.RandomState(0).normal(size=(20, 4)).astype("float32")
+    >>> X = pd.DataFrame(vectors, columns=[f"image__clip_{i}" for i in range(4)])
+    >>> X["time__hour"] = np.float32(12)
+    >>> BlockPCA(n_components=2).fit_transform(X).columns.tolist()
+    ['time__hour', 'image__clip_pca_0', 'image__clip_pca_1']
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [*_SIZE, dict],
+        "blocks": [list, tuple, None],
+        "whiten": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_components: float | Mapping[str, float] = 64,
+        blocks: Sequence[str] | None = None,
+        whiten: bool = False,
+    ):
+        self.n_components = n_components
+        self.blocks = blocks
+        self.whiten = whiten
+
+    def _fit_numbers(self, features: Features, y: Any) -> None:
+        numbers = features.numbers
+        groups = vector_groups(features.names)
+        if not features.is_frame:
+            groups = {"": np.arange(numbers.shape[1])}
+        self._check_names(groups)
+        self.pcas_: dict[str, PCA] = {}
+        self.columns_: dict[str, np.ndarray] = {}
+        passed = np.ones(numbers.shape[1], dtype=bool)
+        for stem, columns in groups.items():
+            size = self._size_of(stem)
+            if size is None or size >= len(columns):
+                continue
+            pca = self._fit_vector(numbers[:, columns], size)
+            if pca is not None:
+                self.pcas_[stem], self.columns_[stem] = pca, columns
+                passed[columns] = False
+        self.passed_ = np.flatnonzero(passed)
+
+    def _check_names(self, groups: Mapping[str, np.ndarray]) -> None:
+        sizes = self.n_components if isinstance(self.n_components, Mapping) else {}
+        for parameter, names in (
+            ("blocks", self.blocks or ()),
+            ("n_components", sizes),
+        ):
+            unknown = [c for c in names if c not in BLOCKS and c not in groups]
+            if unknown:
+                raise InvalidInputError(
+                    f"{parameter} names {unknown}, which are neither blocks nor stems "
+                    f"of vectors. Blocks: {list(BLOCKS)}; vectors: {sorted(groups)}."
+                )
+        for name, size in sizes.items():
+            if not any(interval.is_satisfied_by(size) for interval in _SIZE):
+                raise InvalidInputError(
+                    f"n_components[{name!r}] must be a positive whole number or a "
+                    f"share between 0 and 1. Got {size!r} instead."
+                )
+
+    def _size_of(self, stem: str) -> float | None:
+        block = split_name(stem)[0]
+        if self.blocks is not None and not {stem, block} & set(self.blocks):
+            return None
+        if isinstance(self.n_components, Mapping):
+            return self.n_components.get(stem, self.n_components.get(block))
+        return self.n_components
+
+    def _fit_vector(self, values: np.ndarray, size: float) -> PCA | None:
+        values = values[~np.isnan(values).any(axis=1)]
+        n, p = values.shape
+        if n < 2:
+            return None
+        # The covariance of centred numbers loses no digits to a large mean.
+        center = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        values -= center
+        if not values.any():
+            return None
+        solver = "covariance_eigh" if n >= p else "full"
+        size = min(size, n, p)
+        pca = PCA(size, whiten=self.whiten, svd_solver=solver, copy=False).fit(values)
+        pca.mean_ += center
+        return pca
+
+    def _transform_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        widths = [pca.n_components_ for pca in self.pcas_.values()]
+        n, start = len(numbers), len(self.passed_)
+        out = np.empty((n, start + sum(widths)), dtype=np.float32)
+        out[:, :start] = numbers[:, self.passed_]
+        for (stem, pca), width in zip(self.pcas_.items(), widths, strict=True):
+            for rows in gen_batches(n, _ROWS):
+                values = numbers[rows][:, self.columns_[stem]]
+                there = ~np.isnan(values).any(axis=1)
+                part = out[rows, start : start + width]
+                part[~there] = np.nan
+                if there.any():
+                    part[there] = pca.transform(values[there])
+            start += width
+        return out
+
+    def _number_names(self, names: list[str]) -> list[str]:
+        components = [
+            f"{stem}_pca_{i}".removeprefix("_")
+            for stem, pca in self.pcas_.items()
+            for i in range(pca.n_components_)
+        ]
+        return [names[c] for c in self.passed_] + components
