@@ -9,7 +9,11 @@ from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
 from .datasets import make_posts as make_posts
+from .encoders import ClipImageEncoder as ClipImageEncoder
+from .encoders import ClipTextEncoder as ClipTextEncoder
 from .encoders import EmbeddingCache as EmbeddingCache
+from .encoders import GloveTextVectorizer as GloveTextVectorizer
+from .encoders import clear_model_cache as clear_model_cache
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
 from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer
@@ -19,6 +23,7 @@ from .model_selection import time_split as time_split
 from .preprocessing import BlockImputer as BlockImputer
 from .preprocessing import BlockPCA as BlockPCA
 from .preprocessing import BlockScaler as BlockScaler
+from .preprocessing import CategoryEncoder as CategoryEncoder
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 
 __version__: str

@@ -1,0 +1,186 @@
+"""What the two CLIP encoders share: parameters, PCA, missing cells, the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from hyperfusion.encoders._cache import EmbeddingCache
+from hyperfusion.encoders._clip_models import (
+    PRECISIONS,
+    ClipModel,
+    fingerprint,
+    load_model,
+    resolve_device,
+    resolve_precision,
+)
+from hyperfusion.encoders._clip_weights import ClipSource, find_source
+from hyperfusion.encoders._column import ON_ERROR, ColumnEncoder, read_column
+from hyperfusion.exceptions import InvalidInputError
+
+STEM = "clip"
+PCA_STEM = "clip_pca"
+INDICATOR = "missingindicator_clip"
+
+
+class ClipEncoder(ColumnEncoder):
+    """Base of `ClipImageEncoder` and `ClipTextEncoder`.
+
+    Subclasses implement ``_embed(cells) -> float32 array`` with one raw embedding a
+    cell, NaN where the cell is missing.
+    """
+
+    _tower: ClassVar[str]
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "model_name": [str, os.PathLike],
+        "pretrained": [str, os.PathLike, None],
+        "normalize": ["boolean"],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+            None,
+        ],
+        "add_indicator": ["boolean"],
+        "device": [str],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "cache": [str, os.PathLike, EmbeddingCache, None],
+        "on_error": [StrOptions(set(ON_ERROR))],
+        "verbose": ["verbose"],
+    }
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
+        """Learn from a column and return its features; each cell is encoded once.
+
+        Parameters
+        ----------
+        X : Series, list, array of shape (n_samples,) or table of shape (n_samples, 1)
+            The cells.
+        y : ignored
+            Present for scikit-learn's conventions.
+        **fit_params : dict
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32
+            One row for each cell.
+        """
+        self._validate_params()
+        cells = read_column(X, type(self).__name__)
+        self._fit_source()
+        vectors = self._normalized(self._embed(cells))
+        self._fit_pca(vectors)
+        self.n_features_in_ = 1
+        return self._features(vectors)
+
+    def _fit_cells(self, cells: pd.Series, y: Any) -> None:
+        self._fit_source()
+        vectors = None
+        if self.n_components is not None:
+            vectors = self._normalized(self._embed(cells))
+        self._fit_pca(vectors)
+
+    def _fit_source(self) -> ClipSource:
+        source = self._source()
+        self.n_embedding_ = source.width
+        return source
+
+    def _transform_cells(self, cells: pd.Series) -> np.ndarray:
+        return self._features(self._normalized(self._embed(cells)))
+
+    def _feature_names(self) -> list[str]:
+        if self.pca_ is None:
+            names = [f"{STEM}_{i}" for i in range(self.n_embedding_)]
+        else:
+            names = [f"{PCA_STEM}_{i}" for i in range(self.pca_.n_components_)]
+        return [*names, INDICATOR] if self.add_indicator else names
+
+    def _embed(self, cells: pd.Series) -> np.ndarray:
+        raise NotImplementedError
+
+    def _preprocess(self) -> Mapping[str, Any] | None:
+        return None
+
+    def _source(self) -> ClipSource:
+        pretrained = None if self.pretrained is None else os.fspath(self.pretrained)
+        return find_source(os.fspath(self.model_name), pretrained, self._preprocess())
+
+    def _normalized(self, vectors: np.ndarray) -> np.ndarray:
+        if self.normalize:
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors /= np.maximum(norms, 1e-12)
+        return vectors
+
+    def _fit_pca(self, vectors: np.ndarray | None) -> None:
+        self.pca_ = None
+        if self.n_components is None or vectors is None:
+            return
+        known = vectors[~np.isnan(vectors[:, 0])]
+        most = min(known.shape)
+        if most == 0 or (self.n_components >= 1 and self.n_components > most):
+            raise InvalidInputError(
+                f"n_components={self.n_components} needs at least as many cells that "
+                f"are not missing, and at most {self.n_embedding_} components. "
+                f"Got {len(known)} cells."
+            )
+        # exact and without random numbers; its cost grows with the number of features
+        pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
+        self.pca_ = pca.fit(known)
+
+    def _features(self, vectors: np.ndarray) -> np.ndarray:
+        missing = np.isnan(vectors[:, 0])
+        if self.pca_ is not None:
+            vectors = _project(self.pca_, vectors, ~missing)
+        if self.add_indicator:
+            vectors = np.column_stack([vectors, missing.astype(np.float32)])
+        return vectors
+
+
+class Session:
+    """One call's use of a model, which is loaded when the first cell needs it."""
+
+    def __init__(self, encoder: ClipEncoder):
+        self.source = encoder._source()
+        self._device = resolve_device(encoder.device)
+        self._precision = resolve_precision(encoder.precision, self._device)
+        self._tower = encoder._tower
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the model runs on an accelerator."""
+        return self._device != "cpu"
+
+    def model(self) -> ClipModel:
+        """Return the model, which is loaded once in a process."""
+        return load_model(self.source, self._device, self._precision)
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that an embedding depends on besides its item."""
+        return fingerprint(self.source, self._tower, self._precision)
+
+
+def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Any:
+    """Return a progress bar that shows itself where `verbose` asks for it."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, desc=type(encoder).__name__, unit=unit, disable=not encoder.verbose
+    )
+
+
+def _project(pca: PCA, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    result = np.full((len(vectors), pca.n_components_), np.nan, dtype=np.float32)
+    if rows.any():
+        result[rows] = pca.transform(vectors[rows])
+    return result

@@ -1,0 +1,341 @@
+"""CLIP features of texts (equation 3 of the paper)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.encoders._cache import EmbeddingCache, item_key, open_cache
+from hyperfusion.encoders._clip_base import ClipEncoder, Session, progress_bar
+from hyperfusion.encoders._clip_models import BatchRunner, ClipModel
+from hyperfusion.encoders._column import read_cells, read_text
+
+BATCH_ON_CPU = 64
+BATCH_ON_GPU = 1024
+TEXTS_AT_ONCE = 8192
+AGREEMENT = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}
+PROBES = ("", "a", "sunset at the sea", "one two three four five six seven " * 20)
+
+
+class ClipTextEncoder(ClipEncoder):
+    """Features of texts from the text tower of a CLIP model.
+
+    The features are named ``clip_0``, ``clip_1``, ... and can be compared with those of
+    `ClipImageEncoder` for the same model; after PCA they are ``clip_pca_0``, ... and
+    can't. A missing cell is NaN in all of them (``missingindicator_clip`` is 1).
+
+    Parameters
+    ----------
+    model_name : str or path, default="ViT-B-32"
+        An architecture of open_clip, ``"hyperfusion-tiny"`` (a small model that comes
+        with the package and was trained on synthetic posts), or a folder with
+        ``open_clip_config.json`` and weights.
+    pretrained : str or path, optional
+        The weights: a tag of open_clip, the path of a checkpoint file (safetensors, or
+        a torch file that holds tensors only; no code in it is run), or ``"random"``.
+        None means ``"laion2b_s34b_b79k"`` for ViT-B-32 and the weights that belong to
+        ``"hyperfusion-tiny"`` or to a folder; other architectures need a tag.
+    normalize : bool, default=True
+        Whether embeddings get length 1, as cosine similarities want it.
+    n_components : int or float, optional
+        Reduce the embeddings by PCA to this many components, or to as many as explain
+        this share of their variance. It is learned at fit, on the cells that are not
+        missing. The components of images and of texts can't be compared.
+    add_indicator : bool, default=False
+        Whether a last column says which cells are missing.
+    device : str, default="auto"
+        A device of torch. "auto" takes a GPU where there is one. A device that is not
+        there (after loading on another machine) gives a warning and the CPU is used.
+    precision : {"auto", "fp32", "fp16", "bf16"}, default="auto"
+        What the model computes in; "auto" is "fp16" on an NVIDIA GPU and "fp32"
+        elsewhere. The output is float32 always.
+    batch_size : int or "auto", default="auto"
+        Texts at once; "auto" is 64 on a CPU and 1024 on a GPU. When the memory does
+        not suffice, batches are halved.
+    cache : str, path or EmbeddingCache, optional
+        Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
+        as they are made, so that a run that was stopped goes on where it was.
+    on_error : {"raise", "missing"}, default="raise"
+        What to do with a cell that can't be used: raise a `BadCellError` that names
+        the row, or count it as missing and warn once.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    n_embedding_ : int
+        Length of the model's embeddings (512 for ViT-B-32).
+    pca_ : PCA or None
+        The fitted reduction.
+    n_features_in_ : int
+        Always 1.
+
+    Raises
+    ------
+    WeightsNotFoundError
+        If the weights are not on this machine and can't be downloaded; the message
+        says which file to bring and where to put it.
+    BadCellError
+        If a cell can't be used and `on_error="raise"`.
+
+    Warns
+    -----
+    UserWarning
+        If texts are longer than the model reads (77 tokens, some 50 words); the
+        message counts them.
+
+    See Also
+    --------
+    ClipImageEncoder : The same for images.
+    EmbeddingCache : Where embeddings are kept.
+
+    Notes
+    -----
+    Cells are texts, or lists of words or tags, which are joined by spaces. A cell
+    without any text is missing. Equal texts are encoded once a call.
+
+    This is the first part of equation 3 of the paper, section 3.3.
+
+    Texts are sorted by length, and a batch is as long as its longest text, not as the
+    model's context. In a causal text tower this changes nothing but the time; it is
+    tried against open_clip's own `encode_text` when a model is first used, and where
+    the two do not agree, or the tower is not causal, the full context is used.
+
+    A model is loaded when the first text needs it, once in a process, and is shared by
+    all encoders (`clear_model_cache` lets go of it). It is never pickled.
+
+    References
+    ----------
+    Radford et al., Learning Transferable Visual Models From Natural Language
+    Supervision, ICML 2021.
+
+    Examples
+    --------
+    >>> from hyperfusion.encoders import ClipTextEncoder
+    >>> encoder = ClipTextEncoder("hyperfusion-tiny")
+    >>> features = encoder.fit_transform(["a red bicycle", "a dog at the sea"])
+    >>> features.shape == (2, encoder.n_embedding_)
+    True
+    """
+
+    _tower: ClassVar[str] = "text"
+
+    def __init__(
+        self,
+        model_name: str | os.PathLike[str] = "ViT-B-32",
+        *,
+        pretrained: str | os.PathLike[str] | None = None,
+        normalize: bool = True,
+        n_components: int | float | None = None,
+        add_indicator: bool = False,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int | str = "auto",
+        cache: str | os.PathLike[str] | EmbeddingCache | None = None,
+        on_error: str = "raise",
+        verbose: int = 0,
+    ):
+        self.model_name = model_name
+        self.pretrained = pretrained
+        self.normalize = normalize
+        self.n_components = n_components
+        self.add_indicator = add_indicator
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size
+        self.cache = cache
+        self.on_error = on_error
+        self.verbose = verbose
+
+    def _embed(self, cells: pd.Series) -> np.ndarray:
+        texts = read_cells(cells, read_text, self.on_error, stacklevel=6)
+        row_of = {t: i for i, t in enumerate(dict.fromkeys(texts)) if t is not None}
+        unique = list(row_of)
+        session = Session(self)
+        with open_cache(self.cache) as cache:
+            found = self._embed_texts(unique, session, cache)
+        # the last number of a kept row is how many tokens were cut off
+        table = np.vstack([found, np.full(found.shape[1], np.nan, dtype=np.float32)])
+        position = {t: i for i, t in enumerate(unique)}
+        rows = table[[position.get(t, len(unique)) for t in texts]]
+        self._warn_of_cut(rows[:, -1])
+        return np.ascontiguousarray(rows[:, :-1])
+
+    def _embed_texts(
+        self, texts: list[str], session: Session, cache: EmbeddingCache | None
+    ) -> np.ndarray:
+        width = session.source.width + 1
+        vectors = np.empty((len(texts), width), dtype=np.float32)
+        keys = _keys(texts, session) if cache is not None else []
+        with progress_bar(len(texts), self, "text") as bar:
+            missing = list(range(len(texts)))
+            if cache is not None:
+                missing = _fill_from_cache(cache, keys, vectors)
+            bar.update(len(texts) - len(missing))
+            for start in range(0, len(missing), TEXTS_AT_ONCE):
+                some = missing[start : start + TEXTS_AT_ONCE]
+                self._encode(texts, some, vectors, session, cache, keys, bar)
+        return vectors
+
+    def _encode(self, texts, rows, vectors, session, cache, keys, bar) -> None:
+        model = session.model()
+        size = self.batch_size
+        if size == "auto":
+            size = BATCH_ON_GPU if session.on_gpu else BATCH_ON_CPU
+        runner = BatchRunner(int(size))
+        tokens, n_cut = tokenize(model, [texts[r] for r in rows])
+        order = np.argsort([-len(t) for t in tokens], kind="stable")
+        for start in range(0, len(order), int(size)):
+            some = order[start : start + int(size)]
+            values = runner.run(
+                lambda t: encode_tokens(model, t), [tokens[i] for i in some]
+            )
+            kept = {}
+            for i, value in zip(some, values, strict=True):
+                vectors[rows[i]] = [*value, n_cut[i]]
+                if cache is not None:
+                    kept[keys[rows[i]]] = vectors[rows[i]]
+            if cache is not None:
+                cache.put(kept)
+            bar.update(len(some))
+
+    def _warn_of_cut(self, n_cut: np.ndarray) -> None:
+        known = n_cut[~np.isnan(n_cut)]
+        if known.any():
+            warnings.warn(
+                f"{int((known > 0).sum())} of {len(n_cut)} texts are longer than the "
+                f"model reads: {int(known.sum())} tokens at their ends have no effect.",
+                UserWarning,
+                stacklevel=5,
+            )
+
+
+def _keys(texts: Sequence[str], session: Session) -> list[bytes]:
+    fingerprint = session.fingerprint()
+    return [item_key(fingerprint, t.encode("utf-8", "surrogatepass")) for t in texts]
+
+
+def _fill_from_cache(
+    cache: EmbeddingCache, keys: Sequence[bytes], vectors: np.ndarray
+) -> list[int]:
+    """Write the known embeddings into their rows; return the rows that are left."""
+    missing = []
+    found = cache.get(keys)
+    for row, key in enumerate(keys):
+        vector = found.get(key)
+        if vector is not None and len(vector) == vectors.shape[1]:
+            vectors[row] = vector
+        else:
+            missing.append(row)
+    return missing
+
+
+def tokenize(
+    model: ClipModel, texts: Sequence[str]
+) -> tuple[list[list[int]], list[int]]:
+    """Return the tokens of texts without padding, and how many were cut off."""
+    from open_clip import SimpleTokenizer
+
+    tokenizer = model.tokenizer
+    context = tokenizer.context_length
+    plain = type(tokenizer) is SimpleTokenizer and tokenizer.reduction_fn is None
+    if not plain:
+        return _tokenize_padded(tokenizer, texts, context)
+    tokens, n_cut = [], []
+    for text in texts:
+        ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
+        n_cut.append(max(0, len(ids) - context))
+        if len(ids) > context:
+            ids = [*ids[: context - 1], tokenizer.eot_token_id]
+        tokens.append(ids)
+    return tokens, n_cut
+
+
+def _tokenize_padded(
+    tokenizer: Any, texts: Sequence[str], context: int
+) -> tuple[list[list[int]], list[int]]:
+    """Tokenize with a tokenizer that pads: one position more shows what is cut off."""
+    tokens = tokenizer(list(texts), context_length=context)
+    longer = tokenizer(list(texts), context_length=context + 1)
+    padding = tokenizer([""], context_length=context + 1)[0, -1]
+    return tokens.tolist(), (longer[:, -1] != padding).int().tolist()
+
+
+def encode_tokens(model: ClipModel, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the raw embeddings of tokenized texts."""
+    if model.cuts_texts is None:
+        model.cuts_texts = _cutting_agrees(model)
+    if model.cuts_texts:
+        return _encode_cut(model, _pad(tokens, max(map(len, tokens))))
+    return _encode_full(model, _pad(tokens, model.tokenizer.context_length))
+
+
+def _pad(tokens: Sequence[Sequence[int]], length: int) -> np.ndarray:
+    padded = np.zeros((len(tokens), length), dtype=np.int64)
+    for row, ids in enumerate(tokens):
+        padded[row, : len(ids)] = ids
+    return padded
+
+
+def _encode_full(model: ClipModel, tokens: np.ndarray) -> np.ndarray:
+    import torch
+
+    with model.inference():
+        batch = torch.from_numpy(tokens).to(model.device)
+        return model.to_numpy(model.network.encode_text(batch))
+
+
+def _encode_cut(model: ClipModel, tokens: np.ndarray) -> np.ndarray:
+    """Do what open_clip's `encode_text` does, for fewer positions than its context.
+
+    In a causal tower no position sees a later one, so what stands after the end of
+    the longest text has no effect on any embedding.
+    """
+    import torch
+
+    tower = _causal_tower(model.network)
+    length = tokens.shape[1]
+    with model.inference():
+        batch = torch.from_numpy(tokens).to(model.device)
+        kind = tower.transformer.get_cast_dtype()
+        x = tower.token_embedding(batch).to(kind)
+        x = x + tower.positional_embedding[:length].to(kind)
+        x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
+        # the end of a text is the token with the highest number
+        x = tower.ln_final(x)[torch.arange(len(batch)), batch.argmax(dim=-1)]
+        projection = tower.text_projection
+        if isinstance(projection, torch.nn.Linear):
+            x = projection(x)
+        elif projection is not None:
+            x = x @ projection
+        return model.to_numpy(x)
+
+
+def _causal_tower(network: Any) -> Any:
+    """Return the text tower if it is one that texts can be cut for, otherwise None."""
+    from open_clip import CLIP
+    from open_clip.transformer import TextTransformer
+
+    tower = network if isinstance(network, CLIP) else getattr(network, "text", None)
+    if not isinstance(tower, (CLIP, TextTransformer)):
+        return None
+    pooling = getattr(tower, "pool_type", getattr(tower, "text_pool_type", None))
+    causal = getattr(tower, "attn_mask", None) is not None
+    plain = getattr(tower, "cls_emb", None) is None and pooling == "argmax"
+    return tower if causal and plain else None
+
+
+def _cutting_agrees(model: ClipModel) -> bool:
+    """Whether cut texts give the numbers that `encode_text` gives at full context."""
+    if _causal_tower(model.network) is None:
+        return False
+    tokens, _ = tokenize(model, PROBES)
+    whole = _encode_full(model, _pad(tokens, model.tokenizer.context_length))
+    cut = np.concatenate([_encode_cut(model, _pad([t], len(t))) for t in tokens])
+    scale = np.linalg.norm(whole, axis=1, keepdims=True)
+    return bool(np.abs(whole - cut).max() <= AGREEMENT[model.precision] * scale.max())

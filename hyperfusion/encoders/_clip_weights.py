@@ -1,0 +1,340 @@
+"""Where a CLIP model's architecture, preprocessing and weights come from.
+
+Everything here happens before a weight is loaded: it only reads descriptions and
+finds files, so that an encoder whose embeddings are all cached needs no model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hyperfusion.exceptions import InvalidInputError, WeightsNotFoundError
+
+TINY = "hyperfusion-tiny"
+TINY_FOLDER = Path(__file__).parent / "tiny_clip"
+RANDOM = "random"
+DEFAULT_TAGS = {"ViT-B-32": "laion2b_s34b_b79k"}
+WEIGHTS_VARIABLE = "HYPERFUSION_WEIGHTS"
+WEIGHTS_FOLDER = Path("~/.cache/hyperfusion/weights")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
+DESCRIPTIONS = ("open_clip_config.json", "model.json")
+PROBE_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """A CLIP model before its weights are loaded.
+
+    Attributes
+    ----------
+    name : str
+        Name for messages.
+    config : dict
+        open_clip's description of the architecture.
+    preprocess : dict
+        What happens to an image before the model sees it.
+    weights : Path or None
+        The file with the weights; None for random ones.
+    tokenizer : str
+        Name under which open_clip finds the tokenizer; empty for the default one.
+    """
+
+    name: str
+    config: dict[str, Any]
+    preprocess: dict[str, Any]
+    weights: Path | None
+    tokenizer: str = ""
+
+    @property
+    def width(self) -> int:
+        """Length of an embedding."""
+        return int(self.config["embed_dim"])
+
+
+def find_source(
+    model_name: str, pretrained: str | None, preprocess: Mapping[str, Any] | None
+) -> ClipSource:
+    """Find the architecture, the preprocessing and the weights that parameters name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such architecture, tag or file.
+    WeightsNotFoundError
+        If the weights are not on this machine and can't be downloaded.
+    """
+    folder = _folder_of(model_name)
+    if folder is not None:
+        source = _from_folder(model_name, folder, pretrained)
+    else:
+        source = _from_registry(model_name, pretrained)
+    settings = {**source.preprocess, **_checked_preprocess(preprocess)}
+    return ClipSource(
+        source.name, source.config, settings, source.weights, source.tokenizer
+    )
+
+
+def weights_digest(path: Path) -> str:
+    """Return a hash of a file of weights; a known file is not read again."""
+    status = path.stat()
+    return _file_digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _file_digest(path: str, _size: int, _modified: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder_of(model_name: str) -> Path | None:
+    if model_name == TINY:
+        return TINY_FOLDER
+    if model_name.startswith("local-dir:"):
+        return Path(model_name.removeprefix("local-dir:")).expanduser()
+    path = Path(model_name).expanduser()
+    return path if path.is_dir() else None
+
+
+def _from_folder(model_name: str, folder: Path, pretrained: str | None) -> ClipSource:
+    description = _read_description(folder)
+    if description is None:
+        raise InvalidInputError(
+            f"model_name={model_name!r}: the folder has none of the descriptions "
+            f"{DESCRIPTIONS}."
+        )
+    config, preprocess = description
+    if pretrained is None:
+        weights = _weights_in(folder)
+    elif pretrained == RANDOM:
+        weights = None
+    else:
+        weights = _checkpoint(pretrained)
+    return ClipSource(model_name, config, {**_defaults(config), **preprocess}, weights)
+
+
+def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
+    import open_clip
+    from open_clip.factory import get_model_config
+
+    name = model_name.replace("/", "-")
+    config = get_model_config(name)
+    if config is None:
+        close = difflib.get_close_matches(
+            name, open_clip.list_models(), n=3, cutoff=0.4
+        )
+        raise InvalidInputError(
+            f"model_name={model_name!r} is not an architecture of open_clip, "
+            f"{TINY!r}, or a folder with a model. Close to it are {close}."
+        )
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    tag = pretrained if pretrained is not None else DEFAULT_TAGS.get(name)
+    if tag is None:
+        raise InvalidInputError(
+            f"pretrained must be given for model_name={model_name!r}: one of {tags}, "
+            f"the path of a checkpoint file, or {RANDOM!r} for random weights."
+        )
+    if tag == RANDOM:
+        return ClipSource(name, config, _defaults(config), None, name)
+    known = open_clip.get_pretrained_cfg(name, tag)
+    if known:
+        return _from_tag(name, config, tag, known)
+    if not _looks_like_a_path(tag):
+        raise InvalidInputError(
+            f"pretrained={tag!r} is neither a tag of {name} ({tags}), nor the path of "
+            f"a checkpoint file, nor {RANDOM!r}."
+        )
+    path = _checkpoint(tag)
+    beside = _read_description(path.parent, DESCRIPTIONS[:1])
+    if beside is None:
+        settings = _shared_preprocess(name, tags)
+    else:
+        config["quick_gelu"] = beside[0].get("quick_gelu", False)
+        settings = beside[1]
+    return ClipSource(name, config, {**_defaults(config), **settings}, path, name)
+
+
+def _from_tag(
+    name: str, config: dict[str, Any], tag: str, known: Mapping[str, Any]
+) -> ClipSource:
+    # the weights of some tags need an activation that the architecture's plain
+    # description lacks; open_clip only warns of it
+    if known.get("quick_gelu"):
+        config["quick_gelu"] = True
+    settings = {**_defaults(config), **_preprocess_of(known)}
+    return ClipSource(name, config, settings, _tag_file(name, tag, known), name)
+
+
+def _looks_like_a_path(text: str) -> bool:
+    return Path(text).suffix in SUFFIXES or os.sep in text or Path(text).is_file()
+
+
+def _checkpoint(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise WeightsNotFoundError(f"pretrained={text!r}: there is no such file.")
+    return path
+
+
+def _weights_in(folder: Path) -> Path:
+    for suffix in SUFFIXES:
+        files = sorted(folder.glob(f"*{suffix}"))
+        if files:
+            return files[0]
+    raise WeightsNotFoundError(
+        f"{folder} holds no weights (a file ending in one of {SUFFIXES})."
+    )
+
+
+def _read_description(
+    folder: Path, names: tuple[str, ...] = DESCRIPTIONS
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Read the architecture and the preprocessing that lie beside weights."""
+    for name in names:
+        path = folder / name
+        if path.is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if "model_cfg" in content:
+                settings = content.get("preprocess_cfg", {})
+                return content["model_cfg"], _preprocess_of(settings)
+    return None
+
+
+def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from open_clip.transform import PreprocessCfg
+
+    size = config["vision_cfg"].get("image_size", 224)
+    return {**asdict(PreprocessCfg()), "size": size}
+
+
+def _preprocess_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that tags differ in; the size is the architecture's."""
+    keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+    return {k: settings[k] for k in keys if settings.get(k) is not None}
+
+
+def _checked_preprocess(preprocess: Mapping[str, Any] | None) -> dict[str, Any]:
+    given = dict(preprocess or {})
+    known = _preprocess_of(given)
+    if len(known) != len(given):
+        raise InvalidInputError(
+            "preprocess may set mean, std, interpolation, resize_mode and fill_color. "
+            f"Got {given}."
+        )
+    return known
+
+
+def _shared_preprocess(name: str, tags: list[str]) -> dict[str, Any]:
+    """Return the preprocessing that all published weights of an architecture share."""
+    import open_clip
+
+    found = {t: _preprocess_of(open_clip.get_pretrained_cfg(name, t)) for t in tags}
+    different = {json.dumps(s, sort_keys=True): s for s in found.values()}
+    if len(different) > 1:
+        raise InvalidInputError(
+            f"The published weights of {name} are preprocessed in different ways, so "
+            "for a checkpoint file it must be said which is right: put the "
+            f"{DESCRIPTIONS[0]} of the weights beside the file, or give preprocess=, "
+            f"for example one of {list(different.values())}."
+        )
+    return next(iter(different.values()), {})
+
+
+def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
+    """Find the weights of a tag on this machine, or download them."""
+    placed = _own_file(name, tag) or _hub_file(known)
+    if placed is not None:
+        return placed
+    reason = _unreachable(known)
+    if reason is None:
+        try:
+            return _download(known)
+        except Exception as error:
+            reason = str(error)
+    raise WeightsNotFoundError(_how_to_bring(name, tag, known, reason))
+
+
+def _own_folder() -> Path:
+    return Path(os.environ.get(WEIGHTS_VARIABLE, WEIGHTS_FOLDER)).expanduser()
+
+
+def _own_file(name: str, tag: str) -> Path | None:
+    paths = (_own_folder() / f"{name}.{tag}{suffix}" for suffix in SUFFIXES)
+    return next((p for p in paths if p.is_file()), None)
+
+
+def _hub_names(known: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the repository and the file names under which a hub may have a tag."""
+    repository, _, name = str(known.get("hf_hub", "")).rpartition("/")
+    names = (
+        [name]
+        if name
+        else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    )
+    safe = [str(Path(n).with_suffix(".safetensors")) for n in names]
+    return repository, list(dict.fromkeys([*safe, *names]))
+
+
+def _hub_file(known: Mapping[str, Any]) -> Path | None:
+    """Find a tag's file among those downloaded before, without asking the network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, names = _hub_names(known)
+    for name in names if repository else []:
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    url_file = Path("~/.cache/clip").expanduser() / Path(known.get("url", "")).name
+    return url_file if known.get("url") and url_file.is_file() else None
+
+
+def _unreachable(known: Mapping[str, Any]) -> str | None:
+    """Say why a download can't work, within seconds rather than after long retries."""
+    from huggingface_hub import constants
+
+    if known.get("hf_hub") and constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    address = constants.ENDPOINT if known.get("hf_hub") else known.get("url", "")
+    try:
+        request = urllib.request.Request(address, method="HEAD")
+        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
+            return None
+    except urllib.error.HTTPError:
+        return None  # it answered
+    except (OSError, ValueError) as error:
+        return f"the network can't be reached: {error}"
+
+
+def _download(known: Mapping[str, Any]) -> Path:
+    from open_clip.pretrained import download_pretrained
+
+    return Path(download_pretrained(dict(known)))
+
+
+def _how_to_bring(name: str, tag: str, known: Mapping[str, Any], reason: str) -> str:
+    repository, names = _hub_names(known)
+    place = _own_folder() / f"{name}.{tag}"
+    what = (
+        f"{names[0]} of the Hugging Face repository {repository}"
+        if repository
+        else known.get("url", "its file")
+    )
+    suffix = Path(what.split()[0]).suffix
+    return (
+        f"The weights {tag!r} of {name} are not on this machine and could not be "
+        f"downloaded ({reason}). On a machine with a network get {what}. Then save it "
+        f"here as {place}{suffix} (the environment variable {WEIGHTS_VARIABLE} names "
+        "another folder), or pass pretrained='path/of/the/file'. For a trial without "
+        f"them there is model_name={TINY!r}, a small model that comes with the package."
+    )
