@@ -24,6 +24,7 @@ from .preprocessing import BlockImputer as BlockImputer
 from .preprocessing import BlockPCA as BlockPCA
 from .preprocessing import BlockScaler as BlockScaler
 from .preprocessing import CategoryEncoder as CategoryEncoder
+from .preprocessing import IQRFilter as IQRFilter
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 
 __version__: str

@@ -82,7 +82,7 @@ def read_features(
         table = check_table(estimator, X, reset=reset)
         levels = category_columns(table)
         plain = table.drop(columns=levels)
-        numbers = _as_float32(plain)
+        numbers = as_float32(plain)
         if infinite == "raise":
             _refuse_infinite(numbers, list(plain.columns))
         is_category = table.columns.isin(levels)
@@ -105,11 +105,12 @@ def read_features(
     return features
 
 
-def _as_float32(frame: pd.DataFrame) -> np.ndarray:
+def as_float32(frame: pd.DataFrame) -> np.ndarray:
+    """Return the numbers of a table, often as a view; refuse what is no number."""
     if any(pd.api.types.is_object_dtype(t) for t in frame.dtypes):
         frame = frame.infer_objects()
     for column, dtype in frame.dtypes.items():
-        if not pd.api.types.is_numeric_dtype(dtype):
+        if not (pd.api.types.is_numeric_dtype(dtype) or _may_be_numbers(frame[column])):
             raise InvalidInputError(
                 f"Column {column!r} has dtype {dtype}, which is neither a number nor a "
                 "category: encode it first (PostEncoder does), turn it into numbers, "
@@ -117,6 +118,12 @@ def _as_float32(frame: pd.DataFrame) -> np.ndarray:
             )
     with np.errstate(over="ignore"):  # overflow is found as infinity
         return frame.to_numpy(dtype=np.float32, na_value=np.nan)
+
+
+def _may_be_numbers(column: pd.Series) -> bool:
+    # Objects of other kinds fail in the conversion, with numpy's own message.
+    is_object = pd.api.types.is_object_dtype(column.dtype)
+    return is_object and not any(isinstance(cell, (str, bytes)) for cell in column)
 
 
 def has_infinite(numbers: np.ndarray) -> bool:

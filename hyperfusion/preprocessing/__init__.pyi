@@ -1,3 +1,5 @@
+from ._categories import CategoryEncoder as CategoryEncoder
 from ._imputer import BlockImputer as BlockImputer
-from ._scaler import BlockScaler as BlockScaler
+from ._outliers import IQRFilter as IQRFilter
 from ._pca import BlockPCA as BlockPCA
+from ._scaler import BlockScaler as BlockScaler

@@ -17,9 +17,10 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
     """Base of transformers that change the numbers of a table, block by block.
 
     A table with names gives a feature table (numbers first, then categories), an
-    array gives an array. Subclasses implement ``_fit_numbers(features, y)``,
-    ``_transform_numbers(numbers)`` and ``_number_names(names)``, and
-    ``_transform_categories(categories)`` where they change these.
+    array gives an array. Subclasses implement ``_fit_features(features, y)`` and
+    ``_transform_features(features)``, which returns the numbers of the output, and
+    ``_number_names(names)`` and ``_transform_categories(categories)`` where these
+    change.
     """
 
     _infinite: Infinite = "raise"
@@ -40,10 +41,14 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
         self
             The fitted transformer.
         """
+        self._fit(X, y)
+        return self
+
+    def _fit(self, X: Any, y: Any) -> Features:
         features = read_features(self, X, reset=True, infinite=self._infinite)
         self.is_category_ = features.is_category
-        self._fit_numbers(features, y)
-        return self
+        self._fit_features(features, y)
+        return features
 
     def transform(self, X: Any) -> Any:
         """Transform a table.
@@ -61,7 +66,7 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
         check_is_fitted(self)
         features = read_features(self, X, reset=False, infinite=self._infinite)
         self._check_roles(features)
-        return self._write(features, self._transform_numbers(features.numbers))
+        return self._write(features, self._transform_features(features))
 
     def _check_roles(self, features: Features) -> None:
         changed = np.flatnonzero(features.is_category != self.is_category_)
@@ -99,10 +104,10 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
         numbers = self._number_names([str(c) for c in names[~self.is_category_]])
         return np.asarray([*numbers, *names[self.is_category_]], dtype=object)
 
-    def _fit_numbers(self, features: Features, y: Any) -> None:
+    def _fit_features(self, features: Features, y: Any) -> None:
         raise NotImplementedError
 
-    def _transform_numbers(self, numbers: np.ndarray) -> np.ndarray:
+    def _transform_features(self, features: Features) -> np.ndarray:
         raise NotImplementedError
 
     def _number_names(self, names: list[str]) -> list[str]:

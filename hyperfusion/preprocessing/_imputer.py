@@ -136,7 +136,7 @@ class BlockImputer(BlockTransformer):
         self.add_indicator = add_indicator
         self.strategy = strategy
 
-    def _fit_numbers(self, features: Features, y: Any) -> None:
+    def _fit_features(self, features: Features, y: Any) -> None:
         numbers, names = features.numbers, features.names
         n = numbers.shape[1]
         groups = vector_groups(names)
@@ -222,7 +222,8 @@ class BlockImputer(BlockTransformer):
             and np.isnan(features.numbers[:, columns]).any()
         ]
 
-    def _transform_numbers(self, numbers: np.ndarray) -> np.ndarray:
+    def _transform_features(self, features: Features) -> np.ndarray:
+        numbers = features.numbers
         n, p = numbers.shape
         out = np.empty((n, p + len(self.flagged_)), dtype=np.float32)
         clamped = np.flatnonzero(np.isfinite(self.lower_))

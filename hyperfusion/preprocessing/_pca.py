@@ -105,7 +105,7 @@ class BlockPCA(BlockTransformer):
         self.blocks = blocks
         self.whiten = whiten
 
-    def _fit_numbers(self, features: Features, y: Any) -> None:
+    def _fit_features(self, features: Features, y: Any) -> None:
         numbers = features.numbers
         groups = vector_groups(features.names)
         if not features.is_frame:
@@ -167,7 +167,8 @@ class BlockPCA(BlockTransformer):
         pca.mean_ += center
         return pca
 
-    def _transform_numbers(self, numbers: np.ndarray) -> np.ndarray:
+    def _transform_features(self, features: Features) -> np.ndarray:
+        numbers = features.numbers
         widths = [pca.n_components_ for pca in self.pcas_.values()]
         n, start = len(numbers), len(self.passed_)
         out = np.empty((n, start + sum(widths)), dtype=np.float32)

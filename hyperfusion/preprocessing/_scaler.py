@@ -115,7 +115,7 @@ class BlockScaler(BlockTransformer):
         self.vectors = vectors
         self.clip = clip
 
-    def _fit_numbers(self, features: Features, y: Any) -> None:
+    def _fit_features(self, features: Features, y: Any) -> None:
         numbers, p = features.numbers, features.numbers.shape[1]
         methods = np.array([self._method_of(c) for c in features.names], dtype=object)
         largest = np.fmax.reduce(numbers, axis=0)
@@ -200,8 +200,8 @@ class BlockScaler(BlockTransformer):
         self.lower_ = np.maximum(self.lower_, -reach).astype(np.float32)
         self.upper_ = np.minimum(self.upper_, reach).astype(np.float32)
 
-    def _transform_numbers(self, numbers: np.ndarray) -> np.ndarray:
-        out = np.array(numbers, dtype=np.float32, order="C")
+    def _transform_features(self, features: Features) -> np.ndarray:
+        out = np.array(features.numbers, dtype=np.float32, order="C")
         for rows in gen_batches(len(out), _ROWS):
             part = out[rows]
             part[:, self.constant_] *= 0  # what is missing stays missing

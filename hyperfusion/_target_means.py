@@ -1,0 +1,72 @@
+"""Target means of categories that never contain a training row's own label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import TargetEncoder
+from sklearn.utils import check_random_state
+
+from hyperfusion.exceptions import InvalidInputError
+
+
+def fit_target_means(codes: np.ndarray, y: np.ndarray) -> TargetEncoder:
+    """Fit scikit-learn's shrunken target means of each column's codes.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_columns), int
+        Categories as numbers.
+    y : ndarray of shape (n_samples,), float
+        Targets; rows where they are NaN don't count.
+
+    Raises
+    ------
+    InvalidInputError
+        If no row has a target.
+    """
+    labelled = ~np.isnan(y)
+    if not labelled.any():
+        raise InvalidInputError("y is missing in every row: there is nothing to learn.")
+    encoder = TargetEncoder(target_type="continuous")
+    return encoder.fit(codes[labelled], y[labelled])
+
+
+def target_means(encoder: TargetEncoder, codes: np.ndarray) -> np.ndarray:
+    """Return an encoder's means as an array, whatever scikit-learn is set to."""
+    return np.asarray(encoder.transform(codes))
+
+
+def cross_fit_target_means(
+    codes: np.ndarray, y: np.ndarray, *, cv: int, random_state: Any
+) -> np.ndarray:
+    """Return each row's target means from folds that don't hold the row.
+
+    Rows without a target get the means of all others, as at transform.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_columns), int
+        Categories as numbers.
+    y : ndarray of shape (n_samples,), float
+        Targets, NaN where there is none.
+    cv : int
+        Number of folds.
+    random_state : int, RandomState instance or None
+        Shuffles the rows into folds; None draws from the operating system, never
+        from numpy's global state.
+    """
+    means = target_means(fit_target_means(codes, y), codes)
+    labelled = np.flatnonzero(~np.isnan(y))
+    n_splits = min(cv, len(labelled))
+    if n_splits < 2:
+        return means
+    rng = np.random.RandomState() if random_state is None else random_state
+    folds = KFold(n_splits, shuffle=True, random_state=check_random_state(rng))
+    for train, test in folds.split(labelled):
+        rows, others = labelled[test], labelled[train]
+        encoder = fit_target_means(codes[others], y[others])
+        means[rows] = target_means(encoder, codes[rows])
+    return means

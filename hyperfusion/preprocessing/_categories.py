@@ -1,0 +1,232 @@
+"""A feature table as numbers alone, for regressors that take nothing else."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from hyperfusion._blocks import Features
+from hyperfusion._target_means import (
+    cross_fit_target_means,
+    fit_target_means,
+    target_means,
+)
+from hyperfusion._validation import check_target
+from hyperfusion.preprocessing._base import BlockTransformer
+from hyperfusion.preprocessing._imputer import BlockImputer
+
+
+class CategoryEncoder(BlockTransformer):
+    """Turn a feature table into numbers alone, for any scikit-learn regressor.
+
+    In every block alike, a category with few levels becomes a column of zeros and
+    ones for each level; a category with many levels (the author, the place) becomes
+    the shrunken mean of the target over its level, or without targets the share of
+    training rows with its level. Numbers pass through.
+
+    Parameters
+    ----------
+    max_one_hot : int, default=20
+        The largest number of levels, of those seen at fit, that are encoded as
+        columns of zeros and ones. A missing value and a level not seen at fit are
+        zero in all of them.
+    impute : bool, default=False
+        Whether to fill missing numbers by `BlockImputer` (with its flags) instead of
+        leaving them missing. Categories never come out missing.
+    cv : int, default=5
+        Number of folds in which `fit_transform` takes target means.
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the rows into these folds.
+
+    Attributes
+    ----------
+    levels_ : list of list
+        For each category column the levels seen at fit.
+    one_hot_, many_ : ndarray of int
+        Positions, among the categories, of those with few and with many levels.
+    target_encoder_ : TargetEncoder or None
+        The fitted `sklearn.preprocessing.TargetEncoder` of the categories with many
+        levels; None where there are none, or no `y`.
+    frequencies_ : list of ndarray
+        Where there is no `y`, the shares of the levels of these categories.
+    imputer_ : BlockImputer or None
+        What fills missing numbers.
+    is_category_ : ndarray of shape (n_features_in_,), bool
+        Which columns hold categories.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all are strings.
+
+    See Also
+    --------
+    sklearn.preprocessing.TargetEncoder : How the means are shrunken and cross-fitted.
+    BlockImputer : Fills missing cells and keeps categories.
+
+    Notes
+    -----
+    As with scikit-learn's ``TargetEncoder``, ``fit_transform(X, y)`` differs from
+    ``fit(X, y).transform(X)``: it encodes each row with the means of the folds that
+    don't hold it, so that no training row sees its own label. Use `fit_transform` (a
+    Pipeline does) on the rows that a regressor is trained on, inside the folds of an
+    ensemble. Rows where `y` is NaN don't enter the means.
+
+    A missing value of a category with many levels has a mean of its own where some
+    were missing at fit, and the mean of all targets otherwise, as new levels have.
+    The table must fit in memory as float32.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import CategoryEncoder
+    >>> X = pd.DataFrame(
+    ...     {"time__hour": [1.0, 2.0, 3.0],
+    ...      "meta__kind": pd.Categorical(["photo", "video", None])}
+    ... )
+    >>> CategoryEncoder().fit_transform(X)
+       time__hour  meta__kind=photo  meta__kind=video
+    0         1.0               1.0               0.0
+    1         2.0               0.0               1.0
+    2         3.0               0.0               0.0
+    """
+
+    _parameter_constraints: dict = {
+        "max_one_hot": [Interval(Integral, 0, None, closed="left")],
+        "impute": ["boolean"],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        max_one_hot: int = 20,
+        impute: bool = False,
+        cv: int = 5,
+        random_state: Any = None,
+    ):
+        self.max_one_hot = max_one_hot
+        self.impute = impute
+        self.cv = cv
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Learn from a table and turn it into numbers, with cross-fitted means.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Numbers and categories; missing values are allowed.
+        y : array-like of shape (n_samples,), default=None
+            Targets, NaN where there is none.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples, n_features_out)
+            Numbers: a table for a table, an array for an array.
+        """
+        features = self._fit(X, y)
+        codes = self._codes(features.categories)[:, self.many_]
+        means = None
+        if self.target_encoder_ is not None:
+            y = check_target(y, len(codes), allow_nan=True)
+            means = cross_fit_target_means(
+                codes, y, cv=self.cv, random_state=self.random_state
+            )
+        return self._write(features, self._numbers(features, means))
+
+    def _fit_features(self, features: Features, y: Any) -> None:
+        self.levels_ = [
+            list(column.cat.remove_unused_categories().cat.categories)
+            for _, column in features.categories.items()
+        ]
+        sizes = np.array([len(levels) for levels in self.levels_], dtype=int)
+        self.one_hot_ = np.flatnonzero(sizes <= self.max_one_hot)
+        self.many_ = np.flatnonzero(sizes > self.max_one_hot)
+        self.imputer_ = None
+        if self.impute:
+            self.imputer_ = BlockImputer().fit(_as_frame(features))
+        codes = self._codes(features.categories)[:, self.many_]
+        self.target_encoder_, self.frequencies_ = None, []
+        if y is None:
+            self.frequencies_ = [
+                np.bincount(column[column >= 0]) / len(column) for column in codes.T
+            ]
+        elif len(self.many_):
+            y = check_target(y, len(codes), allow_nan=True)
+            self.target_encoder_ = fit_target_means(codes, y)
+
+    def _codes(self, categories: pd.DataFrame) -> np.ndarray:
+        """Positions of the cells' levels, -1 for what is missing or new."""
+        codes = [
+            column.cat.set_categories(levels).cat.codes.to_numpy(dtype=np.int64)
+            for (_, column), levels in zip(
+                categories.items(), self.levels_, strict=True
+            )
+        ]
+        return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
+
+    def _transform_features(self, features: Features) -> np.ndarray:
+        codes = self._codes(features.categories)[:, self.many_]
+        if self.target_encoder_ is None:
+            return self._numbers(features, None)
+        return self._numbers(features, target_means(self.target_encoder_, codes))
+
+    def _numbers(self, features: Features, means: np.ndarray | None) -> np.ndarray:
+        numbers = features.numbers
+        if self.imputer_ is not None:
+            numbers = self.imputer_.transform(_as_frame(features)).to_numpy()
+        codes = self._codes(features.categories)
+        flags = [
+            codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_
+        ]
+        if means is None:
+            means = _shares(codes[:, self.many_], self.frequencies_)
+        return np.concatenate([numbers, *flags, means], axis=1, dtype=np.float32)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of the output.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input's columns, where it had none at fit.
+
+        Returns
+        -------
+        ndarray of str
+            Names of the numbers, then ``<column>=<level>``, then
+            ``<column>_target_mean`` (or ``<column>_frequency``).
+        """
+        check_is_fitted(self)
+        every = _check_feature_names_in(self, input_features)
+        names = list(every[~self.is_category_])
+        if self.imputer_ is not None:
+            names = list(self.imputer_.get_feature_names_out(names))
+        categories = every[self.is_category_]
+        for i in self.one_hot_:
+            names += [f"{categories[i]}={level}" for level in self.levels_[i]]
+        suffix = "frequency" if self.target_encoder_ is None else "target_mean"
+        names += [f"{categories[i]}_{suffix}" for i in self.many_]
+        return np.asarray(names, dtype=object)
+
+    def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
+        return categories.iloc[:, :0]
+
+
+def _as_frame(features: Features) -> pd.DataFrame:
+    return pd.DataFrame(features.numbers, columns=features.names, copy=False)
+
+
+def _shares(codes: np.ndarray, frequencies: list[np.ndarray]) -> np.ndarray:
+    shares = np.empty(codes.shape)
+    for i, frequency in enumerate(frequencies):
+        shares[:, i] = np.append(frequency, 0.0)[codes[:, i]]  # the last one is -1
+    return shares

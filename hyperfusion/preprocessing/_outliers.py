@@ -1,0 +1,322 @@
+"""Outliers by Tukey's fences: rows to drop from training, or cells to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import TransformerMixin, _fit_context
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._blocks import as_float32
+from hyperfusion._validation import check_columns, check_table, check_target
+from hyperfusion.exceptions import InvalidInputError
+
+
+def _drops(estimator: Any) -> bool:
+    return estimator.action == "drop"
+
+
+def _mends(estimator: Any) -> bool:
+    return estimator.action != "drop"
+
+
+class IQRFilter(TransformerMixin, HyperFusionEstimator):
+    """Filter outliers by the interquartile range, in the training rows only.
+
+    The paper's "outlier filtering using the interquartile range method" (section
+    3.3): a value is an outlier where it lies more than `factor` interquartile ranges
+    below the first or above the third quartile of the training rows.
+
+    With ``action="drop"`` this is a sampler as imbalanced-learn defines it:
+    `fit_resample` drops rows whose target, or whose value in one of `columns`, is an
+    outlier, and works in imbalanced-learn's Pipeline and as ``row_filter`` of
+    `HyperFusionRegressor`, which applies it to the training part of each fold. With
+    ``action="clip"`` or ``"missing"`` it is a transformer that keeps all rows and mends
+    the cells of `columns`. It is never both: imbalanced-learn's Pipeline refuses a
+    step that can drop and transform.
+
+    All blocks are treated alike: a column is touched only if `columns` names it.
+
+    Parameters
+    ----------
+    factor : float, default=1.5
+        Distance of the fences from the quartiles, in interquartile ranges.
+    columns : list or dict, default=None
+        Columns to look at: names, or positions for an array. A dict maps each to a
+        factor of its own. None looks at none of them: fences of 1.5 interquartile
+        ranges cut counts and flags, which are not normal, to pieces.
+    on_target : bool, default=True
+        Whether rows with an outlying target are dropped.
+    action : {"drop", "clip", "missing"}, default="drop"
+        Drop rows (`fit_resample`), or move outlying cells to the nearer fence, or make
+        them missing (`transform`).
+    max_share : float, default=0.05
+        The largest share of the rows that may be dropped. Authors with many readers
+        and posts that went viral are the interesting tail; losing more of it than
+        this is an error.
+    verbose : int, default=0
+        Whether to print how many rows are dropped, and by which column.
+
+    Attributes
+    ----------
+    columns_ : list
+        The columns looked at.
+    lower_, upper_ : ndarray of shape (n_columns,)
+        Their fences.
+    target_fences_ : tuple of float
+        The fences of the target; infinite where it is not looked at.
+    sample_indices_ : ndarray of int
+        After `fit_resample`, the positions of the rows that are kept: index weights,
+        groups and whatever else belongs to the rows with it.
+    n_dropped_ : int
+        After `fit_resample`, the number of rows dropped.
+    dropped_by_ : dict
+        After `fit_resample`, how many rows each column (and "target") takes away. A
+        row counts for each column that takes it away.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all are strings.
+
+    See Also
+    --------
+    BlockScaler : Scaling that outliers can't spoil.
+
+    Notes
+    -----
+    Quartiles are those of the finite values, by linear interpolation. A missing value
+    is no outlier and stays missing; an infinite one always is. Where both quartiles
+    are the same number, half of the values are that number, the range tells nothing,
+    and there are no fences. Columns with fewer than four finite values have none
+    either. Rows at predict are never dropped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hyperfusion import IQRFilter
+    >>> X, y = np.arange(10).reshape(5, 2), np.array([1.0, 2.0, 3.0, 4.0, 99.0])
+    >>> row_filter = IQRFilter(max_share=0.2)
+    >>> row_filter.fit_resample(X, y)[1]
+    array([1., 2., 3., 4.])
+    >>> row_filter.sample_indices_
+    array([0, 1, 2, 3])
+    """
+
+    _parameter_constraints: dict = {
+        "factor": [Interval(Real, 0, None, closed="left")],
+        "columns": [str, Integral, list, tuple, dict, None],
+        "on_target": ["boolean"],
+        "action": [StrOptions({"drop", "clip", "missing"})],
+        "max_share": [Interval(Real, 0, 1, closed="both")],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        factor: float = 1.5,
+        columns: Hashable | Sequence[Hashable] | Mapping[Hashable, float] | None = None,
+        on_target: bool = True,
+        action: str = "drop",
+        max_share: float = 0.05,
+        verbose: int = 0,
+    ):
+        self.factor = factor
+        self.columns = columns
+        self.on_target = on_target
+        self.action = action
+        self.max_share = max_share
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the fences.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            The rows. Only the columns looked at have to be numbers.
+        y : array-like of shape (n_samples,), default=None
+            Targets. Not needed unless rows are dropped by them.
+
+        Returns
+        -------
+        self
+            The fitted filter.
+        """
+        self._fit(X, y)
+        return self
+
+    def _fit(self, X: Any, y: Any) -> np.ndarray:
+        table = check_table(self, X, reset=True)
+        given = self.columns
+        names = list(given) if isinstance(given, Mapping) else given
+        self.columns_ = check_columns(table, names, "columns")
+        factors = [self._factor_of(column) for column in self.columns_]
+        values = as_float32(table[self.columns_])
+        fences = [_fences(v, f) for v, f in zip(values.T, factors, strict=True)]
+        self.lower_, self.upper_ = np.array(fences).reshape(-1, 2).T
+        self.target_fences_ = (-np.inf, np.inf)
+        if self.on_target and self.action == "drop" and y is not None:
+            self.target_fences_ = _fences(check_target(y, len(table)), self.factor)
+        return values
+
+    def _factor_of(self, column: Hashable) -> float:
+        if not isinstance(self.columns, Mapping):
+            return self.factor
+        factor = self.columns[column]
+        if not (isinstance(factor, Real) and factor >= 0):
+            raise InvalidInputError(
+                f"columns[{column!r}] must be a factor of at least 0. Got {factor!r}."
+            )
+        return float(factor)
+
+    @available_if(_drops)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Find the fences and drop the rows beyond them.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            The training rows.
+        y : array-like of shape (n_samples,)
+            Their targets.
+
+        Returns
+        -------
+        X_resampled : DataFrame or array of shape (n_kept, n_features)
+            The rows that are kept, unchanged, with their index.
+        y_resampled : array-like of shape (n_kept,)
+            Their targets.
+
+        Raises
+        ------
+        InvalidInputError
+            If more than `max_share` of the rows would go.
+        """
+        values = self._fit(X, y)
+        target = check_target(y, len(values))
+        low, high = self.target_fences_
+        outlying = {
+            column: (v < lower) | (v > upper)
+            for column, v, lower, upper in zip(
+                self.columns_, values.T, self.lower_, self.upper_, strict=True
+            )
+        }
+        outlying["target"] = (target < low) | (target > high)
+        dropped = np.any(list(outlying.values()), axis=0)
+        self.dropped_by_ = {c: int(rows.sum()) for c, rows in outlying.items()}
+        self.n_dropped_ = int(dropped.sum())
+        self.sample_indices_ = np.flatnonzero(~dropped)
+        self._report(len(values))
+        rows = self.sample_indices_
+        return _safe_indexing(X, rows), _safe_indexing(y, rows)
+
+    def _report(self, n_samples: int) -> None:
+        share = self.n_dropped_ / n_samples
+        what = (
+            f"{self.n_dropped_} of {n_samples} rows ({share:.1%}; "
+            f"by column: {self.dropped_by_})"
+        )
+        if share > self.max_share:
+            raise InvalidInputError(
+                f"IQRFilter would drop {what}, more than max_share={self.max_share}. "
+                "Raise factor, look at fewer columns, transform skewed ones (log1p) "
+                "first, clip instead of dropping, or raise max_share."
+            )
+        if self.verbose:
+            print(f"[IQRFilter] drops {what}")
+
+    @available_if(_mends)
+    def transform(self, X: Any) -> Any:
+        """Clip the cells beyond the fences, or make them missing.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Columns as at fit.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples, n_features)
+            All rows; the columns looked at are float32. An array comes out as
+            float32.
+        """
+        check_is_fitted(self)
+        table = check_table(self, X, reset=False)
+        values = as_float32(table[self.columns_])
+        if self.action == "clip":
+            mended = np.clip(values, self.lower_, self.upper_)
+        else:
+            outlying = (values < self.lower_) | (values > self.upper_)
+            mended = np.where(outlying, np.nan, values)
+        table = table.copy()
+        for column, cells in zip(self.columns_, mended.T, strict=True):
+            table[column] = cells.astype(np.float32)
+        if isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas"):
+            return table
+        return as_float32(table)
+
+    @available_if(_mends)
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Find the fences and mend the cells beyond them.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            The rows.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples, n_features)
+            All rows, mended.
+        """
+        return self.fit(X, y).transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns, which stay as they are.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input's columns, where it had none at fit.
+
+        Returns
+        -------
+        ndarray of str
+            One name for each column.
+        """
+        check_is_fitted(self)
+        return _check_feature_names_in(self, input_features)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        if _mends(self):
+            tags.transformer_tags.preserves_dtype = []
+        else:
+            tags.transformer_tags = None
+        return tags
+
+
+def _fences(values: np.ndarray, factor: float) -> tuple[float, float]:
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if len(finite) < 4:
+        return -np.inf, np.inf
+    first, third = np.quantile(finite, [0.25, 0.75])
+    if first == third:
+        return -np.inf, np.inf
+    reach = factor * (third - first)
+    return float(first - reach), float(third + reach)
