@@ -23,10 +23,9 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame:
     Cells are left as they are: text, paths, dates and numbers side by side.
     An array becomes a frame whose column names are positions.
     """
-    if not isinstance(X, pd.DataFrame) and hasattr(X, "to_pandas"):
-        X = X.to_pandas()
+    X = as_frame(X)
     if isinstance(X, pd.DataFrame):
-        _check_frame(estimator, X)
+        check_frame(X, type(estimator).__name__)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
     array = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
@@ -34,8 +33,15 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame:
     return pd.DataFrame(array)
 
 
-def _check_frame(estimator: Any, X: pd.DataFrame) -> None:
-    name = type(estimator).__name__
+def as_frame(X: Any) -> Any:
+    """Return tables of other libraries (Polars, Arrow) as pandas; the rest as it is."""
+    if not isinstance(X, (pd.DataFrame, pd.Series)) and hasattr(X, "to_pandas"):
+        return X.to_pandas()
+    return X
+
+
+def check_frame(X: pd.DataFrame, name: str) -> None:
+    """Raise where a frame has no rows, no columns, or two columns of one name."""
     if not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
         raise InvalidInputError(
@@ -43,17 +49,13 @@ def _check_frame(estimator: Any, X: pd.DataFrame) -> None:
             "Rename or drop all but one of each."
         )
     if min(X.shape) == 0:
-        what, axis = ("sample", 0) if len(X) == 0 else ("feature", 1)
+        what = "sample" if len(X) == 0 else "feature"
         raise InvalidInputError(
             f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is "
             f"required by {name}."
         )
-    if any(np.issubdtype(t, np.complexfloating) for t in _numpy_dtypes(X)):
+    if any(isinstance(t, np.dtype) and t.kind == "c" for t in X.dtypes):
         raise InvalidInputError("Complex data not supported")
-
-
-def _numpy_dtypes(X: pd.DataFrame) -> list[np.dtype]:
-    return [t for t in X.dtypes if isinstance(t, np.dtype)]
 
 
 def check_columns(
@@ -115,7 +117,7 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
         row = int(np.flatnonzero(bad)[0])
         raise InvalidInputError(
             f"Input y contains NaN or infinity: y is {values[row]} in row {row} "
-            f"({int(bad.sum())} such row(s) in all). Drop these rows or mend the target."
+            f"({int(bad.sum())} such row(s) in all). Drop these rows or mend them."
         )
     return values
 

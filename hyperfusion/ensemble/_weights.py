@@ -47,6 +47,8 @@ def solve_weights(
     n_members = predictions.shape[1]
     if solver == "equal" or n_members == 1:
         return np.full(n_members, 1 / n_members)
+    unit = np.std(y) or 1.0  # tolerances below are in standard deviations
+    y, predictions, delta = y / unit, predictions / unit, delta / unit
     if solver == "nnls":
         return _nnls(y, predictions, sample_weight)
     loss = make_loss(objective, y, predictions, sample_weight, delta)

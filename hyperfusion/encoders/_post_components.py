@@ -1,0 +1,229 @@
+"""Which encoders stand behind each role of a table of posts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+from hyperfusion.exceptions import InvalidInputError
+
+Roles = dict[str, list[Hashable]]
+
+
+@dataclass
+class Component:
+    """An encoder, the columns it reads, and where its features go."""
+
+    role: str
+    block: str
+    columns: list[Hashable]
+    encoder: Any
+    prefix: str = ""
+
+    def read(self, table: pd.DataFrame) -> Any:
+        """Return the encoder's input: a column if it takes one, otherwise a frame."""
+        if _takes_one_column(self.encoder):
+            return table[self.columns[0]]
+        return table[self.columns]
+
+    def frame(self, output: Any, index: pd.Index) -> pd.DataFrame:
+        """Return an encoder's output as a frame with this component's names."""
+        if not isinstance(output, pd.DataFrame):
+            values = output.toarray() if sp.issparse(output) else np.asarray(output)
+            output = pd.DataFrame(values.reshape(len(index), -1), copy=False)
+            output.columns = self._names(output.shape[1])
+        return output.set_axis([f"{self.prefix}{c}" for c in output.columns], axis=1)
+
+    def _names(self, n_features: int) -> list[str]:
+        try:
+            return [str(n) for n in self.encoder.get_feature_names_out()]
+        except (AttributeError, ValueError, TypeError):
+            return [
+                f"{type(self.encoder).__name__.lower()}_{i}" for i in range(n_features)
+            ]
+
+
+def _takes_one_column(encoder: Any) -> bool:
+    while isinstance(encoder, Pipeline):
+        encoder = encoder.steps[0][1]
+    return not get_tags(encoder).input_tags.two_d_array
+
+
+def build_components(post_encoder: Any, roles: Roles) -> list[Component]:
+    """Return the unfitted components of a `PostEncoder` for its roles."""
+    replaced = dict(post_encoder.encoders or {})
+    builders = {
+        "image": _image,
+        "text": _text,
+        "tags": _tags,
+        "user": _user,
+        "time": _time,
+        "geo": _geo,
+        "numeric": _numeric,
+        "categorical": _categorical,
+        "vectors": _vectors,
+    }
+    unknown = set(replaced) - set(builders)
+    if unknown:
+        raise InvalidInputError(
+            f"encoders has unknown roles {sorted(unknown)}; it takes {list(builders)}."
+        )
+    components: list[Component] = []
+    for role, build in builders.items():
+        default = list(build(post_encoder, roles))
+        if role in replaced:
+            default = _replace(role, default, replaced[role])
+        components += default
+    return components
+
+
+def _replace(role: str, default: list[Component], value: Any) -> list[Component]:
+    """Put the user's transformers in place of a role's own."""
+    if isinstance(value, str):
+        if value != "drop":
+            raise InvalidInputError(
+                f"encoders[{role!r}] must be a transformer, a list of transformers or "
+                f"'drop'. Got {value!r} instead."
+            )
+        return []
+    transformers = value if isinstance(value, (list, tuple)) else [value]
+    places = {(c.block, tuple(c.columns), c.prefix) for c in default}
+    return [
+        Component(role, block, list(columns), clone(transformer), prefix)
+        for block, columns, prefix in sorted(places, key=str)
+        for transformer in transformers
+    ]
+
+
+def _image(owner: Any, roles: Roles) -> Iterator[Component]:
+    from hyperfusion.encoders import ClipImageEncoder, ImageStatistics
+
+    if not roles["image"]:
+        return
+    columns = roles["image"]
+    missing = {"on_error": owner.on_error}
+    yield Component("image", "image", columns, ImageStatistics(**missing))
+    clip = _clip(owner.image_encoder, ClipImageEncoder, owner.cache, missing)
+    if clip is not None:
+        yield Component("image", "image", columns, clip)
+
+
+def _clip(value: Any, default: type, cache: Any, params: dict[str, Any]) -> Any:
+    """Return the encoder that `image_encoder` or `text_encoder` stands for."""
+    if value is False:
+        return None
+    if value is None:
+        return default(cache=cache, **params)
+    if isinstance(value, str):
+        return default(model_name=value, cache=cache, **params)
+    return clone(value)
+
+
+def _text(owner: Any, roles: Roles) -> Iterator[Component]:
+    for column in roles["text"]:
+        yield from _words(owner, "text", [column], f"{column}_", "word")
+
+
+def _tags(owner: Any, roles: Roles) -> Iterator[Component]:
+    if roles["tags"]:
+        yield from _words(owner, "tags", roles["tags"], "", "tags")
+
+
+def _words(
+    owner: Any, role: str, columns: list[Hashable], prefix: str, analyzer: str
+) -> Iterator[Component]:
+    from hyperfusion.encoders import (
+        ClipTextEncoder,
+        GloveTextVectorizer,
+        TextStatistics,
+        TfidfComponents,
+    )
+
+    missing = {"on_error": owner.on_error}
+    encoders = [
+        TextStatistics(**missing),
+        TfidfComponents(analyzer=analyzer, random_state=owner.random_state, **missing),
+        _clip(owner.text_encoder, ClipTextEncoder, owner.cache, missing),
+    ]
+    if owner.word_vectors is not None:
+        encoders.append(GloveTextVectorizer(owner.word_vectors, **missing))
+    for encoder in encoders:
+        if encoder is not None:
+            yield Component(role, role, columns, encoder, prefix)
+
+
+def _user(owner: Any, roles: Roles) -> Iterator[Component]:
+    from hyperfusion.encoders import UserProfileEncoder
+
+    user, numeric = roles["user"], roles["user_numeric"]
+    if user or numeric:
+        encoder = UserProfileEncoder(user=user[0] if user else None, numeric=numeric)
+        yield Component("user", "user", _unique(user + numeric), encoder)
+
+
+def _time(owner: Any, roles: Roles) -> Iterator[Component]:
+    from hyperfusion.encoders import TemporalEncoder
+
+    time, created = roles["time"], roles["user_created"]
+    if not time:
+        return
+    zone = roles["timezone"]
+    encoder = TemporalEncoder(
+        time=time[0],
+        timezone=zone[0] if zone else owner.timezone,
+        created=created[0] if created else None,
+        on_error=owner.on_error,
+    )
+    yield Component("time", "time", _unique(time + zone + created), encoder)
+
+
+def _geo(owner: Any, roles: Roles) -> Iterator[Component]:
+    from hyperfusion.encoders import GeoEncoder
+
+    names = {
+        "latitude": roles["latitude"],
+        "longitude": roles["longitude"],
+        "accuracy": roles["geo_accuracy"],
+        "place": roles["place"],
+    }
+    columns = _unique([c for value in names.values() for c in value])
+    if columns:
+        params = {k: v[0] if v else None for k, v in names.items()}
+        encoder = GeoEncoder(**params, on_error=owner.on_error)
+        yield Component("geo", "geo", columns, encoder)
+
+
+def _numeric(owner: Any, roles: Roles) -> Iterator[Component]:
+    from hyperfusion.encoders import NumberEncoder
+
+    if roles["numeric"]:
+        yield Component("numeric", "meta", roles["numeric"], NumberEncoder())
+
+
+def _categorical(owner: Any, roles: Roles) -> Iterator[Component]:
+    from hyperfusion.encoders import CategoryEncoder
+
+    if roles["categorical"]:
+        yield Component("categorical", "meta", roles["categorical"], CategoryEncoder())
+
+
+def _vectors(owner: Any, roles: Roles) -> Iterator[Component]:
+    from hyperfusion.encoders import NumberEncoder
+
+    for kind in ("user", "place"):
+        columns = roles[f"vectors_{kind}"]
+        if columns:
+            encoder = NumberEncoder(log=False)
+            yield Component("vectors", f"vectors_{kind}", columns, encoder)
+
+
+def _unique(columns: list[Hashable]) -> list[Hashable]:
+    return list(dict.fromkeys(columns))

@@ -1,0 +1,164 @@
+"""The three tiers as one scikit-learn Pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from hyperfusion._validation import Columns
+from hyperfusion.encoders import PostEncoder
+from hyperfusion.ensemble import HyperFusionRegressor
+from hyperfusion.ensemble._members import name_members
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.relations import RelationEncoder
+
+__all__ = ["make_hyperfusion"]
+
+
+def make_hyperfusion(
+    *,
+    image: Columns = None,
+    text: Columns = (),
+    tags: Columns = None,
+    user: Columns = None,
+    user_created: Columns = None,
+    user_numeric: Columns = (),
+    time: Columns = None,
+    timezone: Columns = None,
+    latitude: Columns = None,
+    longitude: Columns = None,
+    geo_accuracy: Columns = None,
+    place: Columns = None,
+    numeric: Columns = (),
+    categorical: Columns = (),
+    vectors: dict[str, Any] | None = None,
+    image_encoder: Any = None,
+    text_encoder: Any = None,
+    word_vectors: Any = None,
+    cache: Any = None,
+    members: Any = None,
+    cv: Any = 5,
+    unlabeled: bool = False,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> Pipeline:
+    """Assemble the three tiers for a table of posts.
+
+    The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
+    ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
+    ``predict__catboost__depth``, or put your own transformer into
+    ``encode__encoders``.
+
+    Parameters
+    ----------
+    image : column, default=None
+        Images: paths, bytes, PIL images or arrays.
+    text : column or list of columns, default=()
+        Texts, such as title and description.
+    tags : column, default=None
+        Tags: lists, or texts with separators.
+    user : column, default=None
+        Author.
+    user_created : column, default=None
+        When the author's account was created.
+    user_numeric : column or list of columns, default=()
+        Counts of the author's profile, such as followers.
+    time : column, default=None
+        When the post was published: dates, or whole numbers of seconds since 1970.
+    timezone : column or str, default=None
+        Local time zone of each post, or one IANA name for all.
+    latitude, longitude, geo_accuracy, place : column, default=None
+        Where the post was made, how precisely that is known, and the place's name.
+    numeric, categorical : column or list of columns, default=()
+        Further numbers and categories.
+    vectors : dict, default=None
+        Ready-made vectors, as lists of columns: ``{"user": [...], "place": [...]}``.
+    image_encoder : ClipImageEncoder, str, None or False, default=None
+        An encoder, a model's name, None for the default CLIP, or False for none.
+    text_encoder : ClipTextEncoder, str, None or False, default=None
+        Likewise for texts and tags.
+    word_vectors : str, path, KeyedVectors or None, default=None
+        Word vectors for `GloveTextVectorizer`; None adds no such features.
+    cache : str, path, EmbeddingCache or None, default=None
+        Where the CLIP encoders keep embeddings between runs.
+    members : str, list of regressors or list of (name, regressor), default=None
+        Members of the ensemble: a preset's name or a list; None is "default".
+    cv : int, splitter or iterable of splits, default=5
+        Folds of the ensemble.
+    unlabeled : bool, default=False
+        Whether rows whose target is NaN are unlabelled posts to learn from.
+    n_jobs : int, default=None
+        Parallel fits of the ensemble.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything.
+    verbose : int, default=0
+        1 prints a line for every encoder and every fitted part.
+
+    Returns
+    -------
+    Pipeline
+        Unfitted.
+
+    Raises
+    ------
+    InvalidInputError
+        If no role is given, or members are unknown.
+
+    Examples
+    --------
+    >>> from hyperfusion import make_hyperfusion
+    >>> model = make_hyperfusion(time="when", numeric=["likes", "views"])
+    >>> list(model.named_steps)
+    ['encode', 'relate', 'predict']
+    """
+    roles = {
+        "image": image,
+        "text": text,
+        "tags": tags,
+        "user": user,
+        "user_created": user_created,
+        "user_numeric": user_numeric,
+        "time": time,
+        "timezone": timezone,
+        "latitude": latitude,
+        "longitude": longitude,
+        "geo_accuracy": geo_accuracy,
+        "place": place,
+        "numeric": numeric,
+        "categorical": categorical,
+        "vectors": vectors,
+    }
+    if all(_is_empty(value) for value in roles.values()):
+        raise InvalidInputError(
+            f"make_hyperfusion needs at least one role, such as text='title'. The roles "
+            f"are {list(roles)}."
+        )
+    encode = PostEncoder(
+        **roles,
+        image_encoder=image_encoder,
+        text_encoder=text_encoder,
+        word_vectors=word_vectors,
+        cache=cache,
+        random_state=random_state,
+        verbose=verbose,
+    )
+    predict = HyperFusionRegressor(
+        name_members(members),
+        cv=cv,
+        n_jobs=n_jobs,
+        random_state=random_state,
+        verbose=verbose,
+    )
+    return Pipeline(
+        [
+            ("encode", encode),
+            ("relate", RelationEncoder(random_state=random_state)),
+            ("predict", predict),
+        ]
+    )
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (hasattr(value, "__len__") and len(value) == 0)

@@ -1,0 +1,355 @@
+"""The ensemble: honest out-of-fold predictions, weights, folds, routing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+from hyperfusion import (
+    CatBoostHuberRegressor,
+    HyperFusionRegressor,
+    StratifiedRegressionKFold,
+    spearman_score,
+)
+from hyperfusion.exceptions import InvalidInputError
+
+
+@pytest.fixture
+def data():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(200, 5))
+    return X, X @ [3, 1, 0, 0, 1] + np.sin(3 * X[:, 0]) + 0.5 * rng.normal(size=200)
+
+
+MEMBERS = [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=4))]
+
+
+def test_one_member_agrees_with_a_plain_loop(data):
+    X, y = data
+    cv = KFold(4, shuffle=True, random_state=1)
+    ensemble = HyperFusionRegressor([Ridge()], cv=cv).fit(X, y)
+    oof, models = np.zeros(len(y)), []
+    for train, test in cv.split(X):
+        models.append(Ridge().fit(X[train], y[train]))
+        oof[test] = models[-1].predict(X[test])
+    assert_allclose(ensemble.oof_predictions_, oof)
+    assert_allclose(
+        ensemble.predict(X), np.mean([m.predict(X) for m in models], axis=0)
+    )
+    assert_array_equal(ensemble.weights_, np.ones((4, 1)))
+
+
+def test_prediction_is_equations_8_and_9(data):
+    X, y = data
+    ensemble = HyperFusionRegressor(
+        MEMBERS, cv=3, weights_per="fold", prefer_equal=False, random_state=0
+    ).fit(X, y)
+    by_hand = np.zeros(len(y))
+    for models, weights in zip(ensemble.estimators_, ensemble.weights_, strict=True):
+        by_hand += (
+            sum(w * m.predict(X) for w, m in zip(weights, models, strict=True)) / 3
+        )
+    assert_allclose(ensemble.predict(X), by_hand)
+    assert len({tuple(w) for w in ensemble.weights_}) > 1
+
+
+def test_full_refit_is_one_fit_per_member(data):
+    X, y = data
+    ensemble = HyperFusionRegressor(
+        [Ridge(), KNeighborsRegressor()], weighting="equal", refit="full"
+    ).fit(X, y)
+    expected = (
+        Ridge().fit(X, y).predict(X) + KNeighborsRegressor().fit(X, y).predict(X)
+    ) / 2
+    assert_allclose(ensemble.predict(X), expected)
+    assert len(ensemble.estimators_) == 1
+    assert np.isfinite(ensemble.oof_predictions_).all()
+
+
+def test_good_members_get_the_weight(data):
+    X, y = data
+    for weighting in ("greedy", "simplex", "nnls"):
+        ensemble = HyperFusionRegressor(
+            [("good", Ridge()), ("bad", DummyRegressor())], weighting=weighting
+        ).fit(X, y)
+        assert_allclose(ensemble.weights_.sum(axis=1), 1)
+        assert ensemble.weights_[:, 0].min() > 0.85, weighting
+
+
+def test_equal_weights_unless_others_are_clearly_better(data):
+    X, y = data
+    twins = [("one", Ridge(1.0)), ("two", Ridge(1.01))]
+    careful = HyperFusionRegressor(twins, random_state=0).fit(X, y)
+    assert_allclose(careful.weights_, 0.5)
+
+
+def test_shuffled_labels_give_chance():
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(
+        rng.normal(size=(600, 6)), columns=[f"meta__{i}" for i in range(6)]
+    )
+    X["user__author"] = pd.Categorical(rng.randint(0, 150, 600).astype(str))
+    members = [
+        CatBoostHuberRegressor(iterations=40, depth=4),
+        ExtraTreesRegressor(30, min_samples_leaf=3),
+    ]
+    scores = []
+    for seed in range(10):
+        y = rng.permutation(np.arange(600.0))
+        ensemble = HyperFusionRegressor(members, random_state=seed, n_jobs=1).fit(X, y)
+        scores.append(spearman_score(y, ensemble.oof_predictions_))
+    # each has a standard error of 0.04
+    assert abs(np.mean(scores)) < 0.04
+
+
+class Recorder(RegressorMixin, BaseEstimator):
+    """Predicts the mean and remembers the rows (first column) and weights it saw."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.rows_ = np.asarray(X)[:, 0]
+        self.weight_, self.mean_ = sample_weight, float(np.mean(y))
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
+def numbered(n=40):
+    return np.column_stack([np.arange(n, dtype=float), np.ones(n)]), np.arange(n) % 10.0
+
+
+def test_members_never_see_the_rows_they_validate():
+    X, y = numbered()
+    ensemble = HyperFusionRegressor([Recorder()], cv=4, random_state=0).fit(X, y)
+    for (train, test), (model,) in zip(
+        ensemble.splits_, ensemble.estimators_, strict=True
+    ):
+        assert_array_equal(np.sort(model.rows_), np.sort(X[train, 0]))
+        assert not set(model.rows_) & set(X[test, 0])
+
+
+def test_groups_never_part():
+    X, y = numbered()
+    groups = np.repeat(np.arange(10), 4)
+    ensemble = HyperFusionRegressor([Recorder()], cv=3, random_state=0)
+    ensemble.fit(X, y, groups=groups)
+    for train, test in ensemble.splits_:
+        assert not set(groups[train]) & set(groups[test])
+
+
+def test_weights_follow_their_rows():
+    X, y = numbered()
+    weight = np.arange(1.0, 41.0)
+    ensemble = HyperFusionRegressor([Recorder()], cv=4, random_state=0)
+    ensemble.fit(X, y, sample_weight=weight)
+    for (model,) in ensemble.estimators_:
+        assert_array_equal(model.weight_, model.rows_ + 1)
+    piped = HyperFusionRegressor([make_pipeline(StandardScaler(), Ridge())], cv=4)
+    piped.fit(X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match="KNeighborsRegressor does not support"):
+        HyperFusionRegressor([KNeighborsRegressor()]).fit(X, y, sample_weight=weight)
+
+
+class DropLargest(BaseEstimator):
+    """Stand-in of a sampler: keeps rows whose target is below 9."""
+
+    def fit_resample(self, X, y):
+        self.sample_indices_ = np.flatnonzero(y < 9)
+        return X[self.sample_indices_], y[self.sample_indices_]
+
+
+def test_row_filter_acts_on_training_parts_only():
+    X, y = numbered()
+    ensemble = HyperFusionRegressor(
+        [Recorder()], cv=4, row_filter=DropLargest(), random_state=0
+    ).fit(X, y)
+    for (model,) in ensemble.estimators_:
+        assert y[model.rows_.astype(int)].max() < 9
+    assert np.isfinite(ensemble.oof_predictions_).all()
+
+
+def test_extra_rows_train_but_are_never_validated():
+    X, y = numbered()
+    extra = [
+        (np.full((3, 2), 1000.0 + k), np.full(3, 5.0), np.full(3, 0.5))
+        for k in range(4)
+    ]
+    ensemble = HyperFusionRegressor([Recorder()], cv=4, random_state=0)
+    ensemble._fit(X, y, None, None, {}, extra=extra)
+    for k, (model,) in enumerate(ensemble.estimators_):
+        assert (model.rows_ == 1000 + k).sum() == 3
+        assert_array_equal(model.weight_[-3:], 0.5)
+        assert_array_equal(model.weight_[:-3], 1.0)
+    assert ensemble.oof_predictions_.shape == (40,)
+
+
+@pytest.mark.parametrize(
+    "cv",
+    [3, KFold(3), TimeSeriesSplit(3), [(np.arange(100), np.arange(100, 200))]],
+    ids=["int", "splitter", "time", "list"],
+)
+def test_any_splitter(data, cv):
+    X, y = data
+    ensemble = HyperFusionRegressor(MEMBERS, cv=cv, random_state=0).fit(X, y)
+    validated = np.unique(np.concatenate([test for _, test in ensemble.splits_]))
+    seen = np.isin(np.arange(len(y)), validated)
+    assert_array_equal(np.isfinite(ensemble.oof_predictions_), seen)
+    assert ensemble.oof_member_predictions_.shape == (200, 2)
+
+
+def test_feature_table_with_categories_and_missing_cells():
+    rng = np.random.RandomState(0)
+    kinds = rng.choice(["a", "b", "c"], 120)
+    X = pd.DataFrame({"meta__n": rng.normal(size=120).astype("float32")})
+    X["meta__kind"] = pd.Categorical(kinds)
+    y = X["meta__n"].to_numpy() + 3.0 * (kinds == "b")
+    X.loc[::7, "meta__n"] = np.nan
+    ensemble = HyperFusionRegressor(
+        [Ridge(), CatBoostHuberRegressor(iterations=30)], cv=3, random_state=0
+    ).fit(X, y)
+    assert spearman_score(y, ensemble.oof_predictions_) > 0.7
+    unseen = X.iloc[:5].copy()
+    unseen["meta__kind"] = pd.Categorical(["new"] * 5)
+    assert np.isfinite(ensemble.predict(unseen)).all()
+
+
+def test_names_and_nested_parameters(data):
+    X, y = data
+    ensemble = HyperFusionRegressor(MEMBERS, cv=3)
+    ensemble.set_params(ridge__alpha=7.0)
+    assert ensemble.get_params()["ridge__alpha"] == 7.0
+    assert dict(MEMBERS)["ridge"].alpha == 7.0
+    ensemble.set_params(ridge__alpha=1.0)
+    search = GridSearchCV(ensemble, {"ridge__alpha": [1.0, 1e6]}, cv=2).fit(X, y)
+    assert search.best_params_ == {"ridge__alpha": 1.0}
+    unnamed = HyperFusionRegressor([Ridge(), Ridge(), KNeighborsRegressor()], cv=3)
+    names = [name for name, _ in unnamed.fit(X, y).members_]
+    assert names == ["ridge-1", "ridge-2", "kneighborsregressor"]
+    assert len(unnamed.named_estimators_["ridge-2"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([], "members is empty"),
+        ([("a", Ridge()), ("a", Ridge())], "must be unique"),
+        ([("a__b", Ridge())], "can't contain '__'"),
+        ([("a", StandardScaler())], "must be a scikit-learn regressor"),
+        ("best", "members"),
+    ],
+)
+def test_bad_members(data, members, message):
+    with pytest.raises(ValueError, match=message):
+        HyperFusionRegressor(members).fit(*data)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.r_[np.inf, np.ones(19)], "inf in row 0"),
+        (np.r_[np.ones(19), np.nan], "nan in row 19"),
+        (np.ones(7), "X has 20 rows, y has 7"),
+        (None, "y to be passed"),
+        (np.array(["a"] * 20), "must be numbers"),
+    ],
+)
+def test_bad_targets(y, message):
+    with pytest.raises(ValueError, match=message):
+        HyperFusionRegressor([Ridge()]).fit(np.ones((20, 2)), y)
+
+
+def test_one_row_and_fewer_rows_than_folds():
+    with pytest.raises(InvalidInputError, match="n_splits=5 must be"):
+        HyperFusionRegressor([Ridge()]).fit(np.ones((1, 2)), [1.0])
+    with pytest.raises(InvalidInputError, match="number of rows, which is 4"):
+        HyperFusionRegressor([Ridge()]).fit(np.ones((4, 2)), np.arange(4.0))
+
+
+def test_member_that_diverges_is_named(data):
+    class Diverged(Recorder):
+        def predict(self, X):
+            return np.full(len(X), np.nan)
+
+    with pytest.raises(InvalidInputError, match=r"Diverged.*predicts NaN"):
+        HyperFusionRegressor([Diverged()]).fit(*data)
+
+
+def test_seeds_reach_members_that_have_none(data):
+    X, y = data
+    members = [
+        ("free", ExtraTreesRegressor(5)),
+        ("own", ExtraTreesRegressor(5, random_state=3)),
+    ]
+    ensemble = HyperFusionRegressor(members, cv=2, random_state=0).fit(X, y)
+    free = {m.random_state for m in ensemble.named_estimators_["free"]}
+    own = {m.random_state for m in ensemble.named_estimators_["own"]}
+    assert len(free) == 2
+    assert own == {3}
+    assert members[0][1].random_state is None
+
+
+def test_metadata_routing(data):
+    X, y = data
+    weight, groups = np.ones(200), np.repeat(np.arange(50), 4)
+    with config_context(enable_metadata_routing=True):
+        ridge = Ridge().set_fit_request(sample_weight=True)
+        ensemble = HyperFusionRegressor([ridge], cv=StratifiedRegressionKFold(3))
+        ensemble.fit(X, y, sample_weight=weight, groups=groups)
+        for train, test in ensemble.splits_:
+            assert not set(groups[train]) & set(groups[test])
+        with pytest.raises(ValueError, match="sample_weight"):
+            clone(ensemble).set_params(members=[Ridge()]).fit(
+                X, y, sample_weight=weight
+            )
+
+
+def test_disagreement_is_zero_where_models_agree(data):
+    X, y = data
+    same = HyperFusionRegressor(
+        [Recorder()], cv=[(np.arange(100), np.arange(100, 200))]
+    )
+    _, std = same.fit(X, y).predict(X, return_std=True)
+    assert_allclose(std, 0, atol=1e-6)
+    mean, std = HyperFusionRegressor(MEMBERS).fit(X, y).predict(X, return_std=True)
+    assert mean.shape == std.shape == (200,)
+    assert std.min() > 0
+
+
+def test_fold_scores_and_progress(data, capsys):
+    X, y = data
+    ensemble = HyperFusionRegressor(MEMBERS, cv=3, verbose=1, random_state=0).fit(X, y)
+    scores = ensemble.fold_scores_
+    assert scores.index.names == ["fold", "member"]
+    assert len(scores) == 9
+    test = ensemble.splits_[0][1]
+    src = spearman_score(y[test], ensemble.oof_member_predictions_[test, 0])
+    assert_allclose(scores.loc[(0, "ridge"), "src"], src)
+    assert "fold 3/3 tree: SRC" in capsys.readouterr().out
+
+
+def test_callbacks_score_each_part_on_its_validation_rows(data):
+    callback = pytest.importorskip(
+        "sklearn.callback", reason="scikit-learn 1.9 has them"
+    )
+    X, y = data
+    monitor = callback.ScoringMonitor(scoring="r2")
+    ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
+    ensemble.set_callbacks(monitor)
+    ensemble.fit(X, y)
+    logged = [row for row in monitor.get_logs().data if row["task_name"] == "fit-part"]
+    assert len(logged) == 6
+    test = ensemble.splits_[0][1]
+    expected = ensemble.estimators_[0][0].score(X[test], y[test])
+    assert_allclose(logged[0]["r2"], expected)
