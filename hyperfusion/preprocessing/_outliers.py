@@ -236,7 +236,6 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         if self.verbose:
             print(f"[IQRFilter] drops {what}")
 
-    @available_if(_mends)
     def transform(self, X: Any) -> Any:
         """Clip the cells beyond the fences, or make them missing.
 
@@ -266,24 +265,6 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
             return table
         return as_float32(table)
 
-    @available_if(_mends)
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Find the fences and mend the cells beyond them.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            The rows.
-        y : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        DataFrame or ndarray of shape (n_samples, n_features)
-            All rows, mended.
-        """
-        return self.fit(X, y).transform(X)
-
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns, which stay as they are.
 
@@ -304,11 +285,15 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
-        if _mends(self):
-            tags.transformer_tags.preserves_dtype = []
-        else:
-            tags.transformer_tags = None
+        tags.input_tags.string = _drops(self)  # cells not looked at may hold anything
+        tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+# Not decorated in the class: scikit-learn wraps what it finds there for set_output,
+# and the wrapped method would always be available.
+for _method in (IQRFilter.transform, IQRFilter.fit_transform):
+    setattr(IQRFilter, _method.__name__, available_if(_mends)(_method))
 
 
 def _fences(values: np.ndarray, factor: float) -> tuple[float, float]:
