@@ -147,12 +147,18 @@ def is_missing(cell: Any) -> bool:
 
 
 def read_cells(
-    cells: pd.Series, read: Callable[[Any], Any], on_error: str, *, stacklevel: int = 4
+    cells: pd.Series,
+    read: Callable[[Any], Any],
+    on_error: str,
+    *,
+    warn: bool = True,
+    stacklevel: int = 4,
 ) -> list[Any]:
     """Apply `read` to every cell that is there; None for the missing and the bad.
 
     `read` raises ValueError, TypeError or OSError for a cell that it can't use: by
-    `on_error` this stops with a `BadCellError`, or counts in one warning.
+    `on_error` this stops with a `BadCellError`, or counts in one warning (none where
+    `warn` is false: at a fit whose transform will warn).
     """
     values: list[Any] = []
     bad: list[str] = []
@@ -166,8 +172,22 @@ def read_cells(
                     raise BadCellError(str(error), row, cells.name) from error
                 bad.append(f"row {row}: {error}")
         values.append(value)
-    warn_of_bad_cells(bad, cells.name, stacklevel=stacklevel)
+    if warn:
+        warn_of_bad_cells(bad, cells.name, stacklevel=stacklevel)
     return values
+
+
+def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
+    """Return rows of features as float32, followed by a column ``is_missing``.
+
+    A row that is None becomes NaN, and 1 in the last column.
+    """
+    out = np.full((len(rows), n_features + 1), np.nan, dtype=np.float32)
+    for row, values in zip(out, rows, strict=True):
+        row[-1] = values is None
+        if values is not None:
+            row[:-1] = values
+    return out
 
 
 def warn_of_bad_cells(bad: list[str], column: Any, *, stacklevel: int = 3) -> None:
