@@ -60,7 +60,9 @@ class BlockImputer(BlockTransformer):
     categories of any block          the level ``"__missing__"``           none
     ================================ ===================================== ==========
 
-    A vector is a set of columns with one stem, numbered from 0 without gaps, such as
+    Columns of a block that were missing in the same rows at fit share one flag, named
+    after the first of them and set where any of them is missing; so do the numbers of
+    a vector: columns with one stem, numbered from 0 without gaps, such as
     ``image__clip_0`` to ``image__clip_511``. Counts are whole numbers that are not
     negative. A time that is an age (``account_age``) can't be negative: no first date
     lies after the post. A column without any number at fit becomes 0.
@@ -71,8 +73,9 @@ class BlockImputer(BlockTransformer):
     ----------
     add_indicator : bool, default=True
         Whether to add a flag for each column or vector with missing cells at fit,
-        named ``<column>_missing`` or ``<stem>_missing``. A flag that the table holds
-        already is not added again.
+        named ``<column>_missing`` or ``<stem>_missing``. What a flag of the table says
+        already (a column of the block whose name begins with ``has_`` or contains
+        ``missing``, and that is set, or not set, in these very rows) is not repeated.
     strategy : str, number or dict, default=None
         What to do instead of the defaults above: "zero", "mean", "median", "count"
         or "clamp" as in the table, or a number to fill in. One value is for all
@@ -86,7 +89,9 @@ class BlockImputer(BlockTransformer):
     lower_, upper_ : ndarray of shape (n_numbers,), float32
         Range to which numbers are clamped; infinite where they are not.
     flagged_ : list of ndarray
-        For each flag the positions of its column or its vector among the numbers.
+        For each flag the positions of the columns it stands for among the numbers.
+    flags_vector_ : list of bool
+        Whether the flag is named after a vector's stem.
     levels_ : list of list
         For each category column the levels seen at fit.
     is_category_ : ndarray of shape (n_features_in_,), bool
@@ -154,7 +159,7 @@ class BlockImputer(BlockTransformer):
             if self.lower_[column] > -np.inf and _is_age(names[column]):
                 self.lower_[column] = max(self.lower_[column], 0)
         scalars = [np.array([c]) for c in np.flatnonzero(~in_vector)]
-        self.flagged_ = self._find_flagged([*scalars, *groups.values()], features)
+        self._find_flagged([*scalars, *groups.values()], features)
         self.levels_ = [list(c.cat.categories) for _, c in features.categories.items()]
 
     def _check_strategy(self, stems: set[str]) -> None:
@@ -209,18 +214,16 @@ class BlockImputer(BlockTransformer):
         if strategy == "clamp":
             self.lower_[column], self.upper_[column] = seen.min(), seen.max()
 
-    def _find_flagged(
-        self, candidates: list[np.ndarray], features: Features
-    ) -> list[np.ndarray]:
-        if not self.add_indicator:
-            return []
-        taken = {str(name) for name in features.names}
-        return [
-            columns
-            for columns in candidates
-            if _flag_name([str(features.names[c]) for c in columns]) not in taken
-            and np.isnan(features.numbers[:, columns]).any()
-        ]
+    def _find_flagged(self, candidates: list[np.ndarray], features: Features) -> None:
+        held = _held_flags(features)
+        together: dict[tuple[str | None, bytes], list[np.ndarray]] = {}
+        for columns in candidates if self.add_indicator else []:
+            missing = np.isnan(features.numbers[:, columns]).any(axis=1)
+            key = (split_name(features.names[columns[0]])[0], _pattern(missing))
+            if missing.any() and key not in held:
+                together.setdefault(key, []).append(columns)
+        self.flagged_ = [np.concatenate(group) for group in together.values()]
+        self.flags_vector_ = [len(group[0]) > 1 for group in together.values()]
 
     def _transform_features(self, features: Features) -> np.ndarray:
         numbers = features.numbers
@@ -237,7 +240,10 @@ class BlockImputer(BlockTransformer):
         return out
 
     def _number_names(self, names: list[str]) -> list[str]:
-        flags = [_flag_name([names[c] for c in columns]) for columns in self.flagged_]
+        flags = []
+        for columns, of_vector in zip(self.flagged_, self.flags_vector_, strict=True):
+            name = names[columns[0]]
+            flags.append(f"{stem_of(name) if of_vector else name}_missing")
         return [*names, *flags]
 
     def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
@@ -250,9 +256,21 @@ class BlockImputer(BlockTransformer):
         return pd.DataFrame(filled, index=categories.index)
 
 
-def _flag_name(columns: list[str]) -> str:
-    name = columns[0] if len(columns) == 1 else stem_of(columns[0])
-    return f"{name}_missing"
+def _held_flags(features: Features) -> set[tuple[str | None, bytes]]:
+    """Which rows the table's own flags mark, or don't, as patterns within a block."""
+    held = set()
+    for column, name in enumerate(features.names):
+        block, feature = split_name(name)
+        if not (feature.startswith("has_") or "missing" in feature):
+            continue
+        values = features.numbers[:, column]
+        if np.isin(values, (0, 1)).all():
+            held |= {(block, _pattern(values == 1)), (block, _pattern(values == 0))}
+    return held
+
+
+def _pattern(rows: np.ndarray) -> bytes:
+    return np.packbits(rows).tobytes()
 
 
 def _are_counts(seen: np.ndarray) -> bool:
