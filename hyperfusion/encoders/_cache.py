@@ -1,9 +1,9 @@
 """A store of embeddings on disk, one item at a time, that outlives its process.
 
-The store is one SQLite database. SQLite keeps it whole when a process is killed
-and lets several processes write; what SQLite does not notice (a flipped bit
-within a vector) a checksum of every row does. Nothing that happens to the store
-may change a result: trouble ends in a warning and in embeddings made anew.
+SQLite keeps the store whole when a process is killed and lets several processes
+write; what SQLite does not notice (a flipped bit within a vector) a checksum of
+every row does. Nothing that happens to the store may change a result: trouble ends
+in a warning and in embeddings made anew.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ import os
 import shutil
 import sqlite3
 import threading
-import time
 import warnings
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from hyperfusion.encoders import _cache_store as store
 from hyperfusion.exceptions import InvalidInputError
 
 T = TypeVar("T")
@@ -31,44 +30,11 @@ T = TypeVar("T")
 STORE = "embeddings-1"
 DATABASE = "embeddings.sqlite"
 DAMAGED = "damaged"
+MAX_SIZE = 20 * 2**30
 KEYS_A_QUERY = 500
-WAIT_SECONDS = 30
-ROOM_AFTER_EVICTION = 0.9
-# Failures of the machine rather than of the file. All others mean damage: a flipped
-# bit shows in many ways, from "malformed" to a column that does not exist.
-ENVIRONMENT = {
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOLFS,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_READONLY,
-}
+USES_AT_ONCE = 1000
 # A damaged file may ask for absurd amounts of memory, and name itself in broken text.
 TROUBLE = (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError)
-# A page of 16 KiB holds seven vectors of 512 numbers; one of 4 KiB would hold one.
-SETUP = """
-PRAGMA page_size = 16384;
-PRAGMA auto_vacuum = INCREMENTAL;
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
-"""
-# Times of use are apart from the vectors: a hit does not rewrite a vector's page.
-TABLES = (
-    """CREATE TABLE IF NOT EXISTS embeddings (
-        id INTEGER PRIMARY KEY,
-        key BLOB NOT NULL UNIQUE,
-        checksum INTEGER NOT NULL,
-        vector BLOB NOT NULL)""",
-    "CREATE TABLE IF NOT EXISTS uses (id INTEGER PRIMARY KEY, used INTEGER NOT NULL)",
-)
-NOTE_USE = "INSERT OR REPLACE INTO uses SELECT id, ? FROM embeddings WHERE key = ?"
-USES_AT_ONCE = 1000
 # A connection that a forked child inherited must never be closed by it (SQLite would
 # drop the parent's locks), so it is kept for as long as the child lives.
 _INHERITED: list[sqlite3.Connection] = []
@@ -127,7 +93,7 @@ class EmbeddingCache:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], *, max_size: int | None = 20 * 2**30
+        self, folder: str | os.PathLike[str], *, max_size: int | None = MAX_SIZE
     ):
         if max_size is not None and not (
             isinstance(max_size, Integral) and max_size > 0
@@ -138,14 +104,16 @@ class EmbeddingCache:
             )
         self.folder = os.fspath(folder)
         self.max_size = max_size
+        self._file = Path(self.folder).expanduser() / STORE / DATABASE
         self._forget_connection()
 
     def _forget_connection(self) -> None:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, Any] | None = None
-        self._warned: set[str] = set()
+        self._checked = False
         self._used: set[bytes] = set()
+        self._failed: set[str] = set()
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
         """Return the embeddings that are there.
@@ -181,19 +149,17 @@ class EmbeddingCache:
     @property
     def size(self) -> int:
         """Bytes that the store takes on disk."""
-        files = self._path.parent.glob("*")
-        sizes = (_stat(f) for f in files)
-        return sum(s.st_size for s in sizes if s is not None)
+        status = (_status(f) for f in self._file.parent.glob("*"))
+        return sum(s.st_size for s in status if s is not None)
 
     @property
     def entries(self) -> int:
         """Number of embeddings in the store."""
-        count = "SELECT COUNT(*) FROM uses"
-        return self._attempt(lambda c: c.execute(count).fetchone()[0], 0, "counted")
+        return self._attempt(store.count, 0, "counted")
 
     def clear(self) -> None:
         """Drop all embeddings; other processes may go on using the store."""
-        self._attempt(_delete_all, None, "cleared")
+        self._attempt(store.delete_all, None, "cleared")
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -210,25 +176,20 @@ class EmbeddingCache:
         self.close()
 
     def __repr__(self) -> str:
-        bound = "" if self.max_size == 20 * 2**30 else f", max_size={self.max_size}"
+        bound = "" if self.max_size == MAX_SIZE else f", max_size={self.max_size}"
         return f"EmbeddingCache({str(self.folder)!r}{bound})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "max_size": self.max_size}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget_connection()
+        self.__init__(state["folder"], max_size=state["max_size"])  # type: ignore[misc]
 
     def __copy__(self) -> Self:
         return self
 
     def __deepcopy__(self, _: Any) -> Self:
         return self
-
-    @property
-    def _path(self) -> Path:
-        return Path(self.folder).expanduser() / STORE / DATABASE
 
     def _attempt(
         self, action: Callable[[sqlite3.Connection], T], default: T, deed: str
@@ -240,13 +201,12 @@ class EmbeddingCache:
                 try:
                     result = action(self._open())
                 except TROUBLE as error:
-                    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-                    if code & 0xFF in ENVIRONMENT:
-                        self._warn(f"Embeddings can't be {deed} in {self!r}: {error}.")
+                    if not store.is_damage(error):
+                        self._warn_of_failure(deed, error)
                         return default
                     self._set_aside(error)
                 else:
-                    self._warned.clear()
+                    self._failed.discard(deed)
                     return result
         return default
 
@@ -258,14 +218,15 @@ class EmbeddingCache:
             self._forget_connection()
 
     def _open(self) -> sqlite3.Connection:
-        path = self._path
-        if self._connection is not None and self._opened != (os.getpid(), _id(path)):
+        now = os.getpid(), _identity(self._file)
+        if self._connection is not None and self._opened != now:
             self._disconnect()  # somebody moved or removed the file since
         if self._connection is None:
-            _make_folder(path.parent)
-            self._opened = os.getpid(), _id(path)
-            self._connection = _connect(path)
-            self._opened = os.getpid(), _id(path)
+            _make_folder(self._file.parent)
+            self._opened = os.getpid(), _identity(self._file)
+            self._connection = store.connect(self._file)
+            self._opened = os.getpid(), _identity(self._file)
+            self._checked = False
         return self._connection
 
     def _disconnect(self) -> None:
@@ -276,12 +237,13 @@ class EmbeddingCache:
     def _read(
         self, connection: sqlite3.Connection, keys: Sequence[bytes]
     ) -> dict[bytes, np.ndarray]:
-        found, wrong = _select(connection, keys)
-        if wrong:
-            _check_whole(connection)
+        found, wrong = store.select(connection, keys)
+        if wrong and not self._checked:
+            self._checked = True
+            store.check_whole(connection)
             self._warn(
-                f"{wrong} embedding(s) in {self!r} are damaged (their checksums do not "
-                "agree): they are made anew."
+                f"Some embeddings in {self!r} are damaged (their checksums do not "
+                "agree); they are made anew."
             )
         self._used.update(found)
         if len(self._used) >= USES_AT_ONCE:
@@ -289,55 +251,44 @@ class EmbeddingCache:
         return found
 
     def _note_uses(self, connection: sqlite3.Connection) -> None:
-        """Write down when entries were used; a store without room is still read."""
         used, self._used = self._used, set()
-        now = time.time_ns()
-        try:
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(NOTE_USE, ((now, key) for key in used))
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in ENVIRONMENT:
-                raise
+        store.note_uses(connection, used)
 
     def _write(
         self, connection: sqlite3.Connection, vectors: Mapping[bytes, np.ndarray]
     ) -> None:
-        now = time.time_ns()
-        rows = [(k, _checksum(k, v), v) for k, v in _as_bytes(vectors)]
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(
-                "INSERT INTO embeddings (key, checksum, vector) VALUES (?, ?, ?) "
-                "ON CONFLICT (key) DO UPDATE "
-                "SET checksum = excluded.checksum, vector = excluded.vector",
-                rows,
-            )
-            connection.executemany(NOTE_USE, ((now, row[0]) for row in rows))
-        if self.max_size is not None and _bytes_taken(connection) > self.max_size:
+        store.insert(connection, vectors)
+        if self.max_size is not None and store.bytes_taken(connection) > self.max_size:
             self._note_uses(connection)
-            _evict(connection, self.max_size)
+            store.evict(connection, self.max_size)
 
     def _set_aside(self, error: Exception) -> None:
-        """Move the whole store away, so that no file of it meets the new one's."""
+        """Move the whole folder away, so that no file of it meets the new one's."""
         seen = self._opened
         self._disconnect()
-        store = self._path.parent
-        if seen is None or seen[1] != _id(self._path):
+        if seen is None or seen[1] != _identity(self._file):
             return  # another process has done it
-        aside = store.with_name(DAMAGED)
+        folder = self._file.parent
+        aside = folder.with_name(DAMAGED)
         shutil.rmtree(aside, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            store.rename(aside)
-        self._warn(
-            f"The embedding cache {store} is damaged ({error}). It was moved to "
-            f"{aside}; a new one begins, and its embeddings are made anew."
-        )
+        try:
+            folder.rename(aside)
+        except OSError as problem:
+            done = f"It can't be moved away ({problem}), so nothing is kept."
+        else:
+            done = f"It was moved to {aside}; a new one begins."
+        self._warn(f"The embedding cache {folder} is damaged ({error}). {done}")
+
+    def _warn_of_failure(self, deed: str, error: Exception) -> None:
+        if deed not in self._failed:
+            self._failed.add(deed)
+            self._warn(
+                f"Embeddings can't be {deed} in {self!r} for now: {error}. The results "
+                "are right, but will cost their time again."
+            )
 
     def _warn(self, message: str) -> None:
-        if message not in self._warned:
-            self._warned.add(message)
-            warnings.warn(message, RuntimeWarning, stacklevel=4)
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def item_key(fingerprint: str, content: bytes) -> bytes:
@@ -367,112 +318,13 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        _set_up(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _set_up(connection: sqlite3.Connection) -> None:
-    """Prepare a new database. Changing the journal's mode does not wait for locks."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        try:
-            for statement in SETUP.strip().splitlines():
-                connection.execute(statement).fetchall()
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                for table in TABLES:
-                    connection.execute(table)
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _select(
-    connection: sqlite3.Connection, keys: Sequence[bytes]
-) -> tuple[dict[bytes, np.ndarray], int]:
-    """Return the vectors that are whole, and the number of those that are not."""
-    marks = ",".join("?" * len(keys))
-    query = f"SELECT key, checksum, vector FROM embeddings WHERE key IN ({marks})"
-    found: dict[bytes, np.ndarray] = {}
-    wrong = 0
-    for key, checksum, vector in connection.execute(query, keys):
-        if isinstance(vector, bytes) and checksum == _checksum(key, vector):
-            found[key] = np.frombuffer(vector, dtype="<f4").astype(np.float32)
-        else:
-            wrong += 1
-    return found, wrong
-
-
-def _check_whole(connection: sqlite3.Connection) -> None:
-    """Raise where not only rows but the file's structure is damaged."""
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
-
-
-def _evict(connection: sqlite3.Connection, max_size: int) -> None:
-    """Let the entries leave that were not used for the longest time."""
-    taken = _bytes_taken(connection)
-    while taken > max_size:
-        count = connection.execute("SELECT COUNT(*) FROM uses").fetchone()[0]
-        share = 1 - ROOM_AFTER_EVICTION * max_size / taken
-        leaving = connection.execute(
-            "SELECT id FROM uses ORDER BY used, id LIMIT ?", [int(count * share) + 1]
-        ).fetchall()
-        if not leaving:
-            return  # what is left is the database's own
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            for table in ("embeddings", "uses"):
-                connection.executemany(f"DELETE FROM {table} WHERE id = ?", leaving)
-        connection.execute("PRAGMA incremental_vacuum").fetchall()
-        taken = _bytes_taken(connection)
-
-
-def _bytes_taken(connection: sqlite3.Connection) -> int:
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
-
-
-def _delete_all(connection: sqlite3.Connection) -> None:
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("DELETE FROM embeddings")
-        connection.execute("DELETE FROM uses")
-    connection.execute("PRAGMA incremental_vacuum").fetchall()
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _as_bytes(vectors: Mapping[bytes, np.ndarray]) -> Iterator[tuple[bytes, bytes]]:
-    return ((k, np.asarray(v, dtype="<f4").tobytes()) for k, v in vectors.items())
-
-
-def _checksum(key: bytes, vector: bytes) -> int:
-    return zlib.crc32(vector, zlib.crc32(key))
-
-
-def _stat(path: Path) -> os.stat_result | None:
+def _status(path: Path) -> os.stat_result | None:
     with contextlib.suppress(OSError):
         return path.stat()
     return None
 
 
-def _id(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int] | None:
     """Identify the file that a path leads to, to see when it is another one."""
-    status = _stat(path)
+    status = _status(path)
     return None if status is None else (status.st_dev, status.st_ino)
