@@ -12,7 +12,14 @@ from .datasets import make_posts as make_posts
 from .encoders import ClipImageEncoder as ClipImageEncoder
 from .encoders import ClipTextEncoder as ClipTextEncoder
 from .encoders import EmbeddingCache as EmbeddingCache
+from .encoders import GeoEncoder as GeoEncoder
 from .encoders import GloveTextVectorizer as GloveTextVectorizer
+from .encoders import ImageStatistics as ImageStatistics
+from .encoders import NumberEncoder as NumberEncoder
+from .encoders import TemporalEncoder as TemporalEncoder
+from .encoders import TextStatistics as TextStatistics
+from .encoders import TfidfComponents as TfidfComponents
+from .encoders import UserProfileEncoder as UserProfileEncoder
 from .encoders import clear_model_cache as clear_model_cache
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
 from .metrics import spearman_score as spearman_score

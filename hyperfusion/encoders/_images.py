@@ -28,12 +28,15 @@ class ReadImage:
         The picture in RGB, turned upright as its EXIF orientation says.
     mode : str
         Pillow's name of the pixels' form before the conversion to RGB.
+    has_transparency : bool
+        Whether the picture had an alpha channel or a transparent colour.
     n_bytes : int or None
         Size of the encoded file; None for pictures that are already decoded.
     """
 
     image: Image.Image
     mode: str
+    has_transparency: bool
     n_bytes: int | None
 
 
@@ -119,7 +122,8 @@ def _convert(image: Image.Image, n_bytes: int | None, max_pixels: int) -> ReadIm
     if image.format == "EPS":
         raise ValueError("EPS files are programs, not pictures: convert them first")
     image.load()
-    return ReadImage(_to_rgb(_upright(image)), image.mode, n_bytes)
+    picture = _to_rgb(_upright(image))
+    return ReadImage(picture, image.mode, image.has_transparency_data, n_bytes)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -8,7 +8,14 @@ import pandas as pd
 from hyperfusion.encoders import (
     ClipImageEncoder,
     ClipTextEncoder,
+    GeoEncoder,
     GloveTextVectorizer,
+    ImageStatistics,
+    NumberEncoder,
+    TemporalEncoder,
+    TextStatistics,
+    TfidfComponents,
+    UserProfileEncoder,
 )
 from tests.common import Case
 
@@ -25,6 +32,22 @@ CAPTIONS = pd.Series(
     name="title",
 )
 
+POSTS = pd.DataFrame(
+    {
+        "posted": ["2024-05-06T01:30:00Z", 1_714_950_000, None, "2023-12-31 23:59"] * 4,
+        "zone": ["America/New_York", "+0530", None, -3] * 4,
+        "joined": pd.to_datetime(["2020-01-01", "2025-01-01", None, "2022-02-03"] * 4),
+        "latitude": [48.9, 0, None, -33.5] * 4,
+        "longitude": [2.4, 0, None, 151.25] * 4,
+        "place": ["Paris", "", None, "Sydney"] * 4,
+        "author": ["ann", "bob", None, "ann"] * 4,
+        "fans": [0, 12, None, 9_000] * 4,
+        "photos": ["1", 3, 40, 500] * 4,
+        "pro": [True, False, False, True] * 4,
+    },
+    index=range(50, 66),
+)
+
 CASES: list[Case] = [
     Case(
         ClipImageEncoder(SMALL_CLIP, pretrained="random", n_components=3),
@@ -35,4 +58,25 @@ CASES: list[Case] = [
         X=CAPTIONS,
     ),
     Case(GloveTextVectorizer(SMALL_GLOVE, weighting="sif"), X=CAPTIONS),
+    Case(
+        ImageStatistics(n_colors=2),
+        X=pd.Series([*PICTURES[:10], None, PICTURES[0]], name="photo"),
+    ),
+    Case(TextStatistics(), X=CAPTIONS),
+    Case(TfidfComponents(n_components=3, min_df=1, random_state=0), X=CAPTIONS),
+    Case(
+        TemporalEncoder(time="posted", timezone="zone", created="joined"),
+        X=POSTS[["posted", "zone", "joined"]],
+    ),
+    Case(
+        GeoEncoder(
+            latitude="latitude", longitude="longitude", place="place", min_cell_count=2
+        ),
+        X=POSTS[["latitude", "longitude", "place"]],
+    ),
+    Case(
+        UserProfileEncoder(user="author", numeric=["fans", "photos", "pro"]),
+        X=POSTS[["author", "fans", "photos", "pro"]],
+    ),
+    Case(NumberEncoder(), X=POSTS[["fans", "photos", "pro"]]),
 ]

@@ -1,0 +1,188 @@
+"""Authors: who they are, and what their profile counts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from itertools import combinations
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from hyperfusion._validation import check_columns
+from hyperfusion.encoders._column import ON_ERROR
+from hyperfusion.encoders._table import (
+    TableEncoder,
+    as_category,
+    frequent_levels,
+    read_levels,
+    read_numbers,
+    signed_log,
+)
+from hyperfusion.exceptions import InvalidInputError
+
+
+class UserProfileEncoder(TableEncoder):
+    """The author as a category, and the numbers of the author's profile.
+
+    Parameters
+    ----------
+    user : column label or None, default=None
+        The column of the authors.
+    numeric : column label, list of labels or None, default=None
+        The columns of the profile's numbers and flags (followers, photos, is a
+        professional), as they were when the post appeared.
+    min_posts : int, default=1
+        An author with fewer posts at fit than this is missing, as is one that was not
+        seen at fit.
+    max_ratio_columns : int, default=8
+        The ratios of all pairs of counts are features where there are at most so many
+        counts; 0 for none.
+    on_error : {"raise", "missing"}, default="raise"
+        What to do with a cell that can't be read: raise a
+        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
+        missing and warn once for the column.
+
+    Attributes
+    ----------
+    authors_ : list of str
+        The authors that were frequent enough at fit.
+    user_ : column label or None
+        The column of the authors.
+    numeric_ : list of column labels
+        The columns of the numbers.
+    flags_ : dict of {column label: float}
+        The columns that had two values at fit, with the middle between the two.
+    with_missing_ : list of column labels
+        The columns that had missing values at fit.
+    ratios_ : list of tuple (column label, column label)
+        The pairs of counts whose ratio is a feature.
+    n_features_in_ : int
+        Number of columns at fit.
+    feature_names_in_ : ndarray of str
+        Labels of the columns at fit, where these are texts.
+
+    Raises
+    ------
+    InvalidInputError
+        If neither `user` nor `numeric` is given, or if a column is not there.
+
+    Notes
+    -----
+    The output is always a DataFrame. The features, in this order:
+
+    - for each column of numbers, ``<column>_log``: sign(x) * log(1 + abs(x)). A column
+      with two values at fit (or of booleans) is a flag instead: ``<column>`` is 1
+      where it is above the middle of the two, otherwise 0;
+    - ``<column>_missing``, for the columns with missing values at fit;
+    - ``<a>_per_<b>``, the logarithm of (a + 1) / (b + 1), for the pairs of counts:
+      the columns that are no flags and were never negative at fit;
+    - ``author``: a category with the authors of fit.
+
+    How many posts an author has at fit is no feature: it would count posts that were
+    still to come. Profile numbers collected long after the posts leak in the same
+    way; whether they were known in time only the user can tell.
+
+    Paper: section 3.2, "User characteristics are modeled through behavioral patterns,
+    engagement history, and professional status indicators".
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import UserProfileEncoder
+    >>> posts = pd.DataFrame(
+    ...     {"who": ["ann", "bob", "ann"], "fans": [0, 99, 9], "pro": [1, 0, 1]}
+    ... )
+    >>> encoder = UserProfileEncoder(user="who", numeric=["fans", "pro"])
+    >>> encoder.fit_transform(posts).round(2)
+       fans_log  pro author
+    0       0.0  1.0    ann
+    1       4.6  0.0    bob
+    2       2.3  1.0    ann
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "user": "no_validation",
+        "numeric": "no_validation",
+        "min_posts": [Interval(Integral, 1, None, closed="left")],
+        "max_ratio_columns": [Interval(Integral, 0, None, closed="left")],
+        "on_error": [StrOptions(set(ON_ERROR))],
+    }
+
+    def __init__(
+        self,
+        *,
+        user: Hashable | None = None,
+        numeric: Hashable | Sequence[Hashable] | None = None,
+        min_posts: int = 1,
+        max_ratio_columns: int = 8,
+        on_error: str = "raise",
+    ):
+        self.user = user
+        self.numeric = numeric
+        self.min_posts = min_posts
+        self.max_ratio_columns = max_ratio_columns
+        self.on_error = on_error
+
+    def _fit_table(self, table: pd.DataFrame) -> None:
+        column = check_columns(table, self.user, "user", max_columns=1)
+        self.user_ = column[0] if column else None
+        self.numeric_ = check_columns(table, self.numeric, "numeric")
+        if self.user_ is None and not self.numeric_:
+            raise InvalidInputError(
+                "UserProfileEncoder needs user, numeric, or both: labels of columns."
+            )
+        self.authors_: list[str] = []
+        if self.user_ is not None:
+            self.authors_ = frequent_levels(
+                self._users(table, warn=False), self.min_posts
+            )
+        self.flags_: dict[Hashable, float] = {}
+        self.with_missing_: list[Hashable] = []
+        counts = [c for c in self.numeric_ if self._learn_numbers(table[c])]
+        few = len(counts) <= self.max_ratio_columns
+        self.ratios_ = list(combinations(counts, 2)) if few else []
+
+    def _learn_numbers(self, cells: pd.Series) -> bool:
+        """Learn what a column holds; return whether these are counts."""
+        numbers = read_numbers(cells, self.on_error, warn=False)
+        known = np.unique(numbers[~np.isnan(numbers)])
+        if np.isnan(numbers).any():
+            self.with_missing_.append(cells.name)
+        if len(known) == 2 or cells.dtype.kind == "b":
+            self.flags_[cells.name] = known.mean() if len(known) == 2 else 0.5
+            return False
+        return len(known) > 0 and known[0] >= 0
+
+    def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
+        features: dict[str, Any] = {}
+        missing: dict[str, np.ndarray] = {}
+        logs: dict[Hashable, np.ndarray] = {}
+        for column in self.numeric_:
+            numbers = read_numbers(table[column], self.on_error)
+            absent = np.isnan(numbers)
+            if column in self.flags_:
+                above = numbers > self.flags_[column]
+                features[f"{column}"] = np.where(absent, np.nan, above)
+            else:
+                features[f"{column}_log"] = logs[column] = signed_log(numbers)
+            if column in self.with_missing_:
+                missing[f"{column}_missing"] = absent
+        features |= missing
+        for a, b in self.ratios_:
+            features[f"{a}_per_{b}"] = logs[a] - logs[b]
+        columns = {name: v.astype(np.float32) for name, v in features.items()}
+        if self.user_ is not None:
+            columns["author"] = as_category(self._users(table), self.authors_)
+        return pd.DataFrame(columns, index=table.index)
+
+    def _feature_names(self) -> list[str]:
+        names = [f"{c}" if c in self.flags_ else f"{c}_log" for c in self.numeric_]
+        names += [f"{c}_missing" for c in self.with_missing_]
+        names += [f"{a}_per_{b}" for a, b in self.ratios_]
+        return names if self.user_ is None else [*names, "author"]
+
+    def _users(self, table: pd.DataFrame, *, warn: bool = True) -> pd.Series:
+        return read_levels(table[self.user_], self.on_error, warn=warn)
