@@ -9,6 +9,7 @@ from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
 from .datasets import make_posts as make_posts
+from .encoders import CategoryEncoder as CategoryEncoder
 from .encoders import ClipImageEncoder as ClipImageEncoder
 from .encoders import ClipTextEncoder as ClipTextEncoder
 from .encoders import EmbeddingCache as EmbeddingCache
@@ -17,6 +18,7 @@ from .encoders import GloveTextVectorizer as GloveTextVectorizer
 from .encoders import ImageStatistics as ImageStatistics
 from .encoders import NumberEncoder as NumberEncoder
 from .encoders import TemporalEncoder as TemporalEncoder
+from .encoders import PostEncoder as PostEncoder
 from .encoders import TextStatistics as TextStatistics
 from .encoders import TfidfComponents as TfidfComponents
 from .encoders import UserProfileEncoder as UserProfileEncoder
@@ -30,7 +32,7 @@ from .model_selection import time_split as time_split
 from .preprocessing import BlockImputer as BlockImputer
 from .preprocessing import BlockPCA as BlockPCA
 from .preprocessing import BlockScaler as BlockScaler
-from .preprocessing import CategoryEncoder as CategoryEncoder
+from .preprocessing import NumericTable as NumericTable
 from .preprocessing import IQRFilter as IQRFilter
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 

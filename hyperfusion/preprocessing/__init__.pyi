@@ -1,4 +1,4 @@
-from ._categories import CategoryEncoder as CategoryEncoder
+from ._numeric_table import NumericTable as NumericTable
 from ._imputer import BlockImputer as BlockImputer
 from ._outliers import IQRFilter as IQRFilter
 from ._pca import BlockPCA as BlockPCA

@@ -1,12 +1,12 @@
 """Small, fast arguments for the common tests."""
 
-from hyperfusion import BlockImputer, BlockPCA, BlockScaler, CategoryEncoder, IQRFilter
+from hyperfusion import BlockImputer, BlockPCA, BlockScaler, NumericTable, IQRFilter
 from tests.common import Case
 
 CASES: list[Case] = [
     Case(BlockImputer()),
     Case(BlockScaler()),
     Case(BlockPCA(n_components=2)),
-    Case(CategoryEncoder()),
+    Case(NumericTable()),
     Case(IQRFilter(action="clip", columns=[0])),
 ]

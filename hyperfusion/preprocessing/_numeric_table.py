@@ -22,7 +22,7 @@ from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.preprocessing._imputer import BlockImputer
 
 
-class CategoryEncoder(BlockTransformer):
+class NumericTable(BlockTransformer):
     """Turn a feature table into numbers alone, for any scikit-learn regressor.
 
     In every block alike, a category with few levels becomes a column of zeros and
@@ -84,12 +84,12 @@ class CategoryEncoder(BlockTransformer):
     Examples
     --------
     >>> import pandas as pd
-    >>> from hyperfusion import CategoryEncoder
+    >>> from hyperfusion import NumericTable
     >>> X = pd.DataFrame(
     ...     {"time__hour": [1.0, 2.0, 3.0],
     ...      "meta__kind": pd.Categorical(["photo", "video", None])}
     ... )
-    >>> CategoryEncoder().fit_transform(X)
+    >>> NumericTable().fit_transform(X)
        time__hour  meta__kind=photo  meta__kind=video
     0         1.0               1.0               0.0
     1         2.0               0.0               1.0
