@@ -27,7 +27,7 @@ from hyperfusion.exceptions import InvalidInputError
 
 STEM = "clip"
 PCA_STEM = "clip_pca"
-INDICATOR = "missingindicator_clip"
+INDICATOR = "clip_is_missing"
 
 
 class ClipEncoder(ColumnEncoder):

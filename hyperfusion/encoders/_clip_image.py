@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -29,6 +30,8 @@ from hyperfusion.exceptions import BadCellError
 BATCH_ON_CPU = 32
 BATCH_ON_GPU = 256
 CELL_ERRORS = (ValueError, TypeError, OSError)
+# Pillow's objects are not for several threads, and a column may hold one twice
+_PIL_LOCK = threading.Lock()
 
 
 class ClipImageEncoder(ClipEncoder):
@@ -36,7 +39,7 @@ class ClipImageEncoder(ClipEncoder):
 
     The features are named ``clip_0``, ``clip_1``, ... and can be compared with those of
     `ClipTextEncoder` for the same model; after PCA they are ``clip_pca_0``, ... and
-    can't. A missing cell is NaN in all of them (``missingindicator_clip`` is 1).
+    can't. A missing cell is NaN in all of them (``clip_is_missing`` is 1).
 
     Parameters
     ----------
@@ -134,10 +137,12 @@ class ClipImageEncoder(ClipEncoder):
     --------
     >>> import numpy as np
     >>> from hyperfusion.encoders import ClipImageEncoder
-    >>> pictures = [np.zeros((60, 80, 3), np.uint8), np.full((60, 80, 3), 255, np.uint8)]
+    >>> black, white = np.zeros((60, 80, 3), np.uint8), np.full((50, 50), 255, np.uint8)
     >>> encoder = ClipImageEncoder("hyperfusion-tiny")
-    >>> features = encoder.fit_transform(pictures)
-    >>> features.shape == (2, encoder.n_embedding_)
+    >>> features = encoder.fit_transform([black, white, None])
+    >>> features.shape == (3, encoder.n_embedding_)
+    True
+    >>> bool(np.isnan(features[2]).all())
     True
     """
 
@@ -241,25 +246,26 @@ class _Run:
         errors: dict[int, str] = {}
         copies: list[tuple[int, int]] = []
         waiting: list[tuple[int, _Prepared]] = []
-        for row, future in self._ahead(cells):
-            try:
-                prepared = future.result()
-            except CELL_ERRORS as error:
-                if self._encoder.on_error == "raise":
-                    raise BadCellError(str(error), row, cells.name) from error
-                errors[row] = str(error)
-                continue
-            finally:
+        # closed at once when a cell or the user stops the run
+        with contextlib.closing(self._ahead(cells)) as prepared_cells:
+            for row, future in prepared_cells:
+                try:
+                    prepared = future.result()
+                except CELL_ERRORS as error:
+                    if self._encoder.on_error == "raise":
+                        raise BadCellError(str(error), row, cells.name) from error
+                    errors[row] = str(error)
+                    prepared = _Prepared()
                 self._bar.update()
-            if prepared.same_as is not None:
-                copies.append((row, prepared.same_as))
-            elif prepared.vector is not None:
-                vectors[row] = prepared.vector
-            elif prepared.pixels is not None:
-                waiting.append((row, prepared))
-            if len(waiting) >= self._runner.size:
-                self._encode(waiting, vectors)
-                waiting = []
+                if prepared.same_as is not None:
+                    copies.append((row, prepared.same_as))
+                elif prepared.vector is not None:
+                    vectors[row] = prepared.vector
+                elif prepared.pixels is not None:
+                    waiting.append((row, prepared))
+                if len(waiting) >= self._runner.size:
+                    self._encode(waiting, vectors)
+                    waiting = []
         if waiting:
             self._encode(waiting, vectors)
         for row, first in copies:
@@ -267,7 +273,7 @@ class _Run:
             if first in errors:
                 errors[row] = errors[first]
         bad = [f"row {row}: {errors[row]}" for row in sorted(errors)]
-        warn_of_bad_cells(bad, cells.name, stacklevel=6)
+        warn_of_bad_cells(bad, cells.name, stacklevel=8)
         return vectors
 
     def _ahead(self, cells: pd.Series) -> Iterator[tuple[int, Future[_Prepared]]]:
@@ -357,7 +363,8 @@ def _content(cell: Any, max_pixels: int) -> tuple[bytes | None, Any]:
         elif isinstance(cell, (bytes, bytearray, memoryview)):
             data = bytes(cell)
         else:
-            image = open_image(cell, max_pixels)
+            with _PIL_LOCK:
+                image = open_image(cell, max_pixels)
             head = f"pixels {image.size}".encode()
             return hashlib.sha256(head + image.tobytes()).digest(), image
     except CELL_ERRORS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,7 +27,7 @@ class ClipTextEncoder(ClipEncoder):
 
     The features are named ``clip_0``, ``clip_1``, ... and can be compared with those of
     `ClipImageEncoder` for the same model; after PCA they are ``clip_pca_0``, ... and
-    can't. A missing cell is NaN in all of them (``missingindicator_clip`` is 1).
+    can't. A missing cell is NaN in all of them (``clip_is_missing`` is 1).
 
     Parameters
     ----------
@@ -153,70 +153,88 @@ class ClipTextEncoder(ClipEncoder):
         self.verbose = verbose
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
-        texts = read_cells(cells, read_text, self.on_error, stacklevel=6)
-        row_of = {t: i for i, t in enumerate(dict.fromkeys(texts)) if t is not None}
-        unique = list(row_of)
-        session = Session(self)
-        with open_cache(self.cache) as cache:
-            found = self._embed_texts(unique, session, cache)
-        # the last number of a kept row is how many tokens were cut off
-        table = np.vstack([found, np.full(found.shape[1], np.nan, dtype=np.float32)])
-        position = {t: i for i, t in enumerate(unique)}
-        rows = table[[position.get(t, len(unique)) for t in texts]]
-        self._warn_of_cut(rows[:, -1])
-        return np.ascontiguousarray(rows[:, :-1])
+        texts = read_cells(cells, read_text, self.on_error, stacklevel=7)
+        unique = [t for t in dict.fromkeys(texts) if t is not None]
+        with (
+            open_cache(self.cache) as cache,
+            progress_bar(len(unique), self, "text") as bar,
+        ):
+            kept = _Run(self, Session(self), cache, bar).embed(unique)
+        row_of = {text: row for row, text in enumerate(unique)}
+        rows = np.array([row_of.get(text, -1) for text in texts])
+        vectors = np.full((len(texts), kept.shape[1]), np.nan, dtype=np.float32)
+        vectors[rows >= 0] = kept[rows[rows >= 0]]
+        _warn_of_cut(vectors[:, -1])
+        return np.ascontiguousarray(vectors[:, :-1])
 
-    def _embed_texts(
-        self, texts: list[str], session: Session, cache: EmbeddingCache | None
-    ) -> np.ndarray:
-        width = session.source.width + 1
-        vectors = np.empty((len(texts), width), dtype=np.float32)
-        keys = _keys(texts, session) if cache is not None else []
-        with progress_bar(len(texts), self, "text") as bar:
-            missing = list(range(len(texts)))
-            if cache is not None:
-                missing = _fill_from_cache(cache, keys, vectors)
-            bar.update(len(texts) - len(missing))
-            for start in range(0, len(missing), TEXTS_AT_ONCE):
-                some = missing[start : start + TEXTS_AT_ONCE]
-                self._encode(texts, some, vectors, session, cache, keys, bar)
-        return vectors
 
-    def _encode(self, texts, rows, vectors, session, cache, keys, bar) -> None:
-        model = session.model()
-        size = self.batch_size
+class _Run:
+    """One pass over texts that are all different.
+
+    What is kept of a text is its embedding and, as a last number, how many of its
+    tokens were cut off, so that a text from the cache is counted as well.
+    """
+
+    def __init__(
+        self,
+        encoder: ClipTextEncoder,
+        session: Session,
+        cache: EmbeddingCache | None,
+        bar: Any,
+    ):
+        self._session = session
+        self._cache = cache
+        self._bar = bar
+        size = encoder.batch_size
         if size == "auto":
             size = BATCH_ON_GPU if session.on_gpu else BATCH_ON_CPU
-        runner = BatchRunner(int(size))
-        tokens, n_cut = tokenize(model, [texts[r] for r in rows])
-        order = np.argsort([-len(t) for t in tokens], kind="stable")
-        for start in range(0, len(order), int(size)):
-            some = order[start : start + int(size)]
-            values = runner.run(
-                lambda t: encode_tokens(model, t), [tokens[i] for i in some]
-            )
-            kept = {}
-            for i, value in zip(some, values, strict=True):
-                vectors[rows[i]] = [*value, n_cut[i]]
-                if cache is not None:
-                    kept[keys[rows[i]]] = vectors[rows[i]]
-            if cache is not None:
-                cache.put(kept)
-            bar.update(len(some))
+        self._runner = BatchRunner(int(size))
 
-    def _warn_of_cut(self, n_cut: np.ndarray) -> None:
-        known = n_cut[~np.isnan(n_cut)]
-        if known.any():
-            warnings.warn(
-                f"{int((known > 0).sum())} of {len(n_cut)} texts are longer than the "
-                f"model reads: {int(known.sum())} tokens at their ends have no effect.",
-                UserWarning,
-                stacklevel=5,
-            )
+    def embed(self, texts: list[str]) -> np.ndarray:
+        width = self._session.source.width + 1
+        vectors = np.empty((len(texts), width), dtype=np.float32)
+        keys: list[bytes] = []
+        missing = list(range(len(texts)))
+        if self._cache is not None:
+            keys = _keys(texts, self._session.fingerprint())
+            missing = _fill_from_cache(self._cache, keys, vectors)
+        self._bar.update(len(texts) - len(missing))
+        for start in range(0, len(missing), TEXTS_AT_ONCE):
+            rows = missing[start : start + TEXTS_AT_ONCE]
+            for some, values in self._encode([texts[r] for r in rows]):
+                done = [rows[i] for i in some]
+                vectors[done] = values
+                if self._cache is not None:
+                    self._cache.put({keys[r]: vectors[r] for r in done})
+                self._bar.update(len(done))
+        return vectors
+
+    def _encode(self, texts: list[str]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Yield batches of texts of about the same length, the longest first."""
+        model = self._session.model()
+        tokens, n_cut = tokenize(model, texts)
+        order = sorted(range(len(texts)), key=lambda i: -len(tokens[i]))
+        start = 0
+        while start < len(order):
+            some = order[start : start + self._runner.size]
+            batch = [tokens[i] for i in some]
+            values = self._runner.run(lambda t: encode_tokens(model, t), batch)
+            yield some, np.column_stack([values, [n_cut[i] for i in some]])
+            start += len(some)
 
 
-def _keys(texts: Sequence[str], session: Session) -> list[bytes]:
-    fingerprint = session.fingerprint()
+def _warn_of_cut(n_cut: np.ndarray) -> None:
+    known = n_cut[~np.isnan(n_cut)]
+    if known.any():
+        warnings.warn(
+            f"{int((known > 0).sum())} of {len(n_cut)} texts are longer than the "
+            f"model reads: {int(known.sum())} tokens at their ends have no effect.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
+def _keys(texts: Sequence[str], fingerprint: str) -> list[bytes]:
     return [item_key(fingerprint, t.encode("utf-8", "surrogatepass")) for t in texts]
 
 
@@ -225,13 +243,15 @@ def _fill_from_cache(
 ) -> list[int]:
     """Write the known embeddings into their rows; return the rows that are left."""
     missing = []
-    found = cache.get(keys)
-    for row, key in enumerate(keys):
-        vector = found.get(key)
-        if vector is not None and len(vector) == vectors.shape[1]:
-            vectors[row] = vector
-        else:
-            missing.append(row)
+    for start in range(0, len(keys), TEXTS_AT_ONCE):
+        some = keys[start : start + TEXTS_AT_ONCE]
+        found = cache.get(some)
+        for row, key in enumerate(some, start):
+            vector = found.get(key)
+            if vector is not None and len(vector) == vectors.shape[1]:
+                vectors[row] = vector
+            else:
+                missing.append(row)
     return missing
 
 
@@ -337,5 +357,5 @@ def _cutting_agrees(model: ClipModel) -> bool:
     tokens, _ = tokenize(model, PROBES)
     whole = _encode_full(model, _pad(tokens, model.tokenizer.context_length))
     cut = np.concatenate([_encode_cut(model, _pad([t], len(t))) for t in tokens])
-    scale = np.linalg.norm(whole, axis=1, keepdims=True)
-    return bool(np.abs(whole - cut).max() <= AGREEMENT[model.precision] * scale.max())
+    error = np.abs(whole - cut) / np.linalg.norm(whole, axis=1, keepdims=True)
+    return bool(error.max() <= AGREEMENT[model.precision])
