@@ -85,7 +85,7 @@ def for_table(member: Any, X: Any) -> Any:
         return clone(member)
     from hyperfusion.preprocessing import NumericTable
 
-    return make_pipeline(NumericTable(), clone(member))
+    return make_pipeline(NumericTable(impute=not tags.allow_nan), clone(member))
 
 
 def _has_missing(X: Any) -> bool:

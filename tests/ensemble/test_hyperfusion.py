@@ -97,21 +97,17 @@ def test_equal_weights_unless_others_are_clearly_better(data):
 
 def test_shuffled_labels_give_chance():
     rng = np.random.RandomState(0)
-    X = pd.DataFrame(
-        rng.normal(size=(600, 6)), columns=[f"meta__{i}" for i in range(6)]
-    )
-    X["user__author"] = pd.Categorical(rng.randint(0, 150, 600).astype(str))
-    members = [
-        CatBoostHuberRegressor(iterations=40, depth=4),
-        ExtraTreesRegressor(30, min_samples_leaf=3),
-    ]
+    n = 4000
+    X = pd.DataFrame(rng.normal(size=(n, 6)), columns=[f"meta__{i}" for i in range(6)])
+    X["user__author"] = pd.Categorical(rng.randint(0, n // 4, n).astype(str))
+    members = [CatBoostHuberRegressor(iterations=20, depth=4), Ridge()]
     scores = []
     for seed in range(10):
-        y = rng.permutation(np.arange(600.0))
-        ensemble = HyperFusionRegressor(members, random_state=seed, n_jobs=1).fit(X, y)
+        y = rng.permutation(rng.lognormal(size=n))
+        ensemble = HyperFusionRegressor(members, random_state=seed).fit(X, y)
         scores.append(spearman_score(y, ensemble.oof_predictions_))
-    # each has a standard error of 0.04
-    assert abs(np.mean(scores)) < 0.04
+    # over shuffles one score spreads by about 0.02, their mean by 0.006
+    assert abs(np.mean(scores)) < 0.02
 
 
 class Recorder(RegressorMixin, BaseEstimator):
