@@ -18,11 +18,12 @@ import numpy as np
 
 from hyperfusion.exceptions import InvalidInputError
 
-_HEADER = re.compile(rb"\s*(\d+)[ \t]+(\d+)\s*")
+_HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*")
 _NUMBERS_AS_TEXT = re.compile(rb"[0-9eE+\-.\snaif]*")
 _BLOCK = 2**22  # bytes of text that are parsed at a time
 _LONGEST_LINE = 2**20
 _LONGEST_WORD = 2**12
+_LONGEST_VECTOR = 2**16
 
 Vectors = tuple[Sequence[str], np.ndarray]
 
@@ -50,7 +51,10 @@ def read_vector_file(path: Path) -> Vectors:
         names the line, or the word where there are no lines.
     """
     with _open(path) as stream:
-        head = stream.peek(4)[:4]
+        try:
+            head = stream.peek(4)[:4]
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            _fail(path, f"the compressed file is damaged or cut off ({error})")
         if head[:1] == b"\x80":
             return _read_saved(path)
         if head == b"PK\x03\x04":
@@ -131,6 +135,8 @@ class _Reader:
             self.size = len(first.split()) - 1
             return self._read_text(first)
         self.n_lines, self.size = 1, int(header[2])
+        if not 0 < self.size <= _LONGEST_VECTOR or int(header[1]) == 0:
+            self._fail("a number of words and a size of vectors were expected")
         if self._is_binary():
             return self._read_binary(int(header[1]))
         vectors = self._read_text(b"")

@@ -41,7 +41,7 @@ _LENT_OBJECTS: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictiona
 _folder: tempfile.TemporaryDirectory[str] | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class WordVectors:
     """A vocabulary and its vectors.
 
@@ -65,6 +65,9 @@ class WordVectors:
     source: str
     lent: str | None = None
     _finders: dict[tuple[bool, bool], WordFinder] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"WordVectors({self.source!r}: {self.table.shape})"
 
     @property
     def size(self) -> int:
@@ -248,7 +251,7 @@ class SharesWordVectors:
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()  # type: ignore[misc]
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
         name = self._vectors_parameter
         return {**state, name: lend_vectors(state[name])}
 

