@@ -59,7 +59,7 @@ class TfidfComponents(ColumnEncoder):
         Fitted on the texts that are not missing; None where no term is frequent
         enough.
     svd_ : TruncatedSVD or None
-        Fitted on the vectorizer's table; None as above.
+        Fitted on the vectorizer's table; None where that has no or one column.
     n_components_ : int
         Number of features.
     n_features_in_ : int
@@ -151,17 +151,23 @@ class TfidfComponents(ColumnEncoder):
         # without a seed, one of its own: numpy's global state is left alone
         seed = self.random_state
         rng = np.random.RandomState() if seed is None else check_random_state(seed)
-        svd = TruncatedSVD(min(self.n_components, *terms.shape), random_state=rng)
-        self.vectorizer_, self.svd_ = vectorizer, svd.fit(terms)
+        self.vectorizer_ = vectorizer
+        if terms.shape[1] > 1:
+            svd = TruncatedSVD(min(self.n_components, *terms.shape), random_state=rng)
+            # equal texts have no variance, of which it would give shares
+            with np.errstate(invalid="ignore"):
+                self.svd_ = svd.fit(terms)
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         texts = self._texts(cells)
         known = np.array([text is not None for text in texts])
         out = np.full((len(texts), self.n_components_), np.nan, dtype=np.float32)
         out[known] = 0
-        if self.svd_ is not None and known.any():
+        if self.vectorizer_ is not None and known.any():
             terms = self.vectorizer_.transform([t for t in texts if t is not None])
-            components = self.svd_.transform(terms)
+            # a vocabulary of one term is its own component
+            alone = self.svd_ is None
+            components = terms.toarray() if alone else self.svd_.transform(terms)
             out[known, : components.shape[1]] = components
         return out
 
