@@ -58,7 +58,7 @@ def cross_fit_target_means(
         Shuffles the rows into folds; None draws from the operating system, never
         from numpy's global state.
     """
-    means = target_means(fit_target_means(codes, y), codes)
+    means = target_means(fit_target_means(codes, y), codes).copy()
     labelled = np.flatnonzero(~np.isnan(y))
     n_splits = min(cv, len(labelled))
     if n_splits < 2:

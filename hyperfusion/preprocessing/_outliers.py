@@ -19,6 +19,8 @@ from hyperfusion._blocks import as_float32
 from hyperfusion._validation import check_columns, check_table, check_target
 from hyperfusion.exceptions import InvalidInputError
 
+_FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
+
 
 def _drops(estimator: Any) -> bool:
     return estimator.action == "drop"
@@ -93,10 +95,10 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
     Notes
     -----
     Quartiles are those of the finite values, by linear interpolation. A missing value
-    is no outlier and stays missing; an infinite one always is. Where both quartiles
-    are the same number, half of the values are that number, the range tells nothing,
-    and there are no fences. Columns with fewer than four finite values have none
-    either. Rows at predict are never dropped.
+    is no outlier and stays missing; an infinite one always is, and clips to float32's
+    largest number where there are no fences. There are none where both quartiles are
+    the same number (half of the values are that number, and the range tells nothing)
+    and where fewer than four values are finite. Rows at predict are never dropped.
 
     Examples
     --------
@@ -163,7 +165,9 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         factors = [self._factor_of(column) for column in self.columns_]
         values = as_float32(table[self.columns_])
         fences = [_fences(v, f) for v, f in zip(values.T, factors, strict=True)]
-        self.lower_, self.upper_ = np.array(fences).reshape(-1, 2).T
+        # Within float32, so that infinity lies beyond, and clips to a number.
+        fences = np.clip(fences, *_FLOAT32).reshape(-1, 2)
+        self.lower_, self.upper_ = fences.T
         self.target_fences_ = (-np.inf, np.inf)
         if self.on_target and self.action == "drop" and y is not None:
             self.target_fences_ = _fences(check_target(y, len(table)), self.factor)

@@ -1,6 +1,6 @@
 """Small, fast arguments for the common tests."""
 
-from hyperfusion import BlockImputer, BlockPCA, BlockScaler, NumericTable, IQRFilter
+from hyperfusion import BlockImputer, BlockPCA, BlockScaler, IQRFilter, NumericTable
 from tests.common import Case
 
 CASES: list[Case] = [

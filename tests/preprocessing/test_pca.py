@@ -1,0 +1,161 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
+
+from hyperfusion import BlockPCA
+from hyperfusion.exceptions import InvalidInputError
+
+from .wild import tables
+
+RNG = np.random.RandomState(0)
+
+
+def vectors(n, p, rank=None):
+    rank = rank or p
+    return (RNG.normal(size=(n, rank)) @ RNG.normal(size=(rank, p))).astype(np.float32)
+
+
+def table(**stems):
+    frames = [
+        pd.DataFrame(v, columns=[f"{stem}_{i}" for i in range(v.shape[1])])
+        for stem, v in stems.items()
+    ]
+    return pd.concat(frames, axis=1)
+
+
+@pytest.mark.parametrize("shape", [(100, 8), (100, 60), (20, 60)])
+@pytest.mark.parametrize("size", [3, 0.9])
+@pytest.mark.parametrize("whiten", [False, True])
+def test_agrees_with_scikit_learn(shape, size, whiten):
+    values = vectors(*shape) + 1000
+    ours = BlockPCA(n_components=size, whiten=whiten).fit_transform(values)
+    reference = PCA(size, whiten=whiten, svd_solver="full")
+    theirs = reference.fit_transform(values.astype(np.float64))
+    scale = np.abs(theirs).max()
+    assert_allclose(ours / scale, theirs / scale, atol=2e-4)
+    assert ours.dtype == np.float32
+
+
+def test_each_vector_has_its_own_pca_and_the_rest_passes():
+    image, title = vectors(50, 6), vectors(50, 5)
+    X = table(image__clip=image, text__title_clip=title)
+    X["time__hour"] = np.float32(3)
+    X["meta__kind"] = pd.Categorical(["a"] * 50)
+    out = BlockPCA(n_components=2).fit_transform(X)
+    assert list(out.columns) == [
+        "time__hour",
+        "image__clip_pca_0",
+        "image__clip_pca_1",
+        "text__title_clip_pca_0",
+        "text__title_clip_pca_1",
+        "meta__kind",
+    ]
+    for stem, values in (("image__clip", image), ("text__title_clip", title)):
+        part = out[[f"{stem}_pca_0", f"{stem}_pca_1"]]
+        reference = PCA(2, svd_solver="full").fit_transform(values.astype(float))
+        assert_allclose(part, reference, atol=1e-4)
+
+
+def test_columns_in_any_order():
+    values = vectors(40, 4)
+    X = table(image__clip=values)
+    shuffled = X[["image__clip_2", "image__clip_0", "image__clip_3", "image__clip_1"]]
+    pca = BlockPCA(n_components=2)
+    assert_allclose(pca.fit_transform(X), pca.fit_transform(shuffled), atol=1e-5)
+
+
+def test_narrow_vectors_and_numbered_columns_with_gaps_are_left():
+    X = table(image__clip=vectors(30, 3))
+    X["user__last_3"], X["user__last_5"] = np.float32(1), np.float32(2)
+    for size in (3, 64):
+        assert_array_equal(BlockPCA(n_components=size).fit_transform(X), X)
+
+
+def test_missing_rows_stay_missing_and_teach_nothing():
+    values = vectors(60, 5)
+    X = table(image__clip=values)
+    X.iloc[7] = np.nan
+    X.iloc[9, 2] = np.nan
+    pca = BlockPCA(n_components=2).fit(X)
+    out = pca.transform(X)
+    assert np.flatnonzero(out.isna().all(axis=1)).tolist() == [7, 9]
+    assert np.flatnonzero(out.isna().any(axis=1)).tolist() == [7, 9]
+    complete = X.drop(index=[7, 9])
+    reference = PCA(2).fit(complete.to_numpy(np.float64))
+    assert_allclose(
+        out.drop(index=[7, 9]), reference.transform(complete.to_numpy()), atol=1e-4
+    )
+    one = pca.transform(X.iloc[[7]])
+    assert one.shape == (1, 2)
+    assert one.isna().all(axis=None)
+
+
+def test_share_of_variance():
+    X = table(image__clip=vectors(200, 30, rank=4))
+    out = BlockPCA(n_components=0.999).fit_transform(X)
+    assert out.shape[1] <= 4
+
+
+def test_blocks_and_sizes_by_name():
+    X = table(
+        image__clip=vectors(40, 6),
+        text__title_clip=vectors(40, 6),
+        text__title_glove=vectors(40, 6),
+    )
+    only = BlockPCA(n_components=2, blocks=["image"]).fit(X)
+    assert list(only.pcas_) == ["image__clip"]
+    one = BlockPCA(n_components=2, blocks=["text__title_glove"]).fit(X)
+    assert list(one.pcas_) == ["text__title_glove"]
+    sizes = {"text": 3, "text__title_glove": 0.5}
+    by_name = BlockPCA(n_components=sizes).fit(X)
+    assert list(by_name.pcas_) == ["text__title_clip", "text__title_glove"]
+    assert by_name.pcas_["text__title_clip"].n_components_ == 3
+    assert by_name.pcas_["text__title_glove"].n_components_ < 6
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"blocks": ["imag"]}, r"blocks names \['imag'\]"),
+        ({"n_components": {"text__clip": 3}}, r"n_components names \['text__clip'\]"),
+        ({"n_components": {"image": 0}}, r"n_components\['image'\] must be"),
+    ],
+)
+def test_wrong_names_and_sizes_are_named(parameters, message):
+    with pytest.raises(InvalidInputError, match=message):
+        BlockPCA(**parameters).fit(table(image__clip=vectors(9, 3)))
+
+
+@pytest.mark.parametrize("fill", [np.nan, 0.3])
+@pytest.mark.parametrize("size", [2, 0.5])
+def test_a_vector_with_nothing_to_learn_from_is_left(fill, size):
+    X = table(image__clip=np.full((10, 4), fill, np.float32))
+    assert_array_equal(BlockPCA(n_components=size).fit_transform(X), X)
+
+
+def test_no_more_components_than_complete_rows():
+    X = table(image__clip=vectors(5, 10))
+    X.iloc[3:] = np.nan
+    assert BlockPCA(n_components=8).fit_transform(X).shape == (5, 3)
+
+
+def test_array_in_array_out():
+    out = BlockPCA(n_components=2).fit(vectors(20, 4))
+    assert out.transform(vectors(3, 4)).shape == (3, 2)
+    assert list(out.get_feature_names_out()) == ["pca_0", "pca_1"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(tables(st.one_of(st.just(np.nan), st.floats(-1e6, 1e6, width=32))))
+def test_wild_tables(X):
+    pca = BlockPCA(n_components=2).fit(X)
+    out = pca.transform(X)
+    assert list(out.columns) == list(pca.get_feature_names_out())
+    vector = X[["image__clip_0", "image__clip_1", "image__clip_2"]].isna().any(axis=1)
+    if pca.pcas_:
+        assert_array_equal(out["image__clip_pca_0"].isna(), vector)
+    assert_array_equal(out["meta__price"], X["meta__price"])
