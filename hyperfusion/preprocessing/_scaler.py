@@ -23,6 +23,7 @@ METHODS = ("quantile", "standard", "robust", "none")
 _N_QUANTILES = 1000
 _ROWS = 16_384
 _COLUMNS = 32
+_LARGEST = 1e37  # differences of larger numbers overflow float32
 
 
 class BlockScaler(BlockTransformer):
@@ -169,13 +170,13 @@ class BlockScaler(BlockTransformer):
     ) -> None:
         robust = np.flatnonzero(usable & (methods == "robust"))
         if len(robust):
-            low, high = np.nanquantile(numbers[:, robust], [0.25, 0.75], axis=0)
+            low, high = np.nanquantile(_take(numbers, robust), [0.25, 0.75], axis=0)
             methods[robust[low == high]] = "standard"
 
     def _fit_quantile(
         self, numbers: np.ndarray, columns: np.ndarray
     ) -> QuantileTransformer:
-        values = numbers[:, columns]
+        values = _take(numbers, columns)
         seen = (~np.isnan(values)).sum(axis=0)
         smallest = np.fmin.reduce(values, axis=0)
         largest = np.fmax.reduce(values, axis=0)
@@ -207,15 +208,20 @@ class BlockScaler(BlockTransformer):
             part[:, self.constant_] *= 0  # what is missing stays missing
             for name, columns in self.columns_.items():
                 with np.errstate(over="ignore"):  # infinity is clipped right after
-                    part[:, columns] = self.scalers_[name].transform(part[:, columns])
+                    scaled = self.scalers_[name].transform(_take(part, columns))
+                part[:, columns] = scaled
             np.clip(part, self.lower_, self.upper_, out=part)
         return out
+
+
+def _take(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return np.clip(numbers[:, columns], -_LARGEST, _LARGEST)
 
 
 def _fit_standard(numbers: np.ndarray, columns: np.ndarray) -> StandardScaler:
     # A few columns at a time: scikit-learn makes a float64 copy of what it is given.
     parts = [
-        StandardScaler().fit(numbers[:, columns[batch]])
+        StandardScaler().fit(_take(numbers, columns[batch]))
         for batch in gen_batches(len(columns), _COLUMNS)
     ]
     scaler = parts[0]
@@ -226,7 +232,7 @@ def _fit_standard(numbers: np.ndarray, columns: np.ndarray) -> StandardScaler:
 
 
 def _fit_robust(numbers: np.ndarray, columns: np.ndarray) -> RobustScaler:
-    return RobustScaler().fit(numbers[:, columns])
+    return RobustScaler().fit(_take(numbers, columns))
 
 
 def _split_by(scaler: StandardScaler, groups: list[np.ndarray]) -> list[np.ndarray]:
