@@ -21,7 +21,8 @@ from hyperfusion.exceptions import BadCellError
 # seconds from 1970 to the ends of what nanoseconds since then can count
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 
-_WHOLE = r"[+-]?\d+(?:\.0*)?"
+# eight digits are a date of ISO 8601 without its hyphens
+_WHOLE = r"(?!\d{8}$)[+-]?\d+(?:\.0*)?"
 _UTC = r"(?<=\d)\s*(?:UTC|GMT)$"
 _WITH_OFFSET = r"[T ]\s*\d{2}.*(?:Z|[+-]\d{2}:?(?:\d{2})?)$"
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])?(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
@@ -125,9 +126,7 @@ def _from_numbers(cells: pd.Series, rows: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _from_texts(cells: pd.Series, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     texts = cells.astype(object).str.strip().str.replace(_UTC, "Z", regex=True)
-    # eight digits are a date of ISO 8601 without its hyphens
-    number = texts.str.fullmatch(_WHOLE) & (texts.str.len() != 8)
-    number = number.to_numpy(dtype=bool)
+    number = texts.str.fullmatch(_WHOLE).to_numpy(dtype=bool)
     seconds = np.full(len(texts), np.nan)
     naive = ~texts.str.contains(_WITH_OFFSET).to_numpy(dtype=bool) & ~number
     if number.any():

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -152,6 +152,7 @@ def test_max_pixels_is_a_limit_for_every_form():
 FORMS = {f: encode(noise(), f) for f in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")}
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(FORMS)),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=20),

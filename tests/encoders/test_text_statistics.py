@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfusion import TextStatistics
@@ -128,6 +128,7 @@ def test_missing_and_bad_cells():
         TextStatistics(on_error="raise").fit_transform(cells)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=80))
 def test_wild_texts(text):
     row = measure(text)
@@ -142,6 +143,7 @@ def test_wild_texts(text):
     assert row["caps_words"] <= row["words"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=5))
 def test_rows_do_not_depend_on_each_other(texts):
     together = TextStatistics().fit_transform(texts)

@@ -1,0 +1,161 @@
+"""Known answers of UserProfileEncoder."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hyperfusion import UserProfileEncoder
+from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
+
+
+def posts(**columns):
+    base = {
+        "who": ["ann", "bob", "ann", "cid"],
+        "fans": [0, 99, 9, 999],
+        "photos": [9, 0, 99, 4],
+        "pro": [True, False, True, False],
+    }
+    return pd.DataFrame(base | columns)
+
+
+def test_known_answers():
+    out = UserProfileEncoder(user="who", numeric=["fans", "photos", "pro"])
+    out = out.fit_transform(posts())
+    names = ["fans_log", "photos_log", "pro", "fans_per_photos", "author"]
+    assert list(out) == names
+    np.testing.assert_allclose(out["fans_log"], np.log([1, 100, 10, 1000]), rtol=1e-6)
+    ratios = out["fans_per_photos"][:2]
+    np.testing.assert_allclose(ratios, np.log([0.1, 100]), rtol=1e-6)
+    assert out["pro"].tolist() == [1, 0, 1, 0]
+    assert (out.dtypes[names[:-1]] == np.float32).all()
+    assert list(out["author"].cat.categories) == ["ann", "bob", "cid"]
+
+
+def test_logarithms_keep_the_sign_and_the_size():
+    X = pd.DataFrame({"balance": [-99.0, 0, 99, 1e300]})
+    out = UserProfileEncoder(numeric="balance").fit_transform(X)
+    expected = [-np.log(100), 0, np.log(100), 300 * np.log(10)]
+    np.testing.assert_allclose(out["balance_log"], expected, rtol=1e-6)
+
+
+def test_rare_and_unseen_authors_are_missing():
+    fitted = UserProfileEncoder(user="who", min_posts=2).fit(posts())
+    assert fitted.authors_ == ["ann"]
+    out = fitted.transform(posts(who=["ann", "bob", "dan", None]))
+    assert list(out) == ["author"]
+    assert out["author"].isna().tolist() == [False, True, True, True]
+
+
+def test_numbers_are_authors_too():
+    fitted = UserProfileEncoder(user="id").fit(pd.DataFrame({"id": [7, 12, 7]}))
+    assert fitted.authors_ == ["12", "7"]
+    out = fitted.transform(pd.DataFrame({"id": [7.0, np.nan, 12.0]}))
+    assert list(out["author"][[0, 2]]) == ["7", "12"]
+
+
+def test_posts_of_an_author_are_not_counted():
+    few = UserProfileEncoder(user="who", numeric="fans").fit(posts())
+    twice = UserProfileEncoder(user="who", numeric="fans").fit(
+        pd.concat([posts(), posts().iloc[:3]])
+    )
+    pd.testing.assert_frame_equal(few.transform(posts()), twice.transform(posts()))
+
+
+def test_missing_flags_are_those_of_fit():
+    fitted = UserProfileEncoder(numeric=["fans", "photos"]).fit(
+        posts(fans=[1, None, 3, 4])
+    )
+    names = ["fans_log", "photos_log", "fans_missing", "fans_per_photos"]
+    assert list(fitted.get_feature_names_out()) == names
+    out = fitted.transform(posts(photos=[None, 1, 2, 3]))
+    assert list(out) == names
+    assert out["fans_missing"].tolist() == [0, 0, 0, 0]
+    assert out["photos_log"].isna().tolist() == [True, False, False, False]
+    assert out["fans_per_photos"].isna().tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 1, 1, 0], [0, 1, 1, 0]),
+        ([1, 2, 2, 1], [0, 1, 1, 0]),
+        (["0", "1", 1.0, False], [0, 1, 1, 0]),
+        ([True, True, True, True], [1, 1, 1, 1]),
+        ([False, None, True, False], [0, np.nan, 1, 0]),
+        (pd.array([True, None, False, True], dtype="boolean"), [1, np.nan, 0, 1]),
+    ],
+)
+def test_two_values_are_a_flag(values, expected):
+    X = posts(pro=pd.Series(values))
+    out = UserProfileEncoder(numeric="pro").fit_transform(X)
+    np.testing.assert_array_equal(out["pro"], expected)
+
+
+def test_a_flag_meets_another_value():
+    fitted = UserProfileEncoder(numeric="pro").fit(pd.DataFrame({"pro": [0, 1, 1]}))
+    out = fitted.transform(pd.DataFrame({"pro": [5, -3, np.nan]}))
+    np.testing.assert_array_equal(out["pro"], [1, 0, np.nan])
+
+
+def test_ratios_are_those_of_counts_and_few():
+    rng = np.random.RandomState(0)
+    counts = pd.DataFrame(rng.randint(0, 99, (20, 9)), columns=list("abcdefghi"))
+    eight = UserProfileEncoder(numeric=list("abcdefgh")).fit(counts)
+    assert len(eight.ratios_) == 28
+    assert not UserProfileEncoder(numeric=list("abcdefghi")).fit(counts).ratios_
+    none = UserProfileEncoder(numeric=list("abc"), max_ratio_columns=0).fit(counts)
+    assert list(none.get_feature_names_out()) == ["a_log", "b_log", "c_log"]
+    counts["c"] -= 50
+    counts["d"] = counts["d"] > 50
+    counts["e"] = np.nan
+    some = UserProfileEncoder(numeric=list("abcde")).fit(counts)
+    assert some.ratios_ == [("a", "b")]
+
+
+def test_bad_cells_are_named():
+    X = posts(fans=[1, "many", 3, 4])
+    with pytest.raises(BadCellError, match=r"row 1, column 'fans': .*'many'") as error:
+        UserProfileEncoder(user="who", numeric=["fans", "photos"]).fit(X)
+    assert (error.value.row, error.value.column) == (1, "fans")
+    fitted = UserProfileEncoder(numeric=["fans"]).fit(posts())
+    with pytest.raises(BadCellError, match=r"row 0, column 'fans'.*inf"):
+        fitted.transform(posts(fans=[np.inf, 1, 2, 3]))
+    lenient = UserProfileEncoder(numeric=["fans"], on_error="missing")
+    with pytest.warns(BadCellWarning, match=r"1 cell\(s\) of column 'fans'") as seen:
+        out = lenient.fit_transform(X)
+    assert len(seen) == 1
+    assert out["fans_missing"].tolist() == [0, 1, 0, 0]
+
+
+def test_an_author_is_one_value():
+    with pytest.raises(BadCellError, match=r"row 1, column 'who': .*a list"):
+        UserProfileEncoder(user="who").fit(posts(who=["ann", ["bob"], "cid", "dan"]))
+
+
+def test_columns_by_position_and_all_missing():
+    X = np.array([["ann", 1, None], ["bob", 20, None], ["ann", 3, None]], dtype=object)
+    out = UserProfileEncoder(user=0, numeric=[1, 2]).fit_transform(X)
+    assert list(out) == ["1_log", "2_log", "2_missing", "author"]
+    assert out["2_log"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({}, "needs user, numeric, or both"),
+        ({"numeric": []}, "needs user, numeric, or both"),
+        ({"user": "whom"}, r"user='whom' is not a column .*\['who'\]"),
+        ({"user": ["who", "fans"]}, "takes 1 column"),
+        ({"user": "who", "min_posts": 0}, "min_posts"),
+        ({"user": "who", "on_error": None}, "on_error"),
+    ],
+)
+def test_bad_parameters(params, message):
+    with pytest.raises(ValueError, match=message):
+        UserProfileEncoder(**params).fit(posts())
+
+
+def test_two_features_of_the_same_name_are_refused():
+    X = pd.DataFrame({"x": [1, 2, 3], "x_log": [0, 1, 1]})
+    with pytest.raises(InvalidInputError, match=r"same name: \['x_log'\]"):
+        UserProfileEncoder(numeric=["x", "x_log"]).fit(X)
