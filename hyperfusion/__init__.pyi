@@ -8,6 +8,7 @@ from . import model_selection as model_selection
 from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
+from .datasets import load_smp_video as load_smp_video
 from .datasets import make_posts as make_posts
 from .encoders import CategoryEncoder as CategoryEncoder
 from .encoders import ClipImageEncoder as ClipImageEncoder
@@ -17,6 +18,7 @@ from .encoders import GeoEncoder as GeoEncoder
 from .encoders import GloveTextVectorizer as GloveTextVectorizer
 from .encoders import ImageStatistics as ImageStatistics
 from .encoders import NumberEncoder as NumberEncoder
+from .encoders import SVDUserEmbedder as SVDUserEmbedder
 from .encoders import TemporalEncoder as TemporalEncoder
 from .encoders import PostEncoder as PostEncoder
 from .encoders import TextStatistics as TextStatistics

@@ -19,7 +19,7 @@ from hyperfusion.datasets._scenes import (
 )
 
 # Of small, medium and large shapes, in shares of the picture's side.
-_RADII = (0.075, 0.11, 0.15)
+_RADII = (0.085, 0.12, 0.16)
 _CENTRES = np.array([(0.5, 0.5), (0.28, 0.5), (0.72, 0.5), (0.5, 0.28), (0.5, 0.72)])
 _PLACES = (
     np.array([(0.0, 0.0)]),

@@ -1,0 +1,113 @@
+"""Reading the files of a data set, with errors that name file, row and key."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hyperfusion.exceptions import InvalidInputError
+
+
+def find_file(folders: Iterable[Path], patterns: Iterable[str], what: str) -> Path:
+    """Return the first file that fits one of the patterns in one of the folders."""
+    folders, patterns = list(folders), list(patterns)
+    for pattern in patterns:
+        for folder in folders:
+            found = sorted(folder.glob(pattern))
+            if len(found) > 1:
+                names = [path.name for path in found]
+                raise InvalidInputError(
+                    f"{folder} holds several files of {what}: {names}. Keep one."
+                )
+            if found:
+                return found[0]
+    places = " or ".join(str(folder) for folder in folders)
+    raise InvalidInputError(
+        f"No file of {what} in {places}: looked for {' or '.join(patterns)}."
+    )
+
+
+def check_folder(folder: str | os.PathLike) -> Path:
+    """Return the folder as a path, if it is one."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise InvalidInputError(f"folder={str(folder)!r} is not a folder.")
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"{path} is not valid JSON ({error}); it may be truncated: get it again."
+        ) from error
+
+
+def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
+    """Return a file of one JSON object a line as a table of the needed keys."""
+    rows = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                rows.append(_object(line, f"{path}, line {number}"))
+    return table_of(rows, needed, path)
+
+
+def _object(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"{place} is not valid JSON ({error}); the file may be truncated: get it "
+            "again."
+        ) from error
+    if not isinstance(content, dict):
+        raise InvalidInputError(f"{place}: expected an object, got {content!r:.60}.")
+    return content
+
+
+def table_of(rows: list[Any], needed: Iterable[str], path: Path) -> pd.DataFrame:
+    """Return objects as a table; every object must have the needed keys."""
+    if not rows:
+        raise InvalidInputError(f"{path} holds no rows.")
+    columns: dict[str, list[Any]] = {}
+    for key in needed:
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict) or key not in row:
+                has = f"keys {sorted(row)}" if isinstance(row, dict) else f"{row!r:.60}"
+                raise InvalidInputError(
+                    f"{path}, row {number} has no key {key!r}; it has {has}."
+                )
+        columns[key] = [row[key] for row in rows]
+    return pd.DataFrame(columns, dtype=object)
+
+
+def as_ids(cells: pd.Series, path: Path) -> pd.Series:
+    """Return ids as texts, whether the file holds numbers or texts."""
+    texts = [
+        str(c) if isinstance(c, int) and not isinstance(c, bool) else c for c in cells
+    ]
+    for row, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidInputError(
+                f"{path}, row {row}: {cells.name} is {cells.iloc[row]!r}, not an id."
+            )
+    return pd.Series([t.strip() for t in texts], index=cells.index, name=cells.name)
+
+
+def check_unique(ids: pd.Series, path: Path) -> None:
+    """Raise if an id appears twice."""
+    twice = ids[ids.duplicated(keep=False)]
+    if len(twice):
+        rows = twice.index[twice == twice.iloc[0]][:2].tolist()
+        raise InvalidInputError(
+            f"{path}: {ids.name} {twice.iloc[0]!r} is in rows {rows[0]} and {rows[1]}; "
+            "each row needs its own."
+        )

@@ -1,0 +1,225 @@
+"""The SMP Challenge's video track."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+from hyperfusion.datasets._cells import clean_numbers, clean_texts
+from hyperfusion.datasets._files import (
+    as_ids,
+    check_folder,
+    check_unique,
+    find_file,
+    read_json_lines,
+)
+from hyperfusion.exceptions import InvalidInputError
+
+_USER_COUNTS = [
+    "user_following_count",
+    "user_follower_count",
+    "user_likes_count",
+    "user_video_count",
+    "user_digg_count",
+    "user_heart_count",
+    "user_friend_count",
+]
+_NUMBERS = ["video_height", "video_width", "video_duration", "music_duration"]
+_POSTS = [
+    "pid",
+    "uid",
+    "post_time",
+    "post_content",
+    "post_suggested_words",
+    "post_text_language",
+    "post_location",
+    "video_path",
+]
+_VIDEOS = ["pid", "uid", "vid", *_NUMBERS, "video_ratio", "video_format", "music_title"]
+
+
+@validate_params(
+    {
+        "folder": [str, os.PathLike],
+        "split": [StrOptions({"train", "test"})],
+        "strict": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_smp_video(
+    folder: str | os.PathLike, split: str = "train", *, strict: bool = False
+) -> Bunch:
+    """Load the posts of the SMP Challenge's video track.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that holds ``train`` and ``test``, each with one file of JSON
+        lines for ``posts``, ``users`` and ``videos`` (and ``popularity`` in
+        ``train``), as the organisers released them.
+    split : {"train", "test"}, default="train"
+        Which part to load. The test part has no target.
+    strict : bool, default=False
+        Whether to drop the columns that were measured after the posts.
+
+    Returns
+    -------
+    Bunch
+        With the entries:
+
+        data : DataFrame of shape (n_posts, 23), or (n_posts, 15) if strict
+            One row for each post in time order, columns under the names of the
+            files. ``post_content`` holds the words with spaces between them.
+        target : ndarray of shape (n_posts,), float64, or None
+            Popularity, on a logarithmic scale.
+        roles : dict
+            Keyword arguments for `make_hyperfusion`.
+        post_hoc : list of str
+            Columns of `data` that were measured after the posts.
+
+    Raises
+    ------
+    InvalidInputError
+        If a file is missing, truncated or not JSON, or where the rows of the files
+        don't belong together; the message names file, row and key.
+
+    Notes
+    -----
+    The counts of an author (followers, likes, videos ...) were read when the data
+    were gathered, not when the post was made: they count the post itself, its
+    likes, and what it did for its author. They are fair in the challenge and
+    promise too much for posts to come; ``strict=True`` drops them. The words that
+    the platform suggests appear after the upload, and go as well.
+
+    The files have no ``#``: words and hashtags are joined by commas, and nothing
+    tells them apart. All of them are the text; the tags are the suggested words.
+    ``user_heart_count`` repeats ``user_likes_count``, ``user_friend_count`` and
+    ``video_format`` are the same everywhere: they are in `data` but in no role.
+
+    Examples
+    --------
+    >>> from hyperfusion.datasets import load_smp_video
+    >>> posts = load_smp_video("smp_video")  # doctest: +SKIP
+    >>> posts.data.shape, posts.target.shape  # doctest: +SKIP
+    ((4000, 23), (4000,))
+    """
+    place = check_folder(folder) / split
+    posts_path, posts = _read(place, "posts", _POSTS)
+    check_unique(posts["pid"], posts_path)
+    data = _joined(posts, *_read(place, "videos", _VIDEOS), key="pid")
+    data = _joined(data, *_read(place, "users", ["uid", *_USER_COUNTS]), key="uid")
+    target = None
+    if split == "train":
+        path, labels = _read(place, "popularity", ["pid", "uid", "popularity"])
+        target = _target(_joined(posts, path, labels, key="pid")["popularity"], path)
+    data = _clean(data, posts_path)
+    order = np.argsort(data["post_time"].to_numpy(), kind="stable")
+    data = data.iloc[order].reset_index(drop=True)
+    post_hoc = ["post_suggested_words", *_USER_COUNTS]
+    if strict:
+        data, post_hoc = data.drop(columns=post_hoc), []
+    return Bunch(
+        data=data,
+        target=None if target is None else target[order],
+        roles=_roles(strict),
+        post_hoc=post_hoc,
+    )
+
+
+def _read(folder: Path, part: str, keys: list[str]) -> tuple[Path, pd.DataFrame]:
+    path = find_file([folder], [f"*{part}*.jsonl"], part)
+    table = read_json_lines(path, keys)
+    for key in ("pid", "uid"):
+        if key in table:
+            table[key] = as_ids(table[key], path)
+    return path, table
+
+
+def _joined(
+    left: pd.DataFrame, path: Path, right: pd.DataFrame, *, key: str
+) -> pd.DataFrame:
+    """Add the row of `right` with the same key to every row of `left`."""
+    # Authors of several posts are listed several times, with equal numbers.
+    right = right.drop_duplicates()
+    check_unique(right[key], path)
+    right = right.set_index(key, drop=False)
+    known = left[key].isin(right.index)
+    if not known.all():
+        missing = left[key][~known]
+        raise InvalidInputError(
+            f"{path} has no row with {key} {missing.iloc[0]!r} ({len(missing)} such "
+            "post(s) in all): the files don't belong together."
+        )
+    partner = right.loc[left[key]].reset_index(drop=True)
+    if key == "pid":
+        _check_same_author(left, partner, path)
+    new = partner.columns.difference(left.columns, sort=False)
+    return left.join(partner[new])
+
+
+def _check_same_author(left: pd.DataFrame, right: pd.DataFrame, path: Path) -> None:
+    differ = np.flatnonzero(left["uid"] != right["uid"])
+    if len(differ):
+        row = differ[0]
+        raise InvalidInputError(
+            f"{path}: post {left['pid'].iloc[row]!r} is by {right['uid'].iloc[row]!r}, "
+            f"in the file of posts by {left['uid'].iloc[row]!r}."
+        )
+
+
+def _target(cells: pd.Series, path: Path) -> np.ndarray:
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        raise InvalidInputError(
+            f"{path}: the popularity of post {bad[0]} is {cells.iloc[bad[0]]!r}, not a "
+            "finite number."
+        )
+    return numbers
+
+
+def _clean(data: pd.DataFrame, path: Path) -> pd.DataFrame:
+    data = data.copy()
+    times = pd.to_datetime(data["post_time"], format="ISO8601", errors="coerce")
+    if times.isna().any():
+        row = int(np.flatnonzero(times.isna())[0])
+        raise InvalidInputError(
+            f"{path}, row {row}: post_time is {data['post_time'].iloc[row]!r}, "
+            "expected a time like '2023-07-29 18:21'."
+        )
+    data["post_time"] = times.astype("datetime64[s]")
+    data["post_content"] = data["post_content"].astype(str).str.replace(",", " ")
+    data["post_suggested_words"] = [
+        ", ".join(map(str, w)) if isinstance(w, list) else w
+        for w in data["post_suggested_words"]
+    ]
+    for column in data.columns.difference(["post_time", *_NUMBERS, *_USER_COUNTS]):
+        data[column] = clean_texts(data[column])
+    for column in [*_NUMBERS, *_USER_COUNTS]:
+        data[column] = clean_numbers(data[column])
+    return data
+
+
+def _roles(strict: bool) -> dict[str, object]:
+    idle = ("user_heart_count", "user_friend_count")
+    roles: dict[str, object] = {
+        "text": ["post_content"],
+        "user": "uid",
+        "time": "post_time",
+        "numeric": list(_NUMBERS),
+        "categorical": [
+            "post_text_language",
+            "post_location",
+            "video_ratio",
+            "music_title",
+        ],
+    }
+    if not strict:
+        roles["tags"] = "post_suggested_words"
+        roles["user_numeric"] = [c for c in _USER_COUNTS if c not in idle]
+    return roles
