@@ -8,6 +8,7 @@ from ._image_statistics import ImageStatistics as ImageStatistics
 from ._plain_columns import CategoryEncoder as CategoryEncoder
 from ._plain_columns import NumberEncoder as NumberEncoder
 from ._post import PostEncoder as PostEncoder
+from ._svd_user import SVDUserEmbedder as SVDUserEmbedder
 from ._temporal import TemporalEncoder as TemporalEncoder
 from ._text_components import TfidfComponents as TfidfComponents
 from ._text_statistics import TextStatistics as TextStatistics

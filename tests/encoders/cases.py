@@ -12,6 +12,7 @@ from hyperfusion.encoders import (
     GloveTextVectorizer,
     ImageStatistics,
     NumberEncoder,
+    SVDUserEmbedder,
     TemporalEncoder,
     TextStatistics,
     TfidfComponents,
@@ -79,4 +80,12 @@ CASES: list[Case] = [
         X=POSTS[["author", "fans", "photos", "pro"]],
     ),
     Case(NumberEncoder(), X=POSTS[["fans", "photos", "pro"]]),
+    Case(
+        SVDUserEmbedder(
+            user="author", n_components=3, n_item_components=2, output="both"
+        ),
+        X=POSTS[["author", "place"]].assign(
+            tags=["sea, sun", ["snow"], None, "sun"] * 4
+        ),
+    ),
 ]

@@ -1,0 +1,349 @@
+"""Vectors of authors and items: against dense algebra, by hand, and on wild tables."""
+
+import os
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.linalg
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.utils.extmath import svd_flip
+
+from hyperfusion import SVDUserEmbedder
+from hyperfusion.encoders._sparse_svd import leading_singular_vectors
+from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
+
+POSTS = pd.DataFrame(
+    {
+        "author": ["ann", "ann", "bob", "cat", "dan", None],
+        "tags": ["Sea, sun", "sun", ["sea", "sun"], "snow", None, "sun"],
+        "place": ["New York", "Rome", "Rome", "Oslo", "", "Oslo"],
+    }
+)
+
+
+def random_counts(shape=(30, 20), seed=0, mean=0.7):
+    rng = np.random.RandomState(seed)
+    counts = rng.poisson(mean, shape) * rng.randint(1, 5, shape)
+    counts[:, 0] = 1  # no empty row
+    return counts.astype(float)
+
+
+def as_table(counts):
+    """One row for every single use of an item."""
+    users, items = np.nonzero(counts)
+    times = counts[users, items].astype(int)
+    frame = pd.DataFrame({"user": users, "item": [f"i{j:02}" for j in items]})
+    return frame.iloc[np.repeat(np.arange(len(frame)), times)]
+
+
+def weighted(counts, weighting):
+    if weighting == "counts":
+        return counts
+    if weighting == "log":
+        return np.log(1 + counts)
+    if weighting == "tfidf":
+        return TfidfTransformer(sublinear_tf=True).fit_transform(counts).toarray()
+    expected = counts.sum(1, keepdims=True) * counts.sum(0) / counts.sum()
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(counts / expected), 0)
+
+
+def reference(counts, weighting, power, k):
+    u, s, vt = scipy.linalg.svd(weighted(counts, weighting), full_matrices=False)
+    u, vt = svd_flip(u, vt, u_based_decision=False)
+    scale = s[:k] ** power
+    return u[:, :k] * scale, s[:k], vt[:k].T * scale
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1])
+@pytest.mark.parametrize("weighting", ["counts", "log", "tfidf", "ppmi"])
+def test_agrees_with_full_svd(weighting, power):
+    counts = random_counts()
+    users, values, items = reference(counts, weighting, power, k=8)
+    params = {"n_components": 7, "n_item_components": 8, "random_state": 0}
+    embedder = SVDUserEmbedder(weighting=weighting, power=power, **params)
+    embedder.fit(sp.csr_array(counts))
+    assert_allclose(embedder.user_vectors_, users[:, :7], rtol=1e-4, atol=1e-5)
+    assert_allclose(embedder.item_vectors_, items, rtol=1e-4, atol=1e-5)
+    assert_allclose(embedder.singular_values_, values, rtol=1e-9)
+
+    table = as_table(counts)
+    embedder.fit(table)
+    order = [embedder.users_[str(user)] for user in range(len(counts))]
+    assert_allclose(embedder.user_vectors_[order], users[:, :7], rtol=1e-4, atol=1e-5)
+    order = [embedder.vocabulary_[f"i{j:02}"] for j in range(counts.shape[1])]
+    assert_allclose(embedder.item_vectors_[order], items, rtol=1e-4, atol=1e-5)
+    output = embedder.transform(table)
+    assert_allclose(output[:, :7], users[table["user"], :7], rtol=1e-4, atol=1e-5)
+    assert not output[:, 7].any()
+
+
+def test_by_hand():
+    # two authors with orthogonal habits: M = [[3, 4, 0], [0, 0, 2]]
+    counts = sp.csr_array(np.array([[3.0, 4, 0], [0, 0, 2]]))
+    embedder = SVDUserEmbedder(weighting="counts", power=0.5).fit(counts)
+    assert_allclose(embedder.singular_values_, [5, 2])
+    assert_allclose(embedder.user_vectors_, np.diag(np.sqrt([5, 2])), atol=1e-6)
+    root5, root2 = np.sqrt([5, 2])
+    items = [[0.6 * root5, 0], [0.8 * root5, 0], [0, root2]]
+    assert_allclose(embedder.item_vectors_, items, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["krylov", "arpack"])
+@pytest.mark.parametrize("shape", [(150, 400), (400, 150)])
+def test_solvers_agree(solver, shape):
+    rng = np.random.RandomState(1)
+    decaying = rng.normal(size=(shape[0], 40)) * 0.8 ** np.arange(40)
+    dense = decaying @ rng.normal(size=(40, shape[1]))
+    expected = leading_singular_vectors(sp.csr_array(dense), 10, solver="full")
+    found = leading_singular_vectors(
+        sp.csr_array(dense), 10, solver=solver, random_state=0
+    )
+    assert_allclose(found[0], expected[0], rtol=1e-5)
+    assert_allclose(found[1], expected[1], atol=2e-5)
+    again = leading_singular_vectors(
+        sp.csr_array(dense), 10, solver=solver, random_state=0
+    )
+    assert_array_equal(found[1], again[1])
+
+
+@pytest.mark.parametrize("k", [5, 40])
+def test_krylov_is_no_worse_than_power_iterations(k):
+    # a flat spectrum, where iterative methods have most to lose
+    matrix = sp.random(1500, 2500, density=0.01, format="csr", random_state=0)
+    energy = sp.linalg.norm(matrix) ** 2
+    peer = TruncatedSVD(k, random_state=0).fit(matrix).singular_values_
+    values, _ = leading_singular_vectors(
+        sp.csr_array(matrix), k, solver="krylov", random_state=0
+    )
+    assert energy - np.sum(values**2) <= energy - np.sum(peer**2)
+
+
+DEGENERATE = {
+    "identity": sp.eye_array(400, 500).tocsr(),
+    "rank one": sp.csr_array(np.ones((500, 400))),
+    "rank two": sp.block_diag([np.ones((200, 90)), np.ones((300, 410))]).tocsr(),
+    "empty rows": sp.vstack([sp.eye_array(30, 400), sp.csr_array((500, 400))]).tocsr(),
+    "tiny": sp.csr_array(np.array([[1.0, 2.0]])),
+}
+
+
+@pytest.mark.parametrize("solver", ["krylov", "full", "arpack"])
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_matrices(name, solver):
+    matrix = DEGENERATE[name]
+    expected = scipy.linalg.svdvals(matrix.toarray())
+    expected = expected[expected > 1e-6][:25]
+    values, vectors = leading_singular_vectors(
+        matrix, 25, solver=solver, random_state=0
+    )
+    assert_allclose(values, expected, rtol=1e-5)
+    assert_allclose(vectors.T @ vectors, np.eye(len(values)), atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["krylov", "full"])
+def test_zero_matrix_has_no_component(solver):
+    values, vectors = leading_singular_vectors(
+        sp.csr_array((300, 200)), 5, solver=solver, random_state=0
+    )
+    assert values.shape == (0,)
+    assert vectors.shape == (200, 0)
+
+
+def test_lengths_are_cut_to_the_rank_or_padded():
+    counts = sp.csr_array(np.outer(np.arange(1, 6), [1.0, 2, 3]))
+    embedder = SVDUserEmbedder(
+        weighting="counts", n_components=4, n_item_components=3, output="both"
+    ).fit(counts)
+    assert (embedder.n_components_, embedder.n_item_components_) == (1, 1)
+    names = ["svd_0", "svd_missing", "item_svd_0", "item_svd_missing"]
+    assert embedder.get_feature_names_out().tolist() == names
+    short = embedder.transform(counts)
+    padded = embedder.set_params(pad=True).fit_transform(counts)
+    assert padded.shape == (5, 4 + 1 + 3 + 1)
+    assert padded.shape[1] == len(embedder.get_feature_names_out())
+    assert_allclose(padded[:, [0, 4, 5, 8]], short)
+    assert not padded[:, [1, 2, 3, 6, 7]].any()
+
+
+def test_unseen_author_is_folded_in_from_the_row_alone():
+    counts = random_counts((12, 9))
+    tags = [
+        [f"t{j}" for j in np.repeat(np.arange(9), row)] for row in counts.astype(int)
+    ]
+    table = pd.DataFrame({"user": [f"u{i}" for i in range(12)], "tags": tags})
+    for weighting in ("counts", "log", "tfidf", "ppmi"):
+        embedder = SVDUserEmbedder(weighting=weighting).fit(table)
+        seen = embedder.transform(table)
+        strangers = table.assign(user="nobody")
+        assert_allclose(embedder.transform(strangers), seen, rtol=1e-4, atol=1e-5)
+        strangers["user"] = None
+        assert_allclose(embedder.transform(strangers), seen, rtol=1e-4, atol=1e-5)
+
+
+def test_missing_is_nan_with_an_indicator():
+    embedder = SVDUserEmbedder(items="tags", output="both").fit(POSTS)
+    new = pd.DataFrame(
+        {
+            "author": ["ann", "eve", "eve", None, "dan"],
+            "tags": [None, "new words", "sea", "sun", float("nan")],
+            "place": "",
+        }
+    )
+    output = embedder.set_output(transform="pandas").transform(new)
+    assert output["svd_missing"].tolist() == [0, 1, 0, 0, 1]
+    assert output["item_svd_missing"].tolist() == [1, 1, 0, 0, 1]
+    assert_array_equal(output["svd_0"].isna(), output["svd_missing"] == 1)
+    assert_array_equal(output["item_svd_0"].isna(), output["item_svd_missing"] == 1)
+
+
+def test_item_output_is_the_mean_of_the_items_vectors():
+    embedder = SVDUserEmbedder(items="tags", output="item", weighting="counts")
+    output = embedder.fit_transform(POSTS)
+    sea, sun = (embedder.item_vectors_[embedder.vocabulary_[t]] for t in ("sea", "sun"))
+    assert_allclose(output[0, :-1], (sea + sun) / 2, rtol=1e-5)
+    assert_allclose(output[1, :-1], sun, rtol=1e-5)
+    assert_array_equal(output[:, -1], [0, 0, 0, 0, 1, 0])
+
+
+def test_columns_and_cells():
+    assert set(SVDUserEmbedder(items="tags").fit(POSTS).vocabulary_) == {
+        "sea",
+        "sun",
+        "snow",
+    }
+    both = SVDUserEmbedder(split=["tags"], lowercase=False).fit(POSTS)
+    assert set(both.vocabulary_) == {
+        *("tags=Sea", "tags=sea", "tags=sun", "tags=snow"),
+        *("place=New York", "place=Rome", "place=Oslo"),
+    }
+    assert set(both.users_) == {"ann", "bob", "cat"}
+    whole = SVDUserEmbedder(items="place", split=False).fit(POSTS)
+    assert set(whole.vocabulary_) == {"new york", "rome", "oslo"}
+    by_position = SVDUserEmbedder(user=0, items=2, split=False)
+    assert by_position.fit(POSTS.to_numpy()).vocabulary_ == whole.vocabulary_
+
+
+def test_numbers_are_authors_and_items():
+    table = pd.DataFrame({"user": [7, 8, np.nan], "item": [1.0, 2.5, np.nan]})
+    embedder = SVDUserEmbedder().fit(table)
+    assert set(embedder.users_) == {"7", "8"}
+    assert set(embedder.vocabulary_) == {"1", "2.5"}
+    array = SVDUserEmbedder().fit(table.to_numpy())
+    assert array.vocabulary_ == embedder.vocabulary_
+
+
+def test_rare_items_are_left_out():
+    embedder = SVDUserEmbedder(items="tags", min_users=2).fit(POSTS)
+    assert set(embedder.vocabulary_) == {"sea", "sun"}
+    assert set(embedder.users_) == {"ann", "bob"}
+    counts = sp.csr_array(np.array([[1.0, 1, 0], [1, 0, 0], [0, 0, 1]]))
+    embedder = SVDUserEmbedder(min_users=2, weighting="counts").fit(counts)
+    assert embedder.item_vectors_.shape == (1, 1)
+    assert embedder.transform(counts)[:, -1].tolist() == [0, 0, 1]
+
+
+def test_sparse_matrix_and_table_are_not_mixed_up():
+    counts = sp.csr_matrix(random_counts())
+    embedder = SVDUserEmbedder(n_components=5).fit(counts)
+    output = embedder.transform(counts.tocoo())
+    assert_allclose(output[:, :5], embedder.user_vectors_, rtol=1e-5, atol=1e-6)
+    with pytest.raises(InvalidInputError, match="fitted on a sparse matrix"):
+        embedder.transform(POSTS)
+    with pytest.raises(InvalidInputError, match="fitted on a table"):
+        SVDUserEmbedder().fit(POSTS).transform(counts)
+    with pytest.raises(ValueError, match="Negative values"):
+        SVDUserEmbedder().fit(-counts)
+    with pytest.raises(InvalidInputError, match="csr_array"):
+        SVDUserEmbedder().fit(np.ones((3, 1)))
+
+
+def test_nothing_to_learn_is_an_error():
+    with pytest.raises(InvalidInputError, match="0 author"):
+        SVDUserEmbedder().fit(pd.DataFrame({"a": ["x", None], "b": [None, "y"]}))
+    with pytest.raises(InvalidInputError, match="min_users=9"):
+        SVDUserEmbedder(min_users=9).fit(POSTS)
+
+
+def test_bad_cells():
+    table = POSTS.assign(place=["a", "b", {"c": 1}, "d", "e", "f"])
+    with pytest.raises(BadCellError, match=r"row 2, column 'place'.*dict"):
+        SVDUserEmbedder(on_error="raise").fit(table)
+    embedder = SVDUserEmbedder().fit(table)
+    with pytest.warns(BadCellWarning, match="1 cell"):
+        embedder.transform(table)
+
+
+def test_vectors_ignore_labels_and_order_of_fit():
+    embedder = SVDUserEmbedder(random_state=0)
+    first = embedder.fit(POSTS, np.arange(6)).transform(POSTS)
+    second = embedder.fit(POSTS[::-1], np.zeros(6)).transform(POSTS)
+    assert_allclose(first, second, atol=1e-5)
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.text(max_size=8),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.just(pd.NaT),
+    st.just(pd.NA),
+    st.lists(st.one_of(st.text(max_size=4), st.none(), st.integers()), max_size=4),
+    st.frozensets(st.text(max_size=3), max_size=3),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=12))
+def test_wild_tables(rows):
+    known = [("ann", "sea 🌊", "Rome"), ("bob", "sea, sun", "Oslo")]
+    table = pd.DataFrame(known + rows, columns=["user", "tags", "place"], dtype=object)
+    embedder = SVDUserEmbedder(output="both")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BadCellWarning)
+        output = embedder.set_output(transform="pandas").fit_transform(table)
+        alone = embedder.transform(table.iloc[[0]])
+    assert_allclose(alone, output.iloc[[0]], rtol=1e-5, atol=1e-5)
+    for prefix in ("svd", "item_svd"):
+        numbers = output.filter(regex=rf"^{prefix}_\d+$")
+        missing = output[f"{prefix}_missing"] == 1
+        assert numbers[missing].isna().all(axis=None)
+        assert np.isfinite(numbers[~missing]).all(axis=None)
+
+
+@pytest.mark.real_data
+def test_real_channels_and_tags():
+    if "HYPERFUSION_DATA" not in os.environ:
+        pytest.skip("HYPERFUSION_DATA is not set")
+    path = os.path.join(os.environ["HYPERFUSION_DATA"], "youtube_thumbnails")
+    videos = pd.read_csv(os.path.join(path, "videos.csv"), keep_default_na=False)
+    embedder = SVDUserEmbedder(
+        user="channel_id", items="tags", n_components=30, random_state=0
+    )
+    earlier = videos["published_year"] <= 2013
+    embedder.fit(videos[earlier])
+    output = embedder.transform(videos[~earlier])
+    assert output.shape == ((~earlier).sum(), 31)
+    missing = output[:, -1] == 1
+    assert 0 < missing.mean() < 0.2
+    assert np.isfinite(output[~missing]).all()
+    # videos of a channel are nearer to each other than to others, by what they tag
+    known = videos["channel_id"].isin(embedder.users_)
+    rows = videos[known].groupby("channel_id").head(2)
+    rows = rows[rows.groupby("channel_id")["channel_id"].transform("size") == 2]
+    rows = rows.sort_values("channel_id").assign(channel_id="nobody")
+    vectors = embedder.transform(rows)[:, :-1].reshape(-1, 2, 30)
+    vectors = vectors[np.isfinite(vectors).all(axis=(1, 2))]
+    vectors = vectors / (np.linalg.norm(vectors, axis=2, keepdims=True) + 1e-12)
+    own = np.sum(vectors[:, 0] * vectors[:, 1], axis=1).mean()
+    others = np.sum(vectors[:-1, 0] * vectors[1:, 1], axis=1).mean()
+    assert own > others + 0.3
