@@ -16,6 +16,7 @@ import sqlite3
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -130,9 +131,10 @@ class EmbeddingCache:
         """
         wanted = list(keys)
         found: dict[bytes, np.ndarray] = {}
+        nothing: dict[bytes, np.ndarray] = {}
         for start in range(0, len(wanted), KEYS_A_QUERY):
             some = wanted[start : start + KEYS_A_QUERY]
-            found |= self._attempt(lambda c, some=some: self._read(c, some), {}, "read")
+            found |= self._attempt(partial(self._read, keys=some), nothing, "read")
         return found
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
@@ -301,10 +303,14 @@ def open_cache(
     cache: str | os.PathLike[str] | EmbeddingCache | None,
 ) -> Iterator[EmbeddingCache | None]:
     """Give the cache that a parameter names; one opened for this is closed again."""
-    if cache is None or isinstance(cache, EmbeddingCache):
+    if cache is None:
+        yield None
+    elif isinstance(cache, EmbeddingCache):
+        _make_folder(cache._file.parent)
         yield cache
     else:
         with EmbeddingCache(cache) as opened:
+            _make_folder(opened._file.parent)
             yield opened
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -109,12 +108,12 @@ class ClipEncoder(ColumnEncoder):
     def _embed(self, cells: pd.Series) -> np.ndarray:
         raise NotImplementedError
 
-    def _preprocess(self) -> Mapping[str, Any] | None:
-        return None
-
     def _source(self) -> ClipSource:
         pretrained = None if self.pretrained is None else os.fspath(self.pretrained)
-        return find_source(os.fspath(self.model_name), pretrained, self._preprocess())
+        preprocess = getattr(self, "preprocess", None)
+        return find_source(
+            os.fspath(self.model_name), pretrained, preprocess, tower=self._tower
+        )
 
     def _normalized(self, vectors: np.ndarray) -> np.ndarray:
         if self.normalize:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Integral
@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import joblib
 import numpy as np
 import pandas as pd
+from PIL import Image
 from sklearn.utils._param_validation import Interval
 
 from hyperfusion.encoders._cache import EmbeddingCache, item_key, open_cache
@@ -29,6 +30,7 @@ from hyperfusion.exceptions import BadCellError
 
 BATCH_ON_CPU = 32
 BATCH_ON_GPU = 256
+MAX_ASPECT = 100
 CELL_ERRORS = (ValueError, TypeError, OSError)
 # Pillow's objects are not for several threads, and a column may hold one twice
 _PIL_LOCK = threading.Lock()
@@ -187,9 +189,6 @@ class ClipImageEncoder(ClipEncoder):
         self.on_error = on_error
         self.verbose = verbose
 
-    def _preprocess(self) -> Mapping[str, Any] | None:
-        return self.preprocess
-
     def _fit_source(self) -> ClipSource:
         source = super()._fit_source()
         self.preprocess_ = dict(source.preprocess)
@@ -211,6 +210,9 @@ class _Prepared:
     vector: np.ndarray | None = None  # it was in the cache
     pixels: np.ndarray | None = None  # it is to be encoded
     same_as: int | None = None  # another row has the same content
+
+
+_Futures = Generator[tuple[int, "Future[_Prepared]"], None, None]
 
 
 class _Run:
@@ -276,7 +278,7 @@ class _Run:
         warn_of_bad_cells(bad, cells.name, stacklevel=8)
         return vectors
 
-    def _ahead(self, cells: pd.Series) -> Iterator[tuple[int, Future[_Prepared]]]:
+    def _ahead(self, cells: pd.Series) -> _Futures:
         """Yield the cells' futures in order, with a bounded number under way."""
         workers = self._encoder.num_workers or min(8, joblib.cpu_count())
         bound = 2 * self._runner.size + workers
@@ -317,7 +319,10 @@ class _Run:
     ) -> None:
         model = self._session.model()
         pixels = [prepared.pixels for _, prepared in waiting]
-        values = self._runner.run(lambda some: encode_pixels(model, some), pixels)
+        settings = self._session.source.preprocess
+        values = self._runner.run(
+            lambda some: encode_pixels(model, some, settings), pixels
+        )
         kept = {}
         for (row, prepared), vector in zip(waiting, values, strict=True):
             vectors[row] = vector
@@ -327,11 +332,12 @@ class _Run:
             self._cache.put(kept)
 
 
-def encode_pixels(model: ClipModel, images: Sequence[np.ndarray]) -> np.ndarray:
+def encode_pixels(
+    model: ClipModel, images: Sequence[np.ndarray], settings: Mapping[str, Any]
+) -> np.ndarray:
     """Return the raw embeddings of images that have the model's size, in RGB bytes."""
     import torch
 
-    settings = model.source.preprocess
     with model.inference():
         batch = torch.from_numpy(np.stack(images)).to(model.device)
         mean = torch.tensor(settings["mean"], device=model.device)
@@ -349,7 +355,26 @@ def _geometry(source: ClipSource) -> Any:
     from torchvision.transforms import Compose
 
     whole = image_transform_v2(PreprocessCfg(**source.preprocess), is_train=False)
-    return Compose(whole.transforms[:-3])  # to RGB, to a tensor, normalise
+    steps = whole.transforms[:-3]  # without: to RGB, to a tensor, normalise
+    if source.preprocess["resize_mode"] == "shortest":
+        steps = [_not_too_long, *steps]
+    return Compose(steps)
+
+
+def _not_too_long(image: Image.Image) -> Image.Image:
+    """Return the middle of an image that is a line.
+
+    The model sees the middle square once the short side has its size. For a picture
+    of 1 x 1,000,000 pixels the whole would take gigabytes by then.
+    """
+    short, long = sorted(image.size)
+    spare = (long - MAX_ASPECT * short) // 2
+    if spare <= 0:
+        return image
+    width, height = image.size
+    if width > height:
+        return image.crop((spare, 0, width - spare, height))
+    return image.crop((0, spare, width, height - spare))
 
 
 def _content(cell: Any, max_pixels: int) -> tuple[bytes | None, Any]:
@@ -365,6 +390,8 @@ def _content(cell: Any, max_pixels: int) -> tuple[bytes | None, Any]:
         else:
             with _PIL_LOCK:
                 image = open_image(cell, max_pixels)
+            if image is None:
+                return None, cell
             head = f"pixels {image.size}".encode()
             return hashlib.sha256(head + image.tobytes()).digest(), image
     except CELL_ERRORS:

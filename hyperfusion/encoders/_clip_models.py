@@ -32,7 +32,10 @@ _LOCK = threading.Lock()
 
 @dataclass
 class ClipModel:
-    """A loaded model; `network` is a CLIP of open_clip in evaluation mode."""
+    """A loaded model; `network` is a CLIP of open_clip in evaluation mode.
+
+    Encoders with different preprocessing share it: how to preprocess is not its matter.
+    """
 
     source: ClipSource
     network: Any

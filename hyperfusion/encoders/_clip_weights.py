@@ -13,7 +13,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class ClipSource:
     config : dict
         open_clip's description of the architecture.
     preprocess : dict
-        What happens to an image before the model sees it.
+        What happens to an image before the model sees it; empty for texts.
     weights : Path or None
         The file with the weights; None for random ones.
     tokenizer : str
@@ -62,9 +62,15 @@ class ClipSource:
 
 
 def find_source(
-    model_name: str, pretrained: str | None, preprocess: Mapping[str, Any] | None
+    model_name: str,
+    pretrained: str | None,
+    preprocess: Mapping[str, Any] | None = None,
+    *,
+    tower: str = "image",
 ) -> ClipSource:
     """Find the architecture, the preprocessing and the weights that parameters name.
+
+    For the tower "text" nothing is said about images, not even what is unclear.
 
     Raises
     ------
@@ -73,15 +79,22 @@ def find_source(
     WeightsNotFoundError
         If the weights are not on this machine and can't be downloaded.
     """
+    given = _checked_preprocess(preprocess)
     folder = _folder_of(model_name)
     if folder is not None:
         source = _from_folder(model_name, folder, pretrained)
     else:
         source = _from_registry(model_name, pretrained)
-    settings = {**source.preprocess, **_checked_preprocess(preprocess)}
-    return ClipSource(
-        source.name, source.config, settings, source.weights, source.tokenizer
-    )
+    if tower == "text":
+        return replace(source, preprocess={})
+    unclear = {k for k, v in source.preprocess.items() if v is None} - given.keys()
+    if unclear:
+        raise InvalidInputError(
+            f"The published weights of {source.name} differ in {sorted(unclear)}, so "
+            f"for the file {source.weights} it must be said what is right: put the "
+            f"{DESCRIPTIONS[0]} that belongs to it beside it, or give preprocess=."
+        )
+    return replace(source, preprocess={**source.preprocess, **given})
 
 
 def weights_digest(path: Path) -> str:
@@ -210,8 +223,6 @@ def _read_description(
 
 
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    from dataclasses import asdict
-
     from open_clip.transform import PreprocessCfg
 
     size = config["vision_cfg"].get("image_size", 224)
@@ -236,19 +247,21 @@ def _checked_preprocess(preprocess: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _shared_preprocess(name: str, tags: list[str]) -> dict[str, Any]:
-    """Return the preprocessing that all published weights of an architecture share."""
+    """Return how all published weights of an architecture are preprocessed.
+
+    A setting in which they differ is None.
+    """
     import open_clip
 
-    found = {t: _preprocess_of(open_clip.get_pretrained_cfg(name, t)) for t in tags}
-    different = {json.dumps(s, sort_keys=True): s for s in found.values()}
-    if len(different) > 1:
-        raise InvalidInputError(
-            f"The published weights of {name} are preprocessed in different ways, so "
-            "for a checkpoint file it must be said which is right: put the "
-            f"{DESCRIPTIONS[0]} of the weights beside the file, or give preprocess=, "
-            f"for example one of {list(different.values())}."
-        )
-    return next(iter(different.values()), {})
+    shared: dict[str, Any] = {}
+    for number, tag in enumerate(tags):
+        settings = _preprocess_of(open_clip.get_pretrained_cfg(name, tag))
+        for key in shared.keys() | settings.keys():
+            if number > 0 and settings.get(key) != shared.get(key):
+                shared[key] = None
+            else:
+                shared[key] = settings.get(key)
+    return shared
 
 
 def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:

@@ -1,0 +1,155 @@
+"""A corpus of bad and odd images: each is used, or refused with its row named."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from hyperfusion.encoders import ClipImageEncoder
+from hyperfusion.exceptions import BadCellError, BadCellWarning
+from tests.encoders.clip_reference import SMALL_CLIP, pictures
+
+GOOD = pictures(2)
+
+
+def encoder(**params):
+    return ClipImageEncoder(SMALL_CLIP, pretrained="random", **params)
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def huge_png(width=20_000, height=20_000):
+    """A valid PNG of 400 million black pixels in some 50 KB."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compressobj(9)
+    row = bytes(1 + width // 8)
+    data = b"".join(rows.compress(row) for _ in range(height)) + rows.flush()
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", data)
+        + chunk(b"IEND", b"")
+    )
+
+
+PHOTO = Image.fromarray(pictures(1, seed=3)[0]).resize((120, 90))
+JPEG = encoded(PHOTO, "JPEG")
+
+BAD = {
+    "truncated": JPEG[: len(JPEG) // 2],
+    "zero bytes": b"",
+    "text": b"this is not a picture",
+    "bomb": huge_png(),
+    "missing file": "no/such/file.jpg",
+    "folder": os.fspath(os.curdir),
+    "number": 3.5,
+    "array of floats": np.zeros((5, 5, 3)),
+    "address": "https://example.org/photo.jpg",
+    "null byte": "a\0b.jpg",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_cell_is_an_error_that_names_the_row(name):
+    cells = [GOOD[0], None, BAD[name], GOOD[1]]
+    with pytest.raises(BadCellError) as caught:
+        encoder().fit_transform(cells)
+    assert caught.value.row == 2
+    assert caught.value.reason
+    assert "row 2" in str(caught.value)
+
+
+def test_the_first_bad_row_is_named():
+    # the first is found out when it is decoded, the second when it is opened
+    cells = [GOOD[0], BAD["truncated"], *GOOD, BAD["missing file"]]
+    for _ in range(5):
+        with pytest.raises(BadCellError) as caught:
+            encoder(num_workers=3, batch_size=2).fit_transform(cells)
+        assert caught.value.row == 1
+
+
+def test_bad_cells_are_missing_and_counted_once():
+    cells = [GOOD[0], *BAD.values(), BAD["truncated"], GOOD[1]]
+    with pytest.warns(BadCellWarning, match=rf"{len(BAD) + 1} cell.*first row 1") as w:
+        found = encoder(on_error="missing", add_indicator=True).fit_transform(cells)
+    assert len([x for x in w if x.category is BadCellWarning]) == 1
+    bad = np.arange(1, len(cells) - 1)
+    assert np.isnan(found[bad, :-1]).all()
+    assert_array_equal(found[:, -1], [0, *np.ones(len(bad)), 0])
+    alone = encoder().fit_transform(GOOD)
+    assert_allclose(found[[0, -1], :-1], alone, atol=1e-6)
+
+
+def test_a_bad_cell_is_never_kept_in_the_cache(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(BAD["truncated"])
+    params = {"cache": tmp_path / "cache", "on_error": "missing"}
+    with pytest.warns(BadCellWarning):
+        assert np.isnan(encoder(**params).fit_transform([path])).all()
+    path.write_bytes(JPEG)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(encoder(**params).fit_transform([path])).all()
+
+
+def odd_images():
+    """Pictures that are unusual but good, with the RGB picture that they show."""
+    rgb = PHOTO
+    gray16 = Image.fromarray(np.asarray(rgb.convert("L"), dtype=np.uint16) * 257)
+    palette = rgb.convert("P", palette=Image.Palette.ADAPTIVE)
+    turned = rgb.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn right to see it upright
+    red = Image.new("RGB", rgb.size, "red")
+    gif = encoded(palette, "GIF", save_all=True, append_images=[red])
+    tiff = encoded(rgb.convert("CMYK"), "TIFF")
+    return {
+        "cmyk": (tiff, Image.open(io.BytesIO(tiff)).convert("RGB")),
+        "16 bit": (encoded(gray16, "PNG"), rgb.convert("L").convert("RGB")),
+        "palette with transparency": (
+            encoded(palette, "PNG", transparency=0),
+            palette.convert("RGB"),
+        ),
+        "turned by exif": (encoded(turned, "PNG", exif=exif), rgb),
+        "animated gif": (gif, Image.open(io.BytesIO(gif)).convert("RGB")),
+        "gray": (encoded(rgb.convert("L"), "PNG"), rgb.convert("L").convert("RGB")),
+        "1 x 1": (
+            encoded(Image.new("RGB", (1, 1), "teal"), "PNG"),
+            Image.new("RGB", (7, 7), "teal"),
+        ),
+        "alpha": (encoded(rgb.convert("RGBA"), "PNG"), rgb),
+    }
+
+
+ODD = odd_images()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_image_counts_as_the_picture_that_it_shows(name):
+    cell, shown = ODD[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = encoder().fit_transform([cell, np.asarray(shown)])
+    assert_allclose(found[0], found[1], atol=1e-5)
+
+
+def test_max_pixels_can_be_set():
+    with pytest.raises(BadCellError, match="max_pixels=100"):
+        encoder(max_pixels=100).fit_transform([JPEG])

@@ -1,0 +1,264 @@
+"""CLIP features of images: agreement with open_clip, and good cells in any form."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import random
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+
+from hyperfusion.encoders import ClipImageEncoder, _clip_image, clear_model_cache
+from hyperfusion.exceptions import InvalidInputError
+from tests.encoders.clip_reference import (
+    SMALL_CLIP,
+    CallCounter,
+    make_network,
+    open_clip_images,
+    pictures,
+    write_model,
+)
+
+PICTURES = pictures(23)
+CLOSE = {"rtol": 0, "atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_network()
+
+
+@pytest.fixture(scope="module")
+def folder(network, tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("clip") / "model", network)
+
+
+@pytest.fixture(scope="module")
+def expected(network):
+    return open_clip_images(network, [Image.fromarray(p) for p in PICTURES])
+
+
+@pytest.fixture
+def counter(monkeypatch):
+    counter = CallCounter(_clip_image.encode_pixels)
+    monkeypatch.setattr(_clip_image, "encode_pixels", counter)
+    return counter
+
+
+def png(array):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 23, "auto"])
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_agrees_with_open_clip(folder, expected, batch_size, num_workers):
+    encoder = ClipImageEncoder(folder, batch_size=batch_size, num_workers=num_workers)
+    found = encoder.fit_transform(PICTURES)
+    assert found.dtype == np.float32
+    assert_allclose(found, expected, **CLOSE)
+    order = np.random.RandomState(1).permutation(len(PICTURES))
+    shuffled = encoder.transform([PICTURES[i] for i in order])
+    assert_allclose(shuffled, expected[order], **CLOSE)
+
+
+def test_any_form_of_a_cell_gives_the_same(folder, expected, tmp_path):
+    first = PICTURES[0]
+    path = tmp_path / "first.png"
+    path.write_bytes(png(first))
+    cells = [
+        first,
+        Image.fromarray(first),
+        png(first),
+        bytearray(png(first)),
+        path,
+        str(path),
+        np.dstack([first, np.full(first.shape[:2], 255, np.uint8)]),
+    ]
+    found = ClipImageEncoder(folder).fit_transform(cells)
+    assert_allclose(found, np.repeat(expected[:1], len(cells), axis=0), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pd.Series(PICTURES[:3]),
+        pd.DataFrame({"photo": PICTURES[:3]}),
+        np.array([*PICTURES[:3], None], dtype=object)[:3],
+    ],
+)
+def test_takes_columns_of_any_kind(folder, expected, X):
+    assert_allclose(ClipImageEncoder(folder).fit_transform(X), expected[:3], **CLOSE)
+
+
+def test_takes_one_array_of_images(folder):
+    images = np.random.RandomState(0).randint(0, 256, (3, 40, 40, 3)).astype(np.uint8)
+    encoder = ClipImageEncoder(folder)
+    assert_array_equal(encoder.fit_transform(images), encoder.transform(list(images)))
+
+
+def test_raw_embeddings_differ_by_their_length_only(folder, expected):
+    raw = ClipImageEncoder(folder, normalize=False).fit_transform(PICTURES)
+    norms = np.linalg.norm(raw, axis=1, keepdims=True)
+    assert np.abs(norms - 1).min() > 0.01
+    assert_allclose(raw / norms, expected, **CLOSE)
+
+
+def test_names_and_missing_cells(folder):
+    encoder = ClipImageEncoder(folder, add_indicator=True)
+    found = encoder.fit_transform([PICTURES[0], None, np.nan, pd.NA, " "])
+    assert list(encoder.get_feature_names_out()) == [
+        *(f"clip_{i}" for i in range(32)),
+        "clip_is_missing",
+    ]
+    assert np.isnan(found[1:, :-1]).all()
+    assert np.isfinite(found[0]).all()
+    assert_array_equal(found[:, -1], [0, 1, 1, 1, 1])
+
+
+def test_all_cells_missing(folder):
+    found = ClipImageEncoder(folder).fit_transform([None, None])
+    assert found.shape == (2, 32)
+    assert np.isnan(found).all()
+
+
+def test_pca_is_that_of_the_cells_that_are_there(folder, expected):
+    cells = [*PICTURES[:15], None]
+    encoder = ClipImageEncoder(folder, n_components=5, add_indicator=True)
+    found = encoder.fit_transform(cells)
+    reference = PCA(5, svd_solver="full").fit_transform(expected[:15])
+    signs = np.sign((found[:15, :5] * reference).sum(axis=0))
+    assert_allclose(found[:15, :5], signs * reference, atol=1e-4)
+    assert np.isnan(found[15, :5]).all()
+    names = ["clip_pca_0", "clip_pca_1", "clip_pca_2", "clip_pca_3", "clip_pca_4"]
+    assert list(encoder.get_feature_names_out()) == [*names, "clip_is_missing"]
+    assert_allclose(encoder.transform(cells), found, atol=1e-6)
+
+
+def test_pca_by_share_of_variance(folder):
+    encoder = ClipImageEncoder(folder, n_components=0.9).fit(PICTURES)
+    assert encoder.pca_.explained_variance_ratio_.sum() > 0.9
+    assert encoder.transform(PICTURES).shape[1] == encoder.pca_.n_components_ < 23
+
+
+def test_too_many_components(folder):
+    with pytest.raises(InvalidInputError, match=r"n_components=5 .*Got 3 cells"):
+        ClipImageEncoder(folder, n_components=5).fit([*PICTURES[:3], None])
+    with pytest.raises(InvalidInputError, match="Got 0 cells"):
+        ClipImageEncoder(folder, n_components=0.5).fit([None])
+
+
+def test_equal_images_are_encoded_once(folder, expected, counter, tmp_path):
+    path = tmp_path / "same.png"
+    path.write_bytes(png(PICTURES[0]))
+    cells = [path, png(PICTURES[0]), str(path), PICTURES[1], PICTURES[1].copy()] * 3
+    found = ClipImageEncoder(folder).fit_transform(cells)
+    assert counter.items == 2
+    assert_allclose(found, expected[[0, 0, 0, 1, 1] * 3], **CLOSE)
+
+
+def test_one_pil_object_in_many_rows(folder, expected, tmp_path):
+    path = tmp_path / "lazy.png"
+    path.write_bytes(png(PICTURES[0]))
+    with Image.open(path) as lazy:  # its pixels are read when a thread asks for them
+        found = ClipImageEncoder(folder, num_workers=4).fit_transform([lazy] * 30)
+    assert_allclose(found, np.repeat(expected[:1], 30, axis=0), **CLOSE)
+
+
+@pytest.mark.parametrize("shape", [(1, 40000), (40000, 1), (3, 5)])
+def test_extreme_shapes(folder, network, shape):
+    ramp = np.linspace(0, 255, shape[0] * shape[1]).astype(np.uint8)
+    picture = np.dstack([ramp.reshape(shape)] * 3)
+    found = ClipImageEncoder(folder).fit_transform([picture])
+    reference = open_clip_images(network, [Image.fromarray(picture)])
+    assert_allclose(found, reference, atol=1e-4)
+
+
+def test_preprocessing_is_shown_and_set(folder, network):
+    encoder = ClipImageEncoder(folder).fit(PICTURES[:1])
+    assert encoder.preprocess_["mean"] == [0.5, 0.4, 0.3]
+    assert encoder.preprocess_["size"] == 32
+    other = {"mean": [0, 0, 0], "std": [1, 1, 1], "resize_mode": "squash"}
+    found = ClipImageEncoder(folder, preprocess=other).fit_transform(PICTURES[:5])
+    images = [Image.fromarray(p) for p in PICTURES[:5]]
+    assert_allclose(found, open_clip_images(network, images, other), **CLOSE)
+    with pytest.raises(InvalidInputError, match="preprocess may set"):
+        ClipImageEncoder(folder, preprocess={"size": 64}).fit(PICTURES)
+
+
+def test_does_not_depend_on_the_random_state_and_leaves_it(folder):
+    torch.manual_seed(3)
+    random.seed(3)
+    before = torch.get_rng_state(), random.getstate(), torch.get_num_threads()
+    clear_model_cache()
+    first = ClipImageEncoder(SMALL_CLIP, pretrained="random").fit_transform(PICTURES)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert torch.get_num_threads() == before[2]
+    torch.manual_seed(4)
+    clear_model_cache()
+    again = ClipImageEncoder(SMALL_CLIP, pretrained="random").fit_transform(PICTURES)
+    assert_array_equal(first, again)
+
+
+def test_half_precision_is_close_and_comes_out_as_float32(folder, expected):
+    found = ClipImageEncoder(folder, precision="bf16").fit_transform(PICTURES)
+    assert found.dtype == np.float32
+    cosines = (found * expected).sum(axis=1)
+    assert cosines.min() > 0.999
+    assert np.abs(found - expected).max() > 1e-5
+
+
+def test_pickle_is_small_and_holds_no_weights(folder):
+    encoder = ClipImageEncoder(folder).fit(PICTURES)
+    data = pickle.dumps(encoder)
+    assert len(data) < 5_000
+    clear_model_cache()
+    again = pickle.loads(data)
+    assert_array_equal(again.transform(PICTURES), encoder.transform(PICTURES))
+
+
+def test_clones_share_the_model(folder):
+    from hyperfusion.encoders import _clip_models
+
+    clear_model_cache()
+    encoder = ClipImageEncoder(folder).fit(PICTURES)
+    encoder.transform(PICTURES)
+    clone(encoder).fit_transform(PICTURES)
+    ClipImageEncoder(folder, normalize=False, on_error="missing").fit_transform(
+        PICTURES
+    )
+    assert len(_clip_models._MODELS) == 1
+
+
+def test_several_threads_use_one_encoder(folder, expected):
+    encoder = ClipImageEncoder(folder, batch_size=5).fit(PICTURES)
+    clear_model_cache()
+    results = {}
+
+    def work(i):
+        results[i] = encoder.transform(PICTURES)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i in range(6):
+        assert_allclose(results[i], expected, **CLOSE)
+
+
+def test_progress_is_shown_where_asked_for(folder, capsys):
+    ClipImageEncoder(folder, verbose=1).fit_transform(PICTURES)
+    assert "23/23" in capsys.readouterr().err
+    ClipImageEncoder(folder).fit_transform(PICTURES)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,347 @@
+"""Where weights come from: tags, files, folders; what is said where there are none."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import time
+import warnings
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from open_clip import factory
+from safetensors.torch import load_file, save_file
+
+from hyperfusion.encoders import (
+    ClipImageEncoder,
+    ClipTextEncoder,
+    _clip_weights,
+    clear_model_cache,
+)
+from hyperfusion.encoders._clip_models import fingerprint, load_model
+from hyperfusion.encoders._clip_weights import find_source
+from hyperfusion.exceptions import InvalidInputError, WeightsNotFoundError
+from tests.encoders.clip_reference import (
+    CONFIG,
+    PREPROCESS,
+    SMALL_CLIP,
+    make_network,
+    open_clip_texts,
+    write_model,
+)
+
+TEXTS = ["a dog at the sea", "red bicycle"]
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_network()
+
+
+@pytest.fixture
+def folder(network, tmp_path):
+    return write_model(tmp_path / "model", network)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch, tmp_path):
+    """No weights of this machine and no network: as on a machine that never had any."""
+    monkeypatch.setenv("HYPERFUSION_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(_clip_weights, "_hub_file", lambda known: None)
+    monkeypatch.setattr(
+        _clip_weights, "_unreachable", lambda known: "the network can't be reached"
+    )
+
+
+@pytest.fixture
+def architecture(monkeypatch):
+    """Make the small architecture known to open_clip, without any tags."""
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "Small-Test", CONFIG)
+    return "Small-Test"
+
+
+def give_tags(monkeypatch, tags):
+    from open_clip import pretrained
+
+    monkeypatch.setitem(pretrained._PRETRAINED, "Small-Test", tags)
+
+
+def embed(**params):
+    clear_model_cache()
+    return ClipTextEncoder(**params).fit_transform(TEXTS)
+
+
+def test_a_folder_with_a_model(folder, network):
+    expected = open_clip_texts(network, TEXTS)
+    assert_allclose(embed(model_name=folder), expected, atol=1e-5)
+    assert_allclose(embed(model_name=f"local-dir:{folder}"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt", "w.bin", "nested.pt"])
+def test_a_checkpoint_file(folder, network, architecture, tmp_path, name):
+    path = tmp_path / name
+    state = load_file(folder / "open_clip_model.safetensors")
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    elif name.startswith("nested"):  # as open_clip's training writes it
+        nested = {f"module.{k}": v for k, v in state.items()}
+        torch.save({"epoch": 3, "state_dict": nested}, path)
+    else:
+        torch.save(state, path)
+    found = embed(model_name=architecture, pretrained=path)
+    assert_allclose(found, open_clip_texts(network, TEXTS), atol=1e-5)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("code in a checkpoint was run",))
+
+
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x, protocol=2))]
+)
+def test_code_in_a_checkpoint_is_refused(architecture, tmp_path, capsys, write):
+    path = tmp_path / "bomb.pt"
+    write({"state_dict": {"logit_scale": Bomb()}}, path)
+    with pytest.raises(InvalidInputError, match=r"bomb\.pt can't be loaded"):
+        embed(model_name=architecture, pretrained=str(path))
+    assert "was run" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_architecture(architecture, tmp_path, monkeypatch):
+    other = {**CONFIG, "embed_dim": 16}
+    folder = write_model(tmp_path / "other", make_network(config=other), other)
+    with pytest.raises(InvalidInputError, match=r"(?s)can't be loaded.*architecture"):
+        embed(
+            model_name=architecture, pretrained=folder / "open_clip_model.safetensors"
+        )
+
+
+@pytest.mark.parametrize("keep", [0, 100, 20_000])
+def test_a_truncated_checkpoint(folder, keep):
+    path = folder / "open_clip_model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InvalidInputError, match="can't be loaded"):
+        embed(model_name=folder)
+
+
+def test_random_weights_only_when_asked_for_by_name(architecture):
+    with pytest.raises(InvalidInputError, match=r"pretrained must be given .*'random'"):
+        embed(model_name=architecture)
+    embed(model_name=architecture, pretrained="random")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"model_name": "ViT-B-33"}, r"not an architecture .*ViT-B-32"),
+        ({"pretrained": "laion3b"}, r"neither a tag of ViT-B-32 \(\['openai'"),
+        ({"pretrained": "no/such.pt"}, "there is no such file"),
+        ({"model_name": "tests"}, "none of the descriptions"),
+        ({"model_name": SMALL_CLIP}, "holds no weights"),
+    ],
+)
+def test_names_that_lead_nowhere(params, message, monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    with pytest.raises(ValueError, match=message):
+        ClipImageEncoder(**params).fit([None])
+
+
+def test_the_default_is_real_clip_and_the_message_says_how_to_get_it(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(WeightsNotFoundError) as caught:
+        ClipImageEncoder().fit([None])
+    message = str(caught.value)
+    for part in (
+        "'laion2b_s34b_b79k' of ViT-B-32",
+        "open_clip_model.safetensors",
+        "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+        str(tmp_path / "weights" / "ViT-B-32.laion2b_s34b_b79k.safetensors"),
+        "pretrained='path",
+        "hyperfusion-tiny",
+    ):
+        assert part in message
+    assert time.monotonic() - start < 2
+
+
+def test_the_network_is_tried_once_and_briefly(monkeypatch):
+    monkeypatch.undo()  # the real check, against an address that does not answer
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    known = open_clip.get_pretrained_cfg("ViT-B-32", "laion2b_s34b_b79k")
+    start = time.monotonic()
+    assert "can't be reached" in _clip_weights._unreachable(known)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE" in _clip_weights._unreachable(known)
+    assert time.monotonic() - start < 5
+
+
+def test_a_failed_download_ends_in_the_same_message(monkeypatch):
+    def fail(known):
+        raise FileNotFoundError("gone")
+
+    monkeypatch.setattr(_clip_weights, "_unreachable", lambda known: None)
+    monkeypatch.setattr(_clip_weights, "_download", fail)
+    with pytest.raises(WeightsNotFoundError, match=r"could not be downloaded \(gone\)"):
+        ClipTextEncoder().fit([None])
+
+
+def test_weights_of_a_tag_that_were_brought_by_hand(
+    folder, network, architecture, monkeypatch, tmp_path
+):
+    settings = {"mean": (0.1, 0.2, 0.3), "resize_mode": "squash", "quick_gelu": True}
+    give_tags(monkeypatch, {"good": {"hf_hub": "someone/small/", **settings}})
+    place = tmp_path / "weights" / "Small-Test.good.safetensors"
+    place.parent.mkdir()
+    shutil.copy(folder / "open_clip_model.safetensors", place)
+    source = find_source(architecture, "good", None)
+    assert source.weights == place
+    # the tag says how images are prepared and which activation it was trained with
+    assert source.preprocess["mean"] == (0.1, 0.2, 0.3)
+    assert source.preprocess["resize_mode"] == "squash"
+    assert source.config["quick_gelu"] is True
+    quick = make_network(config={**CONFIG, "quick_gelu": True})
+    quick.load_state_dict(network.state_dict())
+    found = embed(model_name=architecture, pretrained="good")
+    assert_allclose(found, open_clip_texts(quick, TEXTS), atol=1e-5)
+
+
+def test_weights_that_were_downloaded_before_need_no_network(
+    folder, architecture, monkeypatch, tmp_path
+):
+    monkeypatch.undo()
+    monkeypatch.setitem(factory._MODEL_CONFIGS, architecture, CONFIG)
+    give_tags(monkeypatch, {"good": {"hf_hub": "someone/small/"}})
+    snapshot = tmp_path / "models--someone--small" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("abc")
+    shutil.copy(folder / "open_clip_model.safetensors", snapshot)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("urllib.request.urlopen", forbidden)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", forbidden)
+    source = find_source(architecture, "good", None)
+    assert source.weights == snapshot / "open_clip_model.safetensors"
+
+
+def test_a_checkpoint_is_preprocessed_like_all_weights_of_its_architecture(
+    folder, architecture, monkeypatch, tmp_path
+):
+    path = tmp_path / "plain.safetensors"
+    shutil.copy(folder / "open_clip_model.safetensors", path)
+    one = {"mean": (0.0, 0.0, 0.0), "interpolation": "bilinear"}
+    give_tags(monkeypatch, {"a": one, "b": dict(one)})
+    assert find_source(architecture, str(path), None).preprocess["mean"] == (0, 0, 0)
+    give_tags(monkeypatch, {"a": one, "b": {"mean": OPENAI_MEAN}})
+    with pytest.raises(
+        InvalidInputError, match=r"differ in \['interpolation', 'mean'\]"
+    ):
+        find_source(architecture, str(path), None)
+    with pytest.raises(InvalidInputError, match=r"differ in \['interpolation'\]"):
+        find_source(architecture, str(path), {"mean": OPENAI_MEAN})
+    said = {"mean": OPENAI_MEAN, "interpolation": "bicubic"}
+    assert find_source(architecture, str(path), said).preprocess["mean"] == OPENAI_MEAN
+    # texts don't care how images are prepared
+    embed(model_name=architecture, pretrained=path)
+
+
+def test_a_description_beside_the_checkpoint_is_believed(
+    folder, architecture, monkeypatch
+):
+    give_tags(monkeypatch, {"a": {"mean": (0, 0, 0)}, "b": {"mean": OPENAI_MEAN}})
+    description = {
+        "model_cfg": {**CONFIG, "quick_gelu": True},
+        "preprocess_cfg": PREPROCESS,
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(description))
+    path = str(folder / "open_clip_model.safetensors")
+    source = find_source(architecture, path, None)
+    assert source.preprocess["mean"] == PREPROCESS["mean"]
+    assert source.config["quick_gelu"] is True
+
+
+def test_fingerprints_tell_models_apart(folder, tmp_path):
+    base = find_source(str(folder), None, None)
+    other_weights = write_model(tmp_path / "b", make_network(seed=2))
+    prints = {
+        "base": fingerprint(base, "image", "fp32"),
+        "tower": fingerprint(base, "text", "fp32"),
+        "precision": fingerprint(base, "image", "bf16"),
+        "weights": fingerprint(
+            find_source(str(other_weights), None, None), "image", "fp32"
+        ),
+        "random": fingerprint(
+            find_source(str(folder), "random", None), "image", "fp32"
+        ),
+        "preprocess": fingerprint(
+            find_source(str(folder), None, {"mean": [0, 0, 0]}), "image", "fp32"
+        ),
+    }
+    assert len(set(prints.values())) == len(prints)
+    copied = write_model(tmp_path / "c", make_network())
+    same = fingerprint(find_source(str(copied), None, None), "image", "fp32")
+    assert same == prints["base"]
+    text = find_source(str(folder), None, tower="text")
+    assert fingerprint(text, "text", "fp32") == prints["tower"]
+
+
+def test_a_replaced_file_is_another_model(folder):
+    before = embed(model_name=folder)
+    encoder = ClipTextEncoder(folder).fit(TEXTS)
+    first = find_source(str(folder), None, None)
+    old = fingerprint(first, "text", "fp32")
+    write_model(folder, make_network(seed=7))
+    assert fingerprint(first, "text", "fp32") != old
+    assert np.abs(encoder.transform(TEXTS) - before).max() > 0.01
+
+
+def test_few_models_are_kept(folder, tmp_path):
+    from hyperfusion.encoders import _clip_models
+
+    clear_model_cache()
+    folders = [write_model(tmp_path / str(i), make_network(seed=i)) for i in range(5)]
+    models = [
+        load_model(find_source(str(f), None, None), "cpu", "fp32") for f in folders
+    ]
+    assert list(_clip_models._MODELS.values()) == models[-_clip_models.MAX_MODELS :]
+    again = load_model(find_source(str(folders[-1]), None, None), "cpu", "fp32")
+    assert again is models[-1]
+    clear_model_cache()
+    assert not _clip_models._MODELS
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_device_that_is_not_there_falls_back():
+    encoder = ClipTextEncoder(SMALL_CLIP, pretrained="random", device="cuda")
+    with pytest.warns(RuntimeWarning, match="'cuda' is not available"):
+        encoder.fit_transform(TEXTS)
+    with pytest.raises(InvalidInputError, match="device must be"):
+        encoder.set_params(device="toaster").fit_transform(TEXTS)
+
+
+def test_loading_leaves_the_root_logger_alone():
+    import logging
+
+    clear_model_cache()
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+    embed(model_name=SMALL_CLIP, pretrained="random")
+    assert (list(root.handlers), root.level) == before
+
+
+def test_every_architecture_of_open_clip_is_described():
+    """The settings of an architecture are known without a file or a network."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in open_clip.list_models():
+            source = find_source(name, "random", None)
+            assert source.width > 0
+            assert source.preprocess["mean"]
