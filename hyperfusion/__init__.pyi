@@ -37,5 +37,6 @@ from .preprocessing import BlockScaler as BlockScaler
 from .preprocessing import NumericTable as NumericTable
 from .preprocessing import IQRFilter as IQRFilter
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
+from .relations import CrossModalSimilarity as CrossModalSimilarity
 
 __version__: str

@@ -1,1 +1,1 @@
-__all__: list[str]
+from ._similarity import CrossModalSimilarity as CrossModalSimilarity

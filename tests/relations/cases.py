@@ -1,5 +1,26 @@
 """Small, fast arguments for the common tests."""
 
+import numpy as np
+import pandas as pd
+
+from hyperfusion import CrossModalSimilarity
 from tests.common import Case
 
-CASES: list[Case] = []
+
+def feature_table(n=40, width=6):
+    """Vectors of an image, a title and tags, some missing, and a category."""
+    rng = np.random.RandomState(0)
+    base = rng.normal(size=(n, width))
+    parts = []
+    for stem in ("image__clip", "text__title_clip", "tags__clip"):
+        vectors = base + rng.normal(size=(n, width))
+        vectors[rng.rand(n) < 0.1] = np.nan
+        names = [f"{stem}_{i}" for i in range(width)]
+        parts.append(pd.DataFrame(vectors.astype(np.float32), columns=names))
+    kind = pd.Categorical(rng.choice(["food", "pets", None], size=n))
+    return pd.concat([*parts, pd.DataFrame({"meta__kind": kind})], axis=1)
+
+
+TABLE = feature_table()
+
+CASES: list[Case] = [Case(CrossModalSimilarity(category="meta__kind"), X=TABLE)]
