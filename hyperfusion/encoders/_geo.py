@@ -101,7 +101,7 @@ class GeoEncoder(TableEncoder):
     2       NaN   NaN        0.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "latitude": "no_validation",
         "longitude": "no_validation",
         "accuracy": "no_validation",

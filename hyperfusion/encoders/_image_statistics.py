@@ -104,7 +104,7 @@ class ImageStatistics(ColumnEncoder):
     1    NaN           NaN         NaN          NaN         1.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_colors": [Interval(Integral, 0, 256, closed="both")],
         "max_pixels": [Interval(Integral, 1, None, closed="left")],
         "on_error": [StrOptions(set(ON_ERROR))],
@@ -187,9 +187,8 @@ def _main_colours(image: Image.Image, n_colors: int) -> np.ndarray:
     factor = -(-max(image.size) // _COLOUR_SIDE)
     small = image.reduce(factor)
     quantized = small.quantize(n_colors, method=Image.Quantize.MEDIANCUT)
-    counts = Counter()
-    for count, colour in quantized.convert("RGB").getcolors():
-        counts[colour] += count
+    pixels = np.asarray(quantized.convert("RGB")).reshape(-1, 3)
+    counts = Counter(map(tuple, pixels.tolist()))
     total = sum(counts.values())
     # ties go to the darker colour, so that the order never depends on the palette's
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,7 @@ class CategoryEncoder(TableEncoder):
     1    NaN
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "min_count": [Interval(Integral, 1, None, closed="left")],
         "on_error": [StrOptions(set(ON_ERROR))],
     }
@@ -138,7 +138,7 @@ class NumberEncoder(TableEncoder):
     1    2.0   NaN
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "log": ["boolean", StrOptions({"auto"})],
         "on_error": [StrOptions(set(ON_ERROR))],
     }

@@ -126,7 +126,7 @@ class TemporalEncoder(TableEncoder):
     1  14.0      0.0          14.0         0.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "time": "no_validation",
         "timezone": "no_validation",
         "created": "no_validation",

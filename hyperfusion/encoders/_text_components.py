@@ -100,7 +100,7 @@ class TfidfComponents(ColumnEncoder):
            [nan, nan]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "ngram_range": [tuple, list],
         "analyzer": [StrOptions({"word", "tags"})],
@@ -138,7 +138,9 @@ class TfidfComponents(ColumnEncoder):
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         vectorizer = self._new_vectorizer()
         texts = [t for t in self._texts(cells, warn=False) if t is not None]
-        self.vectorizer_, self.svd_, self.n_components_ = None, None, self.n_components
+        self.vectorizer_: Any = None
+        self.svd_: Any = None
+        self.n_components_ = self.n_components
         terms = _fit_terms(vectorizer, texts)
         if terms is None:
             warnings.warn(
@@ -198,8 +200,9 @@ def _join_tags(cell: Any) -> str | None:
 
 def _fit_terms(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
     """Return the TF-IDF table of the texts; None where no term is left."""
-    least = vectorizer.min_df if isinstance(vectorizer.min_df, Integral) else 1
-    if len(texts) < least:
+    if isinstance(vectorizer.min_df, Integral) and len(texts) < int(vectorizer.min_df):
+        return None
+    if not texts:
         return None
     try:
         return vectorizer.fit_transform(texts)

@@ -136,7 +136,7 @@ class TextStatistics(ColumnEncoder):
     - ``is_missing``. All others are NaN where it is 1.
 
     A share of nothing is 0. In scripts that don't separate words, a run of letters
-    counts as one word. One core reads some 20,000 short texts in a second.
+    counts as one word. One core reads some 10,000 short texts in a second.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class TextStatistics(ColumnEncoder):
     1    NaN   NaN    NaN         NaN           NaN         1.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "on_error": [StrOptions(set(ON_ERROR))],
     }
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from numbers import Number
+from numbers import Number, Real
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -70,7 +70,7 @@ def read_times(cells: pd.Series, on_error: str, *, warn: bool = True) -> Times:
     seconds[~((seconds >= _EARLIEST) & (seconds <= _LATEST))] = np.nan
     unread = np.flatnonzero(np.isnan(seconds))
     cells_there = zip(unread, cells.iloc[unread], strict=True)
-    bad = [row for row, cell in cells_there if not is_blank(cell)]
+    bad = [int(row) for row, cell in cells_there if not is_blank(cell)]
     settle_bad_cells(
         bad,
         lambda row: (
@@ -189,7 +189,7 @@ def parse_zone(cell: Any) -> Zone | None:
             return _check_offset(float(text) * 3600, cell)
         except ValueError:
             return _check_name(text)
-    if isinstance(cell, Number) and not isinstance(cell, (bool, np.bool_, complex)):
+    if isinstance(cell, Real) and not isinstance(cell, (bool, np.bool_)):
         return _check_offset(float(cell) * 3600, cell)
     raise _unknown_zone(cell)
 

@@ -103,7 +103,7 @@ class UserProfileEncoder(TableEncoder):
     2       2.3  1.0    ann
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "user": "no_validation",
         "numeric": "no_validation",
         "min_posts": [Interval(Integral, 1, None, closed="left")],
