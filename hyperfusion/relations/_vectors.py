@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
-from sklearn.utils import gen_batches, get_tags
+from sklearn.utils import get_tags
 
 from hyperfusion._blocks import vector_groups
 from hyperfusion.feature_table import BLOCKS, split_name
@@ -126,7 +126,8 @@ def best_and_mean(
     n, tags = len(vectors), unit(singles)
     best = np.full(n, np.nan)
     total, count = np.zeros(n), np.zeros(n)
-    for part in gen_batches(len(rows), _PAIRS):
+    for start in range(0, len(rows), _PAIRS):
+        part = slice(start, start + _PAIRS)
         row = rows[part]
         cosines = cosine(unit(vectors[row]), tags[numbers[part]])
         np.fmax.at(best, row, cosines)

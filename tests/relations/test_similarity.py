@@ -1,0 +1,313 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+
+from hyperfusion import CrossModalSimilarity
+from hyperfusion.encoders._column import is_missing, read_tags
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.relations._vectors import split_tags
+
+NAN = np.nan
+
+
+def table(**vectors):
+    frames = []
+    for stem, rows in vectors.items():
+        values = np.asarray(rows, dtype=np.float32)
+        names = [f"{stem}_{i}" for i in range(values.shape[1])]
+        frames.append(pd.DataFrame(values, columns=names))
+    return pd.concat(frames, axis=1)
+
+
+def test_cosines_by_hand():
+    X = table(
+        image__clip=[[3, 4], [1, 0], [1, 1]],
+        text__title_clip=[[4, 3], [0, 5], [-2, -2]],
+        tags__clip=[[0, 2], [7, 0], [1, 0]],
+    )
+    out = CrossModalSimilarity().fit_transform(X)
+    assert list(out.columns) == [
+        "image_title_cosine",
+        "image_tags_cosine",
+        "title_tags_cosine",
+        "image_all_cosine",
+    ]
+    half = np.sqrt(0.5)
+    assert_allclose(out["image_title_cosine"], [24 / 25, 0, -1], rtol=1e-6)
+    assert_allclose(out["image_tags_cosine"], [4 / 5, 1, half], rtol=1e-6)
+    assert_allclose(out["title_tags_cosine"], [3 / 5, 0, -half], rtol=1e-6)
+    # all: the mean of (0.8, 0.6) and (0, 1), of (0, 1) and (1, 0), and so on
+    directions = np.array([[0.4, 0.8], [0.5, 0.5], [(1 - half) / 2, -half / 2]])
+    images = np.array([[0.6, 0.8], [1, 0], [half, half]])
+    expected = (images * directions).sum(1) / np.linalg.norm(directions, axis=1)
+    assert_allclose(out["image_all_cosine"], expected, rtol=1e-6)
+    assert (out.dtypes == np.float32).all()
+
+
+def test_missing_and_zero_vectors_stay_missing():
+    X = table(
+        image__clip=[[1, 0], [NAN, NAN], [0, 0], [1, 0], [1, 0]],
+        text__title_clip=[[NAN, NAN], [1, 0], [1, 0], [NAN, 1], [NAN, NAN]],
+        tags__clip=[[1, 0], [1, 0], [1, 0], [1, 0], [NAN, NAN]],
+    )
+    out = CrossModalSimilarity().fit_transform(X)
+    assert_array_equal(out["image_title_cosine"], [NAN] * 5)
+    assert_array_equal(out["image_tags_cosine"], [1, NAN, NAN, 1, NAN])
+    assert_array_equal(out["image_all_cosine"], [1, NAN, NAN, 1, NAN])
+
+
+def test_scale_of_the_vectors_does_not_matter():
+    rng = np.random.RandomState(0)
+    image, title = rng.normal(size=(2, 20, 8))
+    plain = CrossModalSimilarity().fit_transform(
+        table(image__clip=image, text__t_clip=title)
+    )
+    for scale in (1e-20, 1e20, 1e30):
+        scaled = table(image__clip=image * scale, text__t_clip=title / scale)
+        out = CrossModalSimilarity().fit_transform(scaled)
+        assert_allclose(out, plain, atol=1e-5)
+
+
+def test_names_of_vectors_and_pairs():
+    X = table(
+        tags__clip=[[1, 0]],
+        tags__glove=[[1, 0, 0]],
+        text__title_glove=[[0, 1, 0]],
+        text__tags_clip=[[0, 1]],
+        image__clip=[[1, 0]],
+    )
+    names = CrossModalSimilarity().fit(X).get_feature_names_out()
+    assert list(names) == [
+        "image_tags_cosine",
+        "image_tags_clip_cosine",
+        "tags_tags_clip_cosine",
+        "image_all_cosine",
+    ]
+    pairs = [("text_title_glove", "tags_glove"), ("tags_clip", "image")]
+    out = CrossModalSimilarity(pairs=pairs).fit_transform(X)
+    assert out.to_dict("list") == {
+        "text_title_glove_tags_glove_cosine": [0.0],
+        "tags_clip_image_cosine": [1.0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"pairs": [("image", "titel")]}, r"Got \('image', 'titel'\)"),
+        ({"pairs": [("image", "image")]}, r"Got \('image', 'image'\)"),
+        ({"pairs": [("image", "text_title_glove")]}, "same model"),
+        ({"tags": "tags"}, "needs encoders"),
+        ({"category": "kind"}, "category='kind' is not a column"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(parameters, message):
+    X = table(
+        image__clip=[[1, 0]], text__title_clip=[[1, 0]], text__title_glove=[[1] * 3]
+    )
+    with pytest.raises(InvalidInputError, match=message):
+        CrossModalSimilarity(**parameters).fit_transform(X)
+
+
+def test_a_table_without_two_vectors_is_refused():
+    with pytest.raises(InvalidInputError, match=r"It has \['image'\]"):
+        CrossModalSimilarity().fit(table(image__clip=[[1, 0]], tags__glove=[[1, 0]]))
+    with pytest.raises(InvalidInputError, match="pass a DataFrame"):
+        CrossModalSimilarity().fit(np.ones((3, 4)))
+
+
+def with_angle(cosines):
+    cosines = np.asarray(cosines)
+    title = np.column_stack([cosines, np.sqrt(1 - cosines**2)])
+    return table(image__clip=[[1, 0]] * len(cosines), text__title_clip=title)
+
+
+def test_ranks_within_category_by_hand():
+    X = with_angle([0.1, 0.2, 0.3, 0.4, 0.9])
+    X["meta__kind"] = pd.Categorical(["a", "a", "a", "b", None])
+    similarity = CrossModalSimilarity(category="meta__kind").fit(X)
+    out = similarity.transform(X)
+    assert list(out.columns) == ["image_title_cosine", "image_title_rank"]
+    assert_allclose(out["image_title_rank"], [1 / 6, 3 / 6, 5 / 6, 1 / 2, 9 / 10])
+    later = with_angle([0.25, 0.25, 0.0, 0.2, 0.25])
+    later["meta__kind"] = pd.Categorical(["a", "b", "a", "a", "new"])
+    expected = [2 / 3, 0, 0, 1 / 2, 2 / 5]
+    assert_allclose(similarity.transform(later)["image_title_rank"], expected)
+
+
+def test_ranks_do_not_see_the_other_rows_of_the_call():
+    X = with_angle(np.linspace(0, 0.99, 30))
+    X["meta__kind"] = pd.Categorical(["a", "b", "c"] * 10)
+    similarity = CrossModalSimilarity(category="meta__kind").fit(X)
+    whole = similarity.transform(X)
+    alone = pd.concat([similarity.transform(X.iloc[[i]]) for i in range(30)])
+    pd.testing.assert_frame_equal(whole, alone)
+
+
+def test_a_category_without_a_value_is_compared_with_all():
+    X = with_angle([0.1, 0.2, 0.3])
+    X.iloc[2, :2] = NAN
+    X["meta__kind"] = pd.Categorical(["a", "a", "b"])
+    similarity = CrossModalSimilarity(category="meta__kind").fit(X)
+    later = with_angle([0.15]).assign(meta__kind=pd.Categorical(["b"]))
+    assert_allclose(similarity.transform(later)["image_title_rank"], [1 / 2])
+
+
+class Lookup(TransformerMixin, BaseEstimator):
+    """An encoder that knows the vectors of a few words."""
+
+    def __init__(self, vectors, calls=None):
+        self.vectors = vectors
+        self.calls = calls
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = 1
+        return self
+
+    def transform(self, X):
+        missing = [NAN] * len(next(iter(self.vectors.values())))
+        return np.array([self.vectors.get(str(cell), missing) for cell in X])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+WORDS = {"up": [0, 1], "right": [2, 0], "diagonal": [1, 1], "up right": [5, 5]}
+
+
+def posts():
+    return pd.DataFrame(
+        {
+            "image": ["up", "right", "up"],
+            "title": ["up", "up", None],
+            "tags": ["up right", "right diagonal unknown", ""],
+        },
+        index=[7, 8, 9],
+    )
+
+
+def test_raw_columns_with_encoders():
+    encoders = {column: Lookup(WORDS) for column in ("image", "title", "tags")}
+    similarity = CrossModalSimilarity(encoders=encoders, tags="tags")
+    out = similarity.fit_transform(posts())
+    half = np.sqrt(0.5)
+    assert out.index.tolist() == [7, 8, 9]
+    expected = {
+        "image_title_cosine": [1, 0, NAN],
+        "image_tags_cosine": [half, NAN, NAN],
+        "title_tags_cosine": [half, NAN, NAN],
+        "image_all_cosine": [np.cos(np.pi / 8), 0, NAN],
+        "image_tags_best_cosine": [1, 1, NAN],
+        "image_tags_mean_cosine": [0.5, (1 + half) / 2, NAN],
+        "title_tags_best_cosine": [1, half, NAN],
+        "title_tags_mean_cosine": [0.5, half / 2, NAN],
+    }
+    assert list(out.columns) == list(expected)
+    for name, values in expected.items():
+        assert_allclose(out[name], values, atol=1e-6, err_msg=name)
+    fitted_alone = clone(similarity).fit(posts()).transform(posts())
+    pd.testing.assert_frame_equal(fitted_alone, out)
+
+
+def test_no_tag_at_all():
+    encoders = {column: Lookup(WORDS) for column in ("image", "tags")}
+    X = posts().assign(tags=None)
+    out = CrossModalSimilarity(encoders=encoders, tags="tags").fit_transform(X)
+    assert out.isna().all(axis=None)
+
+
+def test_raw_columns_with_ranks_by_a_raw_category():
+    encoders = {"image": Lookup(WORDS), "title": Lookup(WORDS)}
+    X = posts().assign(kind=["a", "a", "b"])
+    out = CrossModalSimilarity(encoders=encoders, category="kind").fit_transform(X)
+    assert_array_equal(out["image_title_rank"], [0.75, 0.25, NAN])
+
+
+def test_flags_of_an_encoder_are_no_part_of_its_vector():
+    class Flagged(Lookup):
+        def transform(self, X):
+            vectors = super().transform(X)
+            return np.column_stack([vectors, np.ones(len(vectors))])
+
+        def get_feature_names_out(self, input_features=None):
+            return np.array(["clip_0", "clip_1", "clip_is_missing"])
+
+    encoders = {"image": Flagged(WORDS), "title": Lookup(WORDS)}
+    out = CrossModalSimilarity(encoders=encoders).fit_transform(posts())
+    assert_allclose(out["image_title_cosine"], [1, 0, NAN])
+
+
+def test_clones_share_what_their_encoders_share():
+    class Shared(Lookup):
+        def __sklearn_clone__(self):
+            return Shared(self.vectors, self.calls)
+
+    encoder = Shared(WORDS, object())
+    similarity = CrossModalSimilarity(encoders={"image": encoder})
+    twin = clone(similarity.set_output(transform="pandas"))
+    assert twin.encoders["image"] is not encoder
+    assert twin.encoders["image"].calls is encoder.calls
+    assert similarity.encoders["image"] is encoder
+
+
+def test_sparse_encoders_and_a_pipeline():
+    words = TfidfVectorizer(vocabulary=["up", "right", "diagonal"])
+    similarity = CrossModalSimilarity(encoders={"image": words, "title": words})
+    X = posts().assign(title=["up", "right", "up up"])
+    assert_allclose(similarity.fit_transform(X)["image_title_cosine"], [1, 1, 1])
+    y = [1.0, 2.0, 3.0]
+    model = make_pipeline(similarity, LinearRegression()).fit(X, y)
+    assert len(model.predict(X)) == 3
+
+
+def test_raw_columns_that_cannot_be_compared_are_named():
+    wide = Lookup({"up": [0, 1, 0]})
+    encoders = {"image": Lookup(WORDS), "title": wide}
+    with pytest.raises(InvalidInputError, match=r"'image': 2, 'title': 3"):
+        CrossModalSimilarity(encoders=encoders).fit_transform(posts())
+    with pytest.raises(InvalidInputError, match="at least two columns"):
+        CrossModalSimilarity(encoders={"image": wide}).fit(posts())
+    with pytest.raises(InvalidInputError, match="tags='title' must be one of"):
+        CrossModalSimilarity(encoders={"image": wide, "tags": wide}, tags="title").fit(
+            posts()
+        )
+
+
+@given(
+    st.one_of(
+        st.none(),
+        st.text(alphabet="ab# ,;|\t🙂é", max_size=12),
+        st.lists(st.text(alphabet="ab #🙂", max_size=5), max_size=4),
+    )
+)
+def test_tags_are_split_as_the_encoders_split_them(cell):
+    theirs = None if is_missing(cell) else read_tags(cell)
+    assert split_tags(cell) == (theirs or [])
+
+
+cells = st.one_of(st.floats(width=32), st.sampled_from([0.0, NAN, np.inf, 3e38]))
+vectors = st.lists(st.lists(cells, min_size=2, max_size=2), min_size=4, max_size=4)
+
+
+@settings(max_examples=80, deadline=None)
+@given(vectors, vectors)
+def test_wild_vectors(image, title):
+    X = table(image__clip=image, text__title_clip=title)
+    X["meta__kind"] = pd.Categorical(["🙂", "", None, "🙂"])
+    out = CrossModalSimilarity(category="meta__kind").fit_transform(X)
+    there = out["image_title_cosine"].notna()
+    both = np.isfinite(X.iloc[:, :4]).all(axis=1)
+    zero = (X.iloc[:, :2] == 0).all(axis=1) | (X.iloc[:, 2:4] == 0).all(axis=1)
+    assert_array_equal(there, both & ~zero)
+    assert out["image_title_cosine"][there].between(-1, 1).all()
+    assert out["image_title_rank"][there].between(0, 1).all()
+    assert_array_equal(out["image_title_rank"].notna(), there)
