@@ -279,11 +279,11 @@ def tokenize(
 def _tokenize_padded(
     tokenizer: Any, texts: Sequence[str], context: int
 ) -> tuple[list[list[int]], list[int]]:
-    """Tokenize with a tokenizer that pads: one position more shows what is cut off."""
-    tokens = tokenizer(list(texts), context_length=context)
-    longer = tokenizer(list(texts), context_length=context + 1)
-    padding = tokenizer([""], context_length=context + 1)[0, -1]
-    return tokens.tolist(), (longer[:, -1] != padding).int().tolist()
+    """Tokenize with a tokenizer that pads; more positions show what is cut off."""
+    longer = tokenizer(list(texts), context_length=4 * context)
+    padding = tokenizer([""], context_length=4 * context)[0, -1]
+    n_cut = ((longer != padding).sum(dim=1) - context).clamp(min=0)
+    return tokenizer(list(texts), context_length=context).tolist(), n_cut.tolist()
 
 
 def encode_tokens(model: ClipModel, tokens: Sequence[Sequence[int]]) -> np.ndarray:
