@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import TransformerMixin
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
@@ -60,7 +61,8 @@ class ColumnEncoder(TransformerMixin, HyperFusionEstimator):
             One row for each cell.
         """
         check_is_fitted(self)
-        return self._transform_cells(read_column(X, type(self).__name__))
+        features = self._transform_cells(read_column(X, type(self).__name__))
+        return keep_index(self, X, features)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features.
@@ -97,6 +99,18 @@ class ColumnEncoder(TransformerMixin, HyperFusionEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_in_")
+
+
+def keep_index(encoder: Any, X: Any, features: Any) -> Any:
+    """Return features with the index of a Series where pandas output is wanted.
+
+    scikit-learn keeps the index of a frame; its older versions forget a Series'.
+    """
+    if not isinstance(X, pd.Series) or isinstance(features, pd.DataFrame):
+        return features
+    if _get_output_config("transform", encoder)["dense"] != "pandas":
+        return features
+    return pd.DataFrame(features, index=X.index)
 
 
 def read_column(X: Any, who: str) -> pd.Series:

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._validation import check_table
-from hyperfusion.encoders._column import is_missing, warn_of_bad_cells
+from hyperfusion.encoders._column import is_missing, keep_index, warn_of_bad_cells
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 
 _COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
@@ -61,7 +61,8 @@ class TableEncoder(TransformerMixin, HyperFusionEstimator):
             One row for each row of `X`, as the class describes it.
         """
         check_is_fitted(self)
-        return self._transform_table(self._table(X, reset=False))
+        features = self._transform_table(self._table(X, reset=False))
+        return keep_index(self, X, features)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features.

@@ -193,6 +193,9 @@ def test_forms_of_a_table():
     expected = TemporalEncoder(time="t").fit_transform(frame)
     for column in (frame["t"], frame[["t"]], list(frame["t"]), frame["t"].to_numpy()):
         np.testing.assert_array_equal(TemporalEncoder().fit_transform(column), expected)
+    named = TemporalEncoder().set_output(transform="pandas")
+    rows = frame["t"].set_axis(["a", "b"])
+    assert list(named.fit_transform(rows).index) == ["a", "b"]
     by_position = TemporalEncoder(time=1).fit_transform(frame.to_numpy(dtype=object))
     np.testing.assert_array_equal(by_position, expected)
 
