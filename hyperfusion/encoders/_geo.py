@@ -85,7 +85,7 @@ class GeoEncoder(TableEncoder):
     Coordinates of exactly 0, 0 are missing: devices write them where they don't know
     better, and no post comes from that point of the sea.
 
-    Paper: section 3.2, "Geographic context is encoded via coordinate information and
+    Paper: section 3.3, "Geographic context is encoded via coordinate information and
     location accuracy measures".
 
     Examples

@@ -76,7 +76,7 @@ class ImageStatistics(ColumnEncoder):
     - ``colourfulness``: the measure of Hasler and Süsstrunk [1]_;
     - ``sharpness``: variance of the Laplacian of the luminance on the scale 0 to 255;
     - ``saturation``: mean saturation (HSV), between 0 and 1;
-    - for each main colour, most frequent first, ``color_<i>_red``, ``_green``,
+    - for each main colour, most frequent first, ``colour_<i>_red``, ``_green``,
       ``_blue`` and ``_share``, between 0 and 1, by median cut on the picture reduced
       to 64 pixels. A picture of fewer colours has NaN in the rest, with share 0;
     - ``is_missing``. All others are NaN where it is 1.
@@ -84,6 +84,9 @@ class ImageStatistics(ColumnEncoder):
     Brightness and the measures after it are taken on a copy that is reduced to at most
     512 pixels on a side, so that they compare between resolutions. One core reads some
     100 pictures of 500 x 400 pixels in a second, most of it decoding.
+
+    Paper: section 3.3, "Multimodal Feature Construction and Integration", which names
+    visual features; these are the ones that need no pretrained model.
 
     References
     ----------
@@ -98,10 +101,10 @@ class ImageStatistics(ColumnEncoder):
     >>> red[:, :, 0] = 255
     >>> encoder = ImageStatistics(n_colors=1).set_output(transform="pandas")
     >>> table = encoder.fit_transform([red, None])
-    >>> table[["width", "aspect_ratio", "saturation", "color_1_red", "is_missing"]]
-       width  aspect_ratio  saturation  color_1_red  is_missing
-    0    4.0           2.0         1.0          1.0         0.0
-    1    NaN           NaN         NaN          NaN         1.0
+    >>> table[["width", "aspect_ratio", "saturation", "colour_1_red", "is_missing"]]
+       width  aspect_ratio  saturation  colour_1_red  is_missing
+    0    4.0           2.0         1.0           1.0         0.0
+    1    NaN           NaN         NaN           NaN         1.0
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -139,7 +142,7 @@ class ImageStatistics(ColumnEncoder):
 
     def _feature_names(self) -> list[str]:
         parts = ("red", "green", "blue", "share")
-        colours = [f"color_{i + 1}_{p}" for i in range(self.n_colors) for p in parts]
+        colours = [f"colour_{i + 1}_{p}" for i in range(self.n_colors) for p in parts]
         return [*_MEASURES, *colours, "is_missing"]
 
 

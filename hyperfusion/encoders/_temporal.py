@@ -106,7 +106,7 @@ class TemporalEncoder(TableEncoder):
     A time without a time of day counts as midnight. Where a clock shows an hour twice
     and `naive` is ``"local"``, the first is meant. 500,000 rows take a few seconds.
 
-    Paper: section 3.2, "Spatiotemporal and User Modeling".
+    Paper: section 3.3, "Spatiotemporal and User Modeling".
 
     Examples
     --------

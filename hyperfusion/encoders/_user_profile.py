@@ -85,7 +85,7 @@ class UserProfileEncoder(TableEncoder):
     still to come. Profile numbers collected long after the posts leak in the same
     way; whether they were known in time only the user can tell.
 
-    Paper: section 3.2, "User characteristics are modeled through behavioral patterns,
+    Paper: section 3.3, "User characteristics are modeled through behavioral patterns,
     engagement history, and professional status indicators".
 
     Examples

@@ -82,13 +82,13 @@ def test_main_colours_of_a_flag():
     flag = np.zeros((6, 10, 3), dtype=np.uint8)
     flag[:, :5], flag[:, 5:8], flag[:, 8:] = RED, WHITE, BLUE
     row = measure(flag, n_colors=4)
-    assert row["color_1_red":"color_1_share"].tolist() == [1, 0, 0, 0.5]
-    second, third = row["color_2_red":"color_2_share"], row["color_3_red":]
+    assert row["colour_1_red":"colour_1_share"].tolist() == [1, 0, 0, 0.5]
+    second, third = row["colour_2_red":"colour_2_share"], row["colour_3_red":]
     assert second.tolist() == pytest.approx([1, 1, 1, 0.3])
     assert third[:4].tolist() == pytest.approx([0, 0, 1, 0.2])
-    assert row["color_4_red":"color_4_blue"].isna().all()
-    assert row["color_4_share"] == 0
-    assert "color_1_red" not in measure(flag, n_colors=0)
+    assert row["colour_4_red":"colour_4_blue"].isna().all()
+    assert row["colour_4_share"] == 0
+    assert "colour_1_red" not in measure(flag, n_colors=0)
 
 
 def test_mode_flags_and_file_size():
@@ -158,5 +158,5 @@ def test_real_thumbnails():
         warnings.simplefilter("error")
         out = ImageStatistics().fit_transform(paths)
     names = list(ImageStatistics().fit([None]).get_feature_names_out())
-    assert not np.isnan(out[:, : names.index("color_1_red")]).any()
+    assert not np.isnan(out[:, : names.index("colour_1_red")]).any()
     assert (out[:, names.index("width")] >= 100).all()

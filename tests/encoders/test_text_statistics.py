@@ -13,8 +13,8 @@ NAMES = list(TextStatistics().fit([None]).get_feature_names_out())
 SHARES = [name for name in NAMES if name.endswith("_share")]
 
 
-def measure(cell):
-    row = TextStatistics(on_error="raise").fit_transform([cell])[0]
+def measure(cell, **params):
+    row = TextStatistics(on_error="raise", **params).fit_transform([cell])[0]
     return dict(zip(NAMES, row.astype(float), strict=True))
 
 
@@ -115,6 +115,18 @@ def test_lists_are_tags():
     assert row["words"] == 3
     assert row["characters"] == len("summer Sea X")
     assert measure(("a", " ", "b"))["tags"] == 2
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["summer, Black Forest,,x", "#summer|Black Forest|#x", ["summer", "#x", "B F"]],
+)
+def test_texts_that_are_tags(cell):
+    row = measure(cell, analyzer="tags")
+    assert row["tags"] == 3
+    assert row["words"] == 4
+    assert measure("sea  #sun wind", analyzer="tags")["tags"] == 3
+    assert measure(" , ", analyzer="tags")["is_missing"] == 1
 
 
 def test_missing_and_bad_cells():
