@@ -5,6 +5,7 @@ from . import exceptions as exceptions
 from . import feature_table as feature_table
 from . import metrics as metrics
 from . import model_selection as model_selection
+from . import pipeline as pipeline
 from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
@@ -23,6 +24,7 @@ from .encoders import TemporalEncoder as TemporalEncoder
 from .encoders import PostEncoder as PostEncoder
 from .encoders import TextStatistics as TextStatistics
 from .encoders import TfidfComponents as TfidfComponents
+from .encoders import UserHistory as UserHistory
 from .encoders import UserProfileEncoder as UserProfileEncoder
 from .encoders import clear_model_cache as clear_model_cache
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
@@ -31,6 +33,7 @@ from .metrics import spearman_scorer as spearman_scorer
 from .metrics import within_user_spearman as within_user_spearman
 from .model_selection import StratifiedRegressionKFold as StratifiedRegressionKFold
 from .model_selection import time_split as time_split
+from .pipeline import make_hyperfusion as make_hyperfusion
 from .preprocessing import BlockImputer as BlockImputer
 from .preprocessing import BlockPCA as BlockPCA
 from .preprocessing import BlockScaler as BlockScaler
@@ -38,5 +41,7 @@ from .preprocessing import NumericTable as NumericTable
 from .preprocessing import IQRFilter as IQRFilter
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 from .relations import CrossModalSimilarity as CrossModalSimilarity
+from .relations import HierarchicalClusterEncoder as HierarchicalClusterEncoder
+from .relations import RelationEncoder as RelationEncoder
 
 __version__: str

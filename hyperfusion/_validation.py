@@ -17,18 +17,26 @@ from hyperfusion.exceptions import InvalidInputError
 Columns = Hashable | Sequence[Hashable] | None
 
 
-def check_table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame:
+def check_table(
+    estimator: Any, X: Any, *, reset: bool, numeric: bool = False
+) -> pd.DataFrame:
     """Return `X` as a DataFrame and record (or compare) its columns.
 
     Cells are left as they are: text, paths, dates and numbers side by side.
-    An array becomes a frame whose column names are positions.
+    An array becomes a frame whose column names are positions; with `numeric` it must
+    hold numbers, missing ones allowed.
     """
     X = as_frame(X)
     if isinstance(X, pd.DataFrame):
         check_frame(X, type(estimator).__name__)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
-    array = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
+    array = check_array(
+        X,
+        dtype="numeric" if numeric else None,
+        ensure_all_finite="allow-nan" if numeric else False,
+        estimator=estimator,
+    )
     validate_data(estimator, array, reset=reset, skip_check_array=True)
     return pd.DataFrame(array)
 

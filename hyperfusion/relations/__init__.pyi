@@ -1,1 +1,2 @@
+from ._clusters import HierarchicalClusterEncoder as HierarchicalClusterEncoder
 from ._similarity import CrossModalSimilarity as CrossModalSimilarity

@@ -96,7 +96,7 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
       is missing, or was not seen at fit, is compared with all posts.
 
     What is missing on either side, or a vector of zeros, gives NaN. Labels play no
-    part. The cost is one pass over the vectors: some two seconds for 100,000 posts,
+    part. The cost is one pass over the vectors: some four seconds for 100,000 posts,
     three vectors of 512 numbers and four pairs.
 
     The paper's equation takes a textual vector that its equation 3 joins from CLIP,

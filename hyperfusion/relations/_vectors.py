@@ -53,9 +53,9 @@ def sides_of(names: Sequence[Hashable]) -> tuple[dict[str, np.ndarray], list[str
     return sides, aligned
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray, dtype: type = np.float64) -> np.ndarray:
     """Return vectors of length 1; NaN where one is missing, incomplete or zero."""
-    vectors = np.asarray(vectors, dtype=np.float64)
+    vectors = np.asarray(vectors, dtype=dtype)
     # Divided by the largest number first, so that squares neither over- nor underflow.
     with np.errstate(invalid="ignore", divide="ignore"):
         vectors = vectors / np.abs(vectors).max(axis=1, keepdims=True, initial=0)

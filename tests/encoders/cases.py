@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion.encoders import (
+    CategoryEncoder,
     ClipImageEncoder,
     ClipTextEncoder,
     GeoEncoder,
     GloveTextVectorizer,
     ImageStatistics,
     NumberEncoder,
+    PostEncoder,
     SVDUserEmbedder,
     TemporalEncoder,
     TextStatistics,
@@ -87,5 +89,23 @@ CASES: list[Case] = [
         X=POSTS[["author", "place"]].assign(
             tags=["sea, sun", ["snow"], None, "sun"] * 4
         ),
+    ),
+    Case(CategoryEncoder(), X=POSTS[["author", "place"]]),
+    Case(
+        PostEncoder(
+            text="place",
+            user="author",
+            user_numeric=["fans", "photos"],
+            time="posted",
+            timezone="zone",
+            user_created="joined",
+            latitude="latitude",
+            longitude="longitude",
+            numeric="fans",
+            categorical="place",
+            text_encoder=False,
+            random_state=0,
+        ),
+        X=POSTS,
     ),
 ]

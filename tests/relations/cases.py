@@ -3,7 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from hyperfusion import CrossModalSimilarity
+from hyperfusion import (
+    CrossModalSimilarity,
+    HierarchicalClusterEncoder,
+    RelationEncoder,
+)
 from tests.common import Case
 
 
@@ -23,4 +27,10 @@ def feature_table(n=40, width=6):
 
 TABLE = feature_table()
 
-CASES: list[Case] = [Case(CrossModalSimilarity(category="meta__kind"), X=TABLE)]
+SMALL_TREE = {"levels": (2, 4), "min_cluster_size": 2, "random_state": 0}
+
+CASES: list[Case] = [
+    Case(CrossModalSimilarity(category="meta__kind"), X=TABLE),
+    Case(HierarchicalClusterEncoder(**SMALL_TREE)),
+    Case(HierarchicalClusterEncoder(**SMALL_TREE), X=TABLE),
+]

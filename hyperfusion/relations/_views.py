@@ -1,0 +1,129 @@
+"""What is clustered: the vectors of a block, normalised, joined and reduced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
+from sklearn.utils import gen_batches
+
+from hyperfusion._blocks import Features, vector_groups
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.feature_table import BLOCKS, split_name
+from hyperfusion.relations._vectors import unit
+
+DEFAULT_BLOCKS = ("image", "text", "tags")
+
+_ROWS = 16_384
+_PCA_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class View:
+    """Some vectors of a table that are clustered together.
+
+    Attributes
+    ----------
+    block : str or None
+        The block that they belong to.
+    vectors : list of ndarray of int
+        The positions of each vector's columns among the numbers.
+    """
+
+    block: str | None
+    vectors: list[np.ndarray]
+
+
+def find_views(features: Features, blocks: Any) -> dict[str, View]:
+    """Return the views of a table by name; an array is one view without a name."""
+    if not features.is_frame:
+        return {"": View(None, [np.arange(features.numbers.shape[1])])}
+    groups = vector_groups(features.names)
+    by_block: dict[str | None, list[np.ndarray]] = {}
+    for stem, columns in groups.items():
+        by_block.setdefault(split_name(stem)[0], []).append(columns)
+    if blocks is None:
+        known = [b for b in DEFAULT_BLOCKS if b in by_block] or list(by_block)
+        return {str(b or "vectors"): View(b, by_block[b]) for b in known}
+    views = {}
+    for name in blocks:
+        if name in by_block:
+            views[name] = View(name, by_block[name])
+        elif name in groups:
+            block, feature = split_name(name)
+            views[f"{block}_{feature}" if block else feature] = View(
+                block, [groups[name]]
+            )
+        elif name not in BLOCKS:
+            raise InvalidInputError(
+                f"blocks names {name!r}, which is neither a block nor a vector's stem. "
+                f"Blocks: {list(BLOCKS)}; vectors here: {sorted(groups)}."
+            )
+    return views
+
+
+class ViewReducer(BaseEstimator):
+    """Unit vectors of a view side by side, reduced by PCA; NaN where all are missing.
+
+    A vector that is missing beside others is replaced by the mean of those at fit.
+    """
+
+    def __init__(self, vectors: list[np.ndarray], n_components: int):
+        self.vectors = vectors
+        self.n_components = n_components
+
+    def count(self, numbers: np.ndarray) -> int:
+        """Return how many rows have any of the vectors."""
+        return int(self._there(numbers).sum())
+
+    def fit(self, numbers: np.ndarray, rng: np.random.RandomState) -> ViewReducer:
+        """Learn the means and the PCA from at most 100,000 rows drawn at random."""
+        rows = np.flatnonzero(self._there(numbers))
+        if len(rows) > _PCA_ROWS:
+            rows = np.sort(rng.permutation(rows)[:_PCA_ROWS])
+        parts = self._parts(numbers[rows])
+        self.means_ = [_mean_of_complete(part) for part in parts]
+        joined = self._joined(parts)
+        n, p = joined.shape
+        solver = "covariance_eigh" if n >= p else "full"
+        self.pca_ = PCA(min(self.n_components, n, p), svd_solver=solver).fit(joined)
+        return self
+
+    def transform(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the reduced view, NaN in rows where all vectors are missing."""
+        out = np.full((len(numbers), self.pca_.n_components_), np.nan, np.float32)
+        there = self._there(numbers)
+        for rows in gen_batches(len(numbers), _ROWS):
+            part = there[rows]
+            if part.any():
+                joined = self._joined(self._parts(numbers[rows][part]))
+                out[rows][part] = np.asarray(self.pca_.transform(joined))
+        return out
+
+    def _there(self, numbers: np.ndarray) -> np.ndarray:
+        there = np.zeros(len(numbers), dtype=bool)
+        for rows in gen_batches(len(numbers), _ROWS):
+            for columns in self.vectors:
+                vectors = numbers[rows][:, columns]
+                there[rows] |= ~np.isnan(vectors).any(axis=1) & vectors.any(axis=1)
+        return there
+
+    def _parts(self, numbers: np.ndarray) -> list[np.ndarray]:
+        return [unit(numbers[:, c], np.float32) for c in self.vectors]
+
+    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        filled = [
+            np.where(np.isnan(part), mean, part)
+            for part, mean in zip(parts, self.means_, strict=True)
+        ]
+        return np.concatenate(filled, axis=1)
+
+
+def _mean_of_complete(vectors: np.ndarray) -> np.ndarray:
+    complete = vectors[~np.isnan(vectors[:, 0])]
+    if not len(complete):
+        return np.zeros(vectors.shape[1], dtype=np.float32)
+    return complete.mean(axis=0, dtype=np.float64).astype(np.float32)
