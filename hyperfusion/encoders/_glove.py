@@ -118,9 +118,9 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     unknown words. A missing or empty cell has `fill_value` for a vector and NaN for
     the statistics, whatever the `fill_value`.
 
-    Each distinct text is tokenised once a call, and each distinct word is segmented
-    once (the last 131,072 are remembered); the averages are products of a sparse
-    matrix. Memory: the output, and the vectors of the words that occur.
+    Each distinct text is tokenised once a call; each distinct word is segmented once
+    as long as a quarter of a million are not exceeded. The averages are products of a
+    sparse matrix. Memory: the output, and the vectors of the words that occur.
 
     References
     ----------

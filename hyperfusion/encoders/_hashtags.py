@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import regex
@@ -46,7 +46,7 @@ _ONE_LETTER_WORDS = ("a", "i")
 _MAX_PART = 20
 # Tokens that are segmented at all, and that are remembered.
 _MIN_TOKEN, _MAX_TOKEN = 6, 64
-_CACHE_SIZE = 2**17
+_MEMORY_SIZE = 2**18
 
 
 class Reading(NamedTuple):
@@ -131,10 +131,12 @@ def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | 
     n = len(word)
     best = [0.0] + [math.inf] * n
     begin = [0] * (n + 1)
-    for end in range(1, n + 1):
+    for start in range(n):
+        if best[start] == math.inf:
+            continue
         # A word of one letter is an article or a pronoun: nothing ends with it.
-        last = end - 1 if end == n else end
-        for start in range(max(0, end - _MAX_PART), last):
+        first = start + 1 if start < n - 1 else n + 1
+        for end in range(first, min(n, start + _MAX_PART) + 1):
             cost = costs.get(word[start:end])
             if cost is not None and best[start] + cost < best[end]:
                 best[end] = best[start] + cost
@@ -147,6 +149,22 @@ def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | 
         parts.append(word[begin[end] : end])
         end = begin[end]
     return best[n], parts[::-1]
+
+
+class _Memory(dict[str, tuple[int, ...]]):
+    """Remembers what was found for a token; looked up at the speed of a dict."""
+
+    def __init__(self, find: Callable[[str], tuple[int, ...]]):
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, token: str) -> tuple[int, ...]:
+        rows = self._find(token)
+        if len(token) <= _MAX_TOKEN:
+            if len(self) >= _MEMORY_SIZE:
+                self.clear()
+            self[token] = rows
+        return rows
 
 
 class WordFinder:
@@ -177,16 +195,11 @@ class WordFinder:
         self._lowercase = lowercase
         self._segment = segment
         self._costs = segment_costs(words) if segment else {}
-        self._remember = lru_cache(maxsize=_CACHE_SIZE)(self._find)
+        self._rows = _Memory(self._find)
 
     def __call__(self, text: str) -> list[int]:
         """Return the rows of a text's words in order; `UNKNOWN` where there is none."""
-        return [row for token in tokenize(text) for row in self.rows(token)]
-
-    def rows(self, token: str) -> tuple[int, ...]:
-        """Return the rows of the words that one token is made of."""
-        find = self._find if len(token) > _MAX_TOKEN else self._remember
-        return find(token)
+        return list(chain.from_iterable(map(self._rows.__getitem__, tokenize(text))))
 
     def _find(self, token: str) -> tuple[int, ...]:
         if not token[0].isalnum():  # an emoji is a word where it has a vector

@@ -227,3 +227,11 @@ def test_made_up_words_stay_unknown(real_vectors, tag):
 def spoken(vectors, text):
     find = vectors.finder(lowercase=True, segment=True)
     return " ".join(read(find, text, vectors.words))
+
+
+def test_forgetting_words_changes_nothing(monkeypatch):
+    monkeypatch.setattr("hyperfusion.encoders._hashtags._MEMORY_SIZE", 3)
+    find = finder()
+    texts = ["nature lovers", "architecturelovers", "new york", "x" * 100, "don't"]
+    assert [find(text) for text in texts * 2] == [finder()(text) for text in texts * 2]
+    assert len(find._rows) <= 3
