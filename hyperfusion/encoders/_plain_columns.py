@@ -59,7 +59,7 @@ class CategoryEncoder(TableEncoder):
     Examples
     --------
     >>> import pandas as pd
-    >>> from hyperfusion.encoders import CategoryEncoder
+    >>> from hyperfusion import CategoryEncoder
     >>> encoder = CategoryEncoder().fit(pd.DataFrame({"kind": ["photo", "video"]}))
     >>> encoder.transform(pd.DataFrame({"kind": ["video", "poem"]}))
         kind

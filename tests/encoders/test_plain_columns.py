@@ -8,24 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperfusion import NumberEncoder
-from hyperfusion.encoders import CategoryEncoder
+from hyperfusion import CategoryEncoder, NumberEncoder
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
-from tests import test_common
-from tests.common import Case
-from tests.encoders.cases import POSTS
-
-CATEGORIES = Case(CategoryEncoder(min_count=2), X=POSTS[["place", "fans", "pro"]])
-TWIN_CHECKS = [
-    check
-    for name, check in vars(test_common).items()
-    if name.startswith("test_") and "case" in check.__code__.co_varnames[:1]
-]
-
-
-@pytest.mark.parametrize("check", TWIN_CHECKS, ids=lambda check: check.__name__)
-def test_category_encoder_keeps_the_common_rules(check):
-    check(CATEGORIES)
 
 
 def test_numbers():
