@@ -328,8 +328,8 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         if not self.reducers_:
             raise InvalidInputError(
                 f"{type(self).__name__} found no vector with at least two posts "
-                f"(n_samples={len(numbers)}): it clusters columns numbered from 0, such "
-                "as image__clip_0, image__clip_1, ...."
+                f"(n_samples={len(numbers)}): it clusters columns numbered from 0, "
+                "such as image__clip_0, image__clip_1, ...."
             )
 
     def _reduced(self, numbers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

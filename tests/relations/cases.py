@@ -33,4 +33,6 @@ CASES: list[Case] = [
     Case(CrossModalSimilarity(category="meta__kind"), X=TABLE),
     Case(HierarchicalClusterEncoder(**SMALL_TREE)),
     Case(HierarchicalClusterEncoder(**SMALL_TREE), X=TABLE),
+    Case(RelationEncoder()),
+    Case(RelationEncoder(clusters=HierarchicalClusterEncoder(**SMALL_TREE)), X=TABLE),
 ]
