@@ -27,7 +27,7 @@ def best(work):
 
 
 def calendar(moments):
-    """The features of clock and calendar, without zones and checks."""
+    """Return the features of clock and calendar, without zones and checks."""
     parts = moments.dt
     hour, day, week_day = parts.hour, parts.day_of_year, parts.day_of_week
     shares = [hour / 24, week_day / 7, day / 365]

@@ -155,6 +155,8 @@ def _check_one_column(n_columns: int, who: str) -> None:
 
 def is_missing(cell: Any) -> bool:
     """Whether a cell holds nothing: None, NaN, NaT or NA."""
+    if isinstance(cell, str):
+        return False
     if cell is None or cell is pd.NaT or cell is pd.NA:
         return True
     return np.isscalar(cell) and bool(pd.isna(cell))
