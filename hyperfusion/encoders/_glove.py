@@ -58,8 +58,10 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
 
         The words are expected to be ordered by falling frequency, as in all published
         files. Vectors are loaded once in a process and shared by all estimators and
-        threads. Neither `clone` nor pickling copies them; an estimator that got a
-        ``KeyedVectors`` and is loaded in another session asks for it again.
+        threads. Neither `clone` nor pickling copies them: worker processes map a file
+        of this session into memory, and an estimator that got a ``KeyedVectors`` and
+        is loaded in another session asks for it again. (In a grid of several vectors
+        give paths, since scikit-learn copies the values of a grid.)
     weighting : {"mean", "idf", "sif"}, default="mean"
         How the vectors of a text's words are averaged:
 
@@ -117,6 +119,11 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     A text without any known word has `fill_value` for a vector and 1 for the share of
     unknown words. A missing or empty cell has `fill_value` for a vector and NaN for
     the statistics, whatever the `fill_value`.
+
+    `fit` and `transform` raise `WeightsNotFoundError` where the vectors can't be found
+    or downloaded (the message says what to bring, and where to put it) and
+    `InvalidInputError` where their file is damaged (it names the line) or where the
+    vectors at `transform` are not those of `fit`.
 
     Each distinct text is tokenised once a call; each distinct word is segmented once
     as long as a quarter of a million are not exceeded. The averages are products of a
