@@ -109,7 +109,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
 
     Notes
     -----
-    Part of the textual features of the paper (section 3.2, equation 3), which names
+    Part of the textual features of the paper (section 3.3, equation 3), which names
     300-dimensional GloVe vectors [1]_ of hashtags and titles. A cell is a text or a
     list of texts. Texts are normalised (NFKC), web addresses leave, and words are runs
     of letters and digits, which ``-``, ``_`` and apostrophes may join. A joined word
