@@ -22,12 +22,8 @@ from hyperfusion._target_means import (
 )
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._tree import (
-    Assignment,
-    agreement_table,
-    descend,
-    grow_tree,
-)
+from hyperfusion.relations._agreement import agreement, agreement_table
+from hyperfusion.relations._tree import Assignment, descend, grow_tree
 from hyperfusion.relations._views import ViewReducer, find_views
 
 JOINT = "joint"
@@ -389,7 +385,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         for pair, tables in self.agreement_.items():
             a, b = self.agreeing_[pair]
             for table, (i, j) in zip(tables, self._shared(pair).values(), strict=True):
-                numbers.append(_look_up(table, paths[a][i].labels, paths[b][j].labels))
+                numbers.append(agreement(table, paths[a][i].labels, paths[b][j].labels))
         values = np.column_stack(numbers).astype(np.float32)
         if not features.is_frame:
             ids = [np.where(c >= 0, c, np.nan) for c in clusters]
@@ -419,7 +415,3 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
 
 def _labels(path: list[Assignment]) -> np.ndarray:
     return np.column_stack([assignment.labels for assignment in path])
-
-
-def _look_up(table: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.where((a >= 0) & (b >= 0), table[a, b], np.nan)

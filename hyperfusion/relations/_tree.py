@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import euclidean_distances
-from sklearn.utils import gen_batches
 
 _ROWS = 4096
 
@@ -139,7 +138,8 @@ def nearest_children(
     chosen = np.empty(n, dtype=np.int64)
     distance = np.empty(n)
     margin = np.full(n, np.nan)
-    for rows in gen_batches(n, _ROWS):
+    for start in range(0, n, _ROWS):
+        rows = slice(start, start + _ROWS)
         distances = euclidean_distances(points[rows], centers).astype(np.float64)
         strange = parents != labels[rows, None]
         part = np.where(strange, np.inf, distances).argmin(axis=1)
@@ -161,33 +161,3 @@ def descend(
         path.append(nearest_children(points, labels, level_centers, level_parents))
         labels = path[-1].labels
     return path
-
-
-def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the normalised pointwise mutual information of two clusterings.
-
-    Parameters
-    ----------
-    a, b : ndarray of shape (n_samples,), int
-        Clusters of the same rows, -1 where missing.
-    shape : (int, int)
-        How many clusters each side has.
-
-    Returns
-    -------
-    ndarray of the given shape, float32
-        For each pair of clusters ``log(p(a, b) / (p(a) p(b))) / -log(p(a, b))``: 1
-        where one never comes without the other, 0 where they are independent, -1
-        where they never come together.
-    """
-    both = (a >= 0) & (b >= 0)
-    counts = np.zeros(shape)
-    np.add.at(counts, (a[both], b[both]), 1)
-    joint = counts / max(counts.sum(), 1)
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    table = np.full(shape, -1.0)
-    seen = joint > 0
-    if seen.sum() == 1:  # one pair holds all rows: nothing can be told
-        return np.where(seen, 0.0, table).astype(np.float32)
-    table[seen] = np.log(joint[seen] / independent[seen]) / -np.log(joint[seen])
-    return table.astype(np.float32)

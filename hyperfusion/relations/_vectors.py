@@ -56,15 +56,24 @@ def sides_of(names: Sequence[Hashable]) -> tuple[dict[str, np.ndarray], list[str
 def unit(vectors: np.ndarray, dtype: type = np.float64) -> np.ndarray:
     """Return vectors of length 1; NaN where one is missing, incomplete or zero."""
     vectors = np.asarray(vectors, dtype=dtype)
-    # Divided by the largest number first, so that squares neither over- nor underflow.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        vectors = vectors / np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-        return vectors / np.sqrt((vectors**2).sum(axis=1, keepdims=True))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        norms = _norms(vectors)
+        units = vectors / norms[:, None]
+        # Squares may over- or underflow: those rows are made smaller or larger first.
+        rows = ~(np.isfinite(norms) & (norms > np.sqrt(np.finfo(dtype).tiny)))
+        scaled = vectors[rows]
+        scaled = scaled / np.abs(scaled).max(axis=1, keepdims=True, initial=0)
+        units[rows] = scaled / _norms(scaled)[:, None]
+    return units
+
+
+def _norms(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the cosines of the rows of two arrays of vectors of length 1."""
-    return np.clip((a * b).sum(axis=1), -1.0, 1.0)
+    return np.clip(np.einsum("ij,ij->i", a, b), -1.0, 1.0)
 
 
 def mean_direction(units: Sequence[np.ndarray]) -> np.ndarray:

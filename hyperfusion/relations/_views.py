@@ -89,7 +89,11 @@ class ViewReducer(BaseEstimator):
         joined = self._joined(parts)
         n, p = joined.shape
         solver = "covariance_eigh" if n >= p else "full"
-        self.pca_ = PCA(min(self.n_components, n, p), svd_solver=solver).fit(joined)
+        pca = PCA(min(self.n_components, n, p), svd_solver=solver)
+        with np.errstate(
+            invalid="ignore"
+        ):  # shares of no variance, where all are equal
+            self.pca_ = pca.fit(joined)
         return self
 
     def transform(self, numbers: np.ndarray) -> np.ndarray:

@@ -1,0 +1,313 @@
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import adjusted_rand_score, euclidean_distances
+from sklearn.preprocessing import TargetEncoder
+
+from hyperfusion import HierarchicalClusterEncoder
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.relations._agreement import agreement_table
+from hyperfusion.relations._tree import share_out
+
+RNG = np.random.RandomState(0)
+SMALL = {"levels": (2, 6), "min_cluster_size": 2, "random_state": 0}
+
+
+def table(**vectors):
+    frames = []
+    for stem, values in vectors.items():
+        values = np.asarray(values, dtype=np.float32)
+        names = [f"{stem}_{i}" for i in range(values.shape[1])]
+        frames.append(pd.DataFrame(values, columns=names))
+    return pd.concat(frames, axis=1)
+
+
+def nested(n=240, width=8):
+    """Directions in six small groups of two large ones."""
+    large = np.eye(width)[:2] * 3
+    small = np.repeat(large, 3, axis=0) + np.eye(width)[2:8]
+    groups = np.arange(n) % 6
+    return small[groups] + RNG.normal(size=(n, width)) * 0.05, groups
+
+
+def random_table(n=200):
+    return table(
+        image__clip=RNG.normal(size=(n, 8)), text__title_clip=RNG.normal(size=(n, 8))
+    )
+
+
+def test_planted_clusters_are_found_at_both_levels():
+    vectors, groups = nested()
+    out = HierarchicalClusterEncoder(**SMALL).fit_transform(table(image__clip=vectors))
+    assert adjusted_rand_score(out["image_2"], groups // 3) == 1
+    assert adjusted_rand_score(out["image_6"], groups) == 1
+    assert isinstance(out["image_6"].dtype, pd.CategoricalDtype)
+    assert_allclose(out["image_2_size"], 0.5)
+    assert_allclose(out["image_6_size"], 1 / 6)
+
+
+def test_a_child_has_one_parent_for_new_posts_too():
+    encoder = HierarchicalClusterEncoder(
+        levels=(3, 9, 30), min_cluster_size=2, random_state=0
+    ).fit(random_table())
+    out = encoder.transform(random_table(500))
+    for view in ("image", "text", "joint"):
+        assert encoder.levels_[view] == [3, 9, 30]
+        for i, (coarse, fine) in enumerate([(3, 9), (9, 30)], start=1):
+            parents = encoder.parents_[view][i]
+            expected = parents[out[f"{view}_{fine}"].to_numpy()]
+            assert_array_equal(out[f"{view}_{coarse}"], expected)
+
+
+def test_distances_margins_and_sizes_by_hand():
+    X = random_table()
+    encoder = HierarchicalClusterEncoder(joint=False, blocks=["image"], **SMALL).fit(X)
+    out = encoder.transform(X)
+    points = encoder.reducers_["image"].transform(X.to_numpy())
+    first = np.sort(euclidean_distances(points, encoder.centers_["image"][0]), axis=1)
+    assert_allclose(out["image_2_distance"], first[:, 0], rtol=1e-4)
+    assert_allclose(out["image_2_margin"], first[:, 1] - first[:, 0], atol=1e-5)
+    second = euclidean_distances(points, encoder.centers_["image"][1])
+    own = out["image_6"].to_numpy()
+    assert_allclose(out["image_6_distance"], second[range(200), own], rtol=1e-4)
+    second[range(200), own] = np.inf
+    margin = second.min(axis=1) - out["image_6_distance"]
+    assert_allclose(out["image_6_margin"], margin, atol=1e-5)
+    share = out["image_6"].value_counts(normalize=True)
+    assert_allclose(out["image_6_size"], share.loc[own].to_numpy(), rtol=1e-6)
+
+
+def test_agreement_by_hand():
+    a = np.array([0, 0, 0, 1, 1, 1, -1])
+    b = np.array([0, 0, 1, 1, 1, 2, 0])
+    found = agreement_table(a, b, (2, 3))
+
+    def npmi(together, one, other):
+        return np.log(together / (one * other)) / -np.log(together)
+
+    expected = [
+        [npmi(2 / 6, 3 / 6, 2 / 6), npmi(1 / 6, 3 / 6, 3 / 6), -1],
+        [-1, npmi(2 / 6, 3 / 6, 3 / 6), npmi(1 / 6, 3 / 6, 1 / 6)],
+    ]
+    assert_allclose(found, expected, rtol=1e-6)
+    always = agreement_table(np.array([0, 1]), np.array([1, 0]), (2, 2))
+    assert_allclose(always, [[-1, 1], [1, -1]])
+    four = np.repeat(np.arange(2), 2), np.tile(np.arange(2), 2)
+    assert_allclose(agreement_table(*four, (2, 2)), 0, atol=1e-7)
+    alone = agreement_table(np.zeros(3, int), np.zeros(3, int), (1, 1))
+    assert_array_equal(alone, [[0]])
+
+
+def test_posts_whose_text_fits_the_image_agree():
+    vectors, groups = nested()
+    title = vectors.copy()
+    strange = RNG.permutation(240)[:24]
+    title[strange] = vectors[RNG.permutation(strange)]
+    X = table(image__clip=vectors, text__title_clip=title, tags__clip=vectors)
+    out = HierarchicalClusterEncoder(**SMALL).fit_transform(X)
+    fits = groups == np.argmax(title[:, 2:8], axis=1)
+    agreement = out["image_text_6_agreement"]
+    assert agreement[fits].min() > agreement[~fits].max()
+    assert_allclose(out["image_tags_6_agreement"], 1, rtol=1e-5)
+
+
+def test_missing_vectors_have_no_cluster():
+    X = random_table(60)
+    X.iloc[3, :8] = np.nan
+    X.iloc[4, :8] = 0
+    X.iloc[5] = np.nan
+    out = HierarchicalClusterEncoder(**SMALL).fit_transform(X)
+    image, text = out.filter(regex="^image_[26]"), out.filter(regex="^text_[26]")
+    joint, pair = out.filter(like="joint"), out.filter(like="agreement")
+    for part, rows in (
+        (image, [3, 4, 5]),
+        (text, [5]),
+        (joint, [5]),
+        (pair, [3, 4, 5]),
+    ):
+        missing = part.isna()
+        assert np.flatnonzero(missing.all(axis=1)).tolist() == rows
+        assert np.flatnonzero(missing.any(axis=1)).tolist() == rows
+
+
+def test_a_vector_missing_beside_another_counts_as_the_mean():
+    X = table(text__a_clip=RNG.normal(size=(50, 4)), text__b_clip=np.eye(4)[[0] * 50])
+    encoder = HierarchicalClusterEncoder(**SMALL).fit(X)
+    gone = X.copy()
+    gone.iloc[:, 4:] = np.nan
+    whole, part = encoder.transform(X), encoder.transform(gone)
+    assert_allclose(part["text_2_distance"], whole["text_2_distance"], rtol=1e-4)
+    assert_array_equal(part["text_6"], whole["text_6"])
+
+
+def test_length_of_the_vectors_does_not_matter():
+    X = random_table()
+    encoder = HierarchicalClusterEncoder(**SMALL).fit(X)
+    long = X * RNG.uniform(0.1, 1e6, size=(200, 1)).astype(np.float32)
+    for name in ("image_6", "joint_6"):
+        assert_array_equal(
+            encoder.transform(X)[name], encoder.transform(X * 1000)[name]
+        )
+    first = encoder.transform(long).filter(regex="image_6_distance")
+    assert_allclose(first, encoder.transform(X)[["image_6_distance"]], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"), [(2000, [8, 64, 512]), (400, [8, 64]), (100, [8]), (10, [8])]
+)
+def test_levels_are_cut_to_what_the_rows_allow(n, expected):
+    X = table(image__clip=RNG.normal(size=(n, 4)))
+    encoder = HierarchicalClusterEncoder(random_state=0).fit(X)
+    assert encoder.levels_["image"] == expected
+    for level, centers in zip(expected, encoder.centers_["image"], strict=True):
+        assert len(centers) <= max(min(level, n // 20), 1)
+    assert (encoder.sizes_["image"][-1] > 0).all()
+
+
+def test_children_are_shared_out_by_size():
+    assert share_out(np.array([50, 30, 20]), 10).tolist() == [5, 3, 2]
+    assert share_out(np.array([97, 1, 1, 1]), 8).tolist() == [5, 1, 1, 1]
+    assert share_out(np.array([2, 2]), 10).tolist() == [2, 2]
+    counts = RNG.randint(1, 1000, size=64)
+    assert share_out(counts, 512).sum() == 512
+
+
+def test_equal_posts_share_a_cluster():
+    X = table(image__clip=np.ones((50, 4)))
+    out = HierarchicalClusterEncoder(**SMALL).fit_transform(X)
+    assert out["image_2"].tolist() == [0] * 50
+    assert_allclose(out["image_2_distance"], 0, atol=1e-6)
+    assert_allclose(out["image_2_size"], 1)
+
+
+def test_the_same_seed_gives_the_same_tree():
+    X = table(image__clip=RNG.normal(size=(3000, 16)))
+
+    def fitted(seed):
+        encoder = HierarchicalClusterEncoder(levels=(8, 64), random_state=seed)
+        return encoder.fit_transform(X)
+
+    pd.testing.assert_frame_equal(fitted(0), fitted(0))
+    assert not fitted(0).equals(fitted(1))
+
+
+def test_target_means_are_those_of_scikit_learn_at_transform():
+    X, y = random_table(), RNG.normal(size=200)
+    encoder = HierarchicalClusterEncoder(target_mean=True, **SMALL).fit(X, y)
+    out = encoder.transform(X)
+    ids = out[["image_2", "image_6"]].astype(int).to_numpy()
+    expected = TargetEncoder(target_type="continuous").fit(ids, y).transform(ids)
+    found = out[["image_2_target_mean", "image_6_target_mean"]]
+    assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_no_training_post_sees_its_own_label():
+    X, y = random_table(), RNG.normal(size=200)
+    encoder = HierarchicalClusterEncoder(target_mean=True, **SMALL)
+    before = encoder.fit_transform(X, y).filter(like="target_mean")
+    other = y.copy()
+    other[7] += 1e3
+    after = encoder.fit_transform(X, other).filter(like="target_mean")
+    assert_array_equal(before.iloc[7], after.iloc[7])
+    assert (before != after).any(axis=None)
+    plain = encoder.fit(X, other).transform(X).filter(like="target_mean")
+    assert (
+        plain.iloc[7] != encoder.fit(X, y).transform(X).iloc[7][plain.columns]
+    ).all()
+
+
+def test_posts_without_a_label_get_the_means_of_the_others():
+    X, y = random_table(), RNG.normal(size=200)
+    y[150:] = np.nan
+    encoder = HierarchicalClusterEncoder(target_mean=True, **SMALL)
+    out = encoder.fit_transform(X, y)
+    assert_allclose(
+        out.filter(like="target_mean")[150:],
+        encoder.transform(X).filter(like="target_mean")[150:],
+        rtol=1e-6,
+    )
+
+
+def test_target_means_need_targets():
+    with pytest.raises(ValueError, match="requires y"):
+        HierarchicalClusterEncoder(target_mean=True).fit(random_table())
+
+
+def test_blocks_and_stems_by_name():
+    X = table(
+        text__title_clip=RNG.normal(size=(50, 4)),
+        text__title_glove=RNG.normal(size=(50, 4)),
+        vectors_user__description=RNG.normal(size=(50, 4)),
+    )
+    default = HierarchicalClusterEncoder(**SMALL).fit(X)
+    assert list(default.levels_) == ["text"]
+    named = HierarchicalClusterEncoder(
+        blocks=["text__title_glove", "vectors_user", "image"], **SMALL
+    ).fit(X)
+    assert list(named.levels_) == ["text_title_glove", "vectors_user", "joint"]
+
+
+def test_an_array_gives_numbers():
+    X = RNG.normal(size=(100, 5))
+    encoder = HierarchicalClusterEncoder(**SMALL).fit(X)
+    out = encoder.transform(X)
+    assert out.dtype == np.float32
+    assert list(encoder.get_feature_names_out()[-2:]) == ["cluster_2", "cluster_6"]
+    assert set(out[:, -2]) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"levels": (8, 8)}, "whole numbers that increase"),
+        ({"levels": (8, 2.5)}, "whole numbers that increase"),
+        ({"levels": ()}, "whole numbers that increase"),
+        ({"blocks": ["imge"]}, "blocks names 'imge'"),
+        ({"blocks": ["tags"]}, "no vector with at least two posts"),
+    ],
+)
+def test_wrong_parameters_are_named(parameters, message):
+    with pytest.raises(InvalidInputError, match=message):
+        HierarchicalClusterEncoder(**parameters).fit(random_table())
+
+
+def test_with_scikit_learn_set_to_frames():
+    X, y = random_table(), RNG.normal(size=200)
+    encoder = HierarchicalClusterEncoder(target_mean=True, **SMALL)
+    plain = encoder.fit_transform(X, y)
+    with sklearn.config_context(transform_output="pandas"):
+        framed = encoder.fit_transform(X, y)
+    pd.testing.assert_frame_equal(plain, framed)
+
+
+cells = st.one_of(st.floats(width=32), st.sampled_from([0.0, np.nan, np.inf, 3e38]))
+rows = st.lists(st.lists(cells, min_size=4, max_size=4), min_size=2, max_size=12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows, rows)
+def test_wild_tables(at_fit, later):
+    def wild(cells):
+        values = np.asarray(cells, np.float32)
+        return table(image__clip=values[:, :2], tags__clip=values[:, 2:])
+
+    X = wild(at_fit)
+    views = np.asarray(X).reshape(len(X), 2, 2)
+    there = np.isfinite(views).all(axis=2) & (views != 0).any(axis=2)
+    if there.sum(axis=0).max() < 2:
+        with pytest.raises(InvalidInputError, match="no vector"):
+            HierarchicalClusterEncoder(**SMALL).fit(X)
+        return
+    encoder = HierarchicalClusterEncoder(**SMALL).fit(X)
+    for posts in (X, wild(later)):
+        out = encoder.transform(posts)
+        assert list(out.columns) == list(encoder.get_feature_names_out())
+        for view, levels in encoder.levels_.items():
+            for level in levels:
+                ids, size = out[f"{view}_{level}"], out[f"{view}_{level}_size"]
+                assert_array_equal(ids.isna(), size.isna())
+                assert (out[f"{view}_{level}_distance"].dropna() >= 0).all()
