@@ -10,7 +10,9 @@ from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
 from .datasets import load_smp_video as load_smp_video
+from .datasets import load_smpd as load_smpd
 from .datasets import make_posts as make_posts
+from .datasets import write_submission as write_submission
 from .encoders import CategoryEncoder as CategoryEncoder
 from .encoders import ClipImageEncoder as ClipImageEncoder
 from .encoders import ClipTextEncoder as ClipTextEncoder

@@ -6,7 +6,9 @@ missing with one `BadCellWarning` for each column that counts and shows the firs
 
 from __future__ import annotations
 
+import re
 import warnings
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ import pandas as pd
 from hyperfusion.exceptions import BadCellWarning
 
 _PLACEHOLDERS = {"", "none", "null", "nan", "n/a", "<na>"}
-_NO_DATE = {"0", "0000-00-00 00:00:00", "0000-00-00"}
+_NO_DATE = {"0", "0.0", "0000-00-00 00:00:00", "0000-00-00"}
 _FIRST_SECOND = -62_135_596_800  # year 1
 _LAST_SECOND = 253_402_300_799  # year 9999
 # Numbers of these lengths are dates where they begin with a year of our time.
@@ -39,7 +41,7 @@ def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
 def clean_numbers(cells: pd.Series) -> np.ndarray:
     """Return finite float64 numbers; NaN where there is none."""
     texts = clean_texts(_plain(cells), placeholders=True)
-    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
+    numbers = np.array(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
     numbers[~np.isfinite(numbers)] = np.nan
     _warn(cells, texts.notna() & np.isnan(numbers), "is no finite number")
     return numbers
@@ -49,35 +51,44 @@ def clean_seconds(cells: pd.Series) -> np.ndarray:
     """Return seconds since 1970 as datetime64[s] (UTC); NaT where there are none."""
     seconds = clean_numbers(cells)
     bad = (seconds < _FIRST_SECOND) | (seconds > _LAST_SECOND)
-    _warn(cells, pd.Series(bad, index=cells.index), "is no time in seconds")
-    seconds[bad] = np.nan
-    return _from_seconds(seconds)
+    _warn(cells, bad, "is no time in seconds")
+    dates = np.full(len(seconds), np.datetime64("NaT", "s"))
+    there = ~bad & ~np.isnan(seconds)
+    dates[there] = seconds[there].astype(np.int64).astype("datetime64[s]")
+    return dates
 
 
 def clean_dates(cells: pd.Series) -> np.ndarray:
     """Return dates of several forms as datetime64[s] (UTC); NaT where there is none.
 
     The forms are seconds since 1970, ``1904010100`` (year, month, day, hour), a year,
-    and ISO 8601 (``2015-03-01 08:00:00``).
+    and ISO 8601 (``2015-03-01 08:00:00``). Equal cells are read once.
     """
     texts = clean_texts(_plain(cells), placeholders=True)
-    texts = texts.where(~texts.isin(_NO_DATE), None)
-    dates = pd.Series(np.datetime64("NaT", "s"), index=cells.index)
-    years = pd.to_numeric(texts.str[:4], errors="coerce").between(1800, 2100)
-    numeric = texts.str.fullmatch(r"-?\d+").fillna(False).astype(bool)
-    left = texts.notna()
-    for length, form in _DATE_FORMATS.items():
-        rows = left & numeric & years & (texts.str.len() == length)
-        dates[rows] = _parsed(texts[rows], form)
-        left &= ~rows
-    rows = left & numeric
-    seconds = pd.to_numeric(texts[rows]).astype(np.float64)
-    within = seconds.between(_FIRST_SECOND, _LAST_SECOND)
-    dates[rows] = _from_seconds(seconds.where(within).to_numpy())
-    rows = left & ~numeric
-    dates[rows] = _parsed(texts[rows], "ISO8601")
-    _warn(cells, texts.notna() & dates.isna(), "is no date")
-    return dates.to_numpy()
+    codes, different = pd.factorize(texts.where(~texts.isin(_NO_DATE), None))
+    dates = [_date_of(text) for text in different]
+    values = np.array([*dates, np.datetime64("NaT", "s")], dtype="datetime64[s]")[codes]
+    _warn(cells, (codes >= 0) & np.isnat(values), "is no date")
+    return values
+
+
+def _date_of(text: str) -> np.datetime64:
+    number = re.fullmatch(r"(-?\d+)(\.0*)?", text)
+    try:
+        if number is None:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                moment = moment.astimezone(UTC).replace(tzinfo=None)
+            return np.datetime64(moment, "s")
+        digits = number[1]
+        form = _DATE_FORMATS.get(len(digits))
+        if form is not None and 1800 <= int(digits[:4]) <= 2100:
+            return np.datetime64(datetime.strptime(digits, form), "s")
+        if _FIRST_SECOND <= int(digits) <= _LAST_SECOND:
+            return np.datetime64(int(digits), "s")
+    except (ValueError, OverflowError):
+        pass
+    return np.datetime64("NaT", "s")
 
 
 def clean_vectors(cells: pd.Series, width: int) -> np.ndarray:
@@ -99,42 +110,26 @@ def clean_vectors(cells: pd.Series, width: int) -> np.ndarray:
         bad[code] = numbers is None
         if numbers is not None:
             vectors[code] = numbers
-    _warn(cells, pd.Series(bad[codes], index=cells.index), f"is not {width} numbers")
+    _warn(cells, bad[codes], f"is not {width} numbers")
     return vectors[codes]
 
 
 def _numbers_of(words: list[str], width: int) -> np.ndarray | None:
     try:
-        numbers = np.array(words, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            numbers = np.array(words, dtype=np.float32)
     except ValueError:
         return None
     return numbers if len(numbers) == width and np.isfinite(numbers).all() else None
 
 
 def _plain(cells: pd.Series) -> pd.Series:
-    """Return truth values as 1 and 0, and whole floats without ``.0``."""
-    if cells.dtype != object:
-        numbers = cells.astype(float) if cells.dtype == bool else cells
-        whole = (
-            pd.api.types.is_float_dtype(numbers) and (numbers.dropna() % 1 == 0).all()
-        )
-        return numbers.astype("Int64") if whole else numbers
-    return cells.map(lambda c: int(c) if isinstance(c, bool) else c)
+    """Return truth values as 1 and 0, the other cells as they are."""
+    plain = [int(c) if isinstance(c, bool) else c for c in cells]
+    return pd.Series(plain, index=cells.index, dtype=object)
 
 
-def _from_seconds(seconds: np.ndarray) -> np.ndarray:
-    dates = np.full(len(seconds), np.datetime64("NaT", "s"))
-    there = ~np.isnan(seconds)
-    dates[there] = seconds[there].astype(np.int64).astype("datetime64[s]")
-    return dates
-
-
-def _parsed(texts: pd.Series, form: str) -> np.ndarray:
-    dates = pd.to_datetime(texts, format=form, errors="coerce", utc=True)
-    return dates.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
-
-
-def _warn(cells: pd.Series, bad: pd.Series, problem: str) -> None:
+def _warn(cells: pd.Series, bad: np.ndarray | pd.Series, problem: str) -> None:
     rows = np.flatnonzero(bad)
     if len(rows):
         cell = repr(cells.iloc[rows[0]])

@@ -1,0 +1,229 @@
+"""The files of the SMP Challenge's image track: names, forms, and their rows."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.datasets._cells import clean_texts
+from hyperfusion.datasets._files import (
+    as_ids,
+    check_unique,
+    find_file,
+    read_json,
+    table_of,
+)
+from hyperfusion.exceptions import InvalidInputError
+
+NAMES = {
+    "category": ("{}_category.json",),
+    "text": ("{}_text.json", "{}_tags.json"),
+    "time and place": (
+        "{}_temporalspatial_information.json",
+        "{}_temporalspatial.json",
+    ),
+    "additional information": (
+        "{}_additional_information.json",
+        "{}_additional.json",
+    ),
+    "user data": ("{}_user_data.json", "{}_userdata.json"),
+    "image paths": (
+        "{}_img_filepath.txt",
+        "{}_img_path.txt",
+        "{}_img.txt",
+        "{}_imgfile.txt",
+    ),
+    "labels": ("{}_label.txt",),
+}
+"""Names of each part's file: since 2023 first, then those of 2020."""
+
+KEYS = {
+    "category": ("Category", "Subcategory", "Concept"),
+    "text": ("Title", "Mediatype", "Alltags"),
+    "time and place": ("Postdate", "Latitude", "Longitude", "Geoaccuracy"),
+    "additional information": ("Pathalias", "Ispublic", "Mediastatus"),
+}
+_OTHER_NAMES = {"Tile": "Title", "timezone_timezone_id": "timezone_id"}
+
+
+def find_part(folder: Path, split: str, part: str) -> Path:
+    """Return the file of a part, in the folder or in that of its split's metadata."""
+    names = [name.format(split) for name in NAMES[part]]
+    return find_file(_places(folder, split), names, part)
+
+
+def find_crawled(folder: Path, split: str) -> Path | None:
+    """Return the file of crawled statistics of the authors, if there is one."""
+    paths = [place / "user_additional.csv" for place in _places(folder, split)]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _places(folder: Path, split: str) -> list[Path]:
+    return [folder, folder / f"{split}_allmetadata_json"]
+
+
+def read_posts(folder: Path, split: str) -> pd.DataFrame:
+    """Return all parts of the posts side by side, after checking their keys.
+
+    Rows of the same position belong together; where a file holds Pid or Uid they
+    must be those of the first file.
+    """
+    posts, reference = pd.DataFrame(), None
+    for part, keys in KEYS.items():
+        path = find_part(folder, split, part)
+        table = read_table(path, ("Pid", "Uid", *keys))
+        if reference is None:
+            check_unique(table["Pid"], path)
+            posts, reference = table, path
+        else:
+            check_rows(table, path, posts, reference)
+            posts = posts.join(table[list(keys)])
+    path = find_part(folder, split, "user data")
+    users = read_table(path)
+    check_rows(users, path, posts, reference)
+    posts = posts.join(users[users.columns.difference(posts.columns, sort=False)])
+    path = find_part(folder, split, "image paths")
+    images = read_image_paths(path)
+    check_rows(images, path, posts, reference)
+    return posts.join(images["image"])
+
+
+def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return a JSON file as a table, with its keys under their newest names.
+
+    The file holds a list of objects, or an object of columns, which are lists or
+    objects from row number to cell. All keys are read where none is needed.
+    """
+    content = read_json(path)
+    if isinstance(content, dict):
+        table = _from_columns(content, path)
+    elif isinstance(content, list):
+        rows = [_renamed(row) for row in content]
+        first = rows[0] if rows and isinstance(rows[0], dict) else {}
+        table = table_of(rows, needed or tuple(first), path)
+    else:
+        raise InvalidInputError(
+            f"{path}: expected a list of objects or an object of columns, got "
+            f"{content!r:.60}."
+        )
+    absent = [key for key in needed if key not in table]
+    if absent:
+        raise InvalidInputError(
+            f"{path} has no column {absent[0]!r}; it has {sorted(table)}."
+        )
+    for key in table.columns.intersection(["Pid", "Uid"]):
+        table[key] = as_ids(table[key], path)
+    return table
+
+
+def _renamed(row: Any) -> Any:
+    if not isinstance(row, dict):
+        return row
+    return {_OTHER_NAMES.get(key, key): cell for key, cell in row.items()}
+
+
+def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
+    columns = {}
+    for name, cells in _renamed(content).items():
+        if isinstance(cells, dict):
+            cells = _in_row_order(cells, f"{path}, column {name!r}")
+        if not isinstance(cells, list):
+            raise InvalidInputError(
+                f"{path}, column {name!r}: expected cells by row, got {cells!r:.60}."
+            )
+        columns[name] = cells
+    lengths = {name: len(cells) for name, cells in columns.items()}
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        raise InvalidInputError(
+            f"{path}: columns must have the same number of rows, at least 1. "
+            f"Got {lengths}."
+        )
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _in_row_order(cells: dict[str, Any], place: str) -> list[Any]:
+    rows = {int(key): cell for key, cell in cells.items() if key.isdecimal()}
+    for row in range(len(cells)):
+        if row not in rows:
+            raise InvalidInputError(
+                f"{place} has no row {row}, of {len(cells)}: row numbers begin at 0 "
+                "and leave none out."
+            )
+    return [rows[row] for row in range(len(cells))]
+
+
+def read_image_paths(path: Path) -> pd.DataFrame:
+    """Return the paths of the pictures, with the keys that they are made of."""
+    lines = _lines(path)
+    parts = [PurePosixPath(line.replace("\\", "/")) for line in lines]
+    table = pd.DataFrame({"image": [str(p) for p in parts]}, dtype=object)
+    table["Pid"] = [p.stem for p in parts]
+    if all(len(p.parts) > 1 for p in parts):
+        table["Uid"] = [p.parent.name for p in parts]
+    return table
+
+
+def read_labels(path: Path, n_posts: int, reference: Path) -> np.ndarray:
+    """Return one finite number for each post."""
+    lines = _lines(path)
+    _check_length(len(lines), path, n_posts, reference)
+    labels = pd.to_numeric(pd.Series(lines), errors="coerce").to_numpy(np.float64)
+    bad = np.flatnonzero(~np.isfinite(labels))
+    if len(bad):
+        row = int(bad[0])
+        raise InvalidInputError(
+            f"{path}, row {row}: {lines[row]!r:.60} is not a finite number."
+        )
+    return labels
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} is not a text file ({error}).") from error
+    return [line.strip() for line in text.rstrip().split("\n")]
+
+
+def check_rows(
+    table: pd.DataFrame, path: Path, posts: pd.DataFrame, reference: Path | None
+) -> None:
+    """Raise unless the rows of a file are those of the posts."""
+    _check_length(len(table), path, len(posts), reference)
+    for key in table.columns.intersection(["Pid", "Uid"]):
+        differ = np.flatnonzero(table[key] != posts[key])
+        if len(differ):
+            row = int(differ[0])
+            raise InvalidInputError(
+                f"{path}, row {row}: {key} is {table[key].iloc[row]!r}, but "
+                f"{posts[key].iloc[row]!r} in {reference}. Rows of all files must "
+                f"belong together; {len(differ)} row(s) differ."
+            )
+
+
+def _check_length(n_rows: int, path: Path, n_posts: int, reference: Any) -> None:
+    if n_rows != n_posts:
+        raise InvalidInputError(
+            f"{path} has {n_rows} row(s), {reference} has {n_posts}: rows of all "
+            "files must belong together."
+        )
+
+
+def read_crawled(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return the crawled statistics, one row for each Pathalias."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InvalidInputError(f"{path} is not a table ({error}).") from error
+    absent = [c for c in ("Pathalias", *columns) if c not in table]
+    if absent:
+        raise InvalidInputError(
+            f"{path} has no column {absent[0]!r}; it has {sorted(table)}."
+        )
+    table["Pathalias"] = clean_texts(table["Pathalias"], placeholders=True)
+    table = table.dropna(subset="Pathalias").drop_duplicates()
+    check_unique(table["Pathalias"], path)
+    return table.set_index("Pathalias")

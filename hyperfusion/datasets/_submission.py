@@ -1,0 +1,151 @@
+"""The file that the SMP Challenge takes predictions in."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hyperfusion.exceptions import InvalidInputError
+
+
+def write_submission(
+    path: str | os.PathLike,
+    post_ids: Iterable[Any],
+    scores: ArrayLike,
+    *,
+    version: str = "VERSION 1.2",
+    external_data: str | Mapping[str, str] | None = None,
+    prefix: str = "post",
+) -> Path:
+    """Write predictions as the SMP Challenge's JSON file.
+
+    Parameters
+    ----------
+    path : path
+        The file to write. It appears complete or not at all: an existing file is
+        replaced when the new one is whole.
+    post_ids : iterable of str or int, of length n_posts
+        One id for each post, without the prefix.
+    scores : array-like of shape (n_posts,)
+        One finite prediction for each post, in the same order.
+    version : str, default="VERSION 1.2"
+        The version of the form that the challenge asks for.
+    external_data : str or mapping, default=None
+        What data and pretrained models were used beside the challenge's own; a
+        mapping is written as it is. None says that there were none.
+    prefix : str, default="post"
+        What to put before each id: ``"post"`` in most editions, ``""`` where ids
+        are written as they are.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    InvalidInputError
+        If a score is not finite, an id is missing, appears twice or has the prefix
+        already, or if there are not as many ids as scores.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from hyperfusion.datasets import write_submission
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_submission(Path(folder) / "a.json", [775], [2.5])
+    ...     print(path.read_text())
+    {"version": "VERSION 1.2", "result": [{"post_id": "post775",
+     "popularity_score": 2.5}], "external_data": {"used": "false", "details": ""}}
+    """
+    ids = _checked_ids(post_ids, prefix)
+    values = _checked_scores(scores, len(ids))
+    if external_data is None:
+        external_data = {"used": "false", "details": ""}
+    elif isinstance(external_data, str):
+        external_data = {"used": "true", "details": external_data}
+    content = {
+        "version": version,
+        "result": [
+            {"post_id": prefix + name, "popularity_score": value}
+            for name, value in zip(ids, values, strict=True)
+        ],
+        "external_data": dict(external_data),
+    }
+    return _write_whole(Path(path), json.dumps(content, ensure_ascii=False))
+
+
+def _checked_ids(post_ids: Iterable[Any], prefix: str) -> list[str]:
+    if isinstance(post_ids, (str, bytes)):
+        raise InvalidInputError(
+            f"post_ids must be one id for each post. Got {post_ids!r}."
+        )
+    ids = [_checked_id(cell, row, prefix) for row, cell in enumerate(post_ids)]
+    if not ids:
+        raise InvalidInputError("post_ids is empty: there is nothing to write.")
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        first, second = [row for row, name in enumerate(ids) if name == twice[0]][:2]
+        raise InvalidInputError(
+            f"post_ids: {twice[0]!r} is in rows {first} and {second} ({len(twice)} "
+            "such id(s) in all): each post takes one score."
+        )
+    return ids
+
+
+def _checked_id(cell: Any, row: int, prefix: str) -> str:
+    if isinstance(cell, Integral) and not isinstance(cell, bool):
+        cell = str(int(cell))
+    if not isinstance(cell, str) or not cell.strip():
+        raise InvalidInputError(
+            f"post_ids must be texts or whole numbers: row {row} is {cell!r}."
+        )
+    if prefix and cell.startswith(prefix):
+        raise InvalidInputError(
+            f"post_ids: {cell!r} in row {row} begins with the prefix {prefix!r} "
+            "already: pass prefix=''."
+        )
+    return cell
+
+
+def _checked_scores(scores: ArrayLike, n_posts: int) -> list[float]:
+    try:
+        values = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"scores must be numbers ({error}).") from error
+    if values.shape != (n_posts,):
+        raise InvalidInputError(
+            f"scores must be one number for each of {n_posts} post(s). Got shape "
+            f"{values.shape}."
+        )
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise InvalidInputError(
+            f"scores must be finite: row {bad[0]} is {values[bad[0]]} ({len(bad)} such "
+            "row(s) in all)."
+        )
+    return values.tolist()
+
+
+def _write_whole(path: Path, text: str) -> Path:
+    """Write beside the file, then replace it at once."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,119 @@
+"""write_submission: what it writes, what it refuses, and that it writes all or none."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hyperfusion.datasets import write_submission
+from hyperfusion.exceptions import InvalidInputError
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def read(path):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {row["post_id"]: row["popularity_score"] for row in content["result"]}
+
+
+def test_form(tmp_path):
+    path = write_submission(
+        tmp_path / "a.json", [6374637, "12"], [2.1345, 7], external_data="CLIP weights"
+    )
+    assert json.loads(path.read_text()) == {
+        "version": "VERSION 1.2",
+        "result": [
+            {"post_id": "post6374637", "popularity_score": 2.1345},
+            {"post_id": "post12", "popularity_score": 7.0},
+        ],
+        "external_data": {"used": "true", "details": "CLIP weights"},
+    }
+
+
+@given(st.dictionaries(st.integers(0), FINITE, min_size=1, max_size=5))
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_numbers_come_back_exactly(tmp_path, scores):
+    path = tmp_path / "a.json"
+    write_submission(path, list(scores), list(scores.values()), prefix="")
+    assert read(path) == {str(k): v for k, v in scores.items()}
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_containers(tmp_path, kind):
+    path = tmp_path / "a.json"
+    write_submission(path, kind([3, 1]), kind([0.5, 1.5]))
+    assert read(path) == {"post3": 0.5, "post1": 1.5}
+    write_submission(str(path), kind(["b", "ä"]), kind([1, 2]), prefix="")
+    assert read(path) == {"b": 1.0, "ä": 2.0}
+
+
+def test_float32_scores(tmp_path):
+    path = write_submission(tmp_path / "a.json", [1], np.float32([0.1]))
+    assert np.float32(read(path)["post1"]) == np.float32(0.1)
+
+
+def test_statement_about_data(tmp_path):
+    path = tmp_path / "a.json"
+    for given_, expected in [
+        (None, {"used": "false", "details": ""}),
+        ({"used": "true", "details": "x", "more": "y"}, None),
+    ]:
+        write_submission(path, [1], [1.0], external_data=given_)
+        assert json.loads(path.read_text())["external_data"] == (expected or given_)
+
+
+@pytest.mark.parametrize(
+    ("ids", "scores", "message"),
+    [
+        ([1, 2], [1.0, np.nan], r"scores must be finite: row 1 is nan"),
+        ([1, 2], [np.inf, -np.inf], r"row 0 is inf \(2 such"),
+        ([1, 2, 3], [1.0, 2.0], r"each of 3 post\(s\). Got shape \(2,\)"),
+        ([1, 2], [[1.0], [2.0]], r"Got shape \(2, 1\)"),
+        ([1, 2], ["a", "b"], r"scores must be numbers"),
+        ([7, 8, "7"], [1, 2, 3], r"'7' is in rows 0 and 2"),
+        ([7, None], [1, 2], r"row 1 is None"),
+        ([7, " "], [1, 2], r"row 1 is ' '"),
+        ([7.0, 8.0], [1, 2], r"row 0 is 7.0"),
+        ([True, False], [1, 2], r"row 0 is True"),
+        (["post7"], [1], r"'post7' in row 0 begins with the prefix.*prefix=''"),
+        ("78", [1, 2], r"one id for each post"),
+        ([], [], r"post_ids is empty"),
+    ],
+)
+def test_what_is_refused_leaves_the_file_alone(tmp_path, ids, scores, message):
+    path = tmp_path / "a.json"
+    path.write_text("before")
+    with pytest.raises(InvalidInputError, match=message):
+        write_submission(path, ids, scores)
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_failure_while_writing_leaves_nothing_behind(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    path.write_text("before")
+
+    def full(_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_submission(path, [1], [1.0])
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    path = write_submission(tmp_path / "a.json", [1], [1.0])
+    (tmp_path / "b").write_text("")
+    assert path.stat().st_mode == (tmp_path / "b").stat().st_mode
