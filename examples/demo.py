@@ -54,7 +54,7 @@ class RawCatBoost(RegressorMixin, BaseEstimator):
             for column in _listed(roles.get(role)):
                 frame[column] = pd.to_numeric(X[column], errors="coerce")
         when = pd.to_datetime(X[roles["time"]])
-        frame["hour"], frame["weekday"] = when.dt.hour, when.dt.weekday
+        frame["hour"], frame["weekday"] = when.dt.hour, when.dt.day_of_week
         frame["day"] = when.astype("int64") // 86_400_000_000_000
         return frame
 
@@ -183,7 +183,7 @@ def main():
         theirs = np.mean(predictions[name], axis=0)
         src, mae = paired_bootstrap(y, ours, theirs)
         print(
-            f"\nfull pipeline against {name}: better SRC in {src:.1%} and better MAE in "
+            f"\nfull pipeline against {name}: better SRC in {src:.1%}, better MAE in "
             f"{mae:.1%} of 2000 resamples of the test posts"
         )
     picture = arguments.output / "distribution.png"

@@ -132,8 +132,8 @@ def make_hyperfusion(
     }
     if all(_is_empty(value) for value in roles.values()):
         raise InvalidInputError(
-            f"make_hyperfusion needs at least one role, such as text='title'. The roles "
-            f"are {list(roles)}."
+            "make_hyperfusion needs at least one role, such as text='title'. The "
+            f"roles are {list(roles)}."
         )
     encode = PostEncoder(
         **roles,

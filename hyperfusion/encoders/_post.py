@@ -25,6 +25,7 @@ from hyperfusion.encoders._post_components import (
     Roles,
     build_components,
 )
+from hyperfusion.encoders._word_vectors import SharesWordVectors
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import category_columns, join_blocks
 
@@ -47,7 +48,7 @@ _ROLES = {
 _VECTORS = ("user", "place")
 
 
-class PostEncoder(TransformerMixin, HyperFusionEstimator):
+class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
     """Turn a table of posts into a feature table, by the roles of its columns.
 
     Tier 1 of the paper (section 3.3). Each role gets the encoders that suit it, and
@@ -134,6 +135,8 @@ class PostEncoder(TransformerMixin, HyperFusionEstimator):
     0                58.0          3.0
     1                95.0          5.0
     """
+
+    _vectors_parameter = "word_vectors"
 
     _parameter_constraints: dict = {
         **dict.fromkeys([*_ROLES, "timezone"], "no_validation"),

@@ -149,7 +149,7 @@ def _words(
 
     missing = {"on_error": owner.on_error}
     encoders = [
-        TextStatistics(**missing),
+        TextStatistics(analyzer=analyzer, **missing),
         TfidfComponents(analyzer=analyzer, random_state=owner.random_state, **missing),
         _clip(owner.text_encoder, ClipTextEncoder, owner.cache, missing),
     ]
@@ -165,7 +165,9 @@ def _user(owner: Any, roles: Roles) -> Iterator[Component]:
 
     user, numeric = roles["user"], roles["user_numeric"]
     if user or numeric:
-        encoder = UserProfileEncoder(user=user[0] if user else None, numeric=numeric)
+        encoder = UserProfileEncoder(
+            user=user[0] if user else None, numeric=numeric, on_error=owner.on_error
+        )
         yield Component("user", "user", _unique(user + numeric), encoder)
 
 
@@ -205,14 +207,16 @@ def _numeric(owner: Any, roles: Roles) -> Iterator[Component]:
     from hyperfusion.encoders import NumberEncoder
 
     if roles["numeric"]:
-        yield Component("numeric", "meta", roles["numeric"], NumberEncoder())
+        encoder = NumberEncoder(on_error=owner.on_error)
+        yield Component("numeric", "meta", roles["numeric"], encoder)
 
 
 def _categorical(owner: Any, roles: Roles) -> Iterator[Component]:
     from hyperfusion.encoders import CategoryEncoder
 
     if roles["categorical"]:
-        yield Component("categorical", "meta", roles["categorical"], CategoryEncoder())
+        encoder = CategoryEncoder(on_error=owner.on_error)
+        yield Component("categorical", "meta", roles["categorical"], encoder)
 
 
 def _vectors(owner: Any, roles: Roles) -> Iterator[Component]:
@@ -221,7 +225,7 @@ def _vectors(owner: Any, roles: Roles) -> Iterator[Component]:
     for kind in ("user", "place"):
         columns = roles[f"vectors_{kind}"]
         if columns:
-            encoder = NumberEncoder(log=False)
+            encoder = NumberEncoder(log=False, on_error=owner.on_error)
             yield Component("vectors", f"vectors_{kind}", columns, encoder)
 
 
