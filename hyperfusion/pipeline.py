@@ -88,7 +88,8 @@ def make_hyperfusion(
     cv : int, splitter or iterable of splits, default=5
         Folds of the ensemble.
     unlabeled : bool, default=False
-        Whether rows whose target is NaN are unlabelled posts to learn from.
+        Whether rows whose target is NaN are unlabelled posts to learn from. This
+        version can't yet, and says so.
     n_jobs : int, default=None
         Parallel fits of the ensemble.
     random_state : int, RandomState instance or None, default=None
@@ -134,6 +135,11 @@ def make_hyperfusion(
         raise InvalidInputError(
             "make_hyperfusion needs at least one role, such as text='title'. The "
             f"roles are {list(roles)}."
+        )
+    if unlabeled:
+        raise InvalidInputError(
+            "unlabeled=True is not supported by this version: leave the rows whose "
+            "target is NaN out."
         )
     encode = PostEncoder(
         **roles,
