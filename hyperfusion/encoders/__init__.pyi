@@ -12,6 +12,7 @@ from ._svd_user import SVDUserEmbedder as SVDUserEmbedder
 from ._temporal import TemporalEncoder as TemporalEncoder
 from ._text_components import TfidfComponents as TfidfComponents
 from ._text_statistics import TextStatistics as TextStatistics
+from ._user_history import UserHistory as UserHistory
 from ._user_profile import UserProfileEncoder as UserProfileEncoder
 
 __all__: list[str]

@@ -18,6 +18,7 @@ from hyperfusion.encoders import (
     TemporalEncoder,
     TextStatistics,
     TfidfComponents,
+    UserHistory,
     UserProfileEncoder,
 )
 from tests.common import Case
@@ -107,5 +108,10 @@ CASES: list[Case] = [
             random_state=0,
         ),
         X=POSTS,
+    ),
+    Case(
+        UserHistory(user="author", time="posted", place="place", label_delay=1),
+        X=POSTS[["author", "posted", "place"]],
+        y=np.where(np.arange(16) % 5, np.arange(16.0), np.nan),
     ),
 ]
