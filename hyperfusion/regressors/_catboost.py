@@ -289,7 +289,7 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
 
     def _back_end_params(self, seed: int) -> dict[str, Any]:
         delta = self.target_scaler_.scaled_delta(self.delta, self.delta_unit)
-        losses = {"huber": f"Huber:delta={delta!r}", "mae": "MAE", "rmse": "RMSE"}
+        losses = {"huber": f"Huber:delta={float(delta)}", "mae": "MAE", "rmse": "RMSE"}
         threads = self.n_threads or effective_n_jobs(-1)
         params = {
             "loss_function": losses[self.loss],

@@ -1,0 +1,223 @@
+"""CatBoost behind scikit-learn's contract: agreement, categories, stopping, shares."""
+
+from __future__ import annotations
+
+import pickle
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from catboost import CatBoostRegressor, Pool
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.metrics import mean_absolute_error
+
+from hyperfusion import CatBoostHuberRegressor
+from hyperfusion.exceptions import BadCellError, InvalidInputError
+from hyperfusion.regressors._common import TargetScaler, validation_rows
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.RandomState(0)
+    n = 300
+    X = pd.DataFrame(rng.normal(size=(n, 3)).astype("float32"), columns=list("abc"))
+    X["kind"] = pd.Categorical(rng.choice(["x", "y", "z"], n))
+    X.loc[::9, "b"] = np.nan
+    X.loc[::11, "kind"] = None
+    y = 8 + 2 * X["a"] + 3.0 * (X["kind"] == "y") + 0.3 * rng.normal(size=n)
+    return X, y.to_numpy()
+
+
+def small(**parameters):
+    settings = {
+        "iterations": 60,
+        "depth": 4,
+        "early_stopping": False,
+        "random_state": 0,
+    }
+    return CatBoostHuberRegressor(**settings | parameters)
+
+
+def test_agrees_with_catboost_called_directly(table):
+    X, y = table
+    model = small(loss="rmse").fit(X, y)
+    plain = X.assign(kind=X["kind"].astype(object).fillna("__missing__"))
+    z = (y - y.mean()) / y.std()
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    reference = CatBoostRegressor(
+        iterations=60,
+        depth=4,
+        learning_rate=0.05,
+        max_ctr_complexity=1,
+        l2_leaf_reg=3.0,
+        random_strength=1.0,
+        random_seed=seed,
+        verbose=0,
+        allow_writing_files=False,
+    ).fit(Pool(plain, z, cat_features=["kind"]))
+    expected = reference.predict(plain) * y.std() + y.mean()
+    assert_allclose(model.predict(X), expected, rtol=1e-6)
+
+
+def test_a_target_far_from_zero_is_no_trap(table):
+    X, y = table
+    near, far = small().fit(X, y), small().fit(X, y + 1e4)
+    assert_allclose(far.predict(X) - 1e4, near.predict(X), atol=1e-3)
+    assert mean_absolute_error(y, near.predict(X)) < 0.6
+
+
+def test_predictions_scale_with_the_target(table):
+    X, y = table
+    one, thousand = small().fit(X, y), small().fit(X, 1000 * y)
+    assert_allclose(thousand.predict(X), 1000 * one.predict(X), rtol=1e-4)
+
+
+def test_units_of_delta(table):
+    X, y = table
+    spread = small(delta=0.5).fit(X, y)
+    target = small(delta=0.5 * y.std(), delta_unit="target").fit(X, y)
+    assert_allclose(spread.predict(X), target.predict(X), rtol=1e-6)
+
+
+def test_huber_resists_outliers(table):
+    X, y = table
+    wild = y.copy()
+    wild[::15] += 500
+    errors = {
+        loss: np.median(
+            np.abs(y - small(loss=loss, delta=0.01).fit(X, wild).predict(X))
+        )
+        for loss in ("huber", "rmse")
+    }
+    assert errors["huber"] < errors["rmse"] / 3
+
+
+def test_unseen_and_missing_categories_and_other_levels(table):
+    X, y = table
+    model = small().fit(X, y)
+    new = X.iloc[:4].copy()
+    new["kind"] = pd.Categorical(["new", None, "y", "x"], categories=["x", "new", "y"])
+    known = X.iloc[:4].copy()
+    known["kind"] = pd.Categorical([None, None, "y", "x"], categories=["x", "y", "z"])
+    assert np.isfinite(model.predict(new)).all()
+    assert_allclose(model.predict(new)[1:], model.predict(known)[1:])
+
+
+def test_column_order_of_categories_does_not_matter_for_explanations(table):
+    X, y = table
+    X = X[["kind", "c", "a", "b"]]
+    model = small().fit(X, y)
+    order = np.argsort(-model.feature_importances_)
+    assert set(X.columns[order[:2]]) == {"a", "kind"}
+    assert_allclose(model.feature_importances_.sum(), 1)
+    shap = model.shap_values(X)
+    assert list(shap.columns) == ["kind", "c", "a", "b", "base"]
+    assert_allclose(shap.sum(axis=1), model.predict(X), rtol=1e-6)
+
+
+def test_weights_act(table):
+    X, y = table
+    shifted = np.concatenate([y, y + 10])
+    twice = pd.concat([X, X], ignore_index=True)
+    light = np.repeat([1.0, 1e-3], len(y))
+    model = small().fit(twice, shifted, sample_weight=light)
+    assert abs(np.mean(model.predict(X) - y)) < 0.3
+    zero = small().fit(twice, shifted, sample_weight=np.repeat([1.0, 0.0], len(y)))
+    alone = small().fit(X, y, sample_weight=np.ones(len(y)))
+    assert_array_equal(zero.predict(X), alone.predict(X))
+    with pytest.raises(ValueError, match="zero"):
+        small().fit(X, y, sample_weight=np.zeros(len(y)))
+
+
+def test_early_stopping_keeps_the_best_number_of_trees(table):
+    X, y = table
+    noise = np.random.RandomState(1).normal(size=len(y))
+    model = small(early_stopping=True, iterations=500, n_iter_no_change=20).fit(
+        X, noise
+    )
+    assert model.n_iter_ < 200
+    assert model.best_score_ > 0
+    assert small().fit(X, y).n_iter_ == 60
+
+
+def test_rows_held_out():
+    groups = pd.Series(pd.Categorical(list("aabbccddee")))
+    held = validation_rows(10, 0.4, groups, 0)
+    assert held.sum() == 4
+    assert all(held[i] == held[i + 1] for i in range(0, 10, 2))
+    latest = validation_rows(10, 0.3, np.arange(10)[::-1], 0)
+    assert_array_equal(np.flatnonzero(latest), [0, 1, 2])
+    assert validation_rows(100, 0.1, None, 0).sum() == 10
+    assert not validation_rows(2, 0.5, None, 0).any()
+
+
+def test_validation_by_names_a_column(table):
+    X, y = table
+    small(early_stopping=True, validation_by="kind").fit(X, y)
+    small(early_stopping=True, validation_by="a").fit(X, y)
+    with pytest.raises(InvalidInputError, match="validation_by='zz'"):
+        small(early_stopping=True, validation_by="zz").fit(X, y)
+
+
+def test_time_order(table):
+    X, y = table
+    order = np.argsort(X["a"].to_numpy(), kind="stable")
+    sorted_ = small(has_time=True).fit(X.iloc[order], y[order])
+    by_column = small(has_time=True, time="a").fit(X, y)
+    assert_allclose(by_column.predict(X), sorted_.predict(X), rtol=1e-6)
+    with pytest.raises(InvalidInputError, match="time='zz'"):
+        small(has_time=True, time="zz").fit(X, y)
+
+
+def test_time_limit_keeps_what_there_is(table):
+    X, y = table
+    start = time.monotonic()
+    model = small(iterations=10**6, max_time=0.5).fit(X, y)
+    assert time.monotonic() - start < 30
+    assert 0 < model.n_iter_ < 10**6
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_nothing_to_learn(table):
+    X, _ = table
+    assert_allclose(small().fit(X, np.full(len(X), 3.0)).predict(X), 3)
+    flat = np.ones((20, 2))
+    model = small().fit(flat, np.arange(20.0))
+    assert_allclose(model.predict(flat), 9.5)
+    assert_array_equal(model.feature_importances_, 0)
+    assert_allclose(model.shap_values(flat)["base"], 9.5)
+
+
+def test_number_of_threads_changes_nothing(table):
+    X, y = table
+    one, two = (small(n_threads=t).fit(X, y).predict(X) for t in (1, 2))
+    assert_array_equal(one, two)
+
+
+def test_pickle_holds_bytes_and_refit_forgets(table):
+    X, y = table
+    model = small().fit(X, y)
+    copy = pickle.loads(pickle.dumps(model))
+    assert isinstance(copy.model_, bytes)
+    assert_array_equal(copy.predict(X), model.predict(X))
+    copy.fit(X, -y)
+    assert np.mean(copy.predict(X)) < 0
+    assert clone(copy).get_params() == model.get_params()
+
+
+def test_bad_columns_are_named(table):
+    X, y = table
+    with pytest.raises(InvalidInputError, match="Column 'text' has dtype"):
+        small().fit(X.assign(text="words"), y)
+    infinite = X.copy()
+    infinite.loc[7, "c"] = np.inf
+    with pytest.raises(BadCellError, match=r"row 7, column 'c'.*infinity"):
+        small().fit(infinite, y)
+
+
+def test_target_scaler_by_hand():
+    scaler = TargetScaler.fit(np.array([0.0, 4.0]), np.array([3.0, 1.0]))
+    assert (scaler.center, scaler.spread) == (1.0, pytest.approx(3**0.5))
+    assert TargetScaler.fit(np.array([5.0, 5.0])).spread == 1.0
