@@ -202,6 +202,14 @@ def vector_groups(names: Sequence[Hashable]) -> dict[str, np.ndarray]:
     }
 
 
+def take_columns(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return columns of an array, as a view where they stand side by side."""
+    start, n = (int(columns[0]) if len(columns) else 0), len(columns)
+    if np.array_equal(columns, np.arange(start, start + n)):
+        return numbers[:, start : start + n]
+    return np.take(numbers, columns, axis=1)
+
+
 def stem_of(name: str) -> str:
     """Return the stem of a vector's column: its name without the number."""
     return name.rstrip("0123456789").removesuffix("_")

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import StrOptions
 
-from hyperfusion._blocks import Features, stem_of, vector_groups
+from hyperfusion._blocks import Features, stem_of, take_columns, vector_groups
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import BLOCKS, split_name
 from hyperfusion.preprocessing._base import BlockTransformer
@@ -198,7 +198,7 @@ class BlockImputer(BlockTransformer):
             return
         if strategy == "zero":
             return
-        values = numbers[:, columns]
+        values = take_columns(numbers, columns)
         seen = ~np.isnan(values)
         if strategy == "mean":
             totals = np.sum(values, axis=0, where=seen, dtype=np.float64)
@@ -218,7 +218,7 @@ class BlockImputer(BlockTransformer):
         held = _held_flags(features)
         together: dict[tuple[str | None, bytes], list[np.ndarray]] = {}
         for columns in candidates if self.add_indicator else []:
-            missing = np.isnan(features.numbers[:, columns]).any(axis=1)
+            missing = np.isnan(take_columns(features.numbers, columns)).any(axis=1)
             key = (split_name(features.names[columns[0]])[0], _pattern(missing))
             if missing.any() and key not in held:
                 together.setdefault(key, []).append(columns)
@@ -236,7 +236,7 @@ class BlockImputer(BlockTransformer):
             part[:, :p] = np.where(missing, self.fill_, numbers[rows])
             part[:, clamped] = np.clip(part[:, clamped], lower, upper)
             for i, columns in enumerate(self.flagged_, start=p):
-                part[:, i] = missing[:, columns].any(axis=1)
+                part[:, i] = take_columns(missing, columns).any(axis=1)
         return out
 
     def _number_names(self, names: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardSca
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from hyperfusion._blocks import Features, vector_groups
+from hyperfusion._blocks import Features, take_columns, vector_groups
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import BLOCKS, split_name
 from hyperfusion.preprocessing._base import BlockTransformer
@@ -215,7 +215,7 @@ class BlockScaler(BlockTransformer):
 
 
 def _take(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return np.clip(numbers[:, columns], -_LARGEST, _LARGEST)
+    return np.clip(take_columns(numbers, columns), -_LARGEST, _LARGEST)
 
 
 def _fit_standard(numbers: np.ndarray, columns: np.ndarray) -> StandardScaler:

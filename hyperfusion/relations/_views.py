@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
-from hyperfusion._blocks import Features, vector_groups
+from hyperfusion._blocks import Features, take_columns, vector_groups
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import BLOCKS, split_name
 from hyperfusion.relations._vectors import unit
@@ -111,12 +111,12 @@ class ViewReducer(BaseEstimator):
         there = np.zeros(len(numbers), dtype=bool)
         for rows in gen_batches(len(numbers), _ROWS):
             for columns in self.vectors:
-                vectors = numbers[rows][:, columns]
+                vectors = take_columns(numbers[rows], columns)
                 there[rows] |= ~np.isnan(vectors).any(axis=1) & vectors.any(axis=1)
         return there
 
     def _parts(self, numbers: np.ndarray) -> list[np.ndarray]:
-        return [unit(numbers[:, c], np.float32) for c in self.vectors]
+        return [unit(take_columns(numbers, c), np.float32) for c in self.vectors]
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         filled = [
