@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import mean_absolute_error
 
+from hyperfusion.ensemble._out_of_fold import Part
 from hyperfusion.ensemble._weights import make_loss, solve_weights
 from hyperfusion.metrics import spearman_score
 
@@ -100,3 +102,25 @@ def fold_score(fold: FoldPredictions, prediction: np.ndarray) -> tuple[float, fl
         spearman_score(fold.y, prediction, sample_weight=weight),
         float(mean_absolute_error(fold.y, prediction, sample_weight=weight)),
     )
+
+
+def score_table(
+    folds: list[FoldPredictions],
+    honest: list[np.ndarray],
+    parts: list[Part],
+    names: list[str],
+) -> list[dict[str, Any]]:
+    """Return one row of scores for every fold and member, and for the ensemble."""
+    table = []
+    for k, fold in enumerate(folds):
+        rows: list[tuple[str, np.ndarray, float]] = [
+            (names[p.member], p.predictions, p.seconds) for p in parts if p.fold == k
+        ]
+        rows.append(("ensemble", honest[k], sum(seconds for _, _, seconds in rows)))
+        for name, prediction, seconds in rows:
+            src, mae = fold_score(fold, prediction)
+            table.append(
+                {"fold": k, "member": name, "src": src, "mae": mae}
+                | {"n_validation": len(fold.rows), "seconds": seconds}
+            )
+    return table

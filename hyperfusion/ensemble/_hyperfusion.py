@@ -31,16 +31,16 @@ from hyperfusion._validation import check_table, check_target
 from hyperfusion.ensemble._combine import (
     Blend,
     FoldPredictions,
-    fold_score,
     mean_by_row,
+    score_table,
 )
 from hyperfusion.ensemble._members import for_table, name_members, set_seeds
 from hyperfusion.ensemble._out_of_fold import (
     Part,
     check_predictions,
     fit_parts,
-    take_rows,
 )
+from hyperfusion.ensemble._progress import Progress
 from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
@@ -348,19 +348,13 @@ class HyperFusionRegressor(
     ) -> list[Part]:
         members = [self._seeded(rng) for _ in self.splits_]
         n_parts = len(self.splits_) * len(self.members_)
-        root = self._init_callback_context(max_subtasks=n_parts)
-        root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        tasks = [root.subcontext(task_name="fit-part") for _ in range(n_parts)]
-        for task in tasks:
-            task.call_on_fit_task_begin(estimator=self)
+        progress = Progress(self, X, y, n_parts)
         engine = engine | {"row_filter": self.row_filter, "n_jobs": self.n_jobs}
         parts = []
         for part in fit_parts(members, X, y, self.splits_, extra=extra, **engine):
-            rows = self.splits_[part.fold][1]
-            self._print_score(part, y[rows], weight[rows])
-            _end_task(tasks[len(parts)], self, part, X, y, rows)
+            progress.report(part, weight)
             parts.append(part)
-        root.call_on_fit_task_end(estimator=self, X=X, y=y)
+        progress.end()
         return parts
 
     def _fit_full(
@@ -397,7 +391,7 @@ class HyperFusionRegressor(
         self._bias = np.array(
             [np.average(f.predictions.T - f.y, axis=1, weights=f.weight) for f in folds]
         )
-        self._scores = _score_table(folds, honest, parts, [n for n, _ in self.members_])
+        self._scores = score_table(folds, honest, parts, [n for n, _ in self.members_])
 
     @property
     def fold_scores_(self) -> pd.DataFrame:
@@ -414,17 +408,6 @@ class HyperFusionRegressor(
             for i, (name, _) in enumerate(self.members_)
         }
         return Bunch(**models)
-
-    def _print_score(self, part: Part, y: np.ndarray, weight: np.ndarray) -> None:
-        if self.verbose:
-            fold = FoldPredictions(np.arange(len(y)), part.predictions, y, weight)
-            src, mae = fold_score(fold, part.predictions)
-            print(
-                f"[HyperFusionRegressor] fold {part.fold + 1}/{len(self.splits_)} "
-                f"{self.members_[part.member][0]}: SRC {src:.4f}, MAE {mae:.4f}, "
-                f"{part.n_rows} rows, {part.seconds:.1f} s",
-                flush=True,
-            )
 
     def predict(
         self, X: Any, *, return_std: bool = False
@@ -502,39 +485,3 @@ def _is_named(members: Any) -> bool:
     return isinstance(members, (list, tuple)) and all(
         isinstance(m, tuple) for m in members
     )
-
-
-def _end_task(
-    task: Any, ensemble: Any, part: Part, X: Any, y: np.ndarray, rows: np.ndarray
-) -> None:
-    """Tell callbacks that a part is fitted; they score it on its validation rows."""
-    task.call_on_fit_task_end(
-        estimator=ensemble,
-        X=lambda: take_rows(X, rows),
-        y=y[rows],
-        reconstruction_attributes=lambda: {
-            "estimators_": [[part.model]],
-            "weights_": np.ones((1, 1)),
-        },
-    )
-
-
-def _score_table(
-    folds: list[FoldPredictions],
-    honest: list[np.ndarray],
-    parts: list[Part],
-    names: list[str],
-) -> list[dict[str, Any]]:
-    table = []
-    for k, fold in enumerate(folds):
-        rows: list[tuple[str, np.ndarray, float]] = [
-            (names[p.member], p.predictions, p.seconds) for p in parts if p.fold == k
-        ]
-        rows.append(("ensemble", honest[k], sum(seconds for _, _, seconds in rows)))
-        for name, prediction, seconds in rows:
-            src, mae = fold_score(fold, prediction)
-            table.append(
-                {"fold": k, "member": name, "src": src, "mae": mae}
-                | {"n_validation": len(fold.rows), "seconds": seconds}
-            )
-    return table
