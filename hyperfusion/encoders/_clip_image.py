@@ -338,15 +338,15 @@ def encode_pixels(
     """Return the raw embeddings of images that have the model's size, in RGB bytes."""
     import torch
 
-    with model.inference():
-        batch = torch.from_numpy(np.stack(images)).to(model.device)
-        mean = torch.tensor(settings["mean"], device=model.device)
-        std = torch.tensor(settings["std"], device=model.device)
-        # the arithmetic of torchvision's ToTensor and Normalize, on the whole batch
-        batch = batch.permute(0, 3, 1, 2).float().div(255)
-        batch = batch.sub(mean[:, None, None]).div(std[:, None, None])
-        vectors = model.network.encode_image(batch.contiguous())
-        return model.to_numpy(vectors)
+    from hyperfusion.encoders._clip_towers import encode_images
+
+    batch = torch.from_numpy(np.stack(images)).to(model.device)
+    mean = torch.tensor(settings["mean"], device=model.device)
+    std = torch.tensor(settings["std"], device=model.device)
+    # the arithmetic of torchvision's ToTensor and Normalize, on the whole batch
+    batch = batch.permute(0, 3, 1, 2).float().div(255)
+    batch = batch.sub(mean[:, None, None]).div(std[:, None, None])
+    return encode_images(model, batch.contiguous())
 
 
 def _geometry(source: ClipSource) -> Any:

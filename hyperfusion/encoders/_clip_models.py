@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ class ClipModel:
     network: Any
     device: str
     precision: str
-    cuts_texts: bool | None = None
+    short_images: bool | None = None
+    short_texts: bool | None = None
+    lock: Any = field(default_factory=threading.RLock)
     _tokenizer: Any = None
 
     @property

@@ -18,8 +18,6 @@ from hyperfusion.encoders._column import read_cells, read_text
 BATCH_ON_CPU = 64
 BATCH_ON_GPU = 1024
 TEXTS_AT_ONCE = 8192
-AGREEMENT = {"fp32": 1e-5, "fp16": 1e-2, "bf16": 5e-2}
-PROBES = ("", "a", "sunset at the sea", "one two three four five six seven " * 20)
 
 
 class ClipTextEncoder(ClipEncoder):
@@ -288,74 +286,6 @@ def _tokenize_padded(
 
 def encode_tokens(model: ClipModel, tokens: Sequence[Sequence[int]]) -> np.ndarray:
     """Return the raw embeddings of tokenized texts."""
-    if model.cuts_texts is None:
-        model.cuts_texts = _cutting_agrees(model)
-    if model.cuts_texts:
-        return _encode_cut(model, _pad(tokens, max(map(len, tokens))))
-    return _encode_full(model, _pad(tokens, model.tokenizer.context_length))
+    from hyperfusion.encoders import _clip_towers
 
-
-def _pad(tokens: Sequence[Sequence[int]], length: int) -> np.ndarray:
-    padded = np.zeros((len(tokens), length), dtype=np.int64)
-    for row, ids in enumerate(tokens):
-        padded[row, : len(ids)] = ids
-    return padded
-
-
-def _encode_full(model: ClipModel, tokens: np.ndarray) -> np.ndarray:
-    import torch
-
-    with model.inference():
-        batch = torch.from_numpy(tokens).to(model.device)
-        return model.to_numpy(model.network.encode_text(batch))
-
-
-def _encode_cut(model: ClipModel, tokens: np.ndarray) -> np.ndarray:
-    """Do what open_clip's `encode_text` does, for fewer positions than its context.
-
-    In a causal tower no position sees a later one, so what stands after the end of
-    the longest text has no effect on any embedding.
-    """
-    import torch
-
-    tower = _causal_tower(model.network)
-    length = tokens.shape[1]
-    with model.inference():
-        batch = torch.from_numpy(tokens).to(model.device)
-        kind = tower.transformer.get_cast_dtype()
-        x = tower.token_embedding(batch).to(kind)
-        x = x + tower.positional_embedding[:length].to(kind)
-        x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
-        # the end of a text is the token with the highest number
-        x = tower.ln_final(x)[torch.arange(len(batch)), batch.argmax(dim=-1)]
-        projection = tower.text_projection
-        if isinstance(projection, torch.nn.Linear):
-            x = projection(x)
-        elif projection is not None:
-            x = x @ projection
-        return model.to_numpy(x)
-
-
-def _causal_tower(network: Any) -> Any:
-    """Return the text tower if it is one that texts can be cut for, otherwise None."""
-    from open_clip import CLIP
-    from open_clip.transformer import TextTransformer
-
-    tower = network if isinstance(network, CLIP) else getattr(network, "text", None)
-    if not isinstance(tower, (CLIP, TextTransformer)):
-        return None
-    pooling = getattr(tower, "pool_type", getattr(tower, "text_pool_type", None))
-    causal = getattr(tower, "attn_mask", None) is not None
-    plain = getattr(tower, "cls_emb", None) is None and pooling == "argmax"
-    return tower if causal and plain else None
-
-
-def _cutting_agrees(model: ClipModel) -> bool:
-    """Whether cut texts give the numbers that `encode_text` gives at full context."""
-    if _causal_tower(model.network) is None:
-        return False
-    tokens, _ = tokenize(model, PROBES)
-    whole = _encode_full(model, _pad(tokens, model.tokenizer.context_length))
-    cut = np.concatenate([_encode_cut(model, _pad([t], len(t))) for t in tokens])
-    error = np.abs(whole - cut) / np.linalg.norm(whole, axis=1, keepdims=True)
-    return bool(error.max() <= AGREEMENT[model.precision])
+    return _clip_towers.encode_tokens(model, tokens, model.tokenizer.context_length)

@@ -16,9 +16,17 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 
-from hyperfusion.encoders import ClipImageEncoder, _clip_image, clear_model_cache
+from hyperfusion.encoders import (
+    ClipImageEncoder,
+    _clip_image,
+    _clip_towers,
+    clear_model_cache,
+)
+from hyperfusion.encoders._clip_models import load_model
+from hyperfusion.encoders._clip_weights import find_source
 from hyperfusion.exceptions import InvalidInputError
 from tests.encoders.clip_reference import (
+    CONFIG,
     SMALL_CLIP,
     CallCounter,
     make_network,
@@ -193,6 +201,45 @@ def test_preprocessing_is_shown_and_set(folder, network):
     assert_allclose(found, open_clip_images(network, images, other), **CLOSE)
     with pytest.raises(InvalidInputError, match="preprocess may set"):
         ClipImageEncoder(folder, preprocess={"size": 64}).fit(PICTURES)
+
+
+TOWERS = {
+    "plain": ({}, True),
+    "norm after pooling": ({"final_ln_after_pool": True}, True),
+    "mean of the patches": ({"pool_type": "avg"}, False),
+    "one layer": ({"layers": 1}, False),
+    "attentional pooling": ({"attentional_pool": True}, False),
+    "blocks of its own": ({"scale_heads": True, "block_type": "custom"}, False),
+    "convolutions": ({"layers": [1, 1, 1, 1], "width": 16}, False),
+}
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_other_image_towers_agree_too(name, tmp_path):
+    changes, is_short = TOWERS[name]
+    config = {**CONFIG, "vision_cfg": {**CONFIG["vision_cfg"], **changes}}
+    try:
+        network = make_network(config=config)
+    except TypeError:
+        pytest.skip("this open_clip has no such towers")
+    folder = write_model(tmp_path / "model", network, config)
+    found = ClipImageEncoder(folder).fit_transform(PICTURES)
+    images = [Image.fromarray(p) for p in PICTURES]
+    assert_allclose(found, open_clip_images(network, images), **CLOSE)
+    model = load_model(find_source(str(folder), None), "cpu", "fp32")
+    assert model.short_images is is_short
+
+
+def test_the_whole_tower_where_the_short_way_does_not_agree(
+    folder, expected, monkeypatch
+):
+    monkeypatch.setattr(_clip_towers, "_one_position", lambda b, x, at, mask: at)
+    clear_model_cache()
+    assert_allclose(ClipImageEncoder(folder).fit_transform(PICTURES), expected, **CLOSE)
+    assert (
+        load_model(find_source(str(folder), None), "cpu", "fp32").short_images is False
+    )
+    clear_model_cache()
 
 
 def test_does_not_depend_on_the_random_state_and_leaves_it(folder):

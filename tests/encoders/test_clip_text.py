@@ -14,7 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hyperfusion.encoders import ClipTextEncoder, _clip_text, clear_model_cache
+from hyperfusion.encoders import (
+    ClipTextEncoder,
+    _clip_text,
+    _clip_towers,
+    clear_model_cache,
+)
 from hyperfusion.encoders._clip_models import load_model
 from hyperfusion.encoders._clip_weights import find_source
 from hyperfusion.exceptions import BadCellError, BadCellWarning
@@ -82,7 +87,7 @@ def test_agrees_on_odd_texts(folder, network):
     assert_allclose(found, open_clip_texts(network, texts), **CLOSE)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=6))
 def test_agrees_on_any_text(texts):
     texts = [t.strip() for t in texts if t.strip()] or ["a"]
@@ -97,7 +102,7 @@ def test_agrees_on_any_text(texts):
 
 def test_batches_are_as_long_as_their_texts(folder, monkeypatch):
     shapes = []
-    cut = _clip_text._encode_cut
+    cut = _clip_towers._encode_short_texts
 
     def spy(model, tokens):
         shapes.append(tokens.shape)
@@ -105,7 +110,7 @@ def test_batches_are_as_long_as_their_texts(folder, monkeypatch):
 
     encoder = ClipTextEncoder(folder, batch_size=2).fit(TEXTS)
     encoder.transform(["a"])  # the comparison with encode_text is over
-    monkeypatch.setattr(_clip_text, "_encode_cut", spy)
+    monkeypatch.setattr(_clip_towers, "_encode_short_texts", spy)
     encoder.transform(["a dog", "dog " * 50, "a cat", "cat " * 50])
     assert shapes == [(2, 52), (2, 4)]
 
@@ -128,17 +133,19 @@ def test_other_text_towers_agree_too(name, tmp_path):
     folder = write_model(tmp_path / "model", network, described)
     found = ClipTextEncoder(folder).fit_transform(TEXTS)
     assert_allclose(found, open_clip_texts(network, TEXTS), **CLOSE)
-    assert loaded(folder).cuts_texts is cuts
+    assert loaded(folder).short_texts is cuts
 
 
 def test_full_context_where_the_short_way_does_not_agree(folder, network, monkeypatch):
     monkeypatch.setattr(
-        _clip_text, "_encode_cut", lambda model, tokens: np.ones((len(tokens), 32))
+        _clip_towers,
+        "_encode_short_texts",
+        lambda model, tokens: np.ones((len(tokens), 32)),
     )
     clear_model_cache()
     found = ClipTextEncoder(folder).fit_transform(TEXTS)
     assert_allclose(found, open_clip_texts(network, TEXTS), **CLOSE)
-    assert loaded(folder).cuts_texts is False
+    assert loaded(folder).short_texts is False
     clear_model_cache()
 
 
