@@ -208,7 +208,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         X : DataFrame or array of shape (n_posts, n_columns)
             Posts. Columns of an array are named by position.
         y : array-like of shape (n_posts,), default=None
-            Targets, for encoders that use them.
+            Targets, for encoders that use them; without, there is no author's history.
 
         Returns
         -------
@@ -243,7 +243,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         self._validate_params()
         table = check_table(self, X, reset=True)
         self.roles_ = self._roles(table)
-        self.components_ = build_components(self, self.roles_)
+        self.components_ = build_components(self, self.roles_, y)
         if not self.components_:
             raise InvalidInputError(
                 f"{type(self).__name__} has nothing to encode: give at least one role, "

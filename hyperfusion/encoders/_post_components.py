@@ -17,6 +17,9 @@ from hyperfusion.exceptions import InvalidInputError
 
 Roles = dict[str, list[Hashable]]
 
+# the paper's 399 suit 70,000 authors; most tables have fewer posts than that
+_SVD_COMPONENTS = 32
+
 
 @dataclass
 class Component:
@@ -57,8 +60,11 @@ def _takes_one_column(encoder: Any) -> bool:
     return not get_tags(encoder).input_tags.two_d_array
 
 
-def build_components(post_encoder: Any, roles: Roles) -> list[Component]:
-    """Return the unfitted components of a `PostEncoder` for its roles."""
+def build_components(post_encoder: Any, roles: Roles, y: Any) -> list[Component]:
+    """Return the unfitted components of a `PostEncoder` for its roles.
+
+    Without targets those that need them are left out.
+    """
     replaced = dict(post_encoder.encoders or {})
     builders = {
         "image": _image,
@@ -82,7 +88,9 @@ def build_components(post_encoder: Any, roles: Roles) -> list[Component]:
         if role in replaced:
             default = _replace(role, default, replaced[role])
         components += default
-    return components
+    if y is not None:
+        return components
+    return [c for c in components if not get_tags(c.encoder).target_tags.required]
 
 
 def _replace(role: str, default: list[Component], value: Any) -> list[Component]:
@@ -161,14 +169,36 @@ def _words(
 
 
 def _user(owner: Any, roles: Roles) -> Iterator[Component]:
-    from hyperfusion.encoders import UserProfileEncoder
+    from hyperfusion.encoders import SVDUserEmbedder, UserHistory, UserProfileEncoder
 
-    user, numeric = roles["user"], roles["user_numeric"]
+    user, numeric, missing = roles["user"], roles["user_numeric"], owner.on_error
     if user or numeric:
         encoder = UserProfileEncoder(
-            user=user[0] if user else None, numeric=numeric, on_error=owner.on_error
+            user=_only(user), numeric=numeric, on_error=missing
         )
         yield Component("user", "user", _unique(user + numeric), encoder)
+    if user and roles["tags"]:
+        columns = _unique(user + roles["tags"])
+        encoder = SVDUserEmbedder(
+            user=user[0],
+            items=roles["tags"],
+            n_components=_SVD_COMPONENTS,
+            pad=True,
+            random_state=owner.random_state,
+            on_error=missing,
+        )
+        yield Component("user", "user", columns, encoder)
+    if user and roles["time"]:
+        category, place = roles["categorical"][:1], roles["place"]
+        columns = _unique(user + roles["time"] + category + place)
+        encoder = UserHistory(
+            user=user[0],
+            time=roles["time"][0],
+            category=_only(category),
+            place=_only(place),
+            on_error=missing,
+        )
+        yield Component("user", "user", columns, encoder)
 
 
 def _time(owner: Any, roles: Roles) -> Iterator[Component]:
@@ -181,7 +211,7 @@ def _time(owner: Any, roles: Roles) -> Iterator[Component]:
     encoder = TemporalEncoder(
         time=time[0],
         timezone=zone[0] if zone else owner.timezone,
-        created=created[0] if created else None,
+        created=_only(created),
         on_error=owner.on_error,
     )
     yield Component("time", "time", _unique(time + zone + created), encoder)
@@ -198,7 +228,7 @@ def _geo(owner: Any, roles: Roles) -> Iterator[Component]:
     }
     columns = _unique([c for value in names.values() for c in value])
     if columns:
-        params = {k: v[0] if v else None for k, v in names.items()}
+        params = {k: _only(v) for k, v in names.items()}
         encoder = GeoEncoder(**params, on_error=owner.on_error)
         yield Component("geo", "geo", columns, encoder)
 
@@ -227,6 +257,10 @@ def _vectors(owner: Any, roles: Roles) -> Iterator[Component]:
         if columns:
             encoder = NumberEncoder(log=False, on_error=owner.on_error)
             yield Component("vectors", f"vectors_{kind}", columns, encoder)
+
+
+def _only(columns: list[Hashable]) -> Hashable | None:
+    return columns[0] if columns else None
 
 
 def _unique(columns: list[Hashable]) -> list[Hashable]:
