@@ -114,7 +114,7 @@ def make_hyperfusion(
     >>> list(model.named_steps)
     ['encode', 'relate', 'predict']
     """
-    roles = {
+    roles: dict[str, Any] = {
         "image": image,
         "text": text,
         "tags": tags,

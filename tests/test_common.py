@@ -142,7 +142,7 @@ def test_input_is_not_changed(case):
 @each_case
 def test_works_in_grid_search(case):
     X, y = case.data
-    params = {k: v for k, v in case.estimator.get_params(deep=False).items()}
+    params = case.estimator.get_params(deep=False)
     name = next(iter(params))
     search = GridSearchCV(
         clone(case.estimator),

@@ -228,7 +228,7 @@ def _geo(owner: Any, roles: Roles) -> Iterator[Component]:
     }
     columns = _unique([c for value in names.values() for c in value])
     if columns:
-        params = {k: _only(v) for k, v in names.items()}
+        params: dict[str, Any] = {k: _only(v) for k, v in names.items()}
         encoder = GeoEncoder(**params, on_error=owner.on_error)
         yield Component("geo", "geo", columns, encoder)
 

@@ -386,8 +386,8 @@ class HyperFusionRegressor(
         self.weights_ = blend.weights(folds, crossed)
         honest = [f.predictions @ w for f, w in zip(folds, crossed, strict=True)]
         self.oof_predictions_ = mean_by_row(folds, honest, len(y))
-        members = [f.predictions for f in folds]
-        self.oof_member_predictions_ = mean_by_row(folds, members, len(y))
+        single = [f.predictions for f in folds]
+        self.oof_member_predictions_ = mean_by_row(folds, single, len(y))
         self._bias = np.array(
             [np.average(f.predictions.T - f.y, axis=1, weights=f.weight) for f in folds]
         )

@@ -236,7 +236,8 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         rows = self._training_rows(numbers, held)
         self._forget_model()
         if _is_constant(target[rows], numbers[rows], categories.iloc[rows]):
-            self.model_, self.n_iter_, self.best_score_ = b"", 0, None
+            self.model_, self.n_iter_ = b"", 0
+            self.best_score_: float | None = None
             return self
 
         def pool(r: np.ndarray) -> Any:
