@@ -39,7 +39,7 @@ class Features:
     """
 
     numbers: np.ndarray
-    names: list[Hashable]
+    names: Sequence[Hashable]
     categories: pd.DataFrame
     is_category: np.ndarray
     is_frame: bool
@@ -81,11 +81,11 @@ def read_features(
     if isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas"):
         table = check_table(estimator, X, reset=reset)
         levels = category_columns(table)
-        plain = table.drop(columns=levels)
+        is_category = table.columns.isin(levels)
+        plain = table.drop(columns=levels) if levels else table
         numbers = as_float32(plain)
         if infinite == "raise":
             _refuse_infinite(numbers, list(plain.columns))
-        is_category = table.columns.isin(levels)
         features = Features(
             numbers, list(plain.columns), table[levels], is_category, True
         )
@@ -116,8 +116,15 @@ def as_float32(frame: pd.DataFrame) -> np.ndarray:
                 "category: encode it first (PostEncoder does), turn it into numbers, "
                 "or make it a category with .astype('category')."
             )
+    fill: dict[str, float] = {}  # older pandas copies where it is given
+    if any(pd.api.types.is_object_dtype(t) or _is_extension(t) for t in frame.dtypes):
+        fill = {"na_value": np.nan}
     with np.errstate(over="ignore"):  # overflow is found as infinity
-        return frame.to_numpy(dtype=np.float32, na_value=np.nan)
+        return frame.to_numpy(dtype=np.float32, **fill)
+
+
+def _is_extension(dtype: Any) -> bool:
+    return isinstance(dtype, pd.api.extensions.ExtensionDtype)
 
 
 def _may_be_numbers(column: pd.Series) -> bool:
@@ -147,7 +154,7 @@ def _refuse_infinite(numbers: np.ndarray, names: list[Hashable]) -> None:
 
 
 def write_features(
-    numbers: np.ndarray, names: Sequence[str], categories: pd.DataFrame
+    numbers: np.ndarray, names: Sequence[str] | np.ndarray, categories: pd.DataFrame
 ) -> pd.DataFrame:
     """Return a feature table around one array of numbers, without a copy of it.
 

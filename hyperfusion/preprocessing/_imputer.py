@@ -153,7 +153,7 @@ class BlockImputer(BlockTransformer):
         for stem, columns in groups.items():
             in_vector[columns] = True
             self._fit_columns(numbers, columns, self._vector_strategy(stem))
-        for column in np.flatnonzero(~in_vector):
+        for column in np.flatnonzero(~in_vector).tolist():
             strategy = self._column_strategy(names[column])
             self._fit_columns(numbers, np.array([column]), strategy)
             if self.lower_[column] > -np.inf and _is_age(names[column]):

@@ -166,8 +166,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         values = as_float32(table[self.columns_])
         fences = [_fences(v, f) for v, f in zip(values.T, factors, strict=True)]
         # Within float32, so that infinity lies beyond, and clips to a number.
-        fences = np.clip(fences, *_FLOAT32).reshape(-1, 2)
-        self.lower_, self.upper_ = fences.T
+        self.lower_, self.upper_ = np.clip(fences, *_FLOAT32).reshape(-1, 2).T
         self.target_fences_ = (-np.inf, np.inf)
         if self.on_target and self.action == "drop" and y is not None:
             self.target_fences_ = _fences(check_target(y, len(table)), self.factor)
@@ -177,7 +176,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         if not isinstance(self.columns, Mapping):
             return self.factor
         factor = self.columns[column]
-        if not (isinstance(factor, Real) and factor >= 0):
+        if not (isinstance(factor, Real) and float(factor) >= 0):
             raise InvalidInputError(
                 f"columns[{column!r}] must be a factor of at least 0. Got {factor!r}."
             )

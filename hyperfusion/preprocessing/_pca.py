@@ -148,7 +148,7 @@ class BlockPCA(BlockTransformer):
         if self.blocks is not None and not {stem, block} & set(self.blocks):
             return None
         if isinstance(self.n_components, Mapping):
-            return self.n_components.get(stem, self.n_components.get(block))
+            return self.n_components.get(stem, self.n_components.get(str(block)))
         return self.n_components
 
     def _fit_vector(self, values: np.ndarray, size: float) -> PCA | None:

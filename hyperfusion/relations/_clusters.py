@@ -80,6 +80,10 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     agreement_ : dict of {str: list of ndarray}
         For the pairs of image and text, and image and tags, how much more often two
         clusters come together than by chance, level by level.
+    agreeing_ : dict of {str: (str, str)}
+        The views of these pairs.
+    blocks_ : dict of {str: str or None}
+        The block of each view but "joint".
     target_encoders_ : dict of {str: TargetEncoder}
         The fitted encoders of the clusters' target means.
     reducers_ : dict of {str: estimator}

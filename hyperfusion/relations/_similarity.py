@@ -68,6 +68,8 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
     sides_ : dict of {str: ndarray or hashable}
         The compared vectors: their columns' positions among the numbers of a feature
         table, or the raw column.
+    aligned_ : list of str
+        The vectors that "all" stands for, but for the one it is compared with.
     encoders_ : dict of {str: transformer}
         The fitted encoders.
     levels_ : list
@@ -235,7 +237,7 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
             else:
                 for name, column in self.sides_.items():
                     self._fit_encoder(name, table[column])
-        if self.category is not None:
+        if self.category is not None and cosines is not None:
             self.levels_, self.distributions_ = fit_distributions(
                 cosines, self._categories(table)
             )
@@ -296,15 +298,14 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
             return [
                 (a, b) for i, a in enumerate(aligned) for b in aligned[i + 1 :]
             ] + several
-        pairs = [tuple(pair) for pair in self.pairs]
-        for pair in pairs:
+        for pair in self.pairs:
             known = len(pair) == 2 and pair[0] in sides
             if not known or pair[1] not in {*sides, ALL} or pair[0] == pair[1]:
                 raise InvalidInputError(
                     f"pairs must hold pairs of two of {sorted(sides)}, or of one of "
                     f"them and 'all'. Got {pair!r}."
                 )
-        return pairs
+        return [(a, b) for a, b in self.pairs]
 
     def _check_widths(self, widths: Mapping[str, int]) -> None:
         for a, b in self.pairs_:
@@ -397,7 +398,7 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
     def __sklearn_clone__(self) -> Any:
         # scikit-learn would copy a dict deeply, with all that its encoders share.
         stand_in = object.__new__(type(self))
-        vars(stand_in).update(vars(self), encoders=None)
+        stand_in.__dict__.update(vars(self), encoders=None)
         twin = super(CrossModalSimilarity, stand_in).__sklearn_clone__()
         if self.encoders is not None:
             twin.encoders = {c: clone(e) for c, e in self.encoders.items()}

@@ -36,7 +36,7 @@ def sides_of(names: Sequence[Hashable]) -> tuple[dict[str, np.ndarray], list[str
     aligned : list of str
         Names of the vectors with the stem ``clip``, in the order of the blocks.
     """
-    order = {block: i for i, block in enumerate(BLOCKS)}
+    order: dict[str | None, int] = {block: i for i, block in enumerate(BLOCKS)}
     groups = vector_groups(names)
     stems = sorted(groups, key=lambda stem: order.get(split_name(stem)[0], len(order)))
     sides: dict[str, np.ndarray] = {}

@@ -46,7 +46,8 @@ def find_views(features: Features, blocks: Any) -> dict[str, View]:
     for stem, columns in groups.items():
         by_block.setdefault(split_name(stem)[0], []).append(columns)
     if blocks is None:
-        known = [b for b in DEFAULT_BLOCKS if b in by_block] or list(by_block)
+        some = [b for b in DEFAULT_BLOCKS if b in by_block]
+        known: list[str | None] = [*some] or list(by_block)
         return {str(b or "vectors"): View(b, by_block[b]) for b in known}
     views = {}
     for name in blocks:
@@ -84,15 +85,13 @@ class ViewReducer(BaseEstimator):
         rows = np.flatnonzero(self._there(numbers))
         if len(rows) > _PCA_ROWS:
             rows = np.sort(rng.permutation(rows)[:_PCA_ROWS])
-        parts = self._parts(numbers[rows])
+        parts = self._parts(numbers, rows)
         self.means_ = [_mean_of_complete(part) for part in parts]
         joined = self._joined(parts)
         n, p = joined.shape
         solver = "covariance_eigh" if n >= p else "full"
         pca = PCA(min(self.n_components, n, p), svd_solver=solver)
-        with np.errstate(
-            invalid="ignore"
-        ):  # shares of no variance, where all are equal
+        with np.errstate(invalid="ignore"):  # where all are equal, 0 / 0 of variance
             self.pca_ = pca.fit(joined)
         return self
 
@@ -103,7 +102,7 @@ class ViewReducer(BaseEstimator):
         for rows in gen_batches(len(numbers), _ROWS):
             part = there[rows]
             if part.any():
-                joined = self._joined(self._parts(numbers[rows][part]))
+                joined = self._joined(self._parts(numbers[rows], part))
                 out[rows][part] = np.asarray(self.pca_.transform(joined))
         return out
 
@@ -115,8 +114,9 @@ class ViewReducer(BaseEstimator):
                 there[rows] |= ~np.isnan(vectors).any(axis=1) & vectors.any(axis=1)
         return there
 
-    def _parts(self, numbers: np.ndarray) -> list[np.ndarray]:
-        return [unit(take_columns(numbers, c), np.float32) for c in self.vectors]
+    def _parts(self, numbers: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+        # Columns first: they are a view, and only their rows are copied.
+        return [unit(take_columns(numbers, c)[rows], np.float32) for c in self.vectors]
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         filled = [

@@ -1,0 +1,96 @@
+"""Feature tables taken apart and joined again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import BaseEstimator
+
+from hyperfusion._blocks import (
+    read_features,
+    stem_of,
+    take_columns,
+    vector_groups,
+    write_features,
+)
+from hyperfusion.exceptions import BadCellError, InvalidInputError
+
+
+def read(X, **options):
+    return read_features(BaseEstimator(), X, reset=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["clip_0", "clip_1", "clip_2"], {"clip": [0, 1, 2]}),
+        (["clip_2", "x", "clip_0", "clip_1"], {"clip": [2, 3, 0]}),
+        (["clip_000", "clip_001"], {"clip": [0, 1]}),
+        (["v0", "v1", "w0"], {"v": [0, 1]}),
+        (["last_3", "last_5"], {}),
+        (["clip_1", "clip_2"], {}),
+        (["clip_0"], {}),
+        (["0", "1"], {}),
+        ([0, 1, 2], {}),
+        (["a\n_0", "a\n_1"], {"a\n": [0, 1]}),
+        (["t__a_clip_0", "t__b_clip_0", "t__a_clip_1"], {"t__a_clip": [0, 2]}),
+    ],
+)
+def test_vectors_are_numbered_from_zero_without_gaps(names, expected):
+    found = {stem: c.tolist() for stem, c in vector_groups(names).items()}
+    assert found == expected
+    for stem, columns in found.items():
+        assert {stem_of(names[c]) for c in columns} == {stem}
+
+
+def test_numbers_of_all_kinds_become_float32():
+    X = pd.DataFrame(
+        {
+            "flag": [True, False],
+            "nullable": pd.array([1, None], dtype="Int64"),
+            "objects": pd.Series([None, 2.5], dtype=object),
+            "kind": pd.Categorical(["a", None]),
+        }
+    )
+    features = read(X)
+    assert features.numbers.dtype == np.float32
+    assert_array_equal(features.numbers, [[1, 1, np.nan], [0, np.nan, 2.5]])
+    assert features.names == ["flag", "nullable", "objects"]
+    assert features.is_category.tolist() == [False, False, False, True]
+    assert list(features.categories) == ["kind"]
+
+
+def test_a_float32_table_is_not_copied():
+    numbers = np.arange(12, dtype=np.float32).reshape(4, 3)
+    X = pd.DataFrame(numbers, columns=list("abc"), copy=False)
+    features = read(X)
+    assert np.shares_memory(features.numbers, numbers)
+    X["kind"] = pd.Categorical(["a"] * 4)
+    if int(pd.__version__.split(".")[0]) >= 3:  # before, pandas copied to leave it out
+        assert np.shares_memory(read(X).numbers, numbers)
+    assert np.shares_memory(take_columns(features.numbers, np.array([1, 2])), numbers)
+    assert not np.shares_memory(take_columns(numbers, np.array([2, 1])), numbers)
+    assert take_columns(numbers, np.array([], dtype=int)).shape == (4, 0)
+    table = write_features(numbers, ["x", "y", "z", "k"], X[["kind"]])
+    assert np.shares_memory(table["x"].to_numpy(), numbers)
+    assert list(table.columns) == ["x", "y", "z", "k"]
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
+def test_infinite_values(value):
+    X = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, value]})
+    with pytest.raises(BadCellError, match=r"row 1, column 'b'"):
+        read(X)
+    with pytest.raises(ValueError, match="infinity"):
+        read(X.to_numpy())
+    for table in (X, X.to_numpy()):
+        assert_array_equal(read(table, infinite="missing").numbers[1], [2, np.nan])
+        assert np.isinf(read(table, infinite="keep").numbers[1, 1])
+
+
+@pytest.mark.parametrize(
+    "cells", [["a", "b"], pd.to_datetime(["2024-01-01", None]), [b"a", 1]]
+)
+def test_what_is_no_number_is_named(cells):
+    with pytest.raises(InvalidInputError, match="'when' has dtype"):
+        read(pd.DataFrame({"when": cells}))
