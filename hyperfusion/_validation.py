@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import numbers
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -84,7 +84,7 @@ def check_columns(
     """
     if value is None:
         return []
-    labels = [value] if _is_label(value, table) else list(value)  # type: ignore[arg-type]
+    labels: list[Any] = [value] if _is_label(value, table) else [*cast(Sequence, value)]
     for label in labels:
         if label not in table.columns:
             raise InvalidInputError(_missing_column(table, label, role))

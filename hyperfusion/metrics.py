@@ -97,16 +97,15 @@ def within_user_spearman(
     >>> within_user_spearman([1, 2, 3, 9, 8, 7], [1, 2, 3, 4, 5, 6], list("aaabbb"))
     0.0
     """
-    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
-    users = column_or_1d(users)
     check_consistent_length(y_true, y_pred, users)
-    _, codes = np.unique(users, return_inverse=True)
+    true, predicted = np.asarray(column_or_1d(y_true)), np.asarray(column_or_1d(y_pred))
+    _, codes = np.unique(column_or_1d(users), return_inverse=True)
     order = np.argsort(codes, kind="stable")
     ends = np.flatnonzero(np.diff(codes[order])) + 1
     scores, sizes = [], []
     for rows in np.split(order, ends):
-        if len(rows) >= min_posts and np.ptp(y_true[rows]) > 0:
-            scores.append(spearman_score(y_true[rows], y_pred[rows]))
+        if len(rows) >= min_posts and np.ptp(true[rows]) > 0:
+            scores.append(spearman_score(true[rows], predicted[rows]))
             sizes.append(len(rows))
     return float(np.average(scores, weights=sizes)) if scores else float("nan")
 

@@ -36,7 +36,10 @@ class Blend:
 
     def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
         """Return the weights that do best on all these folds together."""
-        return solve_weights(self.solver, self.objective, *_pooled(folds), self.delta)
+        y, predictions, weight = _pooled(folds)
+        return solve_weights(
+            self.solver, self.objective, y, predictions, weight, self.delta
+        )
 
     def crossed(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
         """Return weights for each fold that were solved on the other folds alone."""
@@ -74,7 +77,9 @@ class Blend:
         return bool(np.mean(gains) > error)
 
 
-def _pooled(folds: Sequence[FoldPredictions]) -> tuple[np.ndarray, ...]:
+def _pooled(
+    folds: Sequence[FoldPredictions],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (
         np.concatenate([f.y for f in folds]),
         np.concatenate([f.predictions for f in folds]),

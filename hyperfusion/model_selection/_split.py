@@ -108,19 +108,20 @@ class StratifiedRegressionKFold(BaseCrossValidator):
             If there are fewer rows (or groups) than folds.
         """
         X, y, groups = indexable(X, y, groups)
-        y = check_target(y, len(y))
-        count = len(y) if groups is None else len(pd.unique(pd.Series(groups)))
+        target = check_target(y, np.shape(y)[0])
+        n_rows = len(target)
+        count = n_rows if groups is None else pd.Series(groups).nunique()
         what = "rows" if groups is None else "groups"
         if self.n_splits < 2 or self.n_splits > count:
             raise InvalidInputError(
                 f"n_splits={self.n_splits} must be at least 2 and at most the number "
-                f"of {what}, which is {count} (n_samples={len(y)})."
+                f"of {what}, which is {count} (n_samples={n_rows})."
             )
-        bins = quantile_bins(y, self.n_bins, self.n_splits)
+        bins = quantile_bins(target, self.n_bins, self.n_splits)
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
         seed = self.random_state if self.shuffle else None
         folds = kind(self.n_splits, shuffle=self.shuffle, random_state=seed)
-        yield from folds.split(np.zeros(len(y)), bins, groups)
+        yield from folds.split(np.zeros(n_rows), bins, groups)
 
 
 def quantile_bins(y: np.ndarray, n_bins: int, min_size: int) -> np.ndarray:
