@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
+from threadpoolctl import threadpool_limits
 
 from hyperfusion._blocks import Features, take_columns, vector_groups
 from hyperfusion.exceptions import InvalidInputError
@@ -71,7 +72,8 @@ class BlockPCA(BlockTransformer):
     -----
     The PCA is exact: the eigenvectors of the covariance where a vector has at least as
     many complete rows as columns, a full SVD where it has fewer. So there is no
-    randomness. With n rows and p columns it costs ``O(n p**2 + p**3)``, some three
+    randomness, and it runs in one thread, since the last digits would depend on their
+    number. With n rows and p columns it costs ``O(n p**2 + p**3)``, some three
     seconds on one core for 486,000 posts and 512 columns, and one float32 copy of the
     vector. A vector that is constant, or has fewer than two complete rows, is left as
     it is, and there are never more components than complete rows.
@@ -163,7 +165,9 @@ class BlockPCA(BlockTransformer):
             return None
         solver = "covariance_eigh" if n >= p else "full"
         size = min(size, n, p)
-        pca = PCA(size, whiten=self.whiten, svd_solver=solver, copy=False).fit(values)
+        pca = PCA(size, whiten=self.whiten, svd_solver=solver, copy=False)
+        with threadpool_limits(1, user_api="blas"):
+            pca.fit(values)
         pca.mean_ += center
         return pca
 
@@ -180,7 +184,8 @@ class BlockPCA(BlockTransformer):
                 part = out[rows, start : start + width]
                 part[~there] = np.nan
                 if there.any():
-                    part[there] = pca.transform(values[there])
+                    with threadpool_limits(1, user_api="blas"):
+                        part[there] = pca.transform(values[there])
             start += width
         return out
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from hyperfusion import BlockPCA
 from hyperfusion.exceptions import InvalidInputError
@@ -141,6 +142,15 @@ def test_no_more_components_than_complete_rows():
     X = table(image__clip=vectors(5, 10))
     X.iloc[3:] = np.nan
     assert BlockPCA(n_components=8).fit_transform(X).shape == (5, 3)
+
+
+def test_the_number_of_threads_does_not_matter():
+    X = vectors(5000, 64)
+    outputs = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            outputs.append(BlockPCA(n_components=8).fit_transform(X))
+    assert_array_equal(*outputs)
 
 
 def test_array_in_array_out():

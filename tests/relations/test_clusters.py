@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import adjusted_rand_score, euclidean_distances
 from sklearn.preprocessing import TargetEncoder
+from threadpoolctl import threadpool_limits
 
 from hyperfusion import HierarchicalClusterEncoder
 from hyperfusion.exceptions import InvalidInputError
@@ -182,6 +183,19 @@ def test_equal_posts_share_a_cluster():
     assert out["image_2"].tolist() == [0] * 50
     assert_allclose(out["image_2_distance"], 0, atol=1e-6)
     assert_allclose(out["image_2_size"], 1)
+
+
+def test_the_number_of_threads_does_not_matter():
+    X = table(image__clip=RNG.normal(size=(5000, 64)))
+    outputs = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            outputs.append(
+                HierarchicalClusterEncoder(
+                    levels=(8, 64), random_state=0
+                ).fit_transform(X)
+            )
+    assert_array_equal(*outputs)
 
 
 def test_the_same_seed_gives_the_same_tree():
