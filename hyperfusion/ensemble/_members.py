@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from hyperfusion.exceptions import InvalidInputError
@@ -108,7 +109,10 @@ def for_table(member: Any, X: Any) -> Any:
         return clone(member)
     from hyperfusion.preprocessing import NumericTable
 
-    return make_pipeline(NumericTable(impute=not tags.allow_nan), clone(member))
+    # a frame gives read-only arrays, which some of scikit-learn's regressors refuse
+    writable = FunctionTransformer(np.array)
+    numbers = NumericTable(impute=not tags.allow_nan)
+    return make_pipeline(numbers, writable, clone(member))
 
 
 def _has_missing(X: Any) -> bool:

@@ -213,7 +213,9 @@ def test_feature_table_with_categories_and_missing_cells():
     y = X["meta__n"].to_numpy() + 3.0 * (kinds == "b")
     X.loc[::7, "meta__n"] = np.nan
     ensemble = HyperFusionRegressor(
-        [Ridge(), CatBoostHuberRegressor(iterations=30)], cv=3, random_state=0
+        [Ridge(), ExtraTreesRegressor(20), CatBoostHuberRegressor(iterations=30)],
+        cv=3,
+        random_state=0,
     ).fit(X, y)
     assert spearman_score(y, ensemble.oof_predictions_) > 0.7
     unseen = X.iloc[:5].copy()
