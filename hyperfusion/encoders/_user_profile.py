@@ -19,9 +19,13 @@ from hyperfusion.encoders._table import (
     frequent_levels,
     read_levels,
     read_numbers,
+    settle_bad_cells,
     signed_log,
 )
 from hyperfusion.exceptions import InvalidInputError
+
+# counts that overflowed are negative; more than a few are another kind of number
+_NEGATIVE_SHARE = 0.01
 
 
 class UserProfileEncoder(TableEncoder):
@@ -57,6 +61,8 @@ class UserProfileEncoder(TableEncoder):
         The columns that had two values at fit, with the middle between the two.
     with_missing_ : list of column labels
         The columns that had missing values at fit.
+    counts_ : list of column labels
+        The columns that are counts.
     ratios_ : list of tuple (column label, column label)
         The pairs of counts whose ratio is a feature.
     n_features_in_ : int
@@ -78,7 +84,8 @@ class UserProfileEncoder(TableEncoder):
       where it is above the middle of the two, otherwise 0;
     - ``<column>_missing``, for the columns with missing values at fit;
     - ``<a>_per_<b>``, the logarithm of (a + 1) / (b + 1), for the pairs of counts:
-      the columns that are no flags and were never negative at fit;
+      the columns that are no flags and, but for one value in a hundred, not negative
+      at fit. A negative count (an overflow, most often) is a cell that can't be read;
     - ``author``: a category with the authors of fit.
 
     How many posts an author has at fit is no feature: it would count posts that were
@@ -141,20 +148,37 @@ class UserProfileEncoder(TableEncoder):
             )
         self.flags_: dict[Hashable, float] = {}
         self.with_missing_: list[Hashable] = []
-        counts = [c for c in self.numeric_ if self._learn_numbers(table[c])]
-        few = len(counts) <= self.max_ratio_columns
-        self.ratios_ = list(combinations(counts, 2)) if few else []
+        self.counts_: list[Hashable] = []
+        for column in self.numeric_:
+            self._learn_numbers(table[column])
+        few = len(self.counts_) <= self.max_ratio_columns
+        self.ratios_ = list(combinations(self.counts_, 2)) if few else []
 
-    def _learn_numbers(self, cells: pd.Series) -> bool:
-        """Learn what a column holds; return whether these are counts."""
+    def _learn_numbers(self, cells: pd.Series) -> None:
+        """Learn whether a column holds a flag, counts, or other numbers."""
         numbers = read_numbers(cells, self.on_error, warn=False)
-        known = np.unique(numbers[~np.isnan(numbers)])
-        if np.isnan(numbers).any():
-            self.with_missing_.append(cells.name)
+        there = numbers[~np.isnan(numbers)]
+        known = np.unique(there)
         if len(known) == 2 or cells.dtype.kind == "b":
             self.flags_[cells.name] = known.mean() if len(known) == 2 else 0.5
-            return False
-        return len(known) > 0 and known[0] >= 0
+        elif len(there) and np.mean(there < 0) <= _NEGATIVE_SHARE:
+            self.counts_.append(cells.name)
+            numbers = self._without_negatives(numbers, cells.name, warn=False)
+        if np.isnan(numbers).any():
+            self.with_missing_.append(cells.name)
+
+    def _without_negatives(
+        self, numbers: np.ndarray, column: Hashable, *, warn: bool = True
+    ) -> np.ndarray:
+        negative = np.flatnonzero(numbers < 0)
+        settle_bad_cells(
+            negative,
+            lambda row: f"a count can't be negative, got {numbers[row]:g}",
+            column,
+            self.on_error,
+            warn=warn,
+        )
+        return np.where(numbers < 0, np.nan, numbers)
 
     def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
         features: dict[str, Any] = {}
@@ -162,6 +186,8 @@ class UserProfileEncoder(TableEncoder):
         logs: dict[Hashable, np.ndarray] = {}
         for column in self.numeric_:
             numbers = read_numbers(table[column], self.on_error)
+            if column in self.counts_:
+                numbers = self._without_negatives(numbers, column)
             absent = np.isnan(numbers)
             if column in self.flags_:
                 above = numbers > self.flags_[column]

@@ -159,3 +159,20 @@ def test_two_features_of_the_same_name_are_refused():
     X = pd.DataFrame({"x": [1, 2, 3], "x_log": [0, 1, 1]})
     with pytest.raises(InvalidInputError, match=r"same name: \['x_log'\]"):
         UserProfileEncoder(numeric=["x", "x_log"]).fit(X)
+
+
+def test_a_count_that_overflowed_is_missing_and_named():
+    likes = np.arange(300.0)
+    likes[7] = -2e9
+    posts = pd.DataFrame({"likes": likes, "videos": np.arange(1, 301)})
+    with pytest.raises(BadCellError, match=r"row 7, column 'likes'.*negative"):
+        UserProfileEncoder(numeric=["likes", "videos"]).fit(posts)
+    encoder = UserProfileEncoder(numeric=["likes", "videos"], on_error="missing")
+    with pytest.warns(BadCellWarning, match="row 7"):
+        features = encoder.fit(posts).transform(posts)
+    assert features["likes_missing"].sum() == 1
+    assert np.isnan(features.loc[7, "likes_per_videos"])
+    assert features["likes_per_videos"].isna().sum() == 1
+    # many negative values are no counts
+    signed = posts.assign(likes=posts["likes"] - 150)
+    assert "likes_per_videos" not in encoder.fit(signed).get_feature_names_out()
