@@ -154,6 +154,13 @@ def test_any_transformer_for_a_role(small):
         model.set_params(encode__encoders={"sound": "drop"}).fit(X, y)
 
 
+def test_authors_are_embedded_when_asked(posts):
+    encoder = PostEncoder(user="author", tags="tags", text_encoder=False)
+    encoder.set_params(user_embedder=True, random_state=0).fit(posts.data)
+    names = encoder.get_feature_names_out()
+    assert {"user__svd_0", "user__svd_31", "user__svd_missing"} <= set(names)
+
+
 def test_extra_columns_and_column_order_do_not_matter_at_predict(small):
     X, y = small
     model = small_model().fit(X.assign(unused="x"), y)

@@ -86,6 +86,8 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         Encoder of texts and tags, likewise.
     word_vectors : str, path, KeyedVectors or None, default=None
         Word vectors for `GloveTextVectorizer`; None adds no such features.
+    user_embedder : SVDUserEmbedder, True or False, default=False
+        Embeds authors by the tags of their posts; True takes 32 components.
     cache : str, path, EmbeddingCache or None, default=None
         Where the CLIP encoders keep embeddings.
     encoders : dict, default=None
@@ -122,6 +124,9 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
     posts and 2,500 features), and categories with the levels seen at fit. Columns
     of no role may differ between fit and transform.
 
+    An author's embedding (equation 4) is off by default: on two sets of real posts,
+    most of whose authors have few, it did not help.
+
     Examples
     --------
     >>> import pandas as pd
@@ -142,7 +147,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         **dict.fromkeys([*_ROLES, "timezone"], "no_validation"),
         "vectors": [dict, None],
         **dict.fromkeys(["image_encoder", "text_encoder"], "no_validation"),
-        **dict.fromkeys(["word_vectors", "cache"], "no_validation"),
+        **dict.fromkeys(["word_vectors", "user_embedder", "cache"], "no_validation"),
         "encoders": [dict, None],
         "on_error": [StrOptions(set(ON_ERROR))],
         "random_state": ["random_state"],
@@ -170,6 +175,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         image_encoder: Any = None,
         text_encoder: Any = None,
         word_vectors: Any = None,
+        user_embedder: Any = False,
         cache: Any = None,
         encoders: dict[str, Any] | None = None,
         on_error: str = "missing",
@@ -194,6 +200,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
         self.word_vectors = word_vectors
+        self.user_embedder = user_embedder
         self.cache = cache
         self.encoders = encoders
         self.on_error = on_error

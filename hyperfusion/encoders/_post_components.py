@@ -103,10 +103,12 @@ def _replace(role: str, default: list[Component], value: Any) -> list[Component]
             )
         return []
     transformers = value if isinstance(value, (list, tuple)) else [value]
-    places = {(c.block, tuple(c.columns), c.prefix) for c in default}
+    first: dict[tuple[str, str], Component] = {}
+    for component in default:
+        first.setdefault((component.block, component.prefix), component)
     return [
-        Component(role, block, list(columns), clone(transformer), prefix)
-        for block, columns, prefix in sorted(places, key=str)
+        Component(role, place.block, place.columns, clone(transformer), place.prefix)
+        for place in first.values()
         for transformer in transformers
     ]
 
@@ -177,17 +179,17 @@ def _user(owner: Any, roles: Roles) -> Iterator[Component]:
             user=_only(user), numeric=numeric, on_error=missing
         )
         yield Component("user", "user", _unique(user + numeric), encoder)
-    if user and roles["tags"]:
-        columns = _unique(user + roles["tags"])
-        encoder = SVDUserEmbedder(
+    if owner.user_embedder is not False and user and roles["tags"]:
+        default = SVDUserEmbedder(
             user=user[0],
             items=roles["tags"],
             n_components=_SVD_COMPONENTS,
             pad=True,
-            random_state=owner.random_state,
             on_error=missing,
+            random_state=owner.random_state,
         )
-        yield Component("user", "user", columns, encoder)
+        encoder = default if owner.user_embedder is True else clone(owner.user_embedder)
+        yield Component("user", "user", _unique(user + roles["tags"]), encoder)
     if user and roles["time"]:
         category, place = roles["categorical"][:1], roles["place"]
         columns = _unique(user + roles["time"] + category + place)
