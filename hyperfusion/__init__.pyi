@@ -42,6 +42,9 @@ from .preprocessing import BlockScaler as BlockScaler
 from .preprocessing import NumericTable as NumericTable
 from .preprocessing import IQRFilter as IQRFilter
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
+from .regressors import ClipHierarchicalRegressor as ClipHierarchicalRegressor
+from .regressors import CoAttentionRegressor as CoAttentionRegressor
+from .regressors import TabNetHuberRegressor as TabNetHuberRegressor
 from .relations import CrossModalSimilarity as CrossModalSimilarity
 from .relations import HierarchicalClusterEncoder as HierarchicalClusterEncoder
 from .relations import RelationEncoder as RelationEncoder

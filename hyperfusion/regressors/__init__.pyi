@@ -1,3 +1,6 @@
 from ._catboost import CatBoostHuberRegressor as CatBoostHuberRegressor
+from ._clip_hierarchical import ClipHierarchicalRegressor as ClipHierarchicalRegressor
+from ._coattention import CoAttentionRegressor as CoAttentionRegressor
+from ._tabnet import TabNetHuberRegressor as TabNetHuberRegressor
 
 __all__: list[str]

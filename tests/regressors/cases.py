@@ -1,6 +1,11 @@
 """Small, fast arguments for the common tests."""
 
-from hyperfusion import CatBoostHuberRegressor
+from hyperfusion import (
+    CatBoostHuberRegressor,
+    ClipHierarchicalRegressor,
+    CoAttentionRegressor,
+    TabNetHuberRegressor,
+)
 from tests.common import Case
 
 STOCHASTIC = (
@@ -14,6 +19,34 @@ CASES: list[Case] = [
     Case(
         CatBoostHuberRegressor(
             iterations=20, depth=3, n_threads=1, random_state=0, early_stopping=False
+        ),
+        expected_failures=WEIGHT_EQUIVALENCE,
+        stochastic=True,
+    ),
+    Case(
+        TabNetHuberRegressor(
+            n_d=8,
+            n_a=8,
+            n_steps=1,
+            input_dropout=0.0,
+            weight_decay=0.01,
+            max_iter=30,
+            early_stopping=False,
+            random_state=0,
+        ),
+        expected_failures=WEIGHT_EQUIVALENCE,
+        stochastic=True,
+    ),
+    Case(
+        CoAttentionRegressor(
+            hidden_size=32, max_iter=30, early_stopping=False, random_state=0
+        ),
+        expected_failures=WEIGHT_EQUIVALENCE,
+        stochastic=True,
+    ),
+    Case(
+        ClipHierarchicalRegressor(
+            final_sizes=(32, 16), max_iter=30, early_stopping=False, random_state=0
         ),
         expected_failures=WEIGHT_EQUIVALENCE,
         stochastic=True,
