@@ -15,8 +15,8 @@ from hyperfusion.encoders._clip_base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders._clip_models import BatchRunner, ClipModel
 from hyperfusion.encoders._column import read_cells, read_text
 
-BATCH_ON_CPU = 64
-BATCH_ON_GPU = 1024
+TOKENS_ON_CPU = 2048
+TOKENS_ON_GPU = 65_536
 TEXTS_AT_ONCE = 8192
 
 
@@ -53,8 +53,8 @@ class ClipTextEncoder(ClipEncoder):
         What the model computes in; "auto" is "fp16" on an NVIDIA GPU and "fp32"
         elsewhere. The output is float32 always.
     batch_size : int or "auto", default="auto"
-        Texts at once; "auto" is 64 on a CPU and 1024 on a GPU. When the memory does
-        not suffice, batches are halved.
+        Texts at once; "auto" is as many as make 2,048 tokens on a CPU and 65,536 on a
+        GPU. When the memory does not suffice, batches are halved.
     cache : str, path or EmbeddingCache, optional
         Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
         as they are made, so that a run that was stopped goes on where it was.
@@ -183,10 +183,10 @@ class _Run:
         self._session = session
         self._cache = cache
         self._bar = bar
-        size = encoder.batch_size
-        if size == "auto":
-            size = BATCH_ON_GPU if session.on_gpu else BATCH_ON_CPU
-        self._runner = BatchRunner(int(size))
+        automatic = encoder.batch_size == "auto"
+        budget = TOKENS_ON_GPU if session.on_gpu else TOKENS_ON_CPU
+        self._budget = budget if automatic else None
+        self._runner = BatchRunner(budget if automatic else int(encoder.batch_size))
 
     def embed(self, texts: list[str]) -> np.ndarray:
         width = self._session.source.width + 1
@@ -214,11 +214,18 @@ class _Run:
         order = sorted(range(len(texts)), key=lambda i: -len(tokens[i]))
         start = 0
         while start < len(order):
-            some = order[start : start + self._runner.size]
+            longest = len(tokens[order[start]])
+            some = order[start : start + self._size(longest)]
             batch = [tokens[i] for i in some]
             values = self._runner.run(lambda t: encode_tokens(model, t), batch)
             yield some, np.column_stack([values, [n_cut[i] for i in some]])
             start += len(some)
+
+    def _size(self, longest: int) -> int:
+        """How many texts of a length to encode at once."""
+        if self._budget is None:
+            return self._runner.size
+        return min(self._runner.size, max(1, self._budget // longest))
 
 
 def _warn_of_cut(n_cut: np.ndarray) -> None:
