@@ -33,7 +33,8 @@ class ClipEncoder(ColumnEncoder):
     """Base of `ClipImageEncoder` and `ClipTextEncoder`.
 
     Subclasses implement ``_embed(cells) -> float32 array`` with one raw embedding a
-    cell, NaN where the cell is missing.
+    cell, NaN where the cell is missing. It warns of cells with the user's own line:
+    seven frames up, by whichever method it was reached.
     """
 
     _tower: ClassVar[str]
@@ -77,18 +78,22 @@ class ClipEncoder(ColumnEncoder):
         """
         self._validate_params()
         cells = read_column(X, type(self).__name__)
-        self._fit_source()
-        vectors = self._normalized(self._embed(cells))
-        self._fit_pca(vectors)
+        vectors = self._learn(cells)
         self.n_features_in_ = 1
         return self._features(vectors)
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
+        if self.n_components is None:
+            self._fit_source()
+            self.pca_ = None
+        else:
+            self._learn(cells)
+
+    def _learn(self, cells: pd.Series) -> np.ndarray:
         self._fit_source()
-        vectors = None
-        if self.n_components is not None:
-            vectors = self._normalized(self._embed(cells))
-        self._fit_pca(vectors)
+        vectors = self._normalized(self._embed(cells))
+        self.pca_ = None if self.n_components is None else self._fit_pca(vectors)
+        return vectors
 
     def _fit_source(self) -> ClipSource:
         source = self._source()
@@ -121,10 +126,7 @@ class ClipEncoder(ColumnEncoder):
             vectors /= np.maximum(norms, 1e-12)
         return vectors
 
-    def _fit_pca(self, vectors: np.ndarray | None) -> None:
-        self.pca_ = None
-        if self.n_components is None or vectors is None:
-            return
+    def _fit_pca(self, vectors: np.ndarray) -> PCA:
         known = vectors[~np.isnan(vectors[:, 0])]
         most = min(known.shape)
         if most == 0 or (self.n_components >= 1 and self.n_components > most):
@@ -135,7 +137,7 @@ class ClipEncoder(ColumnEncoder):
             )
         # exact and without random numbers; its cost grows with the number of features
         pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
-        self.pca_ = pca.fit(known)
+        return pca.fit(known)
 
     def _features(self, vectors: np.ndarray) -> np.ndarray:
         missing = np.isnan(vectors[:, 0])

@@ -125,7 +125,10 @@ class ClipImageEncoder(ClipEncoder):
     second on two CPU cores.
 
     A model is loaded when the first image needs it, once in a process, and is shared by
-    all encoders (`clear_model_cache` lets go of it). It is never pickled.
+    all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
+    looked for in ``~/.cache/hyperfusion/weights`` (or the folder that the environment
+    variable ``HYPERFUSION_WEIGHTS`` names), then among those that open_clip downloaded
+    before; only then is the network asked.
 
     The weights of some architectures are published for several ways of preprocessing:
     for a checkpoint file of such a one the way must be told.
@@ -275,7 +278,7 @@ class _Run:
             if first in errors:
                 errors[row] = errors[first]
         bad = [f"row {row}: {errors[row]}" for row in sorted(errors)]
-        warn_of_bad_cells(bad, cells.name, stacklevel=8)
+        warn_of_bad_cells(bad, cells.name, stacklevel=7)
         return vectors
 
     def _ahead(self, cells: pd.Series) -> _Futures:

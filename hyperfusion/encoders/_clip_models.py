@@ -17,7 +17,11 @@ from typing import Any
 import numpy as np
 
 from hyperfusion.encoders._clip_weights import ClipSource, weights_digest
-from hyperfusion.exceptions import InvalidInputError, WeightsNotFoundError
+from hyperfusion.exceptions import (
+    InvalidInputError,
+    MissingDependencyError,
+    WeightsNotFoundError,
+)
 
 ENCODING_VERSION = 1
 """Part of every fingerprint; raised when the same input gives other numbers."""
@@ -123,8 +127,8 @@ def fingerprint(source: ClipSource, tower: str, precision: str, **more: Any) -> 
 
 def _identity(source: ClipSource, parts: dict[str, Any]) -> str:
     weights = weights_digest(source.weights) if source.weights else _random_name()
-    whole = {"config": source.config, "weights": weights, **parts}
-    whole["tokenizer"] = source.tokenizer
+    name = source.name if source.registered else ""
+    whole = {"name": name, "config": source.config, "weights": weights, **parts}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
@@ -239,14 +243,8 @@ def _instantiate(source: ClipSource) -> Any:
     kind = CustomTextCLIP if own_text else CLIP
     if "multimodal_cfg" in config:
         kind = CoCa
-    try:
+    with _parts_from_elsewhere(source, "text model"):
         return kind(**config)
-    except OSError as error:
-        raise WeightsNotFoundError(
-            f"{source.name} needs files of the text model "
-            f"{config['text_cfg'].get('hf_model_name')!r} from Hugging Face, which are "
-            f"not on this machine: {error}"
-        ) from error
 
 
 def _load_weights(network: Any, source: ClipSource) -> None:
@@ -288,16 +286,38 @@ def _untouched_globals() -> Iterator[None]:
 def _make_tokenizer(source: ClipSource) -> Any:
     import open_clip
 
+    if source.registered:
+        with _parts_from_elsewhere(source, "tokenizer"):
+            return open_clip.get_tokenizer(source.name)
     text = source.config["text_cfg"]
+    settings = {
+        "context_length": text.get("context_length", 77),
+        **text.get("tokenizer_kwargs", {}),
+    }
+    name = text.get("hf_tokenizer_name")
+    if not name:
+        return open_clip.SimpleTokenizer(**settings)
+    if source.weights is not None:
+        beside = source.weights.parent
+        name = str(beside) if (beside / "tokenizer_config.json").is_file() else name
+    with _parts_from_elsewhere(source, "tokenizer"):
+        return open_clip.tokenizer.HFTokenizer(name, **settings)
+
+
+@contextlib.contextmanager
+def _parts_from_elsewhere(source: ClipSource, part: str) -> Iterator[None]:
+    """Say what is missing for models with parts of Hugging Face's transformers."""
     try:
-        if source.tokenizer:
-            return open_clip.get_tokenizer(source.tokenizer)
-        length = text.get("context_length", 77)
-        return open_clip.SimpleTokenizer(
-            context_length=length, **text.get("tokenizer_kwargs", {})
-        )
+        yield
     except OSError as error:
         raise WeightsNotFoundError(
-            f"The tokenizer of {source.name} is not on this machine and could not be "
-            f"downloaded: {error}"
+            f"The {part} of {source.name} comes from Hugging Face; its files are not "
+            f"on this machine and could not be downloaded: {error}"
+        ) from error
+    except (ImportError, RuntimeError) as error:
+        if "transformers" not in str(error):
+            raise
+        raise MissingDependencyError(
+            f"The {part} of {source.name} needs the package transformers: "
+            "pip install transformers"
         ) from error

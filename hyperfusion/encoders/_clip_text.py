@@ -105,7 +105,10 @@ class ClipTextEncoder(ClipEncoder):
     the two do not agree, or the tower is not causal, the full context is used.
 
     A model is loaded when the first text needs it, once in a process, and is shared by
-    all encoders (`clear_model_cache` lets go of it). It is never pickled.
+    all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
+    looked for in ``~/.cache/hyperfusion/weights`` (or the folder that the environment
+    variable ``HYPERFUSION_WEIGHTS`` names), then among those that open_clip downloaded
+    before; only then is the network asked.
 
     References
     ----------

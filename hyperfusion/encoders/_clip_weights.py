@@ -45,15 +45,15 @@ class ClipSource:
         What happens to an image before the model sees it; empty for texts.
     weights : Path or None
         The file with the weights; None for random ones.
-    tokenizer : str
-        Name under which open_clip finds the tokenizer; empty for the default one.
+    registered : bool
+        Whether open_clip knows the architecture by its name.
     """
 
     name: str
     config: dict[str, Any]
     preprocess: dict[str, Any]
     weights: Path | None
-    tokenizer: str = ""
+    registered: bool = False
 
     @property
     def width(self) -> int:
@@ -147,7 +147,8 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
         )
         raise InvalidInputError(
             f"model_name={model_name!r} is not an architecture of open_clip, "
-            f"{TINY!r}, or a folder with a model. Close to it are {close}."
+            f"{TINY!r}, or a folder with a model (such as a downloaded repository). "
+            f"Close to it are {close}."
         )
     tags = open_clip.list_pretrained_tags_by_model(name)
     tag = pretrained if pretrained is not None else DEFAULT_TAGS.get(name)
@@ -157,7 +158,7 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
             f"the path of a checkpoint file, or {RANDOM!r} for random weights."
         )
     if tag == RANDOM:
-        return ClipSource(name, config, _defaults(config), None, name)
+        return ClipSource(name, config, _defaults(config), None, True)
     known = open_clip.get_pretrained_cfg(name, tag)
     if known:
         return _from_tag(name, config, tag, known)
@@ -173,7 +174,7 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
     else:
         config["quick_gelu"] = beside[0].get("quick_gelu", False)
         settings = beside[1]
-    return ClipSource(name, config, {**_defaults(config), **settings}, path, name)
+    return ClipSource(name, config, {**_defaults(config), **settings}, path, True)
 
 
 def _from_tag(
@@ -184,7 +185,7 @@ def _from_tag(
     if known.get("quick_gelu"):
         config["quick_gelu"] = True
     settings = {**_defaults(config), **_preprocess_of(known)}
-    return ClipSource(name, config, settings, _tag_file(name, tag, known), name)
+    return ClipSource(name, config, settings, _tag_file(name, tag, known), True)
 
 
 def _looks_like_a_path(text: str) -> bool:
@@ -199,13 +200,14 @@ def _checkpoint(text: str) -> Path:
 
 
 def _weights_in(folder: Path) -> Path:
-    for suffix in SUFFIXES:
-        files = sorted(folder.glob(f"*{suffix}"))
-        if files:
-            return files[0]
-    raise WeightsNotFoundError(
-        f"{folder} holds no weights (a file ending in one of {SUFFIXES})."
-    )
+    files = [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES]
+    # a repository may hold the same weights in the form of other libraries, too
+    files.sort(key=lambda f: (SUFFIXES.index(f.suffix), "open_clip" not in f.name))
+    if not files:
+        raise WeightsNotFoundError(
+            f"{folder} holds no weights (a file ending in one of {SUFFIXES})."
+        )
+    return files[0]
 
 
 def _read_description(

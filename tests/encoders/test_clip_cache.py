@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -220,6 +221,22 @@ def test_a_cache_that_can_not_be_is_not_a_bad_cell(kind, tmp_path):
         encoder.fit_transform(X)
 
 
+@both
+def test_a_full_disk_does_not_stop_a_run(kind, tmp_path, monkeypatch):
+    def full(*args):
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    encoder, X = make(kind, cache=tmp_path, batch_size=2)
+    plain, _ = make(kind)
+    monkeypatch.setattr("hyperfusion.encoders._cache_store.insert", full)
+    with pytest.warns(RuntimeWarning, match="can't be kept .*full") as caught:
+        found = encoder.fit_transform(X)
+    assert len(caught) == 1
+    assert_allclose(found, plain.fit_transform(X), **CLOSE)
+
+
 def test_what_is_done_is_kept_when_a_run_stops(tmp_path, monkeypatch, counter):
     encoder, X = make("image", cache=tmp_path, batch_size=3)
     encode = _clip_image.encode_pixels
@@ -283,6 +300,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, counter):
     assert_allclose(found, plain.fit_transform(X), **CLOSE)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(tmp_path):
     command = [sys.executable, "-c", SLOW_RUN.replace("400", "60"), str(tmp_path)]
     running = [

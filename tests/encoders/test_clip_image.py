@@ -19,12 +19,13 @@ from sklearn.decomposition import PCA
 from hyperfusion.encoders import (
     ClipImageEncoder,
     _clip_image,
+    _clip_models,
     _clip_towers,
     clear_model_cache,
 )
 from hyperfusion.encoders._clip_models import load_model
 from hyperfusion.encoders._clip_weights import find_source
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import BadCellWarning, InvalidInputError
 from tests.encoders.clip_reference import (
     CONFIG,
     SMALL_CLIP,
@@ -274,9 +275,16 @@ def test_pickle_is_small_and_holds_no_weights(folder):
     assert_array_equal(again.transform(PICTURES), encoder.transform(PICTURES))
 
 
-def test_clones_share_the_model(folder):
-    from hyperfusion.encoders import _clip_models
+@pytest.mark.parametrize("method", ["fit", "fit_transform", "transform"])
+def test_warnings_show_the_line_of_the_user(folder, method):
+    encoder = ClipImageEncoder(folder, n_components=1, on_error="missing")
+    encoder.fit(PICTURES)
+    with pytest.warns(BadCellWarning) as caught:
+        getattr(encoder, method)([*PICTURES[:3], b"no picture"])
+    assert caught[0].filename == __file__
 
+
+def test_clones_share_the_model(folder):
     clear_model_cache()
     encoder = ClipImageEncoder(folder).fit(PICTURES)
     encoder.transform(PICTURES)

@@ -251,6 +251,24 @@ def test_numbers_that_overflow_are_an_error(tmp_path):
         ClipTextEncoder(folder).fit_transform(TEXTS)
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.01)])
+def test_half_precision(folder, network, precision, tolerance):
+    found = ClipTextEncoder(folder, precision=precision).fit_transform(TEXTS)
+    assert found.dtype == np.float32
+    assert_allclose(found, open_clip_texts(network, TEXTS), atol=tolerance)
+    source = find_source(str(folder), None, tower="text")
+    assert load_model(source, "cpu", precision).short_texts is True
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform", "transform"])
+def test_warnings_show_the_line_of_the_user(folder, method):
+    encoder = ClipTextEncoder(folder, n_components=1, on_error="missing").fit(TEXTS)
+    with pytest.warns(UserWarning, match="cell|longer") as caught:
+        getattr(encoder, method)(["a dog", 3, "a cat", "dog " * 100])
+    assert {w.category for w in caught} == {UserWarning, BadCellWarning}
+    assert {w.filename for w in caught} == {__file__}
+
+
 def test_pickle_is_small(folder):
     data = pickle.dumps(ClipTextEncoder(folder).fit(TEXTS))
     assert len(data) < 5_000

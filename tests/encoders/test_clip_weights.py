@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import sys
 import time
 import warnings
 
@@ -19,12 +20,17 @@ from safetensors.torch import load_file, save_file
 from hyperfusion.encoders import (
     ClipImageEncoder,
     ClipTextEncoder,
+    _clip_models,
     _clip_weights,
     clear_model_cache,
 )
 from hyperfusion.encoders._clip_models import fingerprint, load_model
 from hyperfusion.encoders._clip_weights import find_source
-from hyperfusion.exceptions import InvalidInputError, WeightsNotFoundError
+from hyperfusion.exceptions import (
+    InvalidInputError,
+    MissingDependencyError,
+    WeightsNotFoundError,
+)
 from tests.encoders.clip_reference import (
     CONFIG,
     PREPROCESS,
@@ -304,8 +310,6 @@ def test_a_replaced_file_is_another_model(folder):
 
 
 def test_few_models_are_kept(folder, tmp_path):
-    from hyperfusion.encoders import _clip_models
-
     clear_model_cache()
     folders = [write_model(tmp_path / str(i), make_network(seed=i)) for i in range(5)]
     models = [
@@ -325,6 +329,18 @@ def test_a_device_that_is_not_there_falls_back():
         encoder.fit_transform(TEXTS)
     with pytest.raises(InvalidInputError, match="device must be"):
         encoder.set_params(device="toaster").fit_transform(TEXTS)
+
+
+@pytest.mark.parametrize("name", ["roberta-ViT-B-32", "ViT-B-16-SigLIP"])
+def test_models_with_parts_of_transformers_say_so(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.setattr("open_clip.hf_model.transformers", None)
+    source = find_source(name, "random")
+    make = (
+        _clip_models._instantiate if "roberta" in name else _clip_models._make_tokenizer
+    )
+    with pytest.raises(MissingDependencyError, match="pip install transformers"):
+        make(source)
 
 
 def test_loading_leaves_the_root_logger_alone():
