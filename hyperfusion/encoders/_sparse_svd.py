@@ -108,9 +108,8 @@ def _krylov(
     mix = mix[:, ::-1][:, :k].astype(np.float32)
     if not wide:
         return values, basis @ mix
-    with np.errstate(divide="ignore", invalid="ignore"):
-        vectors = image @ mix / values.astype(np.float32)
-    return values, np.nan_to_num(vectors, posinf=0, neginf=0)
+    scale = values.astype(np.float32)
+    return values, image @ mix / np.where(scale > 0, scale, 1)
 
 
 def _krylov_basis(

@@ -128,7 +128,7 @@ class SVDUserEmbedder(TableEncoder):
     direction is positive. Directions of equal singular values are not unique.
 
     70,000 authors times 100,000 items with 5 million entries and 400 components need
-    some 2 GB (`benchmarks/svd_user.py`).
+    2 GB and some 20 seconds of a processor (`benchmarks/svd_user.py`).
 
     Examples
     --------
