@@ -49,7 +49,9 @@ class RawCatBoost(RegressorMixin, BaseEstimator):
             frame[f"text {column}"] = joined.fillna("").astype(str)
         for role in ("user", "place", "categorical"):
             for column in _listed(roles.get(role)):
-                frame[f"category {column}"] = X[column].astype(str)
+                frame[f"category {column}"] = (
+                    X[column].astype(object).fillna("none").astype(str)
+                )
         for role in ("numeric", "user_numeric", "latitude", "longitude"):
             for column in _listed(roles.get(role)):
                 frame[column] = pd.to_numeric(X[column], errors="coerce")
@@ -101,7 +103,7 @@ def models(roles, encoders) -> dict[str, Callable[[int], BaseEstimator]]:
         "CatBoost, raw columns": lambda seed: RawCatBoost(roles, seed),
         "CatBoost, our features": features_and_catboost,
         "full pipeline": lambda seed: make_hyperfusion(
-            **roles, **encoders, random_state=seed
+            **roles, **encoders, n_jobs=-1, random_state=seed
         ),
     }
 
@@ -162,7 +164,7 @@ def draw(y, predicted, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
     parser.add_argument("--smp-video", help="folder of the SMP video posts")
-    parser.add_argument("--posts", type=int, default=1500, help="synthetic posts")
+    parser.add_argument("--posts", type=int, default=1200, help="synthetic posts")
     parser.add_argument(
         "--seeds", type=int, help="runs of each model (1; real posts: 3)"
     )

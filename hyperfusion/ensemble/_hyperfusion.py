@@ -34,7 +34,7 @@ from hyperfusion.ensemble._combine import (
     mean_by_row,
     score_table,
 )
-from hyperfusion.ensemble._members import for_table, name_members, set_seeds
+from hyperfusion.ensemble._members import PRESETS, for_table, name_members, set_seeds
 from hyperfusion.ensemble._out_of_fold import (
     Part,
     check_predictions,
@@ -59,8 +59,10 @@ class HyperFusionRegressor(
     Parameters
     ----------
     members : list of regressors, list of (name, regressor), str or None, default=None
-        Any scikit-learn regressors. The presets are ``"default"`` (also None) and
-        ``"fast"``. Regressors that can't read categories or missing values get the
+        Any scikit-learn regressors. The presets are ``"default"`` (also None; CatBoost,
+        extremely randomised trees, a kernel ridge and the paper's two networks),
+        ``"fast"`` (without the networks) and ``"paper"`` (the paper's four:
+        CatBoost, TabNet, co-attention and hierarchical network). Regressors that can't read categories or missing values get the
         feature table as numbers, through `NumericTable`; pipelines get it as it is.
     cv : int, splitter or iterable of (train, test), default=5
         The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups`
@@ -146,7 +148,7 @@ class HyperFusionRegressor(
     """
 
     _parameter_constraints: dict = {
-        "members": [list, tuple, StrOptions({"default", "fast"}), None],
+        "members": [list, tuple, StrOptions(set(PRESETS)), None],
         "cv": ["cv_object"],
         "weighting": [StrOptions(set(SOLVERS))],
         "weights_per": [StrOptions({"pooled", "fold"})],
