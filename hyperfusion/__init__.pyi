@@ -21,9 +21,9 @@ from .encoders import GeoEncoder as GeoEncoder
 from .encoders import GloveTextVectorizer as GloveTextVectorizer
 from .encoders import ImageStatistics as ImageStatistics
 from .encoders import NumberEncoder as NumberEncoder
+from .encoders import PostEncoder as PostEncoder
 from .encoders import SVDUserEmbedder as SVDUserEmbedder
 from .encoders import TemporalEncoder as TemporalEncoder
-from .encoders import PostEncoder as PostEncoder
 from .encoders import TextStatistics as TextStatistics
 from .encoders import TfidfComponents as TfidfComponents
 from .encoders import UserHistory as UserHistory
@@ -39,8 +39,8 @@ from .pipeline import make_hyperfusion as make_hyperfusion
 from .preprocessing import BlockImputer as BlockImputer
 from .preprocessing import BlockPCA as BlockPCA
 from .preprocessing import BlockScaler as BlockScaler
-from .preprocessing import NumericTable as NumericTable
 from .preprocessing import IQRFilter as IQRFilter
+from .preprocessing import NumericTable as NumericTable
 from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 from .regressors import ClipHierarchicalRegressor as ClipHierarchicalRegressor
 from .regressors import CoAttentionRegressor as CoAttentionRegressor

@@ -78,7 +78,9 @@ def column_name(block: str, feature: str) -> str:
     'time__hour'
     """
     if block not in BLOCKS:
-        raise InvalidInputError(f"block must be one of {BLOCKS}. Got {block!r} instead.")
+        raise InvalidInputError(
+            f"block must be one of {BLOCKS}. Got {block!r} instead."
+        )
     return f"{block}__{feature}"
 
 

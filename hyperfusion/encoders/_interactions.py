@@ -97,7 +97,8 @@ def _read_whole(cell: Any) -> list[str]:
         return [cell.strip()] if cell.strip() else []
     if isinstance(cell, (numbers.Real, np.bool_)):
         # whole numbers in a column with gaps are read as floats: 7.0 is item 7
-        return [str(int(cell) if float(cell).is_integer() else cell)]
+        number = float(cell)
+        return [str(int(number) if number.is_integer() else cell)]
     raise TypeError(
         f"expected text, a number or a list of these, got {type(cell).__name__}"
     )
@@ -136,7 +137,7 @@ def fit_item_weights(counts: Any, weighting: str) -> np.ndarray | None:
     return None
 
 
-def weigh(counts: Any, weighting: str, item_weights: np.ndarray | None) -> Any:
+def weigh(counts: Any, weighting: str, item_weights: Any) -> Any:
     """Return the weighted matrix; each row depends on its own counts alone."""
     weighted = counts.astype(np.float64)
     if weighting == "log":

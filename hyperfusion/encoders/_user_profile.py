@@ -149,8 +149,8 @@ class UserProfileEncoder(TableEncoder):
         self.flags_: dict[Hashable, float] = {}
         self.with_missing_: list[Hashable] = []
         self.counts_: list[Hashable] = []
-        for column in self.numeric_:
-            self._learn_numbers(table[column])
+        for label in self.numeric_:
+            self._learn_numbers(table[label])
         few = len(self.counts_) <= self.max_ratio_columns
         self.ratios_ = list(combinations(self.counts_, 2)) if few else []
 

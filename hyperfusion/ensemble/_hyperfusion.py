@@ -62,8 +62,9 @@ class HyperFusionRegressor(
         Any scikit-learn regressors. The presets are ``"default"`` (also None; CatBoost,
         extremely randomised trees, a kernel ridge and the paper's two networks),
         ``"fast"`` (without the networks) and ``"paper"`` (the paper's four:
-        CatBoost, TabNet, co-attention and hierarchical network). Regressors that can't read categories or missing values get the
-        feature table as numbers, through `NumericTable`; pipelines get it as it is.
+        CatBoost, TabNet, co-attention and hierarchical network). Regressors that
+        can't read categories or missing values get the feature table as numbers,
+        through `NumericTable`; pipelines get it as it is.
     cv : int, splitter or iterable of (train, test), default=5
         The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups`
         are passed to `fit`.

@@ -419,9 +419,7 @@ def _is_constant(y: np.ndarray, numbers: np.ndarray, levels: pd.DataFrame) -> bo
         return True
     first = numbers[:1]
     same = (numbers == first) | (np.isnan(numbers) & np.isnan(first))
-    return bool(same.all()) and all(
-        levels[c].nunique(dropna=False) == 1 for c in levels
-    )
+    return bool(same.all()) and all(np.ptp(levels[c].cat.codes) == 0 for c in levels)
 
 
 def _pool(

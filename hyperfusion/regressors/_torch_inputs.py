@@ -115,8 +115,8 @@ class NetworkInputs(HyperFusionEstimator):
         self.pca_ = BlockPCA(n_components=self.n_components)
         names = list(table.columns)
         table = self.pca_.fit_transform(table)
-        for stem, columns in self.pca_.columns_.items():
-            together = [sources[names[c]][0] for c in columns]
+        for stem, positions in self.pca_.columns_.items():
+            together = [sources[names[c]][0] for c in positions]
             size = self.pca_.pcas_[stem].n_components_
             sources |= {f"{stem}_pca_{i}": together for i in range(size)}
         self.scaler_ = BlockScaler().fit(table)
@@ -142,11 +142,12 @@ class NetworkInputs(HyperFusionEstimator):
             self.basis_ = PCA(size, svd_solver=solver).fit(stacked).components_
 
     def _project(self, table: pd.DataFrame) -> pd.DataFrame:
-        if getattr(self, "basis_", None) is None:
+        basis = getattr(self, "basis_", None)
+        if basis is None:
             return table
         parts = [table.drop(columns=[c for v in self.aligned_.values() for c in v])]
         for stem, columns in self.aligned_.items():
-            values = (table[columns].to_numpy() - self.means_[stem]) @ self.basis_.T
+            values = (table[columns].to_numpy() - self.means_[stem]) @ basis.T
             names = [f"{stem}_{i}" for i in range(values.shape[1])]
             parts.append(pd.DataFrame(values.astype(np.float32), columns=names))
         return pd.concat(parts, axis=1)
