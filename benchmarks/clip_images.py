@@ -83,6 +83,11 @@ def compare(name, paths, network, folder):
         f"{plain / ours:.2f} (limits: decoding {n / decoding:.1f}/s, model "
         f"{n / model:.1f}/s), smallest cosine {cosines.min():.7f}"
     )
+    encoder.set_params(jpeg_draft=True)
+    cosines = (encoder.transform(some) * plain_loop(network, some)).sum(axis=1)
+    (drafts,) = best(lambda: encoder.transform(paths))
+    print(f"  jpeg_draft: ratio {plain / drafts:.2f}, cosine {cosines.min():.5f}")
+    encoder.set_params(jpeg_draft=False)
     encoder.set_params(cache=folder / name).transform(paths)
     (warm,) = best(lambda: encoder.transform(paths))
     print(f"  warm cache: {n / warm:.0f}/s, {plain / warm:.0f} times the plain loop")

@@ -151,11 +151,12 @@ class ClipEncoder(ColumnEncoder):
 class Session:
     """One call's use of a model, which is loaded when the first cell needs it."""
 
-    def __init__(self, encoder: ClipEncoder):
+    def __init__(self, encoder: ClipEncoder, **parts: Any):
         self.source = encoder._source()
         self._device = resolve_device(encoder.device)
         self._precision = resolve_precision(encoder.precision, self._device)
         self._tower = encoder._tower
+        self._parts = parts
 
     @property
     def on_gpu(self) -> bool:
@@ -168,7 +169,7 @@ class Session:
 
     def fingerprint(self) -> str:
         """Return a hash of all that an embedding depends on besides its item."""
-        return fingerprint(self.source, self._tower, self._precision)
+        return fingerprint(self.source, self._tower, self._precision, **self._parts)
 
 
 def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Any:

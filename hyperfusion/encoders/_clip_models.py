@@ -63,14 +63,12 @@ class ClipModel:
         import torch
 
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)
-        with torch.inference_mode():
-            if half is not None:
-                with torch.autocast(torch.device(self.device).type, dtype=half):
-                    yield
-            else:
-                # recent GPUs round within convolutions unless they are told not to
-                with torch.backends.cudnn.flags(allow_tf32=False):
-                    yield
+        kind = torch.device(self.device).type
+        with (
+            torch.inference_mode(),
+            torch.autocast(kind, dtype=half, enabled=half is not None),
+        ):
+            yield
 
     def to_numpy(self, vectors: Any) -> np.ndarray:
         """Return embeddings as float32; numbers that overflowed are an error."""

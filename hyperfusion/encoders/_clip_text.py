@@ -51,7 +51,8 @@ class ClipTextEncoder(ClipEncoder):
         there (after loading on another machine) gives a warning and the CPU is used.
     precision : {"auto", "fp32", "fp16", "bf16"}, default="auto"
         What the model computes in; "auto" is "fp16" on an NVIDIA GPU and "fp32"
-        elsewhere. The output is float32 always.
+        elsewhere. The output is float32 always. In a cache each precision has entries
+        of its own, which a CPU and a GPU share.
     batch_size : int or "auto", default="auto"
         Texts at once; "auto" is as many as make 2,048 tokens on a CPU and 65,536 on a
         GPU. When the memory does not suffice, batches are halved.

@@ -25,7 +25,7 @@ from hyperfusion.encoders import (
 )
 from hyperfusion.encoders._clip_models import load_model
 from hyperfusion.encoders._clip_weights import find_source
-from hyperfusion.exceptions import BadCellWarning, InvalidInputError
+from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 from tests.encoders.clip_reference import (
     CONFIG,
     SMALL_CLIP,
@@ -190,6 +190,31 @@ def test_extreme_shapes(folder, network, shape):
     found = ClipImageEncoder(folder).fit_transform([picture])
     reference = open_clip_images(network, [Image.fromarray(picture)])
     assert_allclose(found, reference, atol=1e-4)
+
+
+def test_jpeg_draft_reduces_photos_and_nothing_else(folder, tmp_path):
+    photos = []
+    for i in range(4):
+        picture = Image.fromarray(PICTURES[i]).resize((400 + i, 300))
+        exif = Image.Exif()
+        exif[0x0112] = 6 if i == 3 else 1  # the last one stands on its side
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=90, exif=exif)
+        photos.append(file.getvalue())
+    others = [png(PICTURES[0]), PICTURES[1]]
+    params = {"cache": tmp_path, "on_error": "missing"}
+    exact = ClipImageEncoder(folder, **params)
+    draft = ClipImageEncoder(folder, jpeg_draft=True, **params)
+    expected, found = exact.fit_transform(photos + others), draft.fit_transform(photos)
+    assert (found * expected[:4]).sum(axis=1).min() > 0.999
+    assert np.abs(found - expected[:4]).max() > 1e-5
+    assert_allclose(draft.transform(others), expected[4:], **CLOSE)
+    with pytest.warns(BadCellWarning, match="truncated"):
+        draft.transform([photos[0][:2000]])
+    with pytest.raises(BadCellError, match="max_pixels"):
+        draft.set_params(cache=None, max_pixels=1000, on_error="raise").transform(
+            photos
+        )
 
 
 def test_preprocessing_is_shown_and_set(folder, network):
