@@ -32,6 +32,7 @@ from hyperfusion import (
     time_split,
 )
 from hyperfusion.datasets import load_smp_video, make_posts
+from hyperfusion.exceptions import BadCellWarning
 
 
 class RawCatBoost(RegressorMixin, BaseEstimator):
@@ -198,5 +199,5 @@ def main():
 
 
 if __name__ == "__main__":
-    with warnings.catch_warnings():
-        main()
+    warnings.simplefilter("once", BadCellWarning)
+    main()
