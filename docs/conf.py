@@ -27,8 +27,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "hyperfusion"
 html_theme_options = {"show_prev_next": False}
 
-# names that docstrings mention by habit and that have no page here
-suppress_warnings = ["ref.any"]
+# docstrings that come from scikit-learn refer to its own documentation
+suppress_warnings = ["ref.any", "ref.ref", "ref.term"]
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 

@@ -96,7 +96,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         The weights of the words seen at fit (empty with ``weighting="mean"``).
     unseen_weight_ : float
         The weight of all other words.
-    common_component_ : ndarray of shape (vector_size_,) or None
+    common_component_ : ndarray of shape (`vector_size_`,) or None
         With ``weighting="sif"``: the unit vector whose direction is removed.
     fingerprint_ : str
         Tells the vectors of `fit` from others, whatever kind of file holds them.

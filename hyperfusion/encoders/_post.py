@@ -111,7 +111,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         The columns of each role.
     n_features_in_ : int
         Number of columns of the table at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

@@ -97,9 +97,9 @@ class SVDUserEmbedder(TableEncoder):
     vocabulary_ : dict of {item: row of `item_vectors_`}
         The items, named ``column=item`` where there are several columns; empty
         after a fit on a sparse matrix.
-    user_vectors_ : ndarray of shape (n_users, n_components_), float32
+    user_vectors_ : ndarray of shape (n_users, `n_components_`), float32
         Vectors of the authors; NaN for an empty row of a sparse matrix.
-    item_vectors_ : ndarray of shape (n_items, n_item_components_), float32
+    item_vectors_ : ndarray of shape (n_items, `n_item_components_`), float32
         Vectors of the items.
     singular_values_ : ndarray of shape (rank,)
         Singular values of the weighted matrix, largest first.

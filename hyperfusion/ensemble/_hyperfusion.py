@@ -115,7 +115,7 @@ class HyperFusionRegressor(
         Positions of the rows of each fold.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

@@ -94,11 +94,11 @@ class BlockImputer(BlockTransformer):
         Whether the flag is named after a vector's stem.
     levels_ : list of list
         For each category column the levels seen at fit.
-    is_category_ : ndarray of shape (n_features_in_,), bool
+    is_category_ : ndarray of shape (`n_features_in_`,), bool
         Which columns hold categories.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

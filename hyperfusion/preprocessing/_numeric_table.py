@@ -57,11 +57,11 @@ class NumericTable(BlockTransformer):
         Where there is no `y`, the shares of the levels of these categories.
     imputer_ : BlockImputer or None
         What fills missing numbers.
-    is_category_ : ndarray of shape (n_features_in_,), bool
+    is_category_ : ndarray of shape (`n_features_in_`,), bool
         Which columns hold categories.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

@@ -85,7 +85,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         row counts for each column that takes it away.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

@@ -67,11 +67,11 @@ class BlockScaler(BlockTransformer):
         Which numbers become 0.
     lower_, upper_ : ndarray of shape (n_numbers,), float32
         Where the scaled values end.
-    is_category_ : ndarray of shape (n_features_in_,), bool
+    is_category_ : ndarray of shape (`n_features_in_`,), bool
         Which columns hold categories.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

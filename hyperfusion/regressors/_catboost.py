@@ -104,7 +104,7 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         The columns taken as categories and as numbers.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

@@ -128,7 +128,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
         The network's weights, in the safetensors format.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

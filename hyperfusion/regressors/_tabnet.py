@@ -107,7 +107,7 @@ class TabNetHuberRegressor(NetworkRegressor):
 
     Attributes
     ----------
-    feature_importances_ : ndarray of shape (n_features_in_,)
+    feature_importances_ : ndarray of shape (`n_features_in_`,)
         Mean of `explain` over the rows trained on; adds up to 1.
     n_iter_ : int
         Number of whole epochs.
@@ -127,7 +127,7 @@ class TabNetHuberRegressor(NetworkRegressor):
         The network's weights, in the safetensors format.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

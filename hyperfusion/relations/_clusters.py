@@ -91,7 +91,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         What normalises and reduces each block.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

@@ -38,7 +38,7 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
         The fitted transformers.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also

@@ -78,7 +78,7 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         The sorted cosines of each category, and last of all posts.
     n_features_in_ : int
         Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where all are strings.
 
     See Also
