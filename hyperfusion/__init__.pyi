@@ -45,6 +45,7 @@ from .regressors import CatBoostHuberRegressor as CatBoostHuberRegressor
 from .regressors import ClipHierarchicalRegressor as ClipHierarchicalRegressor
 from .regressors import CoAttentionRegressor as CoAttentionRegressor
 from .regressors import TabNetHuberRegressor as TabNetHuberRegressor
+from .regressors import param_distributions as param_distributions
 from .relations import CrossModalSimilarity as CrossModalSimilarity
 from .relations import HierarchicalClusterEncoder as HierarchicalClusterEncoder
 from .relations import RelationEncoder as RelationEncoder

@@ -151,7 +151,8 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
         network = self._build_network(generator).to(device)
         if target[~held].any() and n_samples > 1:
             held_rows = rows(held) if held.any() else None
-            state, history = room.train(network, rows(~held), held_rows, schedule, seed)
+            training = room.Training(network, rows(~held), held_rows, schedule, seed)
+            state, history = training.run()
         else:  # the mean, from which every network starts, is all there is to learn
             state, history = dict(room.named_state(network)), room.History()
         self.network_state_ = room.to_bytes(state)

@@ -137,8 +137,9 @@ class RunningAverage:
 def named_state(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the parameters and the statistics of a network that make up its state."""
     yield from network.named_parameters()
+    kept = network.state_dict().keys()
     for name, value in network.named_buffers():
-        if value.is_floating_point():
+        if name in kept and value.is_floating_point():
             yield name, value
 
 
@@ -147,20 +148,14 @@ def batches_of(n_samples: int, batch_size: int) -> int:
     return max(1, n_samples // batch_size)
 
 
-def train(
-    network: nn.Module,
-    rows: Rows,
-    held: Rows | None,
-    schedule: Schedule,
-    seed: int,
-) -> tuple[dict[str, Tensor], History]:
-    """Fit a network to rows and return its best averaged weights.
+class Training:
+    """The training of one network.
 
     Parameters
     ----------
     network : Module
         Called with numbers and codes; returns predictions and a penalty that adds to
-        the loss in training. It starts on the device of the rows.
+        the loss in training. It is on the device of the rows.
     rows : Rows
         What to learn.
     held : Rows or None
@@ -169,84 +164,102 @@ def train(
         How long and how fast.
     seed : int
         Draws the order of the rows and all dropout.
-
-    Returns
-    -------
-    state : dict of {str: Tensor}
-        The weights.
-    history : History
-        What happened.
     """
-    device = rows.target.device
-    shuffler = torch.Generator().manual_seed(seed)
-    set_generator(network, torch.Generator(device).manual_seed(seed))
-    optimizer = torch.optim.AdamW(
-        _parameter_groups(network, schedule.weight_decay),
-        lr=schedule.learning_rate,
-        betas=(0.9, 0.95),
-        fused=device.type in ("cpu", "cuda"),
-    )
-    average = RunningAverage(network, schedule.weight_average)
-    history = History()
-    best, best_state = np.inf, None
-    loss: float | None
-    n_batches = batches_of(len(rows), schedule.batch_size)
-    for epoch in range(schedule.max_iter):
-        loss = _train_epoch(
-            network, rows, schedule, optimizer, average, shuffler, n_batches, epoch
+
+    def __init__(
+        self,
+        network: nn.Module,
+        rows: Rows,
+        held: Rows | None,
+        schedule: Schedule,
+        seed: int,
+    ):
+        device = rows.target.device
+        self.network = network
+        self.rows, self.held = rows, held
+        self.schedule = schedule
+        self.n_batches = batches_of(len(rows), schedule.batch_size)
+        self.order = torch.Generator().manual_seed(seed)
+        set_generator(network, torch.Generator(device).manual_seed(seed))
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(network, schedule.weight_decay),
+            betas=(0.9, 0.95),
+            fused=device.type in ("cpu", "cuda"),
         )
-        history.timed_out = loss is None
-        if loss is not None:
-            history.training.append(loss)
-            history.best_epoch = epoch + 1 if held is None else history.best_epoch
-        if held is not None and not (history.timed_out and history.validation):
-            score = evaluate(network, average.state, held, schedule.delta)
-            history.validation.append(score)
-            if score < best:
-                best, best_state = score, average.snapshot()
-                history.best_epoch = len(history.training)
-        _report(schedule, history, epoch)
-        waited = len(history.training) - history.best_epoch
-        diverged = loss is not None and not np.isfinite(loss)
-        if diverged and best_state is None:
-            raise InvalidInputError(
-                f"The training of {schedule.name} diverged in epoch {epoch + 1}: lower "
-                f"learning_rate={schedule.learning_rate!r}."
-            )
-        if diverged or history.timed_out or waited >= schedule.n_iter_no_change:
-            break
-    return best_state or average.snapshot(), history
+        self.average = RunningAverage(network, schedule.weight_average)
+        self.history = History()
+        self.best: dict[str, Tensor] | None = None
 
+    def run(self) -> tuple[dict[str, Tensor], History]:
+        """Train until nothing improves; return the best averaged weights."""
+        history, schedule = self.history, self.schedule
+        for epoch in range(schedule.max_iter):
+            loss = self._epoch()
+            history.timed_out = loss is None
+            if loss is not None:
+                self._check_finite(loss)
+                history.training.append(loss)
+            # A part of an epoch counts only where there is nothing else to keep.
+            if loss is not None or self.best is None:
+                self._keep_best()
+            if schedule.verbose and (epoch + 1) % schedule.verbose == 0:
+                self._report(epoch)
+            waited = len(history.training) - history.best_epoch
+            if history.timed_out or waited >= schedule.n_iter_no_change:
+                break
+        return self.best or self.average.snapshot(), history
 
-def _train_epoch(
-    network: nn.Module,
-    rows: Rows,
-    schedule: Schedule,
-    optimizer: torch.optim.Optimizer,
-    average: RunningAverage,
-    shuffler: torch.Generator,
-    n_batches: int,
-    epoch: int,
-) -> float | None:
-    """Train on every row once; return the mean loss, or None if time ran out."""
-    network.train()
-    order = torch.randperm(len(rows), generator=shuffler)
-    total = torch.zeros((), device=rows.target.device)
-    for i, batch in enumerate(torch.tensor_split(order, n_batches)):
-        warm = (epoch * n_batches + i + 1) / (_WARM_UP * n_batches)
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.learning_rate * min(1.0, warm)
-        part = rows.take(batch.to(rows.target.device))
-        prediction, penalty = network(part.numbers, part.codes)
-        loss = huber(prediction, part, schedule.delta)
-        optimizer.zero_grad()
+    def _epoch(self) -> float | None:
+        """Train on every row once; return the mean loss, or None if time ran out."""
+        self.network.train()
+        device = self.rows.target.device
+        order = torch.randperm(len(self.rows), generator=self.order).to(device)
+        total = torch.zeros((), device=device)
+        for batch in torch.tensor_split(order, self.n_batches):
+            total += self._step(self.rows.take(batch)) * len(batch)
+            deadline = self.schedule.deadline
+            if deadline is not None and time.monotonic() > deadline:
+                return None
+        return float(total) / len(self.rows)
+
+    def _step(self, rows: Rows) -> Tensor:
+        warm = (self.average.steps + 1) / (_WARM_UP * self.n_batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.learning_rate * min(1.0, warm)
+        prediction, penalty = self.network(rows.numbers, rows.codes)
+        loss = huber(prediction, rows, self.schedule.delta)
+        self.optimizer.zero_grad()
         (loss + penalty).backward()
-        optimizer.step()
-        average.update()
-        total += loss.detach() * len(part)
-        if schedule.deadline is not None and time.monotonic() > schedule.deadline:
-            return None
-    return float(total) / len(rows)
+        self.optimizer.step()
+        self.average.update()
+        return loss.detach()
+
+    def _check_finite(self, loss: float) -> None:
+        if not np.isfinite(loss):
+            raise InvalidInputError(
+                f"The training of {self.schedule.name} diverged: lower learning_rate="
+                f"{self.schedule.learning_rate!r}."
+            )
+
+    def _keep_best(self) -> None:
+        epoch, validation = len(self.history.training), self.history.validation
+        if self.held is None:
+            self.history.best_epoch = epoch
+            return
+        delta, state = self.schedule.delta, self.average.state
+        score = evaluate(self.network, state, self.held, delta)
+        if not validation or score < min(validation):
+            self.best = self.average.snapshot()
+            self.history.best_epoch = epoch
+        validation.append(score)
+
+    def _report(self, epoch: int) -> None:
+        line = f"{self.schedule.name}: epoch {epoch + 1}"
+        if self.history.training:
+            line += f", loss {self.history.training[-1]:.4f}"
+        if self.history.validation:
+            line += f", held out {self.history.validation[-1]:.4f}"
+        print(line, flush=True)
 
 
 def huber(prediction: Tensor, rows: Rows, delta: float) -> Tensor:
@@ -293,17 +306,6 @@ def predict(
         for n, c in zip(numbers.split(ROWS), codes.split(ROWS), strict=True)
     ]
     return torch.cat(parts)
-
-
-def _report(schedule: Schedule, history: History, epoch: int) -> None:
-    if not schedule.verbose or (epoch + 1) % schedule.verbose:
-        return
-    line = f"{schedule.name}: epoch {epoch + 1}"
-    if history.training:
-        line += f", loss {history.training[-1]:.4f}"
-    if history.validation:
-        line += f", held out {history.validation[-1]:.4f}"
-    print(line, flush=True)
 
 
 @contextmanager

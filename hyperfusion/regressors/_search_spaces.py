@@ -1,0 +1,123 @@
+"""Where to search for the parameters of the members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scipy.stats import loguniform, randint, uniform
+
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.regressors._catboost import CatBoostHuberRegressor
+from hyperfusion.regressors._clip_hierarchical import ClipHierarchicalRegressor
+from hyperfusion.regressors._coattention import CoAttentionRegressor
+from hyperfusion.regressors._tabnet import TabNetHuberRegressor
+
+
+def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:
+    """Return distributions to draw a member's parameters from.
+
+    For ``RandomizedSearchCV`` and its kin. The paper tunes every member on stratified
+    folds (section 3.5): give the search ``cv=StratifiedRegressionKFold()``, or a split
+    by time where the model is to predict later posts.
+
+    Parameters
+    ----------
+    member : estimator or class
+        `CatBoostHuberRegressor`, `TabNetHuberRegressor`, `CoAttentionRegressor` or
+        `ClipHierarchicalRegressor`.
+    prefix : str, default=""
+        Put before each name with two underscores: ``"predict__catboost"`` for the
+        member of that name in the pipeline of `make_hyperfusion`.
+
+    Returns
+    -------
+    dict of {str: distribution or list}
+        A list's entries are drawn with equal chance.
+
+    Raises
+    ------
+    InvalidInputError
+        If the member is none of these.
+
+    Examples
+    --------
+    >>> from hyperfusion import CatBoostHuberRegressor, param_distributions
+    >>> sorted(param_distributions(CatBoostHuberRegressor()))
+    ['colsample', 'delta', 'depth', 'l2_leaf_reg', 'learning_rate', 'random_strength']
+    >>> list(param_distributions(CatBoostHuberRegressor, prefix="predict__catboost"))[0]
+    'predict__catboost__learning_rate'
+    """
+    kind = member if isinstance(member, type) else type(member)
+    for known, space in (
+        (CatBoostHuberRegressor, _catboost),
+        (TabNetHuberRegressor, _tabnet),
+        (CoAttentionRegressor, _coattention),
+        (ClipHierarchicalRegressor, _clip_hierarchical),
+    ):
+        if issubclass(kind, known):
+            start = f"{prefix}__" if prefix else ""
+            return {start + name: choice for name, choice in space().items()}
+    raise InvalidInputError(
+        f"There is no search space for {kind.__name__}: member must be "
+        "CatBoostHuberRegressor, TabNetHuberRegressor, CoAttentionRegressor or "
+        "ClipHierarchicalRegressor."
+    )
+
+
+def _catboost() -> dict[str, Any]:
+    return {
+        "learning_rate": loguniform(0.02, 0.2),
+        "depth": randint(4, 9),
+        "l2_leaf_reg": loguniform(1, 30),
+        "random_strength": loguniform(0.1, 10),
+        "colsample": [0.3, 0.6, 1.0],
+        "delta": loguniform(0.1, 1.5),
+    }
+
+
+def _network() -> dict[str, Any]:
+    return {
+        "delta": loguniform(0.1, 1.5),
+        "input_dropout": uniform(0, 0.4),
+        "number_embedding": ["piecewise", "periodic", None],
+        "embedding_size": [4, 8, 16],
+        "id_dropout": uniform(0.1, 0.2),
+        "min_frequency": [2, 4, 8, 16],
+        "n_components": [8, 16, 32, 64],
+    }
+
+
+def _tabnet() -> dict[str, Any]:
+    return _network() | {
+        "learning_rate": loguniform(5e-3, 5e-2),
+        "weight_decay": loguniform(1e-2, 2),
+        "n_d": [8, 16, 32],
+        "n_a": [8, 16, 32],
+        "n_steps": randint(2, 6),
+        "gamma": uniform(1, 1),
+        "sparsity": loguniform(1e-6, 1e-2),
+        "mask_type": ["sparsemax", "entmax"],
+    }
+
+
+def _coattention() -> dict[str, Any]:
+    return _network() | {
+        "learning_rate": loguniform(2e-4, 4e-3),
+        "weight_decay": loguniform(1e-3, 1),
+        "token_size": [16, 32, 64],
+        "tokens_per_vector": [1, 2, 4, 8],
+        "n_blocks": [1, 2],
+        "hidden_size": [64, 128, 256],
+        "dropout": uniform(0, 0.5),
+    }
+
+
+def _clip_hierarchical() -> dict[str, Any]:
+    return _network() | {
+        "learning_rate": loguniform(2e-4, 4e-3),
+        "weight_decay": loguniform(1e-3, 1),
+        "modality_size": [32, 64, 128],
+        "joint_size": [32, 64, 128],
+        "final_sizes": [(64,), (128,), (128, 64), (256, 64)],
+        "dropout": uniform(0, 0.5),
+    }
