@@ -176,7 +176,7 @@ def draw(y, predicted, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
     parser.add_argument("--smp-video", help="folder of the SMP video posts")
-    parser.add_argument("--posts", type=int, default=700, help="synthetic posts")
+    parser.add_argument("--posts", type=int, default=800, help="synthetic posts")
     parser.add_argument(
         "--seeds", type=int, help="runs of each model (1; real posts: 3)"
     )
