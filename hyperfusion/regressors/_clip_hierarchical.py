@@ -42,6 +42,8 @@ class ClipHierarchicalRegressor(NetworkRegressor):
         Width of the joint stage.
     final_sizes : sequence of int, default=(128, 64)
         Widths of the final stages.
+    batch_norm : bool, default=False
+        Whether stages normalise over the batch, as the paper's do.
     dropout : float, default=0.2
         Share of hidden units set to zero in training.
     input_dropout : float, default=0.1
@@ -165,6 +167,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
         "modality_size": [COUNT],
         "joint_size": [COUNT],
         "final_sizes": ["array-like"],
+        "batch_norm": ["boolean"],
         "dropout": [SHARE],
         "auxiliary": ["array-like"],
         "auxiliary_weight": [NOT_NEGATIVE],
@@ -176,6 +179,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
         modality_size: int = 64,
         joint_size: int = 64,
         final_sizes: Sequence[int] = (128, 64),
+        batch_norm: bool = False,
         dropout: float = 0.2,
         input_dropout: float = 0.1,
         auxiliary: Sequence[Hashable] = (),
@@ -206,6 +210,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
         self.modality_size = modality_size
         self.joint_size = joint_size
         self.final_sizes = final_sizes
+        self.batch_norm = batch_norm
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.auxiliary = auxiliary
@@ -250,6 +255,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
             "modality_size": self.modality_size,
             "joint_size": self.joint_size,
             "final_sizes": [int(size) for size in self.final_sizes],
+            "batch_norm": bool(self.batch_norm),
             "dropout": self.dropout,
             "auxiliary": [names.index(c) for c in self.auxiliary],
             "auxiliary_weight": self.auxiliary_weight,

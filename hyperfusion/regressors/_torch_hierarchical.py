@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,29 +22,28 @@ CONTENT = ("visual", "textual")
 
 
 class Stages(nn.Sequential):
-    """Fully connected stages with batch normalisation, ReLU and dropout."""
+    """Fully connected stages with ReLU and dropout, batch normalised where asked."""
 
     def __init__(
         self,
         n_inputs: int,
         sizes: list[int],
-        dropout: float,
+        config: dict[str, Any],
         generator: torch.Generator,
     ):
-        stages = []
-        for size in sizes:
-            stages.append(
+        super().__init__(
+            *(
                 Stage(
-                    n_inputs,
+                    before,
                     size,
-                    dropout,
+                    config["dropout"],
                     generator,
                     activation=nn.ReLU,
-                    normalize=True,
+                    normalize=config["batch_norm"],
                 )
+                for before, size in pairwise([n_inputs, *sizes])
             )
-            n_inputs = size
-        super().__init__(*stages)
+        )
 
 
 class HierarchicalNetwork(nn.Module):
@@ -66,7 +66,7 @@ class HierarchicalNetwork(nn.Module):
         generator: torch.Generator,
     ):
         super().__init__()
-        dropout, groups = config["dropout"], list(layout["groups"])
+        groups = list(layout["groups"])
         self.features = TableFeatures(layout, config, generator)
         modalities = {m: self.features.spans(MODALITIES[m]) for m in CONTENT}
         self.spans = {name: spans for name, spans in modalities.items() if spans}
@@ -74,14 +74,14 @@ class HierarchicalNetwork(nn.Module):
         self.modalities = nn.ModuleDict()
         for name, spans in self.spans.items():
             size = [config["modality_size"]]
-            self.modalities[name] = Stages(width_of(spans), size, dropout, generator)
+            self.modalities[name] = Stages(width_of(spans), size, config, generator)
         content = [group for name in self.spans for group in MODALITIES[name]]
         self.rest = self.features.spans([g for g in groups if g not in content])
         width = width_of(self.rest)
         if self.spans:
             compared = sum(2 * width_of([image]) for image, _ in self.pairs)
             inside = config["modality_size"] * len(self.spans) + compared
-            self.joint = Stages(inside, [config["joint_size"]], dropout, generator)
+            self.joint = Stages(inside, [config["joint_size"]], config, generator)
             width += config["joint_size"]
         self.auxiliary = config["auxiliary"] if self.spans else []
         self.auxiliary_weight = config["auxiliary_weight"]
@@ -89,7 +89,7 @@ class HierarchicalNetwork(nn.Module):
             linear(config["joint_size"], layout["sizes"][i], generator)
             for i in self.auxiliary
         )
-        self.final = Stages(width, config["final_sizes"], dropout, generator)
+        self.final = Stages(width, config["final_sizes"], config, generator)
         self.head = linear(config["final_sizes"][-1], 1, generator, zero=True)
 
     def _aligned_pairs(self, stems: list[str]) -> list[tuple[Span, Span]]:

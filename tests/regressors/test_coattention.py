@@ -1,0 +1,140 @@
+"""CoAttentionRegressor: tokens, attention, and what it does without them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from hyperfusion import CoAttentionRegressor
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.regressors._torch_coattention import CrossAttention, choose_sides
+from tests.regressors.tables import feature_table, target_of
+
+X = feature_table()
+Y = target_of(X)
+
+
+def small(**params) -> CoAttentionRegressor:
+    given = {"hidden_size": 16, "token_size": 8, "n_heads": 2, "max_iter": 3}
+    return CoAttentionRegressor(random_state=0, **(given | params))
+
+
+def test_attention_weights_have_a_row_for_each_asking_token():
+    model = small(n_blocks=2, tokens_per_vector=3).fit(X, Y)
+    names = model.token_names_
+    assert names["visual"] == ["image", *(f"image__clip[{i}]" for i in range(3))]
+    assert names["textual"] == [
+        "text",
+        *(f"text__title_clip[{i}]" for i in range(3)),
+        *(f"tags__clip[{i}]" for i in range(3)),
+    ]
+    weights = model.attention_weights(X[:7])
+    assert {key: value.shape for key, value in weights.items()} == {
+        "visual->textual": (7, 2, 4, 7),
+        "textual->visual": (7, 2, 7, 4),
+    }
+    for value in weights.values():
+        assert (value >= 0).all()
+        assert_allclose(value.sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_attention_of_a_row_does_not_depend_on_others():
+    model = small().fit(X, Y)
+    whole = model.attention_weights(X)["visual->textual"]
+    one = model.attention_weights(X[5:6])["visual->textual"]
+    assert_allclose(one[0], whole[5], atol=1e-6)
+
+
+def test_cross_attention_agrees_with_torchs_own():
+    generator = torch.Generator().manual_seed(0)
+    ours = CrossAttention(8, 2, generator)
+    theirs = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([ours.ask.weight, ours.answer.weight]))
+        theirs.in_proj_bias.copy_(torch.cat([ours.ask.bias, ours.answer.bias]))
+        theirs.out_proj.weight.copy_(ours.mix.weight)
+        theirs.out_proj.bias.copy_(ours.mix.bias)
+    own = torch.randn((3, 4, 8), generator=generator)
+    other = torch.randn((3, 5, 8), generator=generator)
+    expected, weights = theirs(own, other, other, average_attn_weights=False)
+    found, seen = ours(own, other)
+    assert_allclose(found.detach(), expected.detach(), atol=1e-6)
+    assert_allclose(seen.detach(), weights.detach(), atol=1e-6)
+
+
+def test_sides_degrade_in_good_order():
+    assert choose_sides(["image", "text", "user", "tags"]) == {
+        "visual": ["image"],
+        "textual": ["text", "tags"],
+    }
+    assert choose_sides(["user", "text", "meta"]) == {
+        "textual": ["text"],
+        "metadata": ["user", "meta"],
+    }
+    assert choose_sides(["image", "cross"]) == {
+        "visual": ["image"],
+        "metadata": ["cross"],
+    }
+    assert choose_sides(["image"]) == {}
+    assert choose_sides(["user", "time"]) == {}
+    assert choose_sides(["features"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "sides"),
+    [
+        (("image", "text", "tags"), ["visual", "textual"]),
+        (("image", "user"), ["visual", "metadata"]),
+        (("text", "time", "geo"), ["textual", "metadata"]),
+        (("user", "meta", "time"), []),
+        (("image",), []),
+    ],
+)
+def test_every_choice_of_blocks_trains(blocks, sides):
+    table = X[[c for c in X if c.split("__")[0] in blocks]]
+    model = small().fit(table, Y)
+    assert list(model.token_names_) == sides
+    assert np.isfinite(model.predict(table)).all()
+    if sides:
+        assert len(model.attention_weights(table)) == 2
+    else:
+        with pytest.raises(InvalidInputError, match="no attention"):
+            model.attention_weights(table)
+
+
+def test_unnamed_features_are_learned():
+    rng = np.random.RandomState(0)
+    features = rng.normal(size=(500, 4))
+    y = np.sin(2 * features[:, 0]) + features[:, 1] * (features[:, 2] > 0)
+    model = CoAttentionRegressor(random_state=0).fit(features[:400], y[:400])
+    assert model.score(features[400:], y[400:]) > 0.8
+    with pytest.raises(InvalidInputError, match="no attention"):
+        model.attention_weights(features)
+
+
+def test_learns_what_lies_between_image_and_text():
+    rng = np.random.RandomState(0)
+    table = feature_table(1200)
+    image = [f"image__clip_{i}" for i in range(6)]
+    text = [f"text__title_clip_{i}" for i in range(6)]
+    match = rng.uniform(size=1200) < 0.5
+    same = table[image].to_numpy() + 0.2 * rng.normal(size=(1200, 6))
+    table.loc[match, text] = same[match].astype(np.float32)
+    y = 3.0 * match + 0.1 * rng.normal(size=1200)
+    model = CoAttentionRegressor(learning_rate=3e-3, random_state=0)
+    model.fit(table[:1000], y[:1000])
+    assert model.score(table[1000:], y[1000:]) > 0.3
+
+
+def test_token_size_must_suit_the_heads():
+    with pytest.raises(InvalidInputError, match="token_size=10 and n_heads=4"):
+        CoAttentionRegressor(token_size=10, n_heads=4).fit(X, Y)
+
+
+def test_row_order_of_columns_is_that_of_fit():
+    model = small().fit(X, Y)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(X[X.columns[::-1]])
+    assert_array_equal(model.predict(X), model.predict(X.copy()))

@@ -1,0 +1,112 @@
+"""TabNetHuberRegressor: masks, importances, chunks of the batch normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from hyperfusion import TabNetHuberRegressor
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.regressors._tabnet import _chunk_size
+from hyperfusion.regressors._torch_training import batches_of
+from tests.regressors.tables import feature_table, target_of
+
+X = feature_table()
+Y = target_of(X)
+
+
+def small(**params) -> TabNetHuberRegressor:
+    given = {"n_d": 4, "n_a": 4, "n_steps": 2, "max_iter": 3}
+    return TabNetHuberRegressor(random_state=0, **(given | params))
+
+
+@pytest.mark.parametrize("mask_type", ["sparsemax", "entmax"])
+def test_masks_and_importances_are_shares_of_the_columns(mask_type):
+    model = small(mask_type=mask_type, n_components=3).fit(X, Y)
+    importances, masks = model.explain(X)
+    assert len(masks) == 2
+    for frame in (importances, *masks):
+        assert isinstance(frame, pd.DataFrame)
+        assert list(frame.columns) == list(X.columns)
+        assert (frame.to_numpy() >= 0).all()
+    for mask in masks:
+        assert_allclose(mask.sum(axis=1), 1, rtol=1e-4)
+    total = importances.sum(axis=1)
+    assert (np.isclose(total, 1, rtol=1e-4) | (total == 0)).all()
+    # All columns of a vector come from one unit, so they have one share.
+    clip = importances[[f"image__clip_{i}" for i in range(6)]]
+    assert_allclose(clip, np.repeat(clip.to_numpy()[:, :1], 6, axis=1))
+
+
+def test_masks_agree_with_pytorch_tabnets_own():
+    model = small().fit(X, Y)
+    network, numbers, codes, _ = model._prepare(X)
+    with torch.inference_mode():
+        features = network.features(numbers, codes)
+        total, steps = network.tabnet.forward_masks(features)
+    found, units = network.explain(numbers, codes)
+    spans = network.membership.numpy().astype(bool)
+    for ours, theirs in zip([found, *units], [total, *steps.values()], strict=True):
+        expected = [theirs.numpy()[:, span].mean(axis=1) for span in spans]
+        assert_allclose(ours, np.column_stack(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_importances_find_the_signal():
+    table = feature_table(600)
+    y = 3 * (table["meta__kind"] == "video") + np.log(table["user__followers"])
+    model = TabNetHuberRegressor(max_iter=40, weight_decay=0.01, random_state=0)
+    shares = pd.Series(model.fit(table, y).feature_importances_, index=table.columns)
+    assert_allclose(shares.sum(), 1)
+    assert shares[["meta__kind", "user__followers"]].sum() > 0.5
+
+
+def test_importances_are_those_of_the_rows_trained_on():
+    model = small(early_stopping=False).fit(X, Y)
+    expected = model.explain(X)[0].mean(axis=0)
+    assert_allclose(model.feature_importances_, expected, rtol=1e-5)
+
+
+def test_explanations_of_an_array_are_in_its_order():
+    features = np.random.RandomState(0).normal(size=(300, 3))
+    model = small(max_iter=40, weight_decay=0.01).fit(features, 5 * features[:, 2])
+    importances, _ = model.explain(features)
+    assert list(importances.columns) == [0, 1, 2]
+    assert model.feature_importances_.argmax() == 2
+
+
+def test_sparsity_makes_masks_sparser():
+    def entropy(sparsity):
+        model = small(sparsity=sparsity, max_iter=20, weight_decay=0.01).fit(X, Y)
+        masks = np.concatenate([mask.to_numpy() for mask in model.explain(X)[1]])
+        return -(masks * np.log(masks + 1e-12)).sum(axis=1).mean()
+
+    assert entropy(1.0) < entropy(0.0)
+
+
+def test_the_global_generator_is_put_back_when_a_network_is_built():
+    model = small().fit(X, Y)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    model._restore(torch.device("cpu"))
+    assert_array_equal(torch.get_rng_state(), before)
+
+
+@given(st.integers(2, 400), st.integers(2, 70), st.integers(2, 70))
+@example(7, 100, 3)
+@example(3, 100, 2)
+def test_no_chunk_of_the_batch_normalisation_is_a_single_row(n, batch_size, wanted):
+    size = _chunk_size(n, batch_size, wanted)
+    assert size >= wanted
+    for batch in torch.arange(n).tensor_split(batches_of(n, batch_size)):
+        chunks = batch.chunk(int(np.ceil(len(batch) / size)))
+        assert min(len(chunk) for chunk in chunks) >= 2
+
+
+def test_layers_are_needed():
+    with pytest.raises(InvalidInputError, match="n_independent and n_shared"):
+        small(n_independent=0, n_shared=0).fit(X, Y)
