@@ -27,8 +27,9 @@ class ClipHierarchicalRegressor(NetworkRegressor):
        the aligned CLIP vectors of image and text;
     3. final stages over the joint and the metadata (all other blocks).
 
-    A stage is a linear layer, batch normalisation, ReLU and dropout. Modalities that
-    the table lacks drop out; with columns of no block the final stages are left.
+    A stage is a linear layer, batch normalisation (`batch_norm`, off by default), ReLU
+    and dropout. Modalities that the table lacks drop out; with columns of no block the
+    final stages are left.
 
     Vectors are aligned where their columns' stems end in ``clip`` in the block
     ``image`` and in the blocks ``text`` or ``tags`` and they are equally long. They
@@ -43,8 +44,10 @@ class ClipHierarchicalRegressor(NetworkRegressor):
     final_sizes : sequence of int, default=(128, 64)
         Widths of the final stages.
     batch_norm : bool, default=False
-        Whether stages normalise over the batch, as the paper's do.
-    dropout : float, default=0.2
+        Whether stages normalise over the batch, as the paper's do. It is off since
+        the statistics are those of the past: on videos of the year after those
+        trained on, the mean absolute error rose from 1.45 to 1.53 with it.
+    dropout : float, default=0.3
         Share of hidden units set to zero in training.
     input_dropout : float, default=0.1
         Share of features set to zero in training.
@@ -54,7 +57,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
         images or texts.
     auxiliary_weight : float, default=0.1
         Weight of their cross entropy, averaged over the columns, in the loss.
-    number_embedding : {"piecewise", "periodic"} or None, default="piecewise"
+    number_embedding : {"piecewise", "periodic"} or None, default="periodic"
         How single numbers enter: as positions in bins between -3 and 3 normal scores
         (piecewise linear), beside learned waves of them, or as they are.
     number_embedding_size : int, default=8
@@ -180,11 +183,11 @@ class ClipHierarchicalRegressor(NetworkRegressor):
         joint_size: int = 64,
         final_sizes: Sequence[int] = (128, 64),
         batch_norm: bool = False,
-        dropout: float = 0.2,
+        dropout: float = 0.3,
         input_dropout: float = 0.1,
         auxiliary: Sequence[Hashable] = (),
         auxiliary_weight: float = 0.1,
-        number_embedding: str | None = "piecewise",
+        number_embedding: str | None = "periodic",
         number_embedding_size: int = 8,
         embedding_size: int = 8,
         id_dropout: float = 0.15,

@@ -28,7 +28,7 @@ class CoAttentionRegressor(NetworkRegressor):
 
     Parameters
     ----------
-    token_size : int, default=32
+    token_size : int, default=16
         Length of a token; a multiple of `n_heads`.
     tokens_per_vector : int, default=4
         Tokens that each vector is projected to.
@@ -36,13 +36,13 @@ class CoAttentionRegressor(NetworkRegressor):
         Heads of the attention.
     n_blocks : int, default=1
         Blocks of attention.
-    hidden_size : int, default=128
+    hidden_size : int, default=64
         Width of the other layers.
     dropout : float, default=0.2
         Share of hidden units set to zero in training.
     input_dropout : float, default=0.1
         Share of features set to zero in training.
-    number_embedding : {"piecewise", "periodic"} or None, default="piecewise"
+    number_embedding : {"piecewise", "periodic"} or None, default="periodic"
         How single numbers enter: as positions in bins between -3 and 3 normal scores
         (piecewise linear), beside learned waves of them, or as they are.
     number_embedding_size : int, default=8
@@ -166,14 +166,14 @@ class CoAttentionRegressor(NetworkRegressor):
     def __init__(
         self,
         *,
-        token_size: int = 32,
+        token_size: int = 16,
         tokens_per_vector: int = 4,
         n_heads: int = 4,
         n_blocks: int = 1,
-        hidden_size: int = 128,
+        hidden_size: int = 64,
         dropout: float = 0.2,
         input_dropout: float = 0.1,
-        number_embedding: str | None = "piecewise",
+        number_embedding: str | None = "periodic",
         number_embedding_size: int = 8,
         embedding_size: int = 8,
         id_dropout: float = 0.15,

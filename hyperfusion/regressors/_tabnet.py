@@ -28,11 +28,11 @@ class TabNetHuberRegressor(NetworkRegressor):
 
     Parameters
     ----------
-    n_d : int, default=16
+    n_d : int, default=8
         Width of each step's output.
-    n_a : int, default=16
+    n_a : int, default=8
         Width of what each step passes on to choose the next mask.
-    n_steps : int, default=3
+    n_steps : int, default=2
         Number of steps.
     gamma : float, default=1.3
         How freely a feature may be chosen in more than one step (1: in one only).
@@ -49,10 +49,10 @@ class TabNetHuberRegressor(NetworkRegressor):
         Weight of the masks' entropy in the loss.
     input_dropout : float, default=0.1
         Share of features set to zero in training.
-    number_embedding : {"piecewise", "periodic"} or None, default=None
+    number_embedding : {"piecewise", "periodic"} or None, default="periodic"
         How single numbers enter: as positions in bins between -3 and 3 normal scores
         (piecewise linear), beside learned waves of them, or as they are.
-    number_embedding_size : int, default=8
+    number_embedding_size : int, default=4
         Numbers that each single number becomes.
     embedding_size : int, default=8
         Length of the vector of a category's level; shorter for few levels.
@@ -71,7 +71,7 @@ class TabNetHuberRegressor(NetworkRegressor):
         target's own unit.
     learning_rate : float, default=0.02
         Step of the AdamW optimizer, after two epochs of warming up.
-    weight_decay : float, default=1.0
+    weight_decay : float, default=0.3
         Decoupled decay of the weights, in units of the learning rate.
     weight_average : float, default=0.99
         Decay of the running average of the weights, which is what is kept: 0.99
@@ -99,7 +99,7 @@ class TabNetHuberRegressor(NetworkRegressor):
     n_threads : int, default=1
         Threads in fit and predict. The last bits depend on it, so it is a fixed
         number; torch's own setting is put back after.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance or None, default="periodic"
         Seed of first weights, dropout, order and held-out rows. The same seed gives
         the same bits on one CPU.
     verbose : int, default=0
@@ -178,9 +178,9 @@ class TabNetHuberRegressor(NetworkRegressor):
     def __init__(
         self,
         *,
-        n_d: int = 16,
-        n_a: int = 16,
-        n_steps: int = 3,
+        n_d: int = 8,
+        n_a: int = 8,
+        n_steps: int = 2,
         gamma: float = 1.3,
         n_independent: int = 1,
         n_shared: int = 1,
@@ -189,8 +189,8 @@ class TabNetHuberRegressor(NetworkRegressor):
         mask_type: str = "sparsemax",
         sparsity: float = 1e-4,
         input_dropout: float = 0.1,
-        number_embedding: str | None = None,
-        number_embedding_size: int = 8,
+        number_embedding: str | None = "periodic",
+        number_embedding_size: int = 4,
         embedding_size: int = 8,
         id_dropout: float = 0.15,
         min_frequency: int = 4,
@@ -198,7 +198,7 @@ class TabNetHuberRegressor(NetworkRegressor):
         delta: float = 0.5,
         delta_unit: str = "spread",
         learning_rate: float = 0.02,
-        weight_decay: float = 1.0,
+        weight_decay: float = 0.3,
         weight_average: float = 0.99,
         batch_size: int | str = "auto",
         max_iter: int = 200,

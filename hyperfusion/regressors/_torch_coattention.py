@@ -60,7 +60,8 @@ class Tokens(nn.Module):
             if features.singles[group]:
                 self._add(group, features.singles[group], 1, generator)
             for stem, span in features.vectors[group].items():
-                self._add(stem, [span], tokens_per_vector, generator)
+                name = stem.removesuffix("_pca")
+                self._add(name, [span], tokens_per_vector, generator)
 
     def _add(
         self, name: str, spans: list[Span], n: int, generator: torch.Generator
@@ -117,9 +118,7 @@ class CoAttentionBlock(nn.Module):
         )
         self.dropout = Dropout(dropout)
 
-    def forward(
-        self, sides: tuple[Tensor, Tensor]
-    ) -> tuple[tuple[Tensor, Tensor], list[Tensor]]:
+    def forward(self, sides: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the sides after the block, and the weights in both directions."""
         normal = [norm(side) for norm, side in zip(self.norms, sides, strict=True)]
         out, weights = [], []
@@ -127,7 +126,7 @@ class CoAttentionBlock(nn.Module):
             added, seen = self.attention[i](normal[i], normal[1 - i])
             out.append(self.stages[i](sides[i] + self.dropout(added)))
             weights.append(seen)
-        return (out[0], out[1]), weights
+        return out, weights
 
 
 class CoAttentionNetwork(nn.Module):
@@ -167,22 +166,15 @@ class CoAttentionNetwork(nn.Module):
         )
         content = ("visual", "textual") if self.sides else ()
         attended = [g for side in content for g in self.sides.get(side, [])]
-        if config.get("wide"):
-            attended = []
         self.rest = self.features.spans([g for g in groups if g not in attended])
-        width = 0
+        width = len(self.tokens) * size
         if self.rest:
             self.metadata = Stage(width_of(self.rest), hidden, dropout, generator)
             width += hidden
-        if self.sides:
-            self.pool = nn.ModuleList(nn.LayerNorm(size) for _ in self.tokens)
-            self.pool_dropout = Dropout(dropout)
-            width += len(self.tokens) * size
-        self.join = (
-            Stage(width, hidden, dropout, generator)
-            if self.sides
-            else ResidualStage(width, hidden, dropout, generator)
-        )
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in self.tokens)
+        self.dropout = Dropout(dropout)
+        join = Stage if self.sides else ResidualStage
+        self.join = join(width, hidden, dropout, generator)
         self.head = linear(hidden, 1, generator, zero=True)
 
     def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, float]:
@@ -196,15 +188,12 @@ class CoAttentionNetwork(nn.Module):
         """Return predictions, and for each block the weights in both directions."""
         features = self.features(numbers, codes)
         parts = [self.metadata(pick(features, self.rest))] if self.rest else []
+        sides = [tokens(features) for tokens in self.tokens]
         weights = []
-        if self.sides:
-            sides = tuple(tokens(features) for tokens in self.tokens)
-            for block in self.blocks:
-                sides, seen = block(sides)
-                weights.append(seen)
-            parts += [
-                self.pool_dropout(norm(side).mean(dim=1))
-                for norm, side in zip(self.pool, sides, strict=True)
-            ]
+        for block in self.blocks:
+            sides, seen = block(sides)
+            weights.append(seen)
+        for norm, side in zip(self.norms, sides, strict=True):
+            parts.append(self.dropout(norm(side).mean(dim=1)))
         joined = self.join(torch.cat(parts, dim=1))
         return self.head(joined).squeeze(1), weights

@@ -77,12 +77,11 @@ class CategoryEmbeddings(Random):
         super().__init__()
         self.dropout = dropout
         self.widths = [min(dimension, size // 2 + 1) for size in sizes]
-        self.tables = nn.ModuleList(
-            skip_init(nn.Embedding, size, width)
-            for size, width in zip(sizes, self.widths, strict=True)
-        )
-        for table in self.tables:
+        self.tables = nn.ModuleList()
+        for size, width in zip(sizes, self.widths, strict=True):
+            table = skip_init(nn.Embedding, size, width)
             nn.init.normal_(table.weight, std=0.1, generator=generator)
+            self.tables.append(table)
 
     def forward(self, codes: Tensor) -> list[Tensor]:
         """Return the vectors of each category."""
@@ -105,6 +104,8 @@ class PiecewiseLinear(nn.Module):
     .. [1] Gorishniy, Rubachev and Babenko. "On embeddings for numerical features in
        tabular deep learning." NeurIPS 2022.
     """
+
+    lower: Tensor
 
     def __init__(self, size: int):
         super().__init__()

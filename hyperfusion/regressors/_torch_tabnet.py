@@ -29,6 +29,9 @@ class TabNetNetwork(nn.Module):
         Draws the first weights.
     """
 
+    membership: Tensor
+    tabnet: Any
+
     def __init__(
         self,
         layout: dict[str, Any],

@@ -1,0 +1,211 @@
+"""Network members against a plain scikit-learn pipeline, on posts split by time.
+
+Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/networks.py [--seeds 3]
+
+Prints, for each set, Spearman's correlation (more is better) and the mean absolute
+error (less is better) on later posts, their spread over seeds, and seconds a fit on one
+thread. All sides see the same feature table. With skorch installed, ``--skorch`` times
+its loop beside this package's on the same network: the physical limit of both is the
+arithmetic of the layers, some 0.2 s here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.metrics import mean_absolute_error
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+from hyperfusion import (
+    CategoryEncoder,
+    ClipHierarchicalRegressor,
+    CoAttentionRegressor,
+    TabNetHuberRegressor,
+    make_hyperfusion,
+    spearman_score,
+)
+from hyperfusion.datasets import load_smp_video
+
+TINY = "hyperfusion-tiny"
+
+
+def smp_video(folder: Path) -> tuple[pd.DataFrame, np.ndarray, dict, np.ndarray]:
+    posts = load_smp_video(folder)
+    early = np.arange(len(posts.data)) < 3200
+    return posts.data, posts.target, posts.roles | {"text_encoder": False}, early
+
+
+def youtube_thumbnails(
+    folder: Path,
+) -> tuple[pd.DataFrame, np.ndarray, dict, np.ndarray]:
+    videos = pd.read_csv(folder / "videos.csv", keep_default_na=False)
+    videos = videos.sort_values("published_year", kind="stable", ignore_index=True)
+    years = videos["published_year"]
+    data = videos.assign(
+        image=[str(folder / path) for path in videos["image"]],
+        title=videos["tags"].str.replace("_", " "),
+        published=pd.to_datetime(years.astype(str) + "-07-01"),
+        subscriber_count=pd.to_numeric(videos["subscriber_count"], errors="coerce"),
+        channel_video_count=pd.to_numeric(
+            videos["channel_video_count"], errors="coerce"
+        ),
+    )
+    roles = {
+        "image": "image",
+        "text": ["title"],
+        "tags": "tags",
+        "user": "channel_id",
+        "user_created": "channel_created",
+        "user_numeric": ["subscriber_count", "channel_video_count"],
+        "time": "published",
+        "categorical": ["language"],
+        "image_encoder": TINY,
+        "text_encoder": TINY,
+    }
+    target = videos["popularity"].to_numpy()
+    return data, target, roles, (years <= 2013).to_numpy()
+
+
+def sides() -> Iterator[tuple[str, Callable[[int], Any]]]:
+    yield "MLPRegressor", lambda seed: plain_network(seed, early_stopping=True)
+    yield (
+        "MLPRegressor, alpha=10",
+        lambda seed: plain_network(
+            seed, alpha=10.0, max_iter=40, hidden_layer_sizes=(128, 64)
+        ),
+    )
+    for member in (
+        TabNetHuberRegressor,
+        CoAttentionRegressor,
+        ClipHierarchicalRegressor,
+    ):
+        yield member.__name__, lambda seed, member=member: member(random_state=seed)
+
+
+def plain_network(seed: int, **params: Any) -> Any:
+    """Build what one would write with scikit-learn alone."""
+    return make_pipeline(
+        CategoryEncoder(impute=True, random_state=seed),
+        QuantileTransformer(output_distribution="normal"),
+        TransformedTargetRegressor(
+            MLPRegressor(random_state=seed, **params), transformer=StandardScaler()
+        ),
+    )
+
+
+def compare(name: str, data: tuple, seeds: int) -> None:
+    X, y, roles, early = data
+    features = make_hyperfusion(**roles, random_state=0)[:-1]
+    train = features.fit_transform(X[early], y[early])
+    test = features.transform(X[~early])
+    print(f"{name}: {train.shape[0]} + {len(test)} posts, {train.shape[1]} features")
+    for label, make in sides():
+        rows = []
+        for seed in range(seeds):
+            started = time.process_time()
+            model = make(seed).fit(train, y[early])
+            seconds = time.process_time() - started
+            predicted = model.predict(test)
+            rows.append(
+                (
+                    spearman_score(y[~early], predicted),
+                    mean_absolute_error(y[~early], predicted),
+                    seconds,
+                )
+            )
+        src, mae, seconds = np.mean(rows, axis=0)
+        spread = np.std(rows, axis=0)
+        print(
+            f"  {label:28} SRC {src:.4f} +- {spread[0]:.4f}  MAE {mae:.4f} +- "
+            f"{spread[1]:.4f}  {seconds:5.1f} s",
+            flush=True,
+        )
+
+
+def time_loops(n: int = 3200, p: int = 200, epochs: int = 30) -> None:
+    import torch
+    from skorch import NeuralNetRegressor
+    from skorch.dataset import ValidSplit
+    from torch import nn
+
+    from hyperfusion.regressors import _torch_training as room
+
+    torch.set_num_threads(1)
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(n, p)).astype(np.float32)
+    y = X[:, 0].copy()
+
+    def layers() -> nn.Module:
+        parts = [nn.Linear(p, 128), nn.SiLU(), nn.Dropout(0.2)]
+        parts += [nn.Linear(128, 128), nn.SiLU(), nn.Dropout(0.2), nn.Linear(128, 1)]
+        return nn.Sequential(*parts)
+
+    class Ours(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = layers()
+
+        def forward(self, numbers, codes):
+            return self.layers(numbers).squeeze(1), 0.0
+
+    def ours() -> None:
+        held = np.arange(n) < n // 10
+        codes, weight = np.zeros((n, 0), dtype=np.int64), np.ones(n)
+
+        def rows(kept):
+            parts = (part[kept] for part in (X, codes, y, weight))
+            return room.Rows.of(*parts, torch.device("cpu"))
+
+        schedule = room.Schedule(
+            0.5, 1e-3, 1e-2, 128, epochs, epochs, 0.99, None, 0, "ours"
+        )
+        room.Training(Ours(), rows(~held), rows(held), schedule, 0).run()
+
+    def skorch() -> None:
+        NeuralNetRegressor(
+            layers(),
+            max_epochs=epochs,
+            optimizer=torch.optim.AdamW,
+            batch_size=128,
+            iterator_train__shuffle=True,
+            train_split=ValidSplit(10),
+            verbose=0,
+        ).fit(X, y[:, np.newaxis])
+
+    for loop in (ours, skorch, ours, skorch):  # the first round warms up
+        started = time.process_time()
+        loop()
+        print(f"  {loop.__name__:8} {time.process_time() - started:.2f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--skorch", action="store_true")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")  # MLPRegressor's about its number of epochs
+    if arguments.skorch:
+        print("One loop or skorch's, 3,200 rows x 200 features, 30 epochs")
+        time_loops()
+        return
+    folder = os.environ.get("HYPERFUSION_DATA")
+    if not folder:
+        raise SystemExit("Set HYPERFUSION_DATA to the folder of real posts.")
+    for load in (smp_video, youtube_thumbnails):
+        name = load.__name__
+        compare(name, load(Path(folder) / name), arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
