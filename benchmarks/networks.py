@@ -28,9 +28,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
 from hyperfusion import (
-    CategoryEncoder,
     ClipHierarchicalRegressor,
     CoAttentionRegressor,
+    NumericTable,
     TabNetHuberRegressor,
     make_hyperfusion,
     spearman_score,
@@ -96,7 +96,7 @@ def sides() -> Iterator[tuple[str, Callable[[int], Any]]]:
 def plain_network(seed: int, **params: Any) -> Any:
     """Build what one would write with scikit-learn alone."""
     return make_pipeline(
-        CategoryEncoder(impute=True, random_state=seed),
+        NumericTable(impute=True, random_state=seed),
         QuantileTransformer(output_distribution="normal"),
         TransformedTargetRegressor(
             MLPRegressor(random_state=seed, **params), transformer=StandardScaler()

@@ -279,7 +279,8 @@ class CoAttentionRegressor(NetworkRegressor):
                     "two sides, such as columns image__... and text__..., to attend "
                     "to each other."
                 )
-            _, blocks = network.attend(numbers.to(device), codes.to(device))
+            dtype = next(network.parameters()).dtype
+            _, blocks = network.attend(numbers.to(device, dtype), codes.to(device))
         first, second = network.sides
         return {
             f"{asking}->{asked}": np.stack(

@@ -99,7 +99,7 @@ class TabNetHuberRegressor(NetworkRegressor):
     n_threads : int, default=1
         Threads in fit and predict. The last bits depend on it, so it is a fixed
         number; torch's own setting is put back after.
-    random_state : int, RandomState instance or None, default="periodic"
+    random_state : int, RandomState instance or None, default=None
         Seed of first weights, dropout, order and held-out rows. The same seed gives
         the same bits on one CPU.
     verbose : int, default=0

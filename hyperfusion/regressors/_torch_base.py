@@ -211,7 +211,10 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
 
         network = self._build_network(torch.Generator().manual_seed(0))
         network.load_state_dict(from_bytes(self.network_state_), strict=False)
-        return network.to(device).eval()
+        # In float32 a row's last digits depend on how many rows are predicted with it.
+        # Apple's GPUs know nothing wider.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        return network.to(device=device, dtype=dtype).eval()
 
     def _load_network(self) -> tuple[Any, Any]:
         from hyperfusion.regressors._torch_training import resolve_device
@@ -232,7 +235,7 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
         Returns
         -------
         ndarray of shape (n_samples,), float64
-            Predictions in the target's units, computed in float32.
+            Predictions in the target's units.
         """
         from hyperfusion.regressors import _torch_training as room
 

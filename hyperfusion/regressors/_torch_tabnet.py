@@ -59,7 +59,7 @@ class TabNetNetwork(nn.Module):
 
     def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions, and the masks' entropy as a penalty."""
-        self._follow(numbers.device)
+        self._follow()
         output, entropy = self.tabnet(self.features(numbers, codes))
         # pytorch-tabnet's loss is the negative entropy of the masks.
         return output.squeeze(1), -self.sparsity * entropy
@@ -84,21 +84,24 @@ class TabNetNetwork(nn.Module):
         steps : list of ndarray of shape (n_samples, n_units)
             Masks; rows add up to 1.
         """
-        device = self.membership.device
-        self._follow(device)
+        self._follow()
         share = self.membership.T / self.membership.sum(dim=1)
         parts = []
         for n, c in zip(numbers.split(ROWS), codes.split(ROWS), strict=True):
-            features = self.features(n.to(device), c.to(device))
+            features = self.features(
+                n.to(self.membership), c.to(self.membership.device)
+            )
             total, steps = self.tabnet.forward_masks(features)
-            parts.append([(m @ share).cpu().numpy() for m in (total, *steps.values())])
+            parts.append(
+                [(m.to(share) @ share).cpu().numpy() for m in (total, *steps.values())]
+            )
         total, *steps = (np.concatenate(part) for part in zip(*parts, strict=True))
         return total, steps
 
-    def _follow(self, device: torch.device) -> None:
+    def _follow(self) -> None:
         # The matrix is no buffer in pytorch-tabnet, so moving the network leaves it.
         encoder = self.tabnet.encoder
-        encoder.group_attention_matrix = encoder.group_attention_matrix.to(device)
+        encoder.group_attention_matrix = self.membership
 
 
 def _build_tabnet(

@@ -298,11 +298,13 @@ def predict(
 ) -> Tensor:
     """Return the predictions with the weights of a state (the network's own if empty).
 
-    Rows go to the device a part at a time, and the predictions stay there.
+    Rows go to the device a part at a time and take the network's precision; the
+    predictions stay there.
     """
     network.eval()
+    dtype = next(network.parameters()).dtype
     parts = [
-        functional_call(network, state, (n.to(device), c.to(device)))[0]
+        functional_call(network, state, (n.to(device, dtype), c.to(device)))[0]
         for n, c in zip(numbers.split(ROWS), codes.split(ROWS), strict=True)
     ]
     return torch.cat(parts)
