@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from hyperfusion._tags import read_text
 from hyperfusion.encoders._cache import EmbeddingCache, item_key, open_cache
 from hyperfusion.encoders._clip_base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders._clip_models import BatchRunner, ClipModel
-from hyperfusion.encoders._column import read_cells, read_text
+from hyperfusion.encoders._column import read_cells
 
 TOKENS_ON_CPU = 2048
 TOKENS_ON_GPU = 65_536

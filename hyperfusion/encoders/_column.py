@@ -216,39 +216,3 @@ def warn_of_bad_cells(bad: list[str], column: Any, *, stacklevel: int = 3) -> No
             BadCellWarning,
             stacklevel=stacklevel,
         )
-
-
-def read_text(cell: Any) -> str | None:
-    """Return a text without surrounding space; None where nothing is left.
-
-    A list of texts (words, tags) is joined by spaces.
-    """
-    if isinstance(cell, (list, tuple, set, frozenset, np.ndarray)):
-        words = [read_text(w) for w in cell]
-        return " ".join(w for w in words if w) or None
-    if isinstance(cell, str):
-        return cell.strip() or None
-    raise TypeError(
-        f"expected text, got {type(cell).__name__} {cell!r}: "
-        "turn the column into text first, for example with .astype(str)"
-    )
-
-
-def read_tags(cell: Any) -> list[str] | None:
-    """Return the tags of a cell, without ``#``; None where there are none.
-
-    A text is split at commas, semicolons or bars where it has any, otherwise at
-    white space. A list holds one tag an item.
-    """
-    if isinstance(cell, str):
-        for separator in (",", ";", "|"):
-            if separator in cell:
-                return _clean_tags(cell.split(separator))
-        return _clean_tags(cell.split())
-    if isinstance(cell, (list, tuple, set, frozenset, np.ndarray)):
-        return _clean_tags([read_text(w) or "" for w in cell])
-    return _clean_tags([read_text(cell) or ""])
-
-
-def _clean_tags(tags: Iterable[str]) -> list[str] | None:
-    return [t for t in (tag.strip().strip("#") for tag in tags) if t] or None

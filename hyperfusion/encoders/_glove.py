@@ -14,11 +14,11 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from hyperfusion._tags import read_text
 from hyperfusion.encoders._column import (
     ON_ERROR,
     ColumnEncoder,
     read_cells,
-    read_text,
 )
 from hyperfusion.encoders._hashtags import UNKNOWN
 from hyperfusion.encoders._word_vectors import (

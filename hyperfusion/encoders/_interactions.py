@@ -13,8 +13,9 @@ import scipy.sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
 
+from hyperfusion._tags import in_order, is_list, read_tags
 from hyperfusion._validation import Columns, check_columns
-from hyperfusion.encoders._column import is_missing, read_cells, read_tags
+from hyperfusion.encoders._column import is_missing, read_cells
 from hyperfusion.exceptions import InvalidInputError
 
 WEIGHTINGS = ("ppmi", "tfidf", "log", "counts")
@@ -87,10 +88,8 @@ def _read_split(cell: Any) -> list[str]:
 
 
 def _read_whole(cell: Any) -> list[str]:
-    if isinstance(cell, (list, tuple, set, frozenset, np.ndarray)):
-        # the order of a set changes from process to process
-        parts = sorted(cell, key=str) if isinstance(cell, (set, frozenset)) else cell
-        return [name for part in parts for name in _read_whole(part)]
+    if is_list(cell):
+        return [name for part in in_order(cell) for name in _read_whole(part)]
     if is_missing(cell):
         return []
     if isinstance(cell, str):

@@ -13,12 +13,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
+from hyperfusion._tags import read_tags, read_text
 from hyperfusion.encoders._column import (
     ON_ERROR,
     ColumnEncoder,
     read_cells,
-    read_tags,
-    read_text,
 )
 from hyperfusion.exceptions import InvalidInputError
 

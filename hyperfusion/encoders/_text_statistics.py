@@ -11,12 +11,11 @@ import pandas as pd
 import regex
 from sklearn.utils._param_validation import StrOptions
 
+from hyperfusion._tags import read_tags, read_text
 from hyperfusion.encoders._column import (
     ON_ERROR,
     ColumnEncoder,
     read_cells,
-    read_tags,
-    read_text,
     stack_rows,
 )
 

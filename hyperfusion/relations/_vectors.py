@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from hyperfusion._blocks import vector_groups
+from hyperfusion._tags import read_tags
 from hyperfusion.feature_table import BLOCKS, split_name
 
 ALIGNED = "clip"
@@ -84,31 +85,21 @@ def mean_direction(units: Sequence[np.ndarray]) -> np.ndarray:
     return unit(total)
 
 
-def split_tags(cell: Any) -> list[str]:
-    """Return the tags of a cell, without ``#``; none where it is missing.
-
-    A text is split at commas, semicolons or bars where it has any, otherwise at
-    white space. A list holds one tag an item.
-    """
-    if isinstance(cell, str):
-        separator = next((s for s in ",;|" if s in cell), None)
-        parts = cell.split(separator)
-    elif isinstance(cell, (list, tuple, set, frozenset, np.ndarray)):
-        parts = [part for part in cell if isinstance(part, str)]
-    else:
-        parts = []
-    tags = (part.strip().strip("#") for part in parts)
-    return [tag for tag in tags if tag]
-
-
 def flatten_tags(cells: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return each tag's row and number, and the texts of the numbers."""
-    tags = [split_tags(cell) for cell in cells]
+    tags = [_tags_of(cell) for cell in cells]
     rows = np.repeat(np.arange(len(tags)), [len(t) for t in tags])
     numbers, texts = pd.factorize(
         np.array([tag for row in tags for tag in row], dtype=object)
     )
     return rows, numbers, texts
+
+
+def _tags_of(cell: Any) -> list[str]:
+    try:
+        return read_tags(cell) or []
+    except TypeError:  # missing, or no text: the encoder of the column speaks of it
+        return []
 
 
 def input_of(encoder: Any, cells: pd.Series) -> Any:

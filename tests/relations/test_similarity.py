@@ -10,9 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from hyperfusion import CrossModalSimilarity
-from hyperfusion.encoders._column import is_missing, read_tags
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._vectors import split_tags
 
 NAN = np.nan
 
@@ -280,18 +278,6 @@ def test_raw_columns_that_cannot_be_compared_are_named():
         CrossModalSimilarity(encoders={"image": wide, "tags": wide}, tags="title").fit(
             posts()
         )
-
-
-@given(
-    st.one_of(
-        st.none(),
-        st.text(alphabet="ab# ,;|\t🙂é", max_size=12),
-        st.lists(st.text(alphabet="ab #🙂", max_size=5), max_size=4),
-    )
-)
-def test_tags_are_split_as_the_encoders_split_them(cell):
-    theirs = None if is_missing(cell) else read_tags(cell)
-    assert split_tags(cell) == (theirs or [])
 
 
 cells = st.one_of(st.floats(width=32), st.sampled_from([0.0, NAN, np.inf, 3e38]))

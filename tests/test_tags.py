@@ -1,0 +1,66 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperfusion._tags import read_tags, read_text
+
+
+@pytest.mark.parametrize(
+    ("cell", "tags"),
+    [
+        ("#sea  #sun\t🙂", ["sea", "sun", "🙂"]),
+        ("at sea, #sun,,", ["at sea", "sun"]),
+        ("a,b;c", ["a", "b;c"]),
+        ("a b;c|d", ["a b", "c|d"]),
+        ("a b|c", ["a b", "c"]),
+        (["at sea", " #sun ", "", "#"], ["at sea", "sun"]),
+        (np.array(["a, b", "c"]), ["a, b", "c"]),
+        ((["a", "b"], "c"), ["a b", "c"]),
+        ("", None),
+        (" # ,", None),
+        ([], None),
+    ],
+)
+def test_tags_of_a_cell(cell, tags):
+    assert read_tags(cell) == tags
+
+
+def test_texts_of_a_cell():
+    assert read_text("  two words\n") == "two words"
+    assert read_text(["two ", "", "words"]) == "two words"
+    assert read_text(" ") is None
+    assert read_text([]) is None
+
+
+@pytest.mark.parametrize("cell", [3, 2.5, None, float("nan"), b"sea", {"a": 1}, [3]])
+def test_what_is_no_text_is_named(cell):
+    for read in (read_text, read_tags):
+        with pytest.raises(TypeError, match="expected text, got"):
+            read(cell)
+
+
+def test_sets_are_read_in_an_order_of_their_own():
+    # Python shuffles them anew in each process.
+    code = "from hyperfusion._tags import *; print(read_text({'c', 'a', 'b', 'd'}))"
+    for seed in ("1", "2", "3"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "a b c d\n"
+    assert read_tags(frozenset("ba")) == ["a", "b"]
+
+
+@given(st.lists(st.text(alphabet="abé 🙂#", max_size=4), max_size=5))
+def test_joining_and_splitting_come_back(cell):
+    tags = read_tags(cell) or []
+    assert all(tag.strip(" #") == tag != "" for tag in tags)
+    assert read_tags(tags) == (tags or None)
+    assert read_tags(",".join(["first", *tags, ""])) == ["first", *tags]
