@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+
+
+def agreeing_views(blocks: Mapping[str, str | None]) -> dict[str, tuple[str, str]]:
+    """Return the pairs of an image's view and one of texts or tags, by name.
+
+    Parameters
+    ----------
+    blocks : dict of {str: str or None}
+        The block of each view.
+    """
+    images = [view for view, block in blocks.items() if block == "image"]
+    texts = [view for view, block in blocks.items() if block in ("text", "tags")]
+    return {f"{a}_{b}": (a, b) for a in images for b in texts}
+
+
+def shared_levels(a: Sequence[int], b: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return the positions of the levels that two views both have."""
+    return {level: (a.index(level), b.index(level)) for level in a if level in b}
 
 
 def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._blocks import Features, read_features, write_features
+from hyperfusion._blocks import Features, read_features
 from hyperfusion._target_means import (
     cross_fit_target_means,
     fit_target_means,
@@ -23,9 +22,20 @@ from hyperfusion._target_means import (
 )
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._agreement import agreement, agreement_table
-from hyperfusion.relations._tree import Assignment, descend, grow_tree
-from hyperfusion.relations._views import ViewReducer, find_views
+from hyperfusion.relations._agreement import (
+    agreeing_views,
+    agreement,
+    agreement_table,
+    shared_levels,
+)
+from hyperfusion.relations._cluster_table import write_clusters
+from hyperfusion.relations._tree import (
+    Assignment,
+    check_levels,
+    descend,
+    grow_tree,
+)
+from hyperfusion.relations._views import ViewReducer, find_views, join_views
 
 JOINT = "joint"
 
@@ -242,7 +252,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         features = read_features(self, X, reset=False, infinite="missing")
         with threadpool_limits(1):
             paths = {
-                view: self._descend(view, points)
+                view: descend(points, self.centers_[view], self.parents_[view])
                 for view, points in self._reduced(features.numbers)
             }
         means = {
@@ -280,7 +290,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     def _fit(
         self, X: Any, y: Any
     ) -> tuple[Features, Path, np.ndarray | None, np.random.RandomState]:
-        levels = self._checked_levels()
+        levels = check_levels(self.levels)
         features = read_features(self, X, reset=True, infinite="missing")
         if self.target_mean:
             y = check_target(y, len(features.numbers), allow_nan=True)
@@ -297,7 +307,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
             there = points[~np.isnan(points[:, 0])]
             tree = grow_tree(there, levels, self.min_cluster_size, rng)
             self.levels_[view], self.centers_[view], self.parents_[view] = tree
-            paths[view] = self._descend(view, points)
+            paths[view] = descend(points, *tree[1:])
             self.sizes_[view] = [
                 np.bincount(a.labels[a.labels >= 0], minlength=len(c)) / len(there)
                 for a, c in zip(paths[view], self.centers_[view], strict=True)
@@ -309,16 +319,6 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
                 view: fit_target_means(_labels(path), y) for view, path in paths.items()
             }
         return features, paths, y, rng
-
-    def _checked_levels(self) -> list[int]:
-        levels = list(self.levels)
-        whole = all(isinstance(k, Integral) and k > 0 for k in levels)
-        if not levels or not whole or sorted(set(levels)) != levels:
-            raise InvalidInputError(
-                "levels must be whole numbers that increase, such as (8, 64, 512). "
-                f"Got {self.levels!r} instead."
-            )
-        return [int(k) for k in levels]
 
     def _fit_views(self, features: Features, rng: np.random.RandomState) -> None:
         numbers = features.numbers
@@ -340,28 +340,11 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         reduced = {view: r.transform(numbers) for view, r in self.reducers_.items()}
         yield from reduced.items()
         if self.joint and len(reduced) > 1:
-            every = np.concatenate(list(reduced.values()), axis=1)
-            nothing = np.isnan(every).all(axis=1)
-            every = np.nan_to_num(every, nan=0.0)  # the mean: the PCA has centred
-            every[nothing] = np.nan
-            yield JOINT, every
-
-    def _descend(self, view: str, points: np.ndarray) -> list[Assignment]:
-        there = ~np.isnan(points[:, 0])
-        path = []
-        for known in descend(points[there], self.centers_[view], self.parents_[view]):
-            labels = np.full(len(points), -1)
-            distance, margin = np.full((2, len(points)), np.nan)
-            labels[there], distance[there] = known.labels, known.distance
-            margin[there] = known.margin
-            path.append(Assignment(labels, distance, margin))
-        return path
+            yield JOINT, join_views(list(reduced.values()))
 
     def _fit_agreement(self, paths: Path) -> None:
         self.agreement_: dict[str, list[np.ndarray]] = {}
-        images = [v for v, block in self.blocks_.items() if block == "image"]
-        texts = [v for v, block in self.blocks_.items() if block in ("text", "tags")]
-        self.agreeing_ = {f"{a}_{b}": (a, b) for a in images for b in texts}
+        self.agreeing_ = agreeing_views(self.blocks_)
         for pair, (a, b) in self.agreeing_.items():
             self.agreement_[pair] = [
                 agreement_table(
@@ -373,9 +356,8 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
             ]
 
     def _shared(self, pair: str) -> dict[int, tuple[int, int]]:
-        """Positions of the levels that both views of a pair have."""
         a, b = (self.levels_[view] for view in self.agreeing_[pair])
-        return {k: (a.index(k), b.index(k)) for k in a if k in b}
+        return shared_levels(a, b)
 
     def _write(
         self, features: Features, paths: Path, means: dict[str, np.ndarray]
@@ -394,21 +376,9 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
             a, b = self.agreeing_[pair]
             for table, (i, j) in zip(tables, self._shared(pair).values(), strict=True):
                 numbers.append(agreement(table, paths[a][i].labels, paths[b][j].labels))
-        values = np.column_stack(numbers).astype(np.float32)
-        if not features.is_frame:
-            ids = [np.where(c >= 0, c, np.nan) for c in clusters]
-            return np.column_stack([values, *ids]).astype(np.float32)
-        names = self.get_feature_names_out()
         counts = [len(c) for view in paths for c in self.centers_[view]]
-        categories = {
-            name: pd.Categorical.from_codes(labels, categories=list(range(count)))
-            for name, labels, count in zip(
-                names[len(numbers) :], clusters, counts, strict=True
-            )
-        }
-        return write_features(
-            values, names, pd.DataFrame(categories, index=features.index)
-        )
+        names = self.get_feature_names_out()
+        return write_clusters(features, numbers, clusters, counts, names)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "target_encoders_")

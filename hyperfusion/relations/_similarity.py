@@ -15,6 +15,7 @@ from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._blocks import Features, read_features, take_columns
 from hyperfusion._validation import check_columns, check_table
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.relations._pairs import ALL, check_widths, choose_pairs, others_of
 from hyperfusion.relations._ranks import fit_distributions, ranks_within
 from hyperfusion.relations._vectors import (
     best_and_mean,
@@ -26,8 +27,6 @@ from hyperfusion.relations._vectors import (
     unit,
     vectors_of,
 )
-
-ALL = "all"
 
 _ROWS = 4096
 
@@ -266,14 +265,15 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
                 f"text__title_clip_0, .... It has {aligned or 'none'}. Name others in "
                 f"pairs: {sorted(sides)}."
             )
-        self.pairs_ = self._checked_pairs(sides, aligned)
+        self.pairs_ = choose_pairs(self.pairs, sides, aligned)
         self.encoders_: dict[str, Any] = {}
         used = {name for pair in self.pairs_ for name in pair}
         if ALL in used:
             used |= set(aligned)
         self.sides_: dict[str, Any] = {n: c for n, c in sides.items() if n in used}
         self.aligned_ = aligned
-        self._check_widths({name: len(c) for name, c in self.sides_.items()})
+        widths = {name: len(c) for name, c in self.sides_.items()}
+        check_widths(self.pairs_, aligned, widths)
 
     def _fit_raw_sides(self, table: pd.DataFrame) -> None:
         columns = check_columns(table, list(self.encoders or {}), "encoders")
@@ -287,38 +287,8 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
                 f"encoders must name at least two columns to compare. Got {columns}."
             )
         self.aligned_ = list(self.sides_)
-        self.pairs_ = self._checked_pairs(self.sides_, self.aligned_)
+        self.pairs_ = choose_pairs(self.pairs, self.sides_, self.aligned_)
         self.encoders_ = {}
-
-    def _checked_pairs(
-        self, sides: Mapping[str, Any], aligned: list[str]
-    ) -> list[tuple[str, str]]:
-        if self.pairs is None:
-            several = [(aligned[0], ALL)] if len(aligned) > 2 else []
-            return [
-                (a, b) for i, a in enumerate(aligned) for b in aligned[i + 1 :]
-            ] + several
-        for pair in self.pairs:
-            known = len(pair) == 2 and pair[0] in sides
-            if not known or pair[1] not in {*sides, ALL} or pair[0] == pair[1]:
-                raise InvalidInputError(
-                    f"pairs must hold pairs of two of {sorted(sides)}, or of one of "
-                    f"them and 'all'. Got {pair!r}."
-                )
-        return [(a, b) for a, b in self.pairs]
-
-    def _check_widths(self, widths: Mapping[str, int]) -> None:
-        for a, b in self.pairs_:
-            others = self._others(a) if b == ALL else [b]
-            if not others or any(widths[a] != widths[other] for other in others):
-                raise InvalidInputError(
-                    f"{a} and {b} can't be compared: the vectors have "
-                    f"{ {name: widths[name] for name in (a, *others)} } numbers. "
-                    "Encode both sides with the same model."
-                )
-
-    def _others(self, name: str) -> list[str]:
-        return [other for other in self.aligned_ if other != name]
 
     def _compare(self, features: Features) -> np.ndarray:
         def read(rows: slice) -> dict[str, np.ndarray]:
@@ -333,7 +303,8 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
             units = {name: unit(vectors) for name, vectors in read(rows).items()}
             for i, (a, b) in enumerate(self.pairs_):
                 if b == ALL:
-                    other = mean_direction([units[o] for o in self._others(a)])
+                    others = others_of(a, self.aligned_)
+                    other = mean_direction([units[o] for o in others])
                 else:
                     other = units[b]
                 cosines[rows, i] = cosine(units[a], other)
@@ -343,7 +314,8 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         vectors = {
             name: encode(name, table[column]) for name, column in self.sides_.items()
         }
-        self._check_widths({name: v.shape[1] for name, v in vectors.items()})
+        widths = {name: v.shape[1] for name, v in vectors.items()}
+        check_widths(self.pairs_, self.aligned_, widths)
         cosines = self._cosines(
             lambda rows: {name: v[rows] for name, v in vectors.items()}, len(table)
         )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import euclidean_distances
+
+from hyperfusion.exceptions import InvalidInputError
 
 _ROWS = 4096
 
@@ -19,7 +22,7 @@ class Assignment:
     Attributes
     ----------
     labels : ndarray of shape (n_samples,), int
-        The cluster of each row.
+        The cluster of each row, -1 where it has none.
     distance : ndarray of shape (n_samples,)
         Distance to the cluster's own centre.
     margin : ndarray of shape (n_samples,)
@@ -30,6 +33,18 @@ class Assignment:
     labels: np.ndarray
     distance: np.ndarray
     margin: np.ndarray
+
+
+def check_levels(levels: Sequence[int]) -> list[int]:
+    """Return the levels as a list; raise where they are not whole and increasing."""
+    given = list(levels)
+    whole = all(isinstance(k, Integral) and k > 0 for k in given)
+    if not given or not whole or sorted(set(given)) != given:
+        raise InvalidInputError(
+            "levels must be whole numbers that increase, such as (8, 64, 512). "
+            f"Got {levels!r} instead."
+        )
+    return [int(k) for k in given]
 
 
 def grow_tree(
@@ -154,10 +169,23 @@ def nearest_children(
 def descend(
     points: np.ndarray, centers: list[np.ndarray], parents: list[np.ndarray]
 ) -> list[Assignment]:
-    """Return where points fall at each level, from the top of the tree."""
-    labels = np.zeros(len(points), dtype=np.int64)
+    """Return where points fall at each level, from the top of the tree.
+
+    Points whose first number is missing belong to no cluster: -1, with NaN.
+    """
+    there = ~np.isnan(points[:, 0])
+    known, labels = points[there], np.zeros(int(there.sum()), dtype=np.int64)
     path = []
     for level_centers, level_parents in zip(centers, parents, strict=True):
-        path.append(nearest_children(points, labels, level_centers, level_parents))
-        labels = path[-1].labels
+        level = nearest_children(known, labels, level_centers, level_parents)
+        labels = level.labels
+        path.append(_with_missing(level, there))
     return path
+
+
+def _with_missing(level: Assignment, there: np.ndarray) -> Assignment:
+    labels = np.full(len(there), -1)
+    distance, margin = np.full((2, len(there)), np.nan)
+    labels[there], distance[there] = level.labels, level.distance
+    margin[there] = level.margin
+    return Assignment(labels, distance, margin)

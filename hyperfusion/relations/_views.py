@@ -126,6 +126,18 @@ class ViewReducer(BaseEstimator):
         return np.concatenate(filled, axis=1)
 
 
+def join_views(reduced: list[np.ndarray]) -> np.ndarray:
+    """Return reduced views side by side, NaN where all of them are missing.
+
+    A view that is missing beside others counts as its mean.
+    """
+    every = np.concatenate(reduced, axis=1)
+    nothing = np.isnan(every).all(axis=1)
+    every = np.nan_to_num(every, nan=0.0)  # the mean: the PCA has centred
+    every[nothing] = np.nan
+    return every
+
+
 def _mean_of_complete(vectors: np.ndarray) -> np.ndarray:
     complete = vectors[~np.isnan(vectors[:, 0])]
     if not len(complete):
