@@ -1,0 +1,191 @@
+"""How the ensemble is fitted, step by step: folds, parts, weights, fits on all rows."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._metadata_requests import _routing_enabled
+from sklearn.utils.metadata_routing import process_routing
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._validation import check_table, check_target
+from hyperfusion.ensemble._combine import (
+    Blend,
+    FoldPredictions,
+    mean_by_row,
+    score_table,
+)
+from hyperfusion.ensemble._members import for_table, name_members, set_seeds
+from hyperfusion.ensemble._out_of_fold import Part, fit_parts
+from hyperfusion.ensemble._progress import Progress
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection import StratifiedRegressionKFold
+from hyperfusion.regressors._common import TargetScaler
+
+
+class FoldEnsemble(HyperFusionEstimator):
+    """The steps of `HyperFusionRegressor.fit`; the parameters are declared there."""
+
+    members: Any
+    cv: Any
+    weighting: str
+    weights_per: str
+    objective: str
+    delta: float
+    prefer_equal: bool
+    row_filter: Any
+    refit: str
+    n_jobs: int | None
+    random_state: Any
+
+    def _fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: Any,
+        groups: Any,
+        fit_params: dict[str, Any],
+        extra: Any,
+    ) -> Self:
+        """Fit; `extra` holds rows that join the training part of each fold."""
+        X = self._check_features(X, reset=True)
+        y = check_target(y, X.shape[0])
+        weight = _check_sample_weight(
+            sample_weight, y, dtype=np.float64, ensure_non_negative=True
+        )
+        rng = (
+            None if self.random_state is None else check_random_state(self.random_state)
+        )
+        named = name_members(self.members)
+        engine = self._engine_arguments(named, sample_weight, groups, fit_params)
+        self.splits_ = self._splits(X, y, engine.pop("groups"), rng)
+        self.members_ = [(name, for_table(member, X)) for name, member in named]
+        parts = self._fit_folds(X, y, weight, rng, engine, extra)
+        self._weigh(parts, y, weight)
+        if self.refit == "full":
+            parts = self._fit_full(X, y, rng, engine, extra)
+        n_fits = max(p.fold for p in parts) + 1
+        self.estimators_ = [
+            [p.model for p in parts if p.fold == k] for k in range(n_fits)
+        ]
+        return self
+
+    def _check_features(self, X: Any, *, reset: bool) -> Any:
+        if isinstance(X, pd.DataFrame):
+            return check_table(self, X, reset=reset)
+        if not hasattr(X, "shape"):
+            X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse=True,
+            dtype=None,
+            ensure_all_finite="allow-nan",
+        )
+
+    def _engine_arguments(
+        self, named: Any, sample_weight: Any, groups: Any, fit_params: dict[str, Any]
+    ) -> dict[str, Any]:
+        if not _routing_enabled():
+            return {
+                "groups": groups,
+                "sample_weight": None
+                if sample_weight is None
+                else np.asarray(sample_weight, dtype=np.float64),
+                "fit_params": [fit_params] * len(named),
+            }
+        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
+        given = {k: v for k, v in given.items() if v is not None}
+        routed = process_routing(self, "fit", **given)
+        return {
+            "groups": routed.splitter.split.get("groups"),
+            "sample_weight": None,
+            "fit_params": [routed[name].fit for name, _ in named],
+        }
+
+    def _splits(self, X: Any, y: np.ndarray, groups: Any, rng: Any) -> list:
+        if isinstance(self.cv, Integral):
+            cv = StratifiedRegressionKFold(int(self.cv), random_state=rng)
+        else:
+            cv = check_cv(self.cv)
+        splits = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(X, y, groups)]
+        if not splits or any(len(a) == 0 or len(b) == 0 for a, b in splits):
+            raise InvalidInputError(
+                f"cv={self.cv!r} gives no fold, or one with an empty side."
+            )
+        return splits
+
+    def _fit_folds(
+        self,
+        X: Any,
+        y: np.ndarray,
+        weight: np.ndarray,
+        rng: Any,
+        engine: Any,
+        extra: Any,
+    ) -> list[Part]:
+        members = [self._seeded(rng) for _ in self.splits_]
+        n_parts = len(self.splits_) * len(self.members_)
+        progress = Progress(self, X, y, n_parts)
+        engine = engine | {"row_filter": self.row_filter, "n_jobs": self.n_jobs}
+        parts = []
+        for part in fit_parts(members, X, y, self.splits_, extra=extra, **engine):
+            progress.report(part, weight)
+            parts.append(part)
+        progress.end()
+        return parts
+
+    def _fit_full(
+        self, X: Any, y: np.ndarray, rng: Any, engine: Any, extra: Any
+    ) -> list[Part]:
+        everything = [(np.arange(len(y)), np.arange(0))]
+        engine = engine | {"row_filter": self.row_filter, "n_jobs": self.n_jobs}
+        first = None if extra is None else extra[:1]
+        return list(
+            fit_parts([self._seeded(rng)], X, y, everything, extra=first, **engine)
+        )
+
+    def _seeded(self, rng: Any) -> list[Any]:
+        return [set_seeds(clone(member), rng) for _, member in self.members_]
+
+    def _weigh(self, parts: list[Part], y: np.ndarray, weight: np.ndarray) -> None:
+        folds = []
+        for k, (_, rows) in enumerate(self.splits_):
+            members = np.column_stack([p.predictions for p in parts if p.fold == k])
+            folds.append(FoldPredictions(rows, members, y[rows], weight[rows]))
+        blend = Blend(
+            self.weighting,
+            self.objective,
+            self.weights_per,
+            self.delta * TargetScaler.fit(y, weight).spread,
+            self.prefer_equal and self.weighting != "equal",
+        )
+        crossed = blend.crossed(folds)
+        self.weights_ = blend.weights(folds, crossed)
+        honest = [f.predictions @ w for f, w in zip(folds, crossed, strict=True)]
+        self.oof_predictions_ = mean_by_row(folds, honest, len(y))
+        single = [f.predictions for f in folds]
+        self.oof_member_predictions_ = mean_by_row(folds, single, len(y))
+        self._bias = np.array(
+            [np.average(f.predictions.T - f.y, axis=1, weights=f.weight) for f in folds]
+        )
+        self._scores = score_table(folds, honest, parts, [n for n, _ in self.members_])
+
+    def _model_weights(self) -> np.ndarray:
+        """Return one weight for each of `estimators_`; they add up to 1."""
+        if len(self.estimators_) == len(self.weights_):
+            return self.weights_ / len(self.weights_)
+        return self.weights_.mean(axis=0, keepdims=True)
+
+    def _model_bias(self) -> np.ndarray:
+        same = len(self.estimators_) == len(self._bias)
+        return self._bias if same else self._bias.mean(axis=0, keepdims=True)
