@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone, is_regressor
+from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
@@ -52,18 +53,19 @@ def _paper_members() -> NamedMembers:
 
 def _fast_members() -> NamedMembers:
     from sklearn.ensemble import ExtraTreesRegressor
-    from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import RidgeCV
     from sklearn.preprocessing import StandardScaler
 
     from hyperfusion.preprocessing import NumericTable
     from hyperfusion.regressors import CatBoostHuberRegressor
 
-    smooth = make_pipeline(
-        NumericTable(impute=True, max_one_hot=1),
-        StandardScaler(),
-        Nystroem(gamma=2e-3, n_components=500),
-        RidgeCV(np.logspace(-3, 3, 13)),
+    smooth = Pipeline(
+        [
+            ("numerictable", NumericTable(impute=True, max_one_hot=1)),
+            ("standardscaler", StandardScaler()),
+            ("nystroem", RowLimitedNystroem(gamma=2e-3, n_components=500)),
+            ("ridgecv", RidgeCV(np.logspace(-3, 3, 13))),
+        ]
     )
     return [
         ("catboost", CatBoostHuberRegressor(iterations=600, colsample=0.5)),
@@ -73,6 +75,32 @@ def _fast_members() -> NamedMembers:
         ),
         ("kernel", smooth),
     ]
+
+
+class RowLimitedNystroem(Nystroem):
+    """`Nystroem` that takes at most as many components as there are rows, unwarned."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit on `X`; `n_components` is an upper bound.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self
+            The fitted transformer.
+        """
+        limit = self.n_components
+        self.n_components = min(limit, np.shape(X)[0])
+        try:
+            return super().fit(X, y)
+        finally:
+            self.n_components = limit
 
 
 def name_members(members: Any) -> NamedMembers:

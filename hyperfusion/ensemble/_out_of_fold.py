@@ -7,7 +7,7 @@ out-of-fold prediction comes from models that never saw its label.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
+from hyperfusion._validation import check_columns
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.preprocessing import IQRFilter
 
 Split = tuple[np.ndarray, np.ndarray]
 ExtraRows = tuple[Any, np.ndarray, np.ndarray | None]
@@ -114,7 +116,8 @@ def _fit_part(
     start = time.perf_counter()
     train, validation = split
     if row_filter is not None:
-        train = train[filtered_rows(row_filter, take_rows(X, train), y[train])]
+        seen = take_rows(_columns_read(row_filter, X), train)
+        train = train[filtered_rows(row_filter, seen, y[train])]
     X_train, y_train = take_rows(X, train), y[train]
     weight = None if sample_weight is None else sample_weight[train]
     if extra is not None:
@@ -136,6 +139,19 @@ def take_rows(X: Any, rows: np.ndarray) -> Any:
     if sp.issparse(X):
         X = X.tocsr()
     return _safe_indexing(X, rows)
+
+
+def _columns_read(row_filter: Any, X: Any) -> Any:
+    """Return the columns of `X` that a filter looks at.
+
+    To learn which rows stay, an `IQRFilter` need not be shown (nor copy) a wide table.
+    It wants at least one column.
+    """
+    if not isinstance(row_filter, IQRFilter) or not isinstance(X, pd.DataFrame):
+        return X
+    given = row_filter.columns
+    names = list(given) if isinstance(given, Mapping) else given
+    return X[check_columns(X, names, "columns") or [X.columns[0]]]
 
 
 def filtered_rows(row_filter: Any, X: Any, y: np.ndarray) -> np.ndarray:

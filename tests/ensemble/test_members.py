@@ -1,0 +1,75 @@
+"""Presets, and what a member's rows cost before it sees them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.kernel_approximation import Nystroem
+
+from hyperfusion import IQRFilter
+from hyperfusion.ensemble._members import RowLimitedNystroem, preset_members
+from hyperfusion.ensemble._out_of_fold import fit_parts
+
+
+def test_kernel_member_does_not_warn_of_few_rows():
+    X = np.random.RandomState(0).normal(size=(60, 4))
+    member = dict(preset_members("fast"))["kernel"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        member.fit(X, X[:, 0])
+    assert member["nystroem"].n_components == 500
+    assert member["nystroem"].components_.shape == (60, 4)
+
+
+def test_with_enough_rows_the_components_are_those_of_nystroem():
+    X = np.random.RandomState(0).normal(size=(60, 4))
+    ours = RowLimitedNystroem(gamma=0.1, n_components=20, random_state=0)
+    theirs = Nystroem(gamma=0.1, n_components=20, random_state=0)
+    assert_allclose(ours.fit_transform(X), theirs.fit_transform(X))
+
+
+class WidthRecorder(IQRFilter):
+    """Remembers how many columns it was shown."""
+
+    seen: list[int] = []
+
+    def fit_resample(self, X, y):
+        self.seen.append(X.shape[1])
+        return super().fit_resample(X, y)
+
+
+def test_filter_is_shown_only_the_columns_that_it_looks_at():
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(rng.normal(size=(60, 5)), columns=list("abcde"))
+    X.loc[3, "c"] = 100.0
+    y = rng.normal(size=60)
+    y[7] = 100.0
+    split = [(np.arange(50), np.arange(50, 60))]
+
+    class Rows:
+        """Counts the rows that it is fitted on."""
+
+        def get_params(self, deep=True):
+            return {}
+
+        def fit(self, X, y):
+            self.rows_ = np.asarray(X.index)
+            return self
+
+        def predict(self, X):
+            return np.zeros(len(X))
+
+    for columns, widths, gone in [
+        (None, [1], {7}),
+        (["c", "a"], [2], {3, 7}),
+        ({"c": 1.5}, [1], {3, 7}),
+        ([], [1], {7}),
+    ]:
+        WidthRecorder.seen = []
+        row_filter = WidthRecorder(columns=columns, factor=3.0, max_share=0.2)
+        (part,) = fit_parts([[Rows()]], X, y, split, row_filter=row_filter)
+        assert WidthRecorder.seen == widths
+        assert_array_equal(part.model.rows_, [i for i in range(50) if i not in gone])
