@@ -26,9 +26,17 @@ from hyperfusion.ensemble._combine import (
 from hyperfusion.ensemble._members import for_table, name_members, set_seeds
 from hyperfusion.ensemble._out_of_fold import Part, fit_parts
 from hyperfusion.ensemble._progress import Progress
+from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.regressors._common import TargetScaler
+
+AUTHOR = "user__author"  # as `UserProfileEncoder` writes it
+
+
+def has_authors(X: Any) -> bool:
+    """Whether a table holds the column of authors."""
+    return isinstance(X, pd.DataFrame) and AUTHOR in X.columns
 
 
 class FoldEnsemble(HyperFusionEstimator):
@@ -55,7 +63,10 @@ class FoldEnsemble(HyperFusionEstimator):
         fit_params: dict[str, Any],
         extra: Any,
     ) -> Self:
-        """Fit; `extra` holds rows that join the training part of each fold."""
+        """Fit; `extra` holds rows that join the training part of each fold.
+
+        With ``refit="full"`` its last entry joins the fit on all rows.
+        """
         X = self._check_features(X, reset=True)
         y = check_target(y, X.shape[0])
         weight = _check_sample_weight(
@@ -70,6 +81,7 @@ class FoldEnsemble(HyperFusionEstimator):
         self.members_ = [(name, for_table(member, X)) for name, member in named]
         parts = self._fit_folds(X, y, weight, rng, engine, extra)
         self._weigh(parts, y, weight)
+        self._learn_authors(X)
         if self.refit == "full":
             parts = self._fit_full(X, y, rng, engine, extra)
         n_fits = max(p.fold for p in parts) + 1
@@ -107,7 +119,9 @@ class FoldEnsemble(HyperFusionEstimator):
         given = {k: v for k, v in given.items() if v is not None}
         routed = process_routing(self, "fit", **given)
         return {
-            "groups": routed.splitter.split.get("groups"),
+            "groups": routed.splitter.split.get("groups")
+            if "splitter" in routed  # folds given as a list take nothing
+            else None,
             "sample_weight": None,
             "fit_params": [routed[name].fit for name, _ in named],
         }
@@ -149,9 +163,9 @@ class FoldEnsemble(HyperFusionEstimator):
     ) -> list[Part]:
         everything = [(np.arange(len(y)), np.arange(0))]
         engine = engine | {"row_filter": self.row_filter, "n_jobs": self.n_jobs}
-        first = None if extra is None else extra[:1]
+        last = None if extra is None else extra[-1:]
         return list(
-            fit_parts([self._seeded(rng)], X, y, everything, extra=first, **engine)
+            fit_parts([self._seeded(rng)], X, y, everything, extra=last, **engine)
         )
 
     def _seeded(self, rng: Any) -> list[Any]:
@@ -169,7 +183,7 @@ class FoldEnsemble(HyperFusionEstimator):
             self.delta * TargetScaler.fit(y, weight).spread,
             self.prefer_equal and self.weighting != "equal",
         )
-        crossed = blend.crossed(folds)
+        crossed = self._crossed_weights = blend.crossed(folds)
         self.weights_ = blend.weights(folds, crossed)
         honest = [f.predictions @ w for f, w in zip(folds, crossed, strict=True)]
         self.oof_predictions_ = mean_by_row(folds, honest, len(y))
@@ -178,7 +192,45 @@ class FoldEnsemble(HyperFusionEstimator):
         self._bias = np.array(
             [np.average(f.predictions.T - f.y, axis=1, weights=f.weight) for f in folds]
         )
+        self._learn_variance(folds, y, weight)
         self._scores = score_table(folds, honest, parts, [n for n, _ in self.members_])
+
+    def _learn_variance(
+        self, folds: list[FoldPredictions], y: np.ndarray, weight: np.ndarray
+    ) -> None:
+        """Relate the members' disagreement to the size of out-of-fold errors."""
+        spread = [
+            disagreement(list(f.predictions.T), bias, weights)
+            for f, bias, weights in zip(folds, self._bias, self.weights_, strict=True)
+        ]
+        variance = mean_by_row(folds, spread, len(y))
+        self.oof_residuals_ = y - self.oof_predictions_
+        seen = np.isfinite(self.oof_residuals_) & (weight > 0)
+        self.variance_coefficients_ = fit_variance(
+            self.oof_residuals_[seen], variance[seen], weight[seen]
+        )
+        constant, slope = self.variance_coefficients_
+        self.oof_std_ = np.sqrt(constant + slope * variance)
+        self._oof_weight = weight
+
+    def _learn_authors(self, X: Any) -> None:
+        """Note whose posts were in the training part of the fold that validates a row.
+
+        For each row 1 where its author was, 0 where not, NaN where no fold validates
+        it; None without a column of authors.
+        """
+        self._author_known: np.ndarray | None = None
+        self._authors: list[Any] = []
+        if not has_authors(X):
+            return
+        authors = X[AUTHOR]
+        self._authors = list(authors.dropna().unique())
+        folds = [FoldPredictions(rows, *[np.empty(0)] * 3) for _, rows in self.splits_]
+        known = [
+            authors.iloc[rows].isin(authors.iloc[train].dropna()).to_numpy(dtype=float)
+            for train, rows in self.splits_
+        ]
+        self._author_known = mean_by_row(folds, known, len(X))
 
     def _model_weights(self) -> np.ndarray:
         """Return one weight for each of `estimators_`; they add up to 1."""

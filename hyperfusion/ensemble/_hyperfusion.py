@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._callbacks import CallbackSupportMixin, with_callbacks
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
 from hyperfusion.ensemble._members import PRESETS, name_members
-from hyperfusion.ensemble._out_of_fold import check_predictions
+from hyperfusion.ensemble._out_of_fold import finite_prediction
+from hyperfusion.ensemble._uncertainty import disagreement
 from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
 from hyperfusion.model_selection import StratifiedRegressionKFold
 
@@ -86,6 +87,12 @@ class HyperFusionRegressor(
         alone: no row's label touches its own. NaN for rows never validated.
     oof_member_predictions_ : ndarray of shape (n_samples, n_members)
         Out-of-fold predictions of each member.
+    oof_residuals_ : ndarray of shape (n_samples,)
+        Targets minus `oof_predictions_`.
+    oof_std_ : ndarray of shape (n_samples,)
+        What ``predict(X, return_std=True)`` would say of out-of-fold predictions.
+    variance_coefficients_ : ndarray of shape (2,)
+        How the members' disagreement becomes a variance, see `predict`.
     fold_scores_ : DataFrame
         SRC, MAE, rows and seconds for every fold and member, and for the ensemble.
     splits_ : list of (train, validation)
@@ -98,6 +105,7 @@ class HyperFusionRegressor(
     See Also
     --------
     CatBoostHuberRegressor : The strongest single member.
+    predict_interval : Intervals that cover a given share of posts.
     make_hyperfusion : The whole way from a table of posts.
 
     Notes
@@ -265,32 +273,36 @@ class HyperFusionRegressor(
         X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
             Columns as at fit.
         return_std : bool, default=False
-            Whether to return the models' disagreement as well.
+            Whether to return how far off each prediction may be.
 
         Returns
         -------
         y_pred : ndarray of shape (n_samples,)
             Predictions.
         y_std : ndarray of shape (n_samples,)
-            Weighted standard deviation of the models' predictions, each freed of its
-            mean out-of-fold error. Only if `return_std`.
+            Standard deviation of the target around the prediction,
+            ``sqrt(a + b * d)``: `d` is the weighted variance of the members'
+            predictions, each freed of its mean out-of-fold error, averaged over the
+            folds; ``(a, b) = variance_coefficients_`` were fitted to squared
+            out-of-fold errors. Only if `return_std`. The same for all rows where
+            there is one member.
         """
         check_is_fitted(self)
         X = self._check_features(X, reset=False)
         weights = self._model_weights()
-        mean, square = np.zeros(X.shape[0]), np.zeros(X.shape[0])
-        for (k, i), weight in np.ndenumerate(weights):
-            if weight > 0:
-                model = self.estimators_[k][i]
-                prediction = np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
-                check_predictions(prediction, model)
-                mean += weight * prediction
-                if return_std:
-                    square += weight * (prediction - self._model_bias()[k, i]) ** 2
+        mean, variance = np.zeros(X.shape[0]), np.zeros(X.shape[0])
+        for k, models in enumerate(self.estimators_):
+            used = np.flatnonzero(weights[k])
+            predictions = [finite_prediction(models[i], X) for i in used]
+            for i, prediction in zip(used, predictions, strict=True):
+                mean += weights[k, i] * prediction
+            if return_std:
+                bias, share = self._model_bias()[k, used], weights[k, used]
+                variance += share.sum() * disagreement(predictions, bias, share)
         if not return_std:
             return mean
-        centre = mean - np.sum(weights * self._model_bias())
-        return mean, np.sqrt(np.maximum(square - centre**2, 0))
+        constant, slope = self.variance_coefficients_
+        return mean, np.sqrt(constant + slope * variance)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata such as ``sample_weight`` and ``groups`` are routed.

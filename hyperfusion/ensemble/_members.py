@@ -80,6 +80,8 @@ def _fast_members() -> NamedMembers:
 class RowLimitedNystroem(Nystroem):
     """`Nystroem` that takes at most as many components as there are rows, unwarned."""
 
+    n_components: int
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit on `X`; `n_components` is an upper bound.
 
@@ -95,7 +97,7 @@ class RowLimitedNystroem(Nystroem):
         self
             The fitted transformer.
         """
-        limit = self.n_components
+        limit: int = self.n_components
         self.n_components = min(limit, np.shape(X)[0])
         try:
             return super().fit(X, y)

@@ -18,6 +18,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._validation import check_columns
@@ -70,6 +71,8 @@ def fit_parts(
         Further arguments of the members' ``fit``.
     extra : list of K (X, y, sample_weight or None), optional
         Rows that join the training part of split k alone and are never validated.
+        Members that can't take weights get them without, unless `sample_weight` is
+        given as well.
     row_filter : object with ``fit_resample`` and ``sample_indices_``, optional
         Chooses which training rows stay; extra rows are not filtered.
     n_jobs : int, optional
@@ -120,16 +123,19 @@ def _fit_part(
         train = train[filtered_rows(row_filter, seen, y[train])]
     X_train, y_train = take_rows(X, train), y[train]
     weight = None if sample_weight is None else sample_weight[train]
-    if extra is not None:
-        X_train, y_train, weight = _append(X_train, y_train, weight, extra)
     params = {k: _rows_of_param(v, train, len(y)) for k, v in fit_params.items()}
+    if extra is not None:
+        weight = params.pop("sample_weight", weight)  # there if routed
+        _check_no_rows(params, fit_params)
+        if weight is None and not takes_weight(member):
+            extra = (*extra[:2], None)
+        X_train, y_train, weight = _append(X_train, y_train, weight, extra)
     if weight is not None:
         params[weight_parameter(member)] = weight
     model = clone(member).fit(X_train, y_train, **params)
     predictions = np.empty(0)
     if len(validation):
-        predictions = np.asarray(model.predict(take_rows(X, validation))).reshape(-1)
-        check_predictions(predictions, model)
+        predictions = finite_prediction(model, take_rows(X, validation))
     seconds = time.perf_counter() - start
     return Part(fold, index, model, predictions, seconds, len(y_train))
 
@@ -167,8 +173,20 @@ def filtered_rows(row_filter: Any, X: Any, y: np.ndarray) -> np.ndarray:
     return np.asarray(rows)
 
 
+def takes_weight(member: Any) -> bool:
+    """Whether a member's ``fit`` takes weights (for a pipeline, its last step's)."""
+    if _routing_enabled() and isinstance(member, Pipeline):
+        return bool(member.get_metadata_routing().consumes("fit", ["sample_weight"]))
+    final = member
+    while isinstance(final, Pipeline):
+        final = final.steps[-1][1]
+    return has_fit_parameter(final, "sample_weight")
+
+
 def weight_parameter(member: Any) -> str:
     """Return the name under which a member's ``fit`` takes weights."""
+    if _routing_enabled():
+        return "sample_weight"
     final, prefix = member, ""
     while isinstance(final, Pipeline):
         name, final = final.steps[-1]
@@ -181,14 +199,16 @@ def weight_parameter(member: Any) -> str:
     return f"{prefix}sample_weight"
 
 
-def check_predictions(predictions: np.ndarray, model: Any) -> None:
-    """Raise where a member predicts NaN or infinity."""
+def finite_prediction(model: Any, X: Any) -> np.ndarray:
+    """Predict; raise where a member predicts NaN or infinity."""
+    predictions = np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
     if not np.isfinite(predictions).all():
         raise InvalidInputError(
             f"The member {model!r} predicts NaN or infinity for "
             f"{int((~np.isfinite(predictions)).sum())} of {len(predictions)} rows: "
             "scale its target or lower its learning rate."
         )
+    return predictions
 
 
 def _rows_of_param(value: Any, train: np.ndarray, n_samples: int) -> Any:
@@ -196,6 +216,16 @@ def _rows_of_param(value: Any, train: np.ndarray, n_samples: int) -> Any:
     if is_per_row and len(value) == n_samples:
         return take_rows(value, train)
     return value
+
+
+def _check_no_rows(params: dict[str, Any], given: dict[str, Any]) -> None:
+    """Raise where a parameter has a value a row, but none for the extra rows."""
+    for name, value in params.items():
+        if value is not given[name]:
+            raise InvalidInputError(
+                f"The fit parameter {name!r} has one value a row, and pseudo-labelled "
+                "rows have none: leave it out, or fit without unlabelled rows."
+            )
 
 
 def _append(

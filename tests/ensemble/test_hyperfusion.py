@@ -313,16 +313,32 @@ def test_metadata_routing(data):
             )
 
 
-def test_disagreement_is_zero_where_models_agree(data):
+def test_std_is_the_out_of_fold_error_where_there_is_one_member(data):
     X, y = data
-    same = HyperFusionRegressor(
-        [Recorder()], cv=[(np.arange(100), np.arange(100, 200))]
+    one = HyperFusionRegressor([Ridge()], random_state=0).fit(X, y)
+    _, std = one.predict(X, return_std=True)
+    assert_allclose(std, np.sqrt(np.mean(one.oof_residuals_**2)))
+    assert_allclose(one.oof_residuals_, y - one.oof_predictions_)
+
+
+def test_std_follows_the_formula(data):
+    X, y = data
+    ensemble = HyperFusionRegressor(
+        MEMBERS, cv=3, weighting="equal", random_state=0
+    ).fit(X, y)
+    mean, std = ensemble.predict(X, return_std=True)
+    assert_allclose(mean, ensemble.predict(X))
+    spread = np.zeros(len(y))
+    for k, (_, rows) in enumerate(ensemble.splits_):
+        bias = (ensemble.oof_member_predictions_[rows] - y[rows, None]).mean(axis=0)
+        ridge, tree = (m.predict(X) for m in ensemble.estimators_[k])
+        # variance of two equally weighted values: a quarter of the squared gap
+        spread += (ridge - bias[0] - tree + bias[1]) ** 2 / 4 / 3
+    a, b = ensemble.variance_coefficients_
+    assert_allclose(std, np.sqrt(a + b * spread))
+    assert_allclose(
+        np.mean(ensemble.oof_std_**2), np.var(ensemble.oof_residuals_), rtol=0.2
     )
-    _, std = same.fit(X, y).predict(X, return_std=True)
-    assert_allclose(std, 0, atol=1e-6)
-    mean, std = HyperFusionRegressor(MEMBERS).fit(X, y).predict(X, return_std=True)
-    assert mean.shape == std.shape == (200,)
-    assert std.min() > 0
 
 
 def test_fold_scores_and_progress(data, capsys):

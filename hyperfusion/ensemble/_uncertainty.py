@@ -1,0 +1,77 @@
+"""How sure an ensemble is: disagreement, predictive variance, conformal quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import nnls
+
+
+def disagreement(
+    predictions: Sequence[np.ndarray], bias: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return the weighted variance of members' predictions, each freed of its bias.
+
+    Parameters
+    ----------
+    predictions : list of N arrays of shape (n_samples,)
+        The members' predictions.
+    bias : ndarray of shape (N,)
+        Their mean out-of-fold errors.
+    weights : ndarray of shape (N,)
+        Their weights.
+    """
+    share = weights / weights.sum()
+    freed = [p - b for p, b in zip(predictions, bias, strict=True)]
+    # summed member by member, so that a row never depends on the others of the call
+    mean = sum(s * p for s, p in zip(share, freed, strict=True))
+    return sum(s * (p - mean) ** 2 for s, p in zip(share, freed, strict=True))
+
+
+def fit_variance(
+    error: np.ndarray, variance: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return (a, b), not negative, with squared error = a + b * disagreement.
+
+    Weighted least squares on out-of-fold errors, in two rounds: the second divides
+    by the variance that the first finds, since large errors vary most. `a` is at least
+    a hundredth of the mean squared error, so that models that agree by chance never
+    promise a perfect prediction.
+    """
+    square = error**2
+    floor = 0.01 * np.average(square, weights=weight)
+    terms = np.column_stack([np.ones_like(variance), variance])
+    root = np.sqrt(weight)
+    for _ in range(2):
+        coefficients, _ = nnls(terms * root[:, None], square * root)
+        coefficients[0] = max(coefficients[0], floor)
+        root = np.sqrt(weight) / np.maximum(terms @ coefficients, np.finfo(float).tiny)
+    return coefficients
+
+
+def conformal_quantile(
+    scores: np.ndarray, weight: np.ndarray, coverage: float
+) -> float:
+    """Return the finite-sample conformal quantile of scores; infinity if too few.
+
+    With equal weights it is the ``ceil((n + 1) * coverage)``-th smallest score. With
+    others the rows count by their weights, scaled to add up to the effective number
+    of rows, and the new row counts as one.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Sizes of the out-of-fold errors.
+    weight : ndarray of shape (n_samples,)
+        Weights of the rows.
+    coverage : float
+        Share of new rows to cover.
+    """
+    if weight.sum() <= 0:
+        return np.inf
+    weight = weight * weight.sum() / np.sum(weight**2)
+    order = np.argsort(scores, kind="stable")
+    share = np.cumsum(weight[order]) / (weight.sum() + 1)
+    position = int(np.searchsorted(share, coverage - 1e-9))
+    return float(scores[order[position]]) if position < len(order) else np.inf
