@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import time
+from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
@@ -19,6 +16,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.regressors._catboost_explain import CatBoostExplanations
+from hyperfusion.regressors._catboost_pool import (
+    Columns,
+    Deadline,
+    Rows,
+    check_embeddings,
+    named_errors,
+    text_processing,
+    texts_as_categories,
+    to_bytes,
+)
 from hyperfusion.regressors._common import (
     TargetScaler,
     check_fit_data,
@@ -26,11 +34,12 @@ from hyperfusion.regressors._common import (
     split_features,
 )
 
-_MISSING = b"__missing__"
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 
 
-class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
+class CatBoostHuberRegressor(
+    CatBoostExplanations, RegressorMixin, HyperFusionEstimator
+):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
     The primary member of the paper's ensemble (section 3.4, equation 7). It learns
@@ -39,6 +48,7 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
 
     Columns of pandas' ``category`` dtype are categorical features, everything else
     is a number, and missing values stay missing in both. A plain array works too.
+    Columns of text and vectors that belong together can be named.
 
     Parameters
     ----------
@@ -69,6 +79,16 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
     time : hashable, default=None
         Column to sort the rows by where `has_time` is true (a feature table's is
         ``"time__days"``). None keeps the order in which they come.
+    text_features : sequence of hashable, default=()
+        Columns of text: what counts is which of their frequent words a text has.
+        A missing text has none.
+    min_word_count : int, default=5
+        How often a word has to occur in a text column to be looked at.
+    embedding_features : sequence of str, default=()
+        Stems of vectors, such as ``"image__clip"`` for the columns ``image__clip_0``,
+        ``image__clip_1`` and so on, that are taken as embeddings (nearest neighbours
+        and a linear discriminant) instead of as single numbers. A missing one becomes
+        the mean of those seen at fit. Works on the CPU only.
     early_stopping : bool, default=True
         Whether to hold rows out and keep the number of trees that does best there.
     validation_fraction : float, default=0.1
@@ -100,8 +120,10 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         Loss on the held-out rows, in units of the scaled target.
     target_scaler_ : TargetScaler
         Centre and spread of the target.
-    category_names_, number_names_ : list
-        The columns taken as categories and as numbers.
+    columns_ : Columns
+        The columns taken as numbers, categories, texts and embeddings.
+    feature_importances_ : ndarray of shape (`n_features_in_`,)
+        How much each feature moves the predictions; adds up to 1.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -115,6 +137,9 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
     -----
     Fitting costs ``O(iterations * n_samples * n_features)``. A pickle holds
     CatBoost's own binary format and loads on machines without a GPU.
+
+    Vectors are best left as they are or reduced first (`BlockPCA`): as embeddings they
+    cost more time than as numbers, and CatBoost's embeddings crash on a GPU.
 
     References
     ----------
@@ -145,6 +170,9 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         "max_ctr_complexity": [Interval(Integral, 1, 15, closed="both")],
         "has_time": ["boolean"],
         "time": "no_validation",
+        "text_features": ["array-like"],
+        "min_word_count": [Interval(Integral, 1, None, closed="left")],
+        "embedding_features": ["array-like"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "validation_by": "no_validation",
@@ -171,6 +199,9 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         max_ctr_complexity: int = 1,
         has_time: bool = False,
         time: Any = None,
+        text_features: Sequence[Hashable] = (),
+        min_word_count: int = 5,
+        embedding_features: Sequence[str] = (),
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
         validation_by: Any = None,
@@ -193,6 +224,9 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         self.max_ctr_complexity = max_ctr_complexity
         self.has_time = has_time
         self.time = time
+        self.text_features = text_features
+        self.min_word_count = min_word_count
+        self.embedding_features = embedding_features
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.validation_by = validation_by
@@ -223,48 +257,50 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         Raises
         ------
         InvalidInputError
-            If a column is neither a number nor a category, or `y` is not finite.
+            If a column is neither a number nor a category, `y` is not finite, a named
+            column is not there, or no word of the texts is frequent enough.
         """
         self._validate_params()
+        check_embeddings(self)
+        X = texts_as_categories(X, self.text_features)
         numbers, categories, y, weight = check_fit_data(self, X, y, sample_weight)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(2**31 - 1))
-        self._read_columns(X, categories)
+        every = X.columns if hasattr(X, "columns") else range(self.n_features_in_)
+        self.columns_ = Columns.of(
+            every, categories.columns, self.text_features, self.embedding_features
+        )
         held = held_out_rows(self, X, numbers, categories, rng)
         self.target_scaler_ = TargetScaler.fit(y[~held], weight[~held])
         target = self.target_scaler_.transform(y)
-        rows = self._training_rows(numbers, held)
+        order = self._training_rows(numbers, held)
+        rows = Rows.of(numbers, categories, self.columns_)
+        self.embedding_means_ = rows.take(order).means()
+        rows = rows.filled(self.embedding_means_)
         self._forget_model()
-        if _is_constant(target[rows], numbers[rows], categories.iloc[rows]):
+        if np.ptp(target[order]) == 0 or rows.take(order).is_constant():
             self.model_, self.n_iter_ = b"", 0
             self.best_score_: float | None = None
             return self
 
-        def pool(r: np.ndarray) -> Any:
-            return _pool(numbers[r], categories.iloc[r], target[r], weight[r])
+        def pool(kept: np.ndarray) -> Any:
+            return rows.take(kept).pool(target[kept], weight[kept])
 
-        self._train(
-            pool(rows), pool(np.flatnonzero(held)) if held.any() else None, seed
-        )
+        evaluate = pool(np.flatnonzero(held)) if held.any() else None
+        self._train(pool(order), evaluate, seed)
         return self
-
-    def _read_columns(self, X: Any, categories: pd.DataFrame) -> None:
-        self.category_names_ = list(categories.columns)
-        levels = set(self.category_names_)
-        names = X.columns if hasattr(X, "columns") else range(self.n_features_in_)
-        self.number_names_ = [c for c in names if c not in levels]
-        self.column_order_ = list(names)
 
     def _training_rows(self, numbers: np.ndarray, held: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(~held)
         if not self.has_time or self.time is None:
             return rows
-        if self.time not in self.number_names_:
+        names = self.columns_.numbers
+        if self.time not in names:
             raise InvalidInputError(
                 f"time={self.time!r} is not a number column of X. Its number columns "
-                f"are {self.number_names_[:20]}."
+                f"are {names[:20]}."
             )
-        times = numbers[rows, self.number_names_.index(self.time)]
+        times = numbers[rows, names.index(self.time)]
         return rows[np.argsort(times, kind="stable")]
 
     def _train(self, train: Any, evaluate: Any, seed: int) -> None:
@@ -274,24 +310,24 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         if evaluate is not None:
             params |= {"od_type": "Iter", "od_wait": self.n_iter_no_change}
         model = CatBoost(params)
-        callbacks = None if self.max_time is None else [_Deadline(self.max_time)]
-        model.fit(
-            train,
-            eval_set=evaluate,
-            use_best_model=evaluate is not None,
-            verbose=int(self.verbose) or False,
-            callbacks=callbacks,
-        )
+        callbacks = None if self.max_time is None else [Deadline(self.max_time)]
+        with named_errors(self):
+            model.fit(
+                train,
+                eval_set=evaluate,
+                use_best_model=evaluate is not None,
+                verbose=int(self.verbose) or False,
+                callbacks=callbacks,
+            )
         self.n_iter_ = int(model.tree_count_)
         best = model.get_best_score().get("validation")
         self.best_score_ = None if best is None else float(next(iter(best.values())))
-        self.model_ = _to_bytes(model)
+        self.model_ = to_bytes(model)
         self._back_end = model
 
     def _back_end_params(self, seed: int) -> dict[str, Any]:
         delta = self.target_scaler_.scaled_delta(self.delta, self.delta_unit)
         losses = {"huber": f"Huber:delta={float(delta)}", "mae": "MAE", "rmse": "RMSE"}
-        threads = self.n_threads or effective_n_jobs(-1)
         params = {
             "loss_function": losses[self.loss],
             "iterations": self.iterations,
@@ -302,12 +338,14 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
             "max_ctr_complexity": self.max_ctr_complexity,
             "has_time": bool(self.has_time),
             "random_seed": seed,
-            "thread_count": threads,
+            "thread_count": self._threads(),
             "task_type": "GPU" if self.device == "cuda" else "CPU",
             "allow_writing_files": False,
         }
         if self.colsample < 1:
             params["rsm"] = self.colsample
+        if len(self.text_features):
+            params["text_processing"] = text_processing(self.min_word_count)
         return params
 
     def predict(self, X: Any) -> np.ndarray:
@@ -324,62 +362,21 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
             Predictions in the target's units.
         """
         check_is_fitted(self)
-        numbers, categories = split_features(self, X, reset=False)
+        rows = self._rows(X)
         if not self.model_:
-            return np.full(len(numbers), self.target_scaler_.center)
+            return np.full(len(rows), self.target_scaler_.center)
         model = self._load_model()
-        threads = self.n_threads or effective_n_jobs(-1)
-        scaled = model.predict(_pool(numbers, categories), thread_count=threads)
+        scaled = model.predict(rows.pool(), thread_count=self._threads())
         return self.target_scaler_.inverse_transform(scaled)
 
-    @property
-    def feature_importances_(self) -> np.ndarray:
-        """How much each feature moves the predictions: shares that add up to 1.
+    def _rows(self, X: Any) -> Rows:
+        numbers, categories = split_features(
+            self, texts_as_categories(X, self.text_features), reset=False
+        )
+        return Rows.of(numbers, categories, self.columns_).filled(self.embedding_means_)
 
-        In the order of the columns at fit; CatBoost's prediction value change.
-        """
-        check_is_fitted(self)
-        if not self.model_:
-            return np.zeros(self.n_features_in_)
-        values = self._load_model().get_feature_importance()
-        return self._in_column_order(values / max(values.sum(), 1e-300))
-
-    def _in_column_order(self, values: np.ndarray) -> np.ndarray:
-        order = [*self.number_names_, *self.category_names_]
-        place = {column: i for i, column in enumerate(order)}
-        return values[..., [place[c] for c in self.column_order_]]
-
-    def shap_values(self, X: Any) -> pd.DataFrame:
-        """Explain predictions: what each feature adds to each of them.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Rows to explain.
-
-        Returns
-        -------
-        DataFrame of shape (n_samples, n_features + 1)
-            In the target's units, one column a feature in the order of fit, and
-            ``base`` (the mean prediction); each row adds up to its prediction.
-
-        Notes
-        -----
-        Costs about ``O(n_samples * n_trees * 2**depth * depth)``. Sum columns by
-        block (`hyperfusion.feature_table.block_columns`) for blocks' contributions.
-        """
-        check_is_fitted(self)
-        numbers, categories = split_features(self, X, reset=False)
-        scaler, n = self.target_scaler_, self.n_features_in_
-        values = np.zeros((len(numbers), n + 1))
-        if self.model_:
-            pool = _pool(numbers, categories)
-            values = self._load_model().get_feature_importance(pool, type="ShapValues")
-        shap = self._in_column_order(values[:, :n]) * scaler.spread
-        index = getattr(X, "index", None)
-        frame = pd.DataFrame(shap, columns=self.column_order_, index=index)
-        frame["base"] = scaler.inverse_transform(values[:, n])
-        return frame
+    def _threads(self) -> int:
+        return int(self.n_threads or effective_n_jobs(-1))
 
     def _load_model(self) -> Any:
         if getattr(self, "_back_end", None) is None:
@@ -401,52 +398,3 @@ class CatBoostHuberRegressor(RegressorMixin, HyperFusionEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         return tags
-
-
-class _Deadline:
-    """CatBoost callback that stops training when the time is up."""
-
-    def __init__(self, seconds: float):
-        self.end = time.monotonic() + seconds
-
-    def after_iteration(self, info: Any) -> bool:
-        return time.monotonic() < self.end
-
-
-def _is_constant(y: np.ndarray, numbers: np.ndarray, levels: pd.DataFrame) -> bool:
-    """Whether there is nothing to learn, which CatBoost refuses."""
-    if np.ptp(y) == 0:
-        return True
-    first = numbers[:1]
-    same = (numbers == first) | (np.isnan(numbers) & np.isnan(first))
-    return bool(same.all()) and all(np.ptp(levels[c].cat.codes) == 0 for c in levels)
-
-
-def _pool(
-    numbers: np.ndarray,
-    categories: pd.DataFrame,
-    y: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-) -> Any:
-    from catboost import FeaturesData, Pool
-
-    levels = [_level_bytes(categories[c]) for c in categories]
-    features = FeaturesData(
-        num_feature_data=np.ascontiguousarray(numbers) if numbers.shape[1] else None,
-        cat_feature_data=np.column_stack(levels) if levels else None,
-    )
-    return Pool(features, label=y, weight=weight)
-
-
-def _level_bytes(column: pd.Series) -> np.ndarray:
-    """Return a category column as CatBoost reads it: byte strings, one for missing."""
-    levels = [str(level).encode() for level in column.cat.categories]
-    return np.array([*levels, _MISSING], dtype=object)[column.cat.codes]
-
-
-def _to_bytes(model: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model.cbm")
-        model.save_model(path)
-        with open(path, "rb") as file:
-            return file.read()

@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
-from hyperfusion._validation import check_table, check_target
-from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.feature_table import category_columns
+from hyperfusion._blocks import read_features
+from hyperfusion._validation import check_target
+from hyperfusion.exceptions import InvalidInputError
 
 
 def split_features(
@@ -20,45 +20,12 @@ def split_features(
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Return the numbers and the categories of a feature table or an array.
 
-    Numbers are float32 of shape (n_samples, n_numbers), NaN where missing;
-    categories keep their pandas dtype. Columns keep their order within each.
+    Numbers are float32 of shape (n_samples, n_numbers), NaN where missing, and often
+    a view of `X`: never write into them. Categories keep their pandas dtype. Columns
+    keep their order within each.
     """
-    levels = category_columns(X)
-    if not levels and not isinstance(X, pd.DataFrame):
-        numbers = validate_data(
-            estimator, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan"
-        )
-        return numbers, pd.DataFrame(index=range(len(numbers)))
-    table = check_table(estimator, X, reset=reset)
-    plain = table.drop(columns=levels)
-    numbers = _as_float32(plain)
-    if np.isinf(numbers).any():
-        row, column = np.argwhere(np.isinf(numbers))[0]
-        raise BadCellError(
-            "Input X contains infinity or a value too large for dtype('float32'): "
-            "make it missing (NaN) or clip it",
-            int(row),
-            plain.columns[column],
-        )
-    return numbers, table[levels]
-
-
-def _as_float32(frame: pd.DataFrame) -> np.ndarray:
-    for column, dtype in frame.dtypes.items():
-        if not (pd.api.types.is_numeric_dtype(dtype) or _is_number_like(frame[column])):
-            raise InvalidInputError(
-                f"Column {column!r} has dtype {dtype}, which is neither a number nor a "
-                "category: encode it first (PostEncoder does), turn it into numbers, "
-                "or make it a category with .astype('category')."
-            )
-    with np.errstate(over="ignore"):  # what overflows is found as infinite right after
-        return frame.to_numpy(dtype=np.float32, na_value=np.nan)
-
-
-def _is_number_like(column: pd.Series) -> bool:
-    return column.dtype == object and all(
-        isinstance(cell, (int, float, np.number)) for cell in column
-    )
+    features = read_features(estimator, X, reset=reset)
+    return features.numbers, features.categories
 
 
 def check_fit_data(

@@ -1,0 +1,259 @@
+"""CatBoost's texts, embeddings and explanations: agreement with CatBoost itself."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from catboost import CatBoost, Pool
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+
+from hyperfusion import CatBoostHuberRegressor
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.feature_table import split_name
+from hyperfusion.regressors._catboost_pool import text_processing
+from tests.regressors.tables import feature_table, target_of
+
+N = 200
+WORDS = np.array(["red", "blue", "dog", "cat", "sea", "Sun"])
+
+
+def small(**parameters):
+    settings = {"iterations": 30, "depth": 3, "early_stopping": False}
+    return CatBoostHuberRegressor(random_state=0, n_threads=1, **settings | parameters)
+
+
+@pytest.fixture(scope="module")
+def posts():
+    """A number, a category, a text and a vector, each with missing cells."""
+    rng = np.random.RandomState(0)
+    vectors = rng.normal(size=(N, 4)).astype(np.float32)
+    table = pd.DataFrame(vectors, columns=[f"image__clip_{i}" for i in range(4)])
+    table["meta__kind"] = pd.Categorical(rng.choice(["x", "y"], N))
+    table["title"] = [" ".join(rng.choice(WORDS, 4)) for _ in range(N)]
+    table["time__hour"] = rng.uniform(0, 24, N).astype(np.float32)
+    y = 2.0 * table["title"].str.contains("dog") + vectors[:, 0]
+    table.loc[3, "title"] = None
+    table.loc[5, "image__clip_1"] = np.nan
+    table.loc[7, "meta__kind"] = None
+    return table, y.to_numpy() + 0.1 * rng.normal(size=N)
+
+
+def rich(**parameters):
+    return small(
+        text_features=["title"], embedding_features=["image__clip"], **parameters
+    )
+
+
+def as_catboost_wants_it(table):
+    clip = [f"image__clip_{i}" for i in range(4)]
+    vectors = table[clip].to_numpy(copy=True)
+    missing = np.isnan(vectors).any(axis=1)
+    vectors[missing] = vectors[~missing].mean(axis=0)
+    return pd.DataFrame(
+        {
+            "hour": table["time__hour"],
+            "kind": table["meta__kind"].astype(object).fillna("__missing__"),
+            "title": table["title"].fillna(""),
+            "clip": list(vectors),
+        }
+    )
+
+
+def called_directly(table, y):
+    """The same model by CatBoost alone: (model, pool, centre, spread)."""
+    center, spread = y.mean(), y.std()
+    pool = Pool(
+        as_catboost_wants_it(table),
+        (y - center) / spread,
+        cat_features=["kind"],
+        text_features=["title"],
+        embedding_features=["clip"],
+    )
+    settings = {
+        "loss_function": "Huber:delta=0.5",
+        "iterations": 30,
+        "depth": 3,
+        "learning_rate": 0.05,
+        "max_ctr_complexity": 1,
+        "l2_leaf_reg": 3.0,
+        "random_seed": int(np.random.RandomState(0).randint(2**31 - 1)),
+        "text_processing": text_processing(5),
+        "allow_writing_files": False,
+        "thread_count": 1,
+        "verbose": 0,
+    }
+    return CatBoost(settings).fit(pool), pool, center, spread
+
+
+def test_texts_and_embeddings_agree_with_catboost_called_directly(posts):
+    table, y = posts
+    model = rich().fit(table, y)
+    reference, pool, center, spread = called_directly(table, y)
+    expected = reference.predict(pool) * spread + center
+    assert_allclose(model.predict(table), expected, rtol=1e-6)
+    assert model.n_features_in_ == table.shape[1]
+
+
+@pytest.mark.parametrize("type_", ["PredictionValuesChange", "LossFunctionChange"])
+def test_importances_agree_with_catboost_called_directly(posts, type_):
+    table, y = posts
+    model = rich().fit(table, y)
+    reference, pool, _, _ = called_directly(table, y)
+    given = (table, y) if type_ == "LossFunctionChange" else ()
+    data = (pool,) if given else ()
+    hour, kind, title, clip = reference.get_feature_importance(*data, type=type_)
+    found = model.get_feature_importance(*given, type=type_)
+    assert list(found.index) == list(table.columns)
+    expected = [*[clip / 4] * 4, kind, title, hour]
+    assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
+    blocks = model.get_feature_importance(*given, type=type_, by="block")
+    assert list(blocks.index) == ["image", "meta", "features", "time"]
+    assert_allclose(blocks, [clip, kind, title, hour], rtol=1e-5, atol=1e-9)
+
+
+def test_shap_values_agree_with_catboost_called_directly(posts):
+    table, y = posts
+    model = rich().fit(table, y)
+    reference, pool, center, spread = called_directly(table, y)
+    values = reference.get_feature_importance(pool, type="ShapValues")
+    found = model.get_feature_importance(table, type="ShapValues")
+    assert_allclose(found["title"], values[:, 2] * spread, rtol=1e-5, atol=1e-9)
+    assert_allclose(found["image__clip_2"], values[:, 3] * spread / 4, atol=1e-9)
+    assert_allclose(found["base"], values[:, 4] * spread + center)
+    assert_allclose(found.sum(axis=1), model.predict(table), rtol=1e-6)
+
+
+def test_interactions_agree_with_catboost_called_directly():
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(rng.normal(size=(N, 3)).astype("float32"), columns=list("abc"))
+    y = (X["a"] * X["c"]).to_numpy()
+    model = small().fit(X, y)
+    found = model.get_feature_importance(type="Interaction")
+    assert found.loc[0, ["first", "second"]].tolist() == ["a", "c"]
+    expected = model._load_model().get_feature_importance(type="Interaction")
+    assert_allclose(found["strength"], expected[:, 2])
+    assert found["strength"].is_monotonic_decreasing
+
+
+def test_blocks_add_up():
+    table = feature_table(n_clip=3)
+    model = small().fit(table, target_of(table))
+    by_column = model.shap_values(table)
+    by_block = model.shap_values(table, by="block")
+    assert list(by_block.columns) == [
+        *dict.fromkeys(split_name(c)[0] for c in table),
+        "base",
+    ]
+    user = by_column[["user__followers", "user__author"]].sum(axis=1)
+    assert_allclose(by_block["user"], user, rtol=1e-9)
+    assert_allclose(by_block.sum(axis=1), model.predict(table), rtol=1e-6)
+    assert_array_equal(by_block.index, table.index)
+    pairs = model.get_feature_importance(type="Interaction")
+    blocks = model.get_feature_importance(type="Interaction", by="block")
+    assert_allclose(blocks["strength"].sum(), pairs["strength"].sum())
+    assert (blocks["first"] <= blocks["second"]).all()
+    assert not blocks.duplicated(["first", "second"]).any()
+
+
+def test_shap_values_of_new_rows_have_their_index():
+    table = feature_table()
+    model = small().fit(table, target_of(table))
+    later = table.iloc[10:14].set_axis(list("wxyz"))
+    found = model.shap_values(later)
+    assert list(found.index) == list("wxyz")
+    assert_allclose(found.sum(axis=1), model.predict(later), rtol=1e-6)
+
+
+def test_a_pickle_explains_and_predicts_the_same(posts):
+    table, y = posts
+    model = rich().fit(table, y)
+    copy = pickle.loads(pickle.dumps(model))
+    assert_array_equal(copy.predict(table), model.predict(table))
+    assert_array_equal(copy.shap_values(table), model.shap_values(table))
+    change = copy.get_feature_importance(table, y, type="LossFunctionChange")
+    assert change["title"] > 0.01
+    assert clone(copy).get_params() == model.get_params()
+
+
+def test_rows_do_not_depend_on_others_and_new_cells_are_no_trouble(posts):
+    table, y = posts
+    model = rich(early_stopping=True).fit(table, y)
+    whole = model.predict(table)
+    assert_allclose(model.predict(table.iloc[[5]]), whole[5:6])
+    clip = [f"image__clip_{i}" for i in range(4)]
+    odd = table.iloc[:3].copy()
+    odd["title"] = ["日本語 🎉 dog", "", None]
+    odd[clip] = np.nan
+    assert np.isfinite(model.predict(odd)).all()
+
+
+def test_texts_alone_and_weights(posts):
+    table, _ = posts
+    titles = table[["title"]]
+    dog = titles["title"].str.contains("dog", na=False).to_numpy()
+    weight = np.where(np.arange(N) % 2, 1.0, 0.0)
+    y = np.where(weight == 0, -50.0, 5.0 * dog)
+    model = small(text_features=["title"], learning_rate=0.3).fit(titles, y, weight)
+    found = model.predict(titles)
+    assert found[dog].mean() > 4
+    assert -1 < found[~dog].mean() < 1
+
+
+def test_case_and_marks_of_words_do_not_matter(posts):
+    table, y = posts
+    model = rich().fit(table, y)
+    loud = table.assign(title=table["title"].str.upper().str.replace(" ", ", "))
+    assert_array_equal(model.predict(loud), model.predict(table))
+
+
+def test_what_can_not_be_used_is_named(posts):
+    table, y = posts
+    with pytest.raises(InvalidInputError, match="text_features='caption'"):
+        small(text_features=["caption"]).fit(table, y)
+    with pytest.raises(InvalidInputError, match="text_features=0"):
+        small(text_features=[0]).fit(np.ones((4, 2)), np.arange(4.0))
+    with pytest.raises(InvalidInputError, match="embedding_features='title'"):
+        small(text_features=["title"], embedding_features=["title"]).fit(table, y)
+    with pytest.raises(InvalidInputError, match="min_word_count=1000"):
+        rich(min_word_count=1000).fit(table, y)
+    with pytest.raises(InvalidInputError, match="crash on a GPU"):
+        rich(device="cuda").fit(table, y)
+    model = rich().fit(table, y)
+    for name, wrong in (("type", "Gain"), ("by", "modality")):
+        with pytest.raises(InvalidInputError, match=f"{name} must be one of"):
+            model.get_feature_importance(**{name: wrong})
+    with pytest.raises(InvalidInputError, match="'ShapValues' is measured on rows"):
+        model.get_feature_importance(type="ShapValues")
+    with pytest.raises(InvalidInputError, match="give y"):
+        model.get_feature_importance(table, type="LossFunctionChange")
+
+
+def test_nothing_to_explain():
+    flat = np.ones((20, 2))
+    model = small().fit(flat, np.arange(20.0))
+    assert_array_equal(model.get_feature_importance(), [0, 0])
+    assert model.get_feature_importance(type="Interaction").empty
+    assert list(model.shap_values(flat, by="block")) == ["features", "base"]
+
+
+def test_all_vectors_of_an_embedding_may_be_missing_at_fit():
+    rng = np.random.RandomState(0)
+    table = pd.DataFrame({"v_0": np.nan, "v_1": np.nan, "a": rng.normal(size=50)})
+    model = small(embedding_features=["v"]).fit(table, table["a"].to_numpy())
+    assert np.isfinite(model.predict(table)).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_agrees_with_cpu_roughly_and_loads_without(posts):
+    table, y = posts
+    numbers = table.drop(columns="title")
+    cpu = small(iterations=100).fit(numbers, y)
+    gpu = small(iterations=100, device="cuda").fit(numbers, y)
+    assert_allclose(gpu.predict(numbers), cpu.predict(numbers), atol=np.std(y))
+    copy = pickle.loads(pickle.dumps(gpu)).set_params(device="cpu")
+    assert_allclose(copy.predict(numbers), gpu.predict(numbers), rtol=1e-5)
