@@ -1,0 +1,160 @@
+"""Scores of predictions and how sure they are: a bootstrap over authors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import mean_absolute_error
+
+from hyperfusion.metrics import spearman_score, within_user_spearman
+
+METRICS = ("src", "mae", "within_author_src")
+"""Rank correlation, mean absolute error, rank correlation within authors."""
+
+MIN_POSTS = 3
+
+
+@dataclass(frozen=True)
+class TestFold:
+    """The test rows of one fold, and what a model predicts for them."""
+
+    __test__ = False  # no class of tests, whatever pytest thinks
+
+    y: np.ndarray
+    prediction: np.ndarray
+    units: np.ndarray
+    """What the bootstrap draws: the number of each row's author, or of the row."""
+    has_authors: bool
+
+
+def score(fold: TestFold, metric: str) -> float:
+    """Return one score of a fold; NaN where it can't be told."""
+    if metric == "mae":
+        return float(mean_absolute_error(fold.y, fold.prediction))
+    if metric == "src":
+        return spearman_score(fold.y, fold.prediction)
+    if not fold.has_authors:
+        return float("nan")
+    return within_user_spearman(
+        fold.y, fold.prediction, fold.units, min_posts=MIN_POSTS
+    )
+
+
+def mean_score(folds: Sequence[TestFold], metric: str) -> float:
+    """Return the mean of one score over folds, those aside where it can't be told."""
+    scores = np.array([score(fold, metric) for fold in folds])
+    known = ~np.isnan(scores)
+    return float(scores[known].mean()) if known.any() else float("nan")
+
+
+def draw_units(
+    n_units: int, n_bootstrap: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Draw units with replacement: how often each is in each bootstrap sample.
+
+    Parameters
+    ----------
+    n_units : int
+        Number of units, authors or posts, that have test rows.
+    n_bootstrap : int
+        Number of samples.
+    rng : RandomState
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray of shape (n_bootstrap, n_units), uint8
+        Counts. A count above 255 never happens: each is 1 on average.
+    """
+    counts = np.empty((n_bootstrap, n_units), dtype=np.uint8)
+    for sample in counts:
+        sample[:] = np.bincount(rng.randint(n_units, size=n_units), minlength=n_units)
+    return counts
+
+
+def bootstrap_scores(
+    folds: Sequence[TestFold], metric: str, counts: np.ndarray
+) -> np.ndarray:
+    """Return the mean score over folds in each bootstrap sample.
+
+    A drawn author comes with all of their posts, since posts of one author are not
+    independent.
+    """
+    scores = np.array([_fold_scores(fold, metric, counts) for fold in folds])
+    known = ~np.isnan(scores)
+    total = np.where(known, scores, 0.0).sum(axis=0)
+    n_known = known.sum(axis=0)
+    return np.divide(
+        total, n_known, out=np.full(len(counts), np.nan), where=n_known > 0
+    )
+
+
+def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the middle part of bootstrap values; NaN where there is none."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
+    if metric == "within_author_src":
+        return _within_author_scores(fold, counts)
+    if metric == "mae":
+        error = np.abs(fold.y - fold.prediction)
+        return np.array([_mean(error, sample[fold.units]) for sample in counts])
+    true, predicted = _Ranks(fold.y), _Ranks(fold.prediction)
+    scores = np.empty(len(counts))
+    for i, sample in enumerate(counts):
+        weight = sample[fold.units].astype(np.float64)
+        scores[i] = _correlation(true.of(weight), predicted.of(weight), weight)
+    return scores
+
+
+def _within_author_scores(fold: TestFold, counts: np.ndarray) -> np.ndarray:
+    if not fold.has_authors:
+        return np.full(len(counts), np.nan)
+    # an author's own score is the same in every sample; only how often it counts isn't
+    rows = pd.DataFrame({"y": fold.y, "prediction": fold.prediction})
+    units, sizes, scores = [], [], []
+    for unit, own in rows.groupby(fold.units):
+        y = own["y"].to_numpy()
+        if len(own) >= MIN_POSTS and np.ptp(y) > 0:
+            units.append(unit)
+            sizes.append(len(own))
+            scores.append(spearman_score(y, own["prediction"].to_numpy()))
+    if not units:
+        return np.full(len(counts), np.nan)
+    weights = counts[:, units] * np.array(sizes)
+    return np.array([_mean(np.array(scores), weight) for weight in weights])
+
+
+def _mean(values: np.ndarray, weight: np.ndarray) -> float:
+    total = weight.sum()
+    return float(values @ weight / total) if total > 0 else float("nan")
+
+
+class _Ranks:
+    """Mean ranks of values in samples that repeat some rows and leave out others."""
+
+    def __init__(self, values: np.ndarray):
+        distinct, self._codes = np.unique(values, return_inverse=True)
+        self._n_distinct = len(distinct)
+
+    def of(self, weight: np.ndarray) -> np.ndarray:
+        per_value = np.bincount(self._codes, weight, minlength=self._n_distinct)
+        return (np.cumsum(per_value) - per_value / 2)[self._codes]
+
+
+def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
+    total = weight.sum()
+    if total == 0:
+        return float("nan")
+    a, b = a - a @ weight / total, b - b @ weight / total
+    scale = np.sqrt((weight @ a**2) * (weight @ b**2))
+    return float(weight @ (a * b) / scale) if scale > 0 else 0.0

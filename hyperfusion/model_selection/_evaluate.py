@@ -1,0 +1,306 @@
+"""Honest scores: random, author-grouped and time splits side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.metrics import mean_absolute_error
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.parallel import Parallel, delayed
+
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.metrics import spearman_score
+from hyperfusion.model_selection._inputs import (
+    Split,
+    check_posts,
+    find_authors,
+    find_times,
+    labeled_split,
+    learns_from_unlabeled,
+    name_models,
+    read_splits,
+    take,
+)
+from hyperfusion.model_selection._score_tables import score_tables
+from hyperfusion.model_selection._split import time_split
+
+SPLITS = ("random", "author", "time")
+
+COMMON_CONSTRAINTS: dict[str, list[Any]] = {
+    "test_size": [Interval(Real, 0, 1, closed="neither")],
+    "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
+    "confidence": [Interval(Real, 0, 1, closed="neither")],
+    "n_jobs": [Integral, None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One fit: a model on one fold of one split."""
+
+    split: str
+    fold: int
+    model: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+@validate_params(
+    {
+        **COMMON_CONSTRAINTS,
+        "splits": [str, list, tuple, dict, None],
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def evaluate(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    splits: str | Sequence[str] | Mapping[str, Iterable[Split]] | None = None,
+    authors: Any = None,
+    times: Any = None,
+    test_size: float = 0.2,
+    n_repeats: int = 1,
+    n_bootstrap: int = 1000,
+    confidence: float = 0.95,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> Bunch:
+    """Score models on random, author-grouped and time splits, side by side.
+
+    A random split tells how well a gap in the known posts is filled, a split by
+    author how well strangers are predicted, a split by time what later posts will
+    see. Each model is cloned and fitted once a split (and repeat); posts of authors
+    that the training rows know, and of new ones, are scored apart as well.
+
+    Parameters
+    ----------
+    model : estimator, list of estimators or dict of {name: estimator}
+        What to evaluate. Where there are several, each is compared with the first.
+    X : DataFrame or array of shape (n_posts, n_columns)
+        Posts, or a feature table, as the models take them.
+    y : array-like of shape (n_posts,)
+        Targets. Rows where it is NaN are never tested; models whose ``fit`` takes
+        ``X_unlabeled`` learn from them, for others they are left out.
+    splits : list of {"random", "author", "time"}, dict or None, default=None
+        Which splits; a dict gives one's own, ``{name: [(train, test), ...]}``, as
+        positions. None makes those for which authors and times are known.
+    authors : column or array-like of shape (n_posts,), default=None
+        Authors of the posts. None takes the role ``user`` of the first step that has
+        roles, as in the Pipeline of `make_hyperfusion`.
+    times : column or array-like of shape (n_posts,), default=None
+        Times of the posts. None takes the role ``time``, likewise.
+    test_size : float, default=0.2
+        Share of the posts (of the authors, for "author") to test on.
+    n_repeats : int, default=1
+        How many random splits, and splits by author, are drawn; scores are means over
+        them. There is one split by time.
+    n_bootstrap : int, default=1000
+        Number of bootstrap samples behind each interval.
+    confidence : float, default=0.95
+        Coverage of the intervals.
+    n_jobs : int, default=None
+        Parallel fits, through joblib. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the splits and of the bootstrap. Models keep their own.
+    verbose : int, default=0
+        1 prints a line for every fit.
+
+    Returns
+    -------
+    Bunch
+        With the entries:
+
+        scores : DataFrame
+            One row for each `split`, `model`, `authors` ("all", "known" to the
+            training rows, "new") and `metric` ("src": Spearman's rank correlation,
+            "mae": mean absolute error, "within_author_src": rank correlation within
+            authors of three posts or more), with `score`, the bounds `low` and
+            `high` of its interval, `n_posts` and `n_authors`.
+        differences : DataFrame
+            For each further model: `difference` (its score less the first model's, on
+            the same posts) with `low` and `high`, by the same keys and `baseline`.
+            Empty for one model.
+        predictions : DataFrame
+            `split`, `fold`, `model`, `row` (position in `X`), `y`, `prediction` and
+            `known_author` of every tested post.
+
+    Raises
+    ------
+    InvalidInputError
+        If a split is asked for whose authors or times are not known, or a column is
+        not there.
+
+    See Also
+    --------
+    ablate : What each part of one model contributes.
+    check_leaks : Finds columns that know the target, which no split can tell.
+
+    Notes
+    -----
+    Intervals are percentiles over bootstrap samples of authors, each drawn with all of
+    their tested posts (of posts, where no authors are known). Differences are paired:
+    both models are scored on the same samples. They tell how far the choice of test
+    posts moves a score, not how far another seed of the model would.
+
+    The paper gives SRC and MAE (section 4, equation 11) on one random split.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn.linear_model import Ridge
+    >>> from hyperfusion import evaluate
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.normal(size=(200, 3))
+    >>> y, authors = X[:, 0] + 0.1 * rng.normal(size=200), np.arange(200) // 5
+    >>> models = {"mean": DummyRegressor(), "ridge": Ridge()}
+    >>> result = evaluate(models, X, y, authors=authors, random_state=0)
+    >>> scores = result.scores.query("metric == 'src' and authors == 'all'")
+    >>> scores[["split", "model", "score"]].round(1)
+         split  model  score
+    0   random   mean    0.0
+    1   random  ridge    1.0
+    ...
+    """
+    models = name_models(model)
+    X, target = check_posts(X, y)
+    units = find_authors(X, authors, models.values())
+    moments = find_times(X, times, models.values())
+    rng = check_random_state(random_state)
+    plan = _plan(splits, target, units, moments, test_size, n_repeats, rng)
+    jobs = _jobs(plan, models, target)
+    fits = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_fit_predict)(models[job.model], X, target, job.train, job.test)
+        for job in jobs
+    )
+    tables = []
+    for job, (prediction, seconds) in zip(jobs, fits, strict=True):
+        tables.append(_table(job, target, prediction, units))
+        _print(tables[-1], job, seconds, verbose)
+    predictions = pd.concat(tables, ignore_index=True)
+    scores, differences = score_tables(
+        predictions, units is not None, list(models), n_bootstrap, confidence, rng
+    )
+    return Bunch(
+        scores=scores,
+        differences=differences,
+        predictions=predictions.drop(columns="unit"),
+    )
+
+
+def _plan(
+    splits: Any,
+    y: np.ndarray,
+    units: np.ndarray | None,
+    times: pd.Series | None,
+    test_size: float,
+    n_repeats: int,
+    rng: np.random.RandomState,
+) -> dict[str, list[Split]]:
+    """Return the folds of each split, as positions in the whole table."""
+    if isinstance(splits, Mapping):
+        return {
+            str(name): read_splits(folds, f"splits[{name!r}]", len(y))
+            for name, folds in splits.items()
+        }
+    known = {"random": True, "author": units is not None, "time": times is not None}
+    if splits is None:
+        wanted = [name for name, there in known.items() if there]
+    else:
+        wanted = [splits] if isinstance(splits, str) else list(splits)
+    plan = {}
+    for name in wanted:
+        if name not in SPLITS:
+            raise InvalidInputError(
+                f"splits takes {SPLITS} or a dict. Got {name!r} instead."
+            )
+        if not known[name]:
+            raise InvalidInputError(
+                f"splits has {name!r}, but {name}s of the posts are not known: pass "
+                f"{name}s= as a column's name or with one value a row."
+            )
+        plan[name] = _make_split(name, y, units, times, test_size, n_repeats, rng)
+    return plan
+
+
+def _make_split(
+    name: str,
+    y: np.ndarray,
+    units: np.ndarray | None,
+    times: pd.Series | None,
+    test_size: float,
+    n_repeats: int,
+    rng: np.random.RandomState,
+) -> list[Split]:
+    rows = np.flatnonzero(~np.isnan(y))
+    if name == "time" and times is not None:
+        folds = [time_split(times.iloc[rows], test_size=test_size)]
+    elif name == "author" and units is not None:
+        by_author = GroupShuffleSplit(n_repeats, test_size=test_size, random_state=rng)
+        folds = list(by_author.split(rows, groups=units[rows]))
+    else:
+        by_row = ShuffleSplit(n_repeats, test_size=test_size, random_state=rng)
+        folds = list(by_row.split(rows))
+    return [(rows[train], rows[test]) for train, test in folds]
+
+
+def _jobs(
+    plan: dict[str, list[Split]], models: dict[str, Any], y: np.ndarray
+) -> list[_Job]:
+    jobs = []
+    for name, folds in plan.items():
+        for fold, split in enumerate(folds):
+            for kind, model in models.items():
+                rows = labeled_split(split, y, learns_from_unlabeled(model))
+                jobs.append(_Job(name, fold, kind, *rows))
+    return jobs
+
+
+def _fit_predict(
+    model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> tuple[np.ndarray, float]:
+    start = time.perf_counter()
+    fitted = clone(model).fit(take(X, train), y[train])
+    prediction = np.asarray(fitted.predict(take(X, test)), dtype=np.float64)
+    return prediction.reshape(-1), time.perf_counter() - start
+
+
+def _table(
+    job: _Job, y: np.ndarray, prediction: np.ndarray, units: np.ndarray | None
+) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {"split": job.split, "fold": job.fold, "model": job.model, "row": job.test}
+    ).assign(y=y[job.test], prediction=prediction)
+    if units is None:
+        return table.assign(known_author=None, unit=job.test)
+    seen = units[job.train[~np.isnan(y[job.train])]]
+    return table.assign(
+        known_author=np.isin(units[job.test], seen), unit=units[job.test]
+    )
+
+
+def _print(table: pd.DataFrame, job: _Job, seconds: float, verbose: int) -> None:
+    if verbose:
+        y, prediction = table["y"], table["prediction"]
+        print(
+            f"[evaluate] {job.split} split {job.fold}, {job.model}: "
+            f"SRC {spearman_score(y, prediction):.4f}, "
+            f"MAE {mean_absolute_error(y, prediction):.4f}, {seconds:.1f} s",
+            flush=True,
+        )

@@ -1,0 +1,157 @@
+"""What evaluation and ablation take: models, rows, authors and times."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import has_fit_parameter
+
+from hyperfusion._validation import as_frame, check_columns, check_target
+from hyperfusion.exceptions import InvalidInputError
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def name_models(model: Any) -> dict[str, Any]:
+    """Return models by name: of a dict, of a list, or of a single model.
+
+    Models of a list are named after their classes (a Pipeline's last step), numbered
+    where a class comes twice.
+    """
+    if isinstance(model, Mapping):
+        models = {str(name): m for name, m in model.items()}
+    elif isinstance(model, (list, tuple)):
+        kinds = [type(final_step(m)).__name__ for m in model]
+        names = [
+            f"{kind}-{kinds[: i + 1].count(kind)}" if kinds.count(kind) > 1 else kind
+            for i, kind in enumerate(kinds)
+        ]
+        models = dict(zip(names, model, strict=True))
+    else:
+        models = {type(final_step(model)).__name__: model}
+    if not models:
+        raise InvalidInputError("model is empty: give at least one model.")
+    for name, one in models.items():
+        if not (hasattr(one, "fit") and hasattr(one, "predict")):
+            raise InvalidInputError(
+                f"The model {name!r} must have fit and predict. Got {one!r}."
+            )
+    return models
+
+
+def final_step(model: Any) -> Any:
+    """Return the last step of a Pipeline (of Pipelines), or the model itself."""
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    return model
+
+
+def learns_from_unlabeled(model: Any) -> bool:
+    """Whether a model's fit takes rows whose target is NaN, as PseudoLabelWrapper."""
+    return has_fit_parameter(final_step(model), "X_unlabeled")
+
+
+def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
+    """Return the table (other libraries' as pandas) and the target, NaN allowed."""
+    X = as_frame(X)
+    X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
+    target = check_target(y, X.shape[0], allow_nan=True)
+    if np.isnan(target).all():
+        raise InvalidInputError(
+            "y is NaN in all rows: at least some posts need a target."
+        )
+    return X, target
+
+
+def find_authors(X: Any, authors: Any, models: Iterable[Any]) -> np.ndarray | None:
+    """Return a number for each row's author; a row without one is its own author."""
+    values = _values(X, authors, "authors", "user", models)
+    if values is None:
+        return None
+    codes, known = pd.factorize(values)
+    missing = codes < 0
+    codes[missing] = len(known) + np.arange(missing.sum())
+    return codes
+
+
+def find_times(X: Any, times: Any, models: Iterable[Any]) -> pd.Series | None:
+    """Return the rows' times: dates, or numbers as they are."""
+    values = _values(X, times, "times", "time", models)
+    if values is None or pd.api.types.is_numeric_dtype(values):
+        return values
+    return pd.to_datetime(values, utc=True)
+
+
+def _values(
+    X: Any, given: Any, parameter: str, role: str, models: Iterable[Any]
+) -> pd.Series | None:
+    """Return what was given (a column's name or one value a row), or a model's role."""
+    if given is None:
+        given = _role(role, models)
+    if given is None:
+        return None
+    if not isinstance(given, Hashable):
+        values = given if isinstance(given, pd.Series) else pd.Series(list(given))
+        if len(values) != X.shape[0]:
+            raise InvalidInputError(
+                f"{parameter} must have one value a row. Got {len(values)} for "
+                f"{X.shape[0]} rows."
+            )
+        return values.reset_index(drop=True)
+    table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+    column = check_columns(table, given, parameter, max_columns=1)[0]
+    return table[column].reset_index(drop=True)
+
+
+def _role(role: str, models: Iterable[Any]) -> Any:
+    """Return the column that a Pipeline's encoder has in a role."""
+    for model in models:
+        for _, step in model.steps if isinstance(model, Pipeline) else []:
+            if hasattr(step, "user") and hasattr(step, "time"):
+                return getattr(step, role)
+    return None
+
+
+def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
+    """Return (train, test) pairs of positions, checked."""
+    if isinstance(splits, tuple) and len(splits) == 2 and np.ndim(splits[0]) == 1:
+        splits = [splits]
+    pairs = [(np.asarray(a), np.asarray(b)) for a, b in splits]
+    for pair in pairs:
+        for side, rows in zip(("train", "test"), pair, strict=True):
+            if rows.dtype.kind not in "iu" or not len(rows):
+                raise InvalidInputError(
+                    f"{what} must give positions of rows for train and test. Got "
+                    f"{len(rows)} of dtype {rows.dtype} for {side}."
+                )
+            if rows.min() < 0 or rows.max() >= n_rows:
+                raise InvalidInputError(
+                    f"{what} names row {rows.max()} for {side}; there are {n_rows} "
+                    "rows."
+                )
+    return pairs
+
+
+def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:
+    """Return a split that tests labelled rows; unlabelled ones train, or are left out.
+
+    Unlabelled rows train wherever they stand: a model may look at their features.
+    """
+    train, test = (rows[~np.isnan(y[rows])] for rows in split)
+    if not len(test) or not len(train):
+        raise InvalidInputError(
+            "A split has no labelled rows to learn from, or none to test on."
+        )
+    if use_unlabeled:
+        train = np.concatenate([train, np.flatnonzero(np.isnan(y))])
+    return train, test
+
+
+def take(X: Any, rows: Sequence[int] | np.ndarray) -> Any:
+    """Return rows of a table."""
+    return _safe_indexing(X, rows)

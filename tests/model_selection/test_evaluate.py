@@ -1,0 +1,307 @@
+"""Evaluation: what is trained and tested, scores, intervals, paired differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from joblib import parallel_config
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import spearmanr
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.tree import DecisionTreeRegressor
+
+from hyperfusion import evaluate, make_hyperfusion, within_user_spearman
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection._bootstrap import TestFold as Fold
+from hyperfusion.model_selection._bootstrap import bootstrap_scores, mean_score
+
+
+@pytest.fixture
+def posts():
+    rng = np.random.RandomState(0)
+    n = 300
+    frame = pd.DataFrame(
+        {
+            "author": rng.choice([f"a{i}" for i in range(60)], n),
+            "when": pd.date_range("2024-01-01", periods=n, freq="3h")[
+                rng.permutation(n)
+            ],
+            "likes": rng.poisson(20, n),
+        }
+    )
+    return frame, frame["likes"] / 2 + rng.normal(size=n)
+
+
+class Columns(RegressorMixin, BaseEstimator):
+    """Linear in one column; remembers the labels that it saw."""
+
+    def __init__(self, column="likes"):
+        self.column = column
+
+    def fit(self, X, y):
+        self.model_ = LinearRegression().fit(X[[self.column]], y)
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X[[self.column]])
+
+
+def ask(table, **keys):
+    for key, value in keys.items():
+        table = table[table[key] == value]
+    return table
+
+
+def test_splits_are_what_they_say(posts):
+    X, y = posts
+    result = evaluate(Columns(), X, y, authors="author", times="when", random_state=0)
+    tested = {
+        name: t["row"].to_numpy() for name, t in result.predictions.groupby("split")
+    }
+    assert set(tested) == {"random", "author", "time"}
+    rest = {
+        name: np.setdiff1d(np.arange(len(X)), rows) for name, rows in tested.items()
+    }
+    assert len(tested["random"]) == len(tested["time"]) == 60
+    by_author = X["author"].iloc
+    assert not set(by_author[tested["author"]]) & set(by_author[rest["author"]])
+    assert X["when"].iloc[tested["time"]].min() > X["when"].iloc[rest["time"]].max()
+
+
+def test_scores_agree_with_a_plain_fit(posts):
+    X, y = posts
+    train, test = np.arange(200), np.arange(200, 300)
+    result = evaluate(
+        Columns(),
+        X,
+        y,
+        splits={"mine": [(train, test)]},
+        authors="author",
+        n_bootstrap=9,
+    )
+    predicted = Columns().fit(X.iloc[train], y[train]).predict(X.iloc[test])
+    known = X["author"].iloc[test].isin(X["author"].iloc[train]).to_numpy()
+    everyone = np.ones(100, dtype=bool)
+    for name, rows in {"all": everyone, "known": known, "new": ~known}.items():
+        if not rows.any():
+            continue
+        got = ask(result.scores, authors=name).set_index("metric")["score"]
+        true, mine = y[test][rows], predicted[rows]
+        assert_allclose(got["src"], spearmanr(true, mine)[0])
+        assert_allclose(got["mae"], np.abs(true - mine).mean())
+        within = within_user_spearman(true, mine, X["author"].iloc[test][rows])
+        assert_allclose(got["within_author_src"], within)
+    assert_allclose(result.predictions["prediction"], predicted)
+    assert set(result.scores["n_posts"]) <= {100, known.sum(), (~known).sum()}
+
+
+@pytest.mark.parametrize("metric", ["src", "mae", "within_author_src"])
+def test_bootstrap_is_that_of_rows_written_out(metric):
+    rng = np.random.RandomState(1)
+    authors = np.repeat(np.arange(12), 4)
+    y, prediction = rng.randint(5, size=48) * 1.0, rng.randint(5, size=48) * 1.0
+    counts = np.array([np.bincount(rng.randint(12, size=12), minlength=12)] * 1)
+    # each author as often as drawn, every copy an author of its own
+    copies = [(a, i) for a, n in enumerate(counts[0]) for i in range(n)]
+    rows = np.concatenate([np.flatnonzero(authors == a) for a, _ in copies])
+    names = np.repeat(np.arange(len(copies)), 4)
+    plain = Fold(y[rows], prediction[rows], names, True)
+    got = bootstrap_scores([Fold(y, prediction, authors, True)], metric, counts)
+    assert_allclose(got, mean_score([plain], metric))
+
+
+def test_intervals_cover_the_truth():
+    """90% intervals of SRC should cover the long-run SRC in most of many repeats."""
+    rng = np.random.RandomState(0)
+    covered = 0
+    for _ in range(60):
+        X = rng.normal(size=(150, 1))
+        y = X[:, 0] + rng.normal(size=150)
+        rows = np.arange(150)
+        result = evaluate(
+            Ridge(),
+            X,
+            y,
+            splits={"s": [(rows[:30], rows[30:])]},
+            n_bootstrap=150,
+            confidence=0.9,
+        )
+        src = ask(result.scores, metric="src").iloc[0]
+        covered += src["low"] <= 0.690 <= src["high"]  # 6/pi asin(sqrt(0.5)/2)
+    assert 46 <= covered <= 60
+
+
+def test_authors_are_drawn_whole():
+    """Posts that are copies within an author say no more than one post does."""
+    rng = np.random.RandomState(0)
+    X = np.repeat(rng.normal(size=(40, 1)), 25, axis=0)
+    y = np.repeat(X[::25, 0] + rng.normal(size=40), 25)
+    rows = np.arange(1000)
+    split = {"s": [(rows[:500], rows[500:])]}
+    width = {}
+    for name, authors in {"authors": rows // 25, "posts": None}.items():
+        result = evaluate(Ridge(), X, y, splits=split, authors=authors, random_state=0)
+        mae = ask(result.scores, metric="mae", authors="all").iloc[0]
+        width[name] = mae["high"] - mae["low"]
+    assert 3 < width["authors"] / width["posts"] < 8  # the root of 25, or so
+
+
+def test_models_are_compared_on_the_same_posts(posts):
+    X, y = posts
+    models = {"good": Columns(), "twin": Columns(), "mean": DummyRegressor()}
+    result = evaluate(models, X, y, authors="author", random_state=0, n_bootstrap=200)
+    differences = ask(result.differences, authors="all")
+    twin = ask(differences, model="twin")
+    assert_array_equal(twin[["difference", "low", "high"]], 0)
+    worse = ask(differences, model="mean", metric="mae")
+    assert (worse["low"] > 0).all()
+    assert set(differences["baseline"]) == {"good"}
+    scores = ask(result.scores, authors="all", metric="mae", split="random")
+    scores = scores.set_index("model")["score"]
+    assert_allclose(
+        ask(worse, split="random")["difference"], scores["mean"] - scores["good"]
+    )
+
+
+def test_lists_get_names_and_one_model_has_no_differences(posts):
+    X, y = posts
+    X = X[["likes"]]
+    pair = evaluate([Ridge(), Ridge(5.0), DummyRegressor()], X, y, n_bootstrap=5)
+    assert set(pair.scores["model"]) == {"Ridge-1", "Ridge-2", "DummyRegressor"}
+    one = evaluate(Ridge(), X, y, n_bootstrap=5)
+    assert one.differences.empty
+    assert {"difference", "low", "high"} <= set(one.differences.columns)
+    assert set(one.scores["split"]) == {"random"}
+    assert set(one.scores["metric"]) == {"src", "mae"}
+
+
+def test_roles_of_a_pipeline_name_authors_and_times(posts):
+    X, y = posts
+    model = make_hyperfusion(
+        user="author", time="when", numeric="likes", members=[Ridge()], cv=2
+    )
+    result = evaluate(model, X, y, n_bootstrap=20, random_state=0)
+    assert set(result.scores["split"]) == {"random", "author", "time"}
+    assert set(result.scores["model"]) == {"HyperFusionRegressor"}
+    assert not hasattr(model[-1], "weights_"), "the model itself stays unfitted"
+
+
+def test_shuffled_labels_score_at_chance(posts):
+    X, _ = posts
+    y = np.random.RandomState(3).normal(size=len(X))
+    numbers = X[["likes"]].assign(noise=np.random.RandomState(4).normal(size=len(X)))
+    result = evaluate(
+        DecisionTreeRegressor(max_depth=4, random_state=0),
+        numbers,
+        y,
+        authors=X["author"],
+        times=X["when"],
+        n_repeats=8,
+        random_state=0,
+        n_bootstrap=50,
+    )
+    src = ask(result.scores, authors="all", metric="src").set_index("split")["score"]
+    assert (src.abs() < [0.15, 0.15, 0.3]).all(), src
+
+
+def test_repeats_are_averaged(posts):
+    X, y = posts
+    result = evaluate(Columns(), X, y, n_repeats=3, random_state=0, n_bootstrap=5)
+    folds = [
+        np.abs(t["y"] - t["prediction"]).mean()
+        for _, t in result.predictions.groupby("fold")
+    ]
+    assert len(folds) == 3
+    assert_allclose(ask(result.scores, metric="mae")["score"], np.mean(folds))
+
+
+class WithUnlabeled(Columns):
+    """Counts the unlabelled rows that it gets."""
+
+    def fit(self, X, y, X_unlabeled=None):
+        rows = ~np.isnan(np.asarray(y))
+        self.n_unlabeled_ = int((~rows).sum())
+        super().fit(X[rows], y[rows])
+        self.mean_ = self.n_unlabeled_
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), float(self.n_unlabeled_))
+
+
+def test_unlabelled_posts_train_only_who_can_use_them(posts):
+    X, y = posts
+    y = y.where(np.arange(len(y)) % 3 > 0).to_numpy()
+    models = {"plain": Columns(), "semi": WithUnlabeled()}
+    result = evaluate(models, X, y, times="when", n_bootstrap=5, random_state=0)
+    assert not np.isnan(y[result.predictions["row"]]).any()
+    semi = ask(result.predictions, model="semi")
+    assert (semi["prediction"] == np.isnan(y).sum()).all()
+    assert (ask(result.scores, metric="mae")["n_posts"] == 40).all()
+
+
+def test_same_seed_same_numbers_for_any_number_of_jobs(posts):
+    X, y = posts
+    options = {"authors": X["author"], "n_bootstrap": 30, "random_state": 7}
+    models = [Ridge(), DecisionTreeRegressor(random_state=0)]
+    one = evaluate(models, X[["likes"]], y, **options)
+    with parallel_config("threading", n_jobs=2):
+        two = evaluate(models, X[["likes"]], y, **options)
+    pd.testing.assert_frame_equal(one.scores, two.scores)
+    pd.testing.assert_frame_equal(one.differences, two.differences)
+
+
+def test_missing_authors_are_strangers_to_each_other():
+    X, y = np.arange(40.0)[:, None], np.arange(40.0)
+    authors = [None, "x"] * 20
+    rows = np.arange(40)
+    result = evaluate(
+        Ridge(),
+        X,
+        y,
+        splits={"s": [(rows[:20], rows[20:])]},
+        authors=authors,
+        n_bootstrap=5,
+    )
+    by_group = ask(result.scores, metric="mae").set_index("authors")
+    assert by_group.loc["known", ["n_posts", "n_authors"]].tolist() == [10, 1]
+    assert by_group.loc["new", ["n_posts", "n_authors"]].tolist() == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"splits": "time"}, "times of the posts are not known"),
+        ({"splits": ["weekly"]}, "'weekly'"),
+        ({"authors": "writer"}, "authors='writer' is not a column"),
+        ({"authors": [1, 2]}, "authors must have one value a row. Got 2"),
+        ({"splits": {"s": [([0], [900])]}}, "row 900"),
+        ({"splits": {"s": [([0, 1], [])]}}, "positions of rows"),
+        ({"test_size": 1.5}, "test_size"),
+    ],
+)
+def test_faults_are_named(posts, options, message):
+    X, y = posts
+    with pytest.raises(ValueError, match=message):
+        evaluate(Columns(), X, y, **options)
+
+
+def test_bad_models_and_targets(posts):
+    X, y = posts
+    with pytest.raises(InvalidInputError, match="must have fit and predict"):
+        evaluate({"a": "ridge"}, X, y)
+    with pytest.raises(InvalidInputError, match="at least one model"):
+        evaluate([], X, y)
+    with pytest.raises(InvalidInputError, match="NaN in all rows"):
+        evaluate(Columns(), X, np.full(len(X), np.nan))
+
+
+def test_verbose_prints_a_line_a_fit(posts, capsys):
+    X, y = posts
+    evaluate(Columns(), X, y, times="when", n_bootstrap=5, verbose=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert "time split 0, Columns: SRC" in lines[1]
