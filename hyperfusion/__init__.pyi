@@ -30,6 +30,8 @@ from .encoders import UserHistory as UserHistory
 from .encoders import UserProfileEncoder as UserProfileEncoder
 from .encoders import clear_model_cache as clear_model_cache
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
+from .ensemble import coverage_report as coverage_report
+from .ensemble import predict_interval as predict_interval
 from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer
 from .metrics import within_user_spearman as within_user_spearman

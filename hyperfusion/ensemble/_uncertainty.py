@@ -70,8 +70,13 @@ def conformal_quantile(
     """
     if weight.sum() <= 0:
         return np.inf
-    weight = weight * weight.sum() / np.sum(weight**2)
+    weight = weight * effective_rows(weight) / weight.sum()
     order = np.argsort(scores, kind="stable")
     share = np.cumsum(weight[order]) / (weight.sum() + 1)
     position = int(np.searchsorted(share, coverage - 1e-9))
     return float(scores[order[position]]) if position < len(order) else np.inf
+
+
+def effective_rows(weight: np.ndarray) -> float:
+    """Return the number of equally weighted rows that tell as much (Kish)."""
+    return float(weight.sum() ** 2 / np.sum(weight**2))

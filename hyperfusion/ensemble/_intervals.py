@@ -1,0 +1,381 @@
+"""Conformal prediction intervals, and whether they keep their promise."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import betabinom
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_params,
+)
+
+from hyperfusion._validation import as_frame, check_target
+from hyperfusion.ensemble._find import find_ensemble
+from hyperfusion.ensemble._fold_ensemble import AUTHOR, has_authors
+from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
+from hyperfusion.ensemble._uncertainty import conformal_quantile, effective_rows
+from hyperfusion.exceptions import InvalidInputError
+
+_COVERAGE = [Interval(Real, 0, 1, closed="neither")]
+_GROUPS = [StrOptions({"author"}), "array-like", None]
+
+
+@validate_params(
+    {
+        "model": [HasMethods("predict")],
+        "X": "no_validation",
+        "coverage": _COVERAGE,
+        "groups": _GROUPS,
+        "calibration_groups": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def predict_interval(
+    model: Any,
+    X: Any,
+    *,
+    coverage: float = 0.9,
+    groups: Any = None,
+    calibration_groups: Any = None,
+) -> pd.DataFrame:
+    """Predict intervals that hold the target of a given share of posts.
+
+    An interval is the prediction plus and minus ``q * y_std``: `y_std` is that of
+    `HyperFusionRegressor.predict`, and `q` the conformal quantile of the out-of-fold
+    errors, each divided by its own `y_std` [1]_. Nothing is fitted for it.
+
+    Parameters
+    ----------
+    model : HyperFusionRegressor, or Pipeline, search or wrapper around one
+        Fitted.
+    X : DataFrame or array of shape (n_samples, n_features)
+        Rows to predict, as `model` takes them.
+    coverage : float, default=0.9
+        Share of posts whose target the intervals hold.
+    groups : "author" or array-like of shape (n_samples,), default=None
+        Calibrate within groups, so that each is covered by itself. ``"author"`` means
+        authors seen and not seen in training (``"known"`` and ``"new"``); an array
+        holds the group of each row of `X`.
+    calibration_groups : array-like of shape (n_training_samples,), default=None
+        With an array of `groups`, the group of each labelled row passed to ``fit``.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, 3)
+        Columns ``prediction``, ``lower`` and ``upper``; the index is that of `X`.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no ensemble inside the model, or groups are unknown to it.
+
+    Warns
+    -----
+    UserWarning
+        Where a group has too few out-of-fold rows for `coverage` (9 for 0.9, 19 for
+        0.95): its intervals are infinite.
+
+    See Also
+    --------
+    coverage_report : How many of labelled posts the intervals hold.
+
+    Notes
+    -----
+    The quantile is the ``ceil((n + 1) * coverage)``-th smallest of n scaled errors.
+    Coverage is then at least `coverage` for posts drawn from where the training posts
+    came from. The guarantee is strict where ``cv`` is a single split and ``refit`` is
+    "folds"; with K folds the average of models that predicts errs a little less than
+    the fold models that were calibrated. It does not hold where later posts are
+    different: see `coverage_report`. Sample weights of the fit weigh the errors, so
+    that `recency_weights` let recent posts count more here as well.
+
+    Costs one prediction.
+
+    References
+    ----------
+    .. [1] Lei et al. "Distribution-free predictive inference for regression." JASA
+       113, 2018 (section 5.2, locally weighted).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.linear_model import Ridge
+    >>> from hyperfusion import HyperFusionRegressor, predict_interval
+    >>> X, y = make_regression(400, 5, noise=10.0, random_state=0)
+    >>> ensemble = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:200], y[:200])
+    >>> held = predict_interval(ensemble, X[200:], coverage=0.8)
+    >>> float(((held["lower"] <= y[200:]) & (y[200:] <= held["upper"])).mean())
+    0.8
+    """
+    X = as_frame(X)
+    ensemble, table, shift = find_ensemble(model, X)
+    return _intervals(ensemble, X, table, shift, coverage, groups, calibration_groups)
+
+
+def _intervals(
+    ensemble: HyperFusionRegressor,
+    X: Any,
+    table: Any,
+    shift: Any,
+    coverage: float,
+    groups: Any,
+    calibration_groups: Any,
+) -> pd.DataFrame:
+    prediction, std = ensemble.predict(table, return_std=True)
+    prediction = prediction + shift
+    calibration, new = _groups(ensemble, table, groups, calibration_groups)
+    margin = std * _quantiles(ensemble, calibration, new, coverage)
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    return pd.DataFrame(
+        {
+            "prediction": prediction,
+            "lower": prediction - margin,
+            "upper": prediction + margin,
+        },
+        index=index,
+    )
+
+
+def _groups(
+    ensemble: HyperFusionRegressor, table: Any, groups: Any, calibration_groups: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the groups of the training rows and of the new ones."""
+    n_fit, n_new = len(ensemble.oof_residuals_), np.shape(table)[0]
+    if groups is None or isinstance(groups, str):
+        if calibration_groups is not None:
+            raise InvalidInputError(
+                "calibration_groups is for an array of groups: pass groups as well, "
+                "one for each row of X."
+            )
+        if groups is None:
+            return np.zeros(n_fit), np.zeros(n_new)
+        return _author_groups(ensemble, table)
+    if calibration_groups is None:
+        raise InvalidInputError(
+            "groups needs calibration_groups: the group of each labelled row that was "
+            "passed to fit, in the same order."
+        )
+    pairs = []
+    for name, values, length in (
+        ("calibration_groups", calibration_groups, n_fit),
+        ("groups", groups, n_new),
+    ):
+        values = np.asarray(values)
+        if values.shape != (length,):
+            raise InvalidInputError(
+                f"{name} must hold one group for each of {length} rows. Got shape "
+                f"{values.shape}."
+            )
+        pairs.append(values)
+    return pairs[0], pairs[1]
+
+
+def _author_groups(
+    ensemble: HyperFusionRegressor, table: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    known = ensemble._author_known
+    if known is None or not has_authors(table):
+        raise InvalidInputError(
+            f"groups='author' needs the column {AUTHOR!r} in the feature table, which "
+            "the role user of PostEncoder and make_hyperfusion gives. Pass groups as "
+            "an array instead."
+        )
+    calibration = np.where(known == 1, "known", "new")
+    return calibration, known_authors(ensemble, table)
+
+
+def known_authors(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.ndarray:
+    """Return "known" or "new" for the author of each row of a feature table."""
+    known = table[AUTHOR].isin(ensemble._authors).to_numpy()
+    return np.where(known, "known", "new")
+
+
+def _quantiles(
+    ensemble: HyperFusionRegressor,
+    calibration: np.ndarray,
+    new: np.ndarray,
+    coverage: float,
+) -> np.ndarray:
+    """Return, for each new row, the quantile of its group's scaled errors."""
+    seen = np.isfinite(ensemble.oof_residuals_) & (ensemble._oof_weight > 0)
+    smallest = np.finfo(float).tiny  # no error at all divides by no spread at all
+    scores = np.abs(ensemble.oof_residuals_) / np.maximum(ensemble.oof_std_, smallest)
+    quantiles, too_few = np.empty(len(new)), []
+    for group in pd.unique(new):
+        rows = seen & (calibration == group)
+        if not (calibration == group).any():
+            raise InvalidInputError(
+                f"The group {str(group)!r} is not among calibration_groups: intervals "
+                "can't be calibrated for it. Give it a group that has training rows."
+            )
+        q = conformal_quantile(scores[rows], ensemble._oof_weight[rows], coverage)
+        quantiles[new == group] = q
+        if np.isinf(q):
+            too_few.append(f"{int(rows.sum())} of {str(group)!r}")
+    if too_few:
+        warnings.warn(
+            f"Too few out-of-fold rows for coverage={coverage}: {', '.join(too_few)}. "
+            "Intervals of these groups are infinite.",
+            UserWarning,
+            stacklevel=5,
+        )
+    return quantiles
+
+
+@validate_params(
+    {
+        "model": [HasMethods("predict")],
+        "X": "no_validation",
+        "y": ["array-like"],
+        "coverage": _COVERAGE,
+        "by": ["array-like", dict, None],
+        "groups": _GROUPS,
+        "calibration_groups": ["array-like", None],
+        "tolerance": [Interval(Real, 0, 1, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def coverage_report(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    coverage: float = 0.9,
+    by: Any = None,
+    groups: Any = None,
+    calibration_groups: Any = None,
+    tolerance: float = 0.03,
+) -> pd.DataFrame:
+    """Report how many of labelled posts the intervals hold, in all and by group.
+
+    Parameters
+    ----------
+    model : HyperFusionRegressor, or Pipeline, search or wrapper around one
+        Fitted.
+    X : DataFrame or array of shape (n_samples, n_features)
+        Posts that the model was not fitted on, such as later ones.
+    y : array-like of shape (n_samples,)
+        Their targets.
+    coverage : float, default=0.9
+        What `predict_interval` is asked for.
+    by : array-like or dict of {str: array-like}, default=None
+        Groups to report apart, such as ``{"week": posts["time"].dt.to_period("W")}``.
+        Known and new authors are reported by themselves where the table tells.
+    groups, calibration_groups : default=None
+        As in `predict_interval`: groups to calibrate within.
+    tolerance : float, default=0.03
+        Distance between coverage and what was asked for that counts as drift.
+
+    Returns
+    -------
+    DataFrame
+        One row for ``("all", "all")`` and one for each group, with the columns
+
+        - ``n``: number of posts;
+        - ``coverage``: share of them within their intervals;
+        - ``gap``: that share minus the one asked for;
+        - ``low``, ``high``: between which the share lies by chance, in 95% of cases,
+          where posts have not changed;
+        - ``width``: mean width of the intervals;
+        - ``bias``: mean of target minus prediction;
+        - ``drift``: whether the gap is larger than `tolerance` and than chance
+          explains.
+
+    Notes
+    -----
+    The number of posts covered has a beta-binomial distribution: of the posts
+    reported, and of the out-of-fold rows that calibrate [1]_. Of many groups, one in
+    twenty lies outside ``low`` to ``high`` by chance.
+
+    References
+    ----------
+    .. [1] Vovk. "Conditional validity of inductive conformal predictors." ACML 2012.
+
+    See Also
+    --------
+    drift_report : Whether posts have changed, without knowing their targets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from hyperfusion import HyperFusionRegressor, coverage_report
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(600, 3))
+    >>> y = X[:, 0] + rng.normal(size=600)
+    >>> y[500:] += 2  # posts have become more popular
+    >>> ensemble = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:300], y[:300])
+    >>> week = np.repeat(["first", "second"], [200, 100])
+    >>> report = coverage_report(ensemble, X[300:], y[300:], by={"week": week})
+    >>> report["drift"].to_dict()
+    {('all', 'all'): True, ('week', 'first'): False, ('week', 'second'): True}
+    """
+    X = as_frame(X)
+    ensemble, table, shift = find_ensemble(model, X)
+    y = check_target(y, np.shape(table)[0])
+    held = _intervals(ensemble, X, table, shift, coverage, groups, calibration_groups)
+    posts = pd.DataFrame(
+        {
+            "inside": (held["lower"] <= y) & (y <= held["upper"]),
+            "width": held["upper"] - held["lower"],
+            "bias": y - held["prediction"],
+        }
+    ).reset_index(drop=True)
+    reports = {("all", "all"): posts}
+    for name, values in _partitions(ensemble, table, by).items():
+        if len(values) != len(posts):
+            raise InvalidInputError(
+                f"by[{name!r}] must hold one value for each of {len(posts)} rows. Got "
+                f"{len(values)}."
+            )
+        groups_of = posts.groupby(values, sort=True, observed=True)
+        reports |= {(name, group): rows for group, rows in groups_of}
+    n_fit = effective_rows(ensemble._oof_weight[np.isfinite(ensemble.oof_residuals_)])
+    rows = [_coverage(part, coverage, tolerance, n_fit) for part in reports.values()]
+    index = pd.MultiIndex.from_tuples(reports, names=["by", "group"])
+    return pd.DataFrame(rows, index=index)
+
+
+def _partitions(
+    ensemble: HyperFusionRegressor, table: Any, by: Any
+) -> dict[str, pd.Series]:
+    if by is None:
+        by = {}
+    if not isinstance(by, Mapping):
+        by = {"by": by}
+    partitions = {
+        str(name): pd.Series(values).reset_index(drop=True)
+        for name, values in by.items()
+    }
+    if ensemble._author_known is not None and has_authors(table):
+        partitions |= {"author": pd.Series(known_authors(ensemble, table))}
+    return partitions
+
+
+def _coverage(
+    posts: pd.DataFrame, coverage: float, tolerance: float, n_fit: float
+) -> dict[str, Any]:
+    n = len(posts)
+    rank = min(coverage * (n_fit + 1), n_fit)
+    low, high = betabinom.ppf([0.025, 0.975], n, rank, n_fit + 1 - rank) / n
+    share = posts["inside"].mean()
+    by_chance = low <= share <= high
+    return {
+        "n": n,
+        "coverage": share,
+        "gap": share - coverage,
+        "low": low,
+        "high": high,
+        "width": posts["width"].mean(),
+        "bias": posts["bias"].mean(),
+        "drift": bool(abs(share - coverage) > tolerance and not by_chance),
+    }

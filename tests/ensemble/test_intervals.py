@@ -1,0 +1,334 @@
+"""Conformal intervals: quantiles by hand, coverage, groups, and its report."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.ensemble import VotingRegressor
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+from hyperfusion import (
+    CatBoostHuberRegressor,
+    HyperFusionRegressor,
+    NumericTable,
+    coverage_report,
+    load_smp_video,
+    make_hyperfusion,
+    predict_interval,
+    time_split,
+)
+from hyperfusion.ensemble._uncertainty import (
+    conformal_quantile,
+    disagreement,
+    fit_variance,
+)
+from hyperfusion.exceptions import InvalidInputError
+
+
+@pytest.mark.parametrize(
+    ("n", "coverage", "expected"),
+    [
+        (9, 0.9, 9),  # ceil(10 * 0.9) = 9, the largest of 9
+        (8, 0.9, math.inf),  # ceil(9 * 0.9) = 9 of 8
+        (19, 0.9, 18),
+        (19, 0.95, 19),
+        (18, 0.95, math.inf),
+        (4, 0.5, 3),  # ceil(5 * 0.5) = 3
+        (99, 0.9, 90),
+    ],
+)
+def test_quantile_by_hand(n, coverage, expected):
+    scores = np.random.RandomState(0).permutation(np.arange(1.0, n + 1))
+    assert conformal_quantile(scores, np.ones(n), coverage) == expected
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.floats(0, 1e6), min_size=1, max_size=60),
+    st.integers(1, 99),
+    st.sampled_from([1e-6, 1.0, 7.0]),
+)
+def test_quantile_is_that_of_the_definition(scores, percent, unit):
+    n = len(scores)
+    rank = -(-(n + 1) * percent // 100)  # ceil, in whole numbers
+    expected = sorted(scores)[rank - 1] if rank <= n else math.inf
+    weight = np.full(n, unit)
+    assert conformal_quantile(np.array(scores), weight, percent / 100) == expected
+
+
+def test_weights_in_quantiles():
+    scores = np.array([5.0, 1.0, 2.0, 3.0, 99.0])
+    weight = np.array([1.0, 1.0, 1.0, 1.0, 0.0])
+    # the row without weight does not count: ceil(5 * 0.5) = 3rd of 1, 2, 3, 5
+    assert conformal_quantile(scores, weight, 0.5) == 3
+    # effective rows 4^2 / 10 = 1.6, scaled weights 1.2 and 0.4: 1.2 / 2.6 = 0.46
+    pair = np.array([3.0, 1.0])
+    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.46) == 1
+    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.47) == 2
+    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.62) == math.inf
+
+
+def test_disagreement_by_hand():
+    predictions = [np.array([1.0, 5.0]), np.array([4.0, 5.0])]
+    bias, weights = np.array([0.0, 1.0]), np.array([0.2, 0.2])
+    # freed of bias: 1 and 3, then 5 and 4; variances 1 and 0.25
+    assert_allclose(disagreement(predictions, bias, weights), [1.0, 0.25])
+
+
+def test_variance_is_recovered():
+    rng = np.random.RandomState(0)
+    spread = rng.exponential(size=20_000)
+    error = rng.normal(size=20_000) * np.sqrt(0.5 + 3 * spread)
+    assert_allclose(fit_variance(error, spread, np.ones(20_000)), [0.5, 3], rtol=0.1)
+    useless = fit_variance(error, rng.permutation(spread), np.ones(20_000))
+    assert useless[1] < 0.2
+    assert_array_equal(fit_variance(np.zeros(5), np.zeros(5), np.ones(5)), 0)
+
+
+def draw(n, seed, noise=1.0):
+    rng = np.random.RandomState(seed)
+    X = rng.normal(size=(n, 3))
+    return X, X @ [1.0, 0.5, 0.0] + noise * rng.standard_t(4, size=n)
+
+
+def held(interval, y):
+    return ((interval["lower"] <= y) & (y <= interval["upper"])).to_numpy()
+
+
+def test_coverage_is_exact_with_a_single_split():
+    shares = []
+    for seed in range(120):
+        X, y = draw(400, seed)
+        split = [(np.arange(51), np.arange(51, 100))]
+        model = HyperFusionRegressor([LinearRegression()], cv=split).fit(
+            X[:100], y[:100]
+        )
+        interval = predict_interval(model, X[100:], coverage=0.8)
+        shares.append(held(interval, y[100:]).mean())
+    # 49 rows calibrate: exactly 0.8 in the mean; its error over seeds is about 0.005
+    assert np.mean(shares) == pytest.approx(0.8, abs=0.02)
+
+
+def test_coverage_with_folds_and_unequal_noise():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(3000, 2))
+    y = X[:, 1] + np.where(X[:, 0] > 0, 2.0, 0.1) * rng.normal(size=3000)
+    members = [Ridge(), DecisionTreeRegressor(min_samples_leaf=5, random_state=0)]
+    model = HyperFusionRegressor(members, weighting="equal", random_state=0)
+    model.fit(X[:1500], y[:1500])
+    interval = predict_interval(model, X[1500:])
+    assert held(interval, y[1500:]).mean() == pytest.approx(0.9, abs=0.03)
+    width = (interval["upper"] - interval["lower"]).to_numpy()
+    noisy = X[1500:, 0] > 0
+    assert width[noisy].mean() > 1.5 * width[~noisy].mean()
+
+
+def test_groups_are_covered_each_by_itself():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(2000, 2))
+    group = rng.choice(["calm", "wild"], 2000)
+    y = X[:, 0] + np.where(group == "wild", 3.0, 0.5) * rng.normal(size=2000)
+    model = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:1000], y[:1000])
+    plain = held(predict_interval(model, X[1000:]), y[1000:])
+    apart = held(
+        predict_interval(
+            model, X[1000:], groups=group[1000:], calibration_groups=group[:1000]
+        ),
+        y[1000:],
+    )
+    wild = group[1000:] == "wild"
+    assert plain[wild].mean() < 0.85 < 0.99 < plain[~wild].mean()
+    assert apart[wild].mean() == pytest.approx(0.9, abs=0.04)
+    assert apart[~wild].mean() == pytest.approx(0.9, abs=0.04)
+
+
+def posts_with_authors(n=60):
+    authors = np.array(["a", "b", "c", "d", None] * (n // 5), dtype=object)
+    authors[-1] = "once"
+    X = pd.DataFrame({"meta__n": np.arange(n, dtype="float32")})
+    X["user__author"] = pd.Categorical(authors)
+    return X, np.sin(np.arange(n) * 5.0)
+
+
+def test_an_author_is_known_where_the_fold_was_trained_on_another_post():
+    X, y = posts_with_authors()
+    cv = [(np.arange(50), np.arange(50, 60)), (np.arange(40, 60), np.arange(20))]
+    model = HyperFusionRegressor([Ridge()], cv=cv).fit(X, y)
+    expected = X["user__author"].isin(list("abcd")).to_numpy(dtype=float)
+    expected[20:50] = np.nan
+    assert_array_equal(model._author_known, expected)
+
+    later = X.iloc[:6].copy()
+    later["user__author"] = pd.Categorical(["a", "x", None, "once", "b", "c"])
+    report = coverage_report(model, later, y[:6], coverage=0.5)
+    assert report.loc[("author", "known"), "n"] == 4
+    assert report.loc[("author", "new"), "n"] == 2
+    interval = predict_interval(model, later, coverage=0.5, groups="author")
+    margin = (interval["upper"] - interval["lower"]) / 2 / model.oof_std_[0]
+    scores = np.abs(model.oof_residuals_) / model.oof_std_[0]
+    known = np.sort(scores[expected == 1])  # 24 rows: ceil(25 * 0.5) = 13th
+    new = np.sort(scores[expected == 0])  # 6 rows: ceil(7 * 0.5) = 4th
+    assert_allclose(
+        margin, [known[12], new[3], new[3], known[12], known[12], known[12]]
+    )
+
+
+def test_too_few_rows_give_infinite_intervals_and_say_so():
+    X, y = draw(30, 0)
+    model = HyperFusionRegressor([Ridge()], cv=3).fit(X, y)
+    groups = np.array(["few"] * 5 + ["many"] * 25)
+    with pytest.warns(UserWarning, match="5 of 'few'"):
+        interval = predict_interval(model, X, groups=groups, calibration_groups=groups)
+    assert np.isinf(interval["upper"][:5]).all()
+    assert np.isfinite(interval["upper"][5:]).all()
+
+
+class Wrapper(RegressorMixin, BaseEstimator):
+    """Keeps a fitted model in ``estimator_``, as wrappers do."""
+
+    def __init__(self, estimator=None):
+        self.estimator = estimator
+
+    def fit(self, X, y):
+        self.estimator_ = clone(self.estimator).fit(X, y)
+        return self
+
+    def predict(self, X):
+        return self.estimator_.predict(X)
+
+
+def test_the_ensemble_is_found_wherever_it_is():
+    X, y = draw(80, 0)
+    frame = pd.DataFrame(X, index=np.arange(80) + 500).add_prefix("x")
+    ensemble = HyperFusionRegressor([("ridge", Ridge())], cv=3, random_state=0)
+    scaled = StandardScaler().set_output(transform="pandas")
+    plain = clone(ensemble).fit(scaled.fit_transform(frame), y)
+    expected = predict_interval(plain, scaled.transform(frame))
+    piped = make_pipeline(clone(scaled), ensemble)
+    search = GridSearchCV(piped, {"hyperfusionregressor__ridge__alpha": [1.0]}, cv=2)
+    for model in (
+        piped,
+        Wrapper(piped),
+        make_pipeline(clone(scaled), Wrapper(ensemble)),
+        make_pipeline(piped),
+        search,
+    ):
+        found = predict_interval(model.fit(frame, y), frame)
+        pd.testing.assert_frame_equal(found, expected)
+    assert list(expected.columns) == ["prediction", "lower", "upper"]
+    assert list(expected.index) == list(frame.index)
+    assert_allclose(expected["prediction"], piped.predict(frame))
+
+
+def test_rows_without_validation_or_weight_do_not_calibrate():
+    X, y = draw(100, 0)
+    y[:20] += 1000.0
+    weight = np.r_[np.zeros(20), np.ones(80)]
+    model = HyperFusionRegressor([Ridge()], cv=TimeSeriesSplit(3))
+    interval = predict_interval(model.fit(X, y, sample_weight=weight), X)
+    assert (interval["upper"] - interval["lower"]).max() < 50
+
+
+def test_faults_are_named():
+    X, y = draw(40, 0)
+    model = HyperFusionRegressor([Ridge()], cv=3).fit(X, y)
+    with pytest.raises(InvalidInputError, match="no HyperFusionRegressor inside"):
+        predict_interval(VotingRegressor([("a", Ridge())]).fit(X, y), X)
+    with pytest.raises(InvalidInputError, match="user__author"):
+        predict_interval(model, X, groups="author")
+    with pytest.raises(InvalidInputError, match="needs calibration_groups"):
+        predict_interval(model, X, groups=np.ones(40))
+    with pytest.raises(InvalidInputError, match="pass groups as well"):
+        predict_interval(model, X, calibration_groups=np.ones(40))
+    with pytest.raises(InvalidInputError, match=r"calibration_groups must .* 40 rows"):
+        predict_interval(model, X, groups=np.ones(40), calibration_groups=np.ones(3))
+    with pytest.raises(InvalidInputError, match="'b' is not among"):
+        predict_interval(
+            model, X[:1], groups=["b"], calibration_groups=np.repeat("a", 40)
+        )
+    with pytest.raises(ValueError, match="coverage"):
+        predict_interval(model, X, coverage=90)
+    with pytest.raises(InvalidInputError, match=r"by\['week'\] must hold"):
+        coverage_report(model, X, y, by={"week": [1, 2]})
+
+
+def test_chance_range_holds_19_of_20_reports():
+    outside = []
+    for seed in range(100):
+        X, y = draw(300, seed)
+        split = [(np.arange(50), np.arange(50, 150))]
+        model = HyperFusionRegressor([LinearRegression()], cv=split).fit(
+            X[:150], y[:150]
+        )
+        row = coverage_report(model, X[150:], y[150:]).loc[("all", "all")]
+        outside.append(not row["low"] <= row["coverage"] <= row["high"])
+    # the error of this mean is 0.02
+    assert np.mean(outside) < 0.11
+
+
+def test_report_counts_by_hand_and_finds_drift():
+    X, y = draw(600, 0)
+    model = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:300], y[:300])
+    y[500:] -= 3
+    weeks = np.repeat([1, 2, 3], 100)
+    report = coverage_report(model, X[300:], y[300:], by={"week": weeks})
+    inside = held(predict_interval(model, X[300:]), y[300:])
+    for week in (1, 2, 3):
+        row = report.loc[("week", week)]
+        assert row["coverage"] == pytest.approx(inside[weeks == week].mean())
+        assert row["gap"] == pytest.approx(row["coverage"] - 0.9)
+        assert row["low"] < 0.9 < row["high"]
+    assert report["drift"].to_dict() == {
+        ("all", "all"): True,
+        ("week", 1): False,
+        ("week", 2): False,
+        ("week", 3): True,
+    }
+    assert report.loc[("week", 3), "bias"] == pytest.approx(-3, abs=0.5)
+    # ten posts are too few to tell 0.8 from 0.9
+    few = coverage_report(model, X[300:310], y[300:310])
+    assert not few["drift"].any()
+
+
+FOLDER = os.environ.get("HYPERFUSION_DATA")
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not FOLDER, reason="HYPERFUSION_DATA names no folder")
+def test_later_posts_are_covered_or_drift_is_reported():
+    posts = load_smp_video(Path(FOLDER) / "smp_video")
+    train, test = time_split(posts.data["post_time"], test_size=800)
+    members = [
+        ("catboost", CatBoostHuberRegressor(iterations=100, colsample=0.5)),
+        (
+            "ridge",
+            make_pipeline(NumericTable(impute=True), StandardScaler(), Ridge(1000.0)),
+        ),
+    ]
+    model = make_hyperfusion(
+        **posts.roles, text_encoder=False, members=members, cv=3, random_state=0
+    ).fit(posts.data.iloc[train], posts.target[train])
+    later = posts.data.iloc[test]
+    report = coverage_report(
+        model,
+        later,
+        posts.target[test],
+        by={"month": later["post_time"].dt.to_period("M")},
+    )
+    whole = report.loc[("all", "all")]
+    assert abs(whole["gap"]) <= 0.03 or whole["drift"]
+    assert report.loc[("author", "new"), "n"] > 500
+    assert 0.8 < whole["coverage"] < 0.97
