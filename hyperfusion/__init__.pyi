@@ -36,6 +36,7 @@ from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer
 from .metrics import within_user_spearman as within_user_spearman
 from .model_selection import StratifiedRegressionKFold as StratifiedRegressionKFold
+from .model_selection import ablate as ablate
 from .model_selection import evaluate as evaluate
 from .model_selection import time_split as time_split
 from .pipeline import make_hyperfusion as make_hyperfusion

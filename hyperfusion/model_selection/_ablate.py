@@ -1,0 +1,292 @@
+"""The paper's ablation: what each part of a model contributes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.metrics import mean_absolute_error
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import validate_params
+from sklearn.utils.parallel import Parallel, delayed
+
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.feature_table import MODALITIES
+from hyperfusion.metrics import spearman_score
+from hyperfusion.model_selection._ablation_rows import (
+    FULL,
+    TRAINING_PARTS,
+    Fitted,
+    fit_variant,
+    plan_variants,
+)
+from hyperfusion.model_selection._evaluate import COMMON_CONSTRAINTS
+from hyperfusion.model_selection._inputs import (
+    Split,
+    check_posts,
+    find_authors,
+    find_times,
+    labeled_split,
+    learns_from_unlabeled,
+    read_splits,
+    take,
+)
+from hyperfusion.model_selection._modalities import known_parts
+from hyperfusion.model_selection._score_tables import score_tables
+from hyperfusion.model_selection._split import time_split
+
+_METRICS = ("src", "mae")
+
+
+@validate_params(
+    {**COMMON_CONSTRAINTS, "parts": [str, list, tuple, None], "cv": "no_validation"},
+    prefer_skip_nested_validation=True,
+)
+def ablate(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    parts: str | Sequence[str] | None = None,
+    cv: Any = None,
+    authors: Any = None,
+    times: Any = None,
+    test_size: float = 0.2,
+    n_bootstrap: int = 1000,
+    confidence: float = 0.95,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
+    """Take parts of a model away, one at a time, and score what is left.
+
+    The rows of the paper's table 1 (section 4.3.2). Posts are encoded once a split;
+    without a modality its columns are dropped from the feature table, together with
+    the similarities and clusters that relate it to others, and only the last step is
+    fitted again.
+
+    Parameters
+    ----------
+    model : Pipeline or regressor
+        A Pipeline of `make_hyperfusion` or of one's own, or a regressor for `X` that
+        is a feature table.
+    X : DataFrame or array of shape (n_posts, n_columns)
+        Posts, or a feature table, as the model takes them.
+    y : array-like of shape (n_posts,)
+        Targets. Rows where it is NaN are never tested; a model with pseudo-labels
+        learns from them, for others they are left out.
+    parts : list of str, default=None
+        What to take away: the modalities "visual", "metadata", "textual" and
+        "geolocation", the steps of the training "ensemble", "pseudo_labels", "filter"
+        and "folds", or single blocks of the feature table such as "tags". None is
+        the eight of the paper.
+    cv : splitter, iterable of (train, test) or None, default=None
+        Where to score: None is one split by time, `test_size` of the posts last.
+        Scores over several folds are means.
+    authors : column or array-like of shape (n_posts,), default=None
+        Authors of the posts, which the bootstrap draws. None takes the role ``user``
+        of a Pipeline's encoder, if there is one.
+    times : column or array-like of shape (n_posts,), default=None
+        Times of the posts. None takes the role ``time``, likewise.
+    test_size : float, default=0.2
+        Share of the latest posts to test on.
+    n_bootstrap : int, default=1000
+        Number of bootstrap samples (of authors) behind each interval.
+    confidence : float, default=0.95
+        Coverage of the intervals.
+    n_jobs : int, default=None
+        Variants fitted in parallel, through joblib. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the bootstrap and of the single split that replaces the folds. The
+        model keeps its own: give it one, or luck counts as a change.
+    verbose : int, default=0
+        1 prints a line for every variant.
+
+    Returns
+    -------
+    DataFrame
+        One row for each variant, indexed by its name: "full model", then "without
+        visual" and so on. The columns are
+
+        - ``src``, ``mae``: scores of the variant;
+        - ``src_change``, ``mae_change``: the variant's score less the full model's.
+          The part helps where ``src_change`` is negative and ``mae_change`` positive;
+        - ``src_change_low``, ``src_change_high``, ``mae_change_low``,
+          ``mae_change_high``: bounds of their paired bootstrap intervals;
+        - ``n_features``: columns of the feature table that were left;
+        - ``seconds``: time to fit and predict, encoding aside;
+        - ``note``: why a variant does not apply, in which case the rest is NaN.
+
+    Raises
+    ------
+    InvalidInputError
+        If the times are not known and there is no `cv`, or a part is unknown.
+
+    See Also
+    --------
+    evaluate : Compares different models, on several kinds of splits.
+
+    Notes
+    -----
+    "Without ensemble" is the single member with the lowest out-of-fold MAE, which
+    costs no further fit. "Without folds" fits and weighs the members on one random
+    split in the proportions of a fold. "Without filter" drops the ``row_filter``,
+    "without pseudo_labels" fits what stands inside the `PseudoLabelWrapper` on the
+    labelled posts. The intervals tell how far the choice of test posts moves a
+    change; the seed of the model moves it as well.
+
+    Each variant costs what fitting the last step costs: for an ensemble K folds times
+    N members, or N for "folds".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import Ridge
+    >>> from hyperfusion import ablate
+    >>> rng = np.random.RandomState(0)
+    >>> X = pd.DataFrame({
+    ...     "time__hour": rng.uniform(0, 24, 300), "geo__latitude": rng.normal(size=300)
+    ... })
+    >>> y = X["time__hour"] + rng.normal(size=300)
+    >>> table = ablate(
+    ...     Ridge(), X, y, parts=["metadata", "geolocation"], times=np.arange(300),
+    ...     random_state=0,
+    ... )
+    >>> table["src_change"].round(1)
+    variant
+    full model             0.0
+    without metadata      -0.7
+    without geolocation    0.0
+    Name: src_change, dtype: float64
+    """
+    wanted = _check_parts(parts)
+    X, target = check_posts(X, y)
+    units = find_authors(X, authors, [model])
+    splits = _splits(target, cv, find_times(X, times, [model]), test_size)
+    rng = check_random_state(random_state)
+    seed = int(rng.randint(2**31 - 1))
+    done = []
+    for fold, split in enumerate(splits):
+        train, test = labeled_split(split, target, learns_from_unlabeled(model))
+        final, features, left_out = _encode(model, X, target, train, test, verbose)
+        variants = plan_variants(final, features, target[train], wanted, seed)
+        fits = Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(fit_variant)(variant, features, target[train], left_out)
+            for variant in variants
+            if variant.model is not None
+        )
+        fitted = {}
+        for one in (one for several in fits for one in several):
+            _print(one, target[test], verbose)
+            fitted[one.name] = one
+        for variant in variants:
+            one = fitted.get(variant.name, Fitted(variant.name, note=variant.note))
+            done.append((fold, test, one))
+    return _result(done, target, units, n_bootstrap, confidence, rng)
+
+
+def _check_parts(parts: str | Sequence[str] | None) -> list[str]:
+    if parts is None:
+        return [*MODALITIES, *TRAINING_PARTS]
+    wanted = [parts] if isinstance(parts, str) else list(parts)
+    known = [*known_parts(), *TRAINING_PARTS]
+    for part in wanted:
+        if part not in known:
+            raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
+    return wanted
+
+
+def _splits(
+    y: np.ndarray, cv: Any, times: pd.Series | None, test_size: float
+) -> list[Split]:
+    rows = np.flatnonzero(~np.isnan(y))
+    if cv is not None:
+        if not hasattr(cv, "split"):
+            return read_splits(cv, "cv", len(y))
+        folds = list(cv.split(rows, y[rows]))
+    elif times is not None:
+        folds = [time_split(times.iloc[rows], test_size=test_size)]
+    else:
+        raise InvalidInputError(
+            "The times of the posts are not known: pass times= as a column's name or "
+            "with one value a row, or say with cv= where to score."
+        )
+    return [(rows[train], rows[test]) for train, test in folds]
+
+
+def _encode(
+    model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray, verbose: int
+) -> tuple[Any, Any, Any]:
+    """Return a model's last step, and the features that it gets of both sides."""
+    features, left_out = take(X, train), take(X, test)
+    if not isinstance(model, Pipeline):
+        return model, features, left_out
+    start = time.perf_counter()
+    encoders = clone(model)[:-1]
+    if len(encoders):
+        features = encoders.fit_transform(features, y[train])
+        left_out = encoders.transform(left_out)
+    if verbose:
+        print(f"[ablate] encoded, {time.perf_counter() - start:.1f} s", flush=True)
+    return model[-1], features, left_out
+
+
+def _print(fitted: Fitted, y: np.ndarray, verbose: int) -> None:
+    if verbose and fitted.prediction is not None:
+        print(
+            f"[ablate] {fitted.name}: SRC {spearman_score(y, fitted.prediction):.4f}, "
+            f"MAE {mean_absolute_error(y, fitted.prediction):.4f}, "
+            f"{fitted.seconds:.1f} s",
+            flush=True,
+        )
+
+
+def _result(
+    done: list[tuple[int, np.ndarray, Fitted]],
+    y: np.ndarray,
+    units: np.ndarray | None,
+    n_bootstrap: int,
+    confidence: float,
+    rng: np.random.RandomState,
+) -> pd.DataFrame:
+    names = list(dict.fromkeys(fitted.name for _, _, fitted in done))
+    tested = [
+        pd.DataFrame({"y": y[rows], "prediction": fitted.prediction}).assign(
+            split="test",
+            fold=fold,
+            model=fitted.name,
+            unit=rows if units is None else units[rows],
+        )
+        for fold, rows, fitted in done
+        if fitted.prediction is not None
+    ]
+    predictions = pd.concat(tested, ignore_index=True)
+    models = [name for name in names if (predictions["model"] == name).any()]
+    scores, differences = score_tables(
+        predictions, False, models, n_bootstrap, confidence, rng
+    )
+    about = pd.DataFrame([vars(fitted) for _, _, fitted in done]).groupby("name")
+    table = pd.DataFrame(index=pd.Index(names, name="variant"))
+    for metric in _METRICS:
+        table[metric] = _by_model(scores, metric)["score"]
+    for metric in _METRICS:
+        changes = _by_model(differences, metric)
+        table[f"{metric}_change"] = changes["difference"]
+        table[f"{metric}_change_low"] = changes["low"]
+        table[f"{metric}_change_high"] = changes["high"]
+        table.loc[FULL, f"{metric}_change"] = 0.0
+    table["n_features"] = about["n_features"].mean()
+    table["seconds"] = about["seconds"].sum(min_count=1)
+    table["note"] = about["note"].agg(lambda notes: ", ".join(dict.fromkeys(notes)))
+    return table
+
+
+def _by_model(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return table[table["metric"] == metric].set_index("model")

@@ -1,0 +1,203 @@
+"""The variants of an ablation: what is taken away, and how each is fitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.model_selection import ShuffleSplit, check_cv
+
+from hyperfusion.model_selection._inputs import learns_from_unlabeled, take
+from hyperfusion.model_selection._modalities import columns_of
+
+FULL = "full model"
+TRAINING_PARTS = ("ensemble", "pseudo_labels", "filter", "folds")
+
+_INSIDE = ("estimator_", "regressor_", "best_estimator_")
+
+
+@dataclass
+class Variant:
+    """A model without one of its parts; without `model` it can't be fitted."""
+
+    part: str
+    model: Any = None
+    note: str = ""
+    without_columns: list[Any] = field(default_factory=list)
+    labeled_only: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of its row."""
+        return FULL if self.part == FULL else f"without {self.part}"
+
+
+@dataclass
+class Fitted:
+    """What a variant predicts for the test rows; nothing where it does not apply."""
+
+    name: str
+    prediction: np.ndarray | None = None
+    n_features: float = np.nan
+    seconds: float = np.nan
+    note: str = ""
+
+
+def plan_variants(
+    model: Any, features: Any, y: np.ndarray, parts: Sequence[str], seed: int
+) -> list[Variant]:
+    """Return the full model and its variants, in order.
+
+    Parameters
+    ----------
+    model : regressor
+        The last step of the model.
+    features : DataFrame or array of shape (n_train, n_features)
+        The training posts' features.
+    y : ndarray of shape (n_train,)
+        Their targets, NaN for unlabelled posts.
+    parts : list of str
+        What to take away.
+    seed : int
+        Seed of the single split that replaces the folds.
+    """
+    variants = [Variant(FULL, model)]
+    for part in parts:
+        if part == "ensemble":
+            # fitted together with the full model, whose members it takes
+            variants.append(Variant(part, note=_why_no_ensemble(model)))
+        elif part == "pseudo_labels":
+            variants.append(_without_pseudo_labels(model, y))
+        elif part == "filter":
+            variants.append(_without_filter(model))
+        elif part == "folds":
+            variants.append(_without_folds(model, seed))
+        else:
+            variants.append(_without_columns(model, features, part))
+    return variants
+
+
+def fit_variant(
+    variant: Variant, features: Any, y: np.ndarray, left_out: Any
+) -> list[Fitted]:
+    """Fit a variant and predict; the full model's best member comes with it."""
+    start = time.perf_counter()
+    if variant.labeled_only:
+        rows = np.flatnonzero(~np.isnan(y))
+        features, y = take(features, rows), y[rows]
+    if variant.without_columns:
+        features = features.drop(columns=variant.without_columns)
+        left_out = left_out.drop(columns=variant.without_columns)
+    model = clone(variant.model).fit(features, y)
+    prediction = _predict(model, left_out)
+    seconds = time.perf_counter() - start
+    n_features = features.shape[1]
+    done = [Fitted(variant.name, prediction, n_features, seconds)]
+    ensemble = _fitted_ensemble(model)
+    if variant.part == FULL and ensemble is not None and len(ensemble.members_) > 1:
+        start = time.perf_counter()
+        member = _keep_best_member(ensemble, y)
+        prediction = _predict(model, left_out)
+        seconds = time.perf_counter() - start
+        note = f"{member} alone"
+        done.append(Fitted(f"without {TRAINING_PARTS[0]}", prediction, n_features))
+        done[-1].seconds, done[-1].note = seconds, note
+    return done
+
+
+def _predict(model: Any, X: Any) -> np.ndarray:
+    return np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
+
+
+def _without_columns(model: Any, features: Any, part: str) -> Variant:
+    if not isinstance(features, pd.DataFrame):
+        return Variant(part, note="the features have no names that tell their block")
+    columns = columns_of(list(features.columns), part)
+    if not columns:
+        return Variant(part, note="the feature table has no such column")
+    if len(columns) == features.shape[1]:
+        return Variant(part, note="nothing else is in the feature table")
+    return Variant(part, model, without_columns=columns)
+
+
+def _without_pseudo_labels(model: Any, y: np.ndarray) -> Variant:
+    part = "pseudo_labels"
+    if not learns_from_unlabeled(model) or not hasattr(model, "estimator"):
+        return Variant(part, note="the model makes no pseudo-labels")
+    if not np.isnan(y).any():
+        return Variant(part, note="all posts have labels")
+    return Variant(part, model.estimator, labeled_only=True)
+
+
+def _without_filter(model: Any) -> Variant:
+    prefix = _prefix(model)
+    if prefix is None or model.get_params()[f"{prefix}row_filter"] is None:
+        return Variant("filter", note="the model has no row filter")
+    changed = clone(model).set_params(**{f"{prefix}row_filter": None})
+    return Variant("filter", changed)
+
+
+def _without_folds(model: Any, seed: int) -> Variant:
+    prefix = _prefix(model)
+    if prefix is None:
+        return Variant("folds", note="the model is no ensemble over folds")
+    params = model.get_params()
+    # a wrapper's own folds, if it has any, go before the ensemble's
+    name = "cv" if params.get("cv") is not None else f"{prefix}cv"
+    cv = params[name]
+    n_folds = int(cv) if isinstance(cv, Integral) else _n_folds(cv)
+    if n_folds < 2:
+        return Variant("folds", note="the model has one fold only")
+    single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
+    return Variant("folds", clone(model).set_params(**{name: single}))
+
+
+def _n_folds(cv: Any) -> int:
+    try:
+        return check_cv(cv).get_n_splits()
+    except (TypeError, ValueError):  # it depends on the groups
+        return 5
+
+
+def _prefix(model: Any) -> str | None:
+    """Return what leads to the parameters of the ensemble inside a model."""
+    known = model.get_params()
+    found = [
+        name.removesuffix("members")
+        for name in known
+        if name.split("__")[-1] == "members"
+        and name.removesuffix("members") + "row_filter" in known
+    ]
+    return min(found, key=len) if found else None
+
+
+def _why_no_ensemble(model: Any) -> str:
+    if _prefix(model) is None:
+        return "the model is no ensemble"
+    return "the ensemble has one member only"
+
+
+def _fitted_ensemble(model: Any) -> Any:
+    """Return the fitted ensemble inside a fitted model, or None."""
+    while model is not None:
+        if hasattr(model, "oof_member_predictions_") and hasattr(model, "weights_"):
+            return model
+        inside = [getattr(model, name) for name in _INSIDE if hasattr(model, name)]
+        model = inside[0] if inside else None
+    return None
+
+
+def _keep_best_member(ensemble: Any, y: np.ndarray) -> str:
+    """Give all weight to the member with the lowest out-of-fold error; its name."""
+    labeled = y[~np.isnan(y)]
+    errors = np.abs(ensemble.oof_member_predictions_ - labeled[:, None])
+    best = int(np.nanmean(errors, axis=0).argmin())
+    ensemble.weights_ = np.zeros_like(ensemble.weights_)
+    ensemble.weights_[:, best] = 1.0
+    return str(ensemble.members_[best][0])
