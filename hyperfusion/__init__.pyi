@@ -3,6 +3,7 @@ from . import encoders as encoders
 from . import ensemble as ensemble
 from . import exceptions as exceptions
 from . import feature_table as feature_table
+from . import inspection as inspection
 from . import metrics as metrics
 from . import model_selection as model_selection
 from . import pipeline as pipeline
@@ -32,6 +33,12 @@ from .encoders import clear_model_cache as clear_model_cache
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
 from .ensemble import coverage_report as coverage_report
 from .ensemble import predict_interval as predict_interval
+from .inspection import author_baseline as author_baseline
+from .inspection import compare as compare
+from .inspection import feature_importance as feature_importance
+from .inspection import grouped_permutation_importance as grouped_permutation_importance
+from .inspection import shap_values as shap_values
+from .inspection import what_if as what_if
 from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer
 from .metrics import within_user_spearman as within_user_spearman

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AssociationWarning",
     "BadCellError",
     "BadCellWarning",
     "HyperFusionError",
@@ -68,3 +69,7 @@ class WeightsNotFoundError(HyperFusionError, ValueError):
 
 class BadCellWarning(UserWarning):
     """Some cells could not be used and count as missing; the message counts them."""
+
+
+class AssociationWarning(UserWarning):
+    """A difference between predictions is an association, not what a change causes."""

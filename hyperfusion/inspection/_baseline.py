@@ -1,0 +1,137 @@
+"""What an author's posts usually get, and what a post is predicted to add to it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion._validation import as_frame, check_columns
+from hyperfusion.encoders import PostEncoder, UserHistory
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.inspection._parts import Parts, find_step, take_apart
+
+
+def author_baseline(
+    model: Any,
+    X: pd.DataFrame,
+    *,
+    history: pd.Series | None = None,
+    user: Hashable | None = None,
+) -> pd.DataFrame:
+    """Compare predictions with the author's own usual score.
+
+    Parameters
+    ----------
+    model : fitted regressor or Pipeline
+        What predicts the posts.
+    X : DataFrame of shape (n_posts, n_columns)
+        Posts, as for ``model.predict``.
+    history : Series, default=None
+        Scores of earlier posts, with their authors as the index. None takes the posts
+        that the model's `UserHistory` was fitted on, for each post those before it.
+    user : column, default=None
+        The column of authors in `X`; None takes the model's ``user`` role.
+
+    Returns
+    -------
+    DataFrame of shape (n_posts, 4)
+        With the index of `X`: ``baseline`` (median score of the author's earlier
+        posts, NaN for authors without), ``n_posts`` (how many these are),
+        ``prediction``, and ``lift`` (prediction minus baseline).
+
+    Raises
+    ------
+    InvalidInputError
+        If the model keeps no history and none is given, or the authors' column is
+        not known.
+
+    See Also
+    --------
+    compare : Ranks drafts, with the lift of each.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from hyperfusion.inspection import author_baseline
+    >>> posts = pd.DataFrame({"author": ["ann", "bob"]})
+    >>> model = DummyRegressor(strategy="constant", constant=5.0)
+    >>> earlier = pd.Series([3.0, 4.0, 9.0], index=["ann", "ann", "ann"])
+    >>> author_baseline(model.fit(posts, [0, 1]), posts, history=earlier, user="author")
+       baseline  n_posts  prediction  lift
+    0       4.0        3         5.0   1.0
+    1       NaN        0         5.0   NaN
+    """
+    parts, X = take_apart(model), as_frame(X)
+    if history is not None:
+        known = _from_scores(history, X[_user_column(parts, X, user)])
+    else:
+        known = find_baseline(parts, X)
+        if known is None:
+            raise InvalidInputError(
+                "The model keeps no history of its authors (which needs the roles user "
+                "and time). Give history=pd.Series(scores, index=authors)."
+            )
+    return with_lift(known, np.asarray(model.predict(X), dtype=np.float64))
+
+
+def with_lift(known: pd.DataFrame, prediction: np.ndarray) -> pd.DataFrame:
+    """Add predictions and their lift over the baseline."""
+    return known.assign(prediction=prediction, lift=prediction - known["baseline"])
+
+
+def find_baseline(parts: Parts, X: pd.DataFrame) -> pd.DataFrame | None:
+    """Return authors' medians before each post from the model's own history."""
+    found = _find_history(parts)
+    if found is None:
+        return None
+    encoder, read = found
+    # a copy whose medians are not drawn towards those of all authors
+    plain = copy.copy(encoder).set_params(shrinkage=0)
+    values = pd.DataFrame(
+        np.asarray(plain.transform(read(X)), dtype=np.float64),
+        columns=list(encoder.get_feature_names_out()),
+        index=X.index,
+    )
+    n_posts = values["history_scores"].fillna(0).astype(int)
+    baseline = values["history_median"].where(n_posts > 0)
+    return pd.DataFrame({"baseline": baseline, "n_posts": n_posts})
+
+
+def _find_history(parts: Parts) -> tuple[UserHistory, Callable[[Any], Any]] | None:
+    if parts.steps and isinstance(parts.steps[0], UserHistory):
+        return parts.steps[0], lambda X: X
+    encoder = find_step(parts, PostEncoder)
+    for component in getattr(encoder, "components_", ()):
+        if isinstance(component.encoder, UserHistory):
+            return component.encoder, component.read
+    return None
+
+
+def _user_column(parts: Parts, X: pd.DataFrame, user: Hashable | None) -> Hashable:
+    if user is None:
+        encoder = find_step(parts, PostEncoder)
+        found = [] if encoder is None else encoder.roles_["user"]
+        if not found:
+            raise InvalidInputError(
+                "user=None needs a model with a user role. Name the column of the "
+                f"authors; the table has {list(X.columns)[:20]}."
+            )
+        user = found[0]
+    return check_columns(X, user, "user")[0]
+
+
+def _from_scores(history: pd.Series, users: pd.Series) -> pd.DataFrame:
+    by_author = history.dropna().groupby(level=0)
+    medians, counts = by_author.median(), by_author.size()
+    authors = users.astype(object)
+    return pd.DataFrame(
+        {
+            "baseline": authors.map(medians).astype(np.float64),
+            "n_posts": authors.map(counts).fillna(0).astype(int),
+        }
+    )

@@ -1,0 +1,115 @@
+"""Candidates for a post: the post as it is, and every change that a grid asks for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion._validation import as_frame, check_columns
+from hyperfusion.exceptions import InvalidInputError
+
+Grid = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
+
+
+def as_post(post: Any) -> pd.DataFrame:
+    """Return one post as a table of one row."""
+    post = as_frame(post)
+    if isinstance(post, Mapping):
+        # a cell may be a list (of tags), which must not become several rows
+        cells = {c: pd.Series([cell]) for c, cell in post.items()}
+        return pd.DataFrame(cells)
+    if isinstance(post, pd.Series):
+        return post.to_frame().T.infer_objects()
+    if not isinstance(post, pd.DataFrame):
+        post = pd.DataFrame(np.atleast_2d(np.asarray(post)))
+    if len(post) != 1:
+        raise InvalidInputError(
+            f"post must be one post: a row as Series, dict or DataFrame of length 1. "
+            f"Got {len(post)} rows; take one with X.iloc[[0]]."
+        )
+    return post
+
+
+def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[Any]]:
+    """Return the post as it is and all candidates, and the columns that change.
+
+    Parameters
+    ----------
+    post : DataFrame of one row
+        The post.
+    grid : dict of {column: values}, or list of such dicts
+        Each dict stands for all combinations of its values.
+    """
+    grids = [grid] if isinstance(grid, Mapping) else list(grid)
+    columns = list(dict.fromkeys(c for one in grids for c in one))
+    if not columns:
+        raise InvalidInputError(
+            "grid is empty: give a dict such as {'posted_at': times}, or a list of "
+            "such dicts."
+        )
+    for column in columns:
+        check_columns(post, [column], "grid")
+    own = {column: post[column].iloc[0] for column in columns}
+    rows = [own]
+    for one in grids:
+        values = [_values(column, one[column]) for column in one]
+        rows += [
+            own | dict(zip(one, combination, strict=True))
+            for combination in itertools.product(*values)
+        ]
+    table = post.iloc[np.zeros(len(rows), dtype=int)].reset_index(drop=True)
+    for column in columns:
+        table[column] = _cells([row[column] for row in rows], post[column].dtype)
+    return table, columns
+
+
+def _values(column: Any, values: Any) -> list[Any]:
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise InvalidInputError(
+            f"grid[{column!r}] must be a list of values to try. Got {values!r}; write "
+            f"[{values!r}] for one."
+        )
+    found = list(values)
+    if not found:
+        raise InvalidInputError(f"grid[{column!r}] is empty: give at least one value.")
+    return found
+
+
+def _cells(values: list[Any], dtype: Any) -> Any:
+    """Return cells as a column of the post's own kind, as far as they fit to it."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        known = list(dtype.categories)
+        new = [v for v in dict.fromkeys(values) if not (pd.isna(v) or v in known)]
+        return pd.Categorical(values, categories=[*known, *new])
+    cells = pd.Series(values, dtype=object)
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return _times(cells, dtype)
+    plain = all(isinstance(v, Number) or v is None for v in values)
+    if pd.api.types.is_numeric_dtype(dtype) and plain:
+        cells = pd.to_numeric(cells)
+        return cells.astype(dtype) if dtype.kind == "f" else cells
+    if isinstance(dtype, pd.StringDtype) and all(isinstance(v, str) for v in values):
+        return cells.astype(dtype)
+    return cells
+
+
+def _times(cells: pd.Series, dtype: Any) -> pd.Series:
+    zone = getattr(dtype, "tz", None)
+    moments = [pd.Timestamp(cell) for cell in cells]
+    aware = [m for m in moments if m is not pd.NaT and m.tzinfo is not None]
+    if zone is None and aware:
+        raise InvalidInputError(
+            f"The grid's time {aware[0]} has a time zone, but the post's times have "
+            "none. Give what the same clock shows, without a zone."
+        )
+    if zone is not None:
+        moments = [
+            m.tz_convert(zone) if m.tzinfo is not None else m.tz_localize(zone)
+            for m in moments
+        ]
+    return pd.Series(pd.DatetimeIndex(moments))

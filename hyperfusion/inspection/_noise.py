@@ -1,0 +1,63 @@
+"""Which differences between predictions are more than noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import t
+
+
+def paired_noise(
+    differences: np.ndarray | None, confidence: float
+) -> np.ndarray | float:
+    """Return how large a difference must be to be told from zero.
+
+    The differences of K fold models, each of which lacks one fold of the posts, give
+    the grouped jackknife's standard error ``sqrt((K - 1) / K * sum((d - mean)**2))``.
+    Noise is that times Student's quantile with K - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (n_folds, n_pairs) or None
+        Difference of two posts' predictions by each fold's models; None if not known.
+    confidence : float
+        Two-sided confidence of the quantile.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs,) or float
+        NaN where the differences are not known.
+    """
+    if differences is None:
+        return np.nan
+    n_folds = len(differences)
+    error = np.sqrt((n_folds - 1) * differences.var(axis=0))
+    return error * t.ppf((1 + confidence) / 2, n_folds - 1)
+
+
+def is_noise(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
+    """Return where a difference does not stand out, up to rounding.
+
+    Where the noise is not known only equal predictions count as such.
+    """
+    rounding = 1e-9 * (1 + np.abs(difference))
+    return np.abs(difference) <= np.nan_to_num(noise, nan=0.0) + rounding
+
+
+def tied_ranks(
+    prediction: np.ndarray, by_fold: np.ndarray | None, confidence: float
+) -> np.ndarray:
+    """Return ranks from 1, the highest prediction first; ties share a rank.
+
+    A row shares the rank of the best row above it from which it can't be told apart,
+    if that row leads its rank; otherwise it leads the next one.
+    """
+    order = np.argsort(-prediction, kind="stable")
+    ranks = np.empty(len(prediction), dtype=int)
+    leader = order[0]
+    for position, row in enumerate(order):
+        difference = prediction[[leader]] - prediction[row]
+        folds = None if by_fold is None else by_fold[:, [leader]] - by_fold[:, [row]]
+        if not is_noise(difference, paired_noise(folds, confidence))[0]:
+            leader = row
+        ranks[row] = ranks[leader] if row != leader else position + 1
+    return ranks

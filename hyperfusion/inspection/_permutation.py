@@ -1,0 +1,230 @@
+"""What a model's score loses when features change places between rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from hyperfusion.encoders import PostEncoder
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.inspection._groups import Groups, group_columns, ranked
+from hyperfusion.inspection._parts import (
+    Parts,
+    check_rows,
+    columns_of,
+    find_step,
+    take_apart,
+)
+from hyperfusion.metrics import spearman_scorer
+
+# the block that the columns of a role mostly feed
+_ROLE_BLOCKS = {
+    "image": "image",
+    "text": "text",
+    "tags": "tags",
+    "user": "user",
+    "user_created": "user",
+    "user_numeric": "user",
+    "time": "time",
+    "timezone": "time",
+    "latitude": "geo",
+    "longitude": "geo",
+    "geo_accuracy": "geo",
+    "place": "geo",
+    "numeric": "meta",
+    "categorical": "meta",
+    "vectors_user": "vectors_user",
+    "vectors_place": "vectors_place",
+}
+
+
+@validate_params(
+    {
+        "model": [object],
+        "X": [object],
+        "y": ["array-like"],
+        "by": [object],
+        "on": [StrOptions({"features", "columns"})],
+        "scoring": [str, callable, None],
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "sample_weight": ["array-like", None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def grouped_permutation_importance(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    by: Any = "block",
+    on: str = "features",
+    scoring: Any = None,
+    n_repeats: int = 5,
+    sample_weight: ArrayLike | None = None,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> pd.DataFrame:
+    """Measure what the score loses when a block's features are permuted.
+
+    All columns of a group are permuted together, so that features that stand in for
+    each other do not hide each other's importance.
+
+    Parameters
+    ----------
+    model : fitted regressor or Pipeline
+        Any model.
+    X : DataFrame or array of shape (n_posts, n_columns)
+        Posts to score on, as for ``model.predict``. Posts that the model was not
+        fitted on tell what helps on new posts.
+    y : array-like of shape (n_posts,)
+        Their targets.
+    by : {"feature", "vector", "block", "family"} or dict, default="block"
+        What is permuted together; a dict names groups of columns.
+    on : {"features", "columns"}, default="features"
+        Whether to permute the feature table that the pipeline makes of `X`, or the
+        columns of `X` themselves. The latter encodes `X` anew for every repeat and
+        reaches the features that relate blocks, too. Blocks of raw columns are those
+        that their roles feed in `PostEncoder`.
+    scoring : str, callable or None, default=None
+        Any scorer of scikit-learn's; None is Spearman's rank correlation.
+    n_repeats : int, default=5
+        Permutations of each group.
+    sample_weight : array-like of shape (n_posts,), default=None
+        Weights of the posts in the score.
+    n_jobs : int, default=None
+        Groups scored in parallel, through joblib. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the permutations; all groups get the same ones.
+
+    Returns
+    -------
+    DataFrame
+        One row a group, the most important first, ranked from 1: its name,
+        ``importance`` (mean loss of score), ``std`` over the repeats, and
+        ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and
+        the ``score`` of the posts as they are.
+
+    Raises
+    ------
+    InvalidInputError
+        If a group names a column that is not there, or raw columns have no roles.
+
+    See Also
+    --------
+    feature_importance : The models' own importances, and SHAP.
+    sklearn.inspection.permutation_importance : One column at a time.
+
+    Notes
+    -----
+    Costs ``n_groups * n_repeats`` predictions of `X`. Importances of groups don't add
+    up to the score: what two groups both know is lost with neither.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from hyperfusion.inspection import grouped_permutation_importance
+    >>> X = pd.DataFrame(
+    ...     np.random.RandomState(0).normal(size=(80, 3)),
+    ...     columns=["user__followers", "user__views", "geo__latitude"],
+    ... )
+    >>> y = X["user__followers"] + X["user__views"]
+    >>> model = LinearRegression().fit(X, y)
+    >>> losses = grouped_permutation_importance(model, X, y, random_state=0)
+    >>> losses.set_index("block")["importance"].round(1)
+    block
+    user    1.1
+    geo     0.0
+    Name: importance, dtype: float64
+    """
+    parts, X = take_apart(model), check_rows(X)
+    groups = _groups_of(parts, X, by, on)
+    predictor: Any = model
+    if on == "features":
+        predictor, X = parts.regressor, check_rows(parts.features(X))
+        groups = group_columns(columns_of(X), by)
+    check_consistent_length(X, y, sample_weight)
+    scorer = check_scoring(predictor, scoring=scoring or spearman_scorer)
+    weight = {} if sample_weight is None else {"sample_weight": sample_weight}
+    rng = check_random_state(random_state)
+    orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
+    score = float(scorer(predictor, X, y, **weight))
+    losses = Parallel(n_jobs=n_jobs)(
+        delayed(_losses)(scorer, predictor, X, y, weight, members, orders, score)
+        for members in groups.values()
+    )
+    values = np.array(losses)
+    std = values.std(axis=1, ddof=1) if n_repeats > 1 else np.full(len(values), np.nan)
+    frame = ranked(groups, by, {"importance": values.mean(axis=1), "std": std})
+    frame.attrs = {"method": "permutation", "unit": _name(scoring), "score": score}
+    return frame
+
+
+def _groups_of(parts: Parts, X: Any, by: Any, on: str) -> Groups:
+    if on == "features":
+        return {}
+    columns = columns_of(X)
+    if isinstance(by, Mapping) or by in ("feature", "vector"):
+        return group_columns(columns, by)
+    encoder = find_step(parts, PostEncoder)
+    if encoder is None:
+        raise InvalidInputError(
+            f"by={by!r} needs a PostEncoder that knows the roles of raw columns. Give "
+            "a dict of names and columns, by='feature', or on='features'."
+        )
+    names = {
+        column: f"{_ROLE_BLOCKS[role]}__{column}"
+        for role, labels in encoder.roles_.items()
+        for column in labels
+    }
+    groups = group_columns(list(names.values()), by)
+    back = {name: column for column, name in names.items()}
+    return {name: [back[c] for c in members] for name, members in groups.items()}
+
+
+def _losses(
+    scorer: Any,
+    predictor: Any,
+    X: Any,
+    y: Any,
+    weight: dict[str, Any],
+    columns: list[Any],
+    orders: list[np.ndarray],
+    score: float,
+) -> list[float]:
+    return [
+        score - float(scorer(predictor, permuted(X, columns, order), y, **weight))
+        for order in orders
+    ]
+
+
+def permuted(X: Any, columns: list[Any], order: np.ndarray) -> Any:
+    """Return a table in which these columns' rows stand in another order."""
+    if not isinstance(X, pd.DataFrame):
+        X = X.copy()
+        X[:, columns] = X[np.ix_(order, columns)]
+        return X
+    moved = X[columns].iloc[order].set_axis(X.index)
+    rest = X.drop(columns=columns)
+    return pd.concat([rest, moved], axis=1)[list(X.columns)]
+
+
+def _name(scoring: Any) -> str:
+    if scoring is None:
+        return "SRC"
+    if isinstance(scoring, str):
+        return scoring
+    function = getattr(scoring, "_score_func", scoring)  # what make_scorer wraps
+    return getattr(function, "__name__", "score")

@@ -1,0 +1,260 @@
+"""Questions to a model: what if a post were different, and which draft is best."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._param_validation import Interval, validate_params
+
+from hyperfusion._validation import as_frame, check_frame
+from hyperfusion.exceptions import AssociationWarning
+from hyperfusion.inspection._baseline import find_baseline, with_lift
+from hyperfusion.inspection._candidates import Grid, as_post, make_candidates
+from hyperfusion.inspection._noise import is_noise, paired_noise, tied_ranks
+from hyperfusion.inspection._parts import take_apart
+from hyperfusion.inspection._predictions import predict_with_folds
+
+_CAUTION = (
+    "Differences are associations in the posts that the model learned from: posts that "
+    "differed in this way scored differently, for whatever reason. They don't promise "
+    "what the change would cause."
+)
+_SHARE = Interval(Real, 0, 1, closed="neither")
+
+
+@validate_params(
+    {
+        "model": [object],
+        "post": [object],
+        "grid": [object],
+        "coverage": [_SHARE],
+        "confidence": [_SHARE],
+    },
+    prefer_skip_nested_validation=True,
+)
+def what_if(
+    model: Any, post: Any, grid: Grid, *, coverage: float = 0.9, confidence: float = 0.9
+) -> pd.DataFrame:
+    """Predict a post at other times, with other tags, titles or images.
+
+    Parameters
+    ----------
+    model : fitted regressor or Pipeline
+        What predicts the post.
+    post : DataFrame of one row, Series or dict
+        The post as it is, with the columns that ``model.predict`` takes.
+    grid : dict of {column: list of values}, or list of such dicts
+        What to try: all combinations of a dict's values; a list of dicts tries each
+        on its own.
+    coverage : float, default=0.9
+        Share of posts that the intervals are to cover.
+    confidence : float, default=0.9
+        How sure a difference must be to count as one.
+
+    Returns
+    -------
+    DataFrame of shape (n_candidates + 1, ...)
+        Row 0 is the post as it is, the others follow the grid. The columns are those
+        of the grid, then
+
+        prediction, lower, upper
+            The prediction and its interval; NaN where the model has no intervals.
+        difference
+            Prediction minus that of the post as it is.
+        noise
+            How large a difference must be to stand out, see the notes; NaN for a
+            model without folds.
+        verdict
+            "as it is", "better", "worse", or "not distinguishable"; where the noise
+            is not known, "noise not known".
+        tied_with_best
+            Whether it can't be told from the best of all candidates.
+        baseline, n_posts, lift
+            The author's median score before the post, of how many posts, and the
+            prediction minus it; only if the model keeps a history of its authors.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is more than one post, or the grid names a column that is not there.
+
+    Warns
+    -----
+    AssociationWarning
+        Always: what the model learned is an association and no causal effect. The
+        text is in ``attrs["caution"]`` as well.
+
+    See Also
+    --------
+    compare : Ranks whole drafts.
+    PostingTimeDisplay : Draws the hours of the week.
+
+    Notes
+    -----
+    The interval says where the post's score may fall, and is much wider than what
+    tells two candidates of one post apart: all that is particular to the post and not
+    known to the model is the same for both. So candidates are compared in pairs. Each
+    fold's models predict the difference; from the K differences the grouped jackknife
+    gives a standard error, ``sqrt((K - 1) / K * sum((d - mean)**2))``, and noise is
+    that times Student's quantile (`confidence`, two-sided, K - 1 degrees of freedom).
+    On synthetic data 0 to 6 % of changes without any effect passed for one, for 2 to
+    10 folds, linear models, trees and CatBoost; small effects are often missed. Of
+    many candidates some stand out by chance.
+
+    The candidates are encoded once and predicted two or three times.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from hyperfusion import HyperFusionRegressor
+    >>> from hyperfusion.exceptions import AssociationWarning
+    >>> from hyperfusion.inspection import what_if
+    >>> posts = pd.DataFrame({"n_tags": range(40), "n_words": [3, 8, 5, 1] * 10})
+    >>> model = HyperFusionRegressor([LinearRegression()], random_state=0)
+    >>> model = model.fit(posts, 2.0 * posts["n_tags"])
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", AssociationWarning)
+    ...     answer = what_if(model, posts.iloc[[5]], {"n_tags": [5, 9], "n_words": [3]})
+    >>> answer[["n_tags", "n_words", "prediction", "verdict"]].round(2)
+       n_tags  n_words  prediction              verdict
+    0       5        8        10.0             as it is
+    1       5        3        10.0  not distinguishable
+    2       9        3        18.0               better
+    """
+    warnings.warn(_CAUTION, AssociationWarning, stacklevel=2)
+    candidates, changed = make_candidates(as_post(post), grid)
+    frame, by_fold = predict_with_folds(model, candidates, coverage)
+    prediction = frame["prediction"].to_numpy()
+    difference, noise = _against(0, prediction, by_fold, confidence)
+    best = int(np.argmax(prediction))
+    frame["difference"], frame["noise"] = difference, noise
+    frame["verdict"] = _verdicts(difference, noise)
+    frame["tied_with_best"] = is_noise(*_against(best, prediction, by_fold, confidence))
+    twice = [c for c in changed if c in frame]
+    table = candidates[changed].rename(columns={c: f"{c}_tried" for c in twice})
+    return _finish(table.join(frame), model, candidates)
+
+
+@validate_params(
+    {
+        "model": [object],
+        "drafts": [object],
+        "coverage": [_SHARE],
+        "confidence": [_SHARE],
+    },
+    prefer_skip_nested_validation=True,
+)
+def compare(
+    model: Any,
+    drafts: pd.DataFrame,
+    *,
+    coverage: float = 0.9,
+    confidence: float = 0.9,
+) -> pd.DataFrame:
+    """Rank drafts of posts by their predictions; ties share a rank.
+
+    Parameters
+    ----------
+    model : fitted regressor or Pipeline
+        What predicts the drafts.
+    drafts : DataFrame of shape (n_drafts, n_columns)
+        One row a draft, with the columns that ``model.predict`` takes.
+    coverage : float, default=0.9
+        Share of posts that the intervals are to cover.
+    confidence : float, default=0.9
+        How sure a difference must be to count as one.
+
+    Returns
+    -------
+    DataFrame of shape (n_drafts, ...)
+        With the index of `drafts`, the best first: ``rank`` (a draft that can't be
+        told from the leader of a rank shares it), ``tied`` (whether others share it),
+        ``prediction``, ``lower`` and ``upper``, ``difference`` (to the best draft) and
+        its ``noise``; and ``baseline``, ``n_posts`` and ``lift`` if the model keeps a
+        history of its authors.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no draft.
+
+    Warns
+    -----
+    AssociationWarning
+        Always, as in `what_if`.
+
+    See Also
+    --------
+    what_if : Changes of one post, and what noise is.
+    author_baseline : The author's usual score and the lift over it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from hyperfusion import HyperFusionRegressor
+    >>> from hyperfusion.exceptions import AssociationWarning
+    >>> from hyperfusion.inspection import compare
+    >>> posts = pd.DataFrame({"n_tags": range(40)})
+    >>> model = HyperFusionRegressor([LinearRegression()], random_state=0)
+    >>> model = model.fit(posts, 2.0 * posts["n_tags"])
+    >>> drafts = pd.DataFrame({"n_tags": [3, 9, 9]}, index=["a", "b", "c"])
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", AssociationWarning)
+    ...     compare(model, drafts)[["rank", "tied", "prediction"]].round(2)
+       rank   tied  prediction
+    b     1   True        18.0
+    c     1   True        18.0
+    a     3  False         6.0
+    """
+    warnings.warn(_CAUTION, AssociationWarning, stacklevel=2)
+    drafts = as_frame(drafts)
+    if not isinstance(drafts, pd.DataFrame):
+        drafts = pd.DataFrame(np.asarray(drafts))
+    check_frame(drafts, "compare")
+    frame, by_fold = predict_with_folds(model, drafts, coverage)
+    prediction = frame["prediction"].to_numpy()
+    best = int(np.argmax(prediction))
+    difference, noise = _against(best, prediction, by_fold, confidence)
+    ranks = pd.Series(tied_ranks(prediction, by_fold, confidence), index=frame.index)
+    frame.insert(0, "rank", ranks)
+    frame.insert(1, "tied", ranks.duplicated(keep=False))
+    frame["difference"], frame["noise"] = difference, noise
+    frame = _finish(frame, model, drafts)
+    return frame.iloc[np.argsort(-prediction, kind="stable")]
+
+
+def _against(
+    reference: int,
+    prediction: np.ndarray,
+    by_fold: np.ndarray | None,
+    confidence: float,
+) -> tuple[np.ndarray, np.ndarray | float]:
+    """Return all differences to one row, and their noise."""
+    folds = None if by_fold is None else by_fold - by_fold[:, [reference]]
+    return prediction - prediction[reference], paired_noise(folds, confidence)
+
+
+def _verdicts(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
+    stands_out = np.where(difference > 0, "better", "worse").astype(object)
+    stands_out[np.isnan(noise) & np.ones(len(difference), bool)] = "noise not known"
+    verdicts = np.where(is_noise(difference, noise), "not distinguishable", stands_out)
+    verdicts[0] = "as it is"
+    return verdicts
+
+
+def _finish(frame: pd.DataFrame, model: Any, posts: pd.DataFrame) -> pd.DataFrame:
+    """Add the author's baseline, where it is known, and the caution."""
+    known = find_baseline(take_apart(model), posts)
+    if known is not None:
+        lift = with_lift(known, frame["prediction"].to_numpy())
+        frame = frame.join(lift.drop(columns="prediction"))
+    frame.attrs = {"caution": _CAUTION}
+    return frame
