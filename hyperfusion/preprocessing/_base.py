@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -102,7 +103,9 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
         numbers = self._number_names([str(c) for c in names[~self.is_category_]])
-        return np.asarray([*numbers, *names[self.is_category_]], dtype=object)
+        categories = names[self.is_category_]
+        unique = unique_names([*categories, *numbers])
+        return np.roll(unique, -len(categories))
 
     def _fit_features(self, features: Features, y: Any) -> None:
         raise NotImplementedError
@@ -125,3 +128,21 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def unique_names(names: Iterable[str]) -> np.ndarray:
+    """Append a number to names that come again, as a table may hold a new one already.
+
+    Examples
+    --------
+    >>> from hyperfusion.preprocessing._base import unique_names
+    >>> unique_names(["a", "b", "a", "b", "a"]).tolist()
+    ['a', 'b', 'a_2', 'b_2', 'a_3']
+    """
+    unique: dict[str, None] = {}
+    for name in names:
+        candidate, number = name, 2
+        while candidate in unique:
+            candidate, number = f"{name}_{number}", number + 1
+        unique[candidate] = None
+    return np.asarray(list(unique), dtype=object)

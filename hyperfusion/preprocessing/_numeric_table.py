@@ -18,7 +18,7 @@ from hyperfusion._target_means import (
     target_means,
 )
 from hyperfusion._validation import check_target
-from hyperfusion.preprocessing._base import BlockTransformer
+from hyperfusion.preprocessing._base import BlockTransformer, unique_names
 from hyperfusion.preprocessing._imputer import BlockImputer
 
 
@@ -203,7 +203,8 @@ class NumericTable(BlockTransformer):
         -------
         ndarray of str
             Names of the numbers, then ``<column>=<level>``, then
-            ``<column>_target_mean`` (or ``<column>_frequency``).
+            ``<column>_target_mean`` (or ``<column>_frequency``); a name that the
+            table has already gets a number.
         """
         check_is_fitted(self)
         every = _check_feature_names_in(self, input_features)
@@ -215,7 +216,7 @@ class NumericTable(BlockTransformer):
             names += [f"{categories[i]}={level}" for level in self.levels_[i]]
         suffix = "frequency" if self.target_encoder_ is None else "target_mean"
         names += [f"{categories[i]}_{suffix}" for i in self.many_]
-        return np.asarray(names, dtype=object)
+        return unique_names(names)
 
     def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
         return categories.iloc[:, :0]

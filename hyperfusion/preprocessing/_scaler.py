@@ -207,11 +207,24 @@ class BlockScaler(BlockTransformer):
             part = out[rows]
             part[:, self.constant_] *= 0  # what is missing stays missing
             for name, columns in self.columns_.items():
+                values, scaler = _take(part, columns), self.scalers_[name]
                 with np.errstate(over="ignore"):  # infinity is clipped right after
-                    scaled = self.scalers_[name].transform(_take(part, columns))
+                    scaled = scaler.transform(values)
+                if name == "quantile":
+                    _mend_rounded(scaled, values, scaler.quantiles_)
                 part[:, columns] = scaled
             np.clip(part, self.lower_, self.upper_, out=part)
         return out
+
+
+def _mend_rounded(
+    scaled: np.ndarray, values: np.ndarray, quantiles: np.ndarray
+) -> None:
+    """Put values back whose rank was rounded to below 0 or above 1, which gives NaN."""
+    lost = np.isnan(scaled) & ~np.isnan(values)
+    if lost.any():
+        is_low = values < np.median(quantiles, axis=0)
+        scaled[lost] = np.where(is_low, -np.inf, np.inf)[lost]  # clipped right after
 
 
 def _take(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, visual_block
 from hyperfusion._validation import check_table
 from hyperfusion.feature_table import category_columns, column_name
 from hyperfusion.relations._vectors import sides_of
@@ -49,7 +49,8 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
     Notes
     -----
     A table without anything to relate passes through unchanged. Labels are used only
-    by clusters that were asked for target means.
+    by clusters that were asked for target means; these belong inside the folds of the
+    ensemble, as in the second example.
 
     Examples
     --------
@@ -61,6 +62,28 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
     ... })
     >>> RelationEncoder().fit_transform(X)["cross__image_title_cosine"].tolist()
     [1.0, 0.800000011920929]
+
+    Clusters with target means, as the first step of a member, which each fold fits to
+    its own training posts:
+
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from hyperfusion import (
+    ...     HierarchicalClusterEncoder, HyperFusionRegressor, NumericTable
+    ... )
+    >>> angles = np.linspace(0, 3, 40)
+    >>> X = pd.DataFrame({
+    ...     "image__clip_0": np.cos(angles), "image__clip_1": np.sin(angles)
+    ... })
+    >>> tree = HierarchicalClusterEncoder(
+    ...     levels=(2, 4), min_cluster_size=2, target_mean=True, random_state=0
+    ... )
+    >>> relate = RelationEncoder(similarity=False, clusters=tree)
+    >>> member = make_pipeline(relate, NumericTable(impute=True), Ridge())
+    >>> model = HyperFusionRegressor([("clusters", member)], random_state=0)
+    >>> model.fit(X, angles).oof_predictions_.shape
+    (40,)
     """
 
     _parameter_constraints: dict = {
@@ -187,6 +210,9 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
     def _set_names(self, table: pd.DataFrame) -> None:
         new = [column_name(b, n) for b, r in self.relations_ for n in _names(r)]
         self._names = [*table.columns, *new]
+
+    def _sk_visual_block_(self) -> Any:
+        return visual_block(self, getattr(self, "relations_", []))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

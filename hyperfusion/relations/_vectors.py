@@ -116,6 +116,8 @@ def vectors_of(encoder: Any, output: Any) -> np.ndarray:
         groups = vector_groups(list(encoder.get_feature_names_out()))
     except (AttributeError, ValueError, TypeError):
         return output
+    if ALIGNED in groups:
+        return output[:, groups[ALIGNED]]
     return output[:, next(iter(groups.values()))] if len(groups) == 1 else output
 
 

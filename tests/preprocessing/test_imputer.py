@@ -96,6 +96,15 @@ def test_a_flag_that_the_table_holds_is_not_repeated(name, flag):
     assert BlockImputer().fit_transform(other).shape[1] == 3
 
 
+def test_a_flag_takes_no_name_that_is_there():
+    X = frame(user__fans=[1, np.nan, 3], user__fans_missing=[7, 8, 9])
+    X["user__fans_missing_2"] = pd.Categorical(["a", "b", "c"])
+    out = BlockImputer().fit_transform(X)
+    assert out["user__fans_missing"].tolist() == [7, 8, 9]
+    assert out["user__fans_missing_2"].tolist() == ["a", "b", "c"]
+    assert out["user__fans_missing_3"].tolist() == [0, 1, 0]
+
+
 def test_no_flag_for_what_was_complete_at_fit():
     X = frame(user__followers=[1.0, 2.0])
     imputer = BlockImputer().fit(X)

@@ -78,6 +78,26 @@ def test_rows_without_a_target_get_the_means_of_the_others():
         encoder.fit(X, np.full(200, np.nan))
 
 
+def test_new_columns_take_no_name_that_is_there():
+    X = pd.DataFrame(
+        {
+            "meta__k_target_mean": [1.0, 2.0, 3.0],
+            "meta__j=1": [4.0, 5.0, 6.0],
+            "meta__k": pd.Categorical(["a", "b", "c"]),
+            "meta__j": pd.Categorical([1, "1", 1]),
+        }
+    )
+    out = NumericTable(max_one_hot=2).fit_transform(X, [1.0, 2.0, 3.0])
+    assert list(out.columns) == [
+        "meta__k_target_mean",
+        "meta__j=1",
+        "meta__j=1_2",
+        "meta__j=1_3",
+        "meta__k_target_mean_2",
+    ]
+    assert_array_equal(out.iloc[:, :2], X.iloc[:, :2])
+
+
 def test_without_targets_many_levels_become_shares():
     X = pd.DataFrame({"user__author": pd.Categorical(["a", "a", "b", None])})
     encoder = NumericTable(max_one_hot=1).fit(X)

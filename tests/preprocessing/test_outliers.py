@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -130,7 +131,7 @@ def test_it_is_a_sampler_or_a_transformer_never_both():
 
 
 class SamplerPipeline(BaseEstimator):
-    """A stand-in for imbalanced-learn's Pipeline, which is not installed here.
+    """A stand-in for imbalanced-learn's Pipeline, for where that is not installed.
 
     It keeps that package's protocol: a step either transforms or resamples, and
     samplers act in `fit` alone.
@@ -159,14 +160,46 @@ class SamplerPipeline(BaseEstimator):
         return self.model_.predict(X)
 
 
-def test_in_a_pipeline_of_samplers_rows_leave_training_only():
+def imbalanced_learns_pipeline(steps):
+    pipeline = pytest.importorskip(
+        "imblearn.pipeline", reason="needs imbalanced-learn, which is not installed"
+    )
+    return pipeline.make_pipeline(*steps)
+
+
+either_pipeline = pytest.mark.parametrize(
+    "pipeline", [SamplerPipeline, imbalanced_learns_pipeline]
+)
+
+
+@either_pipeline
+def test_in_a_pipeline_of_samplers_rows_leave_training_only(pipeline):
     X = np.column_stack([Y, Y**2])
     y = Y.copy()
     y[50] = 1e6
     steps = [IQRFilter(action="clip", columns=[1]), IQRFilter(), LinearRegression()]
-    model = SamplerPipeline(steps).fit(X, y)
+    model = pipeline(steps).fit(X, y)
     assert_allclose(model.predict(X), Y, atol=1e-4)
     assert len(model.predict(X)) == 101
+
+
+@either_pipeline
+def test_a_pipeline_of_samplers_stops_where_too_many_rows_would_go(pipeline):
+    y = np.where(np.arange(101) % 5, Y, 1e6)
+    model = pipeline([IQRFilter(), LinearRegression()])
+    with pytest.raises(InvalidInputError, match=r"more than max_share=0\.05"):
+        model.fit(np.column_stack([Y]), y)
+
+
+def test_a_search_through_a_pipeline_of_samplers_keeps_all_test_rows():
+    pytest.importorskip(
+        "imblearn.pipeline", reason="needs imbalanced-learn, which is not installed"
+    )
+    X, y = np.column_stack([Y]), Y.copy()
+    y[::30] = 1e6
+    model = imbalanced_learns_pipeline([IQRFilter(), LinearRegression()])
+    found = cross_val_predict(model, X, y, cv=KFold(5, shuffle=True, random_state=0))
+    assert_allclose(found, Y, atol=1e-4)
 
 
 def test_scikit_learns_pipeline_takes_the_mender_and_refuses_the_sampler():

@@ -51,6 +51,15 @@ def test_extremes_get_the_normal_score_of_their_middle_rank():
     assert_allclose(out[[0, 3]], [norm.ppf(0.375), norm.ppf(0.875)], rtol=1e-5)
 
 
+def test_ranks_that_round_below_zero_are_no_missing_values():
+    # Here scikit-learn's own interpolation gives -1e-17 for the rank of 1.
+    X = np.array([[0.0, 3.47e16, 3.47e16, np.nan, np.nan, 1e37, 1e37]]).T
+    scaler = BlockScaler().fit(X)
+    out = scaler.transform([[0.0], [1.0], [1e5]]).ravel()
+    assert_allclose(out, scaler.lower_[0])
+    assert_allclose(BlockScaler().fit(-X).transform([[-1.0]]).ravel(), -out[:1])
+
+
 @pytest.mark.parametrize("method", ["quantile", "standard", "robust"])
 def test_missing_values_do_not_count_and_stay_missing(method):
     some = np.concatenate([NUMBERS, np.full((50, 3), np.nan, np.float32)])
