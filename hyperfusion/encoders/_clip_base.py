@@ -20,12 +20,13 @@ from hyperfusion.encoders._clip_models import (
     resolve_device,
     resolve_precision,
 )
+from hyperfusion.encoders._clip_tokens import token_width
 from hyperfusion.encoders._clip_weights import ClipSource, find_source
 from hyperfusion.encoders._column import ON_ERROR, ColumnEncoder, read_column
 from hyperfusion.exceptions import InvalidInputError
 
 STEM = "clip"
-PCA_STEM = "clip_pca"
+TOKEN_STEM = "clip_token"
 INDICATOR = "clip_is_missing"
 
 
@@ -33,15 +34,18 @@ class ClipEncoder(ColumnEncoder):
     """Base of `ClipImageEncoder` and `ClipTextEncoder`.
 
     Subclasses implement ``_embed(cells) -> float32 array`` with one raw embedding a
-    cell, NaN where the cell is missing. It warns of cells with the user's own line:
-    seven frames up, by whichever method it was reached.
+    cell, followed by its tokens if any; NaN where the cell is missing. It warns of
+    cells with the user's own line: seven frames up, by whichever method it was reached.
     """
 
     _tower: ClassVar[str]
+    pca_: PCA | None
+    token_pca_: PCA | None
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "model_name": [str, os.PathLike],
         "pretrained": [str, os.PathLike, None],
         "normalize": ["boolean"],
+        "tokens": [Interval(Integral, 1, None, closed="left"), None],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
@@ -85,29 +89,53 @@ class ClipEncoder(ColumnEncoder):
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         if self.n_components is None:
             self._fit_source()
-            self.pca_ = None
+            self.pca_ = self.token_pca_ = None
         else:
             self._learn(cells)
 
     def _learn(self, cells: pd.Series) -> np.ndarray:
         self._fit_source()
         vectors = self._normalized(self._embed(cells))
-        self.pca_ = None if self.n_components is None else self._fit_pca(vectors)
+        self.pca_ = self.token_pca_ = None
+        if self.n_components is not None:
+            known = vectors[~np.isnan(vectors[:, 0])]
+            pooled, tokens = self._split(known)
+            self.pca_ = self._fit_pca(pooled)
+            if self.n_tokens_:
+                flat = tokens.reshape(-1, tokens.shape[-1])
+                self.token_pca_ = self._fit_pca(flat)
         return vectors
 
     def _fit_source(self) -> ClipSource:
         source = self._source()
         self.n_embedding_ = source.width
+        self.n_tokens_ = self._count_tokens(source)
+        self.token_size_ = token_width(source, self._tower) if self.n_tokens_ else 0
         return source
+
+    def _count_tokens(self, source: ClipSource) -> int:
+        """Return how many tokens a cell has beside its embedding."""
+        return int(self.tokens or 0)
+
+    def _raw_width(self, source: ClipSource) -> int:
+        """Return how many numbers ``_embed`` gives a cell."""
+        n_tokens = self._count_tokens(source)
+        size = token_width(source, self._tower) if n_tokens else 0
+        return source.width + n_tokens * size
+
+    def _split(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return views: embeddings, and tokens of shape (n_cells, n_tokens, size)."""
+        pooled, rest = np.split(vectors, [self.n_embedding_], axis=1)
+        return pooled, rest.reshape(len(rest), self.n_tokens_, self.token_size_)
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         return self._features(self._normalized(self._embed(cells)))
 
     def _feature_names(self) -> list[str]:
-        if self.pca_ is None:
-            names = [f"{STEM}_{i}" for i in range(self.n_embedding_)]
-        else:
-            names = [f"{PCA_STEM}_{i}" for i in range(self.pca_.n_components_)]
+        names = _numbered(STEM, self.n_embedding_, self.pca_)
+        for token in range(self.n_tokens_):
+            stem = f"{TOKEN_STEM}_{token}"
+            names += _numbered(stem, self.token_size_, self.token_pca_)
         return [*names, INDICATOR] if self.add_indicator else names
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
@@ -122,17 +150,17 @@ class ClipEncoder(ColumnEncoder):
 
     def _normalized(self, vectors: np.ndarray) -> np.ndarray:
         if self.normalize:
-            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors /= np.maximum(norms, 1e-12)
+            for part in self._split(vectors):
+                norms = np.linalg.norm(part, axis=-1, keepdims=True)
+                part /= np.maximum(norms, 1e-12)
         return vectors
 
-    def _fit_pca(self, vectors: np.ndarray) -> PCA:
-        known = vectors[~np.isnan(vectors[:, 0])]
+    def _fit_pca(self, known: np.ndarray) -> PCA:
         most = min(known.shape)
         if most == 0 or (self.n_components >= 1 and self.n_components > most):
             raise InvalidInputError(
                 f"n_components={self.n_components} needs at least as many cells that "
-                f"are not missing, and at most {self.n_embedding_} components. "
+                f"are not missing, and at most {known.shape[1]} components. "
                 f"Got {len(known)} cells."
             )
         # exact and without random numbers; its cost grows with the number of features
@@ -142,7 +170,14 @@ class ClipEncoder(ColumnEncoder):
     def _features(self, vectors: np.ndarray) -> np.ndarray:
         missing = np.isnan(vectors[:, 0])
         if self.pca_ is not None:
-            vectors = _project(self.pca_, vectors, ~missing)
+            pooled, tokens = self._split(vectors)
+            vectors = _project(self.pca_, pooled, ~missing)
+            if self.token_pca_ is not None:
+                each = [
+                    _project(self.token_pca_, t, ~missing)
+                    for t in tokens.swapaxes(0, 1)
+                ]
+                vectors = np.concatenate([vectors, *each], axis=1)
         if self.add_indicator:
             vectors = np.column_stack([vectors, missing.astype(np.float32)])
         return vectors
@@ -179,6 +214,13 @@ def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Any:
     return tqdm(
         total=total, desc=type(encoder).__name__, unit=unit, disable=not encoder.verbose
     )
+
+
+def _numbered(stem: str, size: int, pca: PCA | None) -> list[str]:
+    """Return the names of a vector's columns, after PCA if there is one."""
+    if pca is None:
+        return [f"{stem}_{i}" for i in range(size)]
+    return [f"{stem}_pca_{i}" for i in range(pca.n_components_)]
 
 
 def _project(pca: PCA, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -20,17 +20,19 @@ from sklearn.utils._param_validation import Interval
 
 from hyperfusion.encoders._cache import EmbeddingCache, item_key, open_cache
 from hyperfusion.encoders._clip_base import ClipEncoder, Session, progress_bar
-from hyperfusion.encoders._clip_models import BatchRunner, ClipModel
+from hyperfusion.encoders._clip_models import BatchRunner
 from hyperfusion.encoders._clip_pixels import (
     CELL_ERRORS,
+    encode_pixels,
     geometry,
     open_draft,
     read_content,
 )
+from hyperfusion.encoders._clip_tokens import grid_side
 from hyperfusion.encoders._clip_weights import ClipSource
 from hyperfusion.encoders._column import is_missing, warn_of_bad_cells
 from hyperfusion.encoders._images import MAX_PIXELS, open_image
-from hyperfusion.exceptions import BadCellError
+from hyperfusion.exceptions import BadCellError, InvalidInputError
 
 BATCH_ON_CPU = 32
 BATCH_ON_GPU = 256
@@ -62,6 +64,12 @@ class ClipImageEncoder(ClipEncoder):
         checkpoint says; ``preprocess_`` shows the whole.
     normalize : bool, default=True
         Whether embeddings get length 1, as cosine similarities want it.
+    tokens : int, optional
+        Emit patch tokens beside the embedding: this many rows and columns of them, each
+        the mean of the patches there, as ``clip_token_0_0``, ``clip_token_0_1``, ... At
+        most the model's own grid (7 for ViT-B-32), where they are exact. After PCA, one
+        for all tokens, they are ``clip_token_0_pca_0``, ... They are what
+        `CoAttentionRegressor` attends to, and they are not cheap; see the notes.
     n_components : int or float, optional
         Reduce the embeddings by PCA to this many components, or to as many as explain
         this share of their variance. It is learned at fit, on the cells that are not
@@ -104,8 +112,10 @@ class ClipImageEncoder(ClipEncoder):
         Length of the model's embeddings (512 for ViT-B-32).
     preprocess_ : dict
         What happens to an image before the model sees it.
-    pca_ : PCA or None
-        The fitted reduction.
+    n_tokens_, token_size_ : int
+        Number of tokens beside the embedding, and how many numbers each has.
+    pca_, token_pca_ : PCA or None
+        The fitted reductions of embeddings and of tokens.
     n_features_in_ : int
         Always 1.
 
@@ -130,6 +140,12 @@ class ClipImageEncoder(ClipEncoder):
 
     This is equation 2 of the paper, section 3.3. ViT-B-32 encodes some 20 images a
     second on two CPU cores.
+
+    Tokens are the tower's last normalised states before it pools and projects them, so
+    they can't be compared with texts. One of ViT-B-32 has 768 numbers: ``tokens=2``
+    is 12 kB a post in float32, six times the embedding (6 GB for 486,000 posts);
+    ``tokens=7`` is 150 kB (73 GB). They take no more time. ``n_components=32`` makes
+    them 24 times smaller. In a cache they are kept whole, apart from embeddings.
 
     A model is loaded when the first image needs it, once in a process, and is shared by
     all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
@@ -174,6 +190,7 @@ class ClipImageEncoder(ClipEncoder):
         pretrained: str | os.PathLike[str] | None = None,
         preprocess: Mapping[str, Any] | None = None,
         normalize: bool = True,
+        tokens: int | None = None,
         n_components: int | float | None = None,
         add_indicator: bool = False,
         device: str = "auto",
@@ -190,6 +207,7 @@ class ClipImageEncoder(ClipEncoder):
         self.pretrained = pretrained
         self.preprocess = preprocess
         self.normalize = normalize
+        self.tokens = tokens
         self.n_components = n_components
         self.add_indicator = add_indicator
         self.device = device
@@ -207,13 +225,24 @@ class ClipImageEncoder(ClipEncoder):
         self.preprocess_ = dict(source.preprocess)
         return source
 
+    def _count_tokens(self, source: ClipSource) -> int:
+        side = int(self.tokens or 0)
+        if side > grid_side(source):
+            raise InvalidInputError(
+                f"tokens must be at most {grid_side(source)}, the side of the grid of "
+                f"patches of {source.name}. Got {side}."
+            )
+        return side**2
+
     def _embed(self, cells: pd.Series) -> np.ndarray:
         with (
             open_cache(self.cache) as cache,
             progress_bar(len(cells), self, "image") as bar,
         ):
             # a key of its own, as the features differ from the exact ones
-            parts = {"jpeg_draft": True} if self.jpeg_draft else {}
+            parts: dict[str, Any] = {"jpeg_draft": True} if self.jpeg_draft else {}
+            if self.tokens is not None:
+                parts["tokens"] = int(self.tokens)
             return _Run(self, Session(self, **parts), cache, bar).embed(cells)
 
 
@@ -249,6 +278,7 @@ class _Run:
         self._cache = cache
         self._fingerprint = session.fingerprint() if cache is not None else ""
         self._bar = bar
+        self._width = encoder._raw_width(session.source)
         size = encoder.batch_size
         if size == "auto":
             size = BATCH_ON_GPU if session.on_gpu else BATCH_ON_CPU
@@ -258,8 +288,7 @@ class _Run:
         self._lock = threading.Lock()
 
     def embed(self, cells: pd.Series) -> np.ndarray:
-        width = self._session.source.width
-        vectors = np.full((len(cells), width), np.nan, dtype=np.float32)
+        vectors = np.full((len(cells), self._width), np.nan, dtype=np.float32)
         errors: dict[int, str] = {}
         copies: list[tuple[int, int]] = []
         waiting: list[tuple[int, _Prepared]] = []
@@ -322,7 +351,7 @@ class _Run:
             if self._cache is not None:
                 key = item_key(self._fingerprint, content)
                 found = self._cache.get([key]).get(key)
-                if found is not None and len(found) == self._session.source.width:
+                if found is not None and len(found) == self._width:
                     return _Prepared(vector=found)
         image = self._open(cell)
         if image is None:
@@ -342,8 +371,9 @@ class _Run:
         model = self._session.model()
         pixels = [prepared.pixels for _, prepared in waiting]
         settings = self._session.source.preprocess
+        tokens = self._encoder.tokens
         values = self._runner.run(
-            lambda some: encode_pixels(model, some, settings), pixels
+            lambda some: encode_pixels(model, some, settings, tokens), pixels
         )
         kept = {}
         for (row, prepared), vector in zip(waiting, values, strict=True):
@@ -352,20 +382,3 @@ class _Run:
                 kept[prepared.key] = vector
         if self._cache is not None:
             self._cache.put(kept)
-
-
-def encode_pixels(
-    model: ClipModel, images: Sequence[np.ndarray], settings: Mapping[str, Any]
-) -> np.ndarray:
-    """Return the raw embeddings of images that have the model's size, in RGB bytes."""
-    import torch
-
-    from hyperfusion.encoders._clip_towers import encode_images
-
-    batch = torch.from_numpy(np.stack(images)).to(model.device)
-    mean = torch.tensor(settings["mean"], device=model.device)
-    std = torch.tensor(settings["std"], device=model.device)
-    # the arithmetic of torchvision's ToTensor and Normalize, on the whole batch
-    batch = batch.permute(0, 3, 1, 2).float().div(255)
-    batch = batch.sub(mean[:, None, None]).div(std[:, None, None])
-    return encode_images(model, batch.contiguous())

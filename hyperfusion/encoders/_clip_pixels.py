@@ -6,12 +6,14 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from hyperfusion.encoders._clip_models import ClipModel
 from hyperfusion.encoders._images import open_image
 
 MAX_ASPECT = 100
@@ -83,3 +85,29 @@ def read_content(cell: Any, max_pixels: int) -> tuple[bytes | None, Any]:
     except CELL_ERRORS:
         return None, cell
     return hashlib.sha256(b"file" + data).digest(), data
+
+
+def encode_pixels(
+    model: ClipModel,
+    images: Sequence[np.ndarray],
+    settings: Mapping[str, Any],
+    tokens: int | None = None,
+) -> np.ndarray:
+    """Return the raw embeddings (and tokens) of images of the model's size.
+
+    The images are arrays of RGB bytes.
+    """
+    import torch
+
+    from hyperfusion.encoders._clip_tokens import image_tokens
+    from hyperfusion.encoders._clip_towers import encode_images
+
+    batch = torch.from_numpy(np.stack(images)).to(model.device)
+    mean = torch.tensor(settings["mean"], device=model.device)
+    std = torch.tensor(settings["std"], device=model.device)
+    # the arithmetic of torchvision's ToTensor and Normalize, on the whole batch
+    batch = batch.permute(0, 3, 1, 2).float().div(255)
+    batch = batch.sub(mean[:, None, None]).div(std[:, None, None])
+    if tokens is None:
+        return encode_images(model, batch.contiguous())
+    return image_tokens(model, batch.contiguous(), tokens)

@@ -14,6 +14,7 @@ from hyperfusion._tags import read_text
 from hyperfusion.encoders._cache import EmbeddingCache, item_key, open_cache
 from hyperfusion.encoders._clip_base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders._clip_models import BatchRunner, ClipModel
+from hyperfusion.encoders._clip_tokens import word_tokens
 from hyperfusion.encoders._column import read_cells
 
 TOKENS_ON_CPU = 2048
@@ -41,6 +42,12 @@ class ClipTextEncoder(ClipEncoder):
         ``"hyperfusion-tiny"`` or to a folder; other architectures need a tag.
     normalize : bool, default=True
         Whether embeddings get length 1, as cosine similarities want it.
+    tokens : int, optional
+        Emit word tokens beside the embedding: this many, each the mean over one part
+        of the text (parts of a text with fewer words overlap), as ``clip_token_0_0``,
+        ``clip_token_0_1``, ... After PCA, one for all tokens, they are
+        ``clip_token_0_pca_0``, ... They are what `CoAttentionRegressor` attends to, and
+        they are not cheap; see the notes.
     n_components : int or float, optional
         Reduce the embeddings by PCA to this many components, or to as many as explain
         this share of their variance. It is learned at fit, on the cells that are not
@@ -70,8 +77,10 @@ class ClipTextEncoder(ClipEncoder):
     ----------
     n_embedding_ : int
         Length of the model's embeddings (512 for ViT-B-32).
-    pca_ : PCA or None
-        The fitted reduction.
+    n_tokens_, token_size_ : int
+        Number of tokens beside the embedding, and how many numbers each has.
+    pca_, token_pca_ : PCA or None
+        The fitted reductions of embeddings and of tokens.
     n_features_in_ : int
         Always 1.
 
@@ -106,6 +115,12 @@ class ClipTextEncoder(ClipEncoder):
     tried against open_clip's own `encode_text` when a model is first used, and where
     the two do not agree, or the tower is not causal, the full context is used.
 
+    Tokens are the tower's last normalised states before it picks one and projects it,
+    so they can't be compared with images. One of ViT-B-32 has 512 numbers: ``tokens=8``
+    is 16 kB a post in float32, eight times the embedding (8 GB for 486,000 posts).
+    They take little more time. ``n_components=32`` makes them 16 times smaller. In a
+    cache they are kept whole, apart from embeddings. Towers must be causal.
+
     A model is loaded when the first text needs it, once in a process, and is shared by
     all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
     looked for in ``~/.cache/hyperfusion/weights`` (or the folder that the environment
@@ -134,6 +149,7 @@ class ClipTextEncoder(ClipEncoder):
         *,
         pretrained: str | os.PathLike[str] | None = None,
         normalize: bool = True,
+        tokens: int | None = None,
         n_components: int | float | None = None,
         add_indicator: bool = False,
         device: str = "auto",
@@ -146,6 +162,7 @@ class ClipTextEncoder(ClipEncoder):
         self.model_name = model_name
         self.pretrained = pretrained
         self.normalize = normalize
+        self.tokens = tokens
         self.n_components = n_components
         self.add_indicator = add_indicator
         self.device = device
@@ -162,7 +179,8 @@ class ClipTextEncoder(ClipEncoder):
             open_cache(self.cache) as cache,
             progress_bar(len(unique), self, "text") as bar,
         ):
-            kept = _Run(self, Session(self), cache, bar).embed(unique)
+            parts = {} if self.tokens is None else {"tokens": int(self.tokens)}
+            kept = _Run(self, Session(self, **parts), cache, bar).embed(unique)
         row_of = {text: row for row, text in enumerate(unique)}
         rows = np.array([row_of.get(text, -1) for text in texts])
         vectors = np.full((len(texts), kept.shape[1]), np.nan, dtype=np.float32)
@@ -188,14 +206,15 @@ class _Run:
         self._session = session
         self._cache = cache
         self._bar = bar
+        self._width = encoder._raw_width(session.source) + 1
+        self._tokens = encoder.tokens
         automatic = encoder.batch_size == "auto"
         budget = TOKENS_ON_GPU if session.on_gpu else TOKENS_ON_CPU
         self._budget = budget if automatic else None
         self._runner = BatchRunner(budget if automatic else int(encoder.batch_size))
 
     def embed(self, texts: list[str]) -> np.ndarray:
-        width = self._session.source.width + 1
-        vectors = np.empty((len(texts), width), dtype=np.float32)
+        vectors = np.empty((len(texts), self._width), dtype=np.float32)
         keys: list[bytes] = []
         missing = list(range(len(texts)))
         if self._cache is not None:
@@ -222,9 +241,14 @@ class _Run:
             longest = len(tokens[order[start]])
             some = order[start : start + self._size(longest)]
             batch = [tokens[i] for i in some]
-            values = self._runner.run(lambda t: encode_tokens(model, t), batch)
+            values = self._runner.run(lambda t: self._vectors(model, t), batch)
             yield some, np.column_stack([values, [n_cut[i] for i in some]])
             start += len(some)
+
+    def _vectors(self, model: ClipModel, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+        if self._tokens is None:
+            return encode_tokens(model, tokens)
+        return word_tokens(model, tokens, self._tokens)
 
     def _size(self, longest: int) -> int:
         """How many texts of a length to encode at once."""

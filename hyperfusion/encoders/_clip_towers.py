@@ -43,8 +43,8 @@ def encode_tokens(
         if model.short_texts is None:
             model.short_texts = _short_texts_agree(model, context)
     if model.short_texts:
-        return _encode_short_texts(model, _pad(tokens, max(map(len, tokens))))
-    return _encode_texts(model, _pad(tokens, context))
+        return _encode_short_texts(model, pad(tokens, max(map(len, tokens))))
+    return _encode_texts(model, pad(tokens, context))
 
 
 def _encode_images(model: ClipModel, batch: torch.Tensor) -> np.ndarray:
@@ -60,7 +60,7 @@ def _encode_texts(model: ClipModel, tokens: np.ndarray) -> np.ndarray:
 
 def _encode_short_texts(model: ClipModel, tokens: np.ndarray) -> np.ndarray:
     """Do what `encode_text` does, for fewer positions than the context has."""
-    tower = _causal_tower(model.network)
+    tower = causal_tower(model.network)
     length = tokens.shape[1]
     with model.inference():
         batch = torch.from_numpy(tokens).to(model.device)
@@ -72,13 +72,15 @@ def _encode_short_texts(model: ClipModel, tokens: np.ndarray) -> np.ndarray:
         *blocks, last = tower.transformer.resblocks
         for block in blocks:
             x = block(x, attn_mask=tower.attn_mask[:length, :length])
-        x = tower.ln_final(_at_ends(last, x, ends))
-        projection = tower.text_projection
-        if isinstance(projection, torch.nn.Linear):
-            x = projection(x)
-        elif projection is not None:
-            x = x @ projection
-        return model.to_numpy(x)
+        return model.to_numpy(project(tower, tower.ln_final(_at_ends(last, x, ends))))
+
+
+def project(tower: Any, x: torch.Tensor) -> torch.Tensor:
+    """Take a text tower's outputs to the space that images and texts share."""
+    projection = tower.text_projection
+    if isinstance(projection, torch.nn.Linear):
+        return projection(x)
+    return x if projection is None else x @ projection
 
 
 def _at_ends(block: Any, x: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
@@ -142,7 +144,7 @@ def _shorten_image_tower(model: ClipModel) -> bool:
     return False
 
 
-def _causal_tower(network: Any) -> Any:
+def causal_tower(network: Any) -> Any:
     """Return the text tower if it is one that texts can be cut for, otherwise None."""
     tower = network if isinstance(network, CLIP) else getattr(network, "text", None)
     if not isinstance(tower, (CLIP, TextTransformer)):
@@ -155,14 +157,14 @@ def _causal_tower(network: Any) -> Any:
 
 def _short_texts_agree(model: ClipModel, context: int) -> bool:
     """Whether cut texts give the numbers that `encode_text` gives at full context."""
-    tower = _causal_tower(model.network)
+    tower = causal_tower(model.network)
     if tower is None:
         return False
     end = tower.token_embedding.num_embeddings - 1
     lengths = [n for n in PROBE_LENGTHS if n <= context]
     tokens = [[*range(1, n), end] for n in lengths]
-    expected = _encode_texts(model, _pad(tokens, context))
-    short = _encode_short_texts(model, _pad(tokens, max(lengths)))
+    expected = _encode_texts(model, pad(tokens, context))
+    short = _encode_short_texts(model, pad(tokens, max(lengths)))
     return _agree(expected, short, model)
 
 
@@ -171,7 +173,8 @@ def _agree(expected: np.ndarray, found: np.ndarray, model: ClipModel) -> bool:
     return bool(error.max() <= AGREEMENT[model.precision])
 
 
-def _pad(tokens: Sequence[Sequence[int]], length: int) -> np.ndarray:
+def pad(tokens: Sequence[Sequence[int]], length: int) -> np.ndarray:
+    """Return tokenized texts as a table, with zeros behind their ends."""
     padded = np.zeros((len(tokens), length), dtype=np.int64)
     for row, ids in enumerate(tokens):
         padded[row, : len(ids)] = ids

@@ -18,7 +18,8 @@ class CoAttentionRegressor(NetworkRegressor):
     co-attention layers" (section 3.4). The paper gives no more. Attention over one
     pooled vector does nothing (the softmax over one key is 1), so here each side is a
     set of tokens: every vector (an embedding of an image, a title, tags) is projected
-    to several tokens, and the single numbers and categories of a block to one. In
+    to several tokens, and the single numbers and categories of a block to one. Patch
+    and word tokens of the CLIP encoders (their option ``tokens``) are one each. In
     every block the tokens of the image ask those of the text and the other way round.
     Both sides' means are joined with a layer over the metadata.
 
@@ -31,7 +32,7 @@ class CoAttentionRegressor(NetworkRegressor):
     token_size : int, default=16
         Length of a token; a multiple of `n_heads`.
     tokens_per_vector : int, default=4
-        Tokens that each vector is projected to.
+        Tokens that each vector is projected to; patch and word tokens stay one.
     n_heads : int, default=4
         Heads of the attention.
     n_blocks : int, default=1

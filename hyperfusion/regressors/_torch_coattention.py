@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ from hyperfusion.regressors._torch_layers import (
     pick,
     width_of,
 )
+
+_TOKEN = re.compile(r"_token_\d+$")
+"""How vectors are called that are patch or word tokens of an encoder."""
 
 
 def choose_sides(groups: Sequence[str]) -> dict[str, list[str]]:
@@ -41,7 +45,10 @@ def choose_sides(groups: Sequence[str]) -> dict[str, list[str]]:
 
 
 class Tokens(nn.Module):
-    """Tokens of one side: one for the single features of a group, several a vector."""
+    """Tokens of one side: one for the single features of a group, several a vector.
+
+    A vector that is a patch's or a word's token already stays one token.
+    """
 
     def __init__(
         self,
@@ -61,7 +68,8 @@ class Tokens(nn.Module):
                 self._add(group, features.singles[group], 1, generator)
             for stem, span in features.vectors[group].items():
                 name = stem.removesuffix("_pca")
-                self._add(name, [span], tokens_per_vector, generator)
+                n = 1 if _TOKEN.search(name) else tokens_per_vector
+                self._add(name, [span], n, generator)
 
     def _add(
         self, name: str, spans: list[Span], n: int, generator: torch.Generator
