@@ -30,9 +30,12 @@ from .encoders import TfidfComponents as TfidfComponents
 from .encoders import UserHistory as UserHistory
 from .encoders import UserProfileEncoder as UserProfileEncoder
 from .encoders import clear_model_cache as clear_model_cache
+from .ensemble import DriftCalibrator as DriftCalibrator
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
 from .ensemble import coverage_report as coverage_report
+from .ensemble import drift_report as drift_report
 from .ensemble import predict_interval as predict_interval
+from .ensemble import recency_weights as recency_weights
 from .inspection import author_baseline as author_baseline
 from .inspection import compare as compare
 from .inspection import feature_importance as feature_importance

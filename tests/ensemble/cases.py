@@ -3,10 +3,11 @@
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from hyperfusion import HyperFusionRegressor
+from hyperfusion import DriftCalibrator, HyperFusionRegressor
 from tests.common import Case
 
 CASES: list[Case] = [
+    Case(DriftCalibrator(Ridge(), n_backtests=2)),
     Case(
         HyperFusionRegressor(
             [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=3))],

@@ -1,0 +1,214 @@
+"""Drift: adversarial validation, stability index, recency weights, calibrator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+
+from hyperfusion import (
+    DriftCalibrator,
+    HyperFusionRegressor,
+    drift_report,
+    make_hyperfusion,
+    predict_interval,
+    recency_weights,
+)
+from hyperfusion.ensemble._drift import stability_index
+from hyperfusion.exceptions import InvalidInputError
+
+
+def posts(n, seed, shift=0.0):
+    rng = np.random.RandomState(seed)
+    table = pd.DataFrame(
+        {
+            "meta__likes": rng.normal(size=n),
+            "user__fans": rng.normal(size=n) + shift,
+            "time__days": np.arange(n) / n + (shift > 0),
+        }
+    )
+    table["meta__kind"] = pd.Categorical(rng.choice(["photo", "video"], n))
+    return table
+
+
+def test_what_has_not_changed_is_chance():
+    columns = ["meta__likes", "meta__kind"]
+    report = drift_report(
+        None, posts(400, 0)[columns], posts(300, 1)[columns], random_state=0
+    )
+    assert report.auc == pytest.approx(0.5, abs=0.07)
+    assert report.columns["psi"].max() < 0.1
+    assert (report.n_train, report.n_test) == (400, 300)
+
+
+def test_the_column_that_changed_is_named():
+    report = drift_report(
+        None, posts(400, 0), posts(300, 1, shift=1.5), exclude="time", random_state=0
+    )
+    assert report.auc > 0.8
+    assert report.columns.index[0] == "user__fans"
+    assert report.columns["psi"].idxmax() == "user__fans"
+    assert report.columns["importance"].sum() == pytest.approx(1)
+    assert "time__days" not in report.columns.index
+
+
+def test_missing_cells_and_new_levels_count():
+    train, test = posts(300, 0), posts(300, 1)
+    test.loc[::2, "meta__likes"] = np.nan
+    test["meta__kind"] = pd.Categorical(["film"] * 300)
+    report = drift_report(None, train, test, exclude=["time"], random_state=0)
+    psi = report.columns["psi"]
+    assert report.auc > 0.95
+    assert set(psi.nlargest(2).index) == {"meta__likes", "meta__kind"}
+    assert report.columns.loc["meta__likes", "missing_test"] == 0.5
+
+
+def test_stability_index_by_hand():
+    # deciles of 0 .. 9 as edges: one row in each bin of training, all in the last of
+    # test; with half a row more in each of the ten bins
+    train, test = pd.Series(np.arange(10.0)), pd.Series([9.0] * 10)
+    p, q = 1.5 / 15, np.array([0.5] * 9 + [10.5]) / 15
+    expected = np.sum((q - p) * np.log(q / p))
+    assert stability_index(train, test) == pytest.approx(expected)
+    assert stability_index(train, train) == 0
+    kinds = pd.Series(pd.Categorical(["a", "a", "b", None]))
+    other = pd.Series(pd.Categorical(["a", "c", "c", "c"]))
+    # bins a, b, all others, missing: 2, 1, 0, 1 and 1, 0, 3, 0 of 4
+    p, q = np.array([2.5, 1.5, 0.5, 1.5]) / 6, np.array([1.5, 0.5, 3.5, 0.5]) / 6
+    expected = np.sum((q - p) * np.log(q / p))
+    assert stability_index(kinds, other) == pytest.approx(expected)
+
+
+def test_a_fitted_pipeline_encodes_both_tables():
+    rng = np.random.RandomState(0)
+    raw = pd.DataFrame({"likes": rng.poisson(9, 200), "views": rng.poisson(9, 200)})
+    model = make_hyperfusion(numeric=["likes", "views"], members=[Ridge()], cv=2)
+    model.fit(raw, raw["likes"])
+    later = raw.assign(likes=raw["likes"] * 5 + 50)
+    report = drift_report(model, raw, later, random_state=0)
+    assert "likes" in report.columns.index[0]
+    arrays = drift_report(None, raw.to_numpy(), later.to_numpy(), random_state=0)
+    assert arrays.columns.index[0] == 0
+
+
+def test_faults_of_the_report_are_named():
+    table = posts(50, 0)
+    with pytest.raises(InvalidInputError, match=r"differ: \['time__days'\]"):
+        drift_report(None, table, table.drop(columns="time__days"))
+    with pytest.raises(InvalidInputError, match="neither columns nor blocks"):
+        drift_report(None, table, table, exclude="clock")
+    with pytest.raises(InvalidInputError, match="leaves no column"):
+        drift_report(None, table, table, exclude=["time", "user", "meta"])
+    with pytest.raises(InvalidInputError, match="cv=5 needs"):
+        drift_report(None, table, table.iloc[:3])
+
+
+def test_recency_weights_by_hand():
+    assert_allclose(recency_weights([0.0, 10.0, 30.0], 10), [1 / 8, 1 / 4, 1])
+    days = pd.Series(pd.to_datetime(["2024-01-01", "2024-01-03"]), index=[7, 3])
+    assert_allclose(recency_weights(days, 2), [0.5, 1])
+    assert_allclose(recency_weights(days, "48h"), [0.5, 1])
+    assert_allclose(recency_weights(days.dt.tz_localize("UTC"), "1D"), [0.25, 1])
+    with pytest.raises(InvalidInputError, match="missing in row 1"):
+        recency_weights([1.0, np.nan], 2)
+    with pytest.raises(InvalidInputError, match="the times are numbers"):
+        recency_weights([1.0, 2.0], "2D")
+    with pytest.raises(InvalidInputError, match="no date"):
+        recency_weights(["2024-01-01", "yesterday"], "2D")
+    with pytest.raises(ValueError, match="half_life"):
+        recency_weights([1.0, 2.0], 0)
+
+
+def test_recent_posts_count_more_in_the_whole_pipeline():
+    rng = np.random.RandomState(0)
+    raw = pd.DataFrame({"likes": rng.normal(size=300)})
+    raw["when"] = pd.date_range("2024-01-01", periods=300)
+    y = np.where(np.arange(300) < 200, -1.0, 1.0) * raw["likes"]
+    model = make_hyperfusion(numeric=["likes"], members=[Ridge()], cv=3, random_state=0)
+    weights = recency_weights(raw["when"], "20D")
+    model.fit(raw, y, predict__sample_weight=weights)
+    assert np.corrcoef(model.predict(raw), raw["likes"])[0, 1] > 0.9
+    model.fit(raw, y)
+    assert np.corrcoef(model.predict(raw), raw["likes"])[0, 1] < -0.9
+
+
+class DropTime(TransformerMixin, BaseEstimator):
+    """Leaves out the first column, so that the model can't see the trend."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X[:, 1:]
+
+
+def trend(slope, n=400, seed=0):
+    rng = np.random.RandomState(seed)
+    X = np.column_stack([np.arange(float(n)), rng.normal(size=n)])
+    return X, X[:, 1] + slope * X[:, 0] + 0.1 * rng.normal(size=n)
+
+
+def test_slopes_of_backtests_by_hand():
+    X = np.column_stack([np.arange(8.0), np.zeros(8)])
+    y = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0])
+    model = DriftCalibrator(DummyRegressor(strategy="median"), n_backtests=2)
+    order = [3, 1, 0, 2, 7, 5, 6, 4]  # rows are sorted by time inside
+    model.fit(X[order], y[order])
+    # first: median 0, errors 1, 2 at ages 1, 2; then median 0 of six, errors 3, 4
+    assert_allclose(model.slopes_, [1.0, (3 + 8) / 5])
+    mean, error = 1.6, 0.6  # standard deviation 1.2 / sqrt(2), over sqrt(2)
+    assert model.slope_ == pytest.approx(mean * (1 - (error / mean) ** 2))
+    assert (model.end_, model.max_age_) == (7.0, 2.0)
+    late = np.column_stack([[5.0, 8.0, 9.0, 99.0], np.zeros(4)])
+    assert_allclose(model.drift_shift(late) / model.slope_, [0, 1, 2, 2])
+
+
+def test_a_steady_trend_is_followed_and_none_is_not_invented():
+    blind = make_pipeline(DropTime(), LinearRegression())
+    X, y = trend(0.01)
+    plain, model = blind.fit(X[:300], y[:300]), DriftCalibrator(blind)
+    model.fit(X[:300], y[:300])
+    before = np.abs(y[300:] - plain.predict(X[300:])).mean()
+    after = np.abs(y[300:] - model.predict(X[300:])).mean()
+    assert after < 0.8 * before
+    X, y = trend(0.0)
+    assert abs(DriftCalibrator(blind).fit(X, y).slope_) < 1e-3
+
+
+def test_dates_missing_times_and_intervals():
+    X, y = trend(0.01)
+    table = pd.DataFrame({"when": pd.date_range("2024-01-01", periods=400)})
+    table["meta__n"] = X[:, 1]
+    features = make_hyperfusion(numeric=["meta__n"], members=[Ridge()], cv=2)
+    model = DriftCalibrator(features, time="when").fit(table[:300], y[:300])
+    later = table[300:].copy()
+    later.iloc[0, 0] = pd.NaT
+    shift = model.drift_shift(later)
+    assert shift[0] == 0
+    assert shift[1] == pytest.approx(2 * model.slope_)
+    interval = predict_interval(model, later)
+    assert_array_equal(interval["prediction"], model.predict(later))
+    assert_allclose(
+        interval["upper"] - interval["prediction"],
+        interval["prediction"] - interval["lower"],
+    )
+
+
+def test_weights_follow_their_rows_into_backtests():
+    X, y = trend(0.0, n=80)
+    y[::2] = 50.0
+    weight = np.tile([0.0, 1.0], 40)
+    ensemble = HyperFusionRegressor([LinearRegression()], cv=2, random_state=0)
+    model = DriftCalibrator(ensemble).fit(X, y, sample_weight=weight)
+    clean = X[1::2]
+    assert np.abs(model.estimator_.predict(clean) - y[1::2]).max() < 1
+    with pytest.raises(InvalidInputError, match="needs at least 8 rows"):
+        DriftCalibrator().fit(X[:7], y[:7])
+    X[5, 0] = np.nan
+    with pytest.raises(InvalidInputError, match="row 5"):
+        DriftCalibrator(time=0).fit(X, y)
