@@ -32,6 +32,7 @@ from .encoders import UserProfileEncoder as UserProfileEncoder
 from .encoders import clear_model_cache as clear_model_cache
 from .ensemble import DriftCalibrator as DriftCalibrator
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
+from .ensemble import PseudoLabelWrapper as PseudoLabelWrapper
 from .ensemble import coverage_report as coverage_report
 from .ensemble import drift_report as drift_report
 from .ensemble import predict_interval as predict_interval
@@ -45,9 +46,11 @@ from .inspection import what_if as what_if
 from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer
 from .metrics import within_user_spearman as within_user_spearman
+from .model_selection import LabeledSplit as LabeledSplit
 from .model_selection import StratifiedRegressionKFold as StratifiedRegressionKFold
 from .model_selection import ablate as ablate
 from .model_selection import evaluate as evaluate
+from .model_selection import labeled_scorer as labeled_scorer
 from .model_selection import time_split as time_split
 from .pipeline import make_hyperfusion as make_hyperfusion
 from .preprocessing import BlockImputer as BlockImputer

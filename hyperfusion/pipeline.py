@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from hyperfusion._validation import Columns
 from hyperfusion.encoders import PostEncoder
-from hyperfusion.ensemble import HyperFusionRegressor
+from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations import RelationEncoder
@@ -88,8 +88,9 @@ def make_hyperfusion(
     cv : int, splitter or iterable of splits, default=5
         Folds of the ensemble.
     unlabeled : bool, default=False
-        Whether rows whose target is NaN are unlabelled posts to learn from. This
-        version can't yet, and says so.
+        Whether rows whose target is NaN are unlabelled posts to learn from: the
+        ensemble is wrapped in `PseudoLabelWrapper`, and members are searched as
+        ``predict__estimator__catboost__depth``.
     n_jobs : int, default=None
         Parallel fits of the ensemble.
     random_state : int, RandomState instance or None, default=None
@@ -106,6 +107,11 @@ def make_hyperfusion(
     ------
     InvalidInputError
         If no role is given, or members are unknown.
+
+    Notes
+    -----
+    With unlabelled posts, encoders and relations are fitted on labelled and
+    unlabelled posts alike; histories and target means read labelled posts alone.
 
     Examples
     --------
@@ -136,11 +142,6 @@ def make_hyperfusion(
             "make_hyperfusion needs at least one role, such as text='title'. The "
             f"roles are {list(roles)}."
         )
-    if unlabeled:
-        raise InvalidInputError(
-            "unlabeled=True is not supported by this version: leave the rows whose "
-            "target is NaN out."
-        )
     encode = PostEncoder(
         **roles,
         image_encoder=image_encoder,
@@ -150,13 +151,15 @@ def make_hyperfusion(
         random_state=random_state,
         verbose=verbose,
     )
-    predict = HyperFusionRegressor(
+    predict: Any = HyperFusionRegressor(
         name_members(members),
         cv=cv,
         n_jobs=n_jobs,
         random_state=random_state,
         verbose=verbose,
     )
+    if unlabeled:
+        predict = PseudoLabelWrapper(predict, verbose=verbose)
     return Pipeline(
         [
             ("encode", encode),

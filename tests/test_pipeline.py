@@ -221,11 +221,9 @@ def test_categories_and_cells_never_seen(small):
         assert np.isfinite(model.predict(wild)).all()
 
 
-def test_no_role_and_unlabelled():
+def test_no_role():
     with pytest.raises(InvalidInputError, match="at least one role"):
         make_hyperfusion()
-    with pytest.raises(InvalidInputError, match="not supported by this version"):
-        make_hyperfusion(time="when", unlabeled=True)
 
 
 def test_default_encoders_ask_for_their_weights(small, monkeypatch):

@@ -123,7 +123,7 @@ def _fit_part(
         train = train[filtered_rows(row_filter, seen, y[train])]
     X_train, y_train = take_rows(X, train), y[train]
     weight = None if sample_weight is None else sample_weight[train]
-    params = {k: _rows_of_param(v, train, len(y)) for k, v in fit_params.items()}
+    params = {k: rows_of_param(v, train, len(y)) for k, v in fit_params.items()}
     if extra is not None:
         weight = params.pop("sample_weight", weight)  # there if routed
         _check_no_rows(params, fit_params)
@@ -211,7 +211,7 @@ def finite_prediction(model: Any, X: Any) -> np.ndarray:
     return predictions
 
 
-def _rows_of_param(value: Any, train: np.ndarray, n_samples: int) -> Any:
+def rows_of_param(value: Any, train: np.ndarray, n_samples: int) -> Any:
     is_per_row = hasattr(value, "__len__") and not isinstance(value, (str, dict))
     if is_per_row and len(value) == n_samples:
         return take_rows(value, train)

@@ -3,10 +3,16 @@
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from hyperfusion import DriftCalibrator, HyperFusionRegressor
+from hyperfusion import (
+    BlockStackingRegressor,
+    DriftCalibrator,
+    HyperFusionRegressor,
+    PseudoLabelWrapper,
+)
 from tests.common import Case
 
 CASES: list[Case] = [
+    Case(BlockStackingRegressor(Ridge(), Ridge(), cv=2, random_state=0)),
     Case(DriftCalibrator(Ridge(), n_backtests=2)),
     Case(
         HyperFusionRegressor(
@@ -15,4 +21,6 @@ CASES: list[Case] = [
             random_state=0,
         ),
     ),
+    Case(PseudoLabelWrapper(Ridge(), cv=2, random_state=0)),
+    Case(PseudoLabelWrapper(HyperFusionRegressor([Ridge()], cv=2, random_state=0))),
 ]

@@ -1,0 +1,149 @@
+"""Labelled and unlabelled rows, taken apart before pseudo-labelling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import _check_sample_weight, _num_samples
+
+from hyperfusion._callbacks import with_callbacks
+from hyperfusion._validation import as_frame, check_target
+from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
+from hyperfusion.ensemble._out_of_fold import rows_of_param, stack_rows, take_rows
+from hyperfusion.exceptions import InvalidInputError
+
+_fit_with = with_callbacks(HyperFusionRegressor._fit)
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """What the ensemble is fitted on."""
+
+    X: Any
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    groups: Any
+    fit_params: dict[str, Any]
+
+    def fit(self, ensemble: HyperFusionRegressor, extra: Any) -> HyperFusionRegressor:
+        """Fit an ensemble on these rows and, fold by fold, on the extra ones."""
+        return _fit_with(
+            ensemble,
+            self.X,
+            self.y,
+            self.sample_weight,
+            self.groups,
+            self.fit_params,
+            extra,
+        )
+
+
+@dataclass(frozen=True)
+class UnlabelledRows:
+    """Rows without a target: those of `X` first, then the further ones."""
+
+    X: Any
+    weight: np.ndarray
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled and unlabelled rows, and all targets in their places."""
+
+    labelled: LabelledRows
+    unlabelled: UnlabelledRows
+    target: np.ndarray
+    n_further: int
+
+
+def read_rows(
+    ensemble: HyperFusionRegressor,
+    X: Any,
+    y: Any,
+    X_unlabeled: Any,
+    sample_weight: Any,
+    groups: Any,
+    fit_params: dict[str, Any],
+) -> Rows:
+    """Check the inputs of ``fit`` and take them apart.
+
+    Parameters
+    ----------
+    ensemble : HyperFusionRegressor
+        Unfitted; checks the columns.
+    X, y, X_unlabeled, sample_weight, groups, fit_params
+        As in `PseudoLabelWrapper.fit`.
+
+    Raises
+    ------
+    InvalidInputError
+        If no row has a label, or the inputs don't fit together.
+    """
+    X = ensemble._check_features(as_frame(X), reset=True)
+    y = check_target(y, X.shape[0], allow_nan=True)
+    known = np.flatnonzero(~np.isnan(y))
+    if len(known) == 0:
+        raise InvalidInputError(
+            f"Input y contains NaN in all {len(y)} rows: there is no label to learn "
+            "from."
+        )
+    weight = None
+    if sample_weight is not None:
+        weight = _check_sample_weight(
+            sample_weight, y, dtype=np.float64, ensure_non_negative=True
+        )
+    check_consistent_length(y, groups)
+    labelled = LabelledRows(
+        X if len(known) == len(y) else take_rows(X, known),
+        y[known],
+        None if weight is None else weight[known],
+        None if groups is None else take_rows(groups, known),
+        {k: rows_of_param(v, known, len(y)) for k, v in fit_params.items()},
+    )
+    unlabelled = _unlabelled(ensemble, X, np.isnan(y), weight, X_unlabeled)
+    n_more = len(unlabelled.places) - (len(y) - len(known))
+    target = np.append(y, np.full(n_more, np.nan))
+    return Rows(labelled, unlabelled, target, n_more)
+
+
+def _unlabelled(
+    ensemble: HyperFusionRegressor,
+    X: Any,
+    missing: np.ndarray,
+    weight: np.ndarray | None,
+    more: Any,
+) -> UnlabelledRows:
+    places = np.flatnonzero(missing)
+    rows = take_rows(X, places)
+    weight = np.ones(len(places)) if weight is None else weight[places]
+    if more is not None and _num_samples(more) > 0:
+        more = _like(X, ensemble._check_features(as_frame(more), reset=False))
+        rows = stack_rows([rows, more]) if len(places) else more
+        n_more = more.shape[0]
+        weight = np.append(weight, np.ones(n_more))
+        places = np.append(places, len(missing) + np.arange(n_more))
+    return UnlabelledRows(rows, weight, places)
+
+
+def _like(X: Any, more: Any) -> Any:
+    """Return further rows of the kind of `X`: levels that it lacks are missing."""
+    kinds = [(isinstance(t, pd.DataFrame), sp.issparse(t)) for t in (X, more)]
+    if kinds[0] != kinds[1]:
+        raise InvalidInputError(
+            "X_unlabeled must be of the same kind as X. Got "
+            f"{type(more).__name__} and {type(X).__name__}."
+        )
+    if not isinstance(X, pd.DataFrame):
+        return more
+    more = more.copy()
+    for column, dtype in X.dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype):
+            cells = more[column].astype(object)
+            more[column] = cells.where(cells.isin(dtype.categories)).astype(dtype)
+    return more

@@ -1,0 +1,436 @@
+"""Pseudo-labels around any regressor, judged on labelled rows alone."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.metrics import r2_score
+from sklearn.utils._metadata_requests import _routing_enabled
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._validation import check_target
+from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
+from hyperfusion.ensemble._members import name_members
+from hyperfusion.ensemble._out_of_fold import takes_weight
+from hyperfusion.ensemble._pseudo_inputs import Rows, read_rows
+from hyperfusion.ensemble._pseudo_rounds import (
+    TRACE,
+    Outcome,
+    PseudoLabelRounds,
+    Settings,
+    merged,
+)
+from hyperfusion.ensemble._pseudo_select import SelectionRule
+from hyperfusion.exceptions import InvalidInputError
+
+
+class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
+    """Learn from unlabelled rows as well, where that demonstrably helps.
+
+    The second stage of the paper's training (section 3.5, equation 10), made so that
+    it can't fool its own validation. Each round labels the unlabelled rows with the
+    ensemble, adds those that the ensemble is surest of to the training rows, fits
+    again, and compares the out-of-fold predictions of the labelled rows with those
+    before. A round that does not help is undone.
+
+    The pseudo-labels in the training part of a fold come from the models of this
+    fold, which never saw the rows that it validates; pseudo-labelled rows are never
+    validated.
+
+    Parameters
+    ----------
+    estimator : regressor
+        A `HyperFusionRegressor`, or any other regressor or pipeline, which becomes an
+        ensemble of one member.
+    alpha : float, default=1.0
+        Strictness: rows whose confidence is above its mean plus `alpha` standard
+        deviations join (equation 10).
+    max_rounds : int, default=3
+        Rounds at most.
+    confidence : "disagreement" or callable, default="disagreement"
+        "disagreement" is minus the standard deviation of the members' predictions,
+        each freed of its member's mean out-of-fold error. A callable gets these
+        predictions, an array of shape (n_unlabelled, n_members), and the unlabelled
+        rows, and returns one number a row, more for surer. The votes of a lone
+        regressor are those of its `committee`.
+    min_share, max_share : float, default=0.05 and 0.5
+        The least and the most to take in a round of the rows that are still
+        unlabelled, whatever the threshold says. No row may be above it where the
+        confidence is skewed.
+    strata : int or None, default=10
+        Choose within so many quantile bins of the prediction, so that the middle,
+        where models agree most, does not crowd out the extremes. None is the paper's
+        plain rule, one threshold for all rows.
+    weight : float, default=1.0
+        Weight of a pseudo-labelled row whose models agree fully; a label weighs 1.
+    confidence_weights : {"auto", True, False}, default="auto"
+        Whether a pseudo-label weighs less the more its models disagree: by
+        ``v / (v + s**2)`` with the variance `v` of the out-of-fold errors and the
+        standard deviation `s` of the members. Members that can't take weights get
+        the rows unweighted; "auto" warns of them, True is an error.
+    margin : float, default=2.0
+        A round is kept where its gain is above so many standard errors, see Notes.
+    committee : int, default=5
+        Refits of a lone regressor on random halves of each fold's training part,
+        whose disagreement is its confidence.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        The folds. None is the ensemble's own, or 5 for a lone regressor.
+    n_jobs : int, default=None
+        Parallel fits. None is the ensemble's own.
+    random_state : int, RandomState instance or None, default=None
+        Seed. None is the ensemble's own.
+    verbose : int, default=0
+        1 prints a line for every round.
+
+    Attributes
+    ----------
+    estimator_ : HyperFusionRegressor
+        The ensemble that was kept.
+    transduction_ : ndarray of shape (n_samples + n_unlabeled,)
+        Targets, with the pseudo-labels that `estimator_` learned from in their places
+        (the mean over the folds that use a row) and NaN for rows that it did not use.
+        The rows of `X_unlabeled` follow those of `X`.
+    labeled_iter_ : ndarray of shape (n_samples + n_unlabeled,)
+        0 for labelled rows, the round in which a fold first used the row, -1 for
+        rows that are not used.
+    termination_condition_ : str
+        "no_improvement" (the last round was undone), "max_iter", "no_change" (no row
+        was chosen) or "all_labeled" (none is left, or there were none).
+    n_iter_ : int
+        Rounds that were tried, with the one that was undone.
+    trace_ : DataFrame
+        One row a round: rows added in any fold, pseudo-labelled rows in a fold,
+        threshold tau and confidence of the added rows (means over folds), SRC and MAE
+        before and after, the gain, its standard error, and whether it was kept.
+    oof_predictions_ : ndarray of shape (n_samples,)
+        Out-of-fold predictions of the rows of `X`, NaN for unlabelled ones.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where all are strings.
+
+    See Also
+    --------
+    LabeledSplit : Folds for `cross_val_score` where some targets are NaN.
+    labeled_scorer : Scores on labelled rows alone.
+
+    Notes
+    -----
+    The gain of a round is the mean of the relative gains in MAE and in ``1 - SRC``,
+    paired row by row. Its standard error is the larger of that over rows and that
+    over folds. Two standard errors, and not one, since several rounds are tried and
+    the better of two scores flatters.
+
+    The weights and biases of the members that go into the pseudo-labels of a fold
+    are those of the other folds. A fit costs ``max_rounds + 1`` fits of the ensemble
+    at most, one more for ``refit="full"``, and for a lone regressor `committee` fits
+    on half of the rows for each fold.
+
+    If `fit` fails or is interrupted, a fitted wrapper stays what it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from hyperfusion import PseudoLabelWrapper
+    >>> X, y = make_regression(300, 50, effective_rank=3, noise=0.1, random_state=0)
+    >>> y[60:] = np.nan  # unlabelled
+    >>> model = PseudoLabelWrapper(make_pipeline(PCA(3), Ridge()), random_state=0)
+    >>> model.fit(X, y).predict(X).shape
+    (300,)
+    >>> bool(np.isnan(model.oof_predictions_[60:]).all())
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "alpha": [Real],
+        "max_rounds": [Interval(Integral, 1, None, closed="left")],
+        "confidence": [StrOptions({"disagreement"}), callable],
+        "min_share": [Interval(Real, 0, 1, closed="both")],
+        "max_share": [Interval(Real, 0, 1, closed="right")],
+        "strata": [Interval(Integral, 1, None, closed="left"), None],
+        "weight": [Interval(Real, 0, None, closed="neither")],
+        "confidence_weights": [StrOptions({"auto"}), "boolean"],
+        "margin": [Interval(Real, 0, None, closed="left")],
+        "committee": [Interval(Integral, 2, None, closed="left")],
+        "cv": ["cv_object", None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        alpha: float = 1.0,
+        max_rounds: int = 3,
+        confidence: Any = "disagreement",
+        min_share: float = 0.05,
+        max_share: float = 0.5,
+        strata: int | None = 10,
+        weight: float = 1.0,
+        confidence_weights: Any = "auto",
+        margin: float = 2.0,
+        committee: int = 5,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.alpha = alpha
+        self.max_rounds = max_rounds
+        self.confidence = confidence
+        self.min_share = min_share
+        self.max_share = max_share
+        self.strata = strata
+        self.weight = weight
+        self.confidence_weights = confidence_weights
+        self.margin = margin
+        self.committee = committee
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        X_unlabeled: Any = None,
+        **fit_params: Any,
+    ) -> Self:
+        """Fit on labelled rows, then on unlabelled ones as long as they help.
+
+        Parameters
+        ----------
+        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
+            Rows, labelled or not.
+        y : array-like of shape (n_samples,)
+            Targets, NaN for unlabelled rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; a pseudo-label's own weight is multiplied by it.
+        groups : array-like of shape (n_samples,), default=None
+            Groups for the splitter, such as authors.
+        X_unlabeled : DataFrame, array or sparse matrix, default=None
+            Further unlabelled rows, with the columns of `X`.
+        **fit_params : dict
+            Passed to the ensemble's ``fit``; labelled rows are taken from what has
+            one value a row.
+
+        Returns
+        -------
+        self
+            The fitted wrapper.
+
+        Raises
+        ------
+        InvalidInputError
+            If no row has a label, or the inputs don't fit together.
+        """
+        self._validate_params()
+        if self.min_share > self.max_share:
+            raise InvalidInputError(
+                f"min_share={self.min_share} must not be above "
+                f"max_share={self.max_share}."
+            )
+        ensemble = self._ensemble()
+        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
+        if _routing_enabled():
+            given = {k: v for k, v in given.items() if v is not None}
+            given = dict(process_routing(self, "fit", **given).estimator.fit)
+        weight, groups = given.pop("sample_weight", None), given.pop("groups", None)
+        rows = read_rows(ensemble, X, y, X_unlabeled, weight, groups, given)
+        self._store(self._learn(ensemble, rows), rows)
+        return self
+
+    def _ensemble(self) -> HyperFusionRegressor:
+        """Return the unfitted ensemble, with a number as seed."""
+        ensemble = self._wrapped()
+        for name in ("cv", "n_jobs", "random_state"):
+            if getattr(self, name) is not None:
+                setattr(ensemble, name, getattr(self, name))
+        if not isinstance(ensemble.random_state, Integral):
+            rng = ensemble.random_state or np.random.RandomState()
+            ensemble.random_state = int(rng.randint(2**31 - 1))
+        ensemble._validate_params()
+        return ensemble
+
+    def _wrapped(self) -> HyperFusionRegressor:
+        if isinstance(self.estimator, HyperFusionRegressor):
+            return clone(self.estimator)
+        ensemble = HyperFusionRegressor([("member", clone(self.estimator))])
+        if _routing_enabled():  # the member's own requests decide
+            ensemble.set_fit_request(sample_weight=True, groups=True)
+        return ensemble
+
+    def _learn(self, ensemble: HyperFusionRegressor, rows: Rows) -> Outcome:
+        if len(rows.unlabelled.places) == 0:
+            fitted = rows.labelled.fit(ensemble, None)
+            return Outcome(fitted, condition="all_labeled")
+        settings = self._settings(ensemble, rows)
+        refit, ensemble.refit = ensemble.refit, "folds"  # the rounds need fold models
+        first = rows.labelled.fit(ensemble, None)
+        rounds = PseudoLabelRounds(first, rows, settings)
+        done = rounds.run()
+        if refit == "full":
+            done.ensemble = rounds.fit_on_all(done)
+        return done
+
+    def _settings(self, ensemble: HyperFusionRegressor, rows: Rows) -> Settings:
+        by_confidence = self.confidence_weights is not False
+        weighted = by_confidence or self.weight != 1
+        self._check_weights(ensemble, weighted)
+        return Settings(
+            SelectionRule(self.alpha, self.min_share, self.max_share, self.strata),
+            self.max_rounds,
+            self.confidence if callable(self.confidence) else None,
+            self.weight,
+            by_confidence,
+            weighted or rows.labelled.sample_weight is not None,
+            self.margin,
+            self.committee,
+            self.verbose,
+        )
+
+    def _check_weights(self, ensemble: HyperFusionRegressor, weighted: bool) -> None:
+        members = name_members(ensemble.members) if weighted else []
+        without = [name for name, member in members if not takes_weight(member)]
+        if not without:
+            return
+        message = (
+            f"The fit of members {without} takes no sample_weight, so they would learn "
+            "from pseudo-labels as from labels"
+        )
+        if self.confidence_weights is True:
+            raise InvalidInputError(
+                f"{message}: leave them out, or set confidence_weights='auto'."
+            )
+        warnings.warn(
+            f"{message}. Set confidence_weights=False (and weight=1) for all members "
+            "alike.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def _store(self, done: Outcome, rows: Rows) -> None:
+        """Set the fitted attributes, all at the end."""
+        places = rows.unlabelled.places
+        transduction, labeled_iter = rows.target.copy(), np.zeros(len(rows.target), int)
+        if len(places):
+            labeled_iter[places] = done.labeled_iter
+        if done.used:
+            used, labels, _ = merged(done.used)
+            transduction[places[used]] = labels[used]
+        known = np.flatnonzero(~np.isnan(rows.target))
+        n_samples = len(rows.target) - rows.n_further
+        predictions = np.full(n_samples, np.nan)
+        predictions[known] = done.ensemble.oof_predictions_
+        self.estimator_ = done.ensemble
+        self.transduction_, self.labeled_iter_ = transduction, labeled_iter
+        self.oof_predictions_ = predictions
+        self.n_iter_, self._trace = len(done.trace), done.trace
+        self.termination_condition_ = done.condition
+        self.n_features_in_ = done.ensemble.n_features_in_
+        names = getattr(done.ensemble, "feature_names_in_", None)
+        self.__dict__.pop("feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = names
+
+    @property
+    def trace_(self) -> pd.DataFrame:
+        """One row a round: what was added, its scores, and whether it was kept."""
+        check_is_fitted(self)
+        return pd.DataFrame(self._trace, columns=list(TRACE)).set_index("round")
+
+    def predict(
+        self, X: Any, *, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Predict with the ensemble that was kept.
+
+        Parameters
+        ----------
+        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
+            Columns as at fit.
+        return_std : bool, default=False
+            Whether to return a standard deviation as well, see
+            `HyperFusionRegressor.predict`.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,)
+            Predictions.
+        y_std : ndarray of shape (n_samples,)
+            Standard deviations. Only if `return_std`.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X, return_std=return_std)
+
+    def score(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the coefficient of determination on the labelled rows.
+
+        Parameters
+        ----------
+        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
+            Columns as at fit.
+        y : array-like of shape (n_samples,)
+            Targets; rows where they are NaN don't count.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            At most 1; 0 for a constant prediction of the mean.
+        """
+        predicted = self.predict(X)
+        y = check_target(y, len(predicted), allow_nan=True)
+        rows = ~np.isnan(y)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        return float(r2_score(y[rows], predicted[rows], sample_weight=weight))
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return how metadata such as ``sample_weight`` and ``groups`` are routed.
+
+        Returns
+        -------
+        MetadataRouter
+            Routes to the ensemble; `X_unlabeled` stays here.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        return (
+            MetadataRouter(owner=type(self).__name__)
+            .add_self_request(self)
+            .add(estimator=self._wrapped(), method_mapping=mapping)
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.sparse = True
+        return tags

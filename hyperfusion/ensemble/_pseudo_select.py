@@ -1,0 +1,144 @@
+"""Which pseudo-labels to trust, and whether a round of them has helped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from hyperfusion.model_selection._split import quantile_bins
+
+# a threshold from fewer rows than these would be mostly chance
+_MIN_STRATUM = 10
+
+
+@dataclass(frozen=True)
+class SelectionRule:
+    """Threshold of equation 10, its guards, and the number of strata."""
+
+    alpha: float
+    min_share: float
+    max_share: float
+    strata: int | None
+
+    def select(
+        self, confidence: np.ndarray, predictions: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Return the rows that are sure enough, and the (mean) threshold.
+
+        Parameters
+        ----------
+        confidence : ndarray of shape (n_rows,)
+            How sure the models are; more is surer.
+        predictions : ndarray of shape (n_rows,)
+            What they predict, for the strata.
+
+        Returns
+        -------
+        chosen : ndarray of shape (n_rows,), bool
+            The rows that are chosen.
+        tau : float
+            The threshold; with strata the mean of theirs, each weighing its rows.
+        """
+        if self.strata is None:
+            return self._select(confidence)
+        stratum = quantile_bins(predictions, self.strata, _MIN_STRATUM)
+        chosen, total = np.zeros(len(confidence), dtype=bool), 0.0
+        for value in np.unique(stratum):
+            rows = np.flatnonzero(stratum == value)
+            chosen[rows], tau = self._select(confidence[rows])
+            total += tau * len(rows)
+        return chosen, total / len(confidence)
+
+    def _select(self, confidence: np.ndarray) -> tuple[np.ndarray, float]:
+        tau = float(confidence.mean() + self.alpha * confidence.std())
+        n_rows = len(confidence)
+        fewest, most = (
+            int(np.ceil(round(share * n_rows, 9)))
+            for share in (self.min_share, self.max_share)
+        )
+        count = np.clip(np.count_nonzero(confidence > tau), fewest, most)
+        chosen = np.zeros(n_rows, dtype=bool)
+        chosen[np.argsort(-confidence, kind="stable")[:count]] = True
+        return chosen, tau
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of two sets of out-of-fold predictions of the same rows."""
+
+    src_before: float
+    src_after: float
+    mae_before: float
+    mae_after: float
+    gain: float
+    gain_error: float
+
+
+def compare(
+    y: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    folds: np.ndarray,
+    weight: np.ndarray,
+) -> Comparison:
+    """Compare out-of-fold predictions row by row.
+
+    The gain is the mean of the relative gains in MAE and in ``1 - SRC``. Both are
+    means over rows (the SRC of products of standardised ranks within a fold), and
+    so is the gain. Its standard error is the larger of two: over rows, which is
+    too small where the rows of a fold gain together, and over folds, which is a
+    matter of luck where there are few.
+
+    Parameters
+    ----------
+    y, before, after : ndarray of shape (n_rows,)
+        Targets, and the predictions to compare.
+    folds : ndarray of shape (n_rows,)
+        The fold that validates each row.
+    weight : ndarray of shape (n_rows,)
+        Weights of the rows, not all 0.
+    """
+    errors = [np.abs(y - p) for p in (before, after)]
+    orders = [_rank_products(y, p, folds, weight) for p in (before, after)]
+    mae = [float(np.average(e, weights=weight)) for e in errors]
+    src = [float(np.average(o, weights=weight)) for o in orders]
+    gains = (errors[0] - errors[1]) / max(mae[0], 1e-12)
+    gains = (gains + (orders[1] - orders[0]) / max(1 - src[0], 1e-12)) / 2
+    gain = float(np.average(gains, weights=weight))
+    error = _standard_error(gains - gain, folds, weight)
+    return Comparison(src[0], src[1], mae[0], mae[1], gain, error)
+
+
+def _rank_products(
+    y: np.ndarray, prediction: np.ndarray, folds: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return products of standardised ranks; their mean in a fold is its SRC."""
+    products = np.zeros(len(y))
+    for fold in np.unique(folds[weight > 0]):
+        rows = folds == fold
+        ranks = (rankdata(values[rows]) for values in (y, prediction))
+        one, two = (_standardised(r, weight[rows]) for r in ranks)
+        products[rows] = one * two
+    return products
+
+
+def _standardised(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    centred = values - np.average(values, weights=weight)
+    scale = np.sqrt(np.average(centred**2, weights=weight))
+    return centred / scale if scale > 0 else np.zeros(len(values))
+
+
+def _standard_error(
+    centred: np.ndarray, folds: np.ndarray, weight: np.ndarray
+) -> float:
+    by_row = np.sqrt(np.sum((weight * centred) ** 2)) / weight.sum()
+    counted = np.unique(folds[weight > 0])
+    if len(counted) < 2:
+        return float(by_row)
+    means = [
+        np.average(centred[folds == fold], weights=weight[folds == fold])
+        for fold in counted
+    ]
+    return float(max(by_row, np.std(means, ddof=1) / np.sqrt(len(means))))

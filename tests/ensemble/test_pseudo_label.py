@@ -1,0 +1,490 @@
+"""Pseudo-labels: what they learn from, when they are kept, what they must not see."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_absolute_error
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeRegressor
+
+from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper, spearman_score
+from hyperfusion.ensemble._pseudo_inputs import read_rows
+from hyperfusion.ensemble._pseudo_rounds import PseudoLabelRounds, Settings
+from hyperfusion.ensemble._pseudo_select import SelectionRule
+from hyperfusion.exceptions import InvalidInputError
+
+MEMBERS = [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=4))]
+ALWAYS = {"margin": 0.0, "alpha": -1.0, "max_share": 1.0}
+
+
+@pytest.fixture
+def data():
+    """Labelled rows, unlabelled rows among them, and their truth."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(240, 5))
+    truth = X @ [3, 1, 0, 0, 1] + np.sin(3 * X[:, 0]) + 0.5 * rng.normal(size=240)
+    y = truth.copy()
+    y[rng.permutation(240)[:120]] = np.nan
+    return X, y, truth
+
+
+def one_direction(seed, n_labelled=300, n_unlabelled=2000, n_columns=400):
+    """Rows whose target is the strength of one direction, hidden among many.
+
+    Few rows don't show the direction to PCA, many do, labelled or not.
+    """
+    rng = np.random.RandomState(seed)
+    direction = 0.09 * rng.normal(size=n_columns)
+    drawn = []
+    for n in (n_labelled, n_unlabelled, 2000):
+        strength = rng.normal(size=n)
+        X = strength[:, None] * direction + rng.normal(size=(n, n_columns))
+        drawn += [X, strength + 0.3 * rng.normal(size=n)]
+    return drawn
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_unlabelled_rows_that_help_are_used(seed):
+    X, y, unlabelled, _, X_test, y_test = one_direction(seed)
+    member = make_pipeline(PCA(1, random_state=0), Ridge())
+    alone = HyperFusionRegressor([member], random_state=0).fit(X, y)
+    model = PseudoLabelWrapper(
+        member, alpha=-1.0, max_share=1.0, max_rounds=1, random_state=0
+    ).fit(X, y, X_unlabeled=unlabelled)
+    assert model.termination_condition_ == "max_iter"
+    assert model.trace_["kept"].tolist() == [True]
+    before, after = alone.predict(X_test), model.predict(X_test)
+    assert spearman_score(y_test, after) > spearman_score(y_test, before) + 0.02
+    assert mean_absolute_error(y_test, after) < mean_absolute_error(y_test, before)
+
+
+def twins(seed, n=300):
+    """Noisy rows, an unlabelled twin beside each of them, and later rows."""
+    rng = np.random.RandomState(seed)
+
+    def draw(n):
+        X = rng.uniform(-2, 2, size=(n, 2))
+        return X, X[:, 0] + 1.5 * rng.normal(size=n)
+
+    (X, y), (X_test, y_test) = draw(n), draw(1000)
+    return X, y, X + 1e-3 * rng.normal(size=X.shape), X_test, y_test
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_fools_naive_validation_is_refused(seed):
+    X, y, unlabelled, X_test, y_test = twins(seed)
+    member = KNeighborsRegressor(16, weights="distance")
+    cv = KFold(5, shuffle=True, random_state=seed)
+    before = spearman_score(y, cross_val_predict(member, X, y, cv=cv))
+    # naive: a model of all rows labels the twins, then they join every training part
+    labels = clone(member).fit(X, y).predict(unlabelled)
+    naive = np.empty(len(y))
+    for train, test in cv.split(X):
+        rows = np.concatenate([X[train], unlabelled])
+        targets = np.concatenate([y[train], labels])
+        naive[test] = clone(member).fit(rows, targets).predict(X[test])
+    all_rows = np.concatenate([X, unlabelled])
+    fooled = clone(member).fit(all_rows, np.concatenate([y, labels]))
+    plain = clone(member).fit(X, y)
+    assert spearman_score(y, naive) > before + 0.2, "looks better in validation"
+    error = mean_absolute_error(y_test, plain.predict(X_test))
+    assert mean_absolute_error(y_test, fooled.predict(X_test)) > error, "is worse"
+
+    model = PseudoLabelWrapper(
+        member, cv=cv, alpha=-1.0, max_share=1.0, confidence_weights=False
+    ).fit(X, y, X_unlabeled=unlabelled)
+    assert model.termination_condition_ == "no_improvement"
+    assert not model.trace_["kept"].any()
+    assert (model.labeled_iter_[len(y) :] == -1).all()
+    ours = HyperFusionRegressor([member], cv=cv).fit(X, y)
+    assert_array_equal(model.predict(X_test), ours.predict(X_test))
+
+
+def test_a_member_that_memorises_does_not_see_validation_rows():
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(400, 3)), rng.normal(size=400)
+    member = KNeighborsRegressor(1)
+    model = PseudoLabelWrapper(
+        HyperFusionRegressor([member, DecisionTreeRegressor()], cv=4, random_state=0),
+        confidence_weights=False,
+        **ALWAYS,
+    ).fit(X, y, X_unlabeled=X)  # every validation row is there again, unlabelled
+    assert len(model.trace_) >= 1
+    assert (model.trace_["src_after"].abs() < 0.15).all()
+    leaky = clone(member).fit(X, y).predict(X)
+    assert spearman_score(y, leaky) > 0.99
+
+
+def rounds_of(estimator, X, y, unlabelled, *, rule=None, by_confidence=False):
+    rows = read_rows(estimator, X, y, unlabelled, None, None, {})
+    first = rows.labelled.fit(clone(estimator), None)
+    rule = rule or SelectionRule(1.0, 0.05, 0.5, 10)
+    settings = Settings(
+        rule, 1, None, 1.0, by_confidence, by_confidence, margin=0.0, committee=3,
+        verbose=0,
+    )  # fmt: skip
+    return PseudoLabelRounds(first, rows, settings)
+
+
+def test_labels_of_a_fold_never_change_its_own_pseudo_labels():
+    rng = np.random.RandomState(0)
+    X, y, unlabelled = (
+        rng.normal(size=(80, 3)),
+        rng.normal(size=80),
+        rng.normal(size=(60, 3)),
+    )
+    cv = list(KFold(4).split(X))
+    estimator = HyperFusionRegressor([DecisionTreeRegressor()], cv=cv, random_state=0)
+    other = y.copy()
+    other[cv[2][1]] += 100.0
+    found = []
+    for target in (y, other):
+        rounds = rounds_of(estimator, X, target, unlabelled)
+        nothing = np.zeros((4, 60), dtype=bool)
+        parts, _ = rounds._label(rounds.first, nothing, rounds._committee())
+        extra = [rounds._extra(p) for p in parts]
+        again = rounds.labelled.fit(rounds._again(), extra)
+        found.append((parts, again.estimators_))
+    (one, models), (two, others) = found
+    assert_array_equal(one[2].chosen, two[2].chosen)
+    assert_array_equal(one[2].labels, two[2].labels)
+    assert_array_equal(models[2][0].predict(X), others[2][0].predict(X))
+    assert (models[0][0].predict(X) != others[0][0].predict(X)).any()
+
+
+def test_confidence_is_the_spread_without_the_members_biases():
+    rng = np.random.RandomState(0)
+    X, unlabelled = rng.normal(size=(90, 2)), rng.normal(size=(30, 2))
+    y = X[:, 0] + 0.1 * rng.normal(size=90)
+    members = [("low", Shifted(-5.0)), ("high", Shifted(9.0))]
+    estimator = HyperFusionRegressor(members, cv=3, weighting="equal", random_state=0)
+    rounds = rounds_of(estimator, X, y, unlabelled, by_confidence=True)
+    parts, _ = rounds._label(rounds.first, np.zeros((3, 30), dtype=bool), None)
+    for k, part in enumerate(parts):
+        low, high = (m.predict(unlabelled) for m in rounds.first.estimators_[k])
+        assert_allclose(part.labels, (low + high) / 2)
+        others = [j for j in range(3) if j != k]
+        bias = rounds.first._bias[others].mean(axis=0)
+        spread = np.abs((low - bias[0]) - (high - bias[1])) / 2
+        assert_allclose(part.confidence, -spread)
+        rows = np.concatenate([rounds.first.splits_[j][1] for j in others])
+        noise = np.mean((y - rounds.first.oof_predictions_)[rows] ** 2)
+        assert_allclose(part.weight, noise / (noise + spread**2))
+
+
+class Shifted(RegressorMixin, BaseEstimator):
+    """A linear model that is off by a constant."""
+
+    def __init__(self, shift=0.0):
+        self.shift = shift
+
+    def fit(self, X, y, sample_weight=None):
+        self.model_ = Ridge().fit(X, y, sample_weight)
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X) * (1 + self.shift / 100) + self.shift
+
+
+class Recorder(RegressorMixin, BaseEstimator):
+    """Remembers what it was fitted on; more rows make it better."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.X_, self.y_, self.weight_ = np.asarray(X), np.asarray(y), sample_weight
+        self.model_ = Ridge().fit(X, y, sample_weight)
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+
+def test_labelled_rows_keep_their_labels_and_pseudo_rows_are_not_validated(data):
+    X, y, _ = data
+    X[:, 1] = np.arange(240)  # tells the rows
+    model = PseudoLabelWrapper(Recorder(), cv=4, max_rounds=1, random_state=0, **ALWAYS)
+    model.margin = 0.0
+    model.fit(X, y)
+    ensemble = model.estimator_
+    known = np.flatnonzero(~np.isnan(y))
+    for (train, test), (fitted,) in zip(
+        ensemble.splits_, ensemble.estimators_, strict=True
+    ):
+        seen = fitted.X_[:, 1].astype(int)
+        labelled = ~np.isnan(y[seen])
+        assert set(seen[labelled]) == set(known[train])
+        assert_array_equal(fitted.y_[labelled], y[seen[labelled]])
+        assert not set(seen) & set(known[test])
+        if fitted.weight_ is not None:
+            assert (fitted.weight_[labelled] == 1).all()
+            assert (fitted.weight_[~labelled] < 1).all()
+    assert_array_equal(np.isnan(model.oof_predictions_), np.isnan(y))
+
+
+def test_attributes_are_those_of_self_training():
+    X, y, unlabelled, *_ = one_direction(0)
+    member = make_pipeline(PCA(1, random_state=0), Ridge())
+    mixed = np.concatenate([X, unlabelled[:1000]])
+    target = np.concatenate([y, np.full(1000, np.nan)])
+    model = PseudoLabelWrapper(
+        member, alpha=-1.0, max_share=0.9, max_rounds=2, margin=0.5, random_state=0
+    ).fit(mixed, target, X_unlabeled=unlabelled[1000:])
+    n = len(X)
+    assert len(model.transduction_) == len(model.labeled_iter_) == n + 2000
+    assert_array_equal(model.transduction_[:n], y)
+    assert (model.labeled_iter_[:n] == 0).all()
+    assert set(model.labeled_iter_[n:]) <= {-1, 1, 2}
+    used = model.labeled_iter_[n:] > 0
+    assert used.any()
+    assert_array_equal(np.isfinite(model.transduction_[n:]), used)
+    assert model.n_iter_ == len(model.trace_)
+    kept = model.trace_[model.trace_["kept"]]
+    for number, n_added in kept["n_added"].items():
+        assert (model.labeled_iter_ == number).sum() == n_added
+    assert model.oof_predictions_.shape == (n + 1000,)
+    mean, std = model.predict(X, return_std=True)
+    assert_array_equal(mean, model.estimator_.predict(X))
+    assert std.shape == (n,)
+
+
+def test_without_unlabelled_rows_it_is_the_ensemble(data):
+    X, _, truth = data
+    ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
+    model = PseudoLabelWrapper(ensemble).fit(X, truth, X_unlabeled=X[:0])
+    plain = clone(ensemble).fit(X, truth)
+    assert_array_equal(model.predict(X), plain.predict(X))
+    assert_array_equal(model.oof_predictions_, plain.oof_predictions_)
+    assert model.termination_condition_ == "all_labeled"
+    assert model.n_iter_ == 0
+    assert model.trace_.empty
+
+
+def test_a_round_that_is_undone_leaves_the_ensemble(data):
+    X, y, _ = data
+    known = ~np.isnan(y)
+    ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
+    model = PseudoLabelWrapper(ensemble, margin=1e9).fit(X, y)
+    plain = clone(ensemble).fit(X[known], y[known])
+    assert_array_equal(model.predict(X), plain.predict(X))
+    assert model.termination_condition_ == "no_improvement"
+    assert model.n_iter_ == 1
+
+
+def test_refit_on_all_rows_learns_from_pseudo_labels_too():
+    X, y, unlabelled, *_ = one_direction(0)
+    member = make_pipeline(PCA(1, random_state=0), Ridge())
+    settings = {"alpha": -1.0, "max_share": 1.0, "max_rounds": 1}
+    ensemble = HyperFusionRegressor([member], refit="full", random_state=0)
+    model = PseudoLabelWrapper(ensemble, confidence_weights=False, **settings)
+    model.fit(X, y, X_unlabeled=unlabelled)
+    assert model.trace_["kept"].all()
+    used = np.isfinite(model.transduction_)
+    rows = np.concatenate([X, unlabelled])[used]
+    by_hand = clone(member).fit(rows, model.transduction_[used])
+    assert_allclose(model.predict(X), by_hand.predict(X))
+    assert len(model.estimator_.estimators_) == 1
+    folds = clone(model).set_params(estimator__refit="folds")
+    folds.fit(X, y, X_unlabeled=unlabelled)
+    assert_array_equal(model.oof_predictions_, folds.oof_predictions_)
+
+
+@pytest.mark.parametrize("kind", ["frame", "array", "sparse", "list"])
+def test_kinds_of_tables(data, kind):
+    X, y, _ = data
+    make = {
+        "frame": lambda a: pd.DataFrame(a, columns=list("abcde")),
+        "array": np.asarray,
+        "sparse": sp.csr_array,
+        "list": lambda a: a.tolist(),
+    }[kind]
+    exact = Ridge(solver="sparse_cg", tol=1e-12)
+    model = PseudoLabelWrapper(exact, cv=3, random_state=0, **ALWAYS)
+    found = model.fit(make(X), y, X_unlabeled=make(X[:9])).predict(make(X))
+    expected = clone(model).fit(X, y, X_unlabeled=X[:9]).predict(X)
+    assert_allclose(found, expected, atol=1e-5)  # frames hold float32
+
+
+def test_categories_of_further_rows_follow_the_table(data):
+    X, y, _ = data
+    frame = pd.DataFrame(X, columns=[f"meta__{c}" for c in "abcde"])
+    frame["user__author"] = pd.Categorical(np.where(X[:, 1] > 0, "ann", "bob"))
+    more = frame[:20].assign(user__author=pd.Categorical(["zoe"] * 10 + ["ann"] * 10))
+    model = PseudoLabelWrapper(ExtraTreesRegressor(10), cv=3, random_state=0, **ALWAYS)
+    model.fit(frame, y, X_unlabeled=more)
+    assert np.isfinite(model.predict(frame)).all()
+    with pytest.raises(ValueError, match="feature names"):
+        clone(model).fit(frame, y, X_unlabeled=frame.drop(columns="meta__a"))
+    with pytest.raises(InvalidInputError, match="same kind"):
+        clone(model).fit(X, y, X_unlabeled=pd.DataFrame(X))
+
+
+def test_result_does_not_depend_on_jobs_and_repeats(data):
+    X, y, _ = data
+    ensemble = HyperFusionRegressor(
+        [("ridge", Ridge()), ("trees", ExtraTreesRegressor(10))], cv=3
+    )
+    for estimator in (ensemble, ExtraTreesRegressor(10)):
+        model = PseudoLabelWrapper(
+            estimator, cv=3, random_state=0, max_rounds=1, **ALWAYS
+        )
+        one = clone(model).set_params(n_jobs=1).fit(X, y)
+        two = clone(model).set_params(n_jobs=2).fit(X, y)
+        assert_array_equal(one.predict(X), two.predict(X))
+        pd.testing.assert_frame_equal(one.trace_, two.trace_)
+        assert_array_equal(pickle.loads(pickle.dumps(one)).predict(X), one.predict(X))
+        three = clone(model).set_params(random_state=1).fit(X, y)
+        assert (three.oof_predictions_ != one.oof_predictions_).any()
+
+
+def test_seed_of_the_ensemble_is_kept_and_a_missing_one_drawn_once(data):
+    X, y, _ = data
+    seeded = HyperFusionRegressor([ExtraTreesRegressor(5)], cv=3, random_state=7)
+    results = [PseudoLabelWrapper(seeded).fit(X, y).predict(X) for _ in range(2)]
+    assert_array_equal(*results)
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    free = PseudoLabelWrapper(ExtraTreesRegressor(5), cv=3, **ALWAYS).fit(X, y)
+    assert free.trace_["gain"].notna().all()
+    assert_array_equal(before, np.random.get_state()[1])
+
+
+def test_members_without_weights(data):
+    X, y, _ = data
+    members = [("ridge", Ridge()), ("near", KNeighborsRegressor())]
+    model = PseudoLabelWrapper(HyperFusionRegressor(members, cv=3, random_state=0))
+    with pytest.warns(UserWarning, match=r"\['near'\] takes no sample_weight"):
+        model.fit(X, y)
+    with pytest.raises(InvalidInputError, match="near"):
+        clone(model).set_params(confidence_weights=True).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clone(model).set_params(confidence_weights=False).fit(X, y)
+
+
+def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
+    X, y, _ = data
+    estimator = HyperFusionRegressor([Recorder()], cv=3, random_state=0)
+    weight = np.where(np.isnan(y), 4.0, 2.0)
+    rows = read_rows(estimator, X, y, X[:5], weight, None, {})
+    assert_array_equal(rows.labelled.sample_weight, np.full(120, 2.0))
+    assert_array_equal(rows.unlabelled.weight, [4.0] * 120 + [1.0] * 5)
+    model = PseudoLabelWrapper(
+        estimator, weight=0.5, confidence_weights=False, max_rounds=1, **ALWAYS
+    )
+    model.fit(X, y, sample_weight=weight)
+    if model.trace_["kept"].any():
+        fitted = model.estimator_.estimators_[0][0]
+        assert set(fitted.weight_) == {2.0}
+
+
+def test_groups_and_further_parameters_go_by_rows(data):
+    X, y, _ = data
+    groups = np.arange(240) // 4
+    model = PseudoLabelWrapper(Ridge(), cv=3, random_state=0)
+    model.fit(X, y, groups=pd.Series(groups))
+    known = groups[~np.isnan(y)]
+    for train, test in model.estimator_.splits_:
+        assert not set(known[train]) & set(known[test])
+    with pytest.raises(InvalidInputError, match="one value a row"):
+        PseudoLabelWrapper(Annotated(), cv=3).fit(X, y, note=np.arange(240))
+
+
+class Annotated(RegressorMixin, BaseEstimator):
+    """Takes a parameter with one value a row."""
+
+    def fit(self, X, y, sample_weight=None, note=None):
+        self.mean_ = float(np.mean(y))
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
+def test_callable_confidence(data):
+    X, y, _ = data
+    seen = []
+
+    def surest_first(predictions, rows):
+        seen.append((predictions.shape, rows.shape))
+        return -np.arange(len(rows), dtype=float)
+
+    ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
+    model = PseudoLabelWrapper(
+        ensemble, confidence=surest_first, strata=None, max_rounds=1, min_share=0.1,
+        max_share=0.1, margin=0.0,
+    ).fit(X, y)  # fmt: skip
+    assert seen == [((120, 2), (120, 5))] * 3
+    assert model.trace_["n_added"].tolist() == [12]
+    assert model.trace_["mean_confidence"].tolist() == [-5.5]
+    with pytest.raises(InvalidInputError, match="one finite number"):
+        clone(model).set_params(confidence=lambda p, rows: p).fit(X, y)
+
+
+def test_nothing_to_choose_and_nothing_left(data):
+    X, y, _ = data
+    never = PseudoLabelWrapper(
+        Ridge(), cv=3, alpha=1e9, min_share=0.0, random_state=0
+    ).fit(X, y)
+    assert never.termination_condition_ == "no_change"
+    assert never.n_iter_ == 0
+    X, y, unlabelled, *_ = one_direction(0)
+    member = make_pipeline(PCA(1, random_state=0), Ridge())
+    everything = PseudoLabelWrapper(
+        member, cv=3, alpha=-99.0, max_share=1.0, random_state=0
+    ).fit(X, y, X_unlabeled=unlabelled)
+    assert everything.termination_condition_ == "all_labeled"
+    assert everything.n_iter_ == 1
+
+
+def test_bad_input(data):
+    X, y, _ = data
+    with pytest.raises(ValueError, match="NaN in all 240 rows"):
+        PseudoLabelWrapper(Ridge()).fit(X, np.full(240, np.nan))
+    with pytest.raises(ValueError, match="infinity"):
+        PseudoLabelWrapper(Ridge()).fit(X, np.where(np.isnan(y), np.inf, y))
+    with pytest.raises(InvalidInputError, match=r"min_share=0\.6"):
+        PseudoLabelWrapper(Ridge(), min_share=0.6).fit(X, y)
+
+
+class Interrupted(Ridge):
+    """Is interrupted where it sees more than `limit` rows."""
+
+    limit = np.inf
+
+    def fit(self, X, y, sample_weight=None):
+        if len(y) > Interrupted.limit:
+            raise KeyboardInterrupt
+        return super().fit(X, y, sample_weight)
+
+
+def test_an_interrupted_fit_leaves_the_fitted_model(data, monkeypatch):
+    X, y, _ = data
+    model = PseudoLabelWrapper(Interrupted(), cv=3, random_state=0).fit(X, y)
+    before = model.predict(X), pickle.dumps(model)
+    monkeypatch.setattr(Interrupted, "limit", 80)  # only pseudo-labels make it more
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X + 1.0, y)
+    assert_array_equal(model.predict(X), before[0])
+    assert pickle.dumps(model) == before[1]
+    unfitted = PseudoLabelWrapper(Interrupted(), cv=3)
+    with pytest.raises(KeyboardInterrupt):
+        unfitted.fit(X, y)
+    assert vars(unfitted).keys() == unfitted.get_params(deep=False).keys()
+
+
+def test_verbose_prints_a_line_a_round(data, capsys):
+    X, y, _ = data
+    PseudoLabelWrapper(Ridge(), cv=3, verbose=1, margin=1e9, random_state=0).fit(X, y)
+    assert "round 1" in capsys.readouterr().out
