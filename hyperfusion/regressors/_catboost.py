@@ -21,7 +21,7 @@ from hyperfusion.regressors._catboost_pool import (
     Columns,
     Deadline,
     Rows,
-    check_embeddings,
+    check_device,
     named_errors,
     text_processing,
     texts_as_categories,
@@ -70,7 +70,7 @@ class CatBoostHuberRegressor(
     random_strength : float, default=1.0
         Noise in the choice of splits.
     colsample : float, default=1.0
-        Share of the features that each split may choose from.
+        Share of the features that each split may choose from; all on a GPU.
     max_ctr_complexity : int, default=1
         How many categories may be combined into one feature.
     has_time : bool, default=False
@@ -100,7 +100,7 @@ class CatBoostHuberRegressor(
         Trees without improvement after which training stops.
     max_time : float, default=None
         Seconds after which training stops and keeps what it has. Results then depend
-        on the machine.
+        on the machine. CPU only.
     device : {"auto", "cpu", "cuda"}, default="auto"
         Where to train. "auto" is the CPU: CatBoost's results differ between the two,
         and small tables are no faster on a GPU.
@@ -261,7 +261,7 @@ class CatBoostHuberRegressor(
             column is not there, or no word of the texts is frequent enough.
         """
         self._validate_params()
-        check_embeddings(self)
+        check_device(self)
         X = texts_as_categories(X, self.text_features)
         numbers, categories, y, weight = check_fit_data(self, X, y, sample_weight)
         rng = check_random_state(self.random_state)
@@ -342,7 +342,7 @@ class CatBoostHuberRegressor(
             "task_type": "GPU" if self.device == "cuda" else "CPU",
             "allow_writing_files": False,
         }
-        if self.colsample < 1:
+        if self.colsample < 1 and self.device != "cuda":
             params["rsm"] = self.colsample
         if len(self.text_features):
             params["text_processing"] = text_processing(self.min_word_count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -268,24 +269,42 @@ def texts_as_categories(X: Any, names: Sequence[Hashable]) -> Any:
     return table
 
 
-def check_embeddings(estimator: Any) -> None:
-    """Refuse embeddings on a GPU, where CatBoost crashes."""
-    if estimator.device == "cuda" and len(estimator.embedding_features):
+def check_device(estimator: Any) -> None:
+    """Refuse, or warn of, what CatBoost can't do on a GPU."""
+    if estimator.device != "cuda":
+        return
+    if len(estimator.embedding_features):
         raise InvalidInputError(
             "CatBoost's embeddings crash on a GPU: use device='cpu', or leave "
             f"embedding_features={estimator.embedding_features!r} out, and the vectors "
             "are taken as numbers."
         )
+    if estimator.max_time is not None:
+        raise InvalidInputError(
+            "CatBoost can't be stopped by the clock on a GPU: use device='cpu', or "
+            f"limit iterations instead of max_time={estimator.max_time!r}."
+        )
+    if estimator.colsample < 1:
+        warnings.warn(
+            "CatBoost looks at all features on a GPU: "
+            f"colsample={estimator.colsample!r} has no effect.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 @contextmanager
 def named_errors(estimator: Any) -> Iterator[None]:
-    """Say which parameter is meant where CatBoost finds no word in a text column."""
+    """Say which parameter is meant where CatBoost finds no word, or no GPU."""
     from catboost import CatBoostError
 
     try:
         yield
     except CatBoostError as error:
+        if estimator.device == "cuda" and "CUDA" in str(error):
+            raise InvalidInputError(
+                f"device='cuda' can't be used here: {error}. Use 'auto' or 'cpu'."
+            ) from error
         if "Dictionary size is 0" not in str(error):
             raise
         raise InvalidInputError(

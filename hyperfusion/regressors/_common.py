@@ -119,14 +119,25 @@ def validation_rows(
     elif isinstance(by, pd.Series) and isinstance(by.dtype, pd.CategoricalDtype):
         codes = by.cat.codes.to_numpy().astype(np.int64)
         codes[codes < 0] = codes.max() + 1 + np.arange((codes < 0).sum())
-        groups, counts = np.unique(codes, return_counts=True)
-        order = rng.permutation(len(groups))
-        chosen = order[np.cumsum(counts[order]) <= size]
-        held = np.isin(codes, groups[chosen])
+        held = _whole_groups(codes, size, rng)
     else:
         order = np.argsort(np.nan_to_num(np.asarray(by, dtype=float), nan=-np.inf))
         held[order[-size:]] = True
     return held
+
+
+def _whole_groups(
+    codes: np.ndarray, size: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Draw groups as long as they fit into `size` rows; the smallest if none does."""
+    groups, counts = np.unique(codes, return_counts=True)
+    chosen, free = [], size
+    for group in rng.permutation(len(groups)):
+        if counts[group] <= free:
+            chosen.append(group)
+            free -= counts[group]
+    held = np.isin(codes, groups[chosen or [int(np.argmin(counts))]])
+    return held if (~held).sum() >= 2 else np.zeros_like(held)
 
 
 def held_out_rows(

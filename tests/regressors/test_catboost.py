@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from catboost import CatBoostRegressor, Pool
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -15,6 +16,7 @@ from sklearn.metrics import mean_absolute_error
 
 from hyperfusion import CatBoostHuberRegressor
 from hyperfusion.exceptions import BadCellError, InvalidInputError
+from hyperfusion.regressors._catboost_pool import check_device
 from hyperfusion.regressors._common import TargetScaler, validation_rows
 
 
@@ -153,10 +155,27 @@ def test_rows_held_out():
     assert not validation_rows(2, 0.5, None, 0).any()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_that_do_not_fit_leave_room_for_others(seed):
+    large = pd.Series(pd.Categorical(["a"] * 50 + ["b"] * 40 + list("cdefghijkl")))
+    held = validation_rows(100, 0.1, large, seed)
+    assert_array_equal(np.flatnonzero(held), np.arange(90, 100))
+    three = pd.Series(pd.Categorical(["a"] * 50 + ["b"] * 30 + ["c"] * 20))
+    held = validation_rows(100, 0.1, three, seed)
+    assert_array_equal(np.flatnonzero(held), np.arange(80, 100))
+    one = pd.Series(pd.Categorical(["a"] * 100))
+    assert not validation_rows(100, 0.1, one, seed).any()
+    missing = pd.Series(pd.Categorical([None] * 100, categories=["a"]))
+    assert validation_rows(100, 0.1, missing, seed).sum() == 10
+
+
 def test_validation_by_names_a_column(table):
     X, y = table
     small(early_stopping=True, validation_by="kind").fit(X, y)
     small(early_stopping=True, validation_by="a").fit(X, y)
+    latest = X["a"].to_numpy() >= np.sort(X["a"])[-30]
+    model = small(early_stopping=True, validation_by="a").fit(X, y)
+    assert_allclose(model.target_scaler_.center, y[~latest].mean())
     with pytest.raises(InvalidInputError, match="validation_by='zz'"):
         small(early_stopping=True, validation_by="zz").fit(X, y)
 
@@ -178,6 +197,33 @@ def test_time_limit_keeps_what_there_is(table):
     assert time.monotonic() - start < 30
     assert 0 < model.n_iter_ < 10**6
     assert np.isfinite(model.predict(X)).all()
+
+
+def test_verbose_prints_every_so_many_trees(table, capsys):
+    X, y = table
+    small(verbose=20).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["0", "20", "40", "59"]
+    small().fit(X, y)
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_gpu_can_not_do_is_said(table):
+    X, y = table
+    with pytest.raises(InvalidInputError, match="limit iterations"):
+        small(device="cuda", max_time=1.0).fit(X, y)
+    model = small(colsample=0.5).fit(X, y)
+    assert model._back_end_params(0)["rsm"] == 0.5
+    assert "rsm" not in model.set_params(device="cuda")._back_end_params(0)
+    with pytest.warns(UserWarning, match="colsample=0.5 has no effect"):
+        check_device(model)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_an_absent_gpu_is_named(table):
+    X, y = table
+    with pytest.raises(InvalidInputError, match="device='cuda' can't be used here"):
+        small(device="cuda").fit(X, y)
 
 
 def test_nothing_to_learn(table):
