@@ -49,6 +49,7 @@ from .metrics import within_user_spearman as within_user_spearman
 from .model_selection import LabeledSplit as LabeledSplit
 from .model_selection import StratifiedRegressionKFold as StratifiedRegressionKFold
 from .model_selection import ablate as ablate
+from .model_selection import check_leaks as check_leaks
 from .model_selection import evaluate as evaluate
 from .model_selection import labeled_scorer as labeled_scorer
 from .model_selection import time_split as time_split

@@ -119,7 +119,7 @@ def _role(role: str, models: Iterable[Any]) -> Any:
 
 def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
     """Return (train, test) pairs of positions, checked."""
-    if isinstance(splits, tuple) and len(splits) == 2 and np.ndim(splits[0]) == 1:
+    if isinstance(splits, tuple) and len(splits) == 2 and _are_positions(splits[0]):
         splits = [splits]
     pairs = [(np.asarray(a), np.asarray(b)) for a, b in splits]
     for pair in pairs:
@@ -135,6 +135,10 @@ def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
                     "rows."
                 )
     return pairs
+
+
+def _are_positions(rows: Any) -> bool:
+    return len(rows) > 0 and np.ndim(rows[0]) == 0
 
 
 def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:

@@ -1,0 +1,181 @@
+"""Signs that a column knows the target, each a number from columns and target."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from hyperfusion.feature_table import split_name
+from hyperfusion.metrics import spearman_score
+
+N_BINS = 50
+MIN_LEVELS = 3
+MIN_ROWS = 30
+
+# in the singular, but for shares: a share is a proportion
+_LATER = frozenset(
+    {
+        *("click", "comment", "digg", "engagement", "fave", "favorite", "favourite"),
+        *("heart", "impression", "like", "play", "popularity", "ranking", "reaction"),
+        *("repost", "retweet", "score", "shares", "total", "upvote", "view", "vote"),
+        "watch",
+    }
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def sounds_later(column: Any) -> bool:
+    """Whether a column's name is that of a count that grows after the post.
+
+    Examples
+    --------
+    >>> from hyperfusion.model_selection._leak_signs import sounds_later
+    >>> [sounds_later(c) for c in ("totalViews", "likes_count", "latin_share")]
+    [True, True, False]
+    """
+    words = [word.lower() for word in _WORD.findall(split_name(column)[1])]
+    return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
+
+
+def read_numbers(column: pd.Series) -> np.ndarray | None:
+    """Return a column of numbers or dates as float64, NaN where missing."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        seconds = (column - column.min()).dt.total_seconds()
+        return seconds.to_numpy(dtype=np.float64)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return None
+    if pd.api.types.is_object_dtype(column):
+        column = column.infer_objects()
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.where(np.isfinite(values), values, np.nan)
+    return None
+
+
+def read_levels(column: pd.Series) -> np.ndarray | None:
+    """Return a number for each cell's level, -1 where missing; None for no levels."""
+    try:
+        return pd.factorize(column)[0]
+    except TypeError:  # cells such as lists can't be compared
+        return None
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Return Spearman's correlation over the rows where `x` is there."""
+    there = ~np.isnan(x)
+    return spearman_score(y[there], x[there]) if there.sum() > 2 else 0.0
+
+
+def bins_of(x: np.ndarray) -> np.ndarray:
+    """Return quantile bins of numbers; missing ones have a bin of their own."""
+    there = ~np.isnan(x)
+    codes = np.full(len(x), -1)
+    n_bins = max(2, min(N_BINS, int(there.sum()) // 20))
+    share = (rankdata(x[there], method="average") - 0.5) / max(there.sum(), 1)
+    codes[there] = np.minimum((share * n_bins).astype(int), n_bins - 1)
+    return codes
+
+
+def out_of_fold_score(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float:
+    """Return SRC of the mean target of each row's level over the other folds."""
+    codes, n_folds = codes + 1, int(folds.max()) + 1
+    cell = codes * n_folds + folds
+    shape = (int(codes.max()) + 1, n_folds)
+    sums = np.bincount(cell, y, minlength=shape[0] * n_folds).reshape(shape)
+    sizes = np.bincount(cell, minlength=shape[0] * n_folds).reshape(shape)
+    rest = sums.sum(axis=1, keepdims=True) - sums
+    n_rest = sizes.sum(axis=1, keepdims=True) - sizes
+    # the mean of other folds, not of all rows, stands for levels never seen there
+    overall = rest.sum(axis=0) / n_rest.sum(axis=0)
+    means = (rest + overall) / (n_rest + 1)
+    return spearman_score(y, means[codes, folds])
+
+
+@dataclass(frozen=True)
+class LevelMeans:
+    """How well a column's repeated values agree with the mean target of their rows."""
+
+    n_levels: int
+    same: bool
+    """Whether the values are these means, or (of eight or more) linear in them."""
+    correlation: float
+    """Between the values and the mean targets of their rows."""
+    bound: float
+    """The most that a column can reach which does not know the rows' own noise."""
+
+    @property
+    def knows(self) -> bool:
+        """Whether the agreement is closer than an honest column's can be."""
+        if self.same:
+            return True
+        if self.n_levels < MIN_ROWS or self.correlation <= self.bound + 0.05:
+            return False
+        error = np.sqrt(2 / (self.n_levels - 3))
+        sure = 1 - 1e-12
+        gap = np.arctanh(min(self.correlation, sure)) - np.arctanh(
+            min(self.bound, sure)
+        )
+        return bool(gap > 4 * error)
+
+
+def level_means(
+    x: np.ndarray, y: np.ndarray, rng: np.random.RandomState
+) -> LevelMeans | None:
+    """Compare each repeated value of a column with the mean target of its rows.
+
+    Half of a level's rows predict the mean of the other half only so well (the
+    reliability of the means). A column that follows the means closer than that has
+    seen these very rows' targets.
+    """
+    there = np.flatnonzero(~np.isnan(x))
+    values, codes, sizes = np.unique(x[there], return_inverse=True, return_counts=True)
+    repeated = sizes > 1
+    if repeated.sum() < MIN_LEVELS or sizes[repeated].sum() < MIN_ROWS:
+        return None
+    target = y[there]
+    order = rng.permutation(len(there))
+    order = order[np.argsort(codes[order], kind="stable")]
+    place = np.empty(len(there), dtype=int)
+    place[order] = np.arange(len(there)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    halves = []
+    for half in (0, 1):
+        rows = place % 2 == half
+        total = np.bincount(codes[rows], target[rows], minlength=len(values))
+        count = np.bincount(codes[rows], minlength=len(values))
+        halves.append(total[repeated] / count[repeated])
+    means = (np.bincount(codes, target) / sizes)[repeated]
+    agreement = max(spearman_score(*halves), 0.0)
+    reliability = 2 * agreement / (1 + agreement)
+    values = values[repeated]
+    linear = _linear_correlation(values, means)
+    return LevelMeans(
+        len(values),
+        bool(np.allclose(values, means, rtol=0, atol=1e-3 * target.std()))
+        or (len(values) >= 8 and linear > 0.9999),
+        # of ranks as well: a mean may have been put through a monotone function
+        max(linear, abs(spearman_score(means, values))),
+        float(np.sqrt(reliability)),
+    )
+
+
+def _linear_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return min(abs(float(np.corrcoef(a, b)[0, 1])), 1.0)
+
+
+def order_within_levels(x: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
+    """Return the correlation of ranks within levels, 0 where there are too few rows."""
+    rows = pd.DataFrame({"x": x, "y": y})[codes >= 0].dropna()
+    groups = rows.groupby(codes[rows.index])
+    ranks = groups.rank()
+    ranks = ranks - ranks.groupby(codes[rows.index]).transform("mean")
+    spread = np.sqrt((ranks**2).sum())
+    if (ranks["x"] != 0).sum() < MIN_ROWS or spread.min() == 0:
+        return 0.0
+    return float((ranks["x"] * ranks["y"]).sum() / (spread["x"] * spread["y"]))
