@@ -30,6 +30,7 @@ from .encoders import TfidfComponents as TfidfComponents
 from .encoders import UserHistory as UserHistory
 from .encoders import UserProfileEncoder as UserProfileEncoder
 from .encoders import clear_model_cache as clear_model_cache
+from .ensemble import BlockStackingRegressor as BlockStackingRegressor
 from .ensemble import DriftCalibrator as DriftCalibrator
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
 from .ensemble import PseudoLabelWrapper as PseudoLabelWrapper
