@@ -1,5 +1,4 @@
 from ._block_stacking import BlockStackingRegressor as BlockStackingRegressor
-from ._block_stacking import BlockStackingRegressor as BlockStackingRegressor
 from ._drift import drift_report as drift_report
 from ._drift import recency_weights as recency_weights
 from ._drift_calibrator import DriftCalibrator as DriftCalibrator
