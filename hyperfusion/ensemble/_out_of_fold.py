@@ -85,6 +85,8 @@ def fit_parts(
     """
     fit_params = fit_params or [{}] * len(members[0])
     extra = extra or [None] * len(splits)
+    # Each array is an argument of its own: joblib's Dask backend sends an argument to
+    # the cluster once, but what a tuple or a dict holds again with every task.
     tasks = (
         delayed(_fit_part)(
             k,
@@ -92,11 +94,11 @@ def fit_parts(
             member,
             X,
             y,
-            split,
+            *split,
             sample_weight,
-            fit_params[i],
-            extra[k],
+            *(extra[k] or (None, None, None)),
             row_filter,
+            **fit_params[i],
         )
         for k, split in enumerate(splits)
         for i, member in enumerate(members[k])
@@ -110,25 +112,29 @@ def _fit_part(
     member: Any,
     X: Any,
     y: np.ndarray,
-    split: Split,
+    train: np.ndarray,
+    validation: np.ndarray,
     sample_weight: np.ndarray | None,
-    fit_params: dict[str, Any],
-    extra: ExtraRows | None,
+    X_extra: Any,
+    y_extra: np.ndarray | None,
+    extra_weight: np.ndarray | None,
     row_filter: Any,
+    /,
+    **fit_params: Any,
 ) -> Part:
     start = time.perf_counter()
-    train, validation = split
     if row_filter is not None:
         seen = take_rows(_columns_read(row_filter, X), train)
         train = train[filtered_rows(row_filter, seen, y[train])]
     X_train, y_train = take_rows(X, train), y[train]
     weight = None if sample_weight is None else sample_weight[train]
     params = {k: rows_of_param(v, train, len(y)) for k, v in fit_params.items()}
-    if extra is not None:
+    if y_extra is not None:
         weight = params.pop("sample_weight", weight)  # there if routed
         _check_no_rows(params, fit_params)
         if weight is None and not takes_weight(member):
-            extra = (*extra[:2], None)
+            extra_weight = None
+        extra = (X_extra, y_extra, extra_weight)
         X_train, y_train, weight = _append(X_train, y_train, weight, extra)
     if weight is not None:
         params[weight_parameter(member)] = weight
