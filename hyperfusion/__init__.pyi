@@ -38,6 +38,14 @@ from .ensemble import coverage_report as coverage_report
 from .ensemble import drift_report as drift_report
 from .ensemble import predict_interval as predict_interval
 from .ensemble import recency_weights as recency_weights
+from .inspection import AblationDisplay as AblationDisplay
+from .inspection import DistributionDisplay as DistributionDisplay
+from .inspection import EnsembleWeightsDisplay as EnsembleWeightsDisplay
+from .inspection import ImportanceDisplay as ImportanceDisplay
+from .inspection import PostingTimeDisplay as PostingTimeDisplay
+from .inspection import PredictionIntervalDisplay as PredictionIntervalDisplay
+from .inspection import PseudoLabelDisplay as PseudoLabelDisplay
+from .inspection import TrainingCurveDisplay as TrainingCurveDisplay
 from .inspection import author_baseline as author_baseline
 from .inspection import compare as compare
 from .inspection import feature_importance as feature_importance

@@ -55,9 +55,28 @@ def tied_ranks(
     ranks = np.empty(len(prediction), dtype=int)
     leader = order[0]
     for position, row in enumerate(order):
-        difference = prediction[[leader]] - prediction[row]
-        folds = None if by_fold is None else by_fold[:, [leader]] - by_fold[:, [row]]
-        if not is_noise(difference, paired_noise(folds, confidence))[0]:
+        pair = [leader, row]
+        folds = None if by_fold is None else by_fold[:, pair]
+        if not is_noise(*against(0, prediction[pair], folds, confidence))[1]:
             leader = row
         ranks[row] = ranks[leader] if row != leader else position + 1
     return ranks
+
+
+def ties_of_best(
+    prediction: np.ndarray, by_fold: np.ndarray | None, confidence: float
+) -> np.ndarray:
+    """Return which rows can't be told from the one with the highest prediction."""
+    best = int(np.argmax(prediction))
+    return is_noise(*against(best, prediction, by_fold, confidence))
+
+
+def against(
+    reference: int,
+    prediction: np.ndarray,
+    by_fold: np.ndarray | None,
+    confidence: float,
+) -> tuple[np.ndarray, np.ndarray | float]:
+    """Return all differences to one row, and their noise."""
+    folds = None if by_fold is None else by_fold - by_fold[:, [reference]]
+    return prediction - prediction[reference], paired_noise(folds, confidence)

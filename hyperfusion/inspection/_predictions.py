@@ -15,12 +15,13 @@ from hyperfusion.inspection._parts import encode, encode_and_predict
 
 
 def predict_with_folds(
-    model: Any, posts: pd.DataFrame, coverage: float
+    model: Any, posts: pd.DataFrame, coverage: float | None = None
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Return predictions with intervals, and the predictions of each fold.
 
     The posts are encoded once. A model without an ensemble has neither intervals
     (they are NaN) nor folds (None); nor has an ensemble refitted on all rows folds.
+    There are no intervals without a `coverage` either.
     """
     steps, regressor = encode_and_predict(model)
     features = encode(steps, posts)
@@ -31,8 +32,9 @@ def predict_with_folds(
         ensemble, table, shift = find_ensemble(regressor, features)
     except (InvalidInputError, NotFittedError):
         return frame, None
-    bands = predict_interval(regressor, features, coverage=coverage)
-    frame["lower"], frame["upper"] = np.asarray(bands[["lower", "upper"]]).T
+    if coverage is not None:
+        bands = predict_interval(regressor, features, coverage=coverage)
+        frame["lower"], frame["upper"] = np.asarray(bands[["lower", "upper"]]).T
     if len(ensemble.estimators_) < 2:
         return frame, None
     return frame, fold_predictions(ensemble, table) + shift

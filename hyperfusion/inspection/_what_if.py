@@ -14,11 +14,11 @@ from hyperfusion._validation import as_frame, check_frame
 from hyperfusion.exceptions import AssociationWarning
 from hyperfusion.inspection._baseline import find_baseline, with_lift
 from hyperfusion.inspection._candidates import Grid, as_post, make_candidates
-from hyperfusion.inspection._noise import is_noise, paired_noise, tied_ranks
+from hyperfusion.inspection._noise import against, is_noise, tied_ranks, ties_of_best
 from hyperfusion.inspection._parts import take_apart
 from hyperfusion.inspection._predictions import predict_with_folds
 
-_CAUTION = (
+CAUTION = (
     "Differences are associations in the posts that the model learned from: posts that "
     "differed in this way scored differently, for whatever reason. They don't promise "
     "what the change would cause."
@@ -127,15 +127,14 @@ def what_if(
     1       5        3        10.0  not distinguishable
     2       9        3        18.0               better
     """
-    warnings.warn(_CAUTION, AssociationWarning, stacklevel=2)
+    warnings.warn(CAUTION, AssociationWarning, stacklevel=3)
     candidates, changed = make_candidates(as_post(post), grid)
     frame, by_fold = predict_with_folds(model, candidates, coverage)
     prediction = frame["prediction"].to_numpy()
-    difference, noise = _against(0, prediction, by_fold, confidence)
-    best = int(np.argmax(prediction))
+    difference, noise = against(0, prediction, by_fold, confidence)
     frame["difference"], frame["noise"] = difference, noise
     frame["verdict"] = _verdicts(difference, noise)
-    frame["tied_with_best"] = is_noise(*_against(best, prediction, by_fold, confidence))
+    frame["tied_with_best"] = ties_of_best(prediction, by_fold, confidence)
     twice = [c for c in changed if c in frame]
     table = candidates[changed].rename(columns={c: f"{c}_tried" for c in twice})
     return _finish(table.join(frame), model, candidates)
@@ -214,7 +213,7 @@ def compare(
     c     1   True        18.0
     a     3  False         6.0
     """
-    warnings.warn(_CAUTION, AssociationWarning, stacklevel=2)
+    warnings.warn(CAUTION, AssociationWarning, stacklevel=3)
     drafts = as_frame(drafts)
     if not isinstance(drafts, pd.DataFrame):
         drafts = pd.DataFrame(np.asarray(drafts))
@@ -222,24 +221,13 @@ def compare(
     frame, by_fold = predict_with_folds(model, drafts, coverage)
     prediction = frame["prediction"].to_numpy()
     best = int(np.argmax(prediction))
-    difference, noise = _against(best, prediction, by_fold, confidence)
+    difference, noise = against(best, prediction, by_fold, confidence)
     ranks = pd.Series(tied_ranks(prediction, by_fold, confidence), index=frame.index)
     frame.insert(0, "rank", ranks)
     frame.insert(1, "tied", ranks.duplicated(keep=False))
     frame["difference"], frame["noise"] = difference, noise
     frame = _finish(frame, model, drafts)
     return frame.iloc[np.argsort(-prediction, kind="stable")]
-
-
-def _against(
-    reference: int,
-    prediction: np.ndarray,
-    by_fold: np.ndarray | None,
-    confidence: float,
-) -> tuple[np.ndarray, np.ndarray | float]:
-    """Return all differences to one row, and their noise."""
-    folds = None if by_fold is None else by_fold - by_fold[:, [reference]]
-    return prediction - prediction[reference], paired_noise(folds, confidence)
 
 
 def _verdicts(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
@@ -256,5 +244,5 @@ def _finish(frame: pd.DataFrame, model: Any, posts: pd.DataFrame) -> pd.DataFram
     if known is not None:
         lift = with_lift(known, frame["prediction"].to_numpy())
         frame = frame.join(lift.drop(columns="prediction"))
-    frame.attrs = {"caution": _CAUTION}
+    frame.attrs = {"caution": CAUTION}
     return frame

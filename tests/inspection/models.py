@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from hyperfusion import HyperFusionRegressor, PostEncoder
+from hyperfusion import HyperFusionRegressor, NumericTable, PostEncoder
 
-FAST = [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=4))]
+SCALED_RIDGE = make_pipeline(NumericTable(impute=True), StandardScaler(), Ridge())
+FAST = [("ridge", SCALED_RIDGE), ("tree", DecisionTreeRegressor(max_depth=4))]
 
 
 def feature_table(n: int = 200, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
