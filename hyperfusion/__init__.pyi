@@ -62,6 +62,8 @@ from .model_selection import check_leaks as check_leaks
 from .model_selection import evaluate as evaluate
 from .model_selection import labeled_scorer as labeled_scorer
 from .model_selection import time_split as time_split
+from .persistence import load_model as load_model
+from .persistence import save_model as save_model
 from .pipeline import make_hyperfusion as make_hyperfusion
 from .preprocessing import BlockImputer as BlockImputer
 from .preprocessing import BlockPCA as BlockPCA

@@ -2,14 +2,66 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
 from sklearn.base import BaseEstimator
+
+from hyperfusion._version import __version__
+from hyperfusion.exceptions import VersionWarning
+
+_VERSION = "_hyperfusion_version"
 
 
 class HyperFusionEstimator(BaseEstimator):
-    """Base class: the HTML representation links to this package's documentation."""
+    """Base class of all estimators.
+
+    The HTML representation links to this package's documentation, and a saved
+    estimator knows the version that it was fitted with.
+    """
 
     _doc_link_module = "hyperfusion"
     _doc_link_template = (
         "https://hyperfusion.readthedocs.io/en/stable/generated/"
         "{estimator_module}.{estimator_name}.html"
     )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), _VERSION: __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        saved = state.pop(_VERSION, "unknown")
+        if saved != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was saved by hyperfusion {saved} and is "
+                f"read by {__version__}. Its predictions may differ or fail: fit it "
+                f"again, or install hyperfusion=={saved}.",
+                VersionWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+
+
+def visual_block(estimator: Any, parts: Sequence[tuple[str, Any]]) -> Any:
+    """Return how the HTML representation draws an estimator and its named parts.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The whole, drawn as one box where it has no parts yet.
+    parts : list of (name, estimator)
+        Drawn side by side.
+    """
+    try:
+        from sklearn.utils._repr_html.estimator import _VisualBlock
+    except ImportError:  # before scikit-learn 1.7
+        from sklearn.utils._estimator_html_repr import _VisualBlock
+    if not parts:
+        name = type(estimator).__name__
+        return _VisualBlock(
+            "single", estimator, names=name, name_details=repr(estimator)
+        )
+    names, inner = zip(*parts, strict=True)
+    return _VisualBlock("parallel", list(inner), names=list(names))

@@ -15,6 +15,7 @@ __all__ = [
     "HyperFusionError",
     "InvalidInputError",
     "MissingDependencyError",
+    "VersionWarning",
     "WeightsNotFoundError",
 ]
 
@@ -73,3 +74,7 @@ class BadCellWarning(UserWarning):
 
 class AssociationWarning(UserWarning):
     """A difference between predictions is an association, not what a change causes."""
+
+
+class VersionWarning(UserWarning):
+    """A saved estimator is read by another version than the one that fitted it."""

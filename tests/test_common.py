@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from hyperfusion import load_model, save_model
 from tests.common import all_cases, as_array, public_estimators, take
 
 CASES = all_cases()
@@ -80,6 +82,18 @@ def test_clone_and_pickle(case):
     assert_array_equal(output(estimator, X), output(copy, X))
     unfitted = clone(copy)
     assert repr(unfitted.get_params()) == repr(clone(estimator).get_params())
+
+
+@each_case
+def test_saves_to_a_file_without_code(case, tmp_path):
+    pytest.importorskip("skops", reason="needs skops")
+    X, _ = case.data
+    estimator = fitted(case)
+    save_model(estimator, tmp_path / "model")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = load_model(tmp_path / "model")
+    assert_array_equal(output(estimator, X), output(loaded, X))
 
 
 @each_case

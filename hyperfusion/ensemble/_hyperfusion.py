@@ -16,6 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import visual_block
 from hyperfusion._callbacks import CallbackSupportMixin, with_callbacks
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
 from hyperfusion.ensemble._members import PRESETS, name_members
@@ -205,7 +206,10 @@ class HyperFusionRegressor(
         self
             The ensemble.
         """
-        return self._set_params("members", **params)
+        self.members = params.pop("members", self.members)
+        if _is_named(self.members):
+            return self._set_params("members", **params)
+        return super().set_params(**params)
 
     @with_callbacks
     def fit(
@@ -319,6 +323,9 @@ class HyperFusionRegressor(
             router.add(splitter=check_cv(cv), method_mapping=mapping)
         fit = MethodMapping().add(caller="fit", callee="fit")
         return router.add(method_mapping=fit, **dict(name_members(self.members)))
+
+    def _sk_visual_block_(self) -> Any:
+        return visual_block(self, name_members(self.members))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

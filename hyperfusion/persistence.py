@@ -1,0 +1,137 @@
+"""Save fitted models to files that hold data alone, and load them again.
+
+pickle and joblib work as well, but whoever can write a pickle can run code on the
+machine that loads it. The files here are skops's: a schema and arrays, from which only
+known types are rebuilt.
+"""
+
+from __future__ import annotations
+
+import inspect
+import zipfile
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
+
+__all__ = ["load_model", "save_model"]
+
+_HARMLESS = frozenset({"numpy.array", "sklearn.tree._tree.Tree"})
+"""Types that skops asks about although they only hold numbers."""
+
+
+def save_model(model: Any, path: str | Path) -> None:
+    """Write a fitted model to a file without code in it.
+
+    Parameters
+    ----------
+    model : estimator
+        Any estimator of this package or of scikit-learn, or a Pipeline of them.
+    path : str or Path
+        File to write. It is complete or, if the writing fails, not there at all.
+
+    Raises
+    ------
+    MissingDependencyError
+        If skops is not installed.
+
+    Notes
+    -----
+    Weights of frozen encoders and word vectors are not part of the file; the model
+    finds them again as it did at fit.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hyperfusion import TemporalEncoder, load_model, save_model
+    >>> encoder = TemporalEncoder().fit(["2024-05-01 12:00", "2024-05-02 18:30"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(encoder, f"{folder}/encoder.skops")
+    ...     loaded = load_model(f"{folder}/encoder.skops")
+    >>> loaded
+    TemporalEncoder()
+    """
+    io = _skops()
+    path = Path(path)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        io.dump(model, unfinished, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
+    """Read a model that `save_model` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to read.
+    trusted : list of str, default=()
+        Full names of further types that you trust, such as those of your own
+        estimators; ``"my_package.MyTransformer"``.
+
+    Returns
+    -------
+    estimator
+        The fitted model, on the CPU where it was fitted on a GPU that is not here.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is damaged, or holds types that are neither this package's nor
+        known to be harmless nor in `trusted`.
+    MissingDependencyError
+        If skops is not installed.
+
+    Warns
+    -----
+    VersionWarning
+        If another version of this package wrote the file.
+    """
+    io = _skops()
+    path = Path(path)
+    try:
+        asked = io.get_untrusted_types(file=path)
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise InvalidInputError(
+            f"{str(path)!r} is not a whole file of save_model: {error}. Save the model "
+            "again; pickles are read by pickle.load or joblib.load."
+        ) from error
+    unknown = [
+        name
+        for name in asked
+        if name not in trusted and name not in _HARMLESS and not _is_ours(name)
+    ]
+    if unknown:
+        raise InvalidInputError(
+            f"{str(path)!r} holds types that are not trusted: {unknown}. If you know "
+            f"where the file comes from, pass trusted={unknown!r}."
+        )
+    return io.load(path, trusted=asked)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a full name is that of a class which this package defines."""
+    if not name.startswith("hyperfusion."):
+        return False
+    module, _, attribute = name.rpartition(".")
+    try:
+        value = getattr(import_module(module), attribute, None)
+    except ImportError:
+        return False
+    return inspect.isclass(value) and value.__module__ == module
+
+
+def _skops() -> Any:
+    try:
+        import skops.io
+    except ImportError as error:
+        raise MissingDependencyError(
+            "save_model and load_model need skops: python -m pip install skops. "
+            "pickle and joblib work without it."
+        ) from error
+    return skops.io

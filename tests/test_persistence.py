@@ -1,0 +1,158 @@
+"""Saved models: whole, without code, and of a known version."""
+
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.linear_model import Ridge
+
+from hyperfusion import (
+    CatBoostHuberRegressor,
+    ClipHierarchicalRegressor,
+    TemporalEncoder,
+    load_model,
+    make_hyperfusion,
+    make_posts,
+    save_model,
+)
+from hyperfusion import persistence as module
+from hyperfusion.exceptions import (
+    InvalidInputError,
+    MissingDependencyError,
+    VersionWarning,
+)
+
+skops = pytest.importorskip("skops", reason="needs skops")
+
+TIMES = ["2024-05-01 12:00", "2024-05-02 18:30"]
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    posts = make_posts(80, random_state=0)
+    model = make_hyperfusion(
+        **posts.roles,
+        image_encoder="hyperfusion-tiny",
+        text_encoder="hyperfusion-tiny",
+        members=[
+            ("catboost", CatBoostHuberRegressor(iterations=10)),
+            ("network", ClipHierarchicalRegressor(max_iter=2)),
+            ("ridge", Ridge()),
+        ],
+        cv=2,
+        random_state=0,
+    )
+    return model.fit(posts.data, posts.target), posts.data
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "encoder"
+    save_model(TemporalEncoder().fit(TIMES), path)
+    return path
+
+
+def rewrite(path, change):
+    """Change the schema inside a saved file."""
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    schema = json.loads(parts["schema.json"])
+    change(schema)
+    parts["schema.json"] = json.dumps(schema).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in parts.items():
+            file.writestr(name, data)
+
+
+def test_whole_pipeline_predicts_the_same(pipeline, tmp_path):
+    model, posts = pipeline
+    save_model(model, tmp_path / "model.skops")
+    loaded = load_model(tmp_path / "model.skops")
+    assert_array_equal(loaded.predict(posts), model.predict(posts))
+    assert [p.name for p in tmp_path.iterdir()] == ["model.skops"]
+
+
+def test_encoders_weights_stay_out(pipeline, tmp_path):
+    encode = pipeline[0][:1]
+    save_model(encode, tmp_path / "model.skops")
+    weights = 4_700_000  # bytes of the tiny CLIP, which both CLIP encoders use
+    assert (tmp_path / "model.skops").stat().st_size < weights / 4
+    assert len(pickle.dumps(encode)) < weights / 4
+
+
+def test_unknown_types_are_refused_and_named(tmp_path):
+    model = TemporalEncoder().fit(TIMES)
+    model.extra_ = Foreign()
+    save_model(model, tmp_path / "model")
+    with pytest.raises(InvalidInputError, match=r"Foreign.*trusted="):
+        load_model(tmp_path / "model")
+    name = f"{__name__}.Foreign"
+    assert isinstance(load_model(tmp_path / "model", trusted=[name]).extra_, Foreign)
+
+
+class Foreign:
+    """A type that the package doesn't know."""
+
+
+@pytest.mark.parametrize(
+    ("home", "name"),
+    [
+        ("posix", "system"),
+        ("hyperfusion.persistence", "import_module"),
+        ("hyperfusion.persistence", "zipfile"),
+        ("hyperfusion.persistence", "Path"),
+        ("hyperfusion.no_such_module", "Thing"),
+    ],
+)
+def test_a_forged_file_can_not_reach_for_code(saved, home, name):
+    def forge(schema):
+        schema["__module__"], schema["__class__"] = home, name
+
+    rewrite(saved, forge)
+    with pytest.raises(InvalidInputError, match="not trusted"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.95])
+def test_a_truncated_file_is_noticed(saved, share):
+    data = saved.read_bytes()
+    saved.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(InvalidInputError, match="not a whole file"):
+        load_model(saved)
+
+
+def test_a_pickle_is_no_such_file(tmp_path):
+    (tmp_path / "model").write_bytes(pickle.dumps(TemporalEncoder().fit(TIMES)))
+    with pytest.raises(InvalidInputError, match=r"pickle\.load"):
+        load_model(tmp_path / "model")
+
+
+def test_a_failed_save_leaves_the_old_file(saved):
+    before = saved.read_bytes()
+    model = TemporalEncoder().fit(TIMES)
+    model.extra_ = (i for i in range(3))  # generators can't be saved
+    with pytest.raises(Exception, match="generator"):
+        save_model(model, saved)
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_another_version_is_named(saved, monkeypatch):
+    data = pickle.dumps(TemporalEncoder().fit(TIMES))
+    monkeypatch.setattr("hyperfusion._base.__version__", "99.0")
+    for load in (lambda: pickle.loads(data), lambda: load_model(saved)):
+        with pytest.warns(VersionWarning, match=r"read by 99\.0.*fit it again"):
+            loaded = load()
+        assert np.isfinite(loaded.transform(TIMES)).all()
+        assert "_hyperfusion_version" not in vars(loaded)
+
+
+def test_skops_missing_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "skops", None)
+    monkeypatch.setitem(__import__("sys").modules, "skops.io", None)
+    with pytest.raises(MissingDependencyError, match="pip install skops"):
+        save_model(TemporalEncoder(), tmp_path / "model")
+    assert module.load_model is load_model
