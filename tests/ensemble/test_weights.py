@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from hyperfusion import spearman_score
 from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS, make_loss, solve_weights
 
 
@@ -45,6 +46,17 @@ def test_loss_values_by_hand():
     assert make_loss("mae", y, P, ones, 1.0)(p) == pytest.approx(4.5 / 4)
     # equation 7 with delta 1: 0, 0.125, 0.5, 3 - 0.5
     assert make_loss("huber", y, P, ones, 1.0)(p) == pytest.approx(3.125 / 4)
+
+
+def test_spearman_loss_is_the_score():
+    y, predictions, _ = problem()
+    y, predictions = y.round(), predictions.round()  # ties
+    weight = np.random.RandomState(0).uniform(size=len(y))
+    loss = make_loss("spearman", y, predictions, weight, 1.0)
+    for p in predictions.T:
+        assert_allclose(loss(p), 1 - spearman_score(y, p, sample_weight=weight))
+    assert loss(np.ones(len(y))) == 1
+    assert make_loss("spearman", np.ones(len(y)), predictions, weight, 1.0)(y) == 1
 
 
 def test_weightless_rows_do_not_count():
