@@ -204,10 +204,12 @@ def test_an_absent_device_is_named_at_fit():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @each_member
-def test_gpu_agrees_with_cpu_roughly(member):
+def test_gpu_agrees_with_cpu_roughly_and_loads_without(member):
     cpu = clone(member).set_params(device="cpu", max_iter=30).fit(X, Y)
     gpu = clone(member).set_params(device="cuda", max_iter=30).fit(X, Y)
     assert_allclose(gpu.predict(X), cpu.predict(X), atol=np.std(Y))
+    copy = pickle.loads(pickle.dumps(gpu)).set_params(device="cpu")
+    assert_allclose(copy.predict(X), gpu.predict(X), rtol=1e-4)
 
 
 @each_member
