@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import Bunch, check_array, check_random_state
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -118,10 +118,10 @@ class FoldEnsemble(HyperFusionEstimator):
         given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
         given = {k: v for k, v in given.items() if v is not None}
         routed = process_routing(self, "fit", **given)
+        # folds that are given as a list take nothing
+        splitter = routed.get("splitter", Bunch(split={}))
         return {
-            "groups": routed.splitter.split.get("groups")
-            if "splitter" in routed  # folds given as a list take nothing
-            else None,
+            "groups": splitter.split.get("groups"),
             "sample_weight": None,
             "fit_params": [routed[name].fit for name, _ in named],
         }

@@ -362,7 +362,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     def trace_(self) -> pd.DataFrame:
         """One row a round: what was added, its scores, and whether it was kept."""
         check_is_fitted(self)
-        return pd.DataFrame(self._trace, columns=list(TRACE)).set_index("round")
+        return pd.DataFrame(self._trace, columns=list(TRACE))
 
     def predict(
         self, X: Any, *, return_std: bool = False

@@ -251,7 +251,7 @@ def test_attributes_are_those_of_self_training():
     assert_array_equal(np.isfinite(model.transduction_[n:]), used)
     assert model.n_iter_ == len(model.trace_)
     kept = model.trace_[model.trace_["kept"]]
-    for number, n_added in kept["n_added"].items():
+    for number, n_added in zip(kept["round"], kept["n_added"], strict=True):
         assert (model.labeled_iter_ == number).sum() == n_added
     assert model.oof_predictions_.shape == (n + 1000,)
     mean, std = model.predict(X, return_std=True)
