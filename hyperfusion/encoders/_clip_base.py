@@ -188,6 +188,7 @@ class Session:
 
     def __init__(self, encoder: ClipEncoder, **parts: Any):
         self.source = encoder._source()
+        self._automatic = encoder.device == "auto"
         self._device = resolve_device(encoder.device)
         self._precision = resolve_precision(encoder.precision, self._device)
         self._tower = encoder._tower
@@ -199,8 +200,12 @@ class Session:
         return self._device != "cpu"
 
     def model(self) -> ClipModel:
-        """Return the model, which is loaded once in a process."""
-        return load_model(self.source, self._device, self._precision)
+        """Return the model, which is loaded once in a process.
+
+        On another machine "auto" stands for the device that is there.
+        """
+        device = resolve_device("auto") if self._automatic else self._device
+        return load_model(self.source, device, self._precision)
 
     def fingerprint(self) -> str:
         """Return a hash of all that an embedding depends on besides its item."""

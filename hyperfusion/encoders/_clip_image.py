@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import joblib
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from PIL import Image
 from sklearn.utils._param_validation import Interval
 
@@ -32,6 +33,7 @@ from hyperfusion.encoders._clip_tokens import grid_side
 from hyperfusion.encoders._clip_weights import ClipSource
 from hyperfusion.encoders._column import is_missing, warn_of_bad_cells
 from hyperfusion.encoders._images import MAX_PIXELS, open_image
+from hyperfusion.encoders._spread import count_jobs
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 
 BATCH_ON_CPU = 32
@@ -66,10 +68,10 @@ class ClipImageEncoder(ClipEncoder):
         Whether embeddings get length 1, as cosine similarities want it.
     tokens : int, optional
         Emit patch tokens beside the embedding: this many rows and columns of them, each
-        the mean of the patches there, as ``clip_token_0_0``, ``clip_token_0_1``, ... At
-        most the model's own grid (7 for ViT-B-32), where they are exact. After PCA, one
-        for all tokens, they are ``clip_token_0_pca_0``, ... They are what
-        `CoAttentionRegressor` attends to, and they are not cheap; see the notes.
+        the mean of the patches there, as ``clip_token_0_0``, ... (after PCA, one for
+        all tokens, ``clip_token_0_pca_0``, ...). At most the model's own grid (7 for
+        ViT-B-32), where they are exact. `CoAttentionRegressor` attends to them. They
+        are not cheap; see the notes.
     n_components : int or float, optional
         Reduce the embeddings by PCA to this many components, or to as many as explain
         this share of their variance. It is learned at fit, on the cells that are not
@@ -139,13 +141,13 @@ class ClipImageEncoder(ClipEncoder):
     upright as their EXIF data say. Equal images are encoded once a call.
 
     This is equation 2 of the paper, section 3.3. ViT-B-32 encodes some 20 images a
-    second on two CPU cores.
+    second on two CPU cores. Within ``joblib.parallel_config`` with several jobs (a Dask
+    cluster, say) each encodes some of the batches; files and cache are read here.
 
-    Tokens are the tower's last normalised states before it pools and projects them, so
-    they can't be compared with texts. One of ViT-B-32 has 768 numbers: ``tokens=2``
-    is 12 kB a post in float32, six times the embedding (6 GB for 486,000 posts);
-    ``tokens=7`` is 150 kB (73 GB). They take no more time. ``n_components=32`` makes
-    them 24 times smaller. In a cache they are kept whole, apart from embeddings.
+    Tokens are the tower's last normalised states before it pools and projects them:
+    they can't be compared with texts. One of ViT-B-32 has 768 numbers, so ``tokens=2``
+    is 12 kB a post, six times the embedding (6 GB for 486,000 posts), and ``tokens=7``
+    150 kB (73 GB); they take little more time. A cache keeps them before any PCA.
 
     A model is loaded when the first image needs it, once in a process, and is shared by
     all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
@@ -283,6 +285,7 @@ class _Run:
         if size == "auto":
             size = BATCH_ON_GPU if session.on_gpu else BATCH_ON_CPU
         self._runner = BatchRunner(int(size))
+        self._n_jobs = count_jobs()
         self._resize = geometry(session.source.preprocess)
         self._first: dict[bytes, int] = {}
         self._lock = threading.Lock()
@@ -309,7 +312,7 @@ class _Run:
                     vectors[row] = prepared.vector
                 elif prepared.pixels is not None:
                     waiting.append((row, prepared))
-                if len(waiting) >= self._runner.size:
+                if len(waiting) >= self._runner.size * self._n_jobs:
                     self._encode(waiting, vectors)
                     waiting = []
         if waiting:
@@ -325,7 +328,7 @@ class _Run:
     def _ahead(self, cells: pd.Series) -> _Futures:
         """Yield the cells' futures in order, with a bounded number under way."""
         workers = self._encoder.num_workers or min(8, joblib.cpu_count())
-        bound = 2 * self._runner.size + workers
+        bound = 2 * self._runner.size * self._n_jobs + workers
         under_way: deque[tuple[int, Future[_Prepared]]] = deque()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="hyperfusion-images")
         try:
@@ -368,13 +371,7 @@ class _Run:
     def _encode(
         self, waiting: Sequence[tuple[int, _Prepared]], vectors: np.ndarray
     ) -> None:
-        model = self._session.model()
-        pixels = [prepared.pixels for _, prepared in waiting]
-        settings = self._session.source.preprocess
-        tokens = self._encoder.tokens
-        values = self._runner.run(
-            lambda some: encode_pixels(model, some, settings, tokens), pixels
-        )
+        values = self._values([prepared.pixels for _, prepared in waiting])
         kept = {}
         for (row, prepared), vector in zip(waiting, values, strict=True):
             vectors[row] = vector
@@ -382,3 +379,24 @@ class _Run:
                 kept[prepared.key] = vector
         if self._cache is not None:
             self._cache.put(kept)
+
+    def _values(self, pixels: Sequence[Any]) -> np.ndarray:
+        """Return the embeddings of images, batch by batch, each by one of the jobs."""
+        tokens = self._encoder.tokens
+        if self._n_jobs == 1:
+            return _encode_batches(self._session, self._runner, pixels, tokens)
+        # the same batches as without jobs, so that the numbers are the same
+        size = self._runner.size
+        batches = [np.stack(pixels[i : i + size]) for i in range(0, len(pixels), size)]
+        parts = Parallel()(
+            delayed(_encode_batches)(self._session, BatchRunner(size), batch, tokens)
+            for batch in batches
+        )
+        return np.concatenate(parts)
+
+
+def _encode_batches(
+    session: Session, runner: BatchRunner, pixels: Sequence[Any], tokens: int | None
+) -> np.ndarray:
+    model, settings = session.model(), session.source.preprocess
+    return runner.run(lambda some: encode_pixels(model, some, settings, tokens), pixels)

@@ -19,6 +19,7 @@ from hyperfusion.encoders._column import (
     stack_rows,
 )
 from hyperfusion.encoders._images import MAX_PIXELS, ReadImage, read_image
+from hyperfusion.encoders._spread import read_ahead
 
 _SIDE = 512
 _COLOUR_SIDE = 64
@@ -83,7 +84,9 @@ class ImageStatistics(ColumnEncoder):
 
     Brightness and the measures after it are taken on a copy that is reduced to at most
     512 pixels on a side, so that they compare between resolutions. One core reads some
-    100 pictures of 500 x 400 pixels in a second, most of it decoding.
+    100 pictures of 500 x 400 pixels in a second, most of it decoding. Within
+    ``joblib.parallel_config`` with several jobs (a Dask cluster, say) each reads a part
+    of the pictures.
 
     Paper: section 3.3, "Multimodal Feature Construction and Integration", which names
     visual features; these are the ones that need no pretrained model.
@@ -125,7 +128,8 @@ class ImageStatistics(ColumnEncoder):
         self.on_error = on_error
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
-        rows = read_cells(cells, self._measure, self.on_error)
+        cells, measure = read_ahead(cells, self._measure)
+        rows = read_cells(cells, measure, self.on_error)
         return stack_rows(rows, len(_MEASURES) + 4 * self.n_colors)
 
     def _measure(self, cell: Any) -> np.ndarray | None:
