@@ -1,0 +1,77 @@
+"""The rule that keeps equal weights unless others are clearly better."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from hyperfusion.ensemble._combine import Blend, FoldPredictions, mean_by_row
+
+
+def folds(seed, noise, n=200, n_folds=5):
+    """Folds of members whose errors are independent, of the given sizes."""
+    rng = np.random.RandomState(seed)
+    made = []
+    for k in range(n_folds):
+        y = rng.normal(size=n)
+        predictions = y[:, None] + rng.normal(size=(n, len(noise))) * noise
+        made.append(FoldPredictions(np.arange(n) + k * n, predictions, y, np.ones(n)))
+    return made
+
+
+def decide(parts, solver="greedy", objective="both"):
+    blend = Blend(solver, objective, "pooled", 0.5, prefer_equal=True)
+    return blend.weights(parts, blend.crossed(parts))
+
+
+@pytest.mark.parametrize("solver", ["greedy", "nnls"])
+def test_equal_members_get_equal_weights_and_junk_gets_none(solver):
+    alike = [decide(folds(seed, [1.0, 1.0, 1.0]), solver) for seed in range(20)]
+    assert sum(np.ptp(w) < 1e-12 for w in alike) >= 18
+    junk = [decide(folds(seed, [1.0, 1.0, 6.0]), solver) for seed in range(20)]
+    assert max(w[0, 2] for w in junk) < 0.15
+
+
+def test_weights_of_a_fold_are_solved_without_it():
+    parts = folds(0, [1.0, 1.0])
+    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=False)
+    crossed = blend.crossed(parts)
+    parts[2].y[:] = 1000.0  # its own targets don't matter to its weights
+    again = blend.crossed(parts)
+    assert_array_equal(again[2], crossed[2])
+    assert np.abs(again[0] - crossed[0]).max() > 0.01
+
+
+@pytest.mark.parametrize(("last", "wins"), [(-1.0, True), (-8.0, False)])
+def test_gain_is_held_against_its_standard_error_by_hand(last, wins):
+    # one row a fold, y = 0; the first member errs by 0, the second by 2 * gain, so
+    # that equal weights lose `gain` against weights (1, 0)
+    gains = [3.0, 3.0, 3.0, 3.0]
+    parts = [
+        FoldPredictions(
+            np.array([k]), np.array([[0.0, 2 * g]]), np.zeros(1), np.ones(1)
+        )
+        for k, g in enumerate(gains)
+    ]
+    # in the last fold the second member is right, and (1, 0) loses -last against equal
+    parts.append(
+        FoldPredictions(
+            np.array([4]), np.array([[-2 * last, 0.0]]), np.zeros(1), np.ones(1)
+        )
+    )
+    blend = Blend("greedy", "mae", "pooled", 0.5, prefer_equal=True)
+    crossed = np.tile([1.0, 0.0], (5, 1))
+    found = [*gains, last]
+    expected = np.mean(found) > np.std(found, ddof=1) / np.sqrt(5)
+    assert expected == wins
+    assert blend._gains(parts, crossed) == wins
+
+
+def test_mean_by_row_counts_repeats_and_leaves_gaps():
+    parts = [
+        FoldPredictions(np.array(rows), np.empty((2, 1)), np.empty(2), np.ones(2))
+        for rows in ([0, 1], [1, 2])
+    ]
+    found = mean_by_row(parts, [np.array([1.0, 2.0]), np.array([4.0, 5.0])], 4)
+    assert_allclose(found, [1.0, 3.0, 5.0, np.nan])
