@@ -70,8 +70,7 @@ class ClipImageEncoder(ClipEncoder):
         Emit patch tokens beside the embedding: this many rows and columns of them, each
         the mean of the patches there, as ``clip_token_0_0``, ... (after PCA, one for
         all tokens, ``clip_token_0_pca_0``, ...). At most the model's own grid (7 for
-        ViT-B-32), where they are exact. `CoAttentionRegressor` attends to them. They
-        are not cheap; see the notes.
+        ViT-B-32), where they are exact. For `CoAttentionRegressor`; not cheap, see below.
     n_components : int or float, optional
         Reduce the embeddings by PCA to this many components, or to as many as explain
         this share of their variance. It is learned at fit, on the cells that are not
@@ -145,9 +144,8 @@ class ClipImageEncoder(ClipEncoder):
     cluster, say) each encodes some of the batches; files and cache are read here.
 
     Tokens are the tower's last normalised states before it pools and projects them:
-    they can't be compared with texts. One of ViT-B-32 has 768 numbers, so ``tokens=2``
-    is 12 kB a post, six times the embedding (6 GB for 486,000 posts), and ``tokens=7``
-    150 kB (73 GB); they take little more time. A cache keeps them before any PCA.
+    they can't be compared with texts. In ViT-B-32 each has 768 numbers: ``tokens=2`` is
+    12 kB a post (6 GB for 486,000), ``tokens=7`` 150 kB. A cache keeps them whole.
 
     A model is loaded when the first image needs it, once in a process, and is shared by
     all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
