@@ -70,7 +70,7 @@ class ClipImageEncoder(ClipEncoder):
         Emit patch tokens beside the embedding: this many rows and columns of them, each
         the mean of the patches there, as ``clip_token_0_0``, ... (after PCA, one for
         all tokens, ``clip_token_0_pca_0``, ...). At most the model's own grid (7 for
-        ViT-B-32), where they are exact. For `CoAttentionRegressor`; not cheap, see below.
+        ViT-B-32), exact there. For `CoAttentionRegressor`; not cheap, see below.
     n_components : int or float, optional
         Reduce the embeddings by PCA to this many components, or to as many as explain
         this share of their variance. It is learned at fit, on the cells that are not
