@@ -16,7 +16,7 @@ from hyperfusion.inspection._plot import (
     GREY,
     label_size,
     new_axes,
-    shorten,
+    short_labels,
 )
 
 _METHODS = ("permutation", "model", "shap")
@@ -152,8 +152,9 @@ class ImportanceDisplay:
             color=colours,
             error_kw={"ecolor": "0.3", "elinewidth": 1, "capsize": 2},
         )
-        names = [shorten(name) for name in table.iloc[:, 0]]
-        self.ax_.set_yticks(places, names, fontsize=label_size(len(table)))
+        names = short_labels(table.iloc[:, 0])
+        size = label_size(len(table), max(map(len, names)))
+        self.ax_.set_yticks(places, names, fontsize=size)
         self.ax_.invert_yaxis()
         self.ax_.margins(y=0.01 if len(table) > 5 else 0.05)
         self.ax_.axvline(0, color="0.3", linewidth=0.8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,21 @@ def shorten(label: Any, length: int = 32) -> str:
     return f"{text[: length - tail - 1]}…{text[-tail:]}"
 
 
-def label_size(n_labels: int) -> float:
-    """Return a font size at which so many labels fit on an axis of 4 inches."""
-    return float(np.clip(220 / max(n_labels, 1), 5, 10))
+def short_labels(labels: Iterable[Any], length: int = 32) -> list[str]:
+    """Return labels that fit, longer than that only where they would become equal."""
+    labels = list(labels)
+    longest = max((len(str(label)) for label in labels), default=0)
+    distinct = len({str(label) for label in labels})
+    while True:
+        short = [shorten(label, length) for label in labels]
+        if len(set(short)) == distinct or length >= longest:
+            return short
+        length += 4
+
+
+def label_size(n_labels: int, longest: int = 0) -> float:
+    """Return a font size at which so many labels, so long, fit beside a picture."""
+    return float(np.clip(min(220 / max(n_labels, 1), 340 / max(longest, 1)), 5, 10))
 
 
 def text_colour(value: float, image: Any) -> str:

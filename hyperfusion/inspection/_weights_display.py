@@ -9,7 +9,7 @@ import numpy as np
 
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._parts import take_apart
-from hyperfusion.inspection._plot import label_size, new_axes, shorten, text_colour
+from hyperfusion.inspection._plot import label_size, new_axes, short_labels, text_colour
 
 _MOST_TEXTS = 160
 
@@ -140,7 +140,7 @@ class EnsembleWeightsDisplay:
         self.ax_.set_xticks(shown, [folds[i] for i in shown])
         self.ax_.set_yticks(
             range(n_members),
-            [shorten(name, 24) for name in self.names],
+            short_labels(self.names, 24),
             fontsize=label_size(n_members),
         )
         self.ax_.set(xlabel="Fold")

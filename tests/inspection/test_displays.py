@@ -270,6 +270,16 @@ def test_importance_bars_match_the_table(model):
     assert display.ax_.yaxis_inverted()
 
 
+def test_long_names_stay_different():
+    stem = "user__user_{}_count_per_user_likes_count"
+    names = [stem.format(word) for word in ("follower", "following", "follow")]
+    table = pd.DataFrame({"feature": [*names, "time__hour"], "importance": 1.0})
+    display = ImportanceDisplay(importance=table).plot()
+    labels = [t.get_text() for t in display.ax_.get_yticklabels()]
+    assert len(set(labels)) == 4
+    assert max(map(len, labels)) < max(map(len, names))
+
+
 def test_importance_of_models_needs_no_posts():
     X, y = feature_table()
     tree = DecisionTreeRegressor(max_depth=3).fit(X.drop(columns="meta__kind"), y)
