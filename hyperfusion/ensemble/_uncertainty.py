@@ -39,15 +39,19 @@ def fit_variance(
     a hundredth of the mean squared error, so that models that agree by chance never
     promise a perfect prediction.
     """
-    square = error**2
-    floor = 0.01 * np.average(square, weights=weight)
-    terms = np.column_stack([np.ones_like(variance), variance])
-    root = np.sqrt(weight)
+    unit = np.average(error**2, weights=weight)
+    if unit == 0:
+        return np.zeros(2)
+    square = error**2 / unit
+    terms = np.column_stack([np.ones_like(variance), variance / unit])
+    root = np.sqrt(weight / weight.mean())
+    divisor = np.ones_like(square)
     for _ in range(2):
-        coefficients, _ = nnls(terms * root[:, None], square * root)
-        coefficients[0] = max(coefficients[0], floor)
-        root = np.sqrt(weight) / np.maximum(terms @ coefficients, np.finfo(float).tiny)
-    return coefficients
+        scale = root / divisor
+        coefficients, _ = nnls(terms * scale[:, None], square * scale)
+        coefficients[0] = max(coefficients[0], 0.01)
+        divisor = terms @ coefficients
+    return coefficients * [unit, 1.0]
 
 
 def conformal_quantile(

@@ -93,6 +93,13 @@ def test_variance_is_recovered():
     spread = rng.exponential(size=20_000)
     error = rng.normal(size=20_000) * np.sqrt(0.5 + 3 * spread)
     assert_allclose(fit_variance(error, spread, np.ones(20_000)), [0.5, 3], rtol=0.1)
+    for unit in (1e-5, 1e5):
+        scaled = fit_variance(unit * error, unit**2 * spread, np.ones(20_000))
+        assert_allclose(
+            scaled,
+            fit_variance(error, spread, np.ones(20_000)) * [unit**2, 1],
+            rtol=1e-6,
+        )
     useless = fit_variance(error, rng.permutation(spread), np.ones(20_000))
     assert useless[1] < 0.2
     assert_array_equal(fit_variance(np.zeros(5), np.zeros(5), np.ones(5)), 0)
