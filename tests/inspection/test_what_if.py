@@ -7,12 +7,17 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import t
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 
-from hyperfusion import HyperFusionRegressor, PostEncoder, predict_interval
+from hyperfusion import (
+    DriftCalibrator,
+    HyperFusionRegressor,
+    PostEncoder,
+    predict_interval,
+)
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection import author_baseline, compare, what_if
 from hyperfusion.inspection._noise import paired_noise, tied_ranks
@@ -320,3 +325,16 @@ def test_the_encoder_is_not_changed(model, data):
     author_baseline(model, data[0].head(3))
     assert (history.shrinkage, len(history.history_["score"])) == before
     assert isinstance(model[0], PostEncoder)
+
+
+def test_a_wrapper_around_a_whole_pipeline(model, data):
+    X, y = data
+    wrapper = DriftCalibrator(clone(model), time="posted", n_backtests=2).fit(X, y)
+    post = X.iloc[[-1]]
+    answer = what_if(wrapper, post, {"photos": [8.0]})
+    expected = wrapper.predict(pd.concat([post, post.assign(photos=8.0)]))
+    assert_allclose(answer["prediction"], expected)
+    assert answer["lower"].notna().all()
+    assert answer["noise"].iloc[1] > 0
+    baseline = author_baseline(wrapper, post)["baseline"]
+    assert_allclose(baseline, author_baseline(model, post)["baseline"])
