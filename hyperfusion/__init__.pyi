@@ -78,5 +78,6 @@ from .regressors import param_distributions as param_distributions
 from .relations import CrossModalSimilarity as CrossModalSimilarity
 from .relations import HierarchicalClusterEncoder as HierarchicalClusterEncoder
 from .relations import RelationEncoder as RelationEncoder
+from .reports import report as report
 
 __version__: str

@@ -1,0 +1,294 @@
+"""One self-contained HTML page about a fitted model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import HasMethods, Interval, validate_params
+
+from hyperfusion._validation import as_frame, check_target
+from hyperfusion.ensemble import coverage_report, predict_interval
+from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
+from hyperfusion.inspection import (
+    DistributionDisplay,
+    EnsembleWeightsDisplay,
+    ImportanceDisplay,
+    PredictionIntervalDisplay,
+    feature_importance,
+)
+from hyperfusion.inspection._parts import Parts, take_apart
+from hyperfusion.reports._figures import picture
+from hyperfusion.reports._posts import PostCells
+from hyperfusion.reports._tables import (
+    calibration_table,
+    member_table,
+    score_table,
+    split_table,
+)
+
+COVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: what it says, draws and tabulates."""
+
+    title: str
+    text: str
+    figure: str | None = None
+    table: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """An HTML page; a notebook shows it in a frame.
+
+    Attributes
+    ----------
+    html : str
+        The whole page. It refers to nothing outside itself.
+
+    Examples
+    --------
+    >>> from hyperfusion.reports import Report
+    >>> Report("<!doctype html><p>Hello</p>").html
+    '<!doctype html><p>Hello</p>'
+    """
+
+    html: str
+
+    def save(self, path: str | Path) -> None:
+        """Write the page to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write, in UTF-8.
+        """
+        Path(path).write_text(self.html, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        page = escape(self.html, quote=True)
+        return f'<iframe srcdoc="{page}" width="100%" height="800"></iframe>'
+
+
+@validate_params(
+    {
+        "model": [HasMethods("predict")],
+        "X": "no_validation",
+        "y": ["array-like"],
+        "evaluation": [dict, None],
+        "title": [str],
+        "n_worst": [Interval(Integral, 0, None, closed="left")],
+        "n_features": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def report(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    evaluation: Any = None,
+    title: str = "Popularity prediction",
+    n_worst: int = 12,
+    n_features: int = 20,
+) -> Report:
+    """Write a page about a fitted model and how it does on labelled posts.
+
+    The page has scores, the distributions of figure 2 of the paper, predictions with
+    intervals, calibration, the ensemble's weights, importances (the paper's table 2)
+    and the posts with the largest errors, with their images.
+
+    Parameters
+    ----------
+    model : fitted regressor or Pipeline
+        Such as that of `make_hyperfusion`. Parts of the page that a model has nothing
+        to say about are left out.
+    X : DataFrame or array of shape (n_posts, n_columns)
+        Posts that the model was not fitted on, best later ones.
+    y : array-like of shape (n_posts,)
+        Their targets.
+    evaluation : Bunch, default=None
+        What `evaluate` returned for this model: its random, author and time splits are
+        shown side by side. It refits the model, so it is not made here.
+    title : str, default="Popularity prediction"
+        Title of the page.
+    n_worst : int, default=12
+        How many posts with large errors to show.
+    n_features : int, default=20
+        How many features to show.
+
+    Returns
+    -------
+    Report
+        The page: ``report(...).save("report.html")``, or show it in a notebook.
+
+    Raises
+    ------
+    MissingDependencyError
+        If jinja2 or matplotlib is not installed.
+    InvalidInputError
+        If `X` and `y` don't fit together.
+
+    See Also
+    --------
+    evaluate : Scores on random, author and time splits.
+    hyperfusion.inspection : The page's pictures and tables, one by one.
+
+    Notes
+    -----
+    Costs three predictions of `X`. Images are read again, and made small.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.linear_model import Ridge
+    >>> from hyperfusion import HyperFusionRegressor, report
+    >>> X, y = make_regression(150, 5, noise=5.0, random_state=0)
+    >>> ensemble = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:100], y[:100])
+    >>> page = report(ensemble, X[100:], y[100:])
+    >>> page.html.count("<h2")
+    6
+    """
+    template = _template()
+    X = as_frame(X)
+    posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
+    target = check_target(y, len(posts))
+    parts = take_apart(model)
+    predicted = _predict(model, X, parts)
+    sections = [
+        *_scores(parts, predicted, target, evaluation),
+        *_predictions(model, X, predicted, target, parts),
+        *_weights(model, parts),
+        *_importances(model, n_features),
+    ]
+    cells = PostCells(parts, posts)
+    html = template.render(
+        title=title,
+        model=type(model).__name__,
+        n_posts=len(posts),
+        sections=sections,
+        worst=list(cells.worst(predicted, target, n_worst)),
+    )
+    return Report(html)
+
+
+def _predict(model: Any, X: Any, parts: Parts) -> pd.DataFrame:
+    """Return predictions, with intervals where there is an ensemble."""
+    if parts.ensemble is not None:
+        return predict_interval(model, X, coverage=COVERAGE)
+    values = np.asarray(model.predict(X), dtype=np.float64).ravel()
+    return pd.DataFrame({"prediction": values, "lower": np.nan, "upper": np.nan})
+
+
+def _template() -> Any:
+    try:
+        from jinja2 import Environment
+    except ImportError as error:
+        raise MissingDependencyError(
+            "report needs jinja2, which is not installed. Install it with: "
+            "pip install 'hyperfusion[report]'"
+        ) from error
+    source = resources.files(__package__).joinpath("page.html.jinja").read_text("utf-8")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = _number
+    return environment.from_string(source)
+
+
+def _number(value: Any) -> str:
+    """Return a cell of a table: few digits, nothing for a missing value."""
+    if isinstance(value, (float, np.floating)):
+        return "" if np.isnan(value) else f"{value:.3f}"
+    return str(value)
+
+
+def _scores(
+    parts: Parts, predicted: pd.DataFrame, target: np.ndarray, evaluation: Any
+) -> Iterator[Section]:
+    text = (
+        "SRC is Spearman's rank correlation (1 is perfect order, 0 is chance), MAE the "
+        "mean absolute error in units of the target. Out-of-fold scores come from the "
+        "posts that were learned from, each predicted by models that did not see it. "
+        "Random folds promise more than later posts keep."
+    )
+    table = score_table(parts.ensemble, predicted["prediction"].to_numpy(), target)
+    yield Section("Scores", text, table=table)
+    if evaluation is not None:
+        text = (
+            "The model, fitted again on each split. The random split tells how well a "
+            "gap is filled, the split by author how strangers are predicted, the split "
+            "by time what later posts will see."
+        )
+        yield Section("Splits side by side", text, table=split_table(evaluation))
+
+
+def _predictions(
+    model: Any, X: Any, predicted: pd.DataFrame, target: np.ndarray, parts: Parts
+) -> Iterator[Section]:
+    values = predicted["prediction"].to_numpy()
+    yield Section(
+        "Distribution",
+        "Predictions of a mean are drawn towards the middle: their distribution is "
+        "narrower than that of the true scores.",
+        figure=picture(DistributionDisplay.from_predictions, target, values),
+    )
+    calibration = calibration_table(values, target)
+    text = "Posts sorted by their prediction, in ten groups of one size."
+    if parts.ensemble is None:
+        yield Section("Calibration", text, table=calibration)
+        return
+    covered = coverage_report(model, X, target, coverage=COVERAGE)
+    figure = picture(
+        PredictionIntervalDisplay.from_predictions,
+        target,
+        values,
+        lower=predicted["lower"],
+        upper=predicted["upper"],
+        coverage=COVERAGE,
+    )
+    share = covered["coverage"].iloc[0]
+    drift = " That is further off than chance explains: posts have changed."
+    yield Section(
+        "Intervals",
+        f"Intervals for {COVERAGE:.0%} of posts hold {share:.1%} of these."
+        + (drift if covered["drift"].iloc[0] else ""),
+        figure=figure,
+    )
+    yield Section("Calibration", text, table=calibration)
+
+
+def _weights(model: Any, parts: Parts) -> Iterator[Section]:
+    if parts.ensemble is None:
+        return
+    yield Section(
+        "Members",
+        "Mean scores over the folds, the seconds of all fits, and the mean weight. "
+        "Members that are no better together than apart share one weight.",
+        figure=picture(EnsembleWeightsDisplay.from_estimator, model),
+        table=member_table(parts.ensemble),
+    )
+
+
+def _importances(model: Any, n_features: int) -> Iterator[Section]:
+    try:
+        blocks = feature_importance(model, by="block")
+        features = feature_importance(model, n_top=n_features)
+    except InvalidInputError:  # no member has importances of its own
+        return
+    yield Section(
+        "Importance",
+        "In percent of all, by the members' own measure. An importance tells what the "
+        "model uses, not what causes popularity.",
+        figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
+        table=features[["feature", "block", "importance", "std"]],
+    )
