@@ -7,8 +7,7 @@ from sklearn.impute import SimpleImputer
 
 from hyperfusion import BlockImputer
 from hyperfusion.exceptions import InvalidInputError
-
-from .wild import tables
+from tests.wild_posts import feature_tables
 
 
 def frame(**columns):
@@ -193,7 +192,7 @@ def test_text_columns_are_refused_by_name():
 
 
 @settings(max_examples=60, deadline=None)
-@given(tables(), tables())
+@given(feature_tables(), feature_tables())
 def test_wild_tables_come_out_finite(X, later):
     imputer = BlockImputer().fit(X)
     for table in (X, later):

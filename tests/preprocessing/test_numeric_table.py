@@ -10,8 +10,7 @@ from sklearn.preprocessing import TargetEncoder
 
 from hyperfusion import HyperFusionRegressor, NumericTable
 from hyperfusion.exceptions import InvalidInputError
-
-from .wild import tables
+from tests.wild_posts import feature_tables
 
 RNG = np.random.RandomState(0)
 
@@ -142,7 +141,7 @@ def test_with_scikit_learn_set_to_frames():
 
 
 @settings(max_examples=25, deadline=None)
-@given(tables(min_rows=2), tables())
+@given(feature_tables(min_rows=2), feature_tables())
 def test_wild_tables(X, later):
     X, later = (t.replace([np.inf, -np.inf], np.nan) for t in (X, later))
     y = np.arange(len(X), dtype=float)

@@ -9,8 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperfusion import BlockPCA
 from hyperfusion.exceptions import InvalidInputError
-
-from .wild import tables
+from tests.wild_posts import feature_tables
 
 RNG = np.random.RandomState(0)
 
@@ -160,12 +159,12 @@ def test_array_in_array_out():
 
 
 @settings(max_examples=40, deadline=None)
-@given(tables(st.one_of(st.just(np.nan), st.floats(-1e6, 1e6, width=32))))
+@given(feature_tables(st.one_of(st.just(np.nan), st.floats(-1e6, 1e6, width=32))))
 def test_wild_tables(X):
     pca = BlockPCA(n_components=2).fit(X)
     out = pca.transform(X)
     assert list(out.columns) == list(pca.get_feature_names_out())
     vector = X[["image__clip_0", "image__clip_1", "image__clip_2"]].isna().any(axis=1)
-    if pca.pcas_:
+    if "image__clip" in pca.pcas_:
         assert_array_equal(out["image__clip_pca_0"].isna(), vector)
     assert_array_equal(out["meta__price"], X["meta__price"])

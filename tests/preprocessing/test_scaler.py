@@ -10,8 +10,7 @@ from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardSca
 
 from hyperfusion import BlockScaler
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-
-from .wild import tables
+from tests.wild_posts import feature_tables
 
 RNG = np.random.RandomState(0)
 NUMBERS = (RNG.normal(size=(200, 3)) * [1, 10, 100] + [0, 5, -50]).astype(np.float32)
@@ -162,7 +161,7 @@ def test_infinity_is_refused_with_its_place():
 
 
 @settings(max_examples=40, deadline=None)
-@given(tables(), tables())
+@given(feature_tables(), feature_tables())
 def test_wild_tables_stay_within_bounds(X, later):
     X, later = (t.replace([np.inf, -np.inf], np.nan) for t in (X, later))
     for method in ("quantile", "standard", "robust"):
