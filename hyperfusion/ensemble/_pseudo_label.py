@@ -81,8 +81,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         ``v / (v + s**2)`` with the variance `v` of the out-of-fold errors and the
         standard deviation `s` of the members. Members that can't take weights get
         the rows unweighted; "auto" warns of them, True is an error.
-    margin : float, default=2.0
+    margin : float or None, default=2.0
         A round is kept where its gain is above so many standard errors, see Notes.
+        None keeps every round, as the paper does.
     committee : int, default=5
         Refits of a lone regressor on random halves of each fold's training part,
         whose disagreement is its confidence.
@@ -168,7 +169,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         "strata": [Interval(Integral, 1, None, closed="left"), None],
         "weight": [Interval(Real, 0, None, closed="neither")],
         "confidence_weights": [StrOptions({"auto"}), "boolean"],
-        "margin": [Interval(Real, 0, None, closed="left")],
+        "margin": [Interval(Real, 0, None, closed="left"), None],
         "committee": [Interval(Integral, 2, None, closed="left")],
         "cv": ["cv_object", None],
         "n_jobs": [Integral, None],
@@ -188,7 +189,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         strata: int | None = 10,
         weight: float = 1.0,
         confidence_weights: Any = "auto",
-        margin: float = 2.0,
+        margin: float | None = 2.0,
         committee: int = 5,
         cv: Any = None,
         n_jobs: int | None = None,

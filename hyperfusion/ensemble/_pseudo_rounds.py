@@ -38,7 +38,7 @@ class Settings:
     weight: float
     by_confidence: bool
     with_weights: bool
-    margin: float
+    margin: float | None
     committee: int
     verbose: int
 
@@ -100,7 +100,8 @@ class PseudoLabelRounds:
                 break
             ensemble = self.labelled.fit(self._again(), [self._extra(p) for p in parts])
             scores = self._compare(done.ensemble, ensemble)
-            kept = scores.gain > self.settings.margin * scores.gain_error
+            margin = self.settings.margin
+            kept = margin is None or scores.gain > margin * scores.gain_error
             self._record(done, number, joining, chosen, parts, taus, scores, kept)
             if not kept:
                 done.condition = "no_improvement"

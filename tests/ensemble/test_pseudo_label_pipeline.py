@@ -112,8 +112,8 @@ def test_shuffled_labels_score_at_chance_through_the_whole_stack():
         y = truth.copy()
         y[rng.permutation(400)[:150]] = np.nan
         model = make_model(random_state=seed, cv=4)
-        # keep whatever looks better at all: what leaks would be kept and seen
-        model.set_params(predict__margin=0.0, predict__confidence_weights=False)
+        # keep every round: what leaks would be seen
+        model.set_params(predict__margin=None, predict__confidence_weights=False)
         model.fit(X[:400], y[:400])
         known = ~np.isnan(y[:400])
         oof = model[-1].oof_predictions_[known]
@@ -130,7 +130,7 @@ def test_further_posts_pass_the_encoders_with_transform_input():
     y = X[:, 0] + rng.normal(size=90)
     with config_context(enable_metadata_routing=True):
         wrapper = PseudoLabelWrapper(
-            HyperFusionRegressor([Ridge()], cv=3, random_state=0), margin=0.0
+            HyperFusionRegressor([Ridge()], cv=3, random_state=0), margin=None
         ).set_fit_request(X_unlabeled=True)
         model = make_pipeline(
             StandardScaler(), wrapper, transform_input=["X_unlabeled"]
@@ -171,7 +171,7 @@ def test_weights_and_groups_are_routed(posts, n_jobs):
         ensemble = HyperFusionRegressor(
             [("ridge", member)], cv=GroupKFold(3), n_jobs=n_jobs, random_state=0
         ).set_fit_request(sample_weight=True, groups=True)
-        model = PseudoLabelWrapper(ensemble, margin=0.0, max_rounds=1)
+        model = PseudoLabelWrapper(ensemble, margin=None, max_rounds=1)
         model.fit(numbers, y, sample_weight=weight, groups=groups)
         for train, test in model.estimator_.splits_:
             assert not set(groups[known][train]) & set(groups[known][test])
