@@ -19,7 +19,7 @@ __all__ = ["spearman_score", "spearman_scorer", "within_user_spearman"]
 def spearman_score(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Spearman's rank correlation between targets and predictions.
+    """Return Spearman's rank correlation between targets and predictions.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
 def within_user_spearman(
     y_true: ArrayLike, y_pred: ArrayLike, users: ArrayLike, *, min_posts: int = 3
 ) -> float:
-    """Spearman's correlation within the posts of one author, averaged over authors.
+    """Return Spearman's correlation within posts of an author, averaged over authors.
 
     The plain score mostly tells popular authors from others. This one asks
     what an author can act on: which of their own posts does better.

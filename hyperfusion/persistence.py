@@ -91,6 +91,22 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     -----
     VersionWarning
         If another version of this package wrote the file.
+
+    See Also
+    --------
+    save_model : Writes such files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.linear_model import Ridge
+    >>> from hyperfusion import load_model, save_model
+    >>> model = Ridge().fit([[0.0], [1.0], [2.0]], [1.0, 2.0, 3.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(model, f"{folder}/model.skops")
+    ...     loaded = load_model(f"{folder}/model.skops")
+    >>> bool(loaded.predict([[5.0]])[0] == model.predict([[5.0]])[0])
+    True
     """
     io = _skops()
     path = Path(path)

@@ -60,8 +60,8 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         files. Vectors are loaded once in a process and shared by all estimators and
         threads. Neither `clone` nor pickling copies them: worker processes map a file
         of this session into memory, and an estimator that got a ``KeyedVectors`` and
-        is loaded in another session asks for it again. (In a grid of several vectors
-        give paths, since scikit-learn copies the values of a grid.)
+        is loaded in another session asks for it again. In a grid of several vectors
+        give paths, since scikit-learn copies the values of a grid.
     weighting : {"mean", "idf", "sif"}, default="mean"
         How the vectors of a text's words are averaged:
 

@@ -290,6 +290,10 @@ def coverage_report(
         - ``drift``: whether the gap is larger than `tolerance` and than chance
           explains.
 
+    See Also
+    --------
+    drift_report : Whether posts have changed, without knowing their targets.
+
     Notes
     -----
     The number of posts covered has a beta-binomial distribution: of the posts
@@ -299,10 +303,6 @@ def coverage_report(
     References
     ----------
     .. [1] Vovk. "Conditional validity of inductive conformal predictors." ACML 2012.
-
-    See Also
-    --------
-    drift_report : Whether posts have changed, without knowing their targets.
 
     Examples
     --------
