@@ -17,7 +17,6 @@ from sklearn.utils._param_validation import validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import MODALITIES
 from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection._ablation_rows import (
     FULL,
@@ -42,6 +41,7 @@ from hyperfusion.model_selection._score_tables import score_tables
 from hyperfusion.model_selection._split import time_split
 
 _METRICS = ("src", "mae")
+_PAPER = ("visual", "metadata", "textual", "geolocation", *TRAINING_PARTS)
 
 
 @validate_params(
@@ -194,7 +194,7 @@ def ablate(
 
 def _check_parts(parts: str | Sequence[str] | None) -> list[str]:
     if parts is None:
-        return [*MODALITIES, *TRAINING_PARTS]
+        return list(_PAPER)
     wanted = [parts] if isinstance(parts, str) else list(parts)
     known = [*known_parts(), *TRAINING_PARTS]
     for part in wanted:

@@ -117,21 +117,25 @@ def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
 
 
 def _within_author_scores(fold: TestFold, counts: np.ndarray) -> np.ndarray:
-    if not fold.has_authors:
-        return np.full(len(counts), np.nan)
     # an author's own score is the same in every sample; only how often it counts isn't
-    rows = pd.DataFrame({"y": fold.y, "prediction": fold.prediction})
-    units, sizes, scores = [], [], []
-    for unit, own in rows.groupby(fold.units):
-        y = own["y"].to_numpy()
-        if len(own) >= MIN_POSTS and np.ptp(y) > 0:
-            units.append(unit)
-            sizes.append(len(own))
-            scores.append(spearman_score(y, own["prediction"].to_numpy()))
-    if not units:
+    authors = scores_of_authors(fold)
+    if authors.empty:
         return np.full(len(counts), np.nan)
-    weights = counts[:, units] * np.array(sizes)
-    return np.array([_mean(np.array(scores), weight) for weight in weights])
+    scores, sizes = authors["score"].to_numpy(), authors["n_posts"].to_numpy()
+    weights = counts[:, authors.index] * sizes
+    return np.array([_mean(scores, weight) for weight in weights])
+
+
+def scores_of_authors(fold: TestFold) -> pd.DataFrame:
+    """Return rank correlation and number of posts of each author that counts."""
+    found = {}
+    if fold.has_authors:
+        rows = pd.DataFrame({"y": fold.y, "prediction": fold.prediction})
+        for unit, own in rows.groupby(fold.units):
+            y = own["y"].to_numpy()
+            if len(own) >= MIN_POSTS and np.ptp(y) > 0:
+                found[unit] = spearman_score(y, own["prediction"].to_numpy()), len(own)
+    return pd.DataFrame.from_dict(found, orient="index", columns=["score", "n_posts"])
 
 
 def _mean(values: np.ndarray, weight: np.ndarray) -> float:

@@ -131,7 +131,7 @@ def evaluate(
             training rows, "new") and `metric` ("src": Spearman's rank correlation,
             "mae": mean absolute error, "within_author_src": rank correlation within
             authors of three posts or more), with `score`, the bounds `low` and
-            `high` of its interval, `n_posts` and `n_authors`.
+            `high` of its interval, and with `n_posts` and `n_authors` that it counts.
         differences : DataFrame
             For each further model: `difference` (its score less the first model's, on
             the same posts) with `low` and `high`, by the same keys and `baseline`.

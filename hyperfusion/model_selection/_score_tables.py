@@ -15,6 +15,7 @@ from hyperfusion.model_selection._bootstrap import (
     draw_units,
     interval,
     mean_score,
+    scores_of_authors,
 )
 
 _KEYS = ["split", "authors", "metric"]
@@ -68,7 +69,7 @@ def score_tables(
                 scores += [
                     {**key, "model": m, "score": values[m]}
                     | _bounds(samples[m], confidence)
-                    | _sizes(folds[m], has_authors)
+                    | _sizes(folds[m], has_authors, metric)
                     for m in models
                 ]
                 first = models[0]
@@ -120,7 +121,13 @@ def _bounds(samples: np.ndarray, confidence: float) -> dict[str, float]:
     return {"low": low, "high": high}
 
 
-def _sizes(folds: list[TestFold], has_authors: bool) -> dict[str, Any]:
+def _sizes(folds: list[TestFold], has_authors: bool, metric: str) -> dict[str, Any]:
+    if metric == "within_author_src":
+        authors = pd.concat([scores_of_authors(fold) for fold in folds])
+        return {
+            "n_posts": int(authors["n_posts"].sum()),
+            "n_authors": authors.index.nunique(),
+        }
     units = np.unique(np.concatenate([fold.units for fold in folds]))
     return {
         "n_posts": sum(len(fold.y) for fold in folds),
