@@ -125,7 +125,9 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
         row = int(np.flatnonzero(bad)[0])
         raise InvalidInputError(
             f"Input y contains NaN or infinity: y is {values[row]} in row {row} "
-            f"({int(bad.sum())} such row(s) in all). Drop these rows or mend them."
+            f"({int(bad.sum())} such row(s) in all). Drop these rows or mend them. "
+            "Posts without a target are learned from with PseudoLabelWrapper, which is "
+            "make_hyperfusion(unlabeled=True)."
         )
     return values
 

@@ -320,7 +320,7 @@ class _Run:
             if first in errors:
                 errors[row] = errors[first]
         bad = [f"row {row}: {errors[row]}" for row in sorted(errors)]
-        warn_of_bad_cells(bad, cells.name, stacklevel=7)
+        warn_of_bad_cells(bad, len(cells), cells.name, stacklevel=7)
         return vectors
 
     def _ahead(self, cells: pd.Series) -> _Futures:

@@ -189,7 +189,7 @@ def read_cells(
                 bad.append(f"row {row}: {error}")
         values.append(value)
     if warn:
-        warn_of_bad_cells(bad, cells.name, stacklevel=stacklevel)
+        warn_of_bad_cells(bad, len(cells), cells.name, stacklevel=stacklevel)
     return values
 
 
@@ -206,13 +206,16 @@ def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
     return out
 
 
-def warn_of_bad_cells(bad: list[str], column: Any, *, stacklevel: int = 3) -> None:
+def warn_of_bad_cells(
+    bad: list[str], n_cells: int, column: Any, *, stacklevel: int = 3
+) -> None:
     """Give one warning that counts the bad cells of a column and shows the first."""
-    if bad:
-        place = "" if column is None else f" of column {column!r}"
-        warnings.warn(
-            f"{len(bad)} cell(s){place} can't be used and count as missing, "
-            f"first {bad[0]}.",
-            BadCellWarning,
-            stacklevel=stacklevel,
-        )
+    if not bad:
+        return
+    place = "" if column is None else f" of column {column!r}"
+    message = (
+        f"{len(bad)} cell(s){place} can't be used and count as missing, first {bad[0]}."
+    )
+    if len(bad) == n_cells > 1:
+        message += f" These are all {n_cells}: does the column have the right role?"
+    warnings.warn(message, BadCellWarning, stacklevel=stacklevel)

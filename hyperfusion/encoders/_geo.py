@@ -228,7 +228,9 @@ class GeoEncoder(TableEncoder):
             return not_a_number(cells, row)
 
         rows = np.union1d(unread, np.flatnonzero(beyond | half))
-        settle_bad_cells(rows, reason, cells.name, self.on_error, warn=warn)
+        settle_bad_cells(
+            rows, reason, cells.name, self.on_error, n_cells=len(cells), warn=warn
+        )
 
     def _cells(
         self, index: pd.Index, latitude: np.ndarray, longitude: np.ndarray

@@ -191,6 +191,7 @@ def _fit_float32(
         lambda row: f"{numbers[row]:g} is beyond the range of float32",
         column,
         on_error,
+        n_cells=len(numbers),
         warn=warn,
     )
     return np.where(too_large, np.nan, numbers)

@@ -123,6 +123,7 @@ def settle_bad_cells(
     column: Any,
     on_error: str,
     *,
+    n_cells: int,
     warn: bool = True,
 ) -> None:
     """Raise for the first bad row of a column, or warn once of all of them.
@@ -137,6 +138,8 @@ def settle_bad_cells(
         The column's label.
     on_error : {"raise", "missing"}
         What the user wants.
+    n_cells : int
+        Number of all cells of the column.
     warn : bool
         False at fit, whose bad cells the following transform reports.
     """
@@ -146,7 +149,7 @@ def settle_bad_cells(
         raise BadCellError(reason(int(rows[0])), int(rows[0]), column)
     if warn:
         first = f"row {rows[0]}: {reason(int(rows[0]))}"
-        warn_of_bad_cells([first] * len(rows), column, stacklevel=7)
+        warn_of_bad_cells([first] * len(rows), n_cells, column, stacklevel=7)
 
 
 def read_numbers(cells: pd.Series, on_error: str, *, warn: bool = True) -> np.ndarray:
@@ -157,7 +160,12 @@ def read_numbers(cells: pd.Series, on_error: str, *, warn: bool = True) -> np.nd
     """
     numbers, bad = split_numbers(cells)
     settle_bad_cells(
-        bad, lambda row: not_a_number(cells, row), cells.name, on_error, warn=warn
+        bad,
+        lambda row: not_a_number(cells, row),
+        cells.name,
+        on_error,
+        n_cells=len(cells),
+        warn=warn,
     )
     return numbers
 
@@ -216,6 +224,7 @@ def read_levels(cells: pd.Series, on_error: str, *, warn: bool = True) -> pd.Ser
         lambda row: f"expected one category, got a {type(cells.iloc[row]).__name__}",
         cells.name,
         on_error,
+        n_cells=len(cells),
         warn=warn,
     )
     levels = [_level(cell) for cell in cells]

@@ -79,6 +79,7 @@ def read_times(cells: pd.Series, on_error: str, *, warn: bool = True) -> Times:
         ),
         cells.name,
         on_error,
+        n_cells=len(cells),
         warn=warn,
     )
     return Times(seconds, naive)

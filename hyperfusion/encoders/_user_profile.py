@@ -176,6 +176,7 @@ class UserProfileEncoder(TableEncoder):
             lambda row: f"a count can't be negative, got {numbers[row]:g}",
             column,
             self.on_error,
+            n_cells=len(numbers),
             warn=warn,
         )
         return np.where(numbers < 0, np.nan, numbers)

@@ -1,0 +1,134 @@
+"""What newcomers get wrong ends in messages that say what to do."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from hyperfusion import (
+    CatBoostHuberRegressor,
+    ClipImageEncoder,
+    CoAttentionRegressor,
+    make_hyperfusion,
+    make_posts,
+)
+from hyperfusion.exceptions import (
+    BadCellError,
+    BadCellWarning,
+    InvalidInputError,
+    WeightsNotFoundError,
+)
+
+POSTS = make_posts(40, random_state=0)
+X, Y = POSTS.data, np.asarray(POSTS.target, dtype=float)
+NO_GPU = "needs a machine without a GPU"
+
+
+def pipeline(**changes):
+    arguments = POSTS.roles | {"image_encoder": False, "text_encoder": False}
+    arguments |= {"members": [("ridge", Ridge())], "cv": 2, "random_state": 0}
+    return make_hyperfusion(**arguments | changes)
+
+
+def has_gpu():
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def test_image_column_of_addresses():
+    posts = X.assign(image=[f"https://example.org/{i}.jpg" for i in range(len(X))])
+    expected = r"40 cell.*'image'.*download the picture.*all 40.*right role"
+    with pytest.warns(BadCellWarning, match=expected):
+        pipeline().fit(posts, Y)
+    strict = pipeline().set_params(encode__on_error="raise")
+    with pytest.raises(BadCellError, match=r"row 0, column 'image'.*give its path"):
+        strict.fit(posts, Y)
+
+
+def test_text_column_of_numbers():
+    expected = r"'caption'.*\.astype\(str\).*all 40.*right role"
+    with pytest.warns(BadCellWarning, match=expected):
+        pipeline().fit(X.assign(caption=np.arange(40)), Y)
+
+
+def test_numeric_column_of_text():
+    expected = r"'caption'.*expected a finite number"
+    with pytest.warns(BadCellWarning, match=expected):
+        pipeline(numeric=["caption"]).fit(X, Y)
+
+
+def test_one_bad_cell_is_no_wrong_role():
+    posts = X.assign(image=X["image"].astype(object))
+    posts.loc[posts.index[3], "image"] = "https://example.org/3.jpg"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipeline().fit(posts, Y)
+    messages = [str(w.message) for w in caught if w.category is BadCellWarning]
+    assert len(messages) == 1
+    assert "right role" not in messages[0]
+
+
+def test_target_with_nan():
+    target = np.where(np.arange(40) == 3, np.nan, Y)
+    with pytest.raises(InvalidInputError, match=r"row 3.*unlabeled=True"):
+        pipeline().fit(X, target)
+
+
+def test_target_of_words():
+    with pytest.raises(InvalidInputError, match="must be numbers"):
+        pipeline().fit(X, np.array(["high"] * 40))
+
+
+def test_forgotten_roles():
+    with pytest.raises(InvalidInputError, match=r"at least one role.*'image', 'text'"):
+        make_hyperfusion()
+
+
+def test_misspelt_column():
+    with pytest.raises(InvalidInputError, match=r"'captoin'.*Did you mean.*'caption'"):
+        pipeline(text="captoin").fit(X, Y)
+
+
+def test_column_missing_at_predict():
+    model = pipeline().fit(X, Y)
+    with pytest.raises(InvalidInputError, match=r"text='caption' is not a column"):
+        model.predict(X.drop(columns="caption"))
+
+
+def test_bare_years_as_times():
+    with pytest.raises(BadCellError, match=r"2012 looks like a year.*give a date"):
+        make_hyperfusion(time="year", members=[Ridge()]).fit(X.assign(year=2012), Y)
+
+
+def test_unknown_preset():
+    with pytest.raises(InvalidInputError, match=r"'default', 'fast'.*'catboost'"):
+        pipeline(members="catboost")
+
+
+@pytest.mark.parametrize(
+    "member",
+    [CoAttentionRegressor(device="cuda"), CatBoostHuberRegressor(device="cuda")],
+)
+def test_absent_gpu_in_members(member):
+    if has_gpu():
+        pytest.skip(NO_GPU)
+    with pytest.raises(InvalidInputError, match=r"device='cuda'.*Use 'auto' or 'cpu'"):
+        member.fit(np.random.RandomState(0).normal(size=(40, 2)), Y)
+
+
+def test_absent_gpu_in_encoders():
+    if has_gpu():
+        pytest.skip(NO_GPU)
+    encoder = ClipImageEncoder("hyperfusion-tiny", device="cuda")
+    with pytest.warns(RuntimeWarning, match=r"'cuda' is not available.*using the CPU"):
+        encoder.fit_transform(X["image"].iloc[:2])
+
+
+def test_no_weights_and_no_network(monkeypatch, tmp_path):
+    monkeypatch.setenv("HYPERFUSION_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    encoder = ClipImageEncoder("ViT-B-32", pretrained="no_such_tag")
+    with pytest.raises((WeightsNotFoundError, InvalidInputError), match="no_such_tag"):
+        encoder.fit_transform(X["image"].iloc[:2])
