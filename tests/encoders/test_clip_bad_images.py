@@ -9,6 +9,7 @@ import warnings
 import zlib
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
@@ -76,6 +77,22 @@ def test_a_bad_cell_is_an_error_that_names_the_row(name):
     assert "row 2" in str(caught.value)
 
 
+FILES = {name: cell for name, cell in BAD.items() if isinstance(cell, bytes)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_bad_file_is_named_or_counts_as_missing(name, tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(FILES[name])
+    column = pd.Series([GOOD[0], None, os.fspath(path), np.nan], name="photo")
+    with pytest.raises(BadCellError, match="row 2, column 'photo'"):
+        encoder().fit_transform(column)
+    with pytest.warns(BadCellWarning, match="1 cell"):
+        found = encoder(on_error="missing", add_indicator=True).fit_transform(column)
+    assert_array_equal(found[:, -1], [0, 1, 1, 1])
+    assert_array_equal(np.isnan(found[:, :-1]).all(axis=1), [False, True, True, True])
+
+
 def test_the_first_bad_row_is_named():
     # the first is found out when it is decoded, the second when it is opened
     cells = [GOOD[0], BAD["truncated"], *GOOD, BAD["missing file"]]
@@ -120,7 +137,12 @@ def odd_images():
     red = Image.new("RGB", rgb.size, "red")
     gif = encoded(palette, "GIF", save_all=True, append_images=[red])
     tiff = encoded(rgb.convert("CMYK"), "TIFF")
+    print_jpeg = encoded(rgb.convert("CMYK"), "JPEG")
     return {
+        "cmyk of a jpeg": (
+            print_jpeg,
+            Image.open(io.BytesIO(print_jpeg)).convert("RGB"),
+        ),
         "cmyk": (tiff, Image.open(io.BytesIO(tiff)).convert("RGB")),
         "16 bit": (encoded(gray16, "PNG"), rgb.convert("L").convert("RGB")),
         "palette with transparency": (
