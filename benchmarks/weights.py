@@ -1,0 +1,182 @@
+"""Weights of the members: objectives and solvers, judged where they were not solved.
+
+Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/weights.py [--seeds 3]
+     [--sets smp_video youtube_thumbnails] [--members fast]
+
+Members are fitted once a seed, on the training side of a split by time. Their
+out-of-fold predictions then give weights in every way, and each is judged twice:
+
+- "other folds": weights solved on one fold's validation rows (equation 8), or on all
+  folds but one, judged on rows that they were not solved on;
+- "later posts": weights solved on all out-of-fold rows, judged on the test side.
+
+Beside SRC and MAE stands the mean of both, each relative to equal weights: below 1 is
+better than equal. The last line says how often `prefer_equal` kept equal weights, and
+what that gained or cost on later posts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from networks import smp_video, youtube_thumbnails
+from sklearn.metrics import mean_absolute_error
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from hyperfusion import HyperFusionRegressor, make_hyperfusion, spearman_score
+from hyperfusion.ensemble._combine import Blend, FoldPredictions
+from hyperfusion.ensemble._weights import solve_weights
+
+WAYS = [("equal", "-")]
+WAYS += [(s, o) for s in ("greedy", "simplex") for o in ("both", "mae", "spearman")]
+WAYS += [("greedy", "huber"), ("nnls", "-")]
+
+
+def small_members() -> list:
+    """Members of different kinds that take seconds."""
+    from sklearn.ensemble import ExtraTreesRegressor
+    from sklearn.linear_model import RidgeCV
+    from sklearn.neighbors import KNeighborsRegressor
+
+    from hyperfusion import CatBoostHuberRegressor, NumericTable
+
+    def scaled(model: Any) -> Any:
+        numbers = NumericTable(impute=True, max_one_hot=1)
+        return make_pipeline(numbers, StandardScaler(), model)
+
+    return [
+        (
+            "catboost",
+            CatBoostHuberRegressor(iterations=100, learning_rate=0.1, colsample=0.5),
+        ),
+        ("trees", ExtraTreesRegressor(30, min_samples_leaf=3, max_features=0.3)),
+        ("ridge", scaled(RidgeCV(np.logspace(0, 4, 9)))),
+        ("neighbours", scaled(KNeighborsRegressor(30))),
+    ]
+
+
+def folds_of(ensemble: HyperFusionRegressor, y: np.ndarray) -> list[FoldPredictions]:
+    return [
+        FoldPredictions(
+            rows,
+            ensemble.oof_member_predictions_[rows],
+            y[rows],
+            np.ones(len(rows)),
+        )
+        for _, rows in ensemble.splits_
+    ]
+
+
+def scores(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    return np.array([spearman_score(y, prediction), mean_absolute_error(y, prediction)])
+
+
+def solve(way: tuple[str, str], rows: list[FoldPredictions], delta: float) -> Any:
+    y = np.concatenate([f.y for f in rows])
+    predictions = np.concatenate([f.predictions for f in rows])
+    return solve_weights(*way, y, predictions, np.ones(len(y)), delta)
+
+
+def judge(
+    way: tuple[str, str], folds: list[FoldPredictions], delta: float
+) -> dict[str, np.ndarray]:
+    """Score weights of one fold on the others, and of the others on one."""
+    one, rest = [], []
+    for k, fold in enumerate(folds):
+        others = folds[:k] + folds[k + 1 :]
+        weights = solve(way, [fold], delta)
+        one += [scores(f.y, f.predictions @ weights) for f in others]
+        rest.append(scores(fold.y, fold.predictions @ solve(way, others, delta)))
+    return {"one fold": np.mean(one, axis=0), "other folds": np.mean(rest, axis=0)}
+
+
+def encode(data: tuple) -> tuple[Any, np.ndarray, Any, np.ndarray]:
+    X, y, roles, early = data
+    features = make_hyperfusion(**roles, random_state=0)[:-1]
+    train = features.fit_transform(X[early], y[early])
+    return train, y[early], features.transform(X[~early]), y[~early]
+
+
+def run(
+    train: Any, y: np.ndarray, later: Any, y_later: np.ndarray, members: Any, seeds: int
+) -> None:
+    delta = 0.5 * float(np.std(y))
+    rows: list[dict[str, Any]] = []
+    kept, gain = [], []
+    for seed in range(seeds):
+        ensemble = HyperFusionRegressor(members, weighting="equal", random_state=seed)
+        ensemble.fit(train, y)
+        names = [name for name, _ in ensemble.members_]
+        new = np.column_stack(
+            [
+                np.mean([m.predict(later) for m in ensemble.named_estimators_[n]], 0)
+                for n in names
+            ]
+        )
+        folds = folds_of(ensemble, y)
+        for i, name in enumerate(names):
+            alone = np.mean([scores(f.y, f.predictions[:, i]) for f in folds], axis=0)
+            found = {"one fold": alone, "other folds": alone}
+            rows.append(row(f"{name} alone", found, scores(y_later, new[:, i])))
+        for way in WAYS:
+            weights = solve(way, folds, delta)
+            found = scores(y_later, new @ weights)
+            rows.append(row(" ".join(way), judge(way, folds, delta), found))
+        careful = Blend("greedy", "both", "pooled", delta, prefer_equal=True)
+        weights = careful.weights(folds, careful.crossed(folds))[0]
+        kept.append(np.ptp(weights) < 1e-9)
+        both = [
+            scores(y_later, new @ w) for w in (weights, solve(WAYS[1], folds, delta))
+        ]
+        gain.append(both[0] - both[1])
+    table = pd.DataFrame(rows).groupby("weights", sort=False).mean()
+    for where in ("one fold", "other folds", "later"):
+        src, mae = table[f"{where} SRC"], table[f"{where} MAE"]
+        relative = (1 - src) / (1 - src["equal -"]) + mae / mae["equal -"]
+        table[f"{where} both"] = relative / 2
+    table = table[
+        sorted(table.columns, key=lambda c: c.rsplit(" ", 1)[0], reverse=True)
+    ]
+    print(table.round(4).to_string())
+    src, mae = np.mean(gain, axis=0)
+    print(
+        f"prefer_equal kept equal weights in {sum(kept)} of {seeds} seeds; on later "
+        f"posts that changed SRC by {src:+.4f} and MAE by {mae:+.4f}"
+    )
+
+
+def row(name: str, found: dict[str, np.ndarray], later: np.ndarray) -> dict[str, Any]:
+    cells: dict[str, Any] = {"weights": name}
+    for where, values in (found | {"later": later}).items():
+        cells |= {f"{where} SRC": values[0], f"{where} MAE": values[1]}
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--sets", nargs="+", default=["smp_video", "youtube_thumbnails"]
+    )
+    parser.add_argument("--members", help="a preset instead of four small members")
+    given = parser.parse_args()
+    folder = os.environ.get("HYPERFUSION_DATA")
+    if not folder:
+        raise SystemExit("Set HYPERFUSION_DATA to the folder of real posts.")
+    warnings.filterwarnings("ignore")
+    loaders = {"smp_video": smp_video, "youtube_thumbnails": youtube_thumbnails}
+    for name in given.sets:
+        print(f"{name}, {given.seeds} seeds")
+        tables = encode(loaders[name](Path(folder) / name))
+        run(*tables, given.members or small_members(), given.seeds)
+
+
+if __name__ == "__main__":
+    main()
