@@ -1,4 +1,4 @@
-"""Tasks: ``nox -s tests``, ``demo``, ``lint``, ``docs`` and ``benchmarks``.
+"""Tasks: ``nox -s tests``, ``demo``, ``lint``, ``docs``, ``linkcheck``, ``benchmarks``.
 
 Torch alone takes gigabytes, so all but ``lint`` share one environment,
 ``.nox/shared``; it is made, or brought up to date, by whichever runs first.
@@ -45,9 +45,26 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into docs/_build/html; warnings are errors."""
+    """Build the documentation into docs/_build/html; warnings are errors.
+
+    Arguments go to Sphinx: ``nox -s docs -- -D plot_gallery=0`` runs no examples.
+    """
     python = shared_python(session, "docs")
-    session.run(python, "-m", "sphinx", "-W", "-b", "html", "docs", "docs/_build/html")
+    build_docs(session, python, "html", *session.posargs)
+
+
+@nox.session
+def linkcheck(session: nox.Session) -> None:
+    """Look whether the links of the documentation lead somewhere."""
+    python = shared_python(session, "docs")
+    build_docs(session, python, "linkcheck", "-D", "plot_gallery=0")
+
+
+def build_docs(session: nox.Session, python: str, builder: str, *options: str) -> None:
+    """Run Sphinx; pictures are drawn without a screen."""
+    command = ["-m", "sphinx", "-W", "--keep-going", "-b", builder, *options]
+    target = f"docs/_build/{builder}"
+    session.run(python, *command, "docs", target, env={"MPLBACKEND": "Agg"})
 
 
 @nox.session

@@ -1,8 +1,14 @@
 """Sphinx configuration."""
 
 import warnings
+from types import ModuleType
+
+from sphinx.util.logging import getLogger
+from sphinx.util.nodes import make_refnode
 
 import hyperfusion
+
+LOGGER = getLogger(__name__)
 
 project = "hyperfusion"
 author = "The hyperfusion developers"
@@ -13,23 +19,49 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.linkcode",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "numpydoc",
 ]
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": False}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
-exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_templates"]
 default_role = "any"
-nitpicky = False
+nitpicky = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "hyperfusion"
-html_theme_options = {"show_prev_next": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "show_toc_level": 2,
+    "github_url": "https://github.com/hyperfusion/hyperfusion",
+}
+html_sidebars = {"quick_start": []}
 
-# docstrings that come from scikit-learn refer to its own documentation
-suppress_warnings = ["ref.any", "ref.ref", "ref.term"]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "ignore_pattern": r"demo\.py",
+    "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("hyperfusion",),
+    "reference_url": {"hyperfusion": None},
+    "remove_config_comments": True,
+    "show_memory": False,
+}
+
+# docstrings that come from scikit-learn refer to its own pages; `fit` means any fit
+suppress_warnings = ["ref.ref", "ref.any"]
 warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+PUBLIC = {
+    name
+    for name in hyperfusion.__all__
+    if not isinstance(getattr(hyperfusion, name), ModuleType)
+}
 
 
 def linkcode_resolve(domain, info):
@@ -38,3 +70,41 @@ def linkcode_resolve(domain, info):
         return None
     path = info["module"].replace(".", "/")
     return f"https://github.com/hyperfusion/hyperfusion/blob/main/{path}"
+
+
+def name_of(node):
+    """Return the full name that a reference is to, without marks of markup."""
+    return node["reftarget"].lstrip("~.").removesuffix("()")
+
+
+def find_public_name(app, env, node, contnode):
+    """Resolve the short name of a public object, on whatever page it stands."""
+    name = name_of(node).rpartition(".")[2]
+    if name not in PUBLIC:
+        return None
+    python = env.get_domain("py")
+    for full_name, entry in python.find_obj(env, None, None, name, None, 1):
+        if not entry.aliased:
+            to = (entry.docname, entry.node_id)
+            return make_refnode(app.builder, node["refdoc"], *to, contnode, full_name)
+    return None
+
+
+def warn_of_own_names(_app, _domain, node):
+    """Warn where a name of this project leads nowhere; other names may.
+
+    Backticks also hold parameters, and names of other projects.
+    """
+    parts = name_of(node).split(".")
+    private = any(part.startswith("_") for part in parts)
+    if parts[-1] in PUBLIC or (parts[0] == "hyperfusion" and not private):
+        LOGGER.warning(
+            "%s leads nowhere: is it in api.rst?", ".".join(parts), location=node
+        )
+    return True
+
+
+def setup(app):
+    """Connect what is done about references."""
+    app.connect("missing-reference", find_public_name)
+    app.connect("warn-missing-reference", warn_of_own_names)
