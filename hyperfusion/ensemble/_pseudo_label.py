@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -23,17 +22,14 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._validation import check_target
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._members import name_members
-from hyperfusion.ensemble._out_of_fold import takes_weight
 from hyperfusion.ensemble._pseudo_inputs import Rows, read_rows
 from hyperfusion.ensemble._pseudo_rounds import (
     TRACE,
     Outcome,
     PseudoLabelRounds,
-    Settings,
     merged,
+    read_settings,
 )
-from hyperfusion.ensemble._pseudo_select import SelectionRule
 from hyperfusion.exceptions import InvalidInputError
 
 
@@ -290,7 +286,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         if len(rows.unlabelled.places) == 0:
             fitted = rows.labelled.fit(ensemble, None)
             return Outcome(fitted, condition="all_labeled")
-        settings = self._settings(ensemble, rows)
+        settings = read_settings(self, ensemble, rows)
         refit, ensemble.refit = ensemble.refit, "folds"  # the rounds need fold models
         first = rows.labelled.fit(ensemble, None)
         rounds = PseudoLabelRounds(first, rows, settings)
@@ -298,42 +294,6 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         if refit == "full":
             done.ensemble = rounds.fit_on_all(done)
         return done
-
-    def _settings(self, ensemble: HyperFusionRegressor, rows: Rows) -> Settings:
-        by_confidence = self.confidence_weights is not False
-        weighted = by_confidence or self.weight != 1
-        self._check_weights(ensemble, weighted)
-        return Settings(
-            SelectionRule(self.alpha, self.min_share, self.max_share, self.strata),
-            self.max_rounds,
-            self.confidence if callable(self.confidence) else None,
-            self.weight,
-            by_confidence,
-            weighted or rows.labelled.sample_weight is not None,
-            self.margin,
-            self.committee,
-            self.verbose,
-        )
-
-    def _check_weights(self, ensemble: HyperFusionRegressor, weighted: bool) -> None:
-        members = name_members(ensemble.members) if weighted else []
-        without = [name for name, member in members if not takes_weight(member)]
-        if not without:
-            return
-        message = (
-            f"The fit of members {without} takes no sample_weight, so they would learn "
-            "from pseudo-labels as from labels"
-        )
-        if self.confidence_weights is True:
-            raise InvalidInputError(
-                f"{message}: leave them out, or set confidence_weights='auto'."
-            )
-        warnings.warn(
-            f"{message}. Set confidence_weights=False (and weight=1) for all members "
-            "alike.",
-            UserWarning,
-            stacklevel=4,
-        )
 
     def _store(self, done: Outcome, rows: Rows) -> None:
         """Set the fitted attributes, all at the end."""

@@ -6,6 +6,7 @@ from the models of fold k, which never saw the rows that fold k validates.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -15,7 +16,13 @@ import numpy as np
 from sklearn.base import clone
 
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._out_of_fold import ExtraRows, finite_prediction, take_rows
+from hyperfusion.ensemble._members import name_members
+from hyperfusion.ensemble._out_of_fold import (
+    ExtraRows,
+    finite_prediction,
+    take_rows,
+    takes_weight,
+)
 from hyperfusion.ensemble._pseudo_inputs import Rows
 from hyperfusion.ensemble._pseudo_select import Comparison, SelectionRule, compare
 from hyperfusion.exceptions import InvalidInputError
@@ -41,6 +48,54 @@ class Settings:
     margin: float | None
     committee: int
     verbose: int
+
+
+def read_settings(wrapper: Any, ensemble: HyperFusionRegressor, rows: Rows) -> Settings:
+    """Return the settings that a `PseudoLabelWrapper`'s parameters stand for.
+
+    Raises
+    ------
+    InvalidInputError
+        If a member can't take the weights that ``confidence_weights=True`` asks for.
+    """
+    by_confidence = wrapper.confidence_weights is not False
+    weighted = by_confidence or wrapper.weight != 1
+    if weighted:
+        _check_weights(ensemble, required=wrapper.confidence_weights is True)
+    return Settings(
+        SelectionRule(
+            wrapper.alpha, wrapper.min_share, wrapper.max_share, wrapper.strata
+        ),
+        wrapper.max_rounds,
+        wrapper.confidence if callable(wrapper.confidence) else None,
+        wrapper.weight,
+        by_confidence,
+        weighted or rows.labelled.sample_weight is not None,
+        wrapper.margin,
+        wrapper.committee,
+        wrapper.verbose,
+    )
+
+
+def _check_weights(ensemble: HyperFusionRegressor, *, required: bool) -> None:
+    members = name_members(ensemble.members)
+    without = [name for name, member in members if not takes_weight(member)]
+    if not without:
+        return
+    message = (
+        f"The fit of members {without} takes no sample_weight, so they would learn "
+        "from pseudo-labels as from labels"
+    )
+    if required:
+        raise InvalidInputError(
+            f"{message}: leave them out, or set confidence_weights='auto'."
+        )
+    warnings.warn(
+        f"{message}. Set confidence_weights=False (and weight=1) for all members "
+        "alike.",
+        UserWarning,
+        stacklevel=5,
+    )
 
 
 @dataclass(frozen=True)
