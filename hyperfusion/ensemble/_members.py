@@ -157,17 +157,25 @@ def for_table(member: Any, X: Any) -> Any:
     if isinstance(member, Pipeline) or tags.categorical:
         return clone(member)
     may_miss = isinstance(X, pd.DataFrame) or _has_missing(X)
+    # a frame gives read-only arrays, which some of scikit-learn's regressors refuse
+    writable = FunctionTransformer(np.array)
     if not category_columns(X) and (tags.allow_nan or not may_miss):
+        if _is_sklearn(member) and isinstance(X, pd.DataFrame) and _has_missing(X):
+            return make_pipeline(writable, clone(member))
         return clone(member)
     from hyperfusion.preprocessing import NumericTable
 
-    # a frame gives read-only arrays, which some of scikit-learn's regressors refuse
-    writable = FunctionTransformer(np.array)
     numbers = NumericTable(impute=not tags.allow_nan)
     return make_pipeline(numbers, writable, clone(member))
 
 
+def _is_sklearn(member: Any) -> bool:
+    return type(member).__module__.startswith("sklearn.")
+
+
 def _has_missing(X: Any) -> bool:
+    if isinstance(X, pd.DataFrame):
+        return any(column.hasnans for _, column in X.items())
     is_float = isinstance(X, np.ndarray) and X.dtype.kind == "f"
     return is_float and bool(np.isnan(X).any())
 

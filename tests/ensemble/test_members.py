@@ -7,9 +7,10 @@ import warnings
 import numpy as np
 import pandas as pd
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.kernel_approximation import Nystroem
 
-from hyperfusion import IQRFilter
+from hyperfusion import HyperFusionRegressor, IQRFilter
 from hyperfusion.ensemble._members import RowLimitedNystroem, preset_members
 from hyperfusion.ensemble._out_of_fold import fit_parts
 
@@ -29,6 +30,17 @@ def test_with_enough_rows_the_components_are_those_of_nystroem():
     ours = RowLimitedNystroem(gamma=0.1, n_components=20, random_state=0)
     theirs = Nystroem(gamma=0.1, n_components=20, random_state=0)
     assert_allclose(ours.fit_transform(X), theirs.fit_transform(X))
+
+
+def test_trees_take_a_frame_of_numbers_some_missing():
+    values = np.random.RandomState(0).normal(size=(60, 4)).astype(np.float32)
+    target = values[:, 0].copy()
+    values[3, 2] = np.nan
+    table = pd.DataFrame(values, columns=[f"time__{i}" for i in range(4)], copy=False)
+    member = ExtraTreesRegressor(5, random_state=0)
+    ensemble = HyperFusionRegressor([("trees", member)], cv=2, random_state=0)
+    ensemble.fit(table, target)
+    assert np.isfinite(ensemble.predict(table)).all()
 
 
 class WidthRecorder(IQRFilter):
