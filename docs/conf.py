@@ -25,6 +25,7 @@ extensions = [
 ]
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": False}
+autodoc_typehints = "none"  # the docstrings name types in words
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 templates_path = ["_templates"]
@@ -34,8 +35,10 @@ nitpicky = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "hyperfusion"
+html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "show_toc_level": 2,
     "github_url": "https://github.com/hyperfusion/hyperfusion",
 }

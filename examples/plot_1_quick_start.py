@@ -29,7 +29,8 @@ posts.data[["caption", "tags", "author", "posted_at", "place", "n_photos"]].head
 # One column holds images. Here they are pictures in memory; paths of files work as
 # well.
 
-shown = posts.data.dropna(subset=["image", "caption"]).head(4)
+shown = posts.data.dropna(subset=["image", "caption"])
+shown = shown[shown["caption"].str.isascii()].head(4)  # the font has no emoji
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.8), layout="constrained")
 for ax, image, caption in zip(axes, shown["image"], shown["caption"], strict=True):
     ax.imshow(image)

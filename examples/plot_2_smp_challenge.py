@@ -29,6 +29,7 @@ def write_smpd(folder, data, target, split):
     """Write synthetic posts in the layout of the challenge's image track."""
     place = folder / f"{split}_allmetadata_json"
     place.mkdir()
+    data = data.reset_index(drop=True)
     data = data.fillna({"caption": "", "tags": "", "latitude": 0, "longitude": 0})
     data = data.assign(
         Uid=data["author"],
@@ -73,8 +74,7 @@ def write_smpd(folder, data, target, split):
     (place / f"{split}_img_filepath.txt").write_text("\n".join(paths))
     for path, image in zip(paths, data["image"], strict=True):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        if image is not None:
-            image.save(folder / path)
+        image.save(folder / path)
     if target is not None:
         labels = "\n".join(f"{score:.2f}" for score in target)
         (place / f"{split}_label.txt").write_text(labels)
@@ -83,9 +83,10 @@ def write_smpd(folder, data, target, split):
 temporary = tempfile.TemporaryDirectory()
 folder = Path(temporary.name)
 posts = make_posts(600, random_state=5)
-early, late = posts.data.iloc[:480], posts.data.iloc[480:].reset_index(drop=True)
-write_smpd(folder, early, posts.target[:480], "train")
-write_smpd(folder, late, None, "test")
+data = posts.data[posts.data["image"].notna()]
+train_rows, test_rows = time_split(data["posted_at"], test_size=0.2)
+write_smpd(folder, data.iloc[train_rows], posts.target[data.index[train_rows]], "train")
+write_smpd(folder, data.iloc[test_rows], None, "test")
 sorted(path.name for path in (folder / "train_allmetadata_json").iterdir())
 
 # %%
@@ -141,9 +142,6 @@ print(f"rank correlation: {spearman_score(y[later], prediction):.3f}")
 print(f"mean absolute error: {mean_absolute_error(y[later], prediction):.3f}")
 
 # %%
-# A warning has told how many pictures can't be read. They count as missing: the model
-# predicts those posts from what else is known of them.
-#
 # Each post has an interval of its own. They hold the truth less often than they promise
 # where later posts are of another kind than those learned from.
 
