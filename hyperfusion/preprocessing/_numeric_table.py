@@ -28,7 +28,9 @@ class NumericTable(BlockTransformer):
     In every block alike, a category with few levels becomes a column of zeros and
     ones for each level; a category with many levels (the author, the place) becomes
     the shrunken mean of the target over its level, or without targets the share of
-    training rows with its level. Numbers pass through.
+    training rows with its level. Numbers pass through, but for columns without any
+    number at fit, which become 0: they tell nothing, and scikit-learn's histograms
+    fail on them.
 
     Parameters
     ----------
@@ -57,6 +59,8 @@ class NumericTable(BlockTransformer):
         Where there is no `y`, the shares of the levels of these categories.
     imputer_ : BlockImputer or None
         What fills missing numbers.
+    empty_ : ndarray of int
+        Positions, among the numbers, of columns without any number at fit.
     is_category_ : ndarray of shape (`n_features_in_`,), bool
         Which columns hold categories.
     n_features_in_ : int
@@ -150,6 +154,7 @@ class NumericTable(BlockTransformer):
         sizes = np.array([len(levels) for levels in self.levels_], dtype=int)
         self.one_hot_ = np.flatnonzero(sizes <= self.max_one_hot)
         self.many_ = np.flatnonzero(sizes > self.max_one_hot)
+        self.empty_ = np.flatnonzero(np.isnan(features.numbers).all(axis=0))
         self.imputer_ = None
         if self.impute:
             self.imputer_ = BlockImputer().fit(_as_frame(features))
@@ -183,6 +188,9 @@ class NumericTable(BlockTransformer):
         numbers = features.numbers
         if self.imputer_ is not None:
             numbers = self.imputer_.transform(_as_frame(features)).to_numpy()
+        elif len(self.empty_):
+            numbers = numbers.copy()
+            numbers[:, self.empty_] = 0
         codes = self._codes(features.categories)
         flags = [
             codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_

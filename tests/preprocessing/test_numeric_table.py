@@ -4,6 +4,7 @@ import pytest
 import sklearn
 from hypothesis import given, settings
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import TargetEncoder
@@ -112,6 +113,18 @@ def test_numbers_stay_missing_or_are_imputed():
     names = ["user__a", "user__a_missing", "meta__k=x", "meta__k=y"]
     assert list(imputed.columns) == names
     assert_array_equal(imputed, [[1, 0, 1, 0], [0, 1, 0, 1]])
+
+
+def test_columns_without_any_number_at_fit_are_no_trouble():
+    X = authors().assign(image__n_bytes=np.full(200, np.nan))
+    encoder = NumericTable(random_state=0).fit(X, RNG.normal(size=200))
+    later = X.assign(image__n_bytes=7.0)
+    for table in (X, later):
+        assert (encoder.transform(table)["image__n_bytes"] == 0).all()
+    y = X["time__hour"].to_numpy()
+    trees = HistGradientBoostingRegressor(max_iter=20, random_state=0)
+    model = HyperFusionRegressor([("trees", trees)], cv=2, random_state=0)
+    assert model.fit(X, y).score(later, y) > 0.8
 
 
 def test_the_folds_are_those_of_the_seed():
