@@ -91,6 +91,10 @@ def load_model(source: ClipSource, device: str, precision: str) -> ClipModel:
     with _LOCK:
         if key not in _MODELS:
             network = _build(source).to(device)
+            if (device, precision) == ("cpu", "fp32"):
+                from hyperfusion.encoders._clip_packed import pack_blocks
+
+                pack_blocks(network)
             _MODELS[key] = ClipModel(source, network, device, precision)
         _MODELS.move_to_end(key)
         while len(_MODELS) > MAX_MODELS:
