@@ -39,7 +39,8 @@ from sklearn.base import BaseEstimator
 for name in hyperfusion.__all__:
     value = getattr(hyperfusion, name)
     if isinstance(value, type) and issubclass(value, BaseEstimator):
-        required = [p for p in signature(value).parameters.values() if p.default is p.empty]
+        parameters = signature(value).parameters.values()
+        required = [p for p in parameters if p.default is p.empty]
         value(*[None for _ in required])
 """
     assert not loaded_after(code) & set(HEAVY)

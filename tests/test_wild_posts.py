@@ -138,7 +138,7 @@ TABLE_TRANSFORMERS = {
 }
 
 quick = settings(
-    max_examples=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
