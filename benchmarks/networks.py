@@ -12,15 +12,13 @@ arithmetic of the layers, some 0.2 s here.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from real_posts import Posts, real_posts
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import mean_absolute_error
 from sklearn.neural_network import MLPRegressor
@@ -35,46 +33,6 @@ from hyperfusion import (
     make_hyperfusion,
     spearman_score,
 )
-from hyperfusion.datasets import load_smp_video
-
-TINY = "hyperfusion-tiny"
-
-
-def smp_video(folder: Path) -> tuple[pd.DataFrame, np.ndarray, dict, np.ndarray]:
-    posts = load_smp_video(folder)
-    early = np.arange(len(posts.data)) < 3200
-    return posts.data, posts.target, posts.roles | {"text_encoder": False}, early
-
-
-def youtube_thumbnails(
-    folder: Path,
-) -> tuple[pd.DataFrame, np.ndarray, dict, np.ndarray]:
-    videos = pd.read_csv(folder / "videos.csv", keep_default_na=False)
-    videos = videos.sort_values("published_year", kind="stable", ignore_index=True)
-    years = videos["published_year"]
-    data = videos.assign(
-        image=[str(folder / path) for path in videos["image"]],
-        title=videos["tags"].str.replace("_", " "),
-        published=pd.to_datetime(years.astype(str) + "-07-01"),
-        subscriber_count=pd.to_numeric(videos["subscriber_count"], errors="coerce"),
-        channel_video_count=pd.to_numeric(
-            videos["channel_video_count"], errors="coerce"
-        ),
-    )
-    roles = {
-        "image": "image",
-        "text": ["title"],
-        "tags": "tags",
-        "user": "channel_id",
-        "user_created": "channel_created",
-        "user_numeric": ["subscriber_count", "channel_video_count"],
-        "time": "published",
-        "categorical": ["language"],
-        "image_encoder": TINY,
-        "text_encoder": TINY,
-    }
-    target = videos["popularity"].to_numpy()
-    return data, target, roles, (years <= 2013).to_numpy()
 
 
 def sides() -> Iterator[tuple[str, Callable[[int], Any]]]:
@@ -104,23 +62,22 @@ def plain_network(seed: int, **params: Any) -> Any:
     )
 
 
-def compare(name: str, data: tuple, seeds: int) -> None:
-    X, y, roles, early = data
-    features = make_hyperfusion(**roles, random_state=0)[:-1]
-    train = features.fit_transform(X[early], y[early])
-    test = features.transform(X[~early])
-    print(f"{name}: {train.shape[0]} + {len(test)} posts, {train.shape[1]} features")
+def compare(posts: Posts, seeds: int) -> None:
+    X, y, later, truth = posts.parts()
+    features = make_hyperfusion(**posts.arguments, random_state=0)[:-1]
+    train, test = features.fit_transform(X, y), features.transform(later)
+    print(f"{posts.name}: {len(train)} + {len(test)} posts, {train.shape[1]} features")
     for label, make in sides():
         rows = []
         for seed in range(seeds):
             started = time.process_time()
-            model = make(seed).fit(train, y[early])
+            model = make(seed).fit(train, y)
             seconds = time.process_time() - started
             predicted = model.predict(test)
             rows.append(
                 (
-                    spearman_score(y[~early], predicted),
-                    mean_absolute_error(y[~early], predicted),
+                    spearman_score(truth, predicted),
+                    mean_absolute_error(truth, predicted),
                     seconds,
                 )
             )
@@ -199,12 +156,8 @@ def main() -> None:
         print("One loop or skorch's, 3,200 rows x 200 features, 30 epochs")
         time_loops()
         return
-    folder = os.environ.get("HYPERFUSION_DATA")
-    if not folder:
-        raise SystemExit("Set HYPERFUSION_DATA to the folder of real posts.")
-    for load in (smp_video, youtube_thumbnails):
-        name = load.__name__
-        compare(name, load(Path(folder) / name), arguments.seeds)
+    for posts in real_posts():
+        compare(posts, arguments.seeds)
 
 
 if __name__ == "__main__":
