@@ -35,7 +35,7 @@ X, y = posts.data, posts.target
 train, test = time_split(X["posted_at"], test_size=0.2)
 
 folder = tempfile.TemporaryDirectory()
-cache = EmbeddingCache(Path(folder.name) / "embeddings.sqlite")
+cache = EmbeddingCache(Path(folder.name) / "embeddings")
 catboost = ("catboost", CatBoostHuberRegressor(iterations=60, colsample=0.5))
 trees = ("trees", ExtraTreesRegressor(50, min_samples_leaf=3, max_features=0.3))
 model = make_hyperfusion(
