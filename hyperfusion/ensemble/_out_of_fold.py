@@ -20,6 +20,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
+from threadpoolctl import threadpool_limits
 
 from hyperfusion._validation import check_columns
 from hyperfusion.exceptions import InvalidInputError
@@ -138,10 +139,12 @@ def _fit_part(
         X_train, y_train, weight = _append(X_train, y_train, weight, extra)
     if weight is not None:
         params[weight_parameter(member)] = weight
-    model = clone(member).fit(X_train, y_train, **params)
     predictions = np.empty(0)
-    if len(validation):
-        predictions = finite_prediction(model, take_rows(X, validation))
+    # the last digits of linear algebra depend on its threads, and those on n_jobs
+    with threadpool_limits(1, user_api="blas"):
+        model = clone(member).fit(X_train, y_train, **params)
+        if len(validation):
+            predictions = finite_prediction(model, take_rows(X, validation))
     seconds = time.perf_counter() - start
     return Part(fold, index, model, predictions, seconds, len(y_train))
 

@@ -10,12 +10,14 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
 
 from hyperfusion import (
     CatBoostHuberRegressor,
@@ -367,3 +369,20 @@ def test_callbacks_score_each_part_on_its_validation_rows(data):
     test = ensemble.splits_[0][1]
     expected = ensemble.estimators_[0][0].score(X[test], y[test])
     assert_allclose(logged[0]["r2"], expected)
+
+
+@pytest.mark.parametrize("refit", ["folds", "full"])
+def test_threads_of_the_caller_change_nothing(refit):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(1500, 300))
+    y = X @ rng.normal(size=300) + rng.normal(size=1500)
+    ensemble = HyperFusionRegressor(
+        [KernelRidge(), Ridge()], cv=3, refit=refit, random_state=0
+    )
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            ensemble.fit(X, y)
+        found.append((ensemble.oof_predictions_, ensemble.weights_))
+    assert_array_equal(found[0][0], found[1][0])
+    assert_array_equal(found[0][1], found[1][1])
