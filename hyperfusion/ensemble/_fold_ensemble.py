@@ -52,6 +52,7 @@ class FoldEnsemble(HyperFusionEstimator):
     row_filter: Any
     refit: str
     n_jobs: int | None
+    memory: Any
     random_state: Any
 
     def _fit(
@@ -150,7 +151,7 @@ class FoldEnsemble(HyperFusionEstimator):
         members = [self._seeded(rng) for _ in self.splits_]
         n_parts = len(self.splits_) * len(self.members_)
         progress = Progress(self, X, y, n_parts)
-        engine = engine | {"row_filter": self.row_filter, "n_jobs": self.n_jobs}
+        engine = engine | self._how()
         parts = []
         for part in fit_parts(members, X, y, self.splits_, extra=extra, **engine):
             progress.report(part, weight)
@@ -162,11 +163,15 @@ class FoldEnsemble(HyperFusionEstimator):
         self, X: Any, y: np.ndarray, rng: Any, engine: Any, extra: Any
     ) -> list[Part]:
         everything = [(np.arange(len(y)), np.arange(0))]
-        engine = engine | {"row_filter": self.row_filter, "n_jobs": self.n_jobs}
+        engine = engine | self._how()
         last = None if extra is None else extra[-1:]
         return list(
             fit_parts([self._seeded(rng)], X, y, everything, extra=last, **engine)
         )
+
+    def _how(self) -> dict[str, Any]:
+        names = ("row_filter", "n_jobs", "memory")
+        return {name: getattr(self, name) for name in names}
 
     def _seeded(self, rng: Any) -> list[Any]:
         return [set_seeds(clone(member), rng) for _, member in self.members_]

@@ -69,6 +69,10 @@ class HyperFusionRegressor(
         once more on all rows: K times cheaper to predict.
     n_jobs : int, default=None
         Parallel fits, through joblib. The result does not depend on it.
+    memory : str or joblib.Memory, default=None
+        Folder where every fit is kept as it ends. A fit that was killed and is started
+        again with the same data, members and `random_state` loses only what was at
+        hand. Costs a hash of the table for every fit, and room for all models.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of every member whose own is None.
     verbose : int, default=0
@@ -145,6 +149,7 @@ class HyperFusionRegressor(
         "row_filter": [HasMethods("fit_resample"), None],
         "refit": [StrOptions({"folds", "full"})],
         "n_jobs": [Integral, None],
+        "memory": [str, HasMethods("cache"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -162,6 +167,7 @@ class HyperFusionRegressor(
         row_filter: Any = None,
         refit: str = "folds",
         n_jobs: int | None = None,
+        memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ):
@@ -175,6 +181,7 @@ class HyperFusionRegressor(
         self.row_filter = row_filter
         self.refit = refit
         self.n_jobs = n_jobs
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.validation import check_memory, has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from hyperfusion._validation import check_columns
@@ -53,6 +53,7 @@ def fit_parts(
     extra: Sequence[ExtraRows | None] | None = None,
     row_filter: Any = None,
     n_jobs: int | None = None,
+    memory: Any = None,
 ) -> Iterator[Part]:
     """Fit every member on every split and predict the split's validation rows.
 
@@ -78,6 +79,8 @@ def fit_parts(
         Chooses which training rows stay; extra rows are not filtered.
     n_jobs : int, optional
         Parallel tasks, through joblib.
+    memory : str or joblib.Memory, optional
+        Where parts are kept; those that are there already are not fitted again.
 
     Yields
     ------
@@ -86,10 +89,12 @@ def fit_parts(
     """
     fit_params = fit_params or [{}] * len(members[0])
     extra = extra or [None] * len(splits)
+    kept = None if memory is None else check_memory(memory).cache(_fit_kept_part)
     # Each array is an argument of its own: joblib's Dask backend sends an argument to
     # the cluster once, but what a tuple or a dict holds again with every task.
     tasks = (
-        delayed(_fit_part)(
+        delayed(_fit_or_find_part)(
+            kept,
             k,
             i,
             member,
@@ -105,6 +110,17 @@ def fit_parts(
         for i, member in enumerate(members[k])
     )
     yield from Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+
+
+def _fit_or_find_part(kept: Any, /, *args: Any, **fit_params: Any) -> Part:
+    if kept is None:
+        return _fit_part(*args, **fit_params)
+    return kept(args, fit_params)
+
+
+def _fit_kept_part(args: tuple[Any, ...], fit_params: dict[str, Any]) -> Part:
+    # joblib's memory knows no positional-only parameters
+    return _fit_part(*args, **fit_params)
 
 
 def _fit_part(
