@@ -137,8 +137,8 @@ def ablate(
     "Without ensemble" is the single member with the lowest out-of-fold MAE, which
     costs no further fit. "Without folds" fits and weighs the members on one random
     split in the proportions of a fold. "Without filter" drops the ``row_filter``,
-    "without pseudo_labels" fits what stands inside the `PseudoLabelWrapper` on the
-    labelled posts. The intervals tell how far the choice of test posts moves a
+    "without pseudo_labels" fits the same model on the labelled posts alone. The
+    intervals tell how far the choice of test posts moves a
     change; the seed of the model moves it as well.
 
     Each variant costs what fitting the last step costs: for an ensemble K folds times

@@ -128,11 +128,12 @@ def _without_columns(model: Any, features: Any, part: str) -> Variant:
 
 def _without_pseudo_labels(model: Any, y: np.ndarray) -> Variant:
     part = "pseudo_labels"
-    if not learns_from_unlabeled(model) or not hasattr(model, "estimator"):
+    if not learns_from_unlabeled(model):
         return Variant(part, note="the model makes no pseudo-labels")
     if not np.isnan(y).any():
         return Variant(part, note="all posts have labels")
-    return Variant(part, model.estimator, labeled_only=True)
+    # the model itself, not what it wraps: its folds and its seed stay
+    return Variant(part, model, labeled_only=True)
 
 
 def _without_filter(model: Any) -> Variant:

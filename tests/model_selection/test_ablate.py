@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeRegressor
 from hyperfusion import (
     HyperFusionRegressor,
     IQRFilter,
+    PseudoLabelWrapper,
     ablate,
     make_hyperfusion,
     make_posts,
@@ -232,6 +233,19 @@ def test_pseudo_labels_are_taken_away():
     expected = np.abs(plain - y[test]).mean()
     assert_allclose(table.loc["without pseudo_labels", "mae"], expected)
     assert table.loc["full model", "mae"] > expected
+
+
+@pytest.mark.parametrize("inside", ["ensemble", "one member"])
+def test_a_wrapper_keeps_its_folds_and_seed_without_pseudo_labels(inside):
+    X, y = feature_table(120)
+    y[40:90] = np.nan
+    models = {"ensemble": HyperFusionRegressor(MEMBERS), "one member": Ridge()}
+    model = PseudoLabelWrapper(models[inside], margin=1e9, cv=3, random_state=0)
+    table = ablate(
+        model, X, y, parts="pseudo_labels", times=np.arange(120), n_bootstrap=5
+    )
+    change = table.loc["without pseudo_labels", ["mae_change", "src_change"]]
+    assert change.tolist() == [0, 0], "a margin that no round reaches undoes them all"
 
 
 def test_parts_inside_a_wrapper():
