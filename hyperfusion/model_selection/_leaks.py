@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from hyperfusion._validation import check_frame
 from hyperfusion.model_selection._inputs import (
     Split,
     check_posts,
@@ -35,6 +36,7 @@ _COPY = 0.999
 _WITHIN = 0.95
 _NAMED = 0.2
 _N_FOLDS = 5
+_DAY = r"\s*\d{4}[-/. ]?\d\d?[-/. ]\d|\s*\d{8}"
 _COLUMNS = ["column", "finding", "value", "evidence", "advice"]
 
 _ADVICE = {
@@ -127,7 +129,8 @@ def check_leaks(
         - "total counted later": the name is that of a count that grows after the post
           (views, likes, score ...), and it alone predicts other folds with a rank
           correlation of 0.2 or more;
-        - "later than the post": dates that lie after `times` (share of the rows);
+        - "later than the post": dates, or ISO 8601 texts that name a day, that lie
+          after `times` (share of the rows);
         - "same row on both sides": equal rows, target included, in training and test
           (share of the test rows);
         - "authors on both sides" (share of the test rows);
@@ -137,7 +140,7 @@ def check_leaks(
     Raises
     ------
     InvalidInputError
-        If inputs don't fit together, or a column is not there.
+        If inputs don't fit together, a column is not there, or two have one name.
 
     See Also
     --------
@@ -167,6 +170,7 @@ def check_leaks(
     """
     X, target = check_posts(X, y)
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+    check_frame(table, "check_leaks")
     table = table.reset_index(drop=True)
     units = find_authors(table, authors, [])
     moments = find_times(table, times, [])
@@ -286,8 +290,11 @@ def _dates(column: pd.Series) -> pd.Series | None:
     is_text = pd.api.types.infer_dtype(cells, skipna=True) in ("string", "datetime")
     if not is_text or isinstance(column.dtype, pd.CategoricalDtype):
         return None
-    dates = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
-    return dates if dates.notna().sum() > 0.9 * len(cells) > 0 else None
+    # pandas reads "2100" as a year and "now" as a date, which may be anybody's ids
+    cells_with_day = cells[cells.astype(str).str.match(_DAY)]
+    dates = pd.to_datetime(cells_with_day, utc=True, errors="coerce", format="ISO8601")
+    enough = dates.notna().sum() > 0.9 * len(cells) > 0
+    return dates.reindex(column.index) if enough else None
 
 
 def _across(
@@ -299,8 +306,8 @@ def _across(
 ) -> Iterator[_Finding]:
     """Yield what passes from the training rows of a split to its test rows."""
     train, test = split
-    hashes = _row_hashes(table, y)
-    same = np.isin(hashes[test], hashes[train]) | np.isin(test, train)
+    rows = _row_hashes(table, y)
+    same = np.isin(rows[test], rows[train]) | np.isin(test, train)
     if same.any():
         evidence = f"{int(same.sum())} of {len(test)} test rows are in training too"
         yield _Finding(None, "same row on both sides", float(same.mean()), evidence)
@@ -318,7 +325,9 @@ def _across(
 
 def _row_hashes(table: pd.DataFrame, y: np.ndarray) -> np.ndarray:
     """Return a hash of each row's numbers, texts and target."""
-    simple = [c for c in table if read_levels(table[c]) is not None]
-    cells = table[simple].assign(**{"": y})
-    plain = {c: cells[c].astype(str) for c in cells if cells[c].dtype == object}
-    return pd.util.hash_pandas_object(cells.assign(**plain), index=False).to_numpy()
+    levels = [read_levels(table.iloc[:, place]) for place in range(table.shape[1])]
+    compared = [codes for codes in levels if codes is not None]
+    if not compared:  # equal targets alone don't make equal rows
+        return np.arange(len(table))
+    cells = pd.DataFrame(np.column_stack([*compared, pd.factorize(y)[0]]))
+    return pd.util.hash_pandas_object(cells, index=False).to_numpy()

@@ -157,6 +157,55 @@ def test_dates_after_the_post(posts):
     assert "2 days" in findings["evidence"].iloc[0]
 
 
+@pytest.mark.parametrize("ids", ["2100", "2100-1", "-2100", "now"])
+def test_ids_that_look_like_years_are_no_dates(ids):
+    y = np.random.RandomState(0).normal(size=120)
+    X = pd.DataFrame({"id": [ids] * 60 + ["2101"] * 60})
+    times = pd.date_range("2020-01-01", periods=120, freq="D")
+    assert check_leaks(X, y, times=times).empty
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y-%m-%dT%H:%M"])
+def test_dates_in_text_are_still_dates(form):
+    y = np.random.RandomState(0).normal(size=120)
+    times = pd.Series(pd.date_range("2020-01-01", periods=120, freq="D"))
+    later = (times + pd.Timedelta(days=9)).dt.strftime(form).astype(object)
+    later[0] = None
+    findings = check_leaks(pd.DataFrame({"read": later}), y, times=times)
+    assert found(findings) == {"read": "later than the post"}
+    assert findings["value"].tolist() == [1.0]
+
+
+HALVES = (np.arange(60), np.arange(60, 120))
+
+
+def wide(X, y):
+    """A table in forms whose columns have no names."""
+    cells = X.astype(object)
+    cells[:, 0] = [f"t{v:.3f}" for v in X[:, 0]]
+    return {"list": X.tolist(), "array": X, "objects": cells}
+
+
+@pytest.mark.parametrize("form", ["list", "array", "objects"])
+def test_rows_without_column_names_are_compared(form):
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(120, 4)), rng.normal(size=120)
+    assert check_leaks(wide(X, y)[form], y, splits=HALVES).empty
+    X[60:66], y[60:66] = X[:6], y[:6]
+    findings = check_leaks(wide(X, y)[form], y, splits=HALVES)
+    assert found(findings) == {None: "same row on both sides"}
+    assert findings["value"].tolist() == [0.1]
+
+
+def test_rows_of_pictures_alone_are_not_compared():
+    y = np.round(np.random.RandomState(0).normal(size=120))
+    X = pd.DataFrame({"image": [[i] for i in range(120)]})
+    assert check_leaks(X, y, splits=HALVES).empty
+    overlapping = (np.arange(60), np.arange(54, 114))
+    findings = check_leaks(X, y, splits=overlapping)
+    assert findings["value"].tolist() == [0.1]
+
+
 def test_splits_that_let_the_target_through(posts):
     X, y = posts.data, posts.target
     train, test = time_split(X["posted_at"], test_size=0.25)
@@ -215,6 +264,9 @@ def test_faults_are_named(posts):
         check_leaks(posts.data, np.full(800, np.nan))
     with pytest.raises(ValueError, match="threshold"):
         check_leaks(posts.data, posts.target, threshold=2)
+    twice = pd.concat([posts.data, posts.data[["author"]]], axis=1)
+    with pytest.raises(InvalidInputError, match=r"duplicate column names: \['author'"):
+        check_leaks(twice, posts.target)
 
 
 @pytest.mark.real_data
