@@ -14,6 +14,8 @@ from sklearn.utils.validation import validate_data
 
 from hyperfusion.exceptions import InvalidInputError
 
+_NUMBERS = {"integer", "floating", "mixed-integer-float"}
+
 Columns = Hashable | Sequence[Hashable] | None
 
 
@@ -144,3 +146,32 @@ def _as_float_vector(y: Any) -> np.ndarray:
         raise InvalidInputError(
             f"The target must be numbers, got values like {values[0]!r}."
         ) from error
+
+
+def as_times(values: Any, name: str = "time") -> pd.Series:
+    """Return times that can be ordered: dates in UTC, or numbers as they are.
+
+    Takes datetimes, ISO 8601 texts and numbers (also as texts); missing cells stay
+    missing. A text of another form is an error, since its order as a text, or a guess
+    at its day and month, would be wrong without a word.
+    """
+    times = pd.Series(values).reset_index(drop=True)
+    if isinstance(times.dtype, pd.CategoricalDtype):
+        times = times.astype(object)
+    if pd.api.types.is_numeric_dtype(times.dtype):
+        return times
+    if pd.api.types.infer_dtype(times, skipna=True) in _NUMBERS:
+        return times.astype(np.float64)
+    dates = pd.to_datetime(times, utc=True, format="ISO8601", errors="coerce")
+    bad = np.flatnonzero(dates.isna() & times.notna())
+    if len(bad) == 0:
+        return dates
+    seconds = pd.to_numeric(times, errors="coerce")
+    if seconds.notna().equals(times.notna()):
+        return seconds
+    row = int(bad[0])
+    raise InvalidInputError(
+        f"{name} can't be read in row {row}: {times.iloc[row]!r} is no date of ISO "
+        "8601. Turn texts into dates first, for example "
+        "pd.to_datetime(column, dayfirst=True)."
+    )

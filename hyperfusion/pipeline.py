@@ -26,6 +26,7 @@ def make_hyperfusion(
     user_numeric: Columns = (),
     time: Columns = None,
     timezone: Columns = None,
+    naive_time: str = "utc",
     latitude: Columns = None,
     longitude: Columns = None,
     geo_accuracy: Columns = None,
@@ -69,6 +70,9 @@ def make_hyperfusion(
         When the post was published: dates, or whole numbers of seconds since 1970.
     timezone : column or str, default=None
         Local time zone of each post, or one IANA name for all.
+    naive_time : {"utc", "local"}, default="utc"
+        What times without a time zone of their own are: UTC, or what a clock showed in
+        the post's `timezone`.
     latitude, longitude, geo_accuracy, place : column, default=None
         Where the post was made, how precisely that is known, and the place's name.
     numeric, categorical : column or list of columns, default=()
@@ -144,6 +148,7 @@ def make_hyperfusion(
         )
     encode = PostEncoder(
         **roles,
+        naive_time=naive_time,
         image_encoder=image_encoder,
         text_encoder=text_encoder,
         word_vectors=word_vectors,

@@ -73,6 +73,9 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         When the post was published.
     timezone : column or str, default=None
         Local time zone of each post, or one IANA name for all.
+    naive_time : {"utc", "local"}, default="utc"
+        What times without a time zone of their own are: UTC, or what a clock showed in
+        the post's `timezone`.
     latitude, longitude, geo_accuracy, place : column, default=None
         Where the post was made, how precisely that is known, and the place's name.
     numeric, categorical : column or list of columns, default=()
@@ -145,6 +148,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
 
     _parameter_constraints: dict = {
         **dict.fromkeys([*_ROLES, "timezone"], "no_validation"),
+        "naive_time": [StrOptions({"utc", "local"})],
         "vectors": [dict, None],
         **dict.fromkeys(["image_encoder", "text_encoder"], "no_validation"),
         **dict.fromkeys(["word_vectors", "user_embedder", "cache"], "no_validation"),
@@ -165,6 +169,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         user_numeric: Columns = (),
         time: Columns = None,
         timezone: Columns = None,
+        naive_time: str = "utc",
         latitude: Columns = None,
         longitude: Columns = None,
         geo_accuracy: Columns = None,
@@ -190,6 +195,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         self.user_numeric = user_numeric
         self.time = time
         self.timezone = timezone
+        self.naive_time = naive_time
         self.latitude = latitude
         self.longitude = longitude
         self.geo_accuracy = geo_accuracy

@@ -75,7 +75,8 @@ def read_times(cells: pd.Series, on_error: str, *, warn: bool = True) -> Times:
         bad,
         lambda row: (
             f"can't read {cells.iloc[row]!r} as a time of the years 1678 to 2261: give "
-            "datetimes, ISO 8601 texts, or whole seconds since 1970"
+            "datetimes, ISO 8601 texts, or whole seconds since 1970; turn other texts "
+            "into dates first, for example with pd.to_datetime(column, dayfirst=True)"
         ),
         cells.name,
         on_error,

@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 
 from hyperfusion._blocks import as_float32
-from hyperfusion._validation import as_frame, check_frame
+from hyperfusion._validation import as_frame, as_times, check_frame
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import category_columns, split_name
 
@@ -277,7 +277,7 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
     >>> recency_weights(["2024-01-01", "2024-01-21", "2024-01-31"], "10D")
     array([0.125, 0.5  , 1.   ])
     """
-    times = pd.Series(time).reset_index(drop=True)
+    times = as_times(time)
     if pd.api.types.is_numeric_dtype(times.dtype):
         if not isinstance(half_life, Real):
             raise InvalidInputError(
@@ -286,7 +286,6 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
             )
         span = float(half_life)
     else:
-        times = _as_dates(times)
         span = pd.Timedelta(
             half_life, unit="D" if isinstance(half_life, Real) else None
         )
@@ -297,12 +296,3 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
         raise InvalidInputError(f"time is missing in row {row}: drop or fill it.")
     age = (times.max() - times) / span
     return 0.5 ** age.to_numpy(dtype=np.float64)
-
-
-def _as_dates(times: pd.Series) -> pd.Series:
-    try:
-        return pd.to_datetime(times, utc=True)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(
-            f"time holds a cell that is no date: {error}"
-        ) from error

@@ -17,7 +17,13 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._validation import as_frame, check_columns, check_table, check_target
+from hyperfusion._validation import (
+    as_frame,
+    as_times,
+    check_columns,
+    check_table,
+    check_target,
+)
 from hyperfusion.exceptions import InvalidInputError
 
 _DAY = pd.Timedelta(days=1)
@@ -161,13 +167,9 @@ class DriftCalibrator(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
 
     def _times(self, table: pd.DataFrame) -> pd.Series:
         (column,) = check_columns(table, self.time, "time", max_columns=1)
-        times = table[column].reset_index(drop=True)
-        if pd.api.types.is_numeric_dtype(times.dtype):
-            return times.astype(np.float64)
-        try:
-            return pd.to_datetime(times, utc=True)
-        except (ValueError, TypeError):
-            return times.astype(np.float64)
+        times = as_times(table[column])
+        is_number = pd.api.types.is_numeric_dtype(times.dtype)
+        return times.astype(np.float64) if is_number else times
 
     def _backtest(
         self,

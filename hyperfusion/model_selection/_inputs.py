@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
-from hyperfusion._validation import as_frame, check_columns, check_target
+from hyperfusion._validation import (
+    as_frame,
+    as_times,
+    check_columns,
+    check_target,
+)
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection._split import StratifiedRegressionKFold, time_split
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -82,9 +90,7 @@ def find_authors(X: Any, authors: Any, models: Iterable[Any]) -> np.ndarray | No
 def find_times(X: Any, times: Any, models: Iterable[Any]) -> pd.Series | None:
     """Return the rows' times: dates, or numbers as they are."""
     values = _values(X, times, "times", "time", models)
-    if values is None or pd.api.types.is_numeric_dtype(values):
-        return values
-    return pd.to_datetime(values, utc=True)
+    return None if values is None else as_times(values, "times")
 
 
 def _values(
@@ -95,7 +101,7 @@ def _values(
         given = _role(role, models)
     if given is None:
         return None
-    if not isinstance(given, Hashable):
+    if not _is_label(given, X):
         values = given if isinstance(given, pd.Series) else pd.Series(list(given))
         if len(values) != X.shape[0]:
             raise InvalidInputError(
@@ -108,6 +114,13 @@ def _values(
     return table[column].reset_index(drop=True)
 
 
+def _is_label(given: Any, X: Any) -> bool:
+    """Whether a value names a column; tuples do only where there is such a column."""
+    if isinstance(given, tuple):
+        return isinstance(X, pd.DataFrame) and given in X.columns
+    return isinstance(given, str) or not isinstance(given, Iterable)
+
+
 def _role(role: str, models: Iterable[Any]) -> Any:
     """Return the column that a Pipeline's encoder has in a role."""
     for model in models:
@@ -117,28 +130,80 @@ def _role(role: str, models: Iterable[Any]) -> Any:
     return None
 
 
+def read_folds(
+    cv: Any, what: str, y: np.ndarray, units: np.ndarray | None, random_state: Any
+) -> list[Split]:
+    """Return folds, as positions in the whole table.
+
+    Numbers and splitters cut the labelled rows. A splitter that takes groups gets the
+    rows' authors as such.
+    """
+    if isinstance(cv, Integral):
+        cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
+        units = None
+    if isinstance(cv, str) or not hasattr(cv, "split"):
+        return read_splits(cv, what, len(y))
+    rows = np.flatnonzero(~np.isnan(y))
+    groups = {}
+    if units is not None and _takes_groups(cv):
+        groups["groups"] = units[rows]
+    folds = cv.split(rows, y[rows], **groups)
+    return [(rows[train], rows[test]) for train, test in folds]
+
+
+def _takes_groups(cv: Any) -> bool:
+    """Whether a splitter uses groups; scikit-learn's warn where they don't."""
+    if hasattr(cv, "get_metadata_routing"):
+        return bool(cv.get_metadata_routing().split.requests.get("groups"))
+    return "groups" in signature(cv.split).parameters
+
+
 def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
     """Return (train, test) pairs of positions, checked."""
-    if isinstance(splits, tuple) and len(splits) == 2 and _are_positions(splits[0]):
-        splits = [splits]
-    pairs = [(np.asarray(a), np.asarray(b)) for a, b in splits]
+    try:
+        if isinstance(splits, tuple) and len(splits) == 2 and _are_positions(splits[0]):
+            splits = [splits]
+        pairs = [(np.asarray(a), np.asarray(b)) for a, b in splits]
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{what} takes a number, a splitter or pairs (train, test) of positions. "
+            f"Got {splits!r} instead."
+        ) from error
+    if not pairs:
+        raise InvalidInputError(f"{what} is empty: give at least one (train, test).")
     for pair in pairs:
         for side, rows in zip(("train", "test"), pair, strict=True):
-            if rows.dtype.kind not in "iu" or not len(rows):
-                raise InvalidInputError(
-                    f"{what} must give positions of rows for train and test. Got "
-                    f"{len(rows)} of dtype {rows.dtype} for {side}."
-                )
-            if rows.min() < 0 or rows.max() >= n_rows:
-                raise InvalidInputError(
-                    f"{what} names row {rows.max()} for {side}; there are {n_rows} "
-                    "rows."
-                )
+            _check_positions(rows, what, side, n_rows)
     return pairs
+
+
+def _check_positions(rows: np.ndarray, what: str, side: str, n_rows: int) -> None:
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
+        raise InvalidInputError(
+            f"{what} must give positions of rows for train and test. Got an array of "
+            f"shape {rows.shape} and dtype {rows.dtype} for {side}."
+        )
+    outside = rows[(rows < 0) | (rows >= n_rows)]
+    if len(outside):
+        raise InvalidInputError(
+            f"{what} names row {outside[0]} for {side}; there are {n_rows} rows."
+        )
 
 
 def _are_positions(rows: Any) -> bool:
     return len(rows) > 0 and np.ndim(rows[0]) == 0
+
+
+def split_by_time(times: pd.Series, rows: np.ndarray, test_size: float) -> Split:
+    """Split rows by time; a missing time is named by its row in the whole table."""
+    missing = rows[times.iloc[rows].isna()]
+    if len(missing):
+        raise InvalidInputError(
+            f"times is missing in row {missing[0]} ({len(missing)} such row(s) with a "
+            "target in all): drop or fill it."
+        )
+    train, test = time_split(times.iloc[rows], test_size=test_size)
+    return rows[train], rows[test]
 
 
 def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:

@@ -13,9 +13,9 @@ from sklearn.model_selection import (
     StratifiedGroupKFold,
     StratifiedKFold,
 )
-from sklearn.utils import check_consistent_length, indexable
+from sklearn.utils import indexable
 
-from hyperfusion._validation import check_target
+from hyperfusion._validation import as_times, check_target
 from hyperfusion.exceptions import InvalidInputError
 
 
@@ -105,11 +105,13 @@ class StratifiedRegressionKFold(BaseCrossValidator):
         Raises
         ------
         InvalidInputError
-            If there are fewer rows (or groups) than folds.
+            If there are fewer rows (or groups) than folds, or a group is missing.
         """
         X, y, groups = indexable(X, y, groups)
         target = check_target(y, np.shape(y)[0])
         n_rows = len(target)
+        if groups is not None:
+            _check_no_missing(pd.Series(groups))
         count = n_rows if groups is None else pd.Series(groups).nunique()
         what = "rows" if groups is None else "groups"
         if self.n_splits < 2 or self.n_splits > count:
@@ -120,8 +122,19 @@ class StratifiedRegressionKFold(BaseCrossValidator):
         bins = quantile_bins(target, self.n_bins, self.n_splits)
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
         seed = self.random_state if self.shuffle else None
+        if self.shuffle and seed is None:
+            seed = np.random.RandomState()  # numpy's global generator stays as it is
         folds = kind(self.n_splits, shuffle=self.shuffle, random_state=seed)
         yield from folds.split(np.zeros(n_rows), bins, groups)
+
+
+def _check_no_missing(groups: pd.Series) -> None:
+    missing = np.flatnonzero(groups.isna())
+    if len(missing):
+        raise InvalidInputError(
+            f"groups is missing in row {missing[0]} ({len(missing)} such row(s) in "
+            "all): fill it, with one value for all of them or one for each."
+        )
 
 
 def quantile_bins(y: np.ndarray, n_bins: int, min_size: int) -> np.ndarray:
@@ -147,7 +160,7 @@ def time_split(
     Parameters
     ----------
     time : array-like of shape (n_samples,)
-        Dates or numbers that can be ordered.
+        Dates, ISO 8601 texts, or numbers.
     test_size : float or int, default=0.2
         Share (below 1) or number of the latest rows to test on. Rows of the same
         time as the first test row are tested too: training rows are strictly
@@ -161,7 +174,7 @@ def time_split(
     Raises
     ------
     InvalidInputError
-        If a time is missing, or nothing is left on one side.
+        If a time is missing or can't be read, or nothing is left on one side.
 
     Examples
     --------
@@ -170,8 +183,7 @@ def time_split(
     >>> train.tolist(), test.tolist()
     ([3, 1, 2], [0])
     """
-    times = pd.Series(time).reset_index(drop=True)
-    check_consistent_length(times)
+    times = as_times(time)
     if times.isna().any():
         row = int(np.flatnonzero(times.isna())[0])
         raise InvalidInputError(f"time is missing in row {row}: drop or fill it.")

@@ -71,3 +71,22 @@ def test_time_split_is_strict_and_any_order():
 def test_time_split_errors(time, size, message):
     with pytest.raises(InvalidInputError, match=message):
         time_split(time, test_size=size)
+
+
+def test_time_split_reads_texts_as_dates():
+    texts = ["2024-05-01 12:00+02:00", "2024-05-01 10:30", "2024-04-30T23:00:00Z"]
+    train, test = time_split(texts, test_size=1)
+    assert (train.tolist(), test.tolist()) == ([2, 0], [1])
+    seconds = ["900000000", "1700000000", "1000000000"]
+    assert time_split(seconds, test_size=1)[1].tolist() == [1]
+
+
+def test_time_split_never_guesses_at_day_and_month():
+    with pytest.raises(InvalidInputError, match=r"row 1: '24/01/2024'.*dayfirst"):
+        time_split(["2024-01-01", "24/01/2024", "2024-03-01"], test_size=1)
+
+
+def test_time_split_takes_numbers_in_any_form():
+    for times in ([3, 1, 2], np.array([3, 1, 2], dtype=object), [3.0, 1.5, 2.0]):
+        train, test = time_split(times, test_size=1)
+        assert (train.tolist(), test.tolist()) == ([1, 2], [0])
