@@ -33,12 +33,12 @@ from hyperfusion.model_selection._inputs import (
     find_times,
     labeled_split,
     learns_from_unlabeled,
-    read_splits,
+    read_folds,
+    split_by_time,
     take,
 )
 from hyperfusion.model_selection._modalities import known_parts
 from hyperfusion.model_selection._score_tables import score_tables
-from hyperfusion.model_selection._split import time_split
 
 _METRICS = ("src", "mae")
 _PAPER = ("visual", "metadata", "textual", "geolocation", *TRAINING_PARTS)
@@ -86,9 +86,10 @@ def ablate(
         "geolocation", the steps of the training "ensemble", "pseudo_labels", "filter"
         and "folds", or single blocks of the feature table such as "tags". None is
         the eight of the paper.
-    cv : splitter, iterable of (train, test) or None, default=None
-        Where to score: None is one split by time, `test_size` of the posts last.
-        Scores over several folds are means.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        Where to score: None is one split by time, `test_size` of the posts last. A
+        number gives `StratifiedRegressionKFold`; a splitter that takes groups gets
+        the authors. Scores over several folds are means.
     authors : column or array-like of shape (n_posts,), default=None
         Authors of the posts, which the bootstrap draws. None takes the role ``user``
         of a Pipeline's encoder, if there is one.
@@ -103,8 +104,9 @@ def ablate(
     n_jobs : int, default=None
         Variants fitted in parallel, through joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
-        Seed of the bootstrap and of the single split that replaces the folds. The
-        model keeps its own: give it one, or luck counts as a change.
+        Seed of the bootstrap, of the single split that replaces the folds, and of a
+        number of folds. The model keeps its own: give it one, or luck counts as a
+        change.
     verbose : int, default=0
         1 prints a line for every variant.
 
@@ -126,7 +128,8 @@ def ablate(
     Raises
     ------
     InvalidInputError
-        If the times are not known and there is no `cv`, or a part is unknown.
+        If the times are not known and there is no `cv`, or one of the labelled posts
+        has none, if `cv` gives no positions of rows, or if a part is unknown.
 
     See Also
     --------
@@ -138,8 +141,8 @@ def ablate(
     costs no further fit. "Without folds" fits and weighs the members on one random
     split in the proportions of a fold. "Without filter" drops the ``row_filter``,
     "without pseudo_labels" fits the same model on the labelled posts alone. The
-    intervals tell how far the choice of test posts moves a
-    change; the seed of the model moves it as well.
+    intervals tell how far the choice of test posts moves a change; the seed of the
+    model moves it as well.
 
     Each variant costs what fitting the last step costs: for an ensemble K folds times
     N members, or N for "folds".
@@ -169,9 +172,10 @@ def ablate(
     wanted = _check_parts(parts)
     X, target = check_posts(X, y)
     units = find_authors(X, authors, [model])
-    splits = _splits(target, cv, find_times(X, times, [model]), test_size)
+    moments = find_times(X, times, [model])
     rng = check_random_state(random_state)
     seed = int(rng.randint(2**31 - 1))
+    splits = _splits(target, cv, units, moments, test_size, seed)
     done = []
     for fold, split in enumerate(splits):
         train, test = labeled_split(split, target, learns_from_unlabeled(model))
@@ -204,21 +208,21 @@ def _check_parts(parts: str | Sequence[str] | None) -> list[str]:
 
 
 def _splits(
-    y: np.ndarray, cv: Any, times: pd.Series | None, test_size: float
+    y: np.ndarray,
+    cv: Any,
+    units: np.ndarray | None,
+    times: pd.Series | None,
+    test_size: float,
+    seed: int,
 ) -> list[Split]:
-    rows = np.flatnonzero(~np.isnan(y))
     if cv is not None:
-        if not hasattr(cv, "split"):
-            return read_splits(cv, "cv", len(y))
-        folds = list(cv.split(rows, y[rows]))
-    elif times is not None:
-        folds = [time_split(times.iloc[rows], test_size=test_size)]
-    else:
+        return read_folds(cv, "cv", y, units, seed)
+    if times is None:
         raise InvalidInputError(
             "The times of the posts are not known: pass times= as a column's name or "
             "with one value a row, or say with cv= where to score."
         )
-    return [(rows[train], rows[test]) for train, test in folds]
+    return [split_by_time(times, np.flatnonzero(~np.isnan(y)), test_size)]
 
 
 def _encode(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -28,11 +28,11 @@ from hyperfusion.model_selection._inputs import (
     labeled_split,
     learns_from_unlabeled,
     name_models,
-    read_splits,
+    read_folds,
+    split_by_time,
     take,
 )
 from hyperfusion.model_selection._score_tables import score_tables
-from hyperfusion.model_selection._split import time_split
 
 SPLITS = ("random", "author", "time")
 
@@ -70,7 +70,7 @@ def evaluate(
     X: Any,
     y: ArrayLike,
     *,
-    splits: str | Sequence[str] | Mapping[str, Iterable[Split]] | None = None,
+    splits: str | Sequence[str] | Mapping[str, Any] | None = None,
     authors: Any = None,
     times: Any = None,
     test_size: float = 0.2,
@@ -98,8 +98,10 @@ def evaluate(
         Targets. Rows where it is NaN are never tested; models whose ``fit`` takes
         ``X_unlabeled`` learn from them, for others they are left out.
     splits : list of {"random", "author", "time"}, dict or None, default=None
-        Which splits; a dict gives one's own, ``{name: [(train, test), ...]}``, as
-        positions. None makes those for which authors and times are known.
+        Which splits; a dict gives one's own by name: pairs (train, test) of positions,
+        a splitter (which gets the authors where it takes groups), or a number for
+        `StratifiedRegressionKFold`. None makes those for which authors and times are
+        known.
     authors : column or array-like of shape (n_posts,), default=None
         Authors of the posts. None takes the role ``user`` of the first step that has
         roles, as in the Pipeline of `make_hyperfusion`.
@@ -143,8 +145,8 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        If a split is asked for whose authors or times are not known, or a column is
-        not there.
+        If a split is asked for whose authors or times are not known, a column is not
+        there, or a split of one's own is empty or gives no positions of rows.
 
     See Also
     --------
@@ -214,9 +216,11 @@ def _plan(
     rng: np.random.RandomState,
 ) -> dict[str, list[Split]]:
     """Return the folds of each split, as positions in the whole table."""
+    if splits is not None and not len(splits):
+        raise InvalidInputError("splits is empty: give at least one, or None.")
     if isinstance(splits, Mapping):
         return {
-            str(name): read_splits(folds, f"splits[{name!r}]", len(y))
+            str(name): read_folds(folds, f"splits[{name!r}]", y, units, rng)
             for name, folds in splits.items()
         }
     known = {"random": True, "author": units is not None, "time": times is not None}
@@ -250,8 +254,8 @@ def _make_split(
 ) -> list[Split]:
     rows = np.flatnonzero(~np.isnan(y))
     if name == "time" and times is not None:
-        folds = [time_split(times.iloc[rows], test_size=test_size)]
-    elif name == "author" and units is not None:
+        return [split_by_time(times, rows, test_size)]
+    if name == "author" and units is not None:
         by_author = GroupShuffleSplit(n_repeats, test_size=test_size, random_state=rng)
         folds = list(by_author.split(rows, groups=units[rows]))
     else:

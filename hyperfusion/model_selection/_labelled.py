@@ -52,7 +52,8 @@ class LabeledSplit(BaseCrossValidator):
     __metadata_request__split = {"groups": True}
 
     def __init__(self, cv: Any = 5):
-        self.cv = cv
+        # a search asks for the folds and their number in turn
+        self.cv = list(cv) if isinstance(cv, Iterator) else cv
 
     def get_n_splits(
         self, X: Any = None, y: Any = None, groups: ArrayLike | None = None

@@ -19,7 +19,7 @@ from hyperfusion.model_selection._inputs import (
     check_posts,
     find_authors,
     find_times,
-    read_splits,
+    read_folds,
 )
 from hyperfusion.model_selection._leak_signs import (
     bins_of,
@@ -102,13 +102,14 @@ def check_leaks(
         Authors of the posts.
     times : column or array-like of shape (n_posts,), default=None
         Times of the posts.
-    splits : (train, test) or iterable of them, default=None
-        Positions of rows that will be trained and tested on.
+    splits : int, splitter, (train, test) or iterable of them, default=None
+        Rows that will be trained and tested on, as positions, or what cuts them: a
+        splitter that takes groups gets the authors.
     threshold : float, default=0.8
         Out-of-fold rank correlation above which a single column is implausible. The
         whole of a good model reaches some 0.7 on posts of the SMP Challenge.
     random_state : int, RandomState instance or None, default=0
-        Seed of the folds and of the halves of levels.
+        Seed of the folds, a number of `splits` too, and of the halves of levels.
 
     Returns
     -------
@@ -174,7 +175,9 @@ def check_leaks(
     table = table.reset_index(drop=True)
     units = find_authors(table, authors, [])
     moments = find_times(table, times, [])
-    pairs = [] if splits is None else read_splits(splits, "splits", len(target))
+    pairs = []
+    if splits is not None:
+        pairs = read_folds(splits, "splits", target, units, random_state)
     labeled = np.flatnonzero(~np.isnan(target))
     found = list(_in_columns(table, target, labeled, units, threshold, random_state))
     if moments is not None:

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.linear_model import LinearRegression, Ridge
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeRegressor
 
@@ -25,6 +25,7 @@ from hyperfusion import (
 )
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import MODALITIES
+from hyperfusion.model_selection import LabeledSplit, StratifiedRegressionKFold
 from hyperfusion.model_selection._modalities import columns_of
 from hyperfusion.relations import HierarchicalClusterEncoder, RelationEncoder
 
@@ -286,6 +287,80 @@ def test_same_numbers_for_any_number_of_jobs():
     pd.testing.assert_frame_equal(
         one.drop(columns="seconds"), two.drop(columns="seconds")
     )
+
+
+class TwoArguments:
+    """A splitter that knows of no groups."""
+
+    def split(self, X, y):
+        yield np.arange(30), np.arange(30, len(X))
+
+
+def folds_of(cv, **options):
+    """The test rows of an ablation's folds, by what the full model saw."""
+    X, y = feature_table(60)
+    y[:6] = np.nan
+    seen = []
+
+    class Rows(Ridge):
+        def predict(self, X):
+            seen.append(X.index.to_numpy())
+            return super().predict(X)
+
+    ablate(Rows(), X, y, cv=cv, parts=[], n_bootstrap=5, **options)
+    return seen
+
+
+def test_a_number_of_folds_is_stratified_and_seeded():
+    folds = folds_of(3, random_state=0)
+    assert_array_equal(np.sort(np.concatenate(folds)), np.arange(6, 60))
+    again, other = folds_of(3, random_state=0), folds_of(3, random_state=1)
+    assert_array_equal(np.concatenate(folds), np.concatenate(again))
+    assert set(folds[0]) != set(other[0])
+    with pytest.raises(InvalidInputError, match="n_splits=99"):
+        folds_of(99)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "cv", [GroupKFold(3), LabeledSplit(GroupKFold(3)), StratifiedRegressionKFold(3)]
+)
+def test_splitters_that_take_groups_get_the_authors(cv):
+    authors = np.arange(60) % 9
+    folds = folds_of(cv, authors=authors)
+    assert sorted(np.concatenate(folds)) == list(range(6, 60))
+    assert sum(len(set(authors[rows])) for rows in folds) == 9
+
+
+@pytest.mark.filterwarnings("error")
+def test_other_splitters_get_no_groups():
+    authors = np.arange(60) % 9
+    assert len(folds_of(KFold(3), authors=authors)) == 3
+    assert len(folds_of(TwoArguments(), authors=authors)) == 1
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        ("time", "cv takes a number, a splitter or pairs .* Got 'time'"),
+        (2.5, "cv takes a number, a splitter or pairs .* Got 2.5"),
+        ([], "cv is empty"),
+        ([(1, 2, 3)], "cv takes a number, a splitter or pairs"),
+        ([([0, 1], [2, -70])], "cv names row -70 for test; there are 60 rows"),
+    ],
+)
+def test_folds_that_are_none(cv, message):
+    with pytest.raises(InvalidInputError, match=message):
+        folds_of(cv)
+
+
+def test_a_missing_time_is_named_by_its_row():
+    X, y = feature_table(60)
+    y[:50:2] = np.nan
+    times = np.arange(60.0)
+    times[[0, 41]] = np.nan
+    with pytest.raises(InvalidInputError, match=r"times is missing in row 41\b"):
+        ablate(Ridge(), X, y, times=times)
 
 
 def test_arrays_and_faults():

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import evaluate, make_hyperfusion, within_user_spearman
@@ -279,9 +280,64 @@ def test_missing_authors_are_strangers_to_each_other():
     assert by_group.loc["new", ["n_posts", "n_authors"]].tolist() == [10, 10]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_splits_of_ones_own_may_be_splitters(posts, known):
+    X, y = posts
+    y[::5] = np.nan
+    splits = {"k": KFold(3), "n": 4, "g": GroupKFold(2)}
+    if not known:
+        del splits["g"]
+    authors = "author" if known else None
+    result = evaluate(
+        Columns(), X, y, splits=splits, authors=authors, n_bootstrap=5, random_state=0
+    )
+    tested = result.predictions.groupby("split")
+    assert set(tested.groups) == set(splits)
+    labelled = np.flatnonzero(y.notna())
+    for _, rows in tested["row"]:
+        assert_array_equal(np.sort(rows), labelled)
+    folds = tested["fold"].nunique().to_dict()
+    assert folds == {name: {"k": 3, "n": 4, "g": 2}[name] for name in splits}
+    if known:
+        rows = tested.get_group("g")
+        author = X["author"].iloc[rows["row"]].to_numpy()
+        assert (rows.groupby(author)["fold"].agg(np.ptp) == 0).all()
+
+
+@pytest.mark.parametrize("kind", [tuple, list, np.asarray, pd.array, pd.Index])
+def test_values_of_any_kind_are_no_names_of_columns(posts, kind):
+    X, y = posts
+    options = {"splits": "author", "n_bootstrap": 5, "random_state": 0}
+    named = evaluate(Columns(), X, y, authors="author", **options)
+    given = evaluate(Columns(), X, y, authors=kind(X["author"]), **options)
+    pd.testing.assert_frame_equal(named.scores, given.scores)
+
+
+def test_tuples_may_be_names_of_columns(posts):
+    X, y = posts
+    X = X.set_axis(pd.MultiIndex.from_product([["post"], X.columns]), axis=1)
+    model = Columns(("post", "likes"))
+    result = evaluate(model, X, y, authors=("post", "author"), n_bootstrap=5)
+    assert "author" in set(result.scores["split"])
+
+
+def test_a_missing_time_is_named_by_its_row(posts):
+    X, y = posts
+    y[:50] = np.nan
+    times = X["when"].copy()
+    times[[3, 77]] = pd.NaT
+    with pytest.raises(InvalidInputError, match=r"times is missing in row 77\b"):
+        evaluate(Columns(), X, y, times=times)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"splits": {}}, "splits is empty"),
+        ({"splits": []}, "splits is empty"),
+        ({"splits": {"s": []}}, r"splits\['s'\] is empty"),
+        ({"splits": {"s": "time"}}, r"splits\['s'\] takes .* Got 'time'"),
+        ({"authors": ("a", "b")}, "authors must have one value a row. Got 2"),
         ({"splits": "time"}, "times of the posts are not known"),
         ({"splits": ["weekly"]}, "'weekly'"),
         ({"authors": "writer"}, "authors='writer' is not a column"),

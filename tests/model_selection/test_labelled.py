@@ -93,6 +93,21 @@ def test_given_folds_hold_positions_among_all_rows(data):
         assert_array_equal(more, np.union1d(train, np.flatnonzero(np.isnan(y))))
 
 
+def test_folds_that_come_once_serve_every_candidate(data):
+    X, y = data
+    folds = list(KFold(3).split(X))
+    options = {"scoring": "neg_mean_absolute_error", "error_score": "raise"}
+    grid = {"alpha": [1.0, 10.0]}
+    model = PseudoLabelWrapper(Ridge(), cv=3, max_rounds=1, random_state=0)
+    scores = [
+        GridSearchCV(model, grid, cv=LabeledSplit(cv), **options)
+        .fit(X, y)
+        .cv_results_["mean_test_score"]
+        for cv in (folds, iter(folds))
+    ]
+    assert_array_equal(*scores)
+
+
 def test_groups_stay_together(data):
     X, y = data
     groups = np.arange(120) % 6

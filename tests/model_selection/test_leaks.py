@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.preprocessing import TargetEncoder
 
 from hyperfusion import check_leaks, load_smp_video, make_posts, time_split
@@ -206,6 +206,14 @@ def test_rows_of_pictures_alone_are_not_compared():
     assert findings["value"].tolist() == [0.1]
 
 
+def test_splits_may_be_splitters(posts):
+    X, y = posts.data, posts.target
+    ask = {"authors": "author", "splits": GroupKFold(4)}
+    assert check_leaks(X, y, **ask).empty
+    findings = check_leaks(X, y, **{**ask, "splits": 4})
+    assert findings["finding"].tolist() == ["authors on both sides"] * 4
+
+
 def test_splits_that_let_the_target_through(posts):
     X, y = posts.data, posts.target
     train, test = time_split(X["posted_at"], test_size=0.25)
@@ -264,6 +272,8 @@ def test_faults_are_named(posts):
         check_leaks(posts.data, np.full(800, np.nan))
     with pytest.raises(ValueError, match="threshold"):
         check_leaks(posts.data, posts.target, threshold=2)
+    with pytest.raises(InvalidInputError, match=r"splits takes .* Got 2\.5"):
+        check_leaks(posts.data, posts.target, splits=2.5)
     twice = pd.concat([posts.data, posts.data[["author"]]], axis=1)
     with pytest.raises(InvalidInputError, match=r"duplicate column names: \['author'"):
         check_leaks(twice, posts.target)
