@@ -5,8 +5,10 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 
 from hyperfusion import (
+    BlockImputer,
     CatBoostHuberRegressor,
     ClipImageEncoder,
     CoAttentionRegressor,
@@ -132,3 +134,24 @@ def test_no_weights_and_no_network(monkeypatch, tmp_path):
     encoder = ClipImageEncoder("ViT-B-32", pretrained="no_such_tag")
     with pytest.raises((WeightsNotFoundError, InvalidInputError), match="no_such_tag"):
         encoder.fit_transform(X["image"].iloc[:2])
+
+
+def test_one_column_warns_once():
+    posts = X.assign(image=X["image"].astype(object))
+    posts.loc[posts.index[[3, 5]], "image"] = "no such file.jpg"
+    model = pipeline(image_encoder="hyperfusion-tiny")
+    for step in (lambda: model.fit(posts, Y), lambda: model.predict(posts)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            step()
+        found = [str(w.message) for w in caught if w.category is BadCellWarning]
+        assert len(found) == 1
+        assert found[0].startswith("2 cell(s) of column 'image'")
+
+
+def test_member_that_can_not_read_the_table():
+    member = make_pipeline(BlockImputer(), Ridge())
+    with pytest.raises(ValueError, match="could not convert") as caught:
+        pipeline(members=[("own", member)]).fit(X, Y)
+    assert "member 0 in fold 0" in caught.value.__notes__[0]
+    assert "NumericTable(impute=True)" in caught.value.__notes__[0]

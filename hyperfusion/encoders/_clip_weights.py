@@ -143,7 +143,7 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
     config = get_model_config(name)
     if config is None:
         close = difflib.get_close_matches(
-            name, open_clip.list_models(), n=3, cutoff=0.4
+            name, [TINY, *open_clip.list_models()], n=3, cutoff=0.4
         )
         raise InvalidInputError(
             f"model_name={model_name!r} is not an architecture of open_clip, "

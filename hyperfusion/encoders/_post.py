@@ -25,6 +25,7 @@ from hyperfusion.encoders._post_components import (
     Roles,
     build_components,
 )
+from hyperfusion.encoders._warn_once import warn_once
 from hyperfusion.encoders._word_vectors import SharesWordVectors
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import category_columns, join_blocks
@@ -263,11 +264,12 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
                 f"such as time= or numeric=. The table has {list(table.columns)[:20]}."
             )
         parts = []
-        for component in self.components_:
-            start = time.perf_counter()
-            output = component.encoder.fit_transform(component.read(table), y)
-            parts.append((component.block, component.frame(output, table.index)))
-            self._print(component, time.perf_counter() - start)
+        with warn_once():
+            for component in self.components_:
+                start = time.perf_counter()
+                output = component.encoder.fit_transform(component.read(table), y)
+                parts.append((component.block, component.frame(output, table.index)))
+                self._print(component, time.perf_counter() - start)
         levels = sum(len(category_columns(part)) for _, part in parts)
         self._n_numbers = sum(part.shape[1] for _, part in parts) - levels
         features = join_blocks(parts, table.index, self._n_numbers)
@@ -293,7 +295,8 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
             (c.block, c.frame(c.encoder.transform(c.read(table)), table.index))
             for c in self.components_
         )
-        return join_blocks(parts, table.index, self._n_numbers)
+        with warn_once():
+            return join_blocks(parts, table.index, self._n_numbers)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features, ``<block>__<feature>``.

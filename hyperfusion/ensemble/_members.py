@@ -10,7 +10,7 @@ from sklearn.base import clone, is_regressor
 from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import get_tags
+from sklearn.utils import check_random_state, get_tags
 
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import category_columns
@@ -24,7 +24,7 @@ def preset_members(name: str) -> NamedMembers:
     """Return a fresh list of a preset's members, by name.
 
     "paper" are the paper's four (section 3.4). "fast" are three of different kinds
-    that fit a few thousand posts in seconds. "default" joins these and the paper's
+    without a network. "default" joins these and the paper's
     networks but for TabNet, which on real posts costs most and gets no weight.
     """
     if name == "fast":
@@ -180,11 +180,16 @@ def _has_missing(X: Any) -> bool:
     return is_float and bool(np.isnan(X).any())
 
 
-def set_seeds(member: Any, rng: np.random.RandomState | None) -> Any:
+def local_generator(random_state: Any) -> np.random.RandomState:
+    """Return the generator of a seed; for None a fresh one, not numpy's global one."""
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
+
+
+def set_seeds(member: Any, rng: np.random.RandomState) -> Any:
     """Give every ``random_state`` parameter that is None a seed of its own."""
-    if rng is not None:
-        params = member.get_params(deep=True)
-        names = [k for k in sorted(params) if k.split("__")[-1] == "random_state"]
-        seeds = {k: int(rng.randint(2**31 - 1)) for k in names if params[k] is None}
-        member.set_params(**seeds)
-    return member
+    params = member.get_params(deep=True)
+    names = [k for k in sorted(params) if k.split("__")[-1] == "random_state"]
+    seeds = {k: int(rng.randint(2**31 - 1)) for k in names if params[k] is None}
+    return member.set_params(**seeds)

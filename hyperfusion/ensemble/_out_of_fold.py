@@ -158,11 +158,23 @@ def _fit_part(
     predictions = np.empty(0)
     # the last digits of linear algebra depend on its threads, and those on n_jobs
     with threadpool_limits(1, user_api="blas"):
-        model = clone(member).fit(X_train, y_train, **params)
+        model = _fit(clone(member), f"{index} in fold {fold}", X_train, y_train, params)
         if len(validation):
             predictions = finite_prediction(model, take_rows(X, validation))
     seconds = time.perf_counter() - start
     return Part(fold, index, model, predictions, seconds, len(y_train))
+
+
+def _fit(model: Any, which: str, X: Any, y: np.ndarray, params: dict[str, Any]) -> Any:
+    try:
+        return model.fit(X, y, **params)
+    except Exception as error:
+        error.add_note(
+            f"This comes from member {which}: {model!r}. A Pipeline gets the table as "
+            "it is: where it can't read categories or missing values, begin it with "
+            "NumericTable(impute=True)."
+        )
+        raise
 
 
 def take_rows(X: Any, rows: np.ndarray) -> Any:

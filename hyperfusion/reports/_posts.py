@@ -63,10 +63,13 @@ class PostCells:
         return None
 
     def _text(self, row: int, column: Hashable) -> str:
+        from hyperfusion.encoders._column import is_missing
+
         cell = self.posts[column].iloc[row]
-        text = (
-            " ".join(map(str, cell)) if isinstance(cell, (list, tuple)) else str(cell)
-        )
+        if is_missing(cell):
+            return "—"
+        parts = cell if isinstance(cell, (list, tuple)) else [cell]
+        text = " ".join(map(str, parts))
         if len(text) <= _MAX_CHARACTERS:
             return text
         return f"{text[: _MAX_CHARACTERS - 1]}…"
