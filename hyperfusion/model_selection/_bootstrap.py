@@ -15,6 +15,10 @@ METRICS = ("src", "mae", "within_author_src")
 """Rank correlation, mean absolute error, rank correlation within authors."""
 
 MIN_POSTS = 3
+"""Posts that a rank correlation needs."""
+
+MIN_UNITS = 2
+"""Authors (or posts) without which there is nothing to draw from."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ def score(fold: TestFold, metric: str) -> float:
     if metric == "mae":
         return float(mean_absolute_error(fold.y, fold.prediction))
     if metric == "src":
+        if len(fold.y) < MIN_POSTS:
+            return float("nan")
         return spearman_score(fold.y, fold.prediction)
     if not fold.has_authors:
         return float("nan")
@@ -103,6 +109,9 @@ def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
 
 
 def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
+    one_unit = len(np.unique(fold.units)) < MIN_UNITS
+    if one_unit or (metric == "src" and len(fold.y) < MIN_POSTS):
+        return np.full(len(counts), np.nan)
     if metric == "within_author_src":
         return _within_author_scores(fold, counts)
     if metric == "mae":
@@ -119,7 +128,7 @@ def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
 def _within_author_scores(fold: TestFold, counts: np.ndarray) -> np.ndarray:
     # an author's own score is the same in every sample; only how often it counts isn't
     authors = scores_of_authors(fold)
-    if authors.empty:
+    if len(authors) < MIN_UNITS:
         return np.full(len(counts), np.nan)
     scores, sizes = authors["score"].to_numpy(), authors["n_posts"].to_numpy()
     weights = counts[:, authors.index] * sizes

@@ -369,3 +369,19 @@ def test_verbose_prints_a_line_a_fit(posts, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "time split 0, Columns: SRC" in lines[1]
+
+
+def test_few_posts_have_no_correlation_and_one_author_no_interval():
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(60, 2)), rng.normal(size=60)
+    authors = np.repeat(np.arange(20), 3)
+    authors[-1] = 99  # the only new author, with one post
+    train, test = np.arange(48), np.arange(48, 60)
+    authors[48:59] = authors[:11]
+    scores = evaluate(
+        Ridge(), X, y, splits={"own": [(train, test)]}, authors=authors, random_state=0
+    ).scores
+    new = scores[scores["authors"] == "new"].set_index("metric")
+    assert np.isnan(new.loc["src", ["score", "low", "high"]].astype(float)).all()
+    assert np.isfinite(new.loc["mae", "score"])
+    assert np.isnan(new.loc["mae", ["low", "high"]].astype(float)).all()
