@@ -129,7 +129,7 @@ def run(
             weights = solve(way, folds, delta)
             found = scores(y_later, new @ weights)
             rows.append(row(" ".join(way), judge(way, folds, delta), found))
-        careful = Blend("greedy", "both", "pooled", delta, prefer_equal=True)
+        careful = Blend("greedy", "both", "pooled", 0.5, prefer_equal=True)
         weights = careful.weights(folds, careful.crossed(folds))[0]
         kept.append(np.ptp(weights) < 1e-9)
         both = [

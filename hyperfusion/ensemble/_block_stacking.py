@@ -18,7 +18,6 @@ from sklearn.base import (
 )
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -29,7 +28,7 @@ from sklearn.utils.validation import (
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._validation import as_frame, check_table, check_target
 from hyperfusion.ensemble._combine import FoldPredictions, mean_by_row
-from hyperfusion.ensemble._members import for_table, set_seeds
+from hyperfusion.ensemble._members import for_table, local_generator, set_seeds
 from hyperfusion.ensemble._out_of_fold import (
     finite_prediction,
     fit_parts,
@@ -188,10 +187,10 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
         X = self._check_features(X, reset=True)
         y = check_target(y, len(X))
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, y, dtype=np.float64)
-        rng = None
-        if self.random_state is not None:
-            rng = check_random_state(self.random_state)
+            sample_weight = _check_sample_weight(
+                sample_weight, y, dtype=np.float64, ensure_non_negative=True
+            )
+        rng = local_generator(self.random_state)
         self.blocks_ = self._group_columns(X)
         self._fit_first_level(X, y, sample_weight, groups, rng)
         table = self._second_level(X, self.oof_predictions_)

@@ -12,6 +12,7 @@ from sklearn.metrics import mean_absolute_error
 from hyperfusion.ensemble._out_of_fold import Part
 from hyperfusion.ensemble._weights import make_loss, solve_weights
 from hyperfusion.metrics import spearman_score
+from hyperfusion.regressors._common import TargetScaler
 
 
 @dataclass
@@ -23,10 +24,19 @@ class FoldPredictions:
     y: np.ndarray
     weight: np.ndarray
 
+    def part(self, kept: np.ndarray) -> FoldPredictions:
+        """Return the rows that a mask keeps."""
+        return FoldPredictions(
+            self.rows[kept], self.predictions[kept], self.y[kept], self.weight[kept]
+        )
+
 
 @dataclass(frozen=True)
 class Blend:
-    """How to weigh the members."""
+    """How to weigh the members.
+
+    `delta` is Huber's, in standard deviations of the targets that are looked at.
+    """
 
     solver: str
     objective: str
@@ -35,46 +45,111 @@ class Blend:
     prefer_equal: bool
 
     def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
-        """Return the weights that do best on all these folds together."""
+        """Return the weights that do best on all these folds together.
+
+        Equal ones where no row has a weight.
+        """
         y, predictions, weight = _pooled(folds)
-        return solve_weights(
-            self.solver, self.objective, y, predictions, weight, self.delta
-        )
+        if not weight.any():
+            return _equal(predictions.shape[1])
+        delta = self.delta * TargetScaler.fit(y, weight).spread
+        return solve_weights(self.solver, self.objective, y, predictions, weight, delta)
 
     def crossed(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
-        """Return weights for each fold that were solved on the other folds alone."""
-        n_members = folds[0].predictions.shape[1]
-        if len(folds) == 1:
-            return np.full((1, n_members), 1 / n_members)
-        others = [[f for f in folds if f is not fold] for fold in folds]
-        return np.array([self.solve(rest) for rest in others])
+        """Return weights for each fold that were solved on the other folds alone.
+
+        Rows that the fold itself validates don't count there, whatever other folds
+        validate them as well; equal weights where none is left.
+        """
+        return np.array([self.solve(other_rows(fold, folds)) for fold in folds])
+
+    def honest(
+        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
+    ) -> list[np.ndarray]:
+        """Return predictions of each fold, with weights not solved on their rows.
+
+        A single fold is cut in two: each half is weighed by the other.
+        """
+        if self.keeps_equal(folds, crossed):
+            return [f.predictions @ _equal(crossed.shape[1]) for f in folds]
+        return [
+            fold.predictions @ weights
+            if any(f.weight.any() for f in other_rows(fold, folds))
+            else self._by_halves(fold)
+            for fold, weights in zip(folds, crossed, strict=True)
+        ]
+
+    def _by_halves(self, fold: FoldPredictions) -> np.ndarray:
+        half = np.unique(fold.rows, return_inverse=True)[1] % 2  # every other row
+        prediction = np.empty(len(fold.rows))
+        for side in (0, 1):
+            here = half == side
+            prediction[here] = fold.predictions[here] @ self.solve([fold.part(~here)])
+        return prediction
 
     def weights(
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
     ) -> np.ndarray:
         """Return the weights to predict with, one row a fold (equations 8 and 9)."""
-        n_members = folds[0].predictions.shape[1]
-        equal = np.full((len(folds), n_members), 1 / n_members)
-        if self.prefer_equal and len(folds) > 1 and not self._gains(folds, crossed):
-            return equal
+        if self.keeps_equal(folds, crossed):
+            return np.tile(_equal(crossed.shape[1]), (len(folds), 1))
         if self.scope == "fold":
             return np.array([self.solve([fold]) for fold in folds])
         return np.tile(self.solve(folds), (len(folds), 1))
+
+    def keeps_equal(
+        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
+    ) -> bool:
+        """Whether equal weights are preferred and solved ones not clearly better."""
+        return self.prefer_equal and len(folds) > 1 and not self._gains(folds, crossed)
 
     def _gains(self, folds: Sequence[FoldPredictions], crossed: np.ndarray) -> bool:
         """Whether solved weights beat equal ones by a standard error over folds.
 
         They are judged on folds that they were not solved on.
         """
+        y, _, weight = _pooled(folds)
+        delta = self.delta * TargetScaler.fit(y, weight).spread
         gains = []
         for fold, weights in zip(folds, crossed, strict=True):
             loss = make_loss(
-                self.objective, fold.y, fold.predictions, fold.weight, self.delta
+                self.objective, fold.y, fold.predictions, fold.weight, delta
             )
             equal = loss(fold.predictions.mean(axis=1))
             gains.append(equal - loss(fold.predictions @ weights))
         error = np.std(gains, ddof=1) / np.sqrt(len(gains))
         return bool(np.mean(gains) > error)
+
+
+def _equal(n_members: int) -> np.ndarray:
+    return np.full(n_members, 1 / n_members)
+
+
+def other_rows(
+    fold: FoldPredictions, folds: Sequence[FoldPredictions]
+) -> list[FoldPredictions]:
+    """Return all folds without the rows that one of them validates."""
+    return [f.part(~np.isin(f.rows, fold.rows)) for f in folds]
+
+
+def member_bias(folds: Sequence[FoldPredictions]) -> np.ndarray:
+    """Return the members' mean errors in each fold."""
+    return np.array(
+        [np.average(f.predictions.T - f.y, axis=1, weights=f.weight) for f in folds]
+    )
+
+
+def crossed_bias(folds: Sequence[FoldPredictions]) -> np.ndarray:
+    """Return, for each fold, the members' mean errors on the other folds alone.
+
+    Rows that the fold itself validates don't count; 0 where none is left.
+    """
+    found = []
+    for fold in folds:
+        others = [f for f in other_rows(fold, folds) if f.weight.any()]
+        nothing = np.zeros(fold.predictions.shape[1])
+        found.append(member_bias(others).mean(axis=0) if others else nothing)
+    return np.array(found)
 
 
 def _pooled(

@@ -10,26 +10,36 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import Bunch, check_array, check_random_state
+from sklearn.utils import Bunch, check_array
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.metadata_routing import process_routing
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _num_samples,
+    validate_data,
+)
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._validation import check_table, check_target
 from hyperfusion.ensemble._combine import (
     Blend,
     FoldPredictions,
+    crossed_bias,
     mean_by_row,
+    member_bias,
     score_table,
 )
-from hyperfusion.ensemble._members import for_table, name_members, set_seeds
+from hyperfusion.ensemble._folds import check_splits, check_weighed
+from hyperfusion.ensemble._members import (
+    for_table,
+    local_generator,
+    name_members,
+    set_seeds,
+)
 from hyperfusion.ensemble._out_of_fold import Part, fit_parts
 from hyperfusion.ensemble._progress import Progress
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
-from hyperfusion.regressors._common import TargetScaler
 
 AUTHOR = "user__author"  # as `UserProfileEncoder` writes it
 
@@ -68,17 +78,19 @@ class FoldEnsemble(HyperFusionEstimator):
 
         With ``refit="full"`` its last entry joins the fit on all rows.
         """
-        X = self._check_features(X, reset=True)
-        y = check_target(y, X.shape[0])
+        # All checks come first: a fit that they refuse leaves a fitted ensemble alone.
+        y = check_target(y, _num_samples(X))
         weight = _check_sample_weight(
             sample_weight, y, dtype=np.float64, ensure_non_negative=True
         )
-        rng = (
-            None if self.random_state is None else check_random_state(self.random_state)
-        )
+        rng = local_generator(self.random_state)
         named = name_members(self.members)
-        engine = self._engine_arguments(named, sample_weight, groups, fit_params)
-        self.splits_ = self._splits(X, y, engine.pop("groups"), rng)
+        given = None if sample_weight is None else weight
+        engine = self._engine_arguments(named, given, groups, fit_params)
+        splits = self._splits(X, y, engine.pop("groups"), rng)
+        check_weighed(splits, weight)
+        X = self._check_features(X, reset=True)
+        self.splits_ = splits
         self.members_ = [(name, for_table(member, X)) for name, member in named]
         parts = self._fit_folds(X, y, weight, rng, engine, extra)
         self._weigh(parts, y, weight)
@@ -111,9 +123,7 @@ class FoldEnsemble(HyperFusionEstimator):
         if not _routing_enabled():
             return {
                 "groups": groups,
-                "sample_weight": None
-                if sample_weight is None
-                else np.asarray(sample_weight, dtype=np.float64),
+                "sample_weight": sample_weight,
                 "fit_params": [fit_params] * len(named),
             }
         given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
@@ -133,10 +143,7 @@ class FoldEnsemble(HyperFusionEstimator):
         else:
             cv = check_cv(self.cv)
         splits = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(X, y, groups)]
-        if not splits or any(len(a) == 0 or len(b) == 0 for a, b in splits):
-            raise InvalidInputError(
-                f"cv={self.cv!r} gives no fold, or one with an empty side."
-            )
+        check_splits(splits, len(y))
         return splits
 
     def _fit_folds(
@@ -185,18 +192,16 @@ class FoldEnsemble(HyperFusionEstimator):
             self.weighting,
             self.objective,
             self.weights_per,
-            self.delta * TargetScaler.fit(y, weight).spread,
+            self.delta,
             self.prefer_equal and self.weighting != "equal",
         )
         crossed = self._crossed_weights = blend.crossed(folds)
         self.weights_ = blend.weights(folds, crossed)
-        honest = [f.predictions @ w for f, w in zip(folds, crossed, strict=True)]
+        honest = blend.honest(folds, crossed)
         self.oof_predictions_ = mean_by_row(folds, honest, len(y))
         single = [f.predictions for f in folds]
         self.oof_member_predictions_ = mean_by_row(folds, single, len(y))
-        self._bias = np.array(
-            [np.average(f.predictions.T - f.y, axis=1, weights=f.weight) for f in folds]
-        )
+        self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)
         self._learn_variance(folds, y, weight)
         self._scores = score_table(folds, honest, parts, [n for n, _ in self.members_])
 

@@ -88,8 +88,8 @@ class HyperFusionRegressor(
     weights_ : ndarray of shape (n_folds, n_members)
         Weights of the members for each fold; rows add up to 1.
     oof_predictions_ : ndarray of shape (n_samples,)
-        Out-of-fold predictions of the ensemble, with weights from the other folds
-        alone: no row's label touches its own. NaN for rows never validated.
+        Out-of-fold predictions of the ensemble: no model and no weight in them was
+        fitted to the row's own label, see Notes. NaN for rows never validated.
     oof_member_predictions_ : ndarray of shape (n_samples, n_members)
         Out-of-fold predictions of each member.
     oof_residuals_ : ndarray of shape (n_samples,)
@@ -118,6 +118,15 @@ class HyperFusionRegressor(
     Fits ``n_folds * n_members`` models (and ``n_members`` more for
     ``refit="full"``). scikit-learn's callbacks (1.9) are supported: each part is a
     task, and scoring callbacks score each fold's models on its validation rows.
+
+    Weights in `oof_predictions_` are solved on rows that the fold does not validate;
+    a single split is cut in two, and each half is weighed by the other. Two traces of
+    a row's label remain. Models of the other folds, on whose predictions those weights
+    are solved, have learned from it; and where `prefer_equal` falls back, out-of-fold
+    predictions are equally weighed too, a choice that all labels have made together.
+
+    If `fit` refuses its input, a fitted ensemble stays what it was. Without a
+    `random_state` every fit draws its own; numpy's global generator is not used.
 
     References
     ----------
@@ -252,8 +261,9 @@ class HyperFusionRegressor(
         Raises
         ------
         InvalidInputError
-            If `X` and `y` don't fit together, `y` is not finite, or there are fewer
-            rows than folds.
+            If `X` and `y` don't fit together, `y` is not finite, there are fewer rows
+            than folds, `cv` trains on rows that it validates, or all rows that a fold
+            validates weigh 0.
         """
         self._validate_params()
         return self._fit(X, y, sample_weight, groups, fit_params, extra=None)

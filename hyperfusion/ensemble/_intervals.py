@@ -92,11 +92,12 @@ def predict_interval(
     -----
     The quantile is the ``ceil((n + 1) * coverage)``-th smallest of n scaled errors.
     Coverage is then at least `coverage` for posts drawn from where the training posts
-    came from. The guarantee is strict where ``cv`` is a single split and ``refit`` is
-    "folds"; with K folds the average of models that predicts errs a little less than
-    the fold models that were calibrated. It does not hold where later posts are
-    different: see `coverage_report`. Sample weights of the fit weigh the errors, so
-    that `recency_weights` let recent posts count more here as well.
+    came from. The guarantee is strict where ``cv`` is a single split, ``refit`` is
+    "folds" and there is one member. The weights and the ``y_std`` of several are fitted
+    to the rows that calibrate; with K folds the average of models that predicts errs a
+    little less than the fold models that were calibrated. It does not hold where later
+    posts are different: see `coverage_report`. Sample weights of the fit weigh the
+    errors, so that `recency_weights` let recent posts count more here as well.
 
     Costs one prediction.
 

@@ -216,7 +216,7 @@ class PseudoLabelRounds:
         for k, models in enumerate(ensemble.estimators_):
             members = _predictions(models, self.unlabelled.X)
             labels = members @ ensemble._crossed_weights[k]
-            vote = members - self._bias(ensemble, k) if votes is None else votes[k]
+            vote = members - ensemble._crossed_bias[k] if votes is None else votes[k]
             spread = vote.std(axis=1)
             confidence = self._confidence(vote, spread)
             joining, tau = chosen[k].copy(), np.nan
@@ -230,11 +230,6 @@ class PseudoLabelRounds:
             parts.append(PseudoLabels(joining, labels, weight, confidence))
             taus.append(tau)
         return parts, taus
-
-    def _bias(self, ensemble: HyperFusionRegressor, k: int) -> np.ndarray:
-        """Return the members' mean errors on the rows that other folds validate."""
-        others = np.delete(ensemble._bias, k, axis=0)
-        return others.mean(axis=0) if len(others) else np.zeros(ensemble._bias.shape[1])
 
     def _confidence(self, votes: np.ndarray, spread: np.ndarray) -> np.ndarray:
         if self.settings.confidence is None:
@@ -261,7 +256,8 @@ class PseudoLabelRounds:
         weight = self.settings.weight * self.unlabelled.weight
         if not self.settings.by_confidence:
             return weight
-        known = (self.fold >= 0) & (self.fold != k)
+        known = self.fold >= 0
+        known[self.first.splits_[k][1]] = False
         if not known.any():
             known = self.fold >= 0
         errors = self.labelled.y[known] - ensemble.oof_predictions_[known]

@@ -83,4 +83,5 @@ def conformal_quantile(
 
 def effective_rows(weight: np.ndarray) -> float:
     """Return the number of equally weighted rows that tell as much (Kish)."""
-    return float(weight.sum() ** 2 / np.sum(weight**2))
+    share = weight / weight.max()  # squares of tiny weights would be 0
+    return float(share.sum() ** 2 / np.sum(share**2))

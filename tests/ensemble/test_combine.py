@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hyperfusion.ensemble._combine import Blend, FoldPredictions, mean_by_row
+from hyperfusion.ensemble._combine import (
+    Blend,
+    FoldPredictions,
+    crossed_bias,
+    mean_by_row,
+)
 
 
 def folds(seed, noise, n=200, n_folds=5):
@@ -75,3 +80,52 @@ def test_mean_by_row_counts_repeats_and_leaves_gaps():
     ]
     found = mean_by_row(parts, [np.array([1.0, 2.0]), np.array([4.0, 5.0])], 4)
     assert_allclose(found, [1.0, 3.0, 5.0, np.nan])
+
+
+def joined(one, two, rows):
+    """A fold that validates some rows of two others."""
+    names = ("rows", "predictions", "y", "weight")
+    return FoldPredictions(
+        *[np.concatenate([getattr(f, n)[rows] for f in (one, two)]) for n in names]
+    )
+
+
+def test_rows_that_several_folds_validate_never_weigh_themselves():
+    first, second = folds(0, [1.0, 1.0], n_folds=2)
+    # a second repeat validates the same rows in other folds
+    mixed = [joined(first, second, s) for s in (slice(0, 100), slice(100, 200))]
+    parts = [first, second, *mixed]
+    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=False)
+    weights, bias = blend.crossed(parts), crossed_bias(parts)
+    for part in parts:
+        part.y[part.rows == 0] = 1000.0
+    moved = np.abs(blend.crossed(parts) - weights).max(axis=1) > 0.01
+    assert moved.tolist() == [0 not in part.rows for part in parts]
+    moved = np.abs(crossed_bias(parts) - bias).max(axis=1) > 0.01
+    assert moved.tolist() == [0 not in part.rows for part in parts]
+
+
+def test_halves_of_a_single_fold_weigh_each_other():
+    (part,) = folds(0, [1.0, 1.0], n_folds=1)
+    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=True)
+    (before,) = blend.honest([part], blend.crossed([part]))
+    part.y[6] = 1000.0
+    (after,) = blend.honest([part], blend.crossed([part]))
+    assert_array_equal(after != before, np.arange(200) % 2 == 1)
+
+
+def test_delta_of_a_fold_does_not_see_its_own_targets():
+    parts = folds(0, [0.5, 1.0, 2.0])
+    blend = Blend("simplex", "huber", "pooled", 0.5, prefer_equal=False)
+    crossed = blend.crossed(parts)
+    parts[2].y[0] = 1e6
+    assert_array_equal(blend.crossed(parts)[2], crossed[2])
+
+
+def test_equal_weights_where_they_are_preferred_are_those_of_the_predictions():
+    parts = folds(0, [1.0, 1.0, 1.0])
+    blend = Blend("greedy", "both", "pooled", 0.5, prefer_equal=True)
+    crossed = blend.crossed(parts)
+    assert blend.keeps_equal(parts, crossed)
+    for part, found in zip(parts, blend.honest(parts, crossed), strict=True):
+        assert_allclose(found, part.predictions.mean(axis=1))
