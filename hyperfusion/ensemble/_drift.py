@@ -138,23 +138,16 @@ def drift_report(
             f"cv={cv} needs as many rows of each table. There are {len(train)} and "
             f"{len(test)}."
         )
-    aucs, importance = [], np.zeros(len(kept))
-    folds = StratifiedKFold(cv, shuffle=True, random_state=random_state)
-    for fit, judge in folds.split(numbers, later):
-        trees = ExtraTreesClassifier(
-            n_estimators,
-            min_samples_leaf=3,
-            class_weight="balanced",
-            n_jobs=n_jobs,
-            random_state=random_state,
-        ).fit(numbers[fit], later[fit])
-        chance = trees.predict_proba(numbers[judge])[:, 1]
-        aucs.append(roc_auc_score(later[judge], chance))
-        importance += trees.feature_importances_ / cv
+    psi = [stability_index(train[c], test[c]) for c in kept]
+    if random_state is None:
+        random_state = np.random.RandomState()  # the global generator stays as it is
+    aucs, importance = _told_apart(
+        numbers, later, cv, n_estimators, n_jobs, random_state
+    )
     columns = pd.DataFrame(
         {
             "importance": importance,
-            "psi": [stability_index(train[c], test[c]) for c in kept],
+            "psi": psi,
             "missing_train": train.isna().mean().to_numpy(),
             "missing_test": test.isna().mean().to_numpy(),
         },
@@ -167,6 +160,31 @@ def drift_report(
         n_train=len(train),
         n_test=len(test),
     )
+
+
+def _told_apart(
+    numbers: np.ndarray,
+    later: np.ndarray,
+    cv: int,
+    n_estimators: int,
+    n_jobs: int | None,
+    random_state: Any,
+) -> tuple[list[float], np.ndarray]:
+    """Return the AUC of each fold's trees, and the columns' mean importance."""
+    aucs, importance = [], np.zeros(numbers.shape[1])
+    folds = StratifiedKFold(cv, shuffle=True, random_state=random_state)
+    for fit, judge in folds.split(numbers, later):
+        trees = ExtraTreesClassifier(
+            n_estimators,
+            min_samples_leaf=3,
+            class_weight="balanced",
+            n_jobs=n_jobs,
+            random_state=random_state,
+        ).fit(numbers[fit], later[fit])
+        chance = trees.predict_proba(numbers[judge])[:, 1]
+        aucs.append(roc_auc_score(later[judge], chance))
+        importance += trees.feature_importances_ / cv
+    return aucs, importance
 
 
 def _features(model: Any, X: Any) -> pd.DataFrame:
@@ -210,7 +228,7 @@ def _as_numbers(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
             .astype(np.float32)
         )
     numbers = as_float32(joined)
-    numbers[np.isinf(numbers)] = np.nan
+    numbers = np.where(np.isinf(numbers), np.float32(np.nan), numbers)
     return numbers
 
 
@@ -228,6 +246,7 @@ def stability_index(train: pd.Series, test: pd.Series) -> float:
         places = [frequent.get_indexer(s.astype(object)) for s in (train, test)]
         bins = [np.where(place < 0, n_bins, place) for place in places]
     else:
+        train, test = (s.astype(np.float64) for s in (train, test))
         edges = np.unique(train.quantile(np.linspace(0, 1, _N_BINS + 1)[1:-1]).dropna())
         n_bins = len(edges)
         bins = [np.searchsorted(edges, s, side="left") for s in (train, test)]
@@ -295,4 +314,5 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
         row = int(np.flatnonzero(times.isna())[0])
         raise InvalidInputError(f"time is missing in row {row}: drop or fill it.")
     age = (times.max() - times) / span
-    return 0.5 ** age.to_numpy(dtype=np.float64)
+    # an age of a thousand half-lives would round to 0
+    return np.maximum(0.5 ** age.to_numpy(dtype=np.float64), np.finfo(float).tiny)

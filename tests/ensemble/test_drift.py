@@ -96,6 +96,24 @@ def test_a_fitted_pipeline_encodes_both_tables():
     assert arrays.columns.index[0] == 0
 
 
+@pytest.mark.parametrize("dtype", [bool, "boolean", "Int64", "int8"])
+def test_columns_of_any_kind_of_number(dtype):
+    rng = np.random.RandomState(0)
+    train, test = (
+        pd.DataFrame({"new": (rng.rand(100) < p).astype(int)}).astype(dtype)
+        for p in (0.5, 0.9)
+    )
+    report = drift_report(None, train, test, cv=2, n_estimators=5, random_state=0)
+    plain = [t["new"].astype(float) for t in (train, test)]
+    assert report.columns.loc["new", "psi"] == pytest.approx(stability_index(*plain))
+
+
+def test_report_leaves_the_global_generator_alone():
+    before = np.random.get_state()[2]
+    drift_report(None, posts(50, 0), posts(50, 1), cv=2, n_estimators=5)
+    assert np.random.get_state()[2] == before
+
+
 def test_faults_of_the_report_are_named():
     table = posts(50, 0)
     with pytest.raises(InvalidInputError, match=r"differ: \['time__days'\]"):
@@ -106,6 +124,17 @@ def test_faults_of_the_report_are_named():
         drift_report(None, table, table, exclude=["time", "user", "meta"])
     with pytest.raises(InvalidInputError, match="cv=5 needs"):
         drift_report(None, table, table.iloc[:3])
+
+
+def test_recency_weights_are_above_0():
+    weights = recency_weights(np.arange(3) * 1000.0, 0.5)
+    assert weights.min() > 0
+    assert weights[-1] == 1
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(60, 2)), rng.normal(size=60)
+    old = recency_weights(np.arange(60) * 1000.0, 0.5)
+    model = HyperFusionRegressor([Ridge()], cv=3).fit(X, y, sample_weight=old)
+    assert np.isfinite(model.predict(X)).all()
 
 
 def test_recency_weights_by_hand():
