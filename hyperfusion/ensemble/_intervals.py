@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import betabinom
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -22,7 +21,7 @@ from hyperfusion._validation import as_frame, check_target
 from hyperfusion.ensemble._find import find_ensemble
 from hyperfusion.ensemble._fold_ensemble import AUTHOR, has_authors
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._uncertainty import conformal_quantile, effective_rows
+from hyperfusion.ensemble._uncertainty import Calibration, chance_range
 from hyperfusion.exceptions import InvalidInputError
 
 _COVERAGE = [Interval(Real, 0, 1, closed="neither")]
@@ -119,7 +118,8 @@ def predict_interval(
     """
     X = as_frame(X)
     ensemble, table, shift = find_ensemble(model, X)
-    return _intervals(ensemble, X, table, shift, coverage, groups, calibration_groups)
+    how = (coverage, groups, calibration_groups)
+    return _intervals(ensemble, X, table, shift, *how)[0]
 
 
 def _intervals(
@@ -130,13 +130,15 @@ def _intervals(
     coverage: float,
     groups: Any,
     calibration_groups: Any,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, np.ndarray, dict[Any, Calibration]]:
+    """Return the intervals, each row's group, and what calibrates the groups."""
     prediction, std = ensemble.predict(table, return_std=True)
     prediction = prediction + shift
-    calibration, new = _groups(ensemble, table, groups, calibration_groups)
-    margin = std * _quantiles(ensemble, calibration, new, coverage)
+    fitted, new = _groups(ensemble, table, groups, calibration_groups)
+    calibrations = _calibrate(ensemble, fitted, new, coverage)
+    margin = std * np.array([calibrations[group].quantile for group in new])
     index = X.index if isinstance(X, pd.DataFrame) else None
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "prediction": prediction,
             "lower": prediction - margin,
@@ -144,6 +146,7 @@ def _intervals(
         },
         index=index,
     )
+    return found, new, calibrations
 
 
 def _groups(
@@ -200,27 +203,27 @@ def known_authors(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.nda
     return np.where(known, "known", "new")
 
 
-def _quantiles(
+def _calibrate(
     ensemble: HyperFusionRegressor,
-    calibration: np.ndarray,
+    fitted: np.ndarray,
     new: np.ndarray,
     coverage: float,
-) -> np.ndarray:
-    """Return, for each new row, the quantile of its group's scaled errors."""
+) -> dict[Any, Calibration]:
+    """Return, for each group of new rows, the quantile of its scaled errors."""
     seen = np.isfinite(ensemble.oof_residuals_) & (ensemble._oof_weight > 0)
     smallest = np.finfo(float).tiny  # no error at all divides by no spread at all
     scores = np.abs(ensemble.oof_residuals_) / np.maximum(ensemble.oof_std_, smallest)
-    quantiles, too_few = np.empty(len(new)), []
+    calibrations, too_few = {}, []
     for group in pd.unique(new):
-        rows = seen & (calibration == group)
-        if not (calibration == group).any():
+        rows = seen & (fitted == group)
+        if not (fitted == group).any():
             raise InvalidInputError(
                 f"The group {str(group)!r} is not among calibration_groups: intervals "
                 "can't be calibrated for it. Give it a group that has training rows."
             )
-        q = conformal_quantile(scores[rows], ensemble._oof_weight[rows], coverage)
-        quantiles[new == group] = q
-        if np.isinf(q):
+        found = Calibration.fit(scores[rows], ensemble._oof_weight[rows], coverage)
+        calibrations[group] = found
+        if np.isinf(found.quantile):
             too_few.append(f"{int(rows.sum())} of {str(group)!r}")
     if too_few:
         warnings.warn(
@@ -229,7 +232,7 @@ def _quantiles(
             UserWarning,
             stacklevel=5,
         )
-    return quantiles
+    return calibrations
 
 
 @validate_params(
@@ -270,7 +273,8 @@ def coverage_report(
         What `predict_interval` is asked for.
     by : array-like or dict of {str: array-like}, default=None
         Groups to report apart, such as ``{"week": posts["time"].dt.to_period("W")}``.
-        Known and new authors are reported by themselves where the table tells.
+        Known and new authors are reported by themselves where the table tells, under
+        ``"author"`` unless `by` has such a name.
     groups, calibration_groups : default=None
         As in `predict_interval`: groups to calibrate within.
     tolerance : float, default=0.03
@@ -298,8 +302,9 @@ def coverage_report(
     Notes
     -----
     The number of posts covered has a beta-binomial distribution: of the posts
-    reported, and of the out-of-fold rows that calibrate [1]_. Of many groups, one in
-    twenty lies outside ``low`` to ``high`` by chance.
+    reported, and of the out-of-fold rows that calibrate them [1]_; where `groups` are
+    calibrated apart, it is the sum of theirs. Of many groups, one in twenty lies
+    outside ``low`` to ``high`` by chance.
 
     References
     ----------
@@ -323,12 +328,14 @@ def coverage_report(
     X = as_frame(X)
     ensemble, table, shift = find_ensemble(model, X)
     y = check_target(y, np.shape(table)[0])
-    held = _intervals(ensemble, X, table, shift, coverage, groups, calibration_groups)
+    how = (coverage, groups, calibration_groups)
+    held, new, calibrations = _intervals(ensemble, X, table, shift, *how)
     posts = pd.DataFrame(
         {
             "inside": (held["lower"] <= y) & (y <= held["upper"]),
             "width": held["upper"] - held["lower"],
             "bias": y - held["prediction"],
+            "calibration": pd.Series(new, index=held.index),
         }
     ).reset_index(drop=True)
     reports = {("all", "all"): posts}
@@ -340,8 +347,9 @@ def coverage_report(
             )
         groups_of = posts.groupby(values, sort=True, observed=True)
         reports |= {(name, group): rows for group, rows in groups_of}
-    n_fit = effective_rows(ensemble._oof_weight[np.isfinite(ensemble.oof_residuals_)])
-    rows = [_coverage(part, coverage, tolerance, n_fit) for part in reports.values()]
+    rows = [
+        _coverage(part, coverage, tolerance, calibrations) for part in reports.values()
+    ]
     index = pd.MultiIndex.from_tuples(reports, names=["by", "group"])
     return pd.DataFrame(rows, index=index)
 
@@ -357,21 +365,24 @@ def _partitions(
         str(name): pd.Series(values).reset_index(drop=True)
         for name, values in by.items()
     }
-    if ensemble._author_known is not None and has_authors(table):
-        partitions |= {"author": pd.Series(known_authors(ensemble, table))}
+    tells = ensemble._author_known is not None and has_authors(table)
+    if tells and "author" not in partitions:
+        partitions["author"] = pd.Series(known_authors(ensemble, table))
     return partitions
 
 
 def _coverage(
-    posts: pd.DataFrame, coverage: float, tolerance: float, n_fit: float
+    posts: pd.DataFrame,
+    coverage: float,
+    tolerance: float,
+    calibrations: Mapping[Any, Calibration],
 ) -> dict[str, Any]:
-    n = len(posts)
-    rank = min(coverage * (n_fit + 1), n_fit)
-    low, high = betabinom.ppf([0.025, 0.975], n, rank, n_fit + 1 - rank) / n
+    sizes = posts["calibration"].value_counts()
+    low, high = chance_range(sizes.to_list(), [calibrations[g] for g in sizes.index])
     share = posts["inside"].mean()
     by_chance = low <= share <= high
     return {
-        "n": n,
+        "n": len(posts),
         "coverage": share,
         "gap": share - coverage,
         "low": low,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.optimize import nnls
+from scipy.signal import fftconvolve
+from scipy.stats import betabinom
 
 
 def disagreement(
@@ -85,3 +89,52 @@ def effective_rows(weight: np.ndarray) -> float:
     """Return the number of equally weighted rows that tell as much (Kish)."""
     share = weight / weight.max()  # squares of tiny weights would be 0
     return float(share.sum() ** 2 / np.sum(share**2))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A conformal quantile and what it rests on.
+
+    `n_rows` is the effective number of out-of-fold rows, `rank` that of the rows
+    whose error is not above the quantile.
+    """
+
+    quantile: float
+    n_rows: float
+    rank: float
+
+    @classmethod
+    def fit(cls, scores: np.ndarray, weight: np.ndarray, coverage: float) -> Self:
+        """Calibrate on the scaled errors of rows, with their weights."""
+        quantile = conformal_quantile(scores, weight, coverage)
+        n_rows = effective_rows(weight) if weight.any() else 0.0
+        if np.isinf(quantile):
+            return cls(quantile, n_rows, n_rows)
+        share = weight[scores <= quantile].sum() / weight.sum()
+        return cls(quantile, n_rows, share * n_rows)
+
+    def chances(self, n_posts: int) -> np.ndarray:
+        """Return the probabilities that 0, 1, ... of new posts are covered."""
+        if np.isinf(self.quantile):
+            return np.eye(1, n_posts + 1, n_posts)[0]  # all are
+        a, b = self.rank, self.n_rows + 1 - self.rank
+        return betabinom.pmf(np.arange(n_posts + 1), n_posts, a, b)
+
+
+def chance_range(
+    n_posts: Sequence[int], calibrations: Sequence[Calibration]
+) -> tuple[float, float]:
+    """Return between which shares of posts are covered in 95% of cases.
+
+    Parameters
+    ----------
+    n_posts : list of int
+        Number of new posts of each group.
+    calibrations : list of Calibration
+        What covers them; groups are covered independently of each other.
+    """
+    total = np.ones(1)
+    for n, calibration in zip(n_posts, calibrations, strict=True):
+        total = fftconvolve(total, calibration.chances(n))
+    low, high = np.searchsorted(np.cumsum(total), [0.025, 0.975]) / sum(n_posts)
+    return float(low), float(high)

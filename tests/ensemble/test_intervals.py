@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import betabinom
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.ensemble import VotingRegressor
 from sklearn.linear_model import LinearRegression, Ridge
-from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -31,6 +32,8 @@ from hyperfusion import (
     time_split,
 )
 from hyperfusion.ensemble._uncertainty import (
+    Calibration,
+    chance_range,
     conformal_quantile,
     disagreement,
     fit_variance,
@@ -284,6 +287,56 @@ def test_chance_range_holds_19_of_20_reports():
         outside.append(not row["low"] <= row["coverage"] <= row["high"])
     # the error of this mean is 0.02
     assert np.mean(outside) < 0.11
+
+
+def test_chance_range_of_a_small_group_rests_on_its_own_rows():
+    drift = []
+    for seed in range(40):
+        X, y = draw(1500, seed)
+        fitted = np.where(np.arange(500) < 20, "small", "big")
+        new = np.where(np.arange(1000) < 500, "small", "big")
+        model = HyperFusionRegressor([LinearRegression()], cv=KFold(5))
+        report = coverage_report(
+            model.fit(X[:500], y[:500]),
+            X[500:],
+            y[500:],
+            by={"group": new},
+            groups=new,
+            calibration_groups=fitted,
+        )
+        assert set(report["n"]) == {500, 1000}
+        drift.append(report["drift"].to_numpy())
+    # 5% of them at most lie outside; the error of these means is 0.035
+    assert np.mean(drift, axis=0).max() < 0.15
+
+
+def test_chance_range_by_hand():
+    scores = np.arange(1.0, 20.0)  # 19 rows: ceil(20 * 0.9) = 18 of them
+    one = Calibration.fit(scores, np.ones(19), 0.9)
+    assert (one.quantile, one.rank) == (18, 18)
+    expected = betabinom.ppf([0.025, 0.975], 50, 18, 2) / 50
+    assert_allclose(chance_range([50], [one]), expected)
+    # posts of a group with too few rows are covered for sure
+    few = Calibration.fit(scores[:5], np.ones(5), 0.9)
+    assert chance_range([50], [few]) == (1, 1)
+    assert_allclose(chance_range([50, 50], [one, few]), (expected + 1) / 2)
+    # two groups: their sum, drawn
+    other = Calibration.fit(np.arange(99.0), np.ones(99), 0.9)
+    rng = np.random.RandomState(0)
+    drawn = [
+        betabinom.rvs(n, a, b, size=200_000, random_state=rng)
+        for n, a, b in ((50, 18, 2), (30, 90, 10))
+    ]
+    by_draws = np.quantile(np.sum(drawn, axis=0), [0.025, 0.975]) / 80
+    assert_allclose(chance_range([50, 30], [one, other]), by_draws, atol=1 / 80)
+
+
+def test_own_groups_by_author_are_not_replaced():
+    X, y = posts_with_authors()
+    model = HyperFusionRegressor([Ridge()], cv=3, random_state=0).fit(X, y)
+    mine = np.where(np.arange(60) < 20, "me", "others")
+    report = coverage_report(model, X, y, by={"author": mine})
+    assert report.loc["author", "n"].to_dict() == {"me": 20, "others": 40}
 
 
 def test_report_counts_by_hand_and_finds_drift():
