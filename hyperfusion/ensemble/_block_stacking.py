@@ -32,6 +32,7 @@ from hyperfusion.ensemble._members import for_table, local_generator, set_seeds
 from hyperfusion.ensemble._out_of_fold import (
     finite_prediction,
     fit_parts,
+    request_weight,
     weight_parameter,
 )
 from hyperfusion.exceptions import InvalidInputError
@@ -199,6 +200,7 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
             final = _catboost(600)
         model = set_seeds(for_table(final, table), rng)
         weights = {}
+        request_weight(model)
         if sample_weight is not None:
             weights[weight_parameter(model)] = sample_weight
         self.final_estimator_ = model.fit(table, y, **weights)
@@ -254,6 +256,7 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
             pick = _ColumnPicker(columns)
             model = for_table(model, _columns(X, columns))
             models.append(Pipeline([("columns", pick), ("model", model)]))
+            request_weight(model)
         return models
 
     def _fit_first_level(

@@ -214,10 +214,26 @@ def takes_weight(member: Any) -> bool:
     """Whether a member's ``fit`` takes weights (for a pipeline, its last step's)."""
     if _routing_enabled() and isinstance(member, Pipeline):
         return bool(member.get_metadata_routing().consumes("fit", ["sample_weight"]))
-    final = member
-    while isinstance(final, Pipeline):
-        final = final.steps[-1][1]
-    return has_fit_parameter(final, "sample_weight")
+    return has_fit_parameter(_last_step(member), "sample_weight")
+
+
+def request_weight(member: Any) -> None:
+    """Let a member that takes weights ask for them, unless it says whether it does.
+
+    With metadata routing, pipelines pass weights to steps that ask for them alone.
+    """
+    final = _last_step(member)
+    if not _routing_enabled() or not hasattr(final, "set_fit_request"):
+        return
+    asked = getattr(final.get_metadata_routing(), "fit", None)  # routers have none
+    if asked is not None and asked.requests.get("sample_weight", False) is None:
+        final.set_fit_request(sample_weight=True)
+
+
+def _last_step(member: Any) -> Any:
+    while isinstance(member, Pipeline):
+        member = member.steps[-1][1]
+    return member
 
 
 def weight_parameter(member: Any) -> str:

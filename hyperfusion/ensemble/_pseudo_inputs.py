@@ -121,12 +121,13 @@ def _unlabelled(
 ) -> UnlabelledRows:
     places = np.flatnonzero(missing)
     rows = take_rows(X, places)
+    usual = 1.0 if weight is None else float(weight[~missing].mean())
     weight = np.ones(len(places)) if weight is None else weight[places]
     if more is not None and _num_samples(more) > 0:
         more = _like(X, ensemble._check_features(as_frame(more), reset=False))
         rows = stack_rows([rows, more]) if len(places) else more
         n_more = more.shape[0]
-        weight = np.append(weight, np.ones(n_more))
+        weight = np.append(weight, np.full(n_more, usual))
         places = np.append(places, len(missing) + np.arange(n_more))
     return UnlabelledRows(rows, weight, places)
 

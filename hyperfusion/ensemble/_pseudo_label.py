@@ -227,7 +227,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         y : array-like of shape (n_samples,)
             Targets, NaN for unlabelled rows.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows; a pseudo-label's own weight is multiplied by it.
+            Weights of the rows; a pseudo-label's own weight is multiplied by it. A
+            row of `X_unlabeled` has the mean weight of the labelled rows.
         groups : array-like of shape (n_samples,), default=None
             Groups for the splitter, such as authors.
         X_unlabeled : DataFrame, array or sparse matrix, default=None

@@ -42,26 +42,43 @@ class SelectionRule:
             The threshold; with strata the mean of theirs, each weighing its rows.
         """
         if self.strata is None:
-            return self._select(confidence)
+            return self._select(confidence, _share(self.max_share, len(confidence)))
         stratum = quantile_bins(predictions, self.strata, _MIN_STRATUM)
         chosen, total = np.zeros(len(confidence), dtype=bool), 0.0
-        for value in np.unique(stratum):
+        most = self._most_of_each(stratum, confidence)
+        for value, limit in enumerate(most):
             rows = np.flatnonzero(stratum == value)
-            chosen[rows], tau = self._select(confidence[rows])
+            chosen[rows], tau = self._select(confidence[rows], limit)
             total += tau * len(rows)
         return chosen, total / len(confidence)
 
-    def _select(self, confidence: np.ndarray) -> tuple[np.ndarray, float]:
+    def _most_of_each(self, stratum: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+        """Return the most rows to take of each stratum; they add up to `max_share`.
+
+        What is left after rounding down goes to the largest remainders, of equal ones
+        to those with the surest row.
+        """
+        quota = np.round(self.max_share * np.bincount(stratum), 9)
+        most = np.floor(quota).astype(int)
+        surest = [confidence[stratum == i].max() for i in range(len(most))]
+        order = np.lexsort((-np.array(surest), -np.round(quota - most, 9)))
+        left = _share(self.max_share, len(confidence)) - most.sum()
+        most[order[:left]] += 1
+        return most
+
+    def _select(self, confidence: np.ndarray, most: int) -> tuple[np.ndarray, float]:
         tau = float(confidence.mean() + self.alpha * confidence.std())
         n_rows = len(confidence)
-        fewest, most = (
-            int(np.ceil(round(share * n_rows, 9)))
-            for share in (self.min_share, self.max_share)
-        )
+        fewest = min(_share(self.min_share, n_rows), most)
         count = np.clip(np.count_nonzero(confidence > tau), fewest, most)
         chosen = np.zeros(n_rows, dtype=bool)
         chosen[np.argsort(-confidence, kind="stable")[:count]] = True
         return chosen, tau
+
+
+def _share(share: float, n_rows: int) -> int:
+    """Return so many of the rows, rounded up."""
+    return int(np.ceil(round(share * n_rows, 9)))
 
 
 @dataclass(frozen=True)

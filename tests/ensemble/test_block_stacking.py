@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import KFold, TimeSeriesSplit, cross_val_predict
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import BlockStackingRegressor, HyperFusionRegressor
@@ -177,3 +180,24 @@ def test_faults_are_named(posts):
         BlockStackingRegressor({"visual": Ridge()}).fit(X, y)
     with pytest.raises(InvalidInputError, match="never holds row 0 back"):
         BlockStackingRegressor(Ridge(), Ridge(), cv=TimeSeriesSplit(3)).fit(X, y)
+
+
+def test_weights_reach_both_levels_with_metadata_routing(posts):
+    X, y = posts
+    X = X.assign(image__a=X["image__a"].mask(X["image__a"] > 1))  # a table in front
+    weight = np.random.RandomState(0).uniform(size=120)
+    model = BlockStackingRegressor(Ridge(), Ridge(), cv=3, random_state=0)
+    expected = model.fit(X, y, sample_weight=weight).predict(X)
+    with config_context(enable_metadata_routing=True):
+        found = model.fit(X, y, sample_weight=weight).predict(X)
+        assert_allclose(found, expected)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        piped = make_pipeline(scaler, LinearRegression())
+        model.set_params(
+            estimator=piped, final_estimator=piped, passthrough="none", blocks="block"
+        )
+        model.fit(X.drop(columns="image__a"), y, sample_weight=weight)
+        ensemble = HyperFusionRegressor(
+            [model.set_fit_request(sample_weight=True)], cv=2
+        )
+        ensemble.fit(X.drop(columns="image__a"), y, sample_weight=weight)

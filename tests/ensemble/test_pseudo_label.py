@@ -378,7 +378,7 @@ def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
     weight = np.where(np.isnan(y), 4.0, 2.0)
     rows = read_rows(estimator, X, y, X[:5], weight, None, {})
     assert_array_equal(rows.labelled.sample_weight, np.full(120, 2.0))
-    assert_array_equal(rows.unlabelled.weight, [4.0] * 120 + [1.0] * 5)
+    assert_array_equal(rows.unlabelled.weight, [4.0] * 120 + [2.0] * 5)
     model = PseudoLabelWrapper(
         estimator, weight=0.5, confidence_weights=False, max_rounds=1, **ALWAYS
     )

@@ -55,6 +55,17 @@ def test_strata_keep_the_extremes():
     assert tau == pytest.approx(np.mean(by_hand))
 
 
+def test_strata_share_the_most_to_take():
+    rng = np.random.RandomState(0)
+    confidence, prediction = rng.rand(100), rng.rand(100)
+    for share in (0.01, 0.25, 0.5):
+        rows, _ = SelectionRule(-10.0, 0.0, share, 10).select(confidence, prediction)
+        assert rows.sum() == 100 * share
+    # of ten strata with a tenth of a row each, the one with the surest row gets it
+    rows, _ = SelectionRule(-10.0, 0.0, 0.01, 10).select(confidence, prediction)
+    assert_array_equal(np.flatnonzero(rows), [confidence.argmax()])
+
+
 @given(
     st.lists(st.floats(-1e6, 0), min_size=1, max_size=60),
     st.floats(-3, 3),
@@ -67,10 +78,9 @@ def test_selection_takes_the_surest_within_the_guards(values, alpha, a, b, strat
     low, high = min(a, b), max(a, b)
     rule = SelectionRule(alpha, low, high, strata)
     rows, _ = rule.select(confidence, np.arange(float(len(values))))
-    if strata is None:
-        assert low * len(values) - 1e-6 <= rows.sum() <= high * len(values) + 1
-        if rows.any() and not rows.all():
-            assert confidence[rows].min() >= confidence[~rows].max()
+    assert low * len(values) - 1e-6 <= rows.sum() <= high * len(values) + 1
+    if strata is None and rows.any() and not rows.all():
+        assert confidence[rows].min() >= confidence[~rows].max()
     assert rows.dtype == bool
     assert rows.shape == confidence.shape
 
