@@ -123,10 +123,10 @@ def _bounds(samples: np.ndarray, confidence: float) -> dict[str, float]:
 
 def _sizes(folds: list[TestFold], has_authors: bool, metric: str) -> dict[str, Any]:
     if metric == "within_author_src":
-        authors = pd.concat([scores_of_authors(fold) for fold in folds])
+        authors = [scores_of_authors(fold) for fold in folds]
         return {
-            "n_posts": int(authors["n_posts"].sum()),
-            "n_authors": authors.index.nunique(),
+            "n_posts": int(sum(fold["n_posts"].sum() for fold in authors)),
+            "n_authors": len(set().union(*(fold.index for fold in authors))),
         }
     units = np.unique(np.concatenate([fold.units for fold in folds]))
     return {
