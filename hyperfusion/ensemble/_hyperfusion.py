@@ -38,12 +38,11 @@ class HyperFusionRegressor(
     Parameters
     ----------
     members : list of regressors, list of (name, regressor), str or None, default=None
-        Any scikit-learn regressors. The presets are ``"default"`` (also None; CatBoost,
-        extremely randomised trees, a kernel ridge and the paper's two networks),
-        ``"fast"`` (without the networks) and ``"paper"`` (the paper's four:
-        CatBoost, TabNet, co-attention and hierarchical network). Regressors that
-        can't read categories or missing values get the feature table as numbers,
-        through `NumericTable`; pipelines get it as it is.
+        Any scikit-learn regressors. The presets are ``"default"`` (also None; the
+        paper's four: CatBoost, TabNet, co-attention and hierarchical network) and
+        ``"fast"`` (CatBoost, extremely randomised trees and a kernel ridge).
+        Regressors that can't read categories or missing values get the feature table
+        as numbers, through `NumericTable`; pipelines get it as it is.
     cv : int, splitter or iterable of (train, test), default=5
         The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups`
         are passed to `fit`.

@@ -15,24 +15,17 @@ from sklearn.utils import check_random_state, get_tags
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import category_columns
 
-PRESETS = ("default", "fast", "paper")
-_NETWORKS = ("coattention", "hierarchical")
+PRESETS = ("default", "fast")
 NamedMembers = list[tuple[str, Any]]
 
 
 def preset_members(name: str) -> NamedMembers:
     """Return a fresh list of a preset's members, by name.
 
-    "paper" are the paper's four (section 3.4). "fast" are three of different kinds
-    without a network. "default" joins these and the paper's
-    networks but for TabNet, which on real posts costs most and gets no weight.
+    "default" are the paper's four (section 3.4). "fast" are three of different kinds
+    without a network.
     """
-    if name == "fast":
-        return _fast_members()
-    paper = _paper_members()
-    if name == "paper":
-        return paper
-    return [*_fast_members(), *(m for m in paper if m[0] in _NETWORKS)]
+    return _fast_members() if name == "fast" else _paper_members()
 
 
 def _paper_members() -> NamedMembers:
