@@ -14,8 +14,6 @@ from sklearn.utils.validation import validate_data
 
 from hyperfusion.exceptions import InvalidInputError
 
-_NUMBERS = {"integer", "floating", "mixed-integer-float"}
-
 Columns = Hashable | Sequence[Hashable] | None
 
 
@@ -160,7 +158,7 @@ def as_times(values: Any, name: str = "time") -> pd.Series:
         times = times.astype(object)
     if pd.api.types.is_numeric_dtype(times.dtype):
         return times
-    if pd.api.types.infer_dtype(times, skipna=True) in _NUMBERS:
+    if times.dropna().map(lambda cell: isinstance(cell, numbers.Number)).any():
         return times.astype(np.float64)
     dates = pd.to_datetime(times, utc=True, format="ISO8601", errors="coerce")
     bad = np.flatnonzero(dates.isna() & times.notna())

@@ -301,7 +301,7 @@ def named_errors(estimator: Any) -> Iterator[None]:
     try:
         yield
     except CatBoostError as error:
-        if estimator.device == "cuda" and "CUDA" in str(error):
+        if estimator.device == "cuda" and "cuda" in str(error).lower():
             raise InvalidInputError(
                 f"device='cuda' can't be used here: {error}. Use 'auto' or 'cpu'."
             ) from error

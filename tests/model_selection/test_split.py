@@ -90,3 +90,8 @@ def test_time_split_takes_numbers_in_any_form():
     for times in ([3, 1, 2], np.array([3, 1, 2], dtype=object), [3.0, 1.5, 2.0]):
         train, test = time_split(times, test_size=1)
         assert (train.tolist(), test.tolist()) == ([1, 2], [0])
+
+
+def test_missing_times_of_texts_are_named():
+    with pytest.raises(InvalidInputError, match="missing in row 1"):
+        time_split(["2024-01-01", None, "2024-03-01"], test_size=1)
