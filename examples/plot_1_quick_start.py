@@ -12,6 +12,8 @@ synthetic, so nothing has to be downloaded.
 # `make_posts` draws pictures, writes captions and tags, invents authors and places, and
 # gives each post a popularity score. Any DataFrame with one row for each post would do.
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 
 from hyperfusion import (
@@ -31,10 +33,10 @@ posts.data[["caption", "tags", "author", "posted_at", "place", "n_photos"]].head
 
 shown = posts.data.dropna(subset=["image", "caption"])
 shown = shown[shown["caption"].str.isascii()].head(4)  # the font has no emoji
-figure, axes = plt.subplots(1, 4, figsize=(9, 2.8), layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(9, 3), layout="constrained")
 for ax, image, caption in zip(axes, shown["image"], shown["caption"], strict=True):
     ax.imshow(image)
-    ax.set_title(caption, fontsize=8, wrap=True)
+    ax.set_title(fill(caption, 28), fontsize=8)
     ax.set_axis_off()
 
 # %%

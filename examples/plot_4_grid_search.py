@@ -3,8 +3,8 @@ Search over encoders and members
 ================================
 
 Everything that `make_hyperfusion` assembles can be searched with scikit-learn's tools:
-what reads the pictures, which regressors are in the ensemble, and how deep their trees
-are. A cache sees to it that no picture is encoded twice.
+what reads the pictures, which regressors are in the ensemble, and their parameters. A
+cache sees to it that no picture goes through CLIP twice.
 """
 
 # %%
@@ -16,13 +16,18 @@ are. A cache sees to it that no picture is encoded twice.
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from hyperfusion import (
-    CatBoostHuberRegressor,
     ClipImageEncoder,
     EmbeddingCache,
+    ImageStatistics,
+    NumericTable,
     make_hyperfusion,
     make_posts,
     spearman_score,
@@ -30,14 +35,14 @@ from hyperfusion import (
     time_split,
 )
 
-posts = make_posts(500, random_state=2)
+posts = make_posts(800, random_state=2)
 X, y = posts.data, posts.target
 train, test = time_split(X["posted_at"], test_size=0.2)
 
-folder = tempfile.TemporaryDirectory()
-cache = EmbeddingCache(Path(folder.name) / "embeddings")
-catboost = ("catboost", CatBoostHuberRegressor(iterations=60, colsample=0.5))
-trees = ("trees", ExtraTreesRegressor(50, min_samples_leaf=3, max_features=0.3))
+linear = make_pipeline(
+    NumericTable(impute=True), StandardScaler(), RidgeCV(np.logspace(0, 5, 11))
+)
+trees = ExtraTreesRegressor(60, min_samples_leaf=3, max_features=0.3)
 model = make_hyperfusion(
     image="image",
     user="author",
@@ -45,7 +50,7 @@ model = make_hyperfusion(
     categorical="category",
     numeric=["n_photos"],
     image_encoder=False,
-    members=[catboost, trees],
+    members=[("trees", trees), ("linear", linear)],
     cv=3,
     random_state=0,
 )
@@ -54,18 +59,27 @@ model = make_hyperfusion(
 # What can be searched
 # --------------------
 # A parameter's name is the way to it: first the step, then the member, then the
-# parameter. Whole encoders and whole lists of members are values like any other. The
-# encoders share one cache.
+# parameter.
 
-grid = {
-    "encode__image_encoder": [
-        False,
-        ClipImageEncoder("hyperfusion-tiny", n_components=8, cache=cache),
-        ClipImageEncoder("hyperfusion-tiny", cache=cache),
-    ],
-    "predict__members": [[catboost], [trees], [catboost, trees]],
+[name for name in model.get_params() if name.startswith("predict__trees__m")]
+
+# %%
+# Whole encoders and whole lists of members are values like any other. ``encoders`` puts
+# transformers in the place of a role's own, and ``"drop"`` leaves the role out.
+
+folder = tempfile.TemporaryDirectory()
+cache = EmbeddingCache(Path(folder.name) / "embeddings.sqlite")
+clip = ClipImageEncoder("hyperfusion-tiny", n_components=16, cache=cache)
+encoders = {"no images": "drop", "CLIP": clip, "statistics": ImageStatistics()}
+members = {
+    "trees": [("trees", trees)],
+    "linear": [("linear", linear)],
+    "both": [("trees", trees), ("linear", linear)],
 }
-[name for name in model.get_params() if name.startswith("predict__catboost__d")]
+grid = {
+    "encode__encoders": [{"image": encoder} for encoder in encoders.values()],
+    "predict__members": list(members.values()),
+}
 
 # %%
 # The search
@@ -81,48 +95,40 @@ n_pictures = X["image"].iloc[train].notna().sum()
 print(f"{cache.entries} embeddings were made, for {n_pictures} pictures")
 
 # %%
-# There were many fits, but no picture was encoded twice: the cache knows a picture by
-# its content. A second search would encode none at all.
+# There were many fits, but CLIP saw no picture twice: the cache knows a picture by its
+# content. A second search would encode none at all.
 #
-# The results are a table. A difference is worth little where it is smaller than the
-# spread over the folds:
+# The results are a table, in the order of the grid. A difference is worth little where
+# it is smaller than the spread over the folds:
 
 results = pd.DataFrame(search.cv_results_)
-results["images"] = [
-    {"False": "none", "8": "8 components"}.get(
-        str(getattr(encoder, "n_components", encoder)), "whole embedding"
-    )
-    for encoder in results["param_encode__image_encoder"]
-]
-results["members"] = [
-    " + ".join(name for name, _ in members)
-    for members in results["param_predict__members"]
-]
+results["images"] = np.repeat(list(encoders), len(members))
+results["members"] = np.tile(list(members), len(encoders))
 results[["images", "members", "mean_test_score", "std_test_score"]].round(3)
 
 # %%
 # The best pipeline has been fitted on all training posts. The posts kept aside, which
-# are later than all that the search has seen, judge it:
+# are later than all that the search has seen, judge it. They must: the best of many is
+# partly the luckiest of them.
 
 prediction = search.predict(X.iloc[test])
 print(f"rank correlation on later posts: {spearman_score(y[test], prediction):.3f}")
 
 # %%
-# All candidates in one picture. The best of many is partly the luckiest of them: that
-# is why the score above comes from other posts.
+# All candidates in one picture
+# -----------------------------
 
 import matplotlib.pyplot as plt
 
-scores = results.pivot_table("mean_test_score", "members", "images")
+scores = results["mean_test_score"].to_numpy().reshape(len(encoders), len(members))
 figure, ax = plt.subplots(layout="constrained")
 picture = ax.imshow(scores, cmap="viridis")
-for row, column in [(i, j) for i in range(3) for j in range(3)]:
-    value = scores.iloc[row, column]
-    colour = "black" if picture.norm(value) > 0.6 else "white"
-    ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour)
-ax.set_xticks(range(3), scores.columns)
-ax.set_yticks(range(3), scores.index)
-ax.set(xlabel="Images", ylabel="Members", title="Rank correlation in the search")
+for (row, column), score in np.ndenumerate(scores):
+    colour = "black" if picture.norm(score) > 0.5 else "white"
+    ax.text(column, row, f"{score:.3f}", ha="center", va="center", color=colour)
+ax.set_xticks(range(len(members)), members)
+ax.set_yticks(range(len(encoders)), encoders)
+ax.set(xlabel="Members", ylabel="What reads images", title="Rank correlation")
 figure.colorbar(picture, ax=ax, shrink=0.8)
 plt.show()
 

@@ -10,22 +10,37 @@ from, and says how much of the change is luck.
 # %%
 # A model to take apart
 # ---------------------
-# Small members keep this example short. The pipeline itself is the whole one.
+# Quick members and short embeddings keep this example short. The pipeline itself is the
+# whole one.
 
+import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from hyperfusion import CatBoostHuberRegressor, ablate, make_hyperfusion, make_posts
+from hyperfusion import (
+    ClipImageEncoder,
+    ClipTextEncoder,
+    NumericTable,
+    ablate,
+    make_hyperfusion,
+    make_posts,
+)
 from hyperfusion.feature_table import MODALITIES
 
-posts = make_posts(500, random_state=3)
+posts = make_posts(1500, random_state=3)
+linear = make_pipeline(
+    NumericTable(impute=True, max_one_hot=1),
+    StandardScaler(),
+    RidgeCV(np.logspace(1, 5, 9)),
+)
+trees = ExtraTreesRegressor(60, min_samples_leaf=3, max_features=0.3)
 model = make_hyperfusion(
     **posts.roles,
-    image_encoder="hyperfusion-tiny",
-    text_encoder="hyperfusion-tiny",
-    members=[
-        ("catboost", CatBoostHuberRegressor(iterations=100, colsample=0.5)),
-        ("trees", ExtraTreesRegressor(50, min_samples_leaf=3, max_features=0.3)),
-    ],
+    image_encoder=ClipImageEncoder("hyperfusion-tiny", n_components=24),
+    text_encoder=ClipTextEncoder("hyperfusion-tiny", n_components=16),
+    members=[("trees", trees), ("linear", linear)],
     cv=3,
     random_state=0,
 )
@@ -39,7 +54,9 @@ model = make_hyperfusion(
 # member, "folds" to a single split.
 
 parts = [*MODALITIES, "ensemble", "folds"]
-table = ablate(model, posts.data, posts.target, parts=parts, random_state=0)
+table = ablate(
+    model, posts.data, posts.target, parts=parts, test_size=0.3, random_state=0
+)
 table[["src", "src_change", "src_change_low", "src_change_high", "n_features"]].round(3)
 
 # %%

@@ -19,23 +19,29 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
-from hyperfusion import CatBoostHuberRegressor, make_hyperfusion, make_posts, time_split
+from hyperfusion import (
+    CatBoostHuberRegressor,
+    ClipImageEncoder,
+    ClipTextEncoder,
+    make_hyperfusion,
+    make_posts,
+    time_split,
+)
 from hyperfusion.exceptions import AssociationWarning
 
-posts = make_posts(600, random_state=4)
+posts = make_posts(1500, random_state=4)
 X, y = posts.data, posts.target
 train, test = time_split(X["posted_at"], test_size=0.2)
 model = make_hyperfusion(
     **posts.roles,
-    image_encoder="hyperfusion-tiny",
-    text_encoder="hyperfusion-tiny",
+    image_encoder=ClipImageEncoder("hyperfusion-tiny", n_components=24),
+    text_encoder=ClipTextEncoder("hyperfusion-tiny", n_components=16),
     members=[
-        ("catboost", CatBoostHuberRegressor(iterations=200, colsample=0.5)),
-        ("trees", ExtraTreesRegressor(100, min_samples_leaf=3, max_features=0.5)),
+        ("catboost", CatBoostHuberRegressor(iterations=200, colsample=0.3)),
+        ("trees", ExtraTreesRegressor(60, min_samples_leaf=3, max_features=0.5)),
     ],
     random_state=0,
-)
-model.fit(X.iloc[train], y[train])
+).fit(X.iloc[train], y[train])
 
 # %%
 # The post
