@@ -29,12 +29,14 @@ autodoc_typehints = "none"  # the docstrings name types in words
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates"]
+exclude_patterns = ["_build", "_static", "_templates"]
 default_role = "any"
 nitpicky = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "hyperfusion"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,

@@ -46,10 +46,11 @@ model = make_hyperfusion(
 # %%
 # The post
 # --------
-# A draft is one row with the columns that the model knows. We take the next post after
-# those learned from.
+# A draft is one row with the columns that the model knows. We take the next post by an
+# author who was among those learned from.
 
-post = X.iloc[[test[0]]]
+is_known = X["author"].iloc[test].isin(X["author"].iloc[train]).to_numpy()
+post = X.iloc[test[is_known][:1]]
 post[["author", "caption", "tags", "posted_at", "timezone"]].T
 
 # %%
