@@ -1,6 +1,9 @@
 """Sphinx configuration."""
 
+import inspect
 import warnings
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from sphinx.util.logging import getLogger
@@ -9,6 +12,7 @@ from sphinx.util.nodes import make_refnode
 import hyperfusion
 
 LOGGER = getLogger(__name__)
+ROOT = Path(hyperfusion.__file__).parents[1]
 
 project = "hyperfusion"
 author = "The hyperfusion developers"
@@ -69,12 +73,19 @@ PUBLIC = {
 }
 
 
-def linkcode_resolve(domain, info):
-    """Return the address of a module's source."""
-    if domain != "py" or not info["module"]:
-        return None
-    path = info["module"].replace(".", "/")
-    return f"https://github.com/hyperfusion/hyperfusion/blob/main/{path}"
+def linkcode_resolve(_domain, info):
+    """Return the address of the lines where an object is written, if it is ours."""
+    value = import_module(info["module"])
+    for part in info["fullname"].split("."):
+        value = getattr(value, part, None)
+    try:
+        value = inspect.unwrap(value)
+        path = Path(inspect.getsourcefile(value)).relative_to(ROOT)
+        line = inspect.getsourcelines(value)[1]
+    except (TypeError, ValueError, OSError):
+        return None  # an attribute, or inherited from another package
+    address = "https://github.com/hyperfusion/hyperfusion/blob/main"
+    return f"{address}/{path.as_posix()}#L{line}"
 
 
 def name_of(node):

@@ -14,7 +14,6 @@ transformer works alone, in any scikit-learn pipeline.
 # pretend that the posts are its rows and their authors its customers.
 
 import tempfile
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -57,7 +56,7 @@ def build(*further):
 from hyperfusion import ClipImageEncoder, EmbeddingCache
 
 folder = tempfile.TemporaryDirectory()
-cache = EmbeddingCache(Path(folder.name) / "embeddings.sqlite")
+cache = EmbeddingCache(folder.name)
 image = (ClipImageEncoder("hyperfusion-tiny", n_components=16, cache=cache), "image")
 build(image)
 

@@ -14,7 +14,6 @@ cache sees to it that no picture goes through CLIP twice.
 # them. The folds of the ensemble are few, since a search multiplies everything.
 
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -68,7 +67,7 @@ model = make_hyperfusion(
 # transformers in the place of a role's own, and ``"drop"`` leaves the role out.
 
 folder = tempfile.TemporaryDirectory()
-cache = EmbeddingCache(Path(folder.name) / "embeddings.sqlite")
+cache = EmbeddingCache(folder.name)
 clip = ClipImageEncoder("hyperfusion-tiny", n_components=16, cache=cache)
 encoders = {"no images": "drop", "CLIP": clip, "statistics": ImageStatistics()}
 members = {
