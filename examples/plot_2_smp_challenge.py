@@ -100,10 +100,12 @@ from hyperfusion import load_smp_video, load_smpd
 
 real = os.environ.get("HYPERFUSION_DATA")
 if real:
-    folder, load, post_id = Path(real, "smp_video"), load_smp_video, "pid"
+    folder, load = Path(real, "smp_video"), load_smp_video
+    post_id, prefix = "pid", ""
     encoders = {"text_encoder": False}
 else:
-    load, post_id = load_smpd, "Pid"
+    load = load_smpd
+    post_id, prefix = "Pid", "post"
     encoders = dict.fromkeys(["image_encoder", "text_encoder"], "hyperfusion-tiny")
 train, test = load(folder, "train"), load(folder, "test")
 print(f"{len(train.data)} posts with labels, {len(test.data)} without")
@@ -162,6 +164,7 @@ path = write_submission(
     Path(temporary.name) / "submission.json",
     test.data[post_id],
     model.predict(test.data),
+    prefix=prefix,
 )
 print(path.read_text()[:200], "...")
 
