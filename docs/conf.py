@@ -28,7 +28,11 @@ extensions = [
     "numpydoc",
 ]
 autosummary_generate = True
-autodoc_default_options = {"members": True, "inherited-members": False}
+autodoc_default_options = {
+    "members": True,
+    # methods of our base classes and scikit-learn's mixins, but not what all share
+    "inherited-members": "BaseEstimator,BaseCrossValidator,ImportError,BaseException",
+}
 autodoc_typehints = "none"  # the docstrings name types in words
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
