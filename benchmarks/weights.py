@@ -18,14 +18,12 @@ what that gained or cost on later posts.
 from __future__ import annotations
 
 import argparse
-import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from networks import smp_video, youtube_thumbnails
+from real_posts import Posts, real_posts
 from sklearn.metrics import mean_absolute_error
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -97,11 +95,10 @@ def judge(
     return {"one fold": np.mean(one, axis=0), "other folds": np.mean(rest, axis=0)}
 
 
-def encode(data: tuple) -> tuple[Any, np.ndarray, Any, np.ndarray]:
-    X, y, roles, early = data
-    features = make_hyperfusion(**roles, random_state=0)[:-1]
-    train = features.fit_transform(X[early], y[early])
-    return train, y[early], features.transform(X[~early]), y[~early]
+def encode(posts: Posts) -> tuple[Any, np.ndarray, Any, np.ndarray]:
+    X, y, later, truth = posts.parts()
+    features = make_hyperfusion(**posts.arguments, random_state=0)[:-1]
+    return features.fit_transform(X, y), y, features.transform(later), truth
 
 
 def run(
@@ -162,20 +159,13 @@ def row(name: str, found: dict[str, np.ndarray], later: np.ndarray) -> dict[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--sets", nargs="+", default=["smp_video", "youtube_thumbnails"]
-    )
+    parser.add_argument("--sets", nargs="+")
     parser.add_argument("--members", help="a preset instead of four small members")
     given = parser.parse_args()
-    folder = os.environ.get("HYPERFUSION_DATA")
-    if not folder:
-        raise SystemExit("Set HYPERFUSION_DATA to the folder of real posts.")
     warnings.filterwarnings("ignore")
-    loaders = {"smp_video": smp_video, "youtube_thumbnails": youtube_thumbnails}
-    for name in given.sets:
-        print(f"{name}, {given.seeds} seeds")
-        tables = encode(loaders[name](Path(folder) / name))
-        run(*tables, given.members or small_members(), given.seeds)
+    for posts in real_posts(given.sets):
+        print(f"{posts.name}, {given.seeds} seeds")
+        run(*encode(posts), given.members or small_members(), given.seeds)
 
 
 if __name__ == "__main__":
