@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.inspection._parts import Parts
+from hyperfusion.encoders import PostEncoder
+from hyperfusion.inspection._parts import Parts, find_step
 from hyperfusion.reports._figures import thumbnail
 
 _SHOWN = ("text", "tags", "user", "time", "place")
@@ -29,7 +30,8 @@ class PostCells:
 
     def __init__(self, parts: Parts, posts: pd.DataFrame):
         self.posts = posts
-        self.roles = _roles(parts)
+        encoder = find_step(parts, PostEncoder)
+        self.roles = {} if encoder is None else encoder.roles_
         named = [c for role in _SHOWN for c in self.roles.get(role, [])]
         self.columns = list(dict.fromkeys(named)) or list(posts.columns[:_MAX_COLUMNS])
 
@@ -73,10 +75,3 @@ class PostCells:
         if len(text) <= _MAX_CHARACTERS:
             return text
         return f"{text[: _MAX_CHARACTERS - 1]}…"
-
-
-def _roles(parts: Parts) -> dict[str, list[Hashable]]:
-    for step in parts.steps:
-        if hasattr(step, "roles_"):
-            return step.roles_
-    return {}

@@ -25,7 +25,12 @@ from hyperfusion.inspection import (
     PredictionIntervalDisplay,
     feature_importance,
 )
-from hyperfusion.inspection._parts import Parts, take_apart
+from hyperfusion.inspection._parts import (
+    Parts,
+    encode,
+    encode_and_predict,
+    take_apart,
+)
 from hyperfusion.reports._figures import picture
 from hyperfusion.reports._posts import PostCells
 from hyperfusion.reports._tables import (
@@ -147,7 +152,7 @@ def report(
 
     Notes
     -----
-    Costs three predictions of `X`. Images are read again, and made small.
+    Encodes `X` once and predicts it twice. Images are read again, and made small.
 
     Examples
     --------
@@ -165,10 +170,12 @@ def report(
     posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
     target = check_target(y, len(posts))
     parts = take_apart(model)
-    predicted = _predict(model, X, parts)
+    steps, regressor = encode_and_predict(model)
+    features = encode(steps, X)
+    predicted = _predict(regressor, features, parts)
     sections = [
         *_scores(parts, predicted, target, evaluation),
-        *_predictions(model, X, predicted, target, parts),
+        *_predictions(regressor, features, predicted, target, parts),
         *_weights(model, parts),
         *_importances(model, n_features),
     ]
@@ -183,11 +190,11 @@ def report(
     return Report(html)
 
 
-def _predict(model: Any, X: Any, parts: Parts) -> pd.DataFrame:
+def _predict(regressor: Any, features: Any, parts: Parts) -> pd.DataFrame:
     """Return predictions, with intervals where there is an ensemble."""
     if parts.ensemble is not None:
-        return predict_interval(model, X, coverage=COVERAGE)
-    values = np.asarray(model.predict(X), dtype=np.float64).ravel()
+        return predict_interval(regressor, features, coverage=COVERAGE)
+    values = np.asarray(regressor.predict(features), dtype=np.float64).ravel()
     return pd.DataFrame({"prediction": values, "lower": np.nan, "upper": np.nan})
 
 
@@ -233,7 +240,11 @@ def _scores(
 
 
 def _predictions(
-    model: Any, X: Any, predicted: pd.DataFrame, target: np.ndarray, parts: Parts
+    regressor: Any,
+    features: Any,
+    predicted: pd.DataFrame,
+    target: np.ndarray,
+    parts: Parts,
 ) -> Iterator[Section]:
     values = predicted["prediction"].to_numpy()
     yield Section(
@@ -247,7 +258,7 @@ def _predictions(
     if parts.ensemble is None:
         yield Section("Calibration", text, table=calibration)
         return
-    covered = coverage_report(model, X, target, coverage=COVERAGE)
+    covered = coverage_report(regressor, features, target, coverage=COVERAGE)
     figure = picture(
         PredictionIntervalDisplay.from_predictions,
         target,
