@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._plot import (
     BLUE,
     GREY,
     VERMILLION,
+    check_metric,
     label_size,
     new_axes,
     shorten,
@@ -97,7 +97,7 @@ class AblationDisplay:
         """
         from hyperfusion.model_selection import ablate
 
-        _check_metric(metric)
+        check_metric(metric, _METRICS)
         return cls(table=ablate(estimator, X, y, **params)).plot(ax, metric=metric)
 
     def plot(self, ax: Any = None, *, metric: str = "src") -> Self:
@@ -120,7 +120,8 @@ class AblationDisplay:
         InvalidInputError
             If the metric is unknown.
         """
-        name, worse = _check_metric(metric)
+        check_metric(metric, _METRICS)
+        name, worse = _METRICS[metric]
         self.figure_, self.ax_ = new_axes(ax, self)
         full, rows = self.table.iloc[0], self.table.iloc[1:]
         self.points_ = []
@@ -162,14 +163,6 @@ class AblationDisplay:
         side = "left" if worse < 0 else "right"
         self.ax_.set_xlabel(f"Change of {name} ({side} of zero: the part helps)")
         self.ax_.set_title(f"Full model: {name} {full:.4f}")
-
-
-def _check_metric(metric: str) -> tuple[str, int]:
-    if metric not in _METRICS:
-        raise InvalidInputError(
-            f"metric must be one of {tuple(_METRICS)}. Got {metric!r} instead."
-        )
-    return _METRICS[metric]
 
 
 def _colour(ends: np.ndarray) -> str:

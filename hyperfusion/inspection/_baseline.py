@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion._validation import as_frame, check_columns
+from hyperfusion._validation import as_frame
 from hyperfusion.encoders import PostEncoder, UserHistory
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._parts import Parts, find_step, take_apart
+from hyperfusion.inspection._parts import (
+    Parts,
+    find_step,
+    role_column,
+    take_apart,
+)
 
 
 def author_baseline(
@@ -68,7 +73,9 @@ def author_baseline(
     """
     parts, X = take_apart(model), as_frame(X)
     if history is not None:
-        known = _from_scores(history, X[_user_column(parts, X, user)])
+        known = _from_scores(
+            history, X[role_column(parts, X, user, "user", "the authors")]
+        )
     else:
         known = find_baseline(parts, X)
         if known is None:
@@ -110,19 +117,6 @@ def _find_history(parts: Parts) -> tuple[UserHistory, Callable[[Any], Any]] | No
         if isinstance(component.encoder, UserHistory):
             return component.encoder, component.read
     return None
-
-
-def _user_column(parts: Parts, X: pd.DataFrame, user: Hashable | None) -> Hashable:
-    if user is None:
-        encoder = find_step(parts, PostEncoder)
-        found = [] if encoder is None else encoder.roles_["user"]
-        if not found:
-            raise InvalidInputError(
-                "user=None needs a model with a user role. Name the column of the "
-                f"authors; the table has {list(X.columns)[:20]}."
-            )
-        user = found[0]
-    return check_columns(X, user, "user")[0]
 
 
 def _from_scores(history: pd.Series, users: pd.Series) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._validation import as_frame
+from hyperfusion._validation import as_frame, check_columns
+from hyperfusion.encoders import PostEncoder
 from hyperfusion.ensemble import HyperFusionRegressor
 from hyperfusion.exceptions import InvalidInputError
 
@@ -127,6 +128,36 @@ def _walk(steps: list[Any]) -> Iterator[Any]:
         if isinstance(step, Pipeline):
             yield from _walk([inner for _, inner in step.steps])
         yield from (c.encoder for c in getattr(step, "components_", ()))
+
+
+def role_column(
+    parts: Parts, X: pd.DataFrame, given: Hashable | None, role: str, what: str
+) -> Hashable:
+    """Return a column of posts: the one named, or that of the model's role.
+
+    Parameters
+    ----------
+    parts : Parts
+        The model, whose `PostEncoder` knows the roles.
+    X : DataFrame
+        Posts.
+    given : column or None
+        What the user named.
+    role : str
+        The role, which is the name of the user's parameter as well.
+    what : str
+        What the column holds, for the message.
+    """
+    if given is None:
+        encoder = find_step(parts, PostEncoder)
+        found = [] if encoder is None else encoder.roles_[role]
+        if not found:
+            raise InvalidInputError(
+                f"{role}=None needs a model with a {role} role. Name the column of "
+                f"{what}; there are {list(X.columns)[:20]}."
+            )
+        given = found[0]
+    return check_columns(X, given, role)[0]
 
 
 def check_rows(X: Any) -> pd.DataFrame | np.ndarray:

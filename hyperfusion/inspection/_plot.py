@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -81,3 +81,11 @@ def check_vector(name: str, values: Any, length: int | None = None) -> np.ndarra
             f"{name} must hold {wanted}, one a post. Got shape {vector.shape}."
         )
     return vector
+
+
+def check_metric(metric: str, known: Collection[str]) -> None:
+    """Raise where a Display has no such score to draw."""
+    if metric not in known:
+        raise InvalidInputError(
+            f"metric must be one of {tuple(known)}. Got {metric!r} instead."
+        )

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 from hyperfusion.exceptions import AssociationWarning
 from hyperfusion.inspection._candidates import as_post, make_candidates
 from hyperfusion.inspection._noise import ties_of_best
-from hyperfusion.inspection._parts import take_apart
+from hyperfusion.inspection._parts import role_column, take_apart
 from hyperfusion.inspection._plot import check_vector, new_axes
 from hyperfusion.inspection._predictions import predict_with_folds
-from hyperfusion.inspection._week import hours_of_week, local_clock, time_column
+from hyperfusion.inspection._week import hours_of_week, local_clock
 from hyperfusion.inspection._what_if import CAUTION
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -129,7 +129,7 @@ class PostingTimeDisplay:
         warnings.warn(CAUTION, AssociationWarning, stacklevel=2)
         post = as_post(post)
         parts = take_apart(estimator)
-        column = time_column(parts, post, time)
+        column = role_column(parts, post, time, "time", "the post's time")
         slots, clock = hours_of_week(post[column], *local_clock(parts, post, timezone))
         candidates, _ = make_candidates(post, {column: slots})
         hours = candidates.iloc[1:].reset_index(drop=True)

@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._plot import BLUE, SKY, VERMILLION, new_axes
+from hyperfusion.inspection._parts import encode_and_predict
+from hyperfusion.inspection._plot import (
+    BLUE,
+    SKY,
+    VERMILLION,
+    check_metric,
+    new_axes,
+)
 
 _METRICS = {"mae": "MAE", "src": "SRC"}
 
@@ -81,17 +88,12 @@ class PseudoLabelDisplay:
         InvalidInputError
             If the model keeps no trace of rounds, or the metric is unknown.
         """
-        model = estimator
-        while not hasattr(model, "trace_"):
-            if hasattr(model, "best_estimator_"):
-                model = model.best_estimator_
-            elif hasattr(model, "steps"):
-                model = model[-1]
-            else:
-                raise InvalidInputError(
-                    f"There is no fitted PseudoLabelWrapper inside "
-                    f"{type(estimator).__name__}."
-                )
+        _, model = encode_and_predict(estimator)
+        if not hasattr(model, "trace_"):
+            raise InvalidInputError(
+                f"There is no fitted PseudoLabelWrapper inside "
+                f"{type(estimator).__name__}."
+            )
         return cls(trace=model.trace_).plot(ax, metric=metric)
 
     def plot(self, ax: Any = None, *, metric: str = "mae") -> Self:
@@ -114,10 +116,7 @@ class PseudoLabelDisplay:
         InvalidInputError
             If the metric is unknown.
         """
-        if metric not in _METRICS:
-            raise InvalidInputError(
-                f"metric must be one of {tuple(_METRICS)}. Got {metric!r} instead."
-            )
+        check_metric(metric, _METRICS)
         self.figure_, self.ax_ = new_axes(ax, self)
         trace, self.lines_ = self.trace, []
         self.count_ax_ = self.ax_.twinx()

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hyperfusion._validation import check_columns
-from hyperfusion.encoders import PostEncoder, TemporalEncoder
+from hyperfusion.encoders import TemporalEncoder
 from hyperfusion.encoders._times import Zone, parse_zone, read_times, read_zones
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._parts import Parts, find_step
-
-
-def time_column(parts: Parts, post: pd.DataFrame, time: Hashable | None) -> Hashable:
-    """Return the column of a post's time: the one named, or the model's role."""
-    if time is None:
-        encoder = find_step(parts, PostEncoder)
-        found = [] if encoder is None else encoder.roles_["time"]
-        if not found:
-            raise InvalidInputError(
-                "time=None needs a model with a time role. Name the column of the "
-                f"post's time; it has {list(post.columns)[:20]}."
-            )
-        time = found[0]
-    return check_columns(post, time, "time")[0]
 
 
 def local_clock(

@@ -9,8 +9,8 @@ from sklearn.pipeline import make_pipeline
 
 from hyperfusion import CatBoostHuberRegressor, PostEncoder
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._parts import take_apart
-from hyperfusion.inspection._week import hours_of_week, local_clock, time_column
+from hyperfusion.inspection._parts import role_column, take_apart
+from hyperfusion.inspection._week import hours_of_week, local_clock
 
 MOMENT = pd.Timestamp("2024-05-03 23:30", tz="UTC")  # a Friday
 SECONDS = int(MOMENT.timestamp())
@@ -85,8 +85,8 @@ def test_the_model_knows_the_posts_zone():
     assert local_clock(by_column, posts.iloc[[1]], "America/Lima")[0] == "America/Lima"
     assert local_clock(fitted("Asia/Tokyo"), posts.iloc[[0]], None)[0] == "Asia/Tokyo"
     assert local_clock(fitted(None), posts.iloc[[0]], None)[0] is None
-    assert time_column(by_column, posts.iloc[[0]], None) == "when"
+    assert role_column(by_column, posts.iloc[[0]], None, "time", "its time") == "when"
     with pytest.raises(InvalidInputError, match="IANA"):
         local_clock(by_column, posts.iloc[[0]], "Atlantis")
     with pytest.raises(InvalidInputError, match="Did you mean"):
-        time_column(by_column, posts.iloc[[0]], "whe")
+        role_column(by_column, posts.iloc[[0]], "whe", "time", "its time")
