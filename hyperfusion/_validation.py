@@ -146,14 +146,24 @@ def _as_float_vector(y: Any) -> np.ndarray:
         ) from error
 
 
-def as_times(values: Any, name: str = "time") -> pd.Series:
+def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:
     """Return times that can be ordered: dates in UTC, or numbers as they are.
 
     Takes datetimes, ISO 8601 texts and numbers (also as texts); missing cells stay
-    missing. A text of another form is an error, since its order as a text, or a guess
-    at its day and month, would be wrong without a word.
+    missing, or are an error where they are `required`. A text of another form is an
+    error, since its order as a text, or a guess at its day and month, would be wrong
+    without a word.
     """
-    times = pd.Series(values).reset_index(drop=True)
+    times = _read_times(pd.Series(values).reset_index(drop=True), name)
+    missing = np.flatnonzero(times.isna())
+    if required and len(missing):
+        raise InvalidInputError(
+            f"{name} is NaN or missing in row {missing[0]}: drop or fill it."
+        )
+    return times
+
+
+def _read_times(times: pd.Series, name: str) -> pd.Series:
     if isinstance(times.dtype, pd.CategoricalDtype):
         times = times.astype(object)
     if pd.api.types.is_numeric_dtype(times.dtype):

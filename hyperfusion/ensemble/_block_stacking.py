@@ -16,7 +16,6 @@ from sklearn.base import (
     _fit_context,
     clone,
 )
-from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import (
@@ -27,7 +26,8 @@ from sklearn.utils.validation import (
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._validation import as_frame, check_table, check_target
-from hyperfusion.ensemble._combine import FoldPredictions, mean_by_row
+from hyperfusion.ensemble._combine import mean_by_row
+from hyperfusion.ensemble._folds import make_splits
 from hyperfusion.ensemble._members import for_table, local_generator, set_seeds
 from hyperfusion.ensemble._out_of_fold import (
     finite_prediction,
@@ -37,7 +37,6 @@ from hyperfusion.ensemble._out_of_fold import (
 )
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import MODALITIES, block_columns, split_name
-from hyperfusion.model_selection import StratifiedRegressionKFold
 
 _OTHER = "other"
 
@@ -262,22 +261,18 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
     def _fit_first_level(
         self, X: Any, y: np.ndarray, weight: Any, groups: Any, rng: Any
     ) -> None:
-        cv = check_cv(self.cv)
-        if isinstance(self.cv, Integral):
-            cv = StratifiedRegressionKFold(int(self.cv), random_state=rng)
-        splits = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(X, y, groups)]
+        splits = make_splits(self.cv, X, y, groups, rng)
         models = self._first_level(X)
         members = [[set_seeds(clone(m), rng) for m in models] for _ in splits]
         parts = list(
             fit_parts(members, X, y, splits, sample_weight=weight, n_jobs=self.n_jobs)
         )
-        folds, predictions = [], []
-        for k, (_, rows) in enumerate(splits):
-            folds.append(FoldPredictions(rows, *[np.empty(0)] * 3))
-            predictions.append(
-                np.column_stack([p.predictions for p in parts if p.fold == k])
-            )
-        self.oof_predictions_ = mean_by_row(folds, predictions, len(y))
+        predictions = [
+            np.column_stack([p.predictions for p in parts if p.fold == k])
+            for k in range(len(splits))
+        ]
+        validated = [rows for _, rows in splits]
+        self.oof_predictions_ = mean_by_row(validated, predictions, len(y))
         if np.isnan(self.oof_predictions_).any():
             row = int(np.flatnonzero(np.isnan(self.oof_predictions_[:, 0]))[0])
             raise InvalidInputError(

@@ -163,14 +163,14 @@ def _pooled(
 
 
 def mean_by_row(
-    folds: Sequence[FoldPredictions], values: Sequence[np.ndarray], n_samples: int
+    validated: Sequence[np.ndarray], values: Sequence[np.ndarray], n_samples: int
 ) -> np.ndarray:
     """Return each row's mean over the folds that validate it; NaN where none does."""
     shape = (n_samples, *values[0].shape[1:])
     total, count = np.zeros(shape), np.zeros(n_samples)
-    for fold, value in zip(folds, values, strict=True):
-        np.add.at(total, fold.rows, value)
-        np.add.at(count, fold.rows, 1)
+    for rows, value in zip(validated, values, strict=True):
+        np.add.at(total, rows, value)
+        np.add.at(count, rows, 1)
     count[count == 0] = np.nan
     return total / count.reshape(-1, *[1] * (len(shape) - 1))
 

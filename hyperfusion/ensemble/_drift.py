@@ -296,7 +296,7 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
     >>> recency_weights(["2024-01-01", "2024-01-21", "2024-01-31"], "10D")
     array([0.125, 0.5  , 1.   ])
     """
-    times = as_times(time)
+    times = as_times(time, required=True)
     if pd.api.types.is_numeric_dtype(times.dtype):
         if not isinstance(half_life, Real):
             raise InvalidInputError(
@@ -310,9 +310,6 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
         )
         if not span > pd.Timedelta(0):
             raise InvalidInputError(f"half_life={half_life!r} must be more than 0.")
-    if times.isna().any():
-        row = int(np.flatnonzero(times.isna())[0])
-        raise InvalidInputError(f"time is missing in row {row}: drop or fill it.")
     age = (times.max() - times) / span
     # an age of a thousand half-lives would round to 0
     return np.maximum(0.5 ** age.to_numpy(dtype=np.float64), np.finfo(float).tiny)

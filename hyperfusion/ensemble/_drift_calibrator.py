@@ -137,12 +137,7 @@ class DriftCalibrator(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
         X = _as_rows(X)
         table = check_table(self, X, reset=True)
         y = check_target(y, len(table))
-        times = self._times(table)
-        if times.isna().any():
-            row = int(np.flatnonzero(times.isna())[0])
-            raise InvalidInputError(
-                f"time is NaN or missing in row {row}: drop or fill it."
-            )
+        times = self._times(table, required=True)
         size = len(y) // (2 * self.n_backtests)
         if size == 0:
             raise InvalidInputError(
@@ -165,9 +160,9 @@ class DriftCalibrator(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
     def _model(self) -> Any:
         return Ridge() if self.estimator is None else clone(self.estimator)
 
-    def _times(self, table: pd.DataFrame) -> pd.Series:
+    def _times(self, table: pd.DataFrame, *, required: bool = False) -> pd.Series:
         (column,) = check_columns(table, self.time, "time", max_columns=1)
-        times = as_times(table[column])
+        times = as_times(table[column], required=required)
         is_number = pd.api.types.is_numeric_dtype(times.dtype)
         return times.astype(np.float64) if is_number else times
 

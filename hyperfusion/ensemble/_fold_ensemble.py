@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, check_array
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.metadata_routing import process_routing
@@ -29,7 +27,7 @@ from hyperfusion.ensemble._combine import (
     member_bias,
     score_table,
 )
-from hyperfusion.ensemble._folds import check_splits, check_weighed
+from hyperfusion.ensemble._folds import check_weighed, make_splits
 from hyperfusion.ensemble._members import (
     for_table,
     local_generator,
@@ -39,7 +37,6 @@ from hyperfusion.ensemble._members import (
 from hyperfusion.ensemble._out_of_fold import Part, fit_parts
 from hyperfusion.ensemble._progress import Progress
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
-from hyperfusion.model_selection import StratifiedRegressionKFold
 
 AUTHOR = "user__author"  # as `UserProfileEncoder` writes it
 
@@ -87,7 +84,7 @@ class FoldEnsemble(HyperFusionEstimator):
         named = name_members(self.members)
         given = None if sample_weight is None else weight
         engine = self._engine_arguments(named, given, groups, fit_params)
-        splits = self._splits(X, y, engine.pop("groups"), rng)
+        splits = make_splits(self.cv, X, y, engine.pop("groups"), rng)
         check_weighed(splits, weight)
         X = self._check_features(X, reset=True)
         self.splits_ = splits
@@ -137,15 +134,6 @@ class FoldEnsemble(HyperFusionEstimator):
             "fit_params": [routed[name].fit for name, _ in named],
         }
 
-    def _splits(self, X: Any, y: np.ndarray, groups: Any, rng: Any) -> list:
-        if isinstance(self.cv, Integral):
-            cv = StratifiedRegressionKFold(int(self.cv), random_state=rng)
-        else:
-            cv = check_cv(self.cv)
-        splits = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(X, y, groups)]
-        check_splits(splits, len(y))
-        return splits
-
     def _fit_folds(
         self,
         X: Any,
@@ -183,6 +171,10 @@ class FoldEnsemble(HyperFusionEstimator):
     def _seeded(self, rng: Any) -> list[Any]:
         return [set_seeds(clone(member), rng) for _, member in self.members_]
 
+    @property
+    def _validated(self) -> list[np.ndarray]:
+        return [rows for _, rows in self.splits_]
+
     def _weigh(self, parts: list[Part], y: np.ndarray, weight: np.ndarray) -> None:
         folds = []
         for k, (_, rows) in enumerate(self.splits_):
@@ -198,9 +190,9 @@ class FoldEnsemble(HyperFusionEstimator):
         crossed = self._crossed_weights = blend.crossed(folds)
         self.weights_ = blend.weights(folds, crossed)
         honest = blend.honest(folds, crossed)
-        self.oof_predictions_ = mean_by_row(folds, honest, len(y))
+        self.oof_predictions_ = mean_by_row(self._validated, honest, len(y))
         single = [f.predictions for f in folds]
-        self.oof_member_predictions_ = mean_by_row(folds, single, len(y))
+        self.oof_member_predictions_ = mean_by_row(self._validated, single, len(y))
         self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)
         self._learn_variance(folds, y, weight)
         self._scores = score_table(folds, honest, parts, [n for n, _ in self.members_])
@@ -213,7 +205,7 @@ class FoldEnsemble(HyperFusionEstimator):
             disagreement(list(f.predictions.T), bias, weights)
             for f, bias, weights in zip(folds, self._bias, self.weights_, strict=True)
         ]
-        variance = mean_by_row(folds, spread, len(y))
+        variance = mean_by_row(self._validated, spread, len(y))
         self.oof_residuals_ = y - self.oof_predictions_
         seen = np.isfinite(self.oof_residuals_) & (weight > 0)
         self.variance_coefficients_ = fit_variance(
@@ -235,12 +227,11 @@ class FoldEnsemble(HyperFusionEstimator):
             return
         authors = X[AUTHOR]
         self._authors = list(authors.dropna().unique())
-        folds = [FoldPredictions(rows, *[np.empty(0)] * 3) for _, rows in self.splits_]
         known = [
             authors.iloc[rows].isin(authors.iloc[train].dropna()).to_numpy(dtype=float)
             for train, rows in self.splits_
         ]
-        self._author_known = mean_by_row(folds, known, len(X))
+        self._author_known = mean_by_row(self._validated, known, len(X))
 
     def _model_weights(self) -> np.ndarray:
         """Return one weight for each of `estimators_`; they add up to 1."""

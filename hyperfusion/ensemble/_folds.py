@@ -1,13 +1,38 @@
-"""Checks of the folds before anything is fitted on them."""
+"""The folds, checked before anything is fitted on them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 import numpy as np
+from sklearn.model_selection import check_cv
 
 from hyperfusion.ensemble._out_of_fold import Split
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection import StratifiedRegressionKFold
+
+
+def make_splits(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> list[Split]:
+    """Return the folds of a ``cv`` parameter, checked.
+
+    Parameters
+    ----------
+    cv : int, splitter or iterable of (train, validation)
+        A number gives `StratifiedRegressionKFold`.
+    X, y, groups
+        As the splitter takes them.
+    rng : RandomState or None
+        Seeds the folds of a number.
+    """
+    if isinstance(cv, Integral):
+        splitter = StratifiedRegressionKFold(int(cv), random_state=rng)
+    else:
+        splitter = check_cv(cv)
+    splits = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(X, y, groups)]
+    check_splits(splits, len(y))
+    return splits
 
 
 def check_splits(splits: Sequence[Split], n_rows: int) -> None:

@@ -183,10 +183,7 @@ def time_split(
     >>> train.tolist(), test.tolist()
     ([3, 1, 2], [0])
     """
-    times = as_times(time)
-    if times.isna().any():
-        row = int(np.flatnonzero(times.isna())[0])
-        raise InvalidInputError(f"time is missing in row {row}: drop or fill it.")
+    times = as_times(time, required=True)
     order = times.argsort(kind="stable").to_numpy()
     size = round(test_size * len(times)) if test_size < 1 else int(test_size)
     if not 0 < size < len(times):

@@ -74,11 +74,8 @@ def test_gain_is_held_against_its_standard_error_by_hand(last, wins):
 
 
 def test_mean_by_row_counts_repeats_and_leaves_gaps():
-    parts = [
-        FoldPredictions(np.array(rows), np.empty((2, 1)), np.empty(2), np.ones(2))
-        for rows in ([0, 1], [1, 2])
-    ]
-    found = mean_by_row(parts, [np.array([1.0, 2.0]), np.array([4.0, 5.0])], 4)
+    rows = [np.array([0, 1]), np.array([1, 2])]
+    found = mean_by_row(rows, [np.array([1.0, 2.0]), np.array([4.0, 5.0])], 4)
     assert_allclose(found, [1.0, 3.0, 5.0, np.nan])
 
 
