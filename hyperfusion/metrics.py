@@ -54,10 +54,11 @@ def spearman_score(
         if not np.isfinite(values).all():
             raise ValueError(f"{name} contains NaN or infinity.")
     weight = _check_sample_weight(sample_weight, y_true, dtype=np.float64)
-    return _correlation(rankdata(y_true), rankdata(y_pred), weight)
+    return weighted_correlation(rankdata(y_true), rankdata(y_pred), weight)
 
 
-def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
+def weighted_correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
+    """Return Pearson's correlation; 0 where a side is constant."""
     a = a - np.average(a, weights=weight)
     b = b - np.average(b, weights=weight)
     scale = np.sqrt(np.sum(weight * a**2) * np.sum(weight * b**2))

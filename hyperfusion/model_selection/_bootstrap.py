@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error
 
-from hyperfusion.metrics import spearman_score, within_user_spearman
+from hyperfusion.metrics import (
+    spearman_score,
+    weighted_correlation,
+    within_user_spearman,
+)
 
 METRICS = ("src", "mae", "within_author_src")
 """Rank correlation, mean absolute error, rank correlation within authors."""
@@ -121,7 +125,10 @@ def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
     scores = np.empty(len(counts))
     for i, sample in enumerate(counts):
         weight = sample[fold.units].astype(np.float64)
-        scores[i] = _correlation(true.of(weight), predicted.of(weight), weight)
+        scores[i] = np.nan
+        if weight.any():  # a sample may draw no author of this fold
+            ranks = true.of(weight), predicted.of(weight)
+            scores[i] = weighted_correlation(*ranks, weight)
     return scores
 
 
@@ -162,12 +169,3 @@ class _Ranks:
     def of(self, weight: np.ndarray) -> np.ndarray:
         per_value = np.bincount(self._codes, weight, minlength=self._n_distinct)
         return (np.cumsum(per_value) - per_value / 2)[self._codes]
-
-
-def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
-    total = weight.sum()
-    if total == 0:
-        return float("nan")
-    a, b = a - a @ weight / total, b - b @ weight / total
-    scale = np.sqrt((weight @ a**2) * (weight @ b**2))
-    return float(weight @ (a * b) / scale) if scale > 0 else 0.0
