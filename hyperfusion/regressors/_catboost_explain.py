@@ -175,12 +175,15 @@ class CatBoostExplanations:
         return pd.Index(self.columns_.every)
 
     def _rows(self, X: Any) -> Any:
+        """Return checked rows, which make CatBoost's pool; the regressor does."""
         raise NotImplementedError
 
     def _load_model(self) -> Any:
+        """Return CatBoost's fitted model; the regressor does."""
         raise NotImplementedError
 
     def _threads(self) -> int:
+        """Return the number of threads; the regressor does."""
         raise NotImplementedError
 
 
