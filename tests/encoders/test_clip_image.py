@@ -41,16 +41,6 @@ CLOSE = {"rtol": 0, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module")
-def network():
-    return make_network()
-
-
-@pytest.fixture(scope="module")
-def folder(network, tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("clip") / "model", network)
-
-
-@pytest.fixture(scope="module")
 def expected(network):
     return open_clip_images(network, [Image.fromarray(p) for p in PICTURES])
 

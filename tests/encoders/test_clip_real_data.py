@@ -14,10 +14,8 @@ from PIL import Image
 
 from hyperfusion.encoders import ClipImageEncoder, ClipTextEncoder
 from tests.encoders.clip_reference import (
-    make_network,
     open_clip_images,
     open_clip_texts,
-    write_model,
 )
 
 pytestmark = [
@@ -27,16 +25,6 @@ pytestmark = [
     ),
 ]
 DATA = Path(os.environ.get("HYPERFUSION_DATA", "."))
-
-
-@pytest.fixture(scope="module")
-def network():
-    return make_network()
-
-
-@pytest.fixture(scope="module")
-def folder(network, tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("clip") / "model", network)
 
 
 def test_real_thumbnails(folder, network):

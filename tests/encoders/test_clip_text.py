@@ -47,16 +47,6 @@ ODD = [
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
 
-@pytest.fixture(scope="module")
-def network():
-    return make_network()
-
-
-@pytest.fixture(scope="module")
-def folder(network, tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("clip") / "model", network)
-
-
 @pytest.fixture
 def counter(monkeypatch):
     counter = CallCounter(_clip_text.encode_tokens)

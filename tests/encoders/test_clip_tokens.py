@@ -29,16 +29,6 @@ CLOSE = {"rtol": 0, "atol": 1e-5}
 pytestmark = pytest.mark.filterwarnings("ignore:.*longer than the model reads")
 
 
-@pytest.fixture(scope="module")
-def network():
-    return make_network()
-
-
-@pytest.fixture(scope="module")
-def folder(network, tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("clip") / "model", network)
-
-
 def patches_of(network):
     """Patch tokens (n, side, side, width) as the image tower itself puts them out."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
