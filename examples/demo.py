@@ -27,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 
 from hyperfusion import (
     CatBoostHuberRegressor,
+    DistributionDisplay,
     make_hyperfusion,
     spearman_score,
     time_split,
@@ -154,23 +155,9 @@ def draw(y, predicted, path):
     import matplotlib as mpl
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt
-    from scipy.stats import gaussian_kde
-
-    figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
-    bins = np.histogram_bin_edges(np.concatenate([y, predicted]), 40)
-    grid = np.linspace(bins[0], bins[-1], 300)
-    for values, label, color in (
-        (y, "true", "#0072B2"),
-        (predicted, "predicted", "#D55E00"),
-    ):
-        ax.hist(values, bins, density=True, alpha=0.35, color=color, label=label)
-        ax.plot(grid, gaussian_kde(values)(grid), color=color)
-    ax.set(xlabel="popularity score", ylabel="density", title="Test posts")
-    ax.legend()
+    display = DistributionDisplay.from_predictions(y, predicted)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    display.figure_.savefig(path, dpi=150)
 
 
 def main():
