@@ -234,11 +234,11 @@ def test_default_encoders_ask_for_their_weights(small, monkeypatch):
 
 
 def test_naive_times_are_what_is_said_of_them():
-    posts = pd.DataFrame({"when": ["2024-07-01 14:00", "2024-01-01 14:00"] * 5})
+    posts = pd.DataFrame({"when": ["2024-07-01 14:00", "2024-01-01 15:00"] * 5})
     hours = {}
     for naive in ("utc", "local"):
         encode = make_hyperfusion(
             time="when", timezone="Europe/Berlin", naive_time=naive, members=[Ridge()]
         )[:1]
         hours[naive] = encode.fit_transform(posts)["time__hour"].iloc[:2].tolist()
-    assert hours == {"utc": [16, 15], "local": [14, 14]}
+    assert hours == {"utc": [16, 16], "local": [14, 15]}

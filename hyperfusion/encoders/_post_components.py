@@ -215,6 +215,7 @@ def _time(owner: Any, roles: Roles) -> Iterator[Component]:
         timezone=zone[0] if zone else owner.timezone,
         created=_only(created),
         naive=owner.naive_time,
+        cycles="seen",
         on_error=owner.on_error,
     )
     yield Component("time", "time", _unique(time + zone + created), encoder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -17,6 +18,9 @@ from hyperfusion.encoders._column import is_missing, keep_index, warn_of_bad_cel
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 
 _COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
+_THOUSANDS = re.compile(
+    r"[+-]?\d{1,3}(?P<sign>[,'\u2019_ \u00a0\u202f])\d{3}(?:(?P=sign)\d{3})*(?:\.\d*)?"
+)
 
 
 class TableEncoder(TransformerMixin, HyperFusionEstimator):
@@ -188,7 +192,16 @@ def split_numbers(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def not_a_number(cells: pd.Series, row: int) -> str:
     """Return why the cell of a row is no number."""
-    return f"expected a finite number, got {cells.iloc[row]!r}"
+    cell = cells.iloc[row]
+    said = f"expected a finite number, got {cell!r}"
+    number = _THOUSANDS.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    if number is None:
+        return said
+    sign = number["sign"]
+    return (
+        f"{said}: take the {sign!r} between thousands out first, for example with "
+        f"column.str.replace({sign!r}, '')"
+    )
 
 
 def as_floats(cells: pd.Series) -> np.ndarray:

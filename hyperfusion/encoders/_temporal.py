@@ -23,22 +23,23 @@ from hyperfusion.exceptions import InvalidInputError
 
 _DAY = 86_400
 
-_CALENDAR = (
-    "hour",
-    "weekday",
-    "hour_of_week",
-    "month",
-    "week",
-    "day_of_year",
-    "year_fraction",
-    "is_weekend",
-    "hour_sin",
-    "hour_cos",
-    "weekday_sin",
-    "weekday_cos",
-    "day_of_year_sin",
-    "day_of_year_cos",
-)
+_CYCLE_OF = {
+    "hour": "day",
+    "weekday": "week",
+    "hour_of_week": "week",
+    "month": "year",
+    "week": "year",
+    "day_of_year": "year",
+    "year_fraction": "year",
+    "is_weekend": "week",
+    "hour_sin": "day",
+    "hour_cos": "day",
+    "weekday_sin": "week",
+    "weekday_cos": "week",
+    "day_of_year_sin": "year",
+    "day_of_year_cos": "year",
+}
+_DAYS_OF = {"day": 1, "week": 7, "year": 365}
 
 
 class TemporalEncoder(TableEncoder):
@@ -62,6 +63,9 @@ class TemporalEncoder(TableEncoder):
         What a time is that names no time zone itself (``"2024-05-01 14:00"``, or a
         datetime without one): UTC, so that it means the same as its seconds since
         1970, or what a clock showed in the post's `timezone`.
+    cycles : {"all", "seen"}, default="all"
+        Which cycles the features tell: day, week and year, or only those that the
+        times at fit have seen (see Notes). `PostEncoder` asks for the second.
     on_error : {"raise", "missing"}, default="missing"
         What to do with a cell that can't be read: raise a
         :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
@@ -69,6 +73,8 @@ class TemporalEncoder(TableEncoder):
 
     Attributes
     ----------
+    cycles_ : tuple of str
+        Those of ``"day"``, ``"week"`` and ``"year"`` that the features tell.
     origin_ : float
         The earliest post at fit in seconds since 1970 (UTC); NaN without any time.
     time_, timezone_, created_ : column label or None
@@ -103,6 +109,14 @@ class TemporalEncoder(TableEncoder):
       account that is younger than its post is taken for a fault: its age is missing;
     - ``is_missing``: 1 where the time is. What depends on the time is then NaN.
 
+    With ``cycles="seen"`` the features of a cycle (hours; weekdays; month, week, day
+    and share of the year) are left out unless the times at fit cover it at least twice
+    and are fine enough for it. In half a year of posts the month is only another name
+    for the date, and a model that has learned from it is lost in a month that it never
+    saw; and where only the year is known, all posts fall on one day, whose weekday is
+    another name for the year. Times that all have one time of day, one day of the month
+    or one day of the year are not fine enough for the day, the week or the year.
+
     A time without a time of day counts as midnight. Where a clock shows an hour twice
     and `naive` is ``"local"``, the first is meant. 500,000 rows take a few seconds.
 
@@ -131,6 +145,7 @@ class TemporalEncoder(TableEncoder):
         "timezone": "no_validation",
         "created": "no_validation",
         "naive": [StrOptions({"utc", "local"})],
+        "cycles": [StrOptions({"all", "seen"})],
         "on_error": [StrOptions(set(ON_ERROR))],
     }
 
@@ -141,12 +156,14 @@ class TemporalEncoder(TableEncoder):
         timezone: Hashable | None = None,
         created: Hashable | None = None,
         naive: str = "utc",
+        cycles: str = "all",
         on_error: str = "missing",
     ):
         self.time = time
         self.timezone = timezone
         self.created = created
         self.naive = naive
+        self.cycles = cycles
         self.on_error = on_error
 
     def _fit_table(self, table: pd.DataFrame) -> None:
@@ -161,11 +178,13 @@ class TemporalEncoder(TableEncoder):
             # names the first cell that can't be read; nothing where all are missing
             read_times(table[self.time_], "raise")
         self.origin_ = float(known.min()) if len(known) else np.nan
+        self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
 
     def _transform_table(self, table: pd.DataFrame) -> np.ndarray:
         zones = self._zones(table)
         utc, local = self._moments(table[self.time_], zones)
-        features = _calendar(local)
+        calendar = _calendar(local)
+        features = {name: calendar[name] for name in self._calendar_names()}
         features["days"] = (utc - self.origin_) / _DAY
         if self.timezone_ is not None:
             features["timezone_missing"] = np.array([zone is None for zone in zones])
@@ -182,12 +201,15 @@ class TemporalEncoder(TableEncoder):
         return out
 
     def _feature_names(self) -> list[str]:
-        names = [*_CALENDAR, "days"]
+        names = [*self._calendar_names(), "days"]
         if self.timezone_ is not None:
             names += ["timezone_missing"]
         if self.created_ is not None:
             names += ["account_age", "account_age_missing"]
         return [*names, "is_missing"]
+
+    def _calendar_names(self) -> list[str]:
+        return [name for name, cycle in _CYCLE_OF.items() if cycle in self.cycles_]
 
     def _zones(self, table: pd.DataFrame, *, warn: bool = True) -> list[Zone | None]:
         if self.timezone_ is None:
@@ -222,6 +244,24 @@ def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone |
         ) from error
 
 
+def _seen_cycles(times: np.ndarray) -> tuple[str, ...]:
+    """Return the cycles that times (seconds in UTC, none missing) go round twice."""
+    if len(times) == 0:
+        return ()
+    date = pd.DatetimeIndex(times.astype(np.int64).astype("datetime64[s]"))
+    phases = {
+        "day": times % _DAY,
+        "week": date.day,
+        "year": 100 * date.month + date.day,
+    }
+    span = (times.max() - times.min()) / _DAY
+    return tuple(
+        cycle
+        for cycle, days in _DAYS_OF.items()
+        if span >= 2 * days and len(np.unique(phases[cycle])) > 1
+    )
+
+
 def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
     """Return the features of clock and calendar, NaN where the time is."""
     missing = np.isnan(local)
@@ -245,7 +285,7 @@ def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
         *_cycle(weekday / 7),
         *_cycle((day - 1) / year_length),
     ]
-    features = zip(_CALENDAR, values, strict=True)
+    features = zip(_CYCLE_OF, values, strict=True)
     return {k: np.where(missing, np.nan, np.asarray(v, float)) for k, v in features}
 
 

@@ -229,3 +229,56 @@ def test_real_times_are_all_read():
     np.testing.assert_array_equal(table["hour"], expected.dt.hour)
     np.testing.assert_array_equal(table["week"], expected.dt.isocalendar().week)
     assert table["days"].min() == 0
+
+
+def cycles_seen(times):
+    encoder = TemporalEncoder(cycles="seen").fit(pd.DataFrame({"t": times}))
+    names = set(encoder.get_feature_names_out())
+    told = {"day": "hour", "week": "weekday", "year": "month"}
+    assert encoder.cycles_ == tuple(c for c, name in told.items() if name in names)
+    assert names >= {"days", "is_missing"}
+    return encoder.cycles_
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (1.9, ()),
+        (2, ("day",)),
+        (13.9, ("day",)),
+        (14, ("day", "week")),
+        (729.9, ("day", "week")),
+        (730, ("day", "week", "year")),
+    ],
+)
+def test_cycles_must_be_seen_twice(days, expected):
+    share = np.linspace(0, 1, 50)
+    times = pd.Timestamp("2021-03-04 05:06") + pd.to_timedelta(share * days, unit="D")
+    assert cycles_seen(times) == expected
+
+
+@pytest.mark.parametrize(
+    ("frequency", "expected"),
+    [
+        ("D", ("week", "year")),  # midnight tells no hour
+        ("MS", ("year",)),  # the first of each month tells no weekday
+        ("YS-JUL", ()),  # and the first of July no season
+        ("7h", ("day", "week", "year")),
+    ],
+)
+def test_times_must_be_fine_enough_for_a_cycle(frequency, expected):
+    assert cycles_seen(pd.date_range("2012", "2020", freq=frequency)) == expected
+
+
+def test_without_any_time_no_cycle_is_seen():
+    assert cycles_seen([None, None]) == ()
+
+
+def test_cycles_seen_have_the_features_of_all():
+    times = pd.date_range("2020", "2020-03-01", freq="5h")
+    seen, every = measure(times, cycles="seen"), measure(times)
+    assert set(every) - set(seen) == {
+        *["month", "week", "day_of_year", "year_fraction"],
+        *["day_of_year_sin", "day_of_year_cos"],
+    }
+    pd.testing.assert_frame_equal(seen, every[list(seen)])

@@ -177,11 +177,13 @@ def test_constant_target_has_no_importance(table):
 
 def test_importance_through_pipeline_and_search():
     X, y = posts()
-    model = pipeline(cv=2).fit(X, y)
+    tree = DecisionTreeRegressor(max_depth=4)
+    model = pipeline([tree], cv=2).fit(X, y)
     inside = feature_importance(model)
     assert set(inside["block"]) == {"user", "time", "meta"}
     pd.testing.assert_frame_equal(inside, feature_importance(model[-1]))
-    search = GridSearchCV(pipeline(cv=2), {"predict__cv": [2]}, cv=2).fit(X, y)
+    search = GridSearchCV(pipeline([tree], cv=2), {"predict__cv": [2]}, cv=2)
+    search.fit(X, y)
     assert set(feature_importance(search)["feature"]) == set(inside["feature"])
 
 
