@@ -95,17 +95,19 @@ def make_loss(
     return lambda p: (mae(p) / best[0] + disorder(p) / best[1]) / 2
 
 
-def _greedy(predictions: np.ndarray, loss: Loss, n_steps: int = 50) -> np.ndarray:
+def _greedy(
+    predictions: np.ndarray, loss: Loss, n_steps: int = 50, patience: int = 10
+) -> np.ndarray:
     """Add the member that helps most, again and again; keep the best stage.
 
     Caruana et al. (2004), selection with replacement. Differences below a
     millionth don't count, and of equal members one that is in already wins, so
-    that rounding never chooses.
+    that rounding never chooses. Ends early after `patience` steps in vain.
     """
     n_members = predictions.shape[1]
     counts = np.zeros(n_members)
     total = np.zeros(len(predictions))
-    best_loss, best_counts = np.inf, counts
+    best_loss, best_step, best_counts = np.inf, 0, counts
     for step in range(1, n_steps + 1):
         losses = [loss((total + p) / step) for p in predictions.T]
         close = np.flatnonzero(np.round(losses, 6) == np.round(min(losses), 6))
@@ -113,7 +115,9 @@ def _greedy(predictions: np.ndarray, loss: Loss, n_steps: int = 50) -> np.ndarra
         counts[chosen] += 1
         total = total + predictions[:, chosen]
         if losses[chosen] < best_loss - 1e-6:
-            best_loss, best_counts = losses[chosen], counts.copy()
+            best_loss, best_step, best_counts = losses[chosen], step, counts.copy()
+        elif step - best_step >= patience:
+            break
     return best_counts / best_counts.sum()
 
 
