@@ -61,6 +61,15 @@ def test_numeric_column_of_text():
         pipeline(numeric=["caption"]).fit(X, Y)
 
 
+def test_numbers_with_separated_thousands():
+    expected = r"got '1,234,567\.5'.*column\.str\.replace\(',', ''\)"
+    with pytest.warns(BadCellWarning, match=expected):
+        pipeline(numeric=["shares"]).fit(X.assign(shares="1,234,567.5"), Y)
+    with pytest.warns(BadCellWarning) as caught:
+        pipeline(numeric=["shares"]).fit(X.assign(shares="12,34 or so"), Y)
+    assert "replace" not in str(caught[0].message)
+
+
 def test_one_bad_cell_is_no_wrong_role():
     posts = X.assign(image=X["image"].astype(object))
     posts.loc[posts.index[3], "image"] = "https://example.org/3.jpg"

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
 from hyperfusion._validation import as_frame, check_frame
+from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import AssociationWarning
 from hyperfusion.inspection._baseline import find_baseline, with_lift
 from hyperfusion.inspection._candidates import Grid, as_post, make_candidates
@@ -87,6 +88,8 @@ def what_if(
     AssociationWarning
         Always: what the model learned is an association and no causal effect. The
         text is in ``attrs["caution"]`` as well.
+    UserWarning
+        If the grid changes a column that the model does not read.
 
     See Also
     --------
@@ -129,6 +132,7 @@ def what_if(
     """
     warnings.warn(CAUTION, AssociationWarning, stacklevel=3)
     candidates, changed = make_candidates(as_post(post), grid)
+    _warn_of_unread(model, changed)
     frame, by_fold = predict_with_folds(model, candidates, coverage)
     prediction = frame["prediction"].to_numpy()
     difference, noise = against(0, prediction, by_fold, confidence)
@@ -228,6 +232,22 @@ def compare(
     frame["difference"], frame["noise"] = difference, noise
     frame = _finish(frame, model, drafts)
     return frame.iloc[np.argsort(-prediction, kind="stable")]
+
+
+def _warn_of_unread(model: Any, changed: list[Any]) -> None:
+    """Warn of columns that no role names: whatever they hold changes nothing."""
+    steps = take_apart(model).steps
+    if not steps or not isinstance(steps[0], PostEncoder):
+        return
+    read = dict.fromkeys(c for columns in steps[0].roles_.values() for c in columns)
+    for column in changed:
+        if column not in read:
+            warnings.warn(
+                f"grid[{column!r}] changes no prediction, since the model does not "
+                f"read this column. It reads {list(read)}.",
+                UserWarning,
+                stacklevel=4,
+            )
 
 
 def _verdicts(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:

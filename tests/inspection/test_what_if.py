@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +74,18 @@ def test_candidates_are_the_post_and_all_combinations(data):
     assert answer["verdict"].iloc[0] == "as it is"
     assert seen.dtypes["photos"] == X.dtypes["photos"]
     assert seen.dtypes["posted"] == X.dtypes["posted"]
+
+
+def test_a_column_that_no_role_reads_changes_nothing(data, model):
+    X, _ = data
+    post = X.iloc[[0]].assign(comments=3)
+    with pytest.warns(UserWarning, match=r"'comments'.*It reads .*'photos'"):
+        answer = what_if(model, post, {"comments": [3, 50]})
+    assert answer["prediction"].nunique() == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", AssociationWarning)
+        what_if(model, post, {"photos": [1.0], "author": ["a"]})
 
 
 def test_a_list_of_grids_changes_one_thing_at_a_time(data):
