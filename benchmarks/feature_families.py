@@ -20,9 +20,15 @@ import pandas as pd
 from real_posts import Posts, real_posts
 from sklearn.metrics import mean_absolute_error
 
-from hyperfusion import CatBoostHuberRegressor, make_hyperfusion, spearman_score
+from hyperfusion import (
+    CatBoostHuberRegressor,
+    TemporalEncoder,
+    make_hyperfusion,
+    spearman_score,
+)
 
-OPTIONAL = ("GloVe", "SVD author vectors", "clusters")
+UNSEEN = "unseen cycles of time"
+OPTIONAL = ("GloVe", "SVD author vectors", "clusters", UNSEEN)
 PREFIXES = {
     "image": "image statistics",
     "time": "time",
@@ -48,7 +54,7 @@ def family(column: str) -> str:
         if feature.startswith("svd_"):
             return "SVD author vectors"
         return "author's name" if feature == "author" else "author's profile"
-    return PREFIXES[block]
+    return UNSEEN if feature.startswith("unseen_") else PREFIXES[block]
 
 
 def features(posts: Posts, seed: int, cache: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -61,7 +67,12 @@ def features(posts: Posts, seed: int, cache: str) -> tuple[pd.DataFrame, pd.Data
         random_state=seed,
     )[:-1]
     encode.set_params(encode__user_embedder=True, relate__clusters=True)
-    return encode.fit_transform(X, y), encode.transform(later)
+    train, test = encode.fit_transform(X, y), encode.transform(later)
+    every = TemporalEncoder(time=posts.arguments["time"]).fit(X)
+    every.set_output(transform="pandas")
+    unseen = [c for c in every.get_feature_names_out() if f"time__{c}" not in train]
+    added = [every.transform(p)[unseen].add_prefix("time__unseen_") for p in (X, later)]
+    return train.join(added[0]), test.join(added[1])
 
 
 def variants(families: list[str]) -> dict[str, Callable[[str], bool]]:
