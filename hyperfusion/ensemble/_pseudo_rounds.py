@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils._metadata_requests import _routing_enabled
 
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._members import name_members
@@ -86,6 +87,11 @@ def _check_weights(ensemble: HyperFusionRegressor, *, required: bool) -> None:
         f"The fit of members {without} takes no sample_weight, so they would learn "
         "from pseudo-labels as from labels"
     )
+    if _routing_enabled():
+        message += (
+            " (with metadata routing, a Pipeline takes it where each of its steps "
+            "says so by set_fit_request(sample_weight=True) or False)"
+        )
     if required:
         raise InvalidInputError(
             f"{message}: leave them out, or set confidence_weights='auto'."

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesRegressor
@@ -18,6 +19,7 @@ from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper, spearman_score
@@ -370,6 +372,21 @@ def test_members_without_weights(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         clone(model).set_params(confidence_weights=False).fit(X, y)
+
+
+def test_pipelines_ask_for_weights_with_metadata_routing(data):
+    X, y, _ = data
+    silent = make_pipeline(StandardScaler(), Ridge())
+    with config_context(enable_metadata_routing=True):
+        asking = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False),
+            Ridge().set_fit_request(sample_weight=True),
+        )
+        with pytest.warns(UserWarning, match=r"set_fit_request\(sample_weight=True\)"):
+            PseudoLabelWrapper(silent, cv=3, random_state=0).fit(X, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            PseudoLabelWrapper(asking, cv=3, random_state=0).fit(X, y)
 
 
 def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
