@@ -44,7 +44,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     The pseudo-labels in the training part of a fold come from the models of this
     fold, which never saw the rows that it validates; pseudo-labelled rows are never
-    validated.
+    validated. How several members are weighed against each other, and their biases, is
+    known from the errors in the other folds, as in `HyperFusionRegressor`.
 
     Parameters
     ----------
