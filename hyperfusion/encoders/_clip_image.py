@@ -100,7 +100,9 @@ class ClipImageEncoder(ClipEncoder):
         pictures of 1600 x 1200 pixels made of noise at all scales the cosine with the
         exact features was 0.9997 or more (tiny CLIP; ViT-B-32 with random weights).
     max_pixels : int, default=89478485
-        Pictures with more pixels are refused before they are decoded.
+        Pictures with more pixels are refused before they are decoded. Pillow has a
+        limit of its own, ``PIL.Image.MAX_IMAGE_PIXELS``, which stays in force: it
+        refuses pictures with more than twice as many pixels.
     on_error : {"raise", "missing"}, default="raise"
         What to do with a cell that can't be used: raise a `BadCellError` that names
         the row, or count it as missing and warn once.

@@ -72,6 +72,8 @@ def read_content(cell: Any, max_pixels: int) -> tuple[bytes | None, Any]:
     """
     try:
         if isinstance(cell, (str, os.PathLike)):
+            if not Path(cell).is_file():  # a pipe or a device would never end
+                return None, cell
             data = Path(cell).read_bytes()
         elif isinstance(cell, (bytes, bytearray, memoryview)):
             data = bytes(cell)

@@ -74,7 +74,8 @@ def read_image(cell: Any, max_pixels: int = MAX_PIXELS) -> ReadImage | None:
     if isinstance(cell, (str, os.PathLike)):
         path = Path(cell)
         if not path.is_file():
-            raise FileNotFoundError(f"no such file: {str(path)!r}")
+            problem = "not a file" if path.exists() else "no such file"
+            raise FileNotFoundError(f"{problem}: {str(path)!r}")
         return _decode(path, path.stat().st_size, max_pixels)
     if isinstance(cell, (bytes, bytearray, memoryview)):
         content = bytes(cell)

@@ -7,6 +7,7 @@ import os
 import struct
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,25 @@ def test_a_bad_file_is_named_or_counts_as_missing(name, tmp_path):
         found = encoder(on_error="missing", add_indicator=True).fit_transform(column)
     assert_array_equal(found[:, -1], [0, 1, 1, 1])
     assert_array_equal(np.isnan(found[:, :-1]).all(axis=1), [False, True, True, True])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, cache):
+    pipe = tmp_path / "photo.jpg"
+    os.mkfifo(pipe)
+    settings = {"cache": tmp_path / "cache"} if cache else {}
+    # a writer, so that reading without end fails here instead of hanging
+    with open(os.open(pipe, os.O_RDWR), "wb") as writer:
+        writer.write(JPEG)
+        writer.flush()
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(encoder(**settings).fit_transform, [GOOD[0], pipe])
+            _, waiting = wait([run], timeout=60)
+            writer.close()  # ends what still reads
+        assert not waiting
+        with pytest.raises(BadCellError, match=r"row 1: not a file"):
+            run.result()
 
 
 def test_the_first_bad_row_is_named():

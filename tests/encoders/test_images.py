@@ -112,7 +112,7 @@ def test_blank_text_is_no_picture():
         ("s3://bucket/a.jpg", ValueError, "download"),
         ("data:image/png;base64,AAAA", ValueError, "download"),
         ("missing.jpg", OSError, "no such file: 'missing.jpg'"),
-        (".", OSError, "no such file"),
+        (".", OSError, r"not a file: '\.'"),
         (b"no picture", ValueError, "not a picture"),
         (b"", ValueError, "not a picture"),
         (3.5, TypeError, "got float"),
