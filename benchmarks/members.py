@@ -5,7 +5,9 @@ Run: HYPERFUSION_DATA=<folder> python benchmarks/members.py [--seeds 3] [--sets 
 Splits by time. All members are fitted once a seed, on the same five folds; each preset
 then weighs the members that it holds by the out-of-fold predictions, as
 `HyperFusionRegressor` does. Prints SRC (more is better), MAE (less is better), their
-spread over seeds, the weights, and the seconds of a member's five fits.
+spread over seeds, the weights, and the seconds of a member's five fits; then how far
+the ensembles' predictions (means over seeds) are ahead of each member's, with the
+standard error over resampled posts.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from sklearn.metrics import mean_absolute_error
 from hyperfusion import HyperFusionRegressor, make_hyperfusion, spearman_score
 from hyperfusion.datasets import make_posts
 from hyperfusion.ensemble._members import PRESETS, preset_members
+
+N_RESAMPLES = 500
 
 
 class Known(RegressorMixin, BaseEstimator):
@@ -62,8 +66,10 @@ def all_members() -> list[tuple[str, object]]:
     return list({name: m for p in PRESETS for name, m in preset_members(p)}.items())
 
 
-def one_seed(posts: Posts, seed: int) -> list[dict[str, object]]:
-    """Return scores and weights of all members and presets for one seed."""
+def one_seed(
+    posts: Posts, seed: int
+) -> tuple[list[dict[str, object]], dict[str, np.ndarray]]:
+    """Return scores and weights, and predictions, of all members and presets."""
     X, y, later, truth = posts.parts()
     model = make_hyperfusion(
         **posts.arguments, members=all_members(), random_state=seed
@@ -74,18 +80,19 @@ def one_seed(posts: Posts, seed: int) -> list[dict[str, object]]:
         [[m.predict(table) for m in models] for models in ensemble.estimators_]
     )
     seconds = ensemble.fold_scores_.groupby("member")["seconds"].sum()
-    rows = []
-    for i, name in enumerate(names):
-        rows.append(score(name, by_fold[:, i].mean(axis=0), truth))
-        rows[-1]["seconds"] = seconds[name]
+    predicted = dict(zip(names, by_fold.mean(axis=0), strict=True))
+    rows = [
+        score(name, predicted[name], truth) | {"seconds": seconds[name]}
+        for name in names
+    ]
     for preset in PRESETS:
         held = [name for name, _ in preset_members(preset)]
         weights = preset_weights(ensemble, [names.index(n) for n in held], y)
-        blend = np.einsum("kir,ki->r", by_fold, weights) / len(by_fold)
-        rows.append(score(f"ensemble {preset}", blend, truth))
-        mean = weights.mean(axis=0)
+        label, mean = f"ensemble {preset}", weights.mean(axis=0)
+        predicted[label] = np.einsum("kir,ki->r", by_fold, weights) / len(by_fold)
+        rows.append(score(label, predicted[label], truth))
         rows[-1] |= {f"weight {n}": mean[names.index(n)] for n in held}
-    return [{"set": posts.name, "seed": seed} | row for row in rows]
+    return [{"set": posts.name, "seed": seed} | row for row in rows], predicted
 
 
 def preset_weights(
@@ -125,6 +132,31 @@ def report(scores: pd.DataFrame) -> None:
         print(line, " ".join(named), flush=True)
 
 
+def report_leads(truth: np.ndarray, runs: list[dict[str, np.ndarray]]) -> None:
+    """Print how far each ensemble is ahead of each member, over resampled posts."""
+    mean = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
+    rng = np.random.default_rng(0)
+    draws = rng.integers(len(truth), size=(N_RESAMPLES, len(truth)))
+    scores = {
+        name: np.array(
+            [
+                (spearman_score(truth[d], p[d]), mean_absolute_error(truth[d], p[d]))
+                for d in draws
+            ]
+        )
+        for name, p in mean.items()
+    }
+    for ensemble, preset in ((f"ensemble {p}", p) for p in PRESETS):
+        for member, _ in preset_members(preset):
+            lead = scores[ensemble] - scores[member]
+            (src, mae), (src_error, mae_error) = lead.mean(axis=0), lead.std(axis=0)
+            print(
+                f"  {ensemble} - {member:12} SRC {src:+.4f} +- {src_error:.4f}  "
+                f"MAE {mae:+.4f} +- {mae_error:.4f}",
+                flush=True,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
@@ -133,10 +165,14 @@ def main() -> None:
     warnings.filterwarnings("ignore")  # of cells that can't be read
     for posts in sets(arguments.sets):
         rows: list[dict[str, object]] = []
+        runs = []
         for seed in range(arguments.seeds):
-            rows += one_seed(posts, seed)
+            scores, predicted = one_seed(posts, seed)
+            rows += scores
+            runs.append(predicted)
             print(f"{posts.name}, {seed + 1} seeds")
             report(pd.DataFrame(rows))
+        report_leads(posts.parts()[3], runs)
 
 
 if __name__ == "__main__":
