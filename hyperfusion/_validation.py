@@ -88,6 +88,12 @@ def check_columns(
     for label in labels:
         if label not in table.columns:
             raise InvalidInputError(_missing_column(table, label, role))
+    twice = [label for i, label in enumerate(labels) if label in labels[:i]]
+    if twice:
+        raise InvalidInputError(
+            f"{role} names a column twice: {twice[0]!r}. Name each column once; a "
+            "column may have several roles."
+        )
     if max_columns is not None and len(labels) > max_columns:
         raise InvalidInputError(
             f"{role} takes {max_columns} column(s). Got {len(labels)}: {labels}."
@@ -123,11 +129,16 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
     bad = np.isinf(values) if allow_nan else ~np.isfinite(values)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
+        cure = (
+            "Posts without a target are learned from with PseudoLabelWrapper, which is "
+            "make_hyperfusion(unlabeled=True)."
+            if np.isnan(values[row])
+            else "The logarithm of counts is np.log1p(counts), which is finite at 0."
+        )
         raise InvalidInputError(
             f"Input y contains NaN or infinity: y is {values[row]} in row {row} "
             f"({int(bad.sum())} such row(s) in all). Drop these rows or mend them. "
-            "Posts without a target are learned from with PseudoLabelWrapper, which is "
-            "make_hyperfusion(unlabeled=True)."
+            f"{cure}"
         )
     return values
 
@@ -138,12 +149,30 @@ def _as_float_vector(y: Any) -> np.ndarray:
     values = np.asarray(column_or_1d(y, warn=True))
     if np.iscomplexobj(values):
         raise InvalidInputError("Complex data not supported")
+    if values.dtype.kind in "mM":
+        raise InvalidInputError(
+            f"The target must be numbers, got {values.dtype}. Give durations as "
+            "numbers of days or seconds."
+        )
+    if values.dtype.kind == "O":
+        values = np.where(pd.isna(values), np.nan, values)
     try:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
+        cell = next(cell for cell in values.tolist() if not _is_number(cell))
         raise InvalidInputError(
-            f"The target must be numbers, got values like {values[0]!r}."
+            f"The target must be numbers, got values like {cell!r}. Turn texts such as "
+            "'1,234' into numbers first, for example with "
+            "pd.to_numeric(y.str.replace(',', ''))."
         ) from error
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -90,6 +91,34 @@ def test_target_with_nan():
 def test_target_of_words():
     with pytest.raises(InvalidInputError, match="must be numbers"):
         pipeline().fit(X, np.array(["high"] * 40))
+
+
+def test_target_of_texts_with_separators():
+    expected = r"values like '1,234'.*pd\.to_numeric\(y\.str\.replace"
+    with pytest.raises(InvalidInputError, match=expected):
+        pipeline().fit(X, ["12"] * 39 + ["1,234"])
+
+
+def test_target_of_times():
+    with pytest.raises(InvalidInputError, match=r"got datetime64.*numbers of days"):
+        pipeline().fit(X, X["posted_at"])
+
+
+def test_target_with_log_of_nothing():
+    with pytest.raises(InvalidInputError, match=r"-inf in row 3.*np\.log1p"):
+        pipeline().fit(X, np.where(np.arange(40) == 3, -np.inf, Y))
+
+
+def test_target_with_missing_whole_numbers():
+    target = pd.Series(np.arange(40), dtype="Int64")
+    target[3] = pd.NA
+    with pytest.raises(InvalidInputError, match=r"y is nan in row 3.*unlabeled=True"):
+        pipeline().fit(X, target)
+
+
+def test_role_that_names_a_column_twice():
+    with pytest.raises(InvalidInputError, match=r"text names.*twice: 'caption'"):
+        pipeline(text=["caption", "caption"]).fit(X, Y)
 
 
 def test_forgotten_roles():
