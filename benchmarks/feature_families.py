@@ -1,12 +1,13 @@
 """What each family of features adds to the score of later posts, on real posts.
 
 Run: HYPERFUSION_DATA=<folder> python benchmarks/feature_families.py [--inner]
+     [--member hierarchical] [--families "unseen cycles of time" ...]
 
-One CatBoostHuberRegressor learns from each family alone, from the default features
-without it and, for families that are off by default, from the default features with
-it. Prints SRC (more is better) and MAE (less is better), their spread over seeds, and
-the paired difference to the default features. ``--inner`` splits the training part
-once more, which is where choices are made.
+One member (CatBoostHuberRegressor, or the one named) learns from each family alone, from
+the default features without it and, for families that are off by default, from the
+default features with it. Prints SRC (more is better) and MAE (less is better), their
+spread over seeds, and the paired difference to the default features. ``--inner`` splits
+the training part once more, which is where choices are made.
 """
 
 from __future__ import annotations
@@ -20,12 +21,8 @@ import pandas as pd
 from real_posts import Posts, real_posts
 from sklearn.metrics import mean_absolute_error
 
-from hyperfusion import (
-    CatBoostHuberRegressor,
-    TemporalEncoder,
-    make_hyperfusion,
-    spearman_score,
-)
+from hyperfusion import TemporalEncoder, make_hyperfusion, spearman_score
+from hyperfusion.ensemble._members import preset_members
 
 UNSEEN = "unseen cycles of time"
 OPTIONAL = ("GloVe", "SVD author vectors", "clusters", UNSEEN)
@@ -89,7 +86,9 @@ def variants(families: list[str]) -> dict[str, Callable[[str], bool]]:
     return chosen
 
 
-def measure(posts: Posts, seeds: int) -> pd.DataFrame:
+def measure(
+    posts: Posts, seeds: int, member: str, wanted: list[str] | None
+) -> pd.DataFrame:
     """Return SRC and MAE of each variant and seed."""
     _, y, _, truth = posts.parts()
     rows = []
@@ -97,11 +96,11 @@ def measure(posts: Posts, seeds: int) -> pd.DataFrame:
         for seed in range(seeds):
             train, test = features(posts, seed, f"{folder}/cache.sqlite")
             names = {column: family(column) for column in train}
-            for label, keeps in variants(list(dict.fromkeys(names.values()))).items():
+            families = wanted or list(dict.fromkeys(names.values()))
+            for label, keeps in variants(families).items():
                 columns = [c for c, f in names.items() if keeps(f)]
-                model = CatBoostHuberRegressor(
-                    iterations=600, colsample=0.5, random_state=seed
-                ).fit(train[columns], y)
+                model = dict(preset_members("default"))[member]
+                model.set_params(random_state=seed).fit(train[columns], y)
                 predicted = model.predict(test[columns])
                 src = spearman_score(truth, predicted)
                 mae = mean_absolute_error(truth, predicted)
@@ -131,13 +130,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--inner", action="store_true")
     parser.add_argument("--sets", nargs="*")
+    parser.add_argument("--member", default="catboost", help="of the default preset")
+    parser.add_argument("--families", nargs="*", help="those to look at (all)")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")  # of cells that can't be read
     for posts in real_posts(arguments.sets):
         chosen = posts.inner() if arguments.inner else posts
         _, y, _, truth = chosen.parts()
         print(f"{chosen.name}: {len(y)} posts to learn from, {len(truth)} later ones")
-        report(measure(chosen, arguments.seeds))
+        scores = measure(chosen, arguments.seeds, arguments.member, arguments.families)
+        report(scores)
 
 
 if __name__ == "__main__":
