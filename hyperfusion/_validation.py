@@ -31,12 +31,18 @@ def check_table(
         check_frame(X, type(estimator).__name__)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
-    array = check_array(
-        X,
-        dtype="numeric" if numeric else None,
-        ensure_all_finite="allow-nan" if numeric else False,
-        estimator=estimator,
-    )
+    try:
+        array = check_array(
+            X,
+            dtype="numeric" if numeric else None,
+            ensure_all_finite="allow-nan" if numeric else False,
+            estimator=estimator,
+        )
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{type(estimator).__name__} takes a DataFrame or an array of two "
+            f"dimensions, got {type(X).__name__}: {error}"
+        ) from error
     validate_data(estimator, array, reset=reset, skip_check_array=True)
     return pd.DataFrame(array)
 
@@ -117,7 +123,7 @@ def _missing_column(table: pd.DataFrame, label: Any, role: str) -> str:
 def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
     """Return `y` as a 1-D float64 array, finite but for NaN where it is allowed."""
     if y is None:
-        raise ValueError(
+        raise InvalidInputError(
             "requires y to be passed, but the target y is None: give one number a row."
         )
     values = _as_float_vector(y)
@@ -146,7 +152,12 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
 def _as_float_vector(y: Any) -> np.ndarray:
     from sklearn.utils.validation import column_or_1d
 
-    values = np.asarray(column_or_1d(y, warn=True))
+    try:
+        values = np.asarray(column_or_1d(y, warn=True))
+    except ValueError as error:
+        raise InvalidInputError(
+            f"The target must be one number a row: {error}"
+        ) from error
     if np.iscomplexobj(values):
         raise InvalidInputError("Complex data not supported")
     if values.dtype.kind in "mM":

@@ -121,6 +121,22 @@ def test_role_that_names_a_column_twice():
         pipeline(text=["caption", "caption"]).fit(X, Y)
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [(None, "target y is None"), (np.column_stack([Y, Y]), r"1d array.*\(40, 2\)")],
+)
+def test_target_that_is_none_or_a_table(target, message):
+    with pytest.raises(InvalidInputError, match=message):
+        pipeline().fit(X, target)
+
+
+@pytest.mark.parametrize("table", [None, "posts.csv", {"caption": ["a"]}])
+def test_posts_that_are_no_table(table):
+    expected = f"takes a DataFrame.*got {type(table).__name__}"
+    with pytest.raises(InvalidInputError, match=expected):
+        pipeline().fit(table, Y)
+
+
 def test_forgotten_roles():
     with pytest.raises(InvalidInputError, match=r"at least one role.*'image', 'text'"):
         make_hyperfusion()
