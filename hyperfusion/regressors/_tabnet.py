@@ -275,8 +275,9 @@ class TabNetHuberRegressor(NetworkRegressor):
         import torch
 
         rows = torch.from_numpy(numbers), torch.from_numpy(codes)
-        shares, _ = self._explain(self._network, *rows)
-        self.feature_importances_ = shares.mean(axis=0)
+        total, _ = self._network.explain(*rows)
+        mean = _row_shares(total).mean(axis=0)
+        self.feature_importances_ = mean @ self._columns_of_units()
 
     def explain(self, X: Any) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
         """Return what each prediction looks at, as the masks of the steps tell it.
@@ -304,22 +305,15 @@ class TabNetHuberRegressor(NetworkRegressor):
         check_is_fitted(self)
         with fixed_threads(self.n_threads):
             network, numbers, codes, _ = self._prepare(X)
-            shares, steps = self._explain(network, numbers, codes)
+            total, steps = network.explain(numbers, codes)
+        columns = self._columns_of_units()
+        shares = [_row_shares(total) @ columns, *(step @ columns for step in steps)]
         names = getattr(self, "feature_names_in_", range(self.n_features_in_))
         index = getattr(X, "index", None)
         frames = [
-            pd.DataFrame(values, index=index, columns=list(names))
-            for values in [shares, *steps]
+            pd.DataFrame(values, index=index, columns=list(names)) for values in shares
         ]
         return frames[0], frames[1:]
-
-    def _explain(
-        self, network: Any, numbers: Any, codes: Any
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        total, steps = network.explain(numbers, codes)
-        columns = self._columns_of_units()
-        total = total / np.maximum(total.sum(axis=1, keepdims=True), 1e-30)
-        return total @ columns, [step @ columns for step in steps]
 
     def _columns_of_units(self) -> np.ndarray:
         """Return the share of each column of X in each unit."""
@@ -339,6 +333,11 @@ class TabNetHuberRegressor(NetworkRegressor):
         for unit, columns in enumerate(sources):
             shares[unit, columns] = 1 / len(columns)
         return shares
+
+
+def _row_shares(total: np.ndarray) -> np.ndarray:
+    """Return what each unit counts in a row, as shares of the row's sum."""
+    return total / np.maximum(total.sum(axis=1, keepdims=True), 1e-30)
 
 
 def _chunk_size(n_samples: int, batch_size: int, wanted: int) -> int:
