@@ -182,7 +182,7 @@ def read_labels(path: Path, n_posts: int, reference: Path) -> np.ndarray:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{path} is not a text file ({error}).") from error
     return [line.strip() for line in text.rstrip().split("\n")]

@@ -110,6 +110,7 @@ def _checked_id(cell: Any, row: int, prefix: str) -> str:
         raise InvalidInputError(
             f"post_ids must be texts or whole numbers: row {row} is {cell!r}."
         )
+    cell = cell.strip()
     if prefix and cell.startswith(prefix):
         raise InvalidInputError(
             f"post_ids: {cell!r} in row {row} begins with the prefix {prefix!r} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import warnings
 
@@ -303,6 +304,17 @@ def test_folder_and_parameters_are_checked(tmp_path):
         load_smpd(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="split"):
         load_smpd(tmp_path, split="valid")
+
+
+@without_pictures
+@pytest.mark.parametrize("part", ["category", "user", "paths", "label"])
+def test_a_mark_of_byte_order_is_not_read(tmp_path, part):
+    paths = write(tmp_path, parts())
+    paths[part].write_bytes(codecs.BOM_UTF8 + paths[part].read_bytes())
+    posts = load_smpd(tmp_path)
+    assert posts.data["Pid"].tolist() == ORDER
+    assert_array_equal(posts.target, [1.5, 3.0, 4.0, 7.25])
+    assert posts.data["image"].str.startswith("train").all()
 
 
 def test_bytes_that_are_no_text(tmp_path):

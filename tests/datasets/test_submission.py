@@ -57,6 +57,13 @@ def test_containers(tmp_path, kind):
     assert read(path) == {"b": 1.0, "ä": 2.0}
 
 
+def test_space_around_an_id_is_none_of_it(tmp_path):
+    path = write_submission(tmp_path / "a.json", [" 775\n"], [1])
+    assert read(path) == {"post775": 1.0}
+    with pytest.raises(InvalidInputError, match="rows 0 and 1"):
+        write_submission(path, ["775", "775 "], [1, 2])
+
+
 def test_float32_scores(tmp_path):
     path = write_submission(tmp_path / "a.json", [1], np.float32([0.1]))
     assert np.float32(read(path)["post1"]) == np.float32(0.1)
