@@ -133,13 +133,17 @@ class NetworkInputs(HyperFusionEstimator):
         if not self.aligned_:
             return
         values = {s: table[c].to_numpy() for s, c in self.aligned_.items()}
-        self.means_ = {s: v.mean(axis=0, dtype=np.float64) for s, v in values.items()}
+        self.means_ = {
+            s: v.mean(axis=0, dtype=np.float64).astype(np.float32)
+            for s, v in values.items()
+        }
         stacked = np.concatenate([v - self.means_[s] for s, v in values.items()])
         size = min(self.n_components, *stacked.shape)
         if size < stacked.shape[1] and stacked.any():
             tall = stacked.shape[0] >= stacked.shape[1]
             solver = "covariance_eigh" if tall else "full"
-            self.basis_ = PCA(size, svd_solver=solver).fit(stacked).components_
+            pca = PCA(size, svd_solver=solver, copy=False)
+            self.basis_ = pca.fit(stacked).components_
 
     def _project(self, table: pd.DataFrame) -> pd.DataFrame:
         basis = getattr(self, "basis_", None)
