@@ -41,7 +41,9 @@ def check_table(
     except ValueError as error:
         raise InvalidInputError(
             f"{type(estimator).__name__} takes a DataFrame or an array of two "
-            f"dimensions, got {type(X).__name__}: {error}"
+            f"dimensions, got {type(X).__name__}. pd.DataFrame(X) makes one of dicts, "
+            "pd.read_csv(X) of a file, X.to_frame().T of one row. scikit-learn says: "
+            f"{error}"
         ) from error
     validate_data(estimator, array, reset=reset, skip_check_array=True)
     return pd.DataFrame(array)

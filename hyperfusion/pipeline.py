@@ -83,8 +83,8 @@ def make_hyperfusion(
         An encoder, a model's name, None for the default CLIP, or False for none.
     text_encoder : ClipTextEncoder, str, None or False, default=None
         Likewise for texts and tags.
-    word_vectors : str, path, KeyedVectors or None, default=None
-        Word vectors for `GloveTextVectorizer`; None adds no such features.
+    word_vectors : str, path, KeyedVectors, None or False, default=None
+        Word vectors for `GloveTextVectorizer`; None and False add no such features.
     cache : str, path, EmbeddingCache or None, default=None
         Where the CLIP encoders keep embeddings between runs.
     members : str, list of regressors or list of (name, regressor), default=None

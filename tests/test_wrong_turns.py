@@ -209,3 +209,28 @@ def test_member_that_can_not_read_the_table():
         pipeline(members=[("own", member)]).fit(X, Y)
     assert "member 0 in fold 0" in caught.value.__notes__[0]
     assert "NumericTable(impute=True)" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cure"),
+    [
+        ("posts.csv", r"got str\. .*pd\.read_csv"),
+        (X.to_dict("records"), r"got list\. pd\.DataFrame\(X\)"),
+        (X.iloc[0], r"got Series\. .*X\.to_frame\(\)\.T"),
+    ],
+)
+def test_posts_that_are_no_table_become_one(wrong, cure):
+    with pytest.raises(InvalidInputError, match=cure):
+        pipeline().fit(wrong, Y)
+
+
+@pytest.mark.parametrize("name", ["image_encoder", "text_encoder"])
+@pytest.mark.parametrize("value", [True, 5])
+def test_encoder_that_is_none(name, value):
+    with pytest.raises(InvalidInputError, match=rf"{name} must be .*Got {value}"):
+        pipeline(**{name: value}).fit(X, Y)
+
+
+def test_no_word_vectors_as_no_other_encoder():
+    plain, without = pipeline()[:1], pipeline(word_vectors=False)[:1]
+    assert list(without.fit_transform(X, Y)) == list(plain.fit_transform(X, Y))

@@ -88,8 +88,8 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         CLIP, False none. Any transformer of one column will do.
     text_encoder : ClipTextEncoder, str, None or False, default=None
         Encoder of texts and tags, likewise.
-    word_vectors : str, path, KeyedVectors or None, default=None
-        Word vectors for `GloveTextVectorizer`; None adds no such features.
+    word_vectors : str, path, KeyedVectors, None or False, default=None
+        Word vectors for `GloveTextVectorizer`; None and False add no such features.
     user_embedder : SVDUserEmbedder, True or False, default=False
         Embeds authors by the tags of their posts; True takes 32 components.
     cache : str, path, EmbeddingCache or None, default=None

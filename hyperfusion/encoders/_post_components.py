@@ -134,6 +134,12 @@ def _clip(value: Any, default: type, cache: Any, params: dict[str, Any]) -> Any:
         return default(cache=cache, **params)
     if isinstance(value, str):
         return default(model_name=value, cache=cache, **params)
+    if not hasattr(value, "fit"):
+        kind = "image" if "Image" in default.__name__ else "text"
+        raise InvalidInputError(
+            f"{kind}_encoder must be an encoder such as {default.__name__}(), the name "
+            f"of a model, None (the default CLIP) or False (none). Got {value!r}."
+        )
     return clone(value)
 
 
@@ -163,7 +169,7 @@ def _words(
         TfidfComponents(analyzer=analyzer, random_state=owner.random_state, **missing),
         _clip(owner.text_encoder, ClipTextEncoder, owner.cache, missing),
     ]
-    if owner.word_vectors is not None:
+    if owner.word_vectors is not None and owner.word_vectors is not False:
         encoders.append(GloveTextVectorizer(owner.word_vectors, **missing))
     for encoder in encoders:
         if encoder is not None:
