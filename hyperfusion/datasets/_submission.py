@@ -56,6 +56,8 @@ def write_submission(
     InvalidInputError
         If a score is not finite, an id is missing, appears twice or has the prefix
         already, or if there are not as many ids as scores.
+    FileNotFoundError
+        If the folder of `path` does not exist.
 
     Examples
     --------
@@ -140,6 +142,10 @@ def _checked_scores(scores: ArrayLike, n_posts: int) -> list[float]:
 
 def _write_whole(path: Path, text: str) -> Path:
     """Write beside the file, then replace it at once."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(path.parent)!r}: make it first."
+        )
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with beside.open("x", encoding="utf-8") as file:

@@ -124,3 +124,8 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
     path = write_submission(tmp_path / "a.json", [1], [1.0])
     (tmp_path / "b").write_text("")
     assert path.stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*later.*make it first"):
+        write_submission(tmp_path / "later" / "a.json", [1], [2.0])
