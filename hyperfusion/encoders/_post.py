@@ -136,13 +136,13 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
     >>> import pandas as pd
     >>> from hyperfusion import PostEncoder
     >>> posts = pd.DataFrame({
-    ...     "when": ["2024-05-01 10:00", "2024-05-02 23:30"], "likes": [3, 5]
+    ...     "when": ["2024-05-01 10:00", "2024-05-02 22:00"], "likes": [3, 5]
     ... })
     >>> features = PostEncoder(time="when", numeric="likes").fit_transform(posts)
-    >>> features[["time__hour_of_week", "meta__likes"]]
-       time__hour_of_week  meta__likes
-    0                58.0          3.0
-    1                95.0          5.0
+    >>> features[["time__days", "meta__likes"]]
+       time__days  meta__likes
+    0         0.0          3.0
+    1         1.5          5.0
     """
 
     _vectors_parameter = "word_vectors"
