@@ -121,24 +121,24 @@ def _image(owner: Any, roles: Roles) -> Iterator[Component]:
     columns = roles["image"]
     missing = {"on_error": owner.on_error}
     yield Component("image", "image", columns, ImageStatistics(**missing))
-    clip = _clip(owner.image_encoder, ClipImageEncoder, owner.cache, missing)
+    clip = _clip(owner, "image_encoder", ClipImageEncoder, missing)
     if clip is not None:
         yield Component("image", "image", columns, clip)
 
 
-def _clip(value: Any, default: type, cache: Any, params: dict[str, Any]) -> Any:
+def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
     """Return the encoder that `image_encoder` or `text_encoder` stands for."""
+    value = getattr(owner, name)
     if value is False:
         return None
     if value is None:
-        return default(cache=cache, **params)
+        return default(cache=owner.cache, **params)
     if isinstance(value, str):
-        return default(model_name=value, cache=cache, **params)
+        return default(model_name=value, cache=owner.cache, **params)
     if not hasattr(value, "fit"):
-        kind = "image" if "Image" in default.__name__ else "text"
         raise InvalidInputError(
-            f"{kind}_encoder must be an encoder such as {default.__name__}(), the name "
-            f"of a model, None (the default CLIP) or False (none). Got {value!r}."
+            f"{name} must be an encoder such as {default.__name__}(), the name of a "
+            f"model, None (the default CLIP) or False (none). Got {value!r}."
         )
     return clone(value)
 
@@ -167,7 +167,7 @@ def _words(
     encoders = [
         TextStatistics(analyzer=analyzer, **missing),
         TfidfComponents(analyzer=analyzer, random_state=owner.random_state, **missing),
-        _clip(owner.text_encoder, ClipTextEncoder, owner.cache, missing),
+        _clip(owner, "text_encoder", ClipTextEncoder, missing),
     ]
     if owner.word_vectors is not None and owner.word_vectors is not False:
         encoders.append(GloveTextVectorizer(owner.word_vectors, **missing))
