@@ -25,6 +25,11 @@ from sklearn.metrics import mean_absolute_error
 from hyperfusion import HyperFusionRegressor, make_hyperfusion, spearman_score
 from hyperfusion.datasets import make_posts
 from hyperfusion.ensemble._members import PRESETS, preset_members
+from hyperfusion.model_selection._bootstrap import (
+    TestFold,
+    bootstrap_scores,
+    draw_units,
+)
 
 N_RESAMPLES = 500
 
@@ -134,25 +139,19 @@ def report(scores: pd.DataFrame) -> None:
 
 def report_leads(truth: np.ndarray, runs: list[dict[str, np.ndarray]]) -> None:
     """Print how far each ensemble is ahead of each member, over resampled posts."""
-    mean = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
-    rng = np.random.default_rng(0)
-    draws = rng.integers(len(truth), size=(N_RESAMPLES, len(truth)))
-    scores = {
-        name: np.array(
-            [
-                (spearman_score(truth[d], p[d]), mean_absolute_error(truth[d], p[d]))
-                for d in draws
-            ]
-        )
-        for name, p in mean.items()
-    }
+    posts = np.arange(len(truth))
+    draws = draw_units(len(truth), N_RESAMPLES, np.random.RandomState(0))
+    scores = {}
+    for name in runs[0]:
+        mean = np.mean([run[name] for run in runs], axis=0)
+        fold = [TestFold(truth, mean, posts, has_authors=False)]
+        scores[name] = [bootstrap_scores(fold, m, draws) for m in ("src", "mae")]
     for ensemble, preset in ((f"ensemble {p}", p) for p in PRESETS):
         for member, _ in preset_members(preset):
-            lead = scores[ensemble] - scores[member]
-            (src, mae), (src_error, mae_error) = lead.mean(axis=0), lead.std(axis=0)
+            src, mae = np.subtract(scores[ensemble], scores[member])
             print(
-                f"  {ensemble} - {member:12} SRC {src:+.4f} +- {src_error:.4f}  "
-                f"MAE {mae:+.4f} +- {mae_error:.4f}",
+                f"  {ensemble} - {member:12} SRC {src.mean():+.4f} +- {src.std():.4f}  "
+                f"MAE {mae.mean():+.4f} +- {mae.std():.4f}",
                 flush=True,
             )
 
