@@ -359,4 +359,4 @@ def _columns(X: Any, columns: list[Any]) -> Any:
 def _catboost(iterations: int) -> Any:
     from hyperfusion.regressors import CatBoostHuberRegressor
 
-    return CatBoostHuberRegressor(iterations=iterations, colsample=0.5)
+    return CatBoostHuberRegressor(iterations=iterations)

@@ -37,7 +37,7 @@ def _paper_members() -> NamedMembers:
     )
 
     return [
-        ("catboost", CatBoostHuberRegressor(iterations=600, colsample=0.5)),
+        ("catboost", CatBoostHuberRegressor(iterations=600)),
         ("tabnet", TabNetHuberRegressor()),
         ("coattention", CoAttentionRegressor()),
         ("hierarchical", ClipHierarchicalRegressor()),
@@ -61,7 +61,7 @@ def _fast_members() -> NamedMembers:
         ]
     )
     return [
-        ("catboost", CatBoostHuberRegressor(iterations=600, colsample=0.5)),
+        ("catboost", CatBoostHuberRegressor(iterations=600)),
         (
             "trees",
             ExtraTreesRegressor(200, min_samples_leaf=3, max_features=0.5),

@@ -69,8 +69,13 @@ class CatBoostHuberRegressor(
         Ridge penalty of the leaves' values.
     random_strength : float, default=1.0
         Noise in the choice of splits.
-    colsample : float, default=1.0
-        Share of the features that each split may choose from; all on a GPU.
+    colsample : float or "auto", default="auto"
+        Share of the features that each split may choose from; all on a GPU. "auto" is
+        1 for up to 30 features, and 30 of more, but no less than a share of 0.3.
+    vector_weight : float or "auto", default="auto"
+        Weight of a vector's columns (``image__clip_0``, ``image__clip_1`` and so on)
+        where splits are chosen; single columns have 1. A vector of n columns has n
+        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, at most 1.
     max_ctr_complexity : int, default=1
         How many categories may be combined into one feature.
     has_time : bool, default=False
@@ -166,7 +171,8 @@ class CatBoostHuberRegressor(
         "depth": [Interval(Integral, 1, 16, closed="both")],
         "l2_leaf_reg": [Interval(Real, 0, None, closed="left")],
         "random_strength": [Interval(Real, 0, None, closed="left")],
-        "colsample": [Interval(Real, 0, 1, closed="right")],
+        "colsample": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"})],
+        "vector_weight": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"})],
         "max_ctr_complexity": [Interval(Integral, 1, 15, closed="both")],
         "has_time": ["boolean"],
         "time": "no_validation",
@@ -195,7 +201,8 @@ class CatBoostHuberRegressor(
         depth: int = 6,
         l2_leaf_reg: float = 3.0,
         random_strength: float = 1.0,
-        colsample: float = 1.0,
+        colsample: float | str = "auto",
+        vector_weight: float | str = "auto",
         max_ctr_complexity: int = 1,
         has_time: bool = False,
         time: Any = None,
@@ -221,6 +228,7 @@ class CatBoostHuberRegressor(
         self.l2_leaf_reg = l2_leaf_reg
         self.random_strength = random_strength
         self.colsample = colsample
+        self.vector_weight = vector_weight
         self.max_ctr_complexity = max_ctr_complexity
         self.has_time = has_time
         self.time = time
@@ -342,11 +350,20 @@ class CatBoostHuberRegressor(
             "task_type": "GPU" if self.device == "cuda" else "CPU",
             "allow_writing_files": False,
         }
-        if self.colsample < 1 and self.device != "cuda":
-            params["rsm"] = self.colsample
+        share = self._share_of_features()
+        if share < 1 and self.device != "cuda":
+            params["rsm"] = share
+        weights = self.columns_.vector_weights(self.vector_weight)
+        if weights:
+            params["feature_weights"] = weights
         if len(self.text_features):
             params["text_processing"] = text_processing(self.min_word_count)
         return params
+
+    def _share_of_features(self) -> float:
+        if self.colsample != "auto":
+            return float(self.colsample)
+        return float(np.clip(30 / len(self.columns_.sources), 0.3, 1))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target.

@@ -17,6 +17,7 @@ import pandas as pd
 from hyperfusion._blocks import vector_groups
 from hyperfusion._validation import as_frame
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.feature_table import split_name
 
 MISSING = "__missing__"
 
@@ -84,6 +85,26 @@ class Columns:
         for stem, columns in self.embeddings.items():
             found[stem] = [place[column] for column in columns]
         return found
+
+    def vector_weights(self, weight: float | str) -> dict[int, float]:
+        """Return the weights of vectors' columns, by position among the features.
+
+        Only columns of blocks can be vectors. Numbered columns of no block may be
+        anything, so each of them counts for itself.
+
+        Parameters
+        ----------
+        weight : float or "auto"
+            Weight of each column; "auto" falls with the root of the vector's length.
+        """
+        named = [c for c in self.single if isinstance(c, str) and split_name(c)[0]]
+        place = {column: i for i, column in enumerate(self.single)}
+        weights: dict[int, float] = {}
+        for columns in vector_groups(named).values():
+            each = 4 / np.sqrt(len(columns)) if weight == "auto" else float(weight)
+            if each < 1:
+                weights |= {place[named[i]]: float(each) for i in columns}
+        return weights
 
 
 @dataclass(frozen=True)
@@ -284,7 +305,7 @@ def check_device(estimator: Any) -> None:
             "CatBoost can't be stopped by the clock on a GPU: use device='cpu', or "
             f"limit iterations instead of max_time={estimator.max_time!r}."
         )
-    if estimator.colsample < 1:
+    if estimator.colsample != "auto" and estimator.colsample < 1:
         warnings.warn(
             "CatBoost looks at all features on a GPU: "
             f"colsample={estimator.colsample!r} has no effect.",

@@ -217,6 +217,7 @@ def test_what_a_gpu_can_not_do_is_said(table):
     assert "rsm" not in model.set_params(device="cuda")._back_end_params(0)
     with pytest.warns(UserWarning, match="colsample=0.5 has no effect"):
         check_device(model)
+    check_device(model.set_params(colsample="auto"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

@@ -211,6 +211,69 @@ def test_case_and_marks_of_words_do_not_matter(posts):
     assert_array_equal(model.predict(loud), model.predict(table))
 
 
+def with_noise(n_noise, n_samples=400, seed=0):
+    """Two numbers that tell, and a vector that tells nothing."""
+    rng = np.random.RandomState(seed)
+    X = rng.normal(size=(n_samples, n_noise + 2)).astype(np.float32)
+    y = X[:, 0] + np.abs(X[:, 1]) + rng.normal(size=n_samples)
+    names = ["meta__a", "meta__b", *(f"image__clip_{i}" for i in range(n_noise))]
+    return pd.DataFrame(X, columns=names), y
+
+
+def test_columns_of_vectors_weigh_less_the_longer_the_vector():
+    table, y = with_noise(64)
+    names = [*table.columns, *(f"tags__tfidf_{i}" for i in range(4)), "x0", "x1"]
+    table = table.reindex(columns=names[::-1], fill_value=0).assign(meta__kind="k")
+    table["meta__kind"] = table["meta__kind"].astype("category")
+    model = small(iterations=1).fit(table, y)
+    given = model._back_end_params(0)["feature_weights"]
+    assert given == {names[::-1].index(f"image__clip_{i}"): 0.5 for i in range(64)}
+    given = model.set_params(vector_weight=0.25)._back_end_params(0)["feature_weights"]
+    assert list(given.values()) == [0.25] * (64 + 4)
+    unweighted = model.set_params(vector_weight=1.0)._back_end_params(0)
+    assert "feature_weights" not in unweighted
+
+
+def test_feature_weights_are_those_of_catboost_called_directly():
+    table, y = with_noise(64)
+    model = small(loss="rmse").fit(table, y)
+    z = (y - y.mean()) / y.std()
+    reference = CatBoost(
+        {
+            "iterations": 30,
+            "depth": 3,
+            "learning_rate": 0.05,
+            "rsm": 30 / 66,
+            "feature_weights": [1.0, 1.0] + 64 * [0.5],
+            "max_ctr_complexity": 1,
+            "l2_leaf_reg": 3.0,
+            "random_seed": np.random.RandomState(0).randint(2**31 - 1),
+            "allow_writing_files": False,
+        }
+    ).fit(table, z, verbose=False)
+    expected = reference.predict(table) * y.std() + y.mean()
+    assert_allclose(model.predict(table), expected, rtol=1e-6)
+
+
+def test_a_vector_of_noise_does_less_harm():
+    errors = {"auto": [], 1.0: []}
+    for seed in range(5):
+        table, y = with_noise(256, n_samples=1200, seed=seed)
+        for weight, found in errors.items():
+            model = small(iterations=150, vector_weight=weight)
+            predicted = model.fit(table[:400], y[:400]).predict(table[400:])
+            found.append(np.abs(y[400:] - predicted).mean())
+    assert np.mean(errors["auto"]) < np.mean(errors[1.0]) - 0.02
+
+
+def test_share_of_features():
+    for n_noise, share in ((28, 1), (58, 0.5), (98, 0.3), (298, 0.3)):
+        table, y = with_noise(n_noise, n_samples=40)
+        model = small(iterations=1).fit(table, y)
+        assert model._back_end_params(0).get("rsm", 1) == pytest.approx(share)
+    assert model.set_params(colsample=0.7)._back_end_params(0)["rsm"] == 0.7
+
+
 def test_what_can_not_be_used_is_named(posts):
     table, y = posts
     with pytest.raises(InvalidInputError, match="text_features='caption'"):
