@@ -315,6 +315,8 @@ def test_all_vectors_of_an_embedding_may_be_missing_at_fit():
 def test_gpu_agrees_with_cpu_roughly_and_loads_without(posts):
     table, y = posts
     numbers = table.drop(columns="title")
+    noise = np.random.RandomState(0).normal(size=(N, 32)).astype(np.float32)
+    numbers[[f"text__clip_{i}" for i in range(32)]] = noise  # weighted columns
     cpu = small(iterations=100).fit(numbers, y)
     gpu = small(iterations=100, device="cuda").fit(numbers, y)
     assert_allclose(gpu.predict(numbers), cpu.predict(numbers), atol=np.std(y))
