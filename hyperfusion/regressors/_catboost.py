@@ -75,7 +75,8 @@ class CatBoostHuberRegressor(
     vector_weight : float or "auto", default="auto"
         Weight of a vector's columns (``image__clip_0``, ``image__clip_1`` and so on)
         where splits are chosen; single columns have 1. A vector of n columns has n
-        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, at most 1.
+        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, but at least
+        0.5 and at most 1: long vectors may also tell a lot.
     max_ctr_complexity : int, default=1
         How many categories may be combined into one feature.
     has_time : bool, default=False

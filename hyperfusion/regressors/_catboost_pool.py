@@ -95,16 +95,24 @@ class Columns:
         Parameters
         ----------
         weight : float or "auto"
-            Weight of each column; "auto" falls with the root of the vector's length.
+            Weight of each column; "auto" falls with the length of its vector.
         """
         named = [c for c in self.single if isinstance(c, str) and split_name(c)[0]]
         place = {column: i for i, column in enumerate(self.single)}
         weights: dict[int, float] = {}
         for columns in vector_groups(named).values():
-            each = 4 / np.sqrt(len(columns)) if weight == "auto" else float(weight)
+            each = _weight_of(len(columns)) if weight == "auto" else float(weight)
             if each < 1:
-                weights |= {place[named[i]]: float(each) for i in columns}
+                weights |= {place[named[i]]: each for i in columns}
         return weights
+
+
+def _weight_of(n_columns: int) -> float:
+    """Return the automatic weight of the columns of a vector so long.
+
+    It ends at a half: in long vectors that do tell something, ranks get worse below.
+    """
+    return float(np.clip(4 / np.sqrt(n_columns), 0.5, 1))
 
 
 @dataclass(frozen=True)

@@ -220,16 +220,23 @@ def with_noise(n_noise, n_samples=400, seed=0):
     return pd.DataFrame(X, columns=names), y
 
 
-def test_columns_of_vectors_weigh_less_the_longer_the_vector():
-    table, y = with_noise(64)
+@pytest.mark.parametrize(("n_noise", "weight"), [(17, 0.970), (64, 0.5), (400, 0.5)])
+def test_columns_of_long_vectors_weigh_less(n_noise, weight):
+    table, y = with_noise(n_noise, n_samples=30)
+    given = small(iterations=1).fit(table, y)._back_end_params(0)["feature_weights"]
+    assert_allclose(list(given.values()), n_noise * [weight], atol=5e-4)
+
+
+def test_only_numbered_columns_of_blocks_are_vectors():
+    table, y = with_noise(25)
     names = [*table.columns, *(f"tags__tfidf_{i}" for i in range(4)), "x0", "x1"]
     table = table.reindex(columns=names[::-1], fill_value=0).assign(meta__kind="k")
     table["meta__kind"] = table["meta__kind"].astype("category")
     model = small(iterations=1).fit(table, y)
     given = model._back_end_params(0)["feature_weights"]
-    assert given == {names[::-1].index(f"image__clip_{i}"): 0.5 for i in range(64)}
+    assert given == {names[::-1].index(f"image__clip_{i}"): 0.8 for i in range(25)}
     given = model.set_params(vector_weight=0.25)._back_end_params(0)["feature_weights"]
-    assert list(given.values()) == [0.25] * (64 + 4)
+    assert list(given.values()) == [0.25] * (25 + 4)
     unweighted = model.set_params(vector_weight=1.0)._back_end_params(0)
     assert "feature_weights" not in unweighted
 
