@@ -166,7 +166,12 @@ def _words(
     missing = {"on_error": owner.on_error}
     encoders = [
         TextStatistics(analyzer=analyzer, **missing),
-        TfidfComponents(analyzer=analyzer, random_state=owner.random_state, **missing),
+        TfidfComponents(
+            analyzer="characters",
+            ngram_range=(2, 4),
+            random_state=owner.random_state,
+            **missing,
+        ),
         _clip(owner, "text_encoder", ClipTextEncoder, missing),
     ]
     if owner.word_vectors is not None and owner.word_vectors is not False:

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
 
 from hyperfusion import TfidfComponents
+from hyperfusion.encoders import _text_components
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 WORDS = ["sun", "sea", "dog", "cat", "food", "coffee", "run", "city", "night", "art"]
@@ -34,6 +35,61 @@ def test_equals_the_pipeline_of_scikit_learn():
         np.testing.assert_array_equal(
             encoder.transform(rows), reference.transform(rows).astype(np.float32)
         )
+
+
+def test_characters_equal_the_pipeline_of_scikit_learn():
+    texts, others = make_texts(), make_texts(seed=1)
+    encoder = TfidfComponents(
+        n_components=5, analyzer="characters", ngram_range=(2, 4), random_state=0
+    ).fit(texts)
+    reference = make_pipeline(
+        TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(2, 4), min_df=2, sublinear_tf=True
+        ),
+        TruncatedSVD(5, random_state=0),
+    ).fit(texts)
+    np.testing.assert_array_equal(
+        encoder.transform(others), reference.transform(others).astype(np.float32)
+    )
+
+
+def test_characters_find_words_in_hashtags():
+    texts = ["#skatepark", "skate park", "#goodcoffee", "good coffee"] * 3
+    near = {}
+    for analyzer in ("word", "characters"):
+        encoder = TfidfComponents(n_components=2, analyzer=analyzer, random_state=0)
+        hashtag, words, other, _ = encoder.fit_transform(texts)[:4]
+        near[analyzer] = hashtag @ words - hashtag @ other
+    assert near["word"] < 0.1
+    assert near["characters"] > 0.5
+
+
+def test_lists_of_tags_may_be_read_as_characters():
+    lists = [["redboat", "sea"], ("boat", "red"), None, ["tree"]] * 2
+    texts = ["redboat sea", "boat red", None, "tree"] * 2
+    encoder = TfidfComponents(n_components=2, analyzer="characters", random_state=0)
+    np.testing.assert_array_equal(
+        encoder.fit_transform(lists), encoder.fit_transform(texts)
+    )
+
+
+def test_batches_change_nothing(monkeypatch):
+    texts = [*make_texts(), None]
+    encoder = TfidfComponents(n_components=3, random_state=0).fit(texts)
+    whole = encoder.transform(texts)
+    monkeypatch.setattr(_text_components, "ROWS", 7)
+    np.testing.assert_array_equal(encoder.transform(texts), whole)
+
+
+def test_many_texts_are_learned_from_a_sample(monkeypatch):
+    texts = [f"word{i}" for i in range(50)]
+    monkeypatch.setattr(_text_components, "MOST_TEXTS", 20)
+    encoder = TfidfComponents(n_components=2, min_df=1, random_state=0).fit(texts)
+    known = encoder.vectorizer_.vocabulary_
+    assert len(known) == 20
+    assert set(known) != set(texts[:20])
+    again = TfidfComponents(n_components=2, min_df=1, random_state=0).fit(texts)
+    assert again.vectorizer_.vocabulary_ == known
 
 
 def test_parameters_reach_the_vectorizer():
