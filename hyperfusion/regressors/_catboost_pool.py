@@ -97,13 +97,11 @@ class Columns:
         weight : float or "auto"
             Weight of each column; "auto" falls with the length of its vector.
         """
-        named = [c for c in self.single if isinstance(c, str) and split_name(c)[0]]
-        place = {column: i for i, column in enumerate(self.single)}
         weights: dict[int, float] = {}
-        for columns in vector_groups(named).values():
-            each = _weight_of(len(columns)) if weight == "auto" else float(weight)
-            if each < 1:
-                weights |= {place[named[i]]: each for i in columns}
+        for stem, positions in vector_groups(self.single).items():
+            each = _weight_of(len(positions)) if weight == "auto" else float(weight)
+            if each < 1 and split_name(stem)[0] is not None:
+                weights |= dict.fromkeys(positions.tolist(), each)
         return weights
 
 
