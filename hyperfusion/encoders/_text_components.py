@@ -91,8 +91,9 @@ class TfidfComponents(ColumnEncoder):
     the texts.
 
     Terms and components are learned from at most 100,000 texts, drawn at random from
-    more, which keeps the memory below some 500 MB. One core fits some 20,000 short
-    texts in a second, with characters 5,000.
+    more. With texts of 75 characters that takes 260 MB for words and their pairs and
+    430 MB for two to four characters, and more for longer texts. One core fits some
+    20,000 short texts in a second, with characters 5,000.
 
     Paper: section 3.3, textual features; the paper's own are CLIP and GloVe vectors.
 
