@@ -125,18 +125,24 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
     """Minimise over all convex combinations, from equal weights and from each member.
 
     Nelder and Mead's method on the logits takes any objective: the rank
-    correlation is piecewise constant and has no gradient.
+    correlation is piecewise constant and has no gradient. Its first steps are wide,
+    since on a constant piece there is nothing to follow.
     """
     n_members = predictions.shape[1]
-    starts = [np.zeros(n_members), *(3.0 * np.eye(n_members))]
+    steps = np.vstack([np.zeros(n_members), np.eye(n_members)])
     found = [
         minimize(
             lambda logits: loss(predictions @ softmax(logits)),
             start,
             method="Nelder-Mead",
-            options={"maxfev": 100 * n_members, "xatol": 1e-3, "fatol": 1e-7},
+            options={
+                "initial_simplex": start + steps,
+                "maxfev": 100 * n_members,
+                "xatol": 1e-3,
+                "fatol": 1e-7,
+            },
         )
-        for start in starts
+        for start in (np.zeros(n_members), *(3.0 * np.eye(n_members)))
     ]
     return softmax(min(found, key=lambda result: result.fun).x)
 

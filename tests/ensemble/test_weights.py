@@ -31,6 +31,20 @@ def test_weights_are_a_convex_combination_and_no_worse_than_the_best(solver, obj
         assert loss(predictions @ w) <= min(loss(p) for p in predictions.T) + 1e-9
 
 
+@pytest.mark.parametrize("objective", ["both", "mae", "spearman"])
+@pytest.mark.parametrize("seed", range(3))
+def test_simplex_finds_the_best_of_a_grid(objective, seed):
+    rng = np.random.RandomState(seed)
+    y = rng.normal(size=1000)
+    predictions = y[:, None] + rng.normal(size=(1000, 3)) * [1.0, 1.3, 2.0]
+    w = solve_weights("simplex", objective, y, predictions, np.ones(1000), 1.0)
+    loss = make_loss(objective, y, predictions, np.ones(1000), 1.0)
+    steps = np.arange(21) / 20
+    grid = [(a, b, 1 - a - b) for a in steps for b in steps if a + b <= 1]
+    best = min(loss(predictions @ np.array(g)) for g in grid)
+    assert loss(predictions @ w) <= best + 1e-4
+
+
 def test_independent_errors_weigh_inversely_to_their_variance():
     y, predictions, weight = problem(n=20_000)
     expected = np.array([1, 1, 1 / 9]) / (2 + 1 / 9)
