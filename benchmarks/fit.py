@@ -144,9 +144,7 @@ def named_member(name: str, iterations: int) -> Any:
     )
 
     if name == "catboost":
-        return CatBoostHuberRegressor(
-            iterations=10 * iterations, colsample=0.5, random_state=0
-        )
+        return CatBoostHuberRegressor(iterations=10 * iterations, random_state=0)
     kinds = {
         "tabnet": TabNetHuberRegressor,
         "coattention": CoAttentionRegressor,

@@ -58,12 +58,15 @@ def test_a_label_never_moves_its_own_prediction(data, cv, objective):
     y += X[:, 1]  # so that two members count
     members = [Column(0), Column(1), Column(2)]
     ensemble = HyperFusionRegressor(
-        members, cv=cv, weighting="simplex", objective=objective, prefer_equal=False
+        members, cv=cv, weighting="simplex", objective=objective
     )
     before = ensemble.fit(X, y).oof_predictions_
     row = int(np.flatnonzero(np.isfinite(before))[0])
+    weight = np.ones(len(y))
+    weight[row] = 50.0  # so that absolute errors, which one row hardly moves, do move
+    before = ensemble.fit(X, y, sample_weight=weight).oof_predictions_
     y[row] -= 100.0 * np.sign(before[row])
-    after = ensemble.fit(X, y).oof_predictions_
+    after = ensemble.fit(X, y, sample_weight=weight).oof_predictions_
     assert after[row] == before[row]
     assert np.nanmax(np.abs(after - before)) > 1e-9
 
@@ -92,7 +95,6 @@ def test_pseudo_labels_of_repeated_folds_do_not_see_validated_labels(data):
         members,
         cv=RepeatedKFold(n_splits=2, n_repeats=2, random_state=0),
         weighting="nnls",
-        prefer_equal=False,
         random_state=0,
     )
     fits = []

@@ -56,7 +56,7 @@ def test_one_member_agrees_with_a_plain_loop(data):
 def test_prediction_is_equations_8_and_9(data):
     X, y = data
     ensemble = HyperFusionRegressor(
-        MEMBERS, cv=3, weights_per="fold", prefer_equal=False, random_state=0
+        MEMBERS, cv=3, weights_per="fold", random_state=0
     ).fit(X, y)
     by_hand = np.zeros(len(y))
     for models, weights in zip(ensemble.estimators_, ensemble.weights_, strict=True):
@@ -88,13 +88,6 @@ def test_good_members_get_the_weight(data):
         ).fit(X, y)
         assert_allclose(ensemble.weights_.sum(axis=1), 1)
         assert ensemble.weights_[:, 0].min() > 0.85, weighting
-
-
-def test_equal_weights_unless_others_are_clearly_better(data):
-    X, y = data
-    twins = [("one", Ridge(1.0)), ("two", Ridge(1.01))]
-    careful = HyperFusionRegressor(twins, random_state=0).fit(X, y)
-    assert_allclose(careful.weights_, 0.5)
 
 
 def test_shuffled_labels_give_chance():

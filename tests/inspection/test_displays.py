@@ -234,7 +234,6 @@ def test_weights_of_a_fitted_ensemble(model):
         [("first", Ridge()), ("second", Ridge(alpha=9.0))],
         cv=3,
         weights_per="fold",
-        prefer_equal=False,
     ).fit(numbers, y)
     display = EnsembleWeightsDisplay.from_estimator(ensemble)
     drawn = np.asarray(display.image_.get_array())

@@ -71,9 +71,9 @@ def test_ensemble_weighs_its_members_fold_by_fold(table):
         ("b", ExtraTreesRegressor(10)),
         ("without", KNeighborsRegressor()),
     ]
-    model = HyperFusionRegressor(
-        members, cv=3, weights_per="fold", prefer_equal=False, random_state=0
-    ).fit(X, y)
+    model = HyperFusionRegressor(members, cv=3, weights_per="fold", random_state=0).fit(
+        X, y
+    )
     model.weights_ = np.array([[0.5, 0.25, 0.25], [0.2, 0.6, 0.2], [0.0, 0.0, 1.0]])
     shares = np.zeros((3, X.shape[1]))
     for k in (0, 1):  # the third fold has no importances
