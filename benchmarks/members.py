@@ -2,12 +2,12 @@
 
 Run: HYPERFUSION_DATA=<folder> python benchmarks/members.py [--seeds 3] [--sets ...]
 
-Splits by time. All members are fitted once a seed, on the same five folds; each preset
-then weighs the members that it holds by the out-of-fold predictions, as
-`HyperFusionRegressor` does. Prints SRC (more is better), MAE (less is better), their
-spread over seeds, the weights, and the seconds of a member's five fits; then how far
-the ensembles' predictions (means over seeds) are ahead of each member's, with the
-standard error over resampled posts.
+Splits by time. All members are fitted once a seed, on the same five folds; each preset,
+and "default" without each of its members ("- tabnet"), then weighs the members that it
+holds by the out-of-fold predictions, as `HyperFusionRegressor` does. Prints SRC (more
+is better), MAE (less is better), their spread over seeds, the weights, and the seconds
+of a member's five fits; then how far the ensembles' predictions (means over seeds) are
+ahead of each member's, with the standard error over resampled posts.
 """
 
 from __future__ import annotations
@@ -90,20 +90,28 @@ def one_seed(
         score(name, predicted[name], truth) | {"seconds": seconds[name]}
         for name in names
     ]
-    for preset in PRESETS:
-        held = [name for name, _ in preset_members(preset)]
-        weights = preset_weights(ensemble, [names.index(n) for n in held], y)
-        label, mean = f"ensemble {preset}", weights.mean(axis=0)
+    for label, held in ensembles():
+        weights = solved_weights(ensemble, [names.index(n) for n in held], y)
+        mean = weights.mean(axis=0)
         predicted[label] = np.einsum("kir,ki->r", by_fold, weights) / len(by_fold)
         rows.append(score(label, predicted[label], truth))
         rows[-1] |= {f"weight {n}": mean[names.index(n)] for n in held}
     return [{"set": posts.name, "seed": seed} | row for row in rows], predicted
 
 
-def preset_weights(
+def ensembles() -> Iterator[tuple[str, list[str]]]:
+    """Yield the presets, and the default one without each member, by names."""
+    for preset in PRESETS:
+        yield f"ensemble {preset}", [name for name, _ in preset_members(preset)]
+    names = [name for name, _ in preset_members("default")]
+    for left_out in names:
+        yield f"- {left_out}", [name for name in names if name != left_out]
+
+
+def solved_weights(
     ensemble: HyperFusionRegressor, held: list[int], y: np.ndarray
 ) -> np.ndarray:
-    """Return one row of weights a fold; members that the preset lacks get none."""
+    """Return one row of weights a fold; members that are not held get none."""
     known = ensemble.oof_member_predictions_[:, held]
     again = HyperFusionRegressor(
         [(f"m{i}", Known(i)) for i in range(len(held))], cv=ensemble.splits_
