@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import mean_absolute_error
 
 from hyperfusion.ensemble._out_of_fold import Part
-from hyperfusion.ensemble._weights import solve_weights
+from hyperfusion.ensemble._weights import make_loss, solve_weights
 from hyperfusion.metrics import spearman_score
 from hyperfusion.regressors._common import TargetScaler
 
@@ -42,6 +42,7 @@ class Blend:
     objective: str
     scope: str
     delta: float
+    prefer_equal: bool
 
     def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
         """Return the weights that do best on all these folds together.
@@ -69,6 +70,8 @@ class Blend:
 
         A single fold is cut in two: each half is weighed by the other.
         """
+        if self.keeps_equal(folds, crossed):
+            return [f.predictions @ _equal(crossed.shape[1]) for f in folds]
         return [
             fold.predictions @ weights
             if any(f.weight.any() for f in other_rows(fold, folds))
@@ -84,11 +87,38 @@ class Blend:
             prediction[here] = fold.predictions[here] @ self.solve([fold.part(~here)])
         return prediction
 
-    def weights(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
+    def weights(
+        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
+    ) -> np.ndarray:
         """Return the weights to predict with, one row a fold (equations 8 and 9)."""
+        if self.keeps_equal(folds, crossed):
+            return np.tile(_equal(crossed.shape[1]), (len(folds), 1))
         if self.scope == "fold":
             return np.array([self.solve([fold]) for fold in folds])
         return np.tile(self.solve(folds), (len(folds), 1))
+
+    def keeps_equal(
+        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
+    ) -> bool:
+        """Whether equal weights are preferred and solved ones not clearly better."""
+        return self.prefer_equal and len(folds) > 1 and not self._gains(folds, crossed)
+
+    def _gains(self, folds: Sequence[FoldPredictions], crossed: np.ndarray) -> bool:
+        """Whether solved weights beat equal ones by a standard error over folds.
+
+        They are judged on folds that they were not solved on.
+        """
+        y, _, weight = _pooled(folds)
+        delta = self.delta * TargetScaler.fit(y, weight).spread
+        gains = []
+        for fold, weights in zip(folds, crossed, strict=True):
+            loss = make_loss(
+                self.objective, fold.y, fold.predictions, fold.weight, delta
+            )
+            equal = loss(fold.predictions.mean(axis=1))
+            gains.append(equal - loss(fold.predictions @ weights))
+        error = np.std(gains, ddof=1) / np.sqrt(len(gains))
+        return bool(np.mean(gains) > error)
 
 
 def _equal(n_members: int) -> np.ndarray:

@@ -55,6 +55,7 @@ class FoldEnsemble(HyperFusionEstimator):
     weights_per: str
     objective: str
     delta: float
+    prefer_equal: bool
     row_filter: Any
     refit: str
     n_jobs: int | None
@@ -179,9 +180,15 @@ class FoldEnsemble(HyperFusionEstimator):
         for k, (_, rows) in enumerate(self.splits_):
             members = np.column_stack([p.predictions for p in parts if p.fold == k])
             folds.append(FoldPredictions(rows, members, y[rows], weight[rows]))
-        blend = Blend(self.weighting, self.objective, self.weights_per, self.delta)
+        blend = Blend(
+            self.weighting,
+            self.objective,
+            self.weights_per,
+            self.delta,
+            self.prefer_equal and self.weighting != "equal",
+        )
         crossed = self._crossed_weights = blend.crossed(folds)
-        self.weights_ = blend.weights(folds)
+        self.weights_ = blend.weights(folds, crossed)
         honest = blend.honest(folds, crossed)
         self.oof_predictions_ = mean_by_row(self._validated, honest, len(y))
         single = [f.predictions for f in folds]

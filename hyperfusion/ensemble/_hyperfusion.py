@@ -58,6 +58,9 @@ class HyperFusionRegressor(
         ``1 - SRC`` and MAE, each relative to the best single member.
     delta : float, default=0.5
         Huber's delta for ``objective="huber"``, in standard deviations of the target.
+    prefer_equal : bool, default=False
+        Whether to use equal weights unless solved ones are better by more than a
+        standard error over the folds, judged on folds that they were not solved on.
     row_filter : object with ``fit_resample``, default=None
         Drops rows, such as `IQRFilter`, from the training part of each fold only.
     refit : {"folds", "full"}, default="folds"
@@ -116,9 +119,10 @@ class HyperFusionRegressor(
     task, and scoring callbacks score each fold's models on its validation rows.
 
     Weights in `oof_predictions_` are solved on rows that the fold does not validate;
-    a single split is cut in two, and each half is weighed by the other. One trace of
-    a row's label remains: models of the other folds, on whose predictions those
-    weights are solved, have learned from it.
+    a single split is cut in two, and each half is weighed by the other. Two traces of
+    a row's label remain. Models of the other folds, on whose predictions those weights
+    are solved, have learned from it; and where `prefer_equal` falls back, out-of-fold
+    predictions are equally weighed too, a choice that all labels have made together.
 
     If `fit` refuses its input, a fitted ensemble stays what it was. Without a
     `random_state` every fit draws its own; numpy's global generator is not used.
@@ -149,6 +153,7 @@ class HyperFusionRegressor(
         "weights_per": [StrOptions({"pooled", "fold"})],
         "objective": [StrOptions(set(OBJECTIVES))],
         "delta": [Interval(Real, 0, None, closed="neither")],
+        "prefer_equal": ["boolean"],
         "row_filter": [HasMethods("fit_resample"), None],
         "refit": [StrOptions({"folds", "full"})],
         "n_jobs": [Integral, None],
@@ -166,6 +171,7 @@ class HyperFusionRegressor(
         weights_per: str = "pooled",
         objective: str = "both",
         delta: float = 0.5,
+        prefer_equal: bool = False,
         row_filter: Any = None,
         refit: str = "folds",
         n_jobs: int | None = None,
@@ -179,6 +185,7 @@ class HyperFusionRegressor(
         self.weights_per = weights_per
         self.objective = objective
         self.delta = delta
+        self.prefer_equal = prefer_equal
         self.row_filter = row_filter
         self.refit = refit
         self.n_jobs = n_jobs

@@ -1,4 +1,4 @@
-"""Weights solved over folds, and where each row's label may count."""
+"""The rule that keeps equal weights unless others are clearly better."""
 
 from __future__ import annotations
 
@@ -25,23 +25,52 @@ def folds(seed, noise, n=200, n_folds=5):
     return made
 
 
-@pytest.mark.parametrize("solver", ["greedy", "simplex", "nnls"])
-def test_members_alike_weigh_alike_and_junk_hardly_counts(solver):
-    blend = Blend(solver, "both", "pooled", 0.5)
-    alike = [blend.weights(folds(seed, [1.0, 1.0, 1.0])) for seed in range(5)]
-    assert np.abs(np.array(alike) - 1 / 3).max() < 0.1
-    junk = [blend.weights(folds(seed, [1.0, 1.0, 6.0])) for seed in range(5)]
-    assert max(w[0, 2] for w in junk) < 0.05
+def decide(parts, solver="greedy", objective="both"):
+    blend = Blend(solver, objective, "pooled", 0.5, prefer_equal=True)
+    return blend.weights(parts, blend.crossed(parts))
+
+
+@pytest.mark.parametrize("solver", ["greedy", "nnls"])
+def test_equal_members_get_equal_weights_and_junk_gets_none(solver):
+    alike = [decide(folds(seed, [1.0, 1.0, 1.0]), solver) for seed in range(20)]
+    assert sum(np.ptp(w) < 1e-12 for w in alike) >= 18
+    junk = [decide(folds(seed, [1.0, 1.0, 6.0]), solver) for seed in range(20)]
+    assert max(w[0, 2] for w in junk) < 0.15
 
 
 def test_weights_of_a_fold_are_solved_without_it():
     parts = folds(0, [1.0, 1.0])
-    blend = Blend("nnls", "mae", "pooled", 0.5)
+    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=False)
     crossed = blend.crossed(parts)
     parts[2].y[:] = 1000.0  # its own targets don't matter to its weights
     again = blend.crossed(parts)
     assert_array_equal(again[2], crossed[2])
     assert np.abs(again[0] - crossed[0]).max() > 0.01
+
+
+@pytest.mark.parametrize(("last", "wins"), [(-1.0, True), (-8.0, False)])
+def test_gain_is_held_against_its_standard_error_by_hand(last, wins):
+    # one row a fold, y = 0; the first member errs by 0, the second by 2 * gain, so
+    # that equal weights lose `gain` against weights (1, 0)
+    gains = [3.0, 3.0, 3.0, 3.0]
+    parts = [
+        FoldPredictions(
+            np.array([k]), np.array([[0.0, 2 * g]]), np.zeros(1), np.ones(1)
+        )
+        for k, g in enumerate(gains)
+    ]
+    # in the last fold the second member is right, and (1, 0) loses -last against equal
+    parts.append(
+        FoldPredictions(
+            np.array([4]), np.array([[-2 * last, 0.0]]), np.zeros(1), np.ones(1)
+        )
+    )
+    blend = Blend("greedy", "mae", "pooled", 0.5, prefer_equal=True)
+    crossed = np.tile([1.0, 0.0], (5, 1))
+    found = [*gains, last]
+    expected = np.mean(found) > np.std(found, ddof=1) / np.sqrt(5)
+    assert expected == wins
+    assert blend._gains(parts, crossed) == wins
 
 
 def test_mean_by_row_counts_repeats_and_leaves_gaps():
@@ -63,7 +92,7 @@ def test_rows_that_several_folds_validate_never_weigh_themselves():
     # a second repeat validates the same rows in other folds
     mixed = [joined(first, second, s) for s in (slice(0, 100), slice(100, 200))]
     parts = [first, second, *mixed]
-    blend = Blend("nnls", "mae", "pooled", 0.5)
+    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=False)
     weights, bias = blend.crossed(parts), crossed_bias(parts)
     for part in parts:
         part.y[part.rows == 0] = 1000.0
@@ -75,7 +104,7 @@ def test_rows_that_several_folds_validate_never_weigh_themselves():
 
 def test_halves_of_a_single_fold_weigh_each_other():
     (part,) = folds(0, [1.0, 1.0], n_folds=1)
-    blend = Blend("nnls", "mae", "pooled", 0.5)
+    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=True)
     (before,) = blend.honest([part], blend.crossed([part]))
     part.y[6] = 1000.0
     (after,) = blend.honest([part], blend.crossed([part]))
@@ -84,7 +113,16 @@ def test_halves_of_a_single_fold_weigh_each_other():
 
 def test_delta_of_a_fold_does_not_see_its_own_targets():
     parts = folds(0, [0.5, 1.0, 2.0])
-    blend = Blend("simplex", "huber", "pooled", 0.5)
+    blend = Blend("simplex", "huber", "pooled", 0.5, prefer_equal=False)
     crossed = blend.crossed(parts)
     parts[2].y[0] = 1e6
     assert_array_equal(blend.crossed(parts)[2], crossed[2])
+
+
+def test_equal_weights_where_they_are_preferred_are_those_of_the_predictions():
+    parts = folds(0, [1.0, 1.0, 1.0])
+    blend = Blend("greedy", "both", "pooled", 0.5, prefer_equal=True)
+    crossed = blend.crossed(parts)
+    assert blend.keeps_equal(parts, crossed)
+    for part, found in zip(parts, blend.honest(parts, crossed), strict=True):
+        assert_allclose(found, part.predictions.mean(axis=1))
