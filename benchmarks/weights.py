@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 from real_posts import Posts, real_posts
 from sklearn.metrics import mean_absolute_error
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.neighbors import KNeighborsRegressor
+from small_members import boosting, ridge, scaled, trees
 
 from hyperfusion import HyperFusionRegressor, make_hyperfusion, spearman_score
 from hyperfusion.ensemble._combine import Blend, FoldPredictions
@@ -37,22 +37,12 @@ WAYS += [(s, o) for s in ("greedy", "simplex") for o in ("both", "mae", "spearma
 WAYS += [("greedy", "huber"), ("nnls", "-")]
 
 
-def small_members() -> list:
-    """Members of different kinds that take seconds."""
-    from sklearn.ensemble import ExtraTreesRegressor
-    from sklearn.linear_model import RidgeCV
-    from sklearn.neighbors import KNeighborsRegressor
-
-    from hyperfusion import CatBoostHuberRegressor, NumericTable
-
-    def scaled(model: Any) -> Any:
-        numbers = NumericTable(impute=True, max_one_hot=1)
-        return make_pipeline(numbers, StandardScaler(), model)
-
+def members_of_four_kinds() -> list[tuple[str, Any]]:
+    """Return members that take seconds, the last a weak one."""
     return [
-        ("catboost", CatBoostHuberRegressor(iterations=100, learning_rate=0.1)),
-        ("trees", ExtraTreesRegressor(30, min_samples_leaf=3, max_features=0.3)),
-        ("ridge", scaled(RidgeCV(np.logspace(0, 4, 9)))),
+        ("catboost", boosting(100)),
+        ("trees", trees(30)),
+        ("ridge", ridge()),
         ("neighbours", scaled(KNeighborsRegressor(30))),
     ]
 
@@ -162,7 +152,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     for posts in real_posts(given.sets):
         print(f"{posts.name}, {given.seeds} seeds")
-        run(*encode(posts), given.members or small_members(), given.seeds)
+        run(*encode(posts), given.members or members_of_four_kinds(), given.seeds)
 
 
 if __name__ == "__main__":
