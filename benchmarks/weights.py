@@ -1,10 +1,12 @@
 """Weights of the members: objectives and solvers, judged where they were not solved.
 
 Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/weights.py [--seeds 3]
-     [--sets smp_video youtube_thumbnails] [--members fast]
+     [--sets smp_video youtube_thumbnails make_posts] [--members fast]
+     [--inner] [--rows 400]
 
-Members are fitted once a seed, on the training side of a split by time. Their
-out-of-fold predictions then give weights in every way, and each is judged twice:
+Members are fitted once a seed, on the training side of a split by time (``--inner``: of
+the training posts alone) or on some rows of it. Their out-of-fold predictions then
+give weights in every way, and each is judged twice:
 
 - "other folds": weights solved on one fold's validation rows (equation 8), or on all
   folds but one, judged on rows that they were not solved on;
@@ -23,7 +25,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from real_posts import Posts, real_posts
+from members import sets
+from real_posts import Posts
 from sklearn.metrics import mean_absolute_error
 from sklearn.neighbors import KNeighborsRegressor
 from small_members import boosting, ridge, scaled, trees
@@ -89,12 +92,19 @@ def encode(posts: Posts) -> tuple[Any, np.ndarray, Any, np.ndarray]:
 
 
 def run(
-    train: Any, y: np.ndarray, later: Any, y_later: np.ndarray, members: Any, seeds: int
+    tables: tuple[Any, np.ndarray, Any, np.ndarray],
+    members: Any,
+    seeds: int,
+    n_rows: int | None,
 ) -> None:
-    delta = 0.5 * float(np.std(y))
+    every, targets, later, y_later = tables
+    n_rows = min(n_rows or len(targets), len(targets))
     rows: list[dict[str, Any]] = []
     kept, gain = [], []
     for seed in range(seeds):
+        drawn = np.random.RandomState(seed).permutation(len(targets))[:n_rows]
+        train, y = every.iloc[np.sort(drawn)], targets[np.sort(drawn)]
+        delta = 0.5 * float(np.std(y))
         ensemble = HyperFusionRegressor(members, weighting="equal", random_state=seed)
         ensemble.fit(train, y)
         names = [name for name, _ in ensemble.members_]
@@ -120,6 +130,17 @@ def run(
             scores(y_later, new @ w) for w in (weights, solve(WAYS[1], folds, delta))
         ]
         gain.append(both[0] - both[1])
+    show(rows)
+    src, mae = np.mean(gain, axis=0)
+    print(
+        f"prefer_equal kept equal weights in {sum(kept)} of {seeds} seeds; on later "
+        f"posts that changed SRC by {src:+.4f} and MAE by {mae:+.4f}",
+        flush=True,
+    )
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print means over seeds."""
     table = pd.DataFrame(rows).groupby("weights", sort=False).mean()
     for where in ("one fold", "other folds", "later"):
         src, mae = table[f"{where} SRC"], table[f"{where} MAE"]
@@ -129,11 +150,6 @@ def run(
         sorted(table.columns, key=lambda c: c.rsplit(" ", 1)[0], reverse=True)
     ]
     print(table.round(4).to_string())
-    src, mae = np.mean(gain, axis=0)
-    print(
-        f"prefer_equal kept equal weights in {sum(kept)} of {seeds} seeds; on later "
-        f"posts that changed SRC by {src:+.4f} and MAE by {mae:+.4f}"
-    )
 
 
 def row(name: str, found: dict[str, np.ndarray], later: np.ndarray) -> dict[str, Any]:
@@ -148,11 +164,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", nargs="+")
     parser.add_argument("--members", help="a preset instead of four small members")
+    parser.add_argument("--inner", action="store_true")
+    parser.add_argument("--rows", type=int, help="learn from so many, drawn at random")
     given = parser.parse_args()
     warnings.filterwarnings("ignore")
-    for posts in real_posts(given.sets):
+    members = given.members or members_of_four_kinds()
+    for posts in sets(given.sets):
+        if given.inner:
+            posts = posts.inner()
         print(f"{posts.name}, {given.seeds} seeds")
-        run(*encode(posts), given.members or members_of_four_kinds(), given.seeds)
+        run(encode(posts), members, given.seeds, given.rows)
 
 
 if __name__ == "__main__":
