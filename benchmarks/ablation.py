@@ -10,11 +10,10 @@ better) and the intervals of the changes.
 
 from __future__ import annotations
 
-import os
 import warnings
-from pathlib import Path
 from typing import Any
 
+from real_posts import data_folder
 from small_members import ridge, trees
 
 from hyperfusion import ablate, evaluate, make_hyperfusion
@@ -29,12 +28,9 @@ def model_of(roles: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    folder = os.environ.get("HYPERFUSION_DATA")
-    if not folder:
-        raise SystemExit("Set HYPERFUSION_DATA to the folder of real posts.")
     warnings.filterwarnings("ignore")
-    every = load_smp_video(Path(folder) / "smp_video")
-    strict = load_smp_video(Path(folder) / "smp_video", strict=True)
+    folder = data_folder() / "smp_video"
+    every, strict = load_smp_video(folder), load_smp_video(folder, strict=True)
     table = ablate(model_of(every.roles), every.data, every.target, random_state=0)
     print(table.round(3).to_string(), flush=True)
     models = {"all": model_of(every.roles), "strict": model_of(strict.roles)}

@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from real_posts import Posts, real_posts
-from sklearn.metrics import mean_absolute_error
+from real_posts import Posts, real_posts, score
 from small_members import boosting, ridge, trees
 
 from hyperfusion import (
     BlockStackingRegressor,
     HyperFusionRegressor,
     make_hyperfusion,
-    spearman_score,
 )
+from hyperfusion.feature_table import block_columns
 
 FLAT = ("catboost", "trees", "ridge")
 BLENDS = {
@@ -42,7 +42,7 @@ BLENDS = {
 
 def stack(passthrough: str, table: pd.DataFrame) -> BlockStackingRegressor:
     """Build a hierarchical model; "rest" has the blocks of the 2023 winner."""
-    held = {name.split("__")[0] for name in table.columns}
+    held = set(block_columns(table))
     winner = {"visual": {"image"} & held, "textual": {"text", "tags"} & held}
     blocks = {name: sorted(parts) for name, parts in winner.items() if parts}
     return BlockStackingRegressor(
@@ -54,7 +54,7 @@ def stack(passthrough: str, table: pd.DataFrame) -> BlockStackingRegressor:
     )
 
 
-def one_seed(posts: Posts, seed: int) -> list[dict[str, object]]:
+def one_seed(posts: Posts, seed: int) -> list[dict[str, Any]]:
     X, y, later, truth = posts.parts()
     encode = make_hyperfusion(**posts.arguments, random_state=seed)[:-1]
     table = encode.fit_transform(X, y)
@@ -68,12 +68,10 @@ def one_seed(posts: Posts, seed: int) -> list[dict[str, object]]:
         name: np.mean([m.predict(new) for m in models], axis=0)
         for name, models in ensemble.named_estimators_.items()
     }
-    rows = []
-    for label, names in BLENDS.items():
-        blend = np.mean([predicted[name] for name in names], axis=0)
-        src, mae = spearman_score(truth, blend), mean_absolute_error(truth, blend)
-        rows.append({"model": label, "SRC": src, "MAE": mae})
-    return rows
+    return [
+        score(label, np.mean([predicted[name] for name in names], axis=0), truth)
+        for label, names in BLENDS.items()
+    ]
 
 
 def main() -> None:

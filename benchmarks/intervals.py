@@ -19,53 +19,55 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from real_posts import Posts, real_posts
+from real_posts import Posts, real_posts, score
 from scipy.stats import spearmanr
-from sklearn.metrics import mean_absolute_error
 from small_members import boosting, ridge, trees
 
 from hyperfusion import (
     DriftCalibrator,
+    HyperFusionRegressor,
     coverage_report,
     drift_report,
     make_hyperfusion,
     predict_interval,
     recency_weights,
-    spearman_score,
 )
 
 
-def fitted(posts: Posts) -> Any:
+def fitted(posts: Posts) -> tuple[HyperFusionRegressor, pd.DataFrame, pd.DataFrame]:
+    """Return the ensemble and the feature tables of both parts, encoded once."""
     members = [("catboost", boosting(200)), ("trees", trees(60)), ("ridge", ridge())]
-    X, y, *_ = posts.parts()
-    return make_hyperfusion(**posts.arguments, members=members, random_state=0).fit(
-        X, y
-    )
+    X, y, later, _ = posts.parts()
+    model = make_hyperfusion(**posts.arguments, members=members, random_state=0)
+    model.fit(X, y)
+    return model[-1], model[:-1].transform(X), model[:-1].transform(later)
 
 
-def show_coverage(model: Any, posts: Posts) -> None:
+def show_coverage(
+    ensemble: HyperFusionRegressor, table: pd.DataFrame, posts: Posts
+) -> None:
     _, _, later, truth = posts.parts()
     when = pd.to_datetime(later[posts.arguments["time"]])
     period = when.dt.to_period("M" if posts.name == "smp_video" else "Y")
+    by = {"period": period.to_numpy()}
     for promised in (0.8, 0.9):
-        report = coverage_report(
-            model, later, truth, coverage=promised, by={"period": period}
-        )
+        report = coverage_report(ensemble, table, truth, coverage=promised, by=by)
         print(report.round(3).to_string())
-    by_author = coverage_report(model, later, truth, groups="author")
+    by_author = coverage_report(ensemble, table, truth, groups="author")
     print(f"calibrated by author\n{by_author.round(3).to_string()}")
-    bands = predict_interval(model, later)
-    width, error = bands["upper"] - bands["lower"], np.abs(truth - model.predict(later))
+    bands = predict_interval(ensemble, table)
+    width, error = bands["upper"] - bands["lower"], np.abs(truth - bands["prediction"])
     told = f"widths {width.min():.2f} to {width.max():.2f}"
     if np.ptp(width) > 1e-6:
         told += f", correlation with errors {spearmanr(width, error).statistic:.2f}"
     print(told)
 
 
-def show_drift(model: Any, posts: Posts) -> None:
-    X, _, later, _ = posts.parts()
+def show_drift(
+    ensemble: HyperFusionRegressor, earlier: pd.DataFrame, later: pd.DataFrame
+) -> None:
     for exclude in (["time"], ["time", "user"]):
-        report = drift_report(model, X, later, exclude=exclude, random_state=0)
+        report = drift_report(ensemble, earlier, later, exclude=exclude, random_state=0)
         told = ", ".join(str(name) for name in report.columns.index[:6])
         print(f"drift without {exclude}: AUC {report.auc:.3f} ({told})")
 
@@ -77,12 +79,10 @@ def show_remedies(posts: Posts) -> None:
     plain = make_hyperfusion(**posts.arguments, members=members, cv=3, random_state=0)
 
     def tell(label: str, model: Any) -> None:
-        predicted = model.predict(later)
-        src, mae = (
-            spearman_score(truth, predicted),
-            mean_absolute_error(truth, predicted),
+        found = score(label, model.predict(later), truth)
+        print(
+            f"  {label:22} SRC {found['SRC']:.4f}  MAE {found['MAE']:.4f}", flush=True
         )
-        print(f"  {label:22} SRC {src:.4f}  MAE {mae:.4f}", flush=True)
 
     tell("plain", plain.fit(X, y))
     recent = recency_weights(X[column], half_life="180D")
@@ -99,9 +99,9 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     for posts in real_posts(given.sets):
         print(posts.name, flush=True)
-        model = fitted(posts)
-        show_coverage(model, posts)
-        show_drift(model, posts)
+        ensemble, earlier, later = fitted(posts)
+        show_coverage(ensemble, later, posts)
+        show_drift(ensemble, earlier, later)
         if posts.name == "smp_video":
             show_remedies(posts)
 

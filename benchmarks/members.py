@@ -18,11 +18,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from real_posts import TINY, Posts, real_posts
+from real_posts import TINY, Posts, real_posts, score
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import mean_absolute_error
 
-from hyperfusion import HyperFusionRegressor, make_hyperfusion, spearman_score
+from hyperfusion import HyperFusionRegressor, make_hyperfusion
 from hyperfusion.datasets import make_posts
 from hyperfusion.ensemble._members import PRESETS, preset_members
 from hyperfusion.model_selection._bootstrap import (
@@ -119,15 +118,6 @@ def solved_weights(
     weights = np.zeros((len(ensemble.splits_), len(ensemble.members_)))
     weights[:, held] = again.weights_
     return weights
-
-
-def score(name: str, predicted: np.ndarray, truth: np.ndarray) -> dict[str, object]:
-    """Return a row of scores."""
-    return {
-        "model": name,
-        "SRC": spearman_score(truth, predicted),
-        "MAE": mean_absolute_error(truth, predicted),
-    }
 
 
 def report(scores: pd.DataFrame) -> None:

@@ -14,7 +14,6 @@ Encoders are fitted once, on all training and unlabelled posts, for all sides.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from real_posts import data_folder
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import mean_absolute_error
 from sklearn.pipeline import make_pipeline
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--strict", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    folder = Path(os.environ["HYPERFUSION_DATA"]) / "smp_video"
+    folder = data_folder() / "smp_video"
     tables = feature_tables(folder, options.strict)
     alphas = [float(a) for a in options.alphas.split(",")]
     found = []

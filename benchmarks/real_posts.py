@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import mean_absolute_error
 
+from hyperfusion import spearman_score
 from hyperfusion.datasets import load_smp_video
 
 TINY = "hyperfusion-tiny"
@@ -77,11 +79,25 @@ def youtube_thumbnails(folder: Path) -> Posts:
     return Posts("youtube_thumbnails", data, target, arguments, early)
 
 
-def real_posts(names: list[str] | None = None) -> Iterator[Posts]:
-    """Yield both sets (or those named) from the folder in `HYPERFUSION_DATA`."""
+def data_folder() -> Path:
+    """Return the folder of real posts, or end where it is not named."""
     folder = os.environ.get("HYPERFUSION_DATA")
     if not folder:
         raise SystemExit("Set HYPERFUSION_DATA to the folder of real posts.")
+    return Path(folder)
+
+
+def real_posts(names: list[str] | None = None) -> Iterator[Posts]:
+    """Yield both sets (or those named) from the folder in `HYPERFUSION_DATA`."""
     for load in (smp_video, youtube_thumbnails):
         if names is None or load.__name__ in names:
-            yield load(Path(folder) / load.__name__)
+            yield load(data_folder() / load.__name__)
+
+
+def score(name: str, predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Return a row of scores."""
+    return {
+        "model": name,
+        "SRC": spearman_score(truth, predicted),
+        "MAE": mean_absolute_error(truth, predicted),
+    }

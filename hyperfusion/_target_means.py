@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
-from sklearn.utils import check_random_state
 
+from hyperfusion._validation import local_generator
 from hyperfusion.exceptions import InvalidInputError
 
 
@@ -63,8 +63,8 @@ def cross_fit_target_means(
     n_splits = min(cv, len(labelled))
     if n_splits < 2:
         return means
-    rng = np.random.RandomState() if random_state is None else random_state
-    folds = KFold(n_splits, shuffle=True, random_state=check_random_state(rng))
+    rng = local_generator(random_state)
+    folds = KFold(n_splits, shuffle=True, random_state=rng)
     for train, test in folds.split(labelled):
         rows, others = labelled[test], labelled[train]
         encoder = fit_target_means(codes[others], y[others])

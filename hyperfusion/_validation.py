@@ -9,12 +9,19 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
 from hyperfusion.exceptions import InvalidInputError
 
 Columns = Hashable | Sequence[Hashable] | None
+
+
+def local_generator(random_state: Any) -> np.random.RandomState:
+    """Return the generator of a seed; for None a fresh one, not numpy's global one."""
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
 
 
 def check_table(

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from hyperfusion._tags import read_tags, read_text
+from hyperfusion._validation import local_generator
 from hyperfusion.encoders._column import (
     ON_ERROR,
     ColumnEncoder,
@@ -153,9 +154,7 @@ class TfidfComponents(ColumnEncoder):
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         vectorizer = self._new_vectorizer()
-        # without a seed, one of its own: numpy's global state is left alone
-        seed = self.random_state
-        rng = np.random.RandomState() if seed is None else check_random_state(seed)
+        rng = local_generator(self.random_state)
         texts = [t for t in self._texts(cells, warn=False) if t is not None]
         if len(texts) > MOST_TEXTS:
             drawn = rng.choice(len(texts), MOST_TEXTS, replace=False)

@@ -25,10 +25,10 @@ from sklearn.utils.validation import (
 )
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._validation import as_frame, check_table, check_target
+from hyperfusion._validation import as_frame, check_table, check_target, local_generator
 from hyperfusion.ensemble._combine import mean_by_row
 from hyperfusion.ensemble._folds import make_splits
-from hyperfusion.ensemble._members import for_table, local_generator, set_seeds
+from hyperfusion.ensemble._members import for_table, set_seeds
 from hyperfusion.ensemble._out_of_fold import (
     finite_prediction,
     fit_parts,

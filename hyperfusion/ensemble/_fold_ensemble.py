@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._validation import check_table, check_target
+from hyperfusion._validation import check_table, check_target, local_generator
 from hyperfusion.ensemble._combine import (
     Blend,
     FoldPredictions,
@@ -30,7 +30,6 @@ from hyperfusion.ensemble._combine import (
 from hyperfusion.ensemble._folds import check_weighed, make_splits
 from hyperfusion.ensemble._members import (
     for_table,
-    local_generator,
     name_members,
     set_seeds,
 )

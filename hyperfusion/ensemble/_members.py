@@ -10,7 +10,7 @@ from sklearn.base import clone, is_regressor
 from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import get_tags
 
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.feature_table import category_columns
@@ -171,13 +171,6 @@ def _has_missing(X: Any) -> bool:
         return any(column.hasnans for _, column in X.items())
     is_float = isinstance(X, np.ndarray) and X.dtype.kind == "f"
     return is_float and bool(np.isnan(X).any())
-
-
-def local_generator(random_state: Any) -> np.random.RandomState:
-    """Return the generator of a seed; for None a fresh one, not numpy's global one."""
-    if random_state is None:
-        return np.random.RandomState()
-    return check_random_state(random_state)
 
 
 def set_seeds(member: Any, rng: np.random.RandomState) -> Any:

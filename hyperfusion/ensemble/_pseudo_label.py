@@ -20,7 +20,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._validation import check_target
+from hyperfusion._validation import check_target, local_generator
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._pseudo_inputs import Rows, read_rows
 from hyperfusion.ensemble._pseudo_rounds import (
@@ -271,7 +271,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             if getattr(self, name) is not None:
                 setattr(ensemble, name, getattr(self, name))
         if not isinstance(ensemble.random_state, Integral):
-            rng = ensemble.random_state or np.random.RandomState()
+            rng = local_generator(ensemble.random_state)
             ensemble.random_state = int(rng.randint(2**31 - 1))
         ensemble._validate_params()
         return ensemble

@@ -129,20 +129,20 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
     since on a constant piece there is nothing to follow.
     """
     n_members = predictions.shape[1]
-    steps = np.vstack([np.zeros(n_members), np.eye(n_members)])
+    corners = np.vstack([np.zeros(n_members), np.eye(n_members)])
     found = [
         minimize(
             lambda logits: loss(predictions @ softmax(logits)),
             start,
             method="Nelder-Mead",
             options={
-                "initial_simplex": start + steps,
+                "initial_simplex": start + corners,
                 "maxfev": 100 * n_members,
                 "xatol": 1e-3,
                 "fatol": 1e-7,
             },
         )
-        for start in (np.zeros(n_members), *(3.0 * np.eye(n_members)))
+        for start in 3 * corners
     ]
     return softmax(min(found, key=lambda result: result.fun).x)
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import indexable
 
-from hyperfusion._validation import as_times, check_target
+from hyperfusion._validation import as_times, check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
 
 
@@ -121,10 +121,8 @@ class StratifiedRegressionKFold(BaseCrossValidator):
             )
         bins = quantile_bins(target, self.n_bins, self.n_splits)
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-        seed = self.random_state if self.shuffle else None
-        if self.shuffle and seed is None:
-            seed = np.random.RandomState()  # numpy's global generator stays as it is
-        folds = kind(self.n_splits, shuffle=self.shuffle, random_state=seed)
+        rng = local_generator(self.random_state) if self.shuffle else None
+        folds = kind(self.n_splits, shuffle=self.shuffle, random_state=rng)
         yield from folds.split(np.zeros(n_rows), bins, groups)
 
 

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import TransformerMixin, _fit_context
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -20,7 +19,7 @@ from hyperfusion._target_means import (
     fit_target_means,
     target_means,
 )
-from hyperfusion._validation import check_target
+from hyperfusion._validation import check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._agreement import (
     agreeing_views,
@@ -298,9 +297,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         features = read_features(self, X, reset=True, infinite="missing")
         if self.target_mean:
             y = check_target(y, len(features.numbers), allow_nan=True)
-        # None draws from the operating system, never from numpy's global state.
-        fresh = np.random.RandomState() if self.random_state is None else None
-        rng = fresh or check_random_state(self.random_state)
+        rng = local_generator(self.random_state)
         self._fit_views(features, rng)
         self.levels_: dict[str, list[int]] = {}
         self.centers_: dict[str, list[np.ndarray]] = {}
