@@ -287,7 +287,8 @@ class CatBoostHuberRegressor(
         self.embedding_means_ = rows.take(order).means()
         rows = rows.filled(self.embedding_means_)
         self._forget_model()
-        if np.ptp(target[order]) == 0 or rows.take(order).is_constant():
+        seen = target[order].astype(np.float32)  # CatBoost tells no more apart
+        if np.ptp(seen) == 0 or rows.take(order).is_constant():
             self.model_, self.n_iter_ = b"", 0
             self.best_score_: float | None = None
             return self

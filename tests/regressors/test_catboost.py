@@ -268,3 +268,9 @@ def test_target_scaler_by_hand():
     scaler = TargetScaler.fit(np.array([0.0, 4.0]), np.array([3.0, 1.0]))
     assert (scaler.center, scaler.spread) == (1.0, pytest.approx(3**0.5))
     assert TargetScaler.fit(np.array([5.0, 5.0])).spread == 1.0
+
+
+def test_targets_that_single_precision_can_not_tell_apart():
+    y = np.array([0.0, 1e-249, 0.0, 2e-249])
+    model = small(iterations=3).fit(np.arange(4.0)[:, None], y)
+    assert_allclose(model.predict([[0.0], [9.0]]), 0, atol=1e-200)
