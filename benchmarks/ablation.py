@@ -3,7 +3,7 @@
 Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/ablation.py
 
 On the SMP Challenge's videos with a small ensemble: `ablate` on a split by time, then
-`evaluate` on random, author and time splits with all columns and without those that
+`evaluate` on random, user and time splits with all columns and without those that
 were read after the posts (``strict=True``). Prints SRC (more is better), MAE (less is
 better) and the intervals of the changes.
 """
@@ -36,7 +36,7 @@ def main() -> None:
     models = {"all": model_of(every.roles), "strict": model_of(strict.roles)}
     result = evaluate(models, every.data, every.target, random_state=0)
     for scores in (result.scores, result.differences):
-        print(scores.query("authors == 'all' and metric == 'src'").round(3).to_string())
+        print(scores.query("users == 'all' and metric == 'src'").round(3).to_string())
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from hyperfusion.encoders._clip_models import _build
-from hyperfusion.encoders._clip_weights import find_source
+from hyperfusion.encoders.clip._models import _build
+from hyperfusion.encoders.clip._weights import find_source
 
 MODEL = {"model_name": "ViT-B-32", "pretrained": "random"}
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

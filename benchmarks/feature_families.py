@@ -25,7 +25,7 @@ from hyperfusion import TemporalEncoder, make_hyperfusion, spearman_score
 from hyperfusion.ensemble._members import preset_members
 
 UNSEEN = "unseen cycles of time"
-OPTIONAL = ("GloVe", "SVD author vectors", "clusters", UNSEEN)
+OPTIONAL = ("GloVe", "SVD user vectors", "clusters", UNSEEN)
 PREFIXES = {
     "image": "image statistics",
     "time": "time",
@@ -47,10 +47,10 @@ def family(column: str) -> str:
         return "TF-IDF" if "tfidf_" in feature else "text statistics"
     if block == "user":
         if "history" in feature:
-            return "author's history"
+            return "user's history"
         if feature.startswith("svd_"):
-            return "SVD author vectors"
-        return "author's name" if feature == "author" else "author's profile"
+            return "SVD user vectors"
+        return "user's name" if feature == "user" else "user's profile"
     return UNSEEN if feature.startswith("unseen_") else PREFIXES[block]
 
 

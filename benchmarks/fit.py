@@ -166,8 +166,8 @@ def make_table(n_rows: int, n_columns: int) -> tuple[pd.DataFrame, np.ndarray]:
     names = names[: n_columns - 2]
     numbers = rng.standard_normal((n_rows, len(names)), dtype=np.float32)
     table = pd.DataFrame(numbers, columns=names, copy=False)
-    authors = rng.integers(n_rows // 5, size=n_rows)
-    table["user__author"] = pd.Categorical(authors.astype(str))
+    users = rng.integers(n_rows // 5, size=n_rows)
+    table["user__user"] = pd.Categorical(users.astype(str))
     table["meta__kind"] = pd.Categorical(rng.integers(10, size=n_rows).astype(str))
     noise = rng.normal(size=n_rows)
     return table, numbers[:, 0] + np.abs(numbers[:, -1]) + noise

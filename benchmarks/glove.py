@@ -14,8 +14,8 @@ import numpy as np
 from gensim.models import KeyedVectors
 
 from hyperfusion import GloveTextVectorizer
-from hyperfusion.encoders._vector_files import read_vector_file, save_vectors
-from hyperfusion.encoders._word_vectors import WHEEL, load_word_vectors
+from hyperfusion.encoders.text._vector_files import read_vector_file, save_vectors
+from hyperfusion.encoders.text._word_vectors import WHEEL, load_word_vectors
 
 N_TEXTS, N_WORDS, N_TAGS, RUNS = 100_000, 12, 100_000, 3
 

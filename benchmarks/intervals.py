@@ -4,8 +4,8 @@ Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/intervals.py
      [--sets smp_video youtube_thumbnails]
 
 Learns from the training side of a split by time with a small ensemble. Prints the share
-of later posts that intervals cover, by month or year and by author, for two promises
-and for intervals calibrated by author; how far the intervals' widths follow the errors;
+of later posts that intervals cover, by month or year and by user, for two promises
+and for intervals calibrated by user; how far the intervals' widths follow the errors;
 how well training and later posts can be told apart; and, where times are fine enough,
 SRC (more is better) and MAE (less is better) with recent posts weighted and with the
 drift calibrator.
@@ -53,8 +53,8 @@ def show_coverage(
     for promised in (0.8, 0.9):
         report = coverage_report(ensemble, table, truth, coverage=promised, by=by)
         print(report.round(3).to_string())
-    by_author = coverage_report(ensemble, table, truth, groups="author")
-    print(f"calibrated by author\n{by_author.round(3).to_string()}")
+    by_user = coverage_report(ensemble, table, truth, groups="user")
+    print(f"calibrated by user\n{by_user.round(3).to_string()}")
     bands = predict_interval(ensemble, table)
     width, error = bands["upper"] - bands["lower"], np.abs(truth - bands["prediction"])
     told = f"widths {width.min():.2f} to {width.max():.2f}"

@@ -142,7 +142,7 @@ def report_leads(truth: np.ndarray, runs: list[dict[str, np.ndarray]]) -> None:
     scores = {}
     for name in runs[0]:
         mean = np.mean([run[name] for run in runs], axis=0)
-        fold = [TestFold(truth, mean, posts, has_authors=False)]
+        fold = [TestFold(truth, mean, posts, has_users=False)]
         scores[name] = [bootstrap_scores(fold, m, draws) for m in ("src", "mae")]
     for ensemble, preset in ((f"ensemble {p}", p) for p in PRESETS):
         for member, _ in preset_members(preset):

@@ -1,14 +1,14 @@
-"""Posts with and without the real unlabelled ones, on a split by time.
+"""Posts with and without the real unlabeled ones, on a split by time.
 
 Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/pseudo_labels.py
      [--members catboost,trees] [--seeds 3] [--alphas 0.5,1,2] [--strict]
 
-Trains on the first 3,200 labelled posts of the SMP Challenge's video track by time and
+Trains on the first 3,200 labeled posts of the SMP Challenge's video track by time and
 tests on the last 800, with and without the 2,000 later posts that have no label.
 Prints, for each seed, Spearman's correlation (more is better) and the mean absolute
 error (less is better) of the test posts: without pseudo-labels, with them under each
 alpha, and with every round kept whatever it does ("unjudged", the paper's way).
-Encoders are fitted once, on all training and unlabelled posts, for all sides.
+Encoders are fitted once, on all training and unlabeled posts, for all sides.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ def members(names: str) -> list[tuple[str, Any]]:
 
 
 def feature_tables(folder: Path, strict: bool) -> dict[str, Any]:
-    labelled = load_smp_video(folder, strict=strict)
+    labeled = load_smp_video(folder, strict=strict)
     further = load_smp_video(folder, "test", strict=strict)
-    posts = pd.concat([labelled.data[:N_TRAIN], further.data], ignore_index=True)
+    posts = pd.concat([labeled.data[:N_TRAIN], further.data], ignore_index=True)
     target = np.concatenate(
-        [labelled.target[:N_TRAIN], np.full(len(further.data), np.nan)]
+        [labeled.target[:N_TRAIN], np.full(len(further.data), np.nan)]
     )
-    roles = labelled.roles | {"text_encoder": False}
+    roles = labeled.roles | {"text_encoder": False}
     encode = make_hyperfusion(**roles, members="fast", random_state=0)[:-1]
     table = encode.fit_transform(posts, target)
     return {
         "X": table[:N_TRAIN],
-        "y": labelled.target[:N_TRAIN],
-        "unlabelled": table[N_TRAIN:],
-        "X_test": encode.transform(labelled.data[N_TRAIN:]),
-        "y_test": labelled.target[N_TRAIN:],
+        "y": labeled.target[:N_TRAIN],
+        "unlabeled": table[N_TRAIN:],
+        "X_test": encode.transform(labeled.data[N_TRAIN:]),
+        "y_test": labeled.target[N_TRAIN:],
     }
 
 
@@ -76,12 +76,12 @@ def runs(
     ensemble = HyperFusionRegressor(members(names), random_state=seed)
     models: list[tuple[str, Any]] = [("without", ensemble)]
     for alpha in alphas:
-        for label, margin in (("", 2.0), (", unjudged", None)):
-            wrapper = PseudoLabelWrapper(ensemble, alpha=alpha, margin=margin)
+        for label, min_gain_se in (("", 2.0), (", unjudged", None)):
+            wrapper = PseudoLabelWrapper(ensemble, alpha=alpha, min_gain_se=min_gain_se)
             models.append((f"alpha {alpha:g}{label}", wrapper))
     for label, model in models:
         wrapped = isinstance(model, PseudoLabelWrapper)
-        further = {"X_unlabeled": tables["unlabelled"]} if wrapped else {}
+        further = {"X_unlabeled": tables["unlabeled"]} if wrapped else {}
         start = time.perf_counter()
         model.fit(tables["X"], tables["y"], **further)
         seconds = time.perf_counter() - start

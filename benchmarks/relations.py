@@ -2,7 +2,7 @@
 
 A table of posts with two vectors of 512 numbers (image and title, 300 topics) and 40
 single columns. The limits: one pass over the vectors for the cosines, the PCA and the
-distances to all centres for the clusters, the sorts for the quantiles. Times are those
+distances to all centers for the clusters, the sorts for the quantiles. Times are those
 of the processor, for one thread; the number of posts is the first argument.
 """
 

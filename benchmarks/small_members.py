@@ -15,7 +15,7 @@ from hyperfusion import CatBoostHuberRegressor, NumericTable
 
 
 def scaled(model: RegressorMixin) -> Any:
-    """Build a pipeline that gives a model standardised numbers."""
+    """Build a pipeline that gives a model standardized numbers."""
     numbers = NumericTable(impute=True, max_one_hot=1)
     return make_pipeline(numbers, StandardScaler(), model)
 
@@ -26,7 +26,7 @@ def boosting(n_trees: int) -> CatBoostHuberRegressor:
 
 
 def trees(n_trees: int) -> ExtraTreesRegressor:
-    """Build extremely randomised trees."""
+    """Build extremely randomized trees."""
     return ExtraTreesRegressor(n_trees, min_samples_leaf=3, max_features=0.5)
 
 

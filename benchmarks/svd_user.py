@@ -1,6 +1,6 @@
 """Time, memory and error of the decomposition behind `SVDUserEmbedder`, beside peers.
 
-``python benchmarks/svd_user.py [scale] [n_components]``: scale 1 is 70,000 authors
+``python benchmarks/svd_user.py [scale] [n_components]``: scale 1 is 70,000 users
 times 100,000 items with some 5 million entries. Every solver runs in a process of its
 own, one after the other, so that the peak of its memory is its own. Where the times
 should be comparable, set OMP_NUM_THREADS to the number of free cores.
@@ -25,7 +25,7 @@ from scipy.sparse.linalg import svds
 from sklearn.decomposition import TruncatedSVD
 
 from hyperfusion import SVDUserEmbedder
-from hyperfusion.encoders._interactions import fit_item_weights, weigh
+from hyperfusion.encoders.user._interactions import fit_item_weights, weigh
 
 N_USERS, N_ITEMS, N_ENTRIES, N_GROUPS = 70_000, 100_000, 5_000_000, 2_000
 

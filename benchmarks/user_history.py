@@ -1,7 +1,7 @@
 """Time of `UserHistory` on many posts, beside pandas' own grouped windows.
 
 ``python benchmarks/user_history.py [n_posts]``. The pandas side has what a few lines
-give: number, mean, deviation and median of an author's earlier scores and the days
+give: number, mean, deviation and median of a user's earlier scores and the days
 since the last post, on a sorted frame, with no delay, no equal times, no fallback and
 no history to continue from. The limit is one sort of the posts and one expanding
 median, which are shown too.
@@ -20,10 +20,10 @@ START, YEAR = 1_420_000_000, 365 * 86_400
 
 def make_posts(n, seed=0):
     rng = np.random.default_rng(seed)
-    authors = np.minimum(rng.zipf(1.4, n), n // 7) * 7_919 % (n // 7)
+    users = np.minimum(rng.zipf(1.4, n), n // 7) * 7_919 % (n // 7)
     return pd.DataFrame(
         {
-            "user": pd.Series(authors).map("{}@N00".format),
+            "user": pd.Series(users).map("{}@N00".format),
             "time": START + rng.permutation(YEAR)[:n],
             "category": rng.choice(list("abcdefghijk"), n),
             "place": rng.integers(0, 3_000, n).astype(str),
@@ -72,7 +72,7 @@ def main():
     expected = theirs["mean"].reindex(posts.index).to_numpy()
     known = ~np.isnan(expected)
     assert np.allclose(means[known], expected[known], rtol=1e-4)
-    print(f"{n:,} posts by {posts['user'].nunique():,} authors")
+    print(f"{n:,} posts by {posts['user'].nunique():,} users")
     for name, value in {
         "fit": fit,
         "transform": transform,

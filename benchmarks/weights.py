@@ -13,8 +13,8 @@ give weights in every way, and each is judged twice:
 - "later posts": weights solved on all out-of-fold rows, judged on the test side.
 
 Beside SRC and MAE stands the mean of both, each relative to equal weights: below 1 is
-better than equal. The last line says how often `prefer_equal` kept equal weights, and
-what that gained or cost on later posts.
+better than equal. The last line says how often `shrink_to_equal` kept equal weights,
+and what that gained or cost on later posts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def members_of_four_kinds() -> list[tuple[str, Any]]:
         ("catboost", boosting(100)),
         ("trees", trees(30)),
         ("ridge", ridge()),
-        ("neighbours", scaled(KNeighborsRegressor(30))),
+        ("neighbors", scaled(KNeighborsRegressor(30))),
     ]
 
 
@@ -123,7 +123,7 @@ def run(
             weights = solve(way, folds, delta)
             found = scores(y_later, new @ weights)
             rows.append(row(" ".join(way), judge(way, folds, delta), found))
-        careful = Blend("greedy", "both", "pooled", 0.5, prefer_equal=True)
+        careful = Blend("greedy", "both", "pooled", 0.5, shrink_to_equal=True)
         weights = careful.weights(folds, careful.crossed(folds))[0]
         kept.append(np.ptp(weights) < 1e-9)
         both = [
@@ -133,7 +133,7 @@ def run(
     show(rows)
     src, mae = np.mean(gain, axis=0)
     print(
-        f"prefer_equal kept equal weights in {sum(kept)} of {seeds} seeds; on later "
+        f"shrink_to_equal kept equal weights in {sum(kept)} of {seeds} seeds; on later "
         f"posts that changed SRC by {src:+.4f} and MAE by {mae:+.4f}",
         flush=True,
     )

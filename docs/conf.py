@@ -15,7 +15,7 @@ LOGGER = getLogger(__name__)
 ROOT = Path(hyperfusion.__file__).parents[1]
 
 project = "hyperfusion"
-author = "The hyperfusion developers"
+user = "The hyperfusion developers"
 copyright = "2026, the hyperfusion developers"
 version = release = hyperfusion.__version__
 

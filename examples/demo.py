@@ -130,7 +130,7 @@ def compare(posts, encoders, seeds, raw, test_size=0.2):
 
 
 def paired_bootstrap(y, ours, theirs, n_resamples=1000):
-    """Return how often resampled test posts favour `ours`, in SRC and in MAE.
+    """Return how often resampled test posts favor `ours`, in SRC and in MAE.
 
     Runs of the same seed are compared and their differences averaged, so that what
     is judged is one run and not the mean of several.

@@ -9,7 +9,7 @@ synthetic, so nothing has to be downloaded.
 # %%
 # The posts
 # ---------
-# `make_posts` draws pictures, writes captions and tags, invents authors and places, and
+# `make_posts` draws pictures, writes captions and tags, invents users and places, and
 # gives each post a popularity score. Any DataFrame with one row for each post would do.
 
 from textwrap import fill
@@ -25,7 +25,7 @@ from hyperfusion import (
 )
 
 posts = make_posts(500, random_state=0)
-posts.data[["caption", "tags", "author", "posted_at", "place", "n_photos"]].head()
+posts.data[["caption", "tags", "user", "posted_at", "place", "n_photos"]].head()
 
 # %%
 # One column holds images. Here they are pictures in memory; paths of files work as

@@ -16,7 +16,7 @@ in which ``smp_video`` holds the real posts of the video track, it takes those.
 # The image track (SMPD) has one file for each kind of information, with the posts in
 # the same order in all of them. You have these files already, so don't mind how they
 # are made here. As in the real data some pictures are missing, and the number of an
-# author's posts was counted later.
+# user's posts was counted later.
 
 import os
 import tempfile
@@ -32,17 +32,17 @@ def write_smpd(folder, data, target, split):
     data = data.reset_index(drop=True)
     data = data.fillna({"caption": "", "tags": "", "latitude": 0, "longitude": 0})
     data = data.assign(
-        Uid=data["author"],
+        Uid=data["user"],
         Pid=data["post_id"].astype(str),
         Subcategory=data["category"],
         Concept=data["category"],
         Mediatype="photo",
         Alltags=data["tags"].str.replace("#", ""),
         Postdate=data["posted_at"].astype("int64"),
-        Pathalias=data["author"],
+        Pathalias=data["user"],
         Ispublic=1,
         Mediastatus="ready",
-        photo_count=data.groupby("author")["post_id"].transform("size"),
+        photo_count=data.groupby("user")["post_id"].transform("size"),
     ).rename(
         columns={
             "category": "Category",

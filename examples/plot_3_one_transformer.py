@@ -11,7 +11,7 @@ transformer works alone, in any scikit-learn pipeline.
 # The project that is there
 # -------------------------
 # A boosted model on numbers and categories, as one finds it in many companies. We
-# pretend that the posts are its rows and their authors its customers.
+# pretend that the posts are its rows and their users its customers.
 
 import tempfile
 
@@ -30,7 +30,7 @@ X, y = posts.data, posts.target
 
 plain = [
     (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["category"]),
-    (TargetEncoder(), ["author"]),
+    (TargetEncoder(), ["user"]),
     ("passthrough", ["followers", "following", "is_pro", "n_photos"]),
 ]
 

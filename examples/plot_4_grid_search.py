@@ -44,7 +44,7 @@ linear = make_pipeline(
 trees = ExtraTreesRegressor(60, min_samples_leaf=3, max_features=0.3)
 model = make_hyperfusion(
     image="image",
-    user="author",
+    user="user",
     time="posted_at",
     categorical="category",
     numeric=["n_photos"],
@@ -123,8 +123,8 @@ scores = results["mean_test_score"].to_numpy().reshape(len(encoders), len(member
 figure, ax = plt.subplots(layout="constrained")
 picture = ax.imshow(scores, cmap="viridis")
 for (row, column), score in np.ndenumerate(scores):
-    colour = "black" if picture.norm(score) > 0.5 else "white"
-    ax.text(column, row, f"{score:.3f}", ha="center", va="center", color=colour)
+    color = "black" if picture.norm(score) > 0.5 else "white"
+    ax.text(column, row, f"{score:.3f}", ha="center", va="center", color=color)
 ax.set_xticks(range(len(members)), members)
 ax.set_yticks(range(len(encoders)), encoders)
 ax.set(xlabel="Members", ylabel="What reads images", title="Rank correlation")

@@ -27,7 +27,7 @@ from hyperfusion import (
     make_hyperfusion,
     make_posts,
 )
-from hyperfusion.feature_table import MODALITIES
+from hyperfusion.table._names import MODALITIES
 
 posts = make_posts(1500, random_state=3)
 linear = make_pipeline(
@@ -60,7 +60,7 @@ table = ablate(
 table[["src", "src_change", "src_change_low", "src_change_high", "n_features"]].round(3)
 
 # %%
-# A part helps where the score falls without it. The interval comes from drawing authors
+# A part helps where the score falls without it. The interval comes from drawing users
 # again and again: where it holds zero, other test posts might have said the opposite.
 
 from hyperfusion import AblationDisplay
@@ -81,7 +81,7 @@ truth = {
 
 # %%
 # Beside it, what the ablation found. The two need not agree. A modality can be hard to
-# read at so few posts; what one has lost another may stand in for, as the author does
+# read at so few posts; what one has lost another may stand in for, as the user does
 # for the place; and changes over time can't be learned from the past.
 
 import matplotlib.pyplot as plt

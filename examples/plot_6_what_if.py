@@ -47,11 +47,11 @@ model = make_hyperfusion(
 # The post
 # --------
 # A draft is one row with the columns that the model knows. We take the next post by an
-# author who was among those learned from.
+# user who was among those learned from.
 
-is_known = X["author"].iloc[test].isin(X["author"].iloc[train]).to_numpy()
+is_known = X["user"].iloc[test].isin(X["user"].iloc[train]).to_numpy()
 post = X.iloc[test[is_known][:1]]
-post[["author", "caption", "tags", "posted_at", "timezone"]].T
+post[["user", "caption", "tags", "posted_at", "timezone"]].T
 
 # %%
 # One change at a time
@@ -83,24 +83,24 @@ answer[["prediction", "lower", "upper"]].head(1).round(2)
 # %%
 # Which draft?
 # ------------
-# `compare` ranks whole drafts. Drafts that can't be told apart share a rank. The
-# author's own usual score is the fairest yardstick: ``lift`` is the prediction minus
+# `compare_drafts` ranks whole drafts. Drafts that can't be told apart share a rank. The
+# user's own usual score is the fairest yardstick: ``lift`` is the prediction minus
 # it.
 
-from hyperfusion import compare
+from hyperfusion import compare_drafts
 
 tags = {"no tags": "", "praise": "#photooftheday #inspiration", "advert": "#sale"}
 drafts = pd.concat([post.assign(tags=text) for text in tags.values()])
 drafts.index = list(tags)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", AssociationWarning)
-    ranking = compare(model, drafts)
+    ranking = compare_drafts(model, drafts)
 ranking[["rank", "tied", "prediction", "baseline", "n_posts", "lift"]].round(2)
 
 # %%
 # When?
 # -----
-# All hours of the post's week, on the clock of its author. The dots are the hours that
+# All hours of the post's week, on the clock of its user. The dots are the hours that
 # can't be told from the best.
 
 from hyperfusion import PostingTimeDisplay
@@ -111,7 +111,7 @@ with warnings.catch_warnings():
 
 # %%
 # The score of these posts is made up, so the truth is known: early evenings and
-# weekends are favoured, and nothing else about the hour matters. The mean scores of the
+# weekends are favored, and nothing else about the hour matters. The mean scores of the
 # training posts, drawn the same way, show little of it. Who posts when, and what, blurs
 # them; the model has taken that into account, as far as it could.
 

@@ -2,7 +2,6 @@ from . import datasets as datasets
 from . import encoders as encoders
 from . import ensemble as ensemble
 from . import exceptions as exceptions
-from . import feature_table as feature_table
 from . import inspection as inspection
 from . import metrics as metrics
 from . import model_selection as model_selection
@@ -10,6 +9,7 @@ from . import pipeline as pipeline
 from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
+from . import table as table
 from .datasets import load_smp_video as load_smp_video
 from .datasets import load_smpd as load_smpd
 from .datasets import make_posts as make_posts
@@ -46,11 +46,11 @@ from .inspection import PostingTimeDisplay as PostingTimeDisplay
 from .inspection import PredictionIntervalDisplay as PredictionIntervalDisplay
 from .inspection import PseudoLabelDisplay as PseudoLabelDisplay
 from .inspection import TrainingCurveDisplay as TrainingCurveDisplay
-from .inspection import author_baseline as author_baseline
-from .inspection import compare as compare
+from .inspection import compare_drafts as compare_drafts
 from .inspection import feature_importance as feature_importance
 from .inspection import grouped_permutation_importance as grouped_permutation_importance
 from .inspection import shap_values as shap_values
+from .inspection import user_baseline as user_baseline
 from .inspection import what_if as what_if
 from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer
@@ -78,6 +78,6 @@ from .regressors import param_distributions as param_distributions
 from .relations import CrossModalSimilarity as CrossModalSimilarity
 from .relations import HierarchicalClusterEncoder as HierarchicalClusterEncoder
 from .relations import RelationEncoder as RelationEncoder
-from .reports import report as report
+from .reports import make_report as make_report
 
 __version__: str

@@ -8,6 +8,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from hyperfusion._sklearn_compat import _VisualBlock
 from hyperfusion._version import __version__
 from hyperfusion.exceptions import VersionWarning
 
@@ -54,10 +55,6 @@ def visual_block(estimator: Any, parts: Sequence[tuple[str, Any]]) -> Any:
     parts : list of (name, estimator)
         Drawn side by side.
     """
-    try:
-        from sklearn.utils._repr_html.estimator import _VisualBlock
-    except ImportError:  # before scikit-learn 1.7
-        from sklearn.utils._estimator_html_repr import _VisualBlock
     if not parts:
         name = type(estimator).__name__
         return _VisualBlock(

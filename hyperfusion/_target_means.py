@@ -27,11 +27,11 @@ def fit_target_means(codes: np.ndarray, y: np.ndarray) -> TargetEncoder:
     InvalidInputError
         If no row has a target.
     """
-    labelled = ~np.isnan(y)
-    if not labelled.any():
+    labeled = ~np.isnan(y)
+    if not labeled.any():
         raise InvalidInputError("y is missing in every row: there is nothing to learn.")
     encoder = TargetEncoder(target_type="continuous")
-    return encoder.fit(codes[labelled], y[labelled])
+    return encoder.fit(codes[labeled], y[labeled])
 
 
 def target_means(encoder: TargetEncoder, codes: np.ndarray) -> np.ndarray:
@@ -59,14 +59,14 @@ def cross_fit_target_means(
         from numpy's global state.
     """
     means = target_means(fit_target_means(codes, y), codes).copy()
-    labelled = np.flatnonzero(~np.isnan(y))
-    n_splits = min(cv, len(labelled))
+    labeled = np.flatnonzero(~np.isnan(y))
+    n_splits = min(cv, len(labeled))
     if n_splits < 2:
         return means
     rng = local_generator(random_state)
     folds = KFold(n_splits, shuffle=True, random_state=rng)
-    for train, test in folds.split(labelled):
-        rows, others = labelled[test], labelled[train]
+    for train, test in folds.split(labeled):
+        rows, others = labeled[test], labeled[train]
         encoder = fit_target_means(codes[others], y[others])
         means[rows] = target_means(encoder, codes[rows])
     return means

@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.metrics import make_scorer
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import _check_sample_weight, column_or_1d
+from sklearn.utils.validation import column_or_1d
+
+from hyperfusion._sklearn_compat import _check_sample_weight
 
 __all__ = ["spearman_score", "spearman_scorer", "within_user_spearman"]
 
@@ -70,10 +72,10 @@ def weighted_correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> fl
 def within_user_spearman(
     y_true: ArrayLike, y_pred: ArrayLike, users: ArrayLike, *, min_posts: int = 3
 ) -> float:
-    """Return Spearman's correlation within posts of an author, averaged over authors.
+    """Return Spearman's correlation within posts of a user, averaged over users.
 
-    The plain score mostly tells popular authors from others. This one asks
-    what an author can act on: which of their own posts does better.
+    The plain score mostly tells popular users from others. This one asks
+    what a user can act on: which of their own posts does better.
 
     Parameters
     ----------
@@ -82,15 +84,15 @@ def within_user_spearman(
     y_pred : array-like of shape (n_samples,)
         Predictions.
     users : array-like of shape (n_samples,)
-        Author of each row.
+        User of each row.
     min_posts : int, default=3
-        Authors with fewer posts, or with a constant target, don't count.
+        Users with fewer posts, or with a constant target, don't count.
 
     Returns
     -------
     float
-        Mean over authors, each weighing as many posts as it has; NaN where no
-        author counts.
+        Mean over users, each weighing as many posts as it has; NaN where no
+        user counts.
 
     Examples
     --------

@@ -61,11 +61,11 @@ def make_hyperfusion(
     tags : column, default=None
         Tags: lists, or texts with separators.
     user : column, default=None
-        Author.
+        User.
     user_created : column, default=None
-        When the author's account was created.
+        When the user's account was created.
     user_numeric : column or list of columns, default=()
-        Counts of the author's profile, such as followers.
+        Counts of the user's profile, such as followers.
     time : column, default=None
         When the post was published: dates, or whole numbers of seconds since 1970.
     timezone : column or str, default=None
@@ -92,7 +92,7 @@ def make_hyperfusion(
     cv : int, splitter or iterable of splits, default=5
         Folds of the ensemble.
     unlabeled : bool, default=False
-        Whether rows whose target is NaN are unlabelled posts to learn from: the
+        Whether rows whose target is NaN are unlabeled posts to learn from: the
         ensemble is wrapped in `PseudoLabelWrapper`, and members are searched as
         ``predict__estimator__catboost__depth``.
     n_jobs : int, default=None
@@ -114,8 +114,8 @@ def make_hyperfusion(
 
     Notes
     -----
-    With unlabelled posts, encoders and relations are fitted on labelled and
-    unlabelled posts alike; histories and target means read labelled posts alone.
+    With unlabeled posts, encoders and relations are fitted on labeled and
+    unlabeled posts alike; histories and target means read labeled posts alone.
 
     Examples
     --------

@@ -6,14 +6,14 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator
 
-from hyperfusion._blocks import (
+from hyperfusion.exceptions import BadCellError, InvalidInputError
+from hyperfusion.table._features import (
     read_features,
     stem_of,
     take_columns,
     vector_groups,
     write_features,
 )
-from hyperfusion.exceptions import BadCellError, InvalidInputError
 
 
 def read(X, **options):

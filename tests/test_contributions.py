@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from hyperfusion import CatBoostHuberRegressor, PostEncoder, make_posts
-from hyperfusion.feature_table import block_columns
+from hyperfusion.table._names import block_columns
 
-# Blocks that tell of the same thing leave together: an author by name or by vector.
+# Blocks that tell of the same thing leave together: a user by name or by vector.
 FAMILIES = {
-    "author": ["user", "vectors_user"],
+    "user": ["user", "vectors_user"],
     "image": ["image"],
     "place": ["geo", "vectors_place"],
     "tags": ["tags"],
@@ -87,20 +87,20 @@ def losses(features, y):
 
 
 def test_removing_a_family_costs_what_it_contributes(posts, features):
-    order = ["tags", "place", "image", "author"]
+    order = ["tags", "place", "image", "user"]
     lost = losses(features, mixed(posts, order))
     means = lost.mean()
     assert list(means[order].sort_values(ascending=False).index) == order, means
     for larger, smaller in pairwise(order):
         assert means[larger] > 1.5 * means[smaller], means
-    assert means["noise"] < means["author"], means
+    assert means["noise"] < means["user"], means
     assert abs(means["noise"]) <= max(2 * lost["noise"].std(), 0.01), lost
 
 
 def test_the_law_itself_turns_the_order_round(posts, features):
-    # Authors make up half of the variance, pictures an eighth, the others less.
+    # Users make up half of the variance, pictures an eighth, the others less.
     lost = losses(features, posts.target)
     means = lost.mean()
-    assert means["author"] > 2 * means["image"] > 0, means
+    assert means["user"] > 2 * means["image"] > 0, means
     assert means["image"] > max(means["place"], means["tags"], means["noise"]), means
     assert abs(means["noise"]) <= 2 * lost["noise"].std(), lost

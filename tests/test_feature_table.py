@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import (
+from hyperfusion.table._names import (
     BLOCKS,
     MODALITIES,
     block_columns,
@@ -52,16 +52,16 @@ def test_modalities_are_known_blocks():
 def test_join_writes_numbers_once_and_keeps_categories_and_index():
     index = pd.Index([7, 3])
     time = pd.DataFrame({"hour": [1, 2]}, index=index)
-    user = pd.DataFrame({"author": pd.Categorical(["a", None]), "fans": [0.5, np.nan]})
+    user = pd.DataFrame({"user": pd.Categorical(["a", None]), "fans": [0.5, np.nan]})
     table = join_blocks([("time", time), ("user", user)], index, n_numbers=2)
-    assert table.columns.tolist() == ["time__hour", "user__fans", "user__author"]
+    assert table.columns.tolist() == ["time__hour", "user__fans", "user__user"]
     assert table.dtypes.astype(str).tolist() == ["float32", "float32", "category"]
     assert table.index.equals(index)
-    assert table["user__author"].tolist()[0] == "a"
-    assert category_columns(table) == ["user__author"]
+    assert table["user__user"].tolist()[0] == "a"
+    assert category_columns(table) == ["user__user"]
     assert block_columns(table) == {
         "time": ["time__hour"],
-        "user": ["user__fans", "user__author"],
+        "user": ["user__fans", "user__user"],
     }
     one, two = (table[c].to_numpy() for c in ("time__hour", "user__fans"))
     assert np.may_share_memory(one, two) or one.base is two.base

@@ -38,13 +38,13 @@ def posts():
 
 @pytest.fixture(scope="module")
 def small():
-    """Texts, numbers, an author and times, without images."""
+    """Texts, numbers, a user and times, without images."""
     rng = np.random.RandomState(0)
     n = 90
     frame = pd.DataFrame(
         {
             "title": rng.choice(["a red fox", "blue whale", "green tree"], n),
-            "author": rng.choice(list("abcdef"), n),
+            "user": rng.choice(list("abcdef"), n),
             "when": pd.date_range("2024-01-01", periods=n, freq="7h"),
             "likes": rng.poisson(20, n),
         }
@@ -53,7 +53,7 @@ def small():
     return frame, y.to_numpy()
 
 
-SMALL_ROLES = {"text": "title", "user": "author", "time": "when", "numeric": "likes"}
+SMALL_ROLES = {"text": "title", "user": "user", "time": "when", "numeric": "likes"}
 
 
 def small_model(**parameters):
@@ -148,14 +148,14 @@ def test_any_transformer_for_a_role(small):
     model.fit(X, y)
     names = model[0].get_feature_names_out()
     assert "text__title_whale" in names
-    assert "user__author_a" in names
+    assert "user__user_a" in names
     assert not [n for n in names if n.startswith("time__")]
     with pytest.raises(InvalidInputError, match="unknown roles"):
         model.set_params(encode__encoders={"sound": "drop"}).fit(X, y)
 
 
-def test_authors_are_embedded_when_asked(posts):
-    encoder = PostEncoder(user="author", tags="tags", text_encoder=False)
+def test_users_are_embedded_when_asked(posts):
+    encoder = PostEncoder(user="user", tags="tags", text_encoder=False)
     encoder.set_params(user_embedder=True, random_state=0).fit(posts.data)
     names = encoder.get_feature_names_out()
     assert {"user__svd_0", "user__svd_31", "user__svd_missing"} <= set(names)
@@ -164,7 +164,7 @@ def test_authors_are_embedded_when_asked(posts):
 def test_extra_columns_and_column_order_do_not_matter_at_predict(small):
     X, y = small
     model = small_model().fit(X.assign(unused="x"), y)
-    shuffled = X[["likes", "when", "author", "title"]].assign(other=1)
+    shuffled = X[["likes", "when", "user", "title"]].assign(other=1)
     assert_array_equal(model.predict(shuffled), model.predict(X.assign(unused="y")))
 
 
@@ -201,7 +201,7 @@ def test_bad_targets(small):
             small_model().fit(X, np.where(np.arange(len(y)) == 3, bad, y))
 
 
-@pytest.mark.parametrize("column", ["title", "author", "when", "likes"])
+@pytest.mark.parametrize("column", ["title", "user", "when", "likes"])
 def test_all_missing_column_works(small, column):
     X, y = small
     missing = X.assign(**{column: None})
@@ -213,7 +213,7 @@ def test_all_missing_column_works(small, column):
 def test_categories_and_cells_never_seen(small):
     X, y = small
     model = small_model().fit(X, y)
-    new = X.iloc[:3].assign(author="stranger", title="quantum chess")
+    new = X.iloc[:3].assign(user="stranger", title="quantum chess")
     assert np.isfinite(model.predict(new)).all()
     wild = X.astype(object)
     wild.loc[wild.index[0], "likes"] = "many"

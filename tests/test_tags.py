@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperfusion._tags import read_tags, read_text
+from hyperfusion.cells._texts import read_tags, read_text
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,9 @@ def test_what_is_no_text_is_named(cell):
 
 def test_sets_are_read_in_an_order_of_their_own():
     # Python shuffles them anew in each process.
-    code = "from hyperfusion._tags import *; print(read_text({'c', 'a', 'b', 'd'}))"
+    code = (
+        "from hyperfusion.cells._texts import *; print(read_text({'c', 'a', 'b', 'd'}))"
+    )
     for seed in ("1", "2", "3"):
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 
 from hyperfusion.datasets import make_posts
 
-FOLDER = Path(__file__).parents[1] / "hyperfusion" / "encoders" / "tiny_clip"
+FOLDER = Path(__file__).parents[1] / "hyperfusion" / "encoders" / "clip" / "tiny_clip"
 MODEL = {
     "embed_dim": 64,
     "vision_cfg": {

@@ -18,7 +18,7 @@ _WORDS: dict[str, list[tuple[str, ...]]] = {
         ("four", "4", "a group of four"),
     ],
     "size": [("small", "tiny", "little"), ("",), ("large", "big", "huge")],
-    "colour": [
+    "color": [
         ("red", "crimson", "scarlet"),
         ("orange", "tangerine"),
         ("yellow", "golden"),
@@ -39,7 +39,7 @@ _WORDS: dict[str, list[tuple[str, ...]]] = {
         ("crescent", "half moon"),
     ],
     "position": [
-        ("in the middle", "in the centre"),
+        ("in the middle", "in the center"),
         ("on the left", "to the left"),
         ("on the right", "to the right"),
         ("at the top", "near the top"),
@@ -47,10 +47,10 @@ _WORDS: dict[str, list[tuple[str, ...]]] = {
     ],
     "background": [
         ("white",),
-        ("grey", "gray"),
+        ("gray", "gray"),
         ("black",),
         ("brown", "chocolate"),
-        ("beige", "sand coloured"),
+        ("beige", "sand colored"),
         ("mint", "pale green"),
         ("light blue", "sky blue"),
         ("pale pink", "rose"),
@@ -216,7 +216,7 @@ def _caption(
 
 def _subject(words: dict[str, str], mood: str, *, plural: bool) -> str:
     shape = plural_of(words["shape"]) if plural else words["shape"]
-    phrase = _joined(mood, words["size"], words["colour"], shape)
+    phrase = _joined(mood, words["size"], words["color"], shape)
     number = words["number"]
     if number == "a" and phrase[0] in "aeiou":
         number = "an"

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from hyperfusion.datasets._scenes import (
     BACKGROUNDS,
-    COLOURS,
+    COLORS,
     SHAPES,
     TEXTURES,
     draw_scenes,
@@ -20,7 +20,7 @@ from hyperfusion.datasets._scenes import (
 
 # Of small, medium and large shapes, in shares of the picture's side.
 _RADII = (0.085, 0.12, 0.16)
-_CENTRES = np.array([(0.5, 0.5), (0.28, 0.5), (0.72, 0.5), (0.5, 0.28), (0.5, 0.72)])
+_CENTERS = np.array([(0.5, 0.5), (0.28, 0.5), (0.72, 0.5), (0.5, 0.28), (0.5, 0.72)])
 _PLACES = (
     np.array([(0.0, 0.0)]),
     np.array([(-0.5, 0.0), (0.5, 0.0)]),
@@ -38,7 +38,7 @@ class Pictures:
     scenes: pd.DataFrame
     """Codes of the attributes, one row for each post."""
     exposure: np.ndarray
-    """Factor on all colours; 1 is neutral."""
+    """Factor on all colors; 1 is neutral."""
     blurred: np.ndarray
     """Pictures that are out of focus."""
     jitter: np.ndarray
@@ -66,7 +66,7 @@ def render(pictures: Pictures, image_size: int) -> Iterator[Image.Image]:
     """Yield the pictures one after the other, in RGB."""
     masks = _texture_masks(image_size)
     scenes = pictures.scenes
-    colours = _shaded(COLOURS, scenes["colour"], pictures.exposure)
+    colors = _shaded(COLORS, scenes["color"], pictures.exposure)
     grounds = _shaded(BACKGROUNDS, scenes["background"], pictures.exposure)
     # Textures are darker than light grounds and lighter than dark ones.
     shades = grounds + np.where(grounds.mean(axis=1, keepdims=True) > 90, -35, 45)
@@ -78,7 +78,7 @@ def render(pictures: Pictures, image_size: int) -> Iterator[Image.Image]:
             picture.paste(tuple(shades[row]), mask=mask)
         draw = ImageDraw.Draw(picture)
         for points in _corners(scene, pictures.jitter[row], pictures.angle[row]):
-            draw.polygon((points * image_size).ravel().tolist(), tuple(colours[row]))
+            draw.polygon((points * image_size).ravel().tolist(), tuple(colors[row]))
         if pictures.blurred[row]:
             picture = picture.filter(ImageFilter.GaussianBlur(image_size / 40))
         yield picture
@@ -89,14 +89,14 @@ def _corners(scene: Any, jitter: np.ndarray, angle: float) -> Iterator[np.ndarra
     radius = _RADII[scene.size]
     cos, sin = np.cos(angle), np.sin(angle)
     outline = _OUTLINES[scene.shape] @ np.array([[cos, sin], [-sin, cos]])
-    centre = _CENTRES[scene.position] + jitter
+    center = _CENTERS[scene.position] + jitter
     for place in _PLACES[scene.number]:
-        yield centre + radius * (outline + place * _PITCH)
+        yield center + radius * (outline + place * _PITCH)
 
 
 def _shaded(palette: dict, codes: pd.Series, exposure: np.ndarray) -> np.ndarray:
-    colours = np.array(list(palette.values()))[codes] * exposure[:, None]
-    return np.clip(colours, 0, 255).astype(int)
+    colors = np.array(list(palette.values()))[codes] * exposure[:, None]
+    return np.clip(colors, 0, 255).astype(int)
 
 
 def _texture_masks(size: int) -> list[list[Image.Image]]:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
 
+from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.datasets._captions import draw_captions
 from hyperfusion.datasets._drawing import Pictures, draw_pictures, render
 from hyperfusion.datasets._scenes import CATEGORIES
@@ -25,7 +25,7 @@ _NOISE = 0.65
 _MISSING = {
     "caption": 0.02,
     "tags": 0.03,
-    "author_created": 0.1,
+    "user_created": 0.1,
     "followers": 0.05,
     "place": 0.1,
 }
@@ -51,12 +51,12 @@ def make_posts(
     image_size: int = 64,
     folder: str | os.PathLike | None = None,
 ) -> Bunch:
-    """Make posts with pictures, captions, authors, times, places and a known score.
+    """Make posts with pictures, captions, users, times, places and a known score.
 
     Each picture shows one to four equal shapes on a background. Its caption tells
-    number, colour and shape, mostly also size, position, background and texture, in
+    number, color and shape, mostly also size, position, background and texture, in
     varied words. One caption in ten is about another picture and one in ten mixes
-    both; the rest are true. Few authors write most of the posts, and new authors
+    both; the rest are true. Few users write most of the posts, and new users
     keep joining. Scores fall over the 16 months, and categories rise and fall, so
     that a split by time is harder than one at random.
 
@@ -65,11 +65,11 @@ def make_posts(
     n_posts : int, default=1000
         Number of posts.
     n_users : int, default=None
-        Number of authors, some of whom may not post; one for six posts if None.
+        Number of users, some of whom may not post; one for six posts if None.
     random_state : int, RandomState instance or None, default=None
         Draws the posts. The law of the score is the same for every value, so posts
         of one seed can be predicted by what was learned from another's, but for
-        their authors.
+        their users.
     image_size : int, default=64
         Width and height of the pictures in pixels, 16 or more.
     folder : path, default=None
@@ -84,8 +84,8 @@ def make_posts(
 
         data : DataFrame of shape (n_posts, 27)
             The posts in time order. ``image`` holds RGB pictures of PIL, or paths;
-            ``posted_at`` and ``author_created`` are UTC, ``timezone`` is the home
-            of the author; tags are hashtags separated by spaces.
+            ``posted_at`` and ``user_created`` are UTC, ``timezone`` is the home
+            of the user; tags are hashtags separated by spaces.
         target : ndarray of shape (n_posts,), float64
             The score, 6.4 on average at the outset, standard deviation 1.6 or so.
         roles : dict
@@ -107,7 +107,7 @@ def make_posts(
     Notes
     -----
     Cells are missing from ``image`` (3%), ``caption`` (2%), ``tags`` (3%, and where
-    an author gave none), ``author_created`` (10%), ``followers`` (5%), ``place``
+    a user gave none), ``user_created`` (10%), ``followers`` (5%), ``place``
     (10%), and ``latitude`` with ``longitude`` (30%; accuracy 0 there).
 
     The noise has a standard deviation of 0.84, about a quarter of the score's
@@ -131,7 +131,7 @@ def make_posts(
     world = draw_world(n_posts, n_users or max(1, round(n_posts / 6)), rng)
     pictures = draw_pictures(world.category, rng)
     captions = draw_captions(pictures.scenes, _OFF_TOPIC, rng)
-    zeal = world.authors["zeal"].to_numpy()[world.author]
+    zeal = world.users["zeal"].to_numpy()[world.user]
     tags = draw_tags(pictures.scenes, world.category, zeal, rng)
     noise = _NOISE * rng.standard_t(5, size=n_posts)
     parts = contributions(world, pictures, captions, tags, noise)
@@ -151,17 +151,17 @@ def make_posts(
 def _table(
     world: World, captions: list[str], tags: list[str], rng: np.random.RandomState
 ) -> pd.DataFrame:
-    authors = world.authors.iloc[world.author].reset_index(drop=True)
-    home, place = PLACES.iloc[authors["home"]], PLACES.iloc[world.place]
+    users = world.users.iloc[world.user].reset_index(drop=True)
+    home, place = PLACES.iloc[users["home"]], PLACES.iloc[world.place]
     columns = {
         "post_id": np.arange(len(world.time)) + 1,
         "caption": captions,
         "tags": pd.Series(tags).mask(lambda t: t == ""),
-        "author": [f"author{i:05d}" for i in world.author],
-        "author_created": authors["created"].astype("datetime64[s]"),
-        "followers": authors["followers"],
-        "following": authors["following"],
-        "is_pro": authors["is_pro"].astype(int),
+        "user": [f"user{i:05d}" for i in world.user],
+        "user_created": users["created"].astype("datetime64[s]"),
+        "followers": users["followers"],
+        "following": users["following"],
+        "is_pro": users["is_pro"].astype(int),
         "posted_at": world.time,
         "timezone": home["offset"].map(offset_name).to_numpy(),
         "latitude": world.latitude,
@@ -171,7 +171,7 @@ def _table(
         "category": np.array(CATEGORIES, dtype=object)[world.category],
         "n_photos": world.n_photos,
     }
-    vectors = [("author", world.user_vectors), ("place", world.place_vectors)]
+    vectors = [("user", world.user_vectors), ("place", world.place_vectors)]
     for name, values in vectors:
         columns |= {f"{name}_v{i}": v for i, v in enumerate(values.T.astype("float32"))}
     return pd.DataFrame(columns)
@@ -217,8 +217,8 @@ def _roles(data: pd.DataFrame) -> dict[str, Any]:
         "image": "image",
         "text": ["caption"],
         "tags": "tags",
-        "user": "author",
-        "user_created": "author_created",
+        "user": "user",
+        "user_created": "user_created",
         "user_numeric": ["followers", "following", "is_pro"],
         "time": "posted_at",
         "timezone": "timezone",
@@ -229,7 +229,7 @@ def _roles(data: pd.DataFrame) -> dict[str, Any]:
         "numeric": ["n_photos"],
         "categorical": ["category"],
         "vectors": {
-            "user": list(data.filter(regex=r"^author_v")),
+            "user": list(data.filter(regex=r"^user_v")),
             "place": list(data.filter(regex=r"^place_v")),
         },
     }

@@ -7,7 +7,7 @@ import pandas as pd
 
 CATEGORIES = ("art", "fashion", "food", "nature", "sport", "travel")
 
-COLOURS = {
+COLORS = {
     "red": (215, 30, 35),
     "orange": (245, 135, 20),
     "yellow": (250, 220, 30),
@@ -19,7 +19,7 @@ COLOURS = {
 }
 BACKGROUNDS = {
     "white": (245, 245, 245),
-    "grey": (135, 135, 135),
+    "gray": (135, 135, 135),
     "black": (25, 25, 25),
     "brown": (110, 70, 45),
     "sand": (225, 200, 150),
@@ -36,7 +36,7 @@ TEXTURES = ("plain", "striped", "dotted", "checked", "grainy")
 ATTRIBUTES = {
     "number": NUMBERS,
     "size": SIZES,
-    "colour": tuple(COLOURS),
+    "color": tuple(COLORS),
     "shape": SHAPES,
     "position": POSITIONS,
     "background": tuple(BACKGROUNDS),
@@ -45,7 +45,7 @@ ATTRIBUTES = {
 """Attributes of a scene with their levels; a scene holds codes into these."""
 
 _WEIGHTS = {"number": (4, 3, 2, 2), "texture": (4, 2, 2, 2, 2)}
-_TILTED = ("colour", "shape", "background")
+_TILTED = ("color", "shape", "background")
 _TILT = 3.0
 
 
@@ -55,7 +55,7 @@ def draw_scenes(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFram
     Parameters
     ----------
     category : ndarray of shape (n_posts,), int
-        Code of each post's category; categories prefer some colours, shapes and
+        Code of each post's category; categories prefer some colors, shapes and
         backgrounds.
     rng : RandomState
         Source of randomness.

@@ -17,9 +17,9 @@ from hyperfusion.datasets._world import World
 BASE = 6.4
 """What a neutral post gets; the scores resemble those of the SMP Challenge."""
 
-_COLOUR = {"red": 0.45, "orange": 0.35, "yellow": 0.3, "pink": 0.2, "green": -0.15}
-_COLOUR |= {"cyan": -0.25, "blue": -0.4, "purple": -0.3}
-_GROUND = {"white": 0.1, "grey": -0.3, "black": 0.25, "brown": -0.2, "sky": 0.15}
+_COLOR = {"red": 0.45, "orange": 0.35, "yellow": 0.3, "pink": 0.2, "green": -0.15}
+_COLOR |= {"cyan": -0.25, "blue": -0.4, "purple": -0.3}
+_GROUND = {"white": 0.1, "gray": -0.3, "black": 0.25, "brown": -0.2, "sky": 0.15}
 _ENDING = {"!": 0.05, "?": 0.2, " 😍": 0.25, " 🌞": 0.15, "!!": -0.1}
 _CATEGORY = np.array([0.3, -0.1, 0.35, 0.1, -0.4, -0.2])
 _CATEGORY_TREND = np.array([-0.6, 0.5, -0.5, 0.4, 0.7, -0.5])
@@ -56,9 +56,9 @@ def contributions(
 
 
 def _image(pictures: Pictures) -> np.ndarray:
-    """Favour warm colours, more and larger shapes, good light and focus."""
+    """Favor warm colors, more and larger shapes, good light and focus."""
     scenes = pictures.scenes
-    effect = _effects("colour", _COLOUR)[scenes["colour"]]
+    effect = _effects("color", _COLOR)[scenes["color"]]
     effect += _effects("background", _GROUND)[scenes["background"]]
     effect += 0.12 * (scenes["number"] - 1) + 0.15 * (scenes["size"] - 1)
     effect -= 8.0 * (pictures.exposure - 1.0) ** 2
@@ -84,15 +84,15 @@ def _tags(tags: Tags) -> np.ndarray:
 
 
 def _user(world: World) -> np.ndarray:
-    """Tell authors apart; paid accounts and long-standing ones do better."""
-    authors = world.authors.iloc[world.author]
-    years = (world.time - authors["created"].to_numpy()) / np.timedelta64(365, "D")
-    pro = 0.2 * authors["is_pro"].to_numpy()
-    return authors["level"].to_numpy() + pro + 0.2 * np.log1p(years)
+    """Tell users apart; paid accounts and long-standing ones do better."""
+    users = world.users.iloc[world.user]
+    years = (world.time - users["created"].to_numpy()) / np.timedelta64(365, "D")
+    pro = 0.2 * users["is_pro"].to_numpy()
+    return users["level"].to_numpy() + pro + 0.2 * np.log1p(years)
 
 
 def _time(world: World) -> np.ndarray:
-    """Favour early evenings, weekends and June; all falls as time goes by."""
+    """Favor early evenings, weekends and June; all falls as time goes by."""
     clock = pd.DatetimeIndex(world.local_time)
     hour = clock.hour.to_numpy() + clock.minute.to_numpy() / 60
     effect = 0.35 * np.cos(2 * np.pi * (hour - 19) / 24)
@@ -102,7 +102,7 @@ def _time(world: World) -> np.ndarray:
 
 
 def _geo(world: World) -> np.ndarray:
-    """Tell cities apart, and their centres from their outskirts."""
+    """Tell cities apart, and their centers from their outskirts."""
     return _PLACE[world.place] - 0.6 * (world.distance - 0.19)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from hyperfusion._sklearn_compat import StrOptions, validate_params
 from hyperfusion.datasets._cells import clean_numbers, clean_texts
 from hyperfusion.datasets._files import (
     as_ids,
@@ -61,7 +61,7 @@ def load_smp_video(
     folder : path
         The folder that holds ``train`` and ``test``, each with one file of JSON
         lines for ``posts``, ``users`` and ``videos`` (and ``popularity`` in
-        ``train``), as the organisers released them.
+        ``train``), as the organizers released them.
     split : {"train", "test"}, default="train"
         Which part to load. The test part has no target.
     strict : bool, default=False
@@ -90,9 +90,9 @@ def load_smp_video(
 
     Notes
     -----
-    The counts of an author (followers, likes, videos ...) were read when the data
+    The counts of a user (followers, likes, videos ...) were read when the data
     were gathered, not when the post was made: they count the post itself, its
-    likes, and what it did for its author. They are fair in the challenge and
+    likes, and what it did for its user. They are fair in the challenge and
     promise too much for posts to come; ``strict=True`` drops them. The words that
     the platform suggests appear after the upload, and go as well.
 
@@ -144,7 +144,7 @@ def _joined(
     left: pd.DataFrame, path: Path, right: pd.DataFrame, *, key: str
 ) -> pd.DataFrame:
     """Add the row of `right` with the same key to every row of `left`."""
-    # Authors of several posts are listed several times, with equal numbers.
+    # Users of several posts are listed several times, with equal numbers.
     right = right.drop_duplicates()
     check_unique(right[key], path)
     right = right.set_index(key, drop=False)
@@ -157,12 +157,12 @@ def _joined(
         )
     partner = right.loc[left[key]].reset_index(drop=True)
     if key == "pid":
-        _check_same_author(left, partner, path)
+        _check_same_user(left, partner, path)
     new = partner.columns.difference(left.columns, sort=False)
     return left.join(partner[new])
 
 
-def _check_same_author(left: pd.DataFrame, right: pd.DataFrame, path: Path) -> None:
+def _check_same_user(left: pd.DataFrame, right: pd.DataFrame, path: Path) -> None:
     differ = np.flatnonzero(left["uid"] != right["uid"])
     if len(differ):
         row = differ[0]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from hyperfusion._sklearn_compat import StrOptions, validate_params
 from hyperfusion.datasets._cells import (
     clean_dates,
     clean_numbers,
@@ -78,7 +78,7 @@ def load_smpd(
     folder : path
         Where the metadata files lie, directly or in ``train_allmetadata_json`` and
         ``test_allmetadata_json``. The names since 2023 and those of 2020 are known.
-        ``user_additional.csv``, statistics of the authors that participants
+        ``user_additional.csv``, statistics of the users that participants
         crawled, is read where it is there.
     split : {"train", "test"}, default="train"
         Which part to load. The test part has no target.
@@ -95,10 +95,10 @@ def load_smpd(
 
         data : DataFrame of shape (n_posts, n_columns)
             One row for each post in time order, columns under the newest names of
-            the files. ``image`` holds paths. The author's and the location's
+            the files. ``image`` holds paths. The user's and the location's
             descriptions are the float32 columns ``user_description_0`` to ``_398``
             and ``location_description_0`` to ``_399``, NaN where there is none.
-            ``first_taken_days`` is the number of days from the date of the author's
+            ``first_taken_days`` is the number of days from the date of the user's
             first picture to the post; ``meanView`` and the like are totals divided
             by ``photoCount`` (0 where that is 0).
         target : ndarray of shape (n_posts,), float64, or None
@@ -196,7 +196,7 @@ def _clean(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_crawled(data: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Add the statistics of the author with the same Pathalias, if there is one."""
+    """Add the statistics of the user with the same Pathalias, if there is one."""
     crawled = read_crawled(path, _CRAWLED)
     numbers = pd.DataFrame({c: clean_numbers(crawled[c]) for c in _CRAWLED})
     numbers.index = crawled.index

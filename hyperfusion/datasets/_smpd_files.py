@@ -56,7 +56,7 @@ def find_part(folder: Path, split: str, part: str) -> Path:
 
 
 def find_crawled(folder: Path, split: str) -> Path | None:
-    """Return the file of crawled statistics of the authors, if there is one."""
+    """Return the file of crawled statistics of the users, if there is one."""
     paths = [place / "user_additional.csv" for place in _places(folder, split)]
     return next((path for path in paths if path.is_file()), None)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion.datasets._captions import plural_of
-from hyperfusion.datasets._scenes import BACKGROUNDS, CATEGORIES, COLOURS, SHAPES
+from hyperfusion.datasets._scenes import BACKGROUNDS, CATEGORIES, COLORS, SHAPES
 
 EFFECTS = {
     "photooftheday": 0.25,
@@ -49,7 +49,7 @@ def draw_tags(
     category : ndarray of shape (n_posts,), int
         Codes of the posts' categories.
     zeal : ndarray of shape (n_posts,)
-        Probability with which an author adds each possible tag.
+        Probability with which a user adds each possible tag.
     rng : RandomState
         Source of randomness.
 
@@ -73,9 +73,9 @@ def draw_tags(
 
 def _own_tags(scenes: pd.DataFrame, category: np.ndarray) -> list[np.ndarray]:
     """Return the tags that tell of the picture; some are run together."""
-    colour = np.array(list(COLOURS), dtype=object)[scenes["colour"]]
+    color = np.array(list(COLORS), dtype=object)[scenes["color"]]
     shape = np.array(SHAPES, dtype=object)[scenes["shape"]]
     shapes = np.array([plural_of(s) for s in SHAPES], dtype=object)[scenes["shape"]]
     ground = np.array(list(BACKGROUNDS), dtype=object)[scenes["background"]]
     topic = np.array(CATEGORIES, dtype=object)[category]
-    return [colour, shapes, colour + shape, topic, ground + "_background"]
+    return [color, shapes, color + shape, topic, ground + "_background"]

@@ -46,22 +46,22 @@ _HOURS = np.array([*_NIGHT, *_DAY, *_EVENING, 12, 12, 10, 7, 4], dtype=float)
 
 @dataclass
 class World:
-    """Authors, times and places of all posts, in time order."""
+    """Users, times and places of all posts, in time order."""
 
-    authors: pd.DataFrame
-    """One row for each author."""
-    author: np.ndarray
-    """Row of each post's author."""
+    users: pd.DataFrame
+    """One row for each user."""
+    user: np.ndarray
+    """Row of each post's user."""
     time: np.ndarray
     """Moment of each post (UTC, datetime64[s])."""
     local_time: np.ndarray
-    """The same on the clock of the author's home."""
+    """The same on the clock of the user's home."""
     place: np.ndarray
     """Row of each post's place."""
     latitude: np.ndarray
     longitude: np.ndarray
     distance: np.ndarray
-    """Distance from the centre of the place, in degrees."""
+    """Distance from the center of the place, in degrees."""
     category: np.ndarray
     """Code of each post's category."""
     n_photos: np.ndarray
@@ -69,8 +69,8 @@ class World:
 
     @property
     def user_vectors(self) -> np.ndarray:
-        """Vector of each post's author."""
-        return self.authors.filter(regex=r"^v\d").to_numpy()[self.author]
+        """Vector of each post's user."""
+        return self.users.filter(regex=r"^v\d").to_numpy()[self.user]
 
     @property
     def place_vectors(self) -> np.ndarray:
@@ -85,33 +85,33 @@ class World:
 
 
 def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> World:
-    """Draw authors and the circumstances of their posts."""
-    authors = _draw_authors(n_users, rng)
-    activity = authors["activity"].to_numpy()
-    author = rng.choice(n_users, p=activity / activity.sum(), size=n_posts)
-    home = authors["home"].to_numpy()[author]
-    time, local_time = _draw_times(authors["start"].to_numpy()[author], home, rng)
+    """Draw users and the circumstances of their posts."""
+    users = _draw_users(n_users, rng)
+    activity = users["activity"].to_numpy()
+    user = rng.choice(n_users, p=activity / activity.sum(), size=n_posts)
+    home = users["home"].to_numpy()[user]
+    time, local_time = _draw_times(users["start"].to_numpy()[user], home, rng)
     order = np.argsort(time, kind="stable")
-    author, home = author[order], home[order]
+    user, home = user[order], home[order]
     away = rng.uniform(size=n_posts) < 0.2
     place = np.where(away, rng.randint(len(PLACES), size=n_posts), home)
     shift = rng.normal(scale=0.15, size=(n_posts, 2))
-    favourite = authors["favourite"].to_numpy()[author]
+    favorite = users["favorite"].to_numpy()[user]
     return World(
-        authors=authors,
-        author=author,
+        users=users,
+        user=user,
         time=time[order],
         local_time=local_time[order],
         place=place,
         latitude=PLACES["latitude"].to_numpy()[place] + shift[:, 0],
         longitude=PLACES["longitude"].to_numpy()[place] + shift[:, 1],
         distance=np.hypot(*shift.T),
-        category=_draw_categories(favourite, rng),
+        category=_draw_categories(favorite, rng),
         n_photos=rng.geometric(0.45, size=n_posts),
     )
 
 
-def _draw_authors(n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
+def _draw_users(n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
     level = rng.normal(scale=0.8, size=n_users)
     late = rng.uniform(size=n_users) < 0.4
     start = np.where(late, rng.uniform(high=0.95, size=n_users), 0.0)
@@ -123,13 +123,13 @@ def _draw_authors(n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
             "level": level,
             "start": start,
             "created": created,
-            # Zipf's law with a flattened head: no author outweighs all others.
+            # Zipf's law with a flattened head: no user outweighs all others.
             "activity": (rng.permutation(n_users) + 6.0) ** -1.1,
             "followers": np.round(np.exp(popularity)),
             "following": np.round(np.exp(rng.normal(5, 1, size=n_users))),
             "is_pro": rng.uniform(size=n_users) < 0.15 + 0.2 * (level > 0.5),
             "home": rng.randint(len(PLACES), size=n_users),
-            "favourite": rng.randint(len(CATEGORIES), size=n_users),
+            "favorite": rng.randint(len(CATEGORIES), size=n_users),
             "zeal": 0.08 + 0.8 * rng.beta(1.5, 3.0, size=n_users),
             **{f"v{i}": rng.normal(size=n_users) for i in range(N_USER_VECTORS)},
         }
@@ -148,9 +148,9 @@ def _draw_times(
     return local_time - offset.astype("timedelta64[s]"), local_time
 
 
-def _draw_categories(favourite: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    weights = np.ones((len(favourite), len(CATEGORIES)))
-    weights[np.arange(len(favourite)), favourite] = 2 * len(CATEGORIES)
+def _draw_categories(favorite: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    weights = np.ones((len(favorite), len(CATEGORIES)))
+    weights[np.arange(len(favorite)), favorite] = 2 * len(CATEGORIES)
     return draw_codes(weights, rng)
 
 

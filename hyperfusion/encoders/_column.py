@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import TransformerMixin
-from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._sklearn_compat import _get_output_config
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 ON_ERROR = ("raise", "missing")

@@ -252,10 +252,10 @@ def _level(cell: Any) -> str | None:
     return str(cell).strip()
 
 
-def frequent_levels(levels: pd.Series, min_count: int) -> list[str]:
-    """Return the sorted levels that occur at least `min_count` times."""
+def frequent_levels(levels: pd.Series, min_frequency: int) -> list[str]:
+    """Return the sorted levels that occur at least `min_frequency` times."""
     counts = Counter(levels.dropna())
-    return sorted(level for level, count in counts.items() if count >= min_count)
+    return sorted(level for level, count in counts.items() if count >= min_frequency)
 
 
 def as_category(levels: pd.Series, known: list[str]) -> pd.Series:

@@ -9,22 +9,17 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import (
-    MetaEstimatorMixin,
-    RegressorMixin,
-    TransformerMixin,
-    _fit_context,
-    clone,
-)
+from sklearn.base import MetaEstimatorMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils._param_validation import HasMethods, StrOptions
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._sklearn_compat import (
+    HasMethods,
+    StrOptions,
+    _check_sample_weight,
+    _fit_context,
+)
 from hyperfusion._validation import as_frame, check_table, check_target, local_generator
 from hyperfusion.ensemble._combine import mean_by_row
 from hyperfusion.ensemble._folds import make_splits
@@ -36,7 +31,7 @@ from hyperfusion.ensemble._out_of_fold import (
     weight_parameter,
 )
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import MODALITIES, block_columns, split_name
+from hyperfusion.table._names import MODALITIES, block_columns, split_name
 
 _OTHER = "other"
 
@@ -63,7 +58,7 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
         Model of the second level. None is a `CatBoostHuberRegressor` of 600 trees.
     blocks : {"modality", "block"} or dict of {str: list of str}, default="modality"
         What the first level's models see: the columns of a modality
-        (`hyperfusion.feature_table.MODALITIES`; columns of no modality make one
+        (`hyperfusion.table._names.MODALITIES`; columns of no modality make one
         more, "other"), of a block, or of the blocks in each list. A plain array is
         one block.
     passthrough : {"all", "rest", "none"}, default="all"
@@ -171,7 +166,7 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         groups : array-like of shape (n_samples,), default=None
-            Groups for the splitter, such as authors.
+            Groups for the splitter, such as users.
 
         Returns
         -------

@@ -42,7 +42,7 @@ class Blend:
     objective: str
     scope: str
     delta: float
-    prefer_equal: bool
+    shrink_to_equal: bool
 
     def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
         """Return the weights that do best on all these folds together.
@@ -101,7 +101,9 @@ class Blend:
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
     ) -> bool:
         """Whether equal weights are preferred and solved ones not clearly better."""
-        return self.prefer_equal and len(folds) > 1 and not self._gains(folds, crossed)
+        return (
+            self.shrink_to_equal and len(folds) > 1 and not self._gains(folds, crossed)
+        )
 
     def _gains(self, folds: Sequence[FoldPredictions], crossed: np.ndarray) -> bool:
         """Whether solved weights beat equal ones by a standard error over folds.

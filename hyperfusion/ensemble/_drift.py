@@ -14,12 +14,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 
-from hyperfusion._blocks import as_float32
+from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import as_frame, as_times, check_frame
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import category_columns, split_name
+from hyperfusion.table._features import as_float32
+from hyperfusion.table._names import category_columns, split_name
 
 _N_BINS = 10
 _N_LEVELS = 20
@@ -51,7 +51,7 @@ def drift_report(
 ) -> Bunch:
     """Report how well training and later posts can be told apart, and by what.
 
-    Adversarial validation: extremely randomised trees learn which posts are the later
+    Adversarial validation: extremely randomized trees learn which posts are the later
     ones. Where they can't, their AUC is 0.5 and scores on held-out training posts
     should keep; where they can, the columns that give it away are named. No targets
     are needed.

@@ -9,14 +9,19 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import MetaEstimatorMixin, RegressorMixin, _fit_context, clone
+from sklearn.base import MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import TimeSeriesSplit
-from sklearn.utils import _safe_indexing, check_array, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._sklearn_compat import (
+    HasMethods,
+    Interval,
+    _fit_context,
+    _safe_indexing,
+)
 from hyperfusion._validation import (
     as_frame,
     as_times,

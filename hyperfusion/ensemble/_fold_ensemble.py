@@ -9,15 +9,15 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils import Bunch, check_array
-from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.metadata_routing import process_routing
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    _num_samples,
-    validate_data,
-)
+from sklearn.utils.validation import validate_data
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._sklearn_compat import (
+    _check_sample_weight,
+    _num_samples,
+    _routing_enabled,
+)
 from hyperfusion._validation import check_table, check_target, local_generator
 from hyperfusion.ensemble._combine import (
     Blend,
@@ -37,12 +37,12 @@ from hyperfusion.ensemble._out_of_fold import Part, fit_parts
 from hyperfusion.ensemble._progress import Progress
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
 
-AUTHOR = "user__author"  # as `UserProfileEncoder` writes it
+USER = "user__user"  # as `UserProfileEncoder` writes it
 
 
-def has_authors(X: Any) -> bool:
-    """Whether a table holds the column of authors."""
-    return isinstance(X, pd.DataFrame) and AUTHOR in X.columns
+def has_users(X: Any) -> bool:
+    """Whether a table holds the column of users."""
+    return isinstance(X, pd.DataFrame) and USER in X.columns
 
 
 class FoldEnsemble(HyperFusionEstimator):
@@ -54,7 +54,7 @@ class FoldEnsemble(HyperFusionEstimator):
     weights_per: str
     objective: str
     delta: float
-    prefer_equal: bool
+    shrink_to_equal: bool
     row_filter: Any
     refit: str
     n_jobs: int | None
@@ -90,7 +90,7 @@ class FoldEnsemble(HyperFusionEstimator):
         self.members_ = [(name, for_table(member, X)) for name, member in named]
         parts = self._fit_folds(X, y, weight, rng, engine, extra)
         self._weigh(parts, y, weight)
-        self._learn_authors(X)
+        self._learn_users(X)
         if self.refit == "full":
             parts = self._fit_full(X, y, rng, engine, extra)
         n_fits = max(p.fold for p in parts) + 1
@@ -184,7 +184,7 @@ class FoldEnsemble(HyperFusionEstimator):
             self.objective,
             self.weights_per,
             self.delta,
-            self.prefer_equal and self.weighting != "equal",
+            self.shrink_to_equal and self.weighting != "equal",
         )
         crossed = self._crossed_weights = blend.crossed(folds)
         self.weights_ = blend.weights(folds, crossed)
@@ -214,23 +214,23 @@ class FoldEnsemble(HyperFusionEstimator):
         self.oof_std_ = np.sqrt(constant + slope * variance)
         self._oof_weight = weight
 
-    def _learn_authors(self, X: Any) -> None:
+    def _learn_users(self, X: Any) -> None:
         """Note whose posts were in the training part of the fold that validates a row.
 
-        For each row 1 where its author was, 0 where not, NaN where no fold validates
-        it; None without a column of authors.
+        For each row 1 where its user was, 0 where not, NaN where no fold validates
+        it; None without a column of users.
         """
-        self._author_known: np.ndarray | None = None
-        self._authors: list[Any] = []
-        if not has_authors(X):
+        self._user_known: np.ndarray | None = None
+        self._users: list[Any] = []
+        if not has_users(X):
             return
-        authors = X[AUTHOR]
-        self._authors = list(authors.dropna().unique())
+        users = X[USER]
+        self._users = list(users.dropna().unique())
         known = [
-            authors.iloc[rows].isin(authors.iloc[train].dropna()).to_numpy(dtype=float)
+            users.iloc[rows].isin(users.iloc[train].dropna()).to_numpy(dtype=float)
             for train, rows in self.splits_
         ]
-        self._author_known = mean_by_row(self._validated, known, len(X))
+        self._user_known = mean_by_row(self._validated, known, len(X))
 
     def _model_weights(self) -> np.ndarray:
         """Return one weight for each of `estimators_`; they add up to 1."""

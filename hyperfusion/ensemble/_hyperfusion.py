@@ -11,13 +11,18 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import visual_block
-from hyperfusion._callbacks import CallbackSupportMixin, with_callbacks
+from hyperfusion._sklearn_compat import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    _BaseComposition,
+    with_callbacks,
+)
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
 from hyperfusion.ensemble._members import PRESETS, name_members
 from hyperfusion.ensemble._out_of_fold import finite_prediction
@@ -40,7 +45,7 @@ class HyperFusionRegressor(
     members : list of regressors, list of (name, regressor), str or None, default=None
         Any scikit-learn regressors. The presets are ``"default"`` (also None; the
         paper's four: CatBoost, TabNet, co-attention and hierarchical network) and
-        ``"fast"`` (CatBoost, extremely randomised trees and a kernel ridge).
+        ``"fast"`` (CatBoost, extremely randomized trees and a kernel ridge).
         Regressors that can't read categories or missing values get the feature table
         as numbers, through `NumericTable`; pipelines get it as it is.
     cv : int, splitter or iterable of (train, test), default=5
@@ -54,11 +59,11 @@ class HyperFusionRegressor(
         Solve weights once over all folds, or for each fold on its own validation
         rows as in equation 8.
     objective : {"both", "mae", "huber", "spearman"}, default="both"
-        What the weights minimise (not for "nnls" and "equal"): "both" is the mean of
+        What the weights minimize (not for "nnls" and "equal"): "both" is the mean of
         ``1 - SRC`` and MAE, each relative to the best single member.
     delta : float, default=0.5
         Huber's delta for ``objective="huber"``, in standard deviations of the target.
-    prefer_equal : bool, default=False
+    shrink_to_equal : bool, default=False
         Whether to use equal weights unless solved ones are better by more than a
         standard error over the folds, judged on folds that they were not solved on.
     row_filter : object with ``fit_resample``, default=None
@@ -121,8 +126,9 @@ class HyperFusionRegressor(
     Weights in `oof_predictions_` are solved on rows that the fold does not validate;
     a single split is cut in two, and each half is weighed by the other. Two traces of
     a row's label remain. Models of the other folds, on whose predictions those weights
-    are solved, have learned from it; and where `prefer_equal` falls back, out-of-fold
-    predictions are equally weighed too, a choice that all labels have made together.
+    are solved, have learned from it; and where `shrink_to_equal` falls back,
+    out-of-fold predictions are equally weighed too, a choice that all labels have made
+    together.
 
     If `fit` refuses its input, a fitted ensemble stays what it was. Without a
     `random_state` every fit draws its own; numpy's global generator is not used.
@@ -153,7 +159,7 @@ class HyperFusionRegressor(
         "weights_per": [StrOptions({"pooled", "fold"})],
         "objective": [StrOptions(set(OBJECTIVES))],
         "delta": [Interval(Real, 0, None, closed="neither")],
-        "prefer_equal": ["boolean"],
+        "shrink_to_equal": ["boolean"],
         "row_filter": [HasMethods("fit_resample"), None],
         "refit": [StrOptions({"folds", "full"})],
         "n_jobs": [Integral, None],
@@ -171,7 +177,7 @@ class HyperFusionRegressor(
         weights_per: str = "pooled",
         objective: str = "both",
         delta: float = 0.5,
-        prefer_equal: bool = False,
+        shrink_to_equal: bool = False,
         row_filter: Any = None,
         refit: str = "folds",
         n_jobs: int | None = None,
@@ -185,7 +191,7 @@ class HyperFusionRegressor(
         self.weights_per = weights_per
         self.objective = objective
         self.delta = delta
-        self.prefer_equal = prefer_equal
+        self.shrink_to_equal = shrink_to_equal
         self.row_filter = row_filter
         self.refit = refit
         self.n_jobs = n_jobs
@@ -247,7 +253,7 @@ class HyperFusionRegressor(
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, for the members, the weights and the scores.
         groups : array-like of shape (n_samples,), default=None
-            Groups for the splitter, such as authors: rows of one never part.
+            Groups for the splitter, such as users: rows of one never part.
         **fit_params : dict
             Passed to the members' ``fit``; rows are taken from what has one value a
             row.

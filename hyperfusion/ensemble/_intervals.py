@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import (
+
+from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
     validate_params,
 )
-
 from hyperfusion._validation import as_frame, check_target
 from hyperfusion.ensemble._find import find_ensemble
-from hyperfusion.ensemble._fold_ensemble import AUTHOR, has_authors
+from hyperfusion.ensemble._fold_ensemble import USER, has_users
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._uncertainty import Calibration, chance_range
 from hyperfusion.exceptions import InvalidInputError
 
 _COVERAGE = [Interval(Real, 0, 1, closed="neither")]
-_GROUPS = [StrOptions({"author"}), "array-like", None]
+_GROUPS = [StrOptions({"user"}), "array-like", None]
 
 
 @validate_params(
@@ -60,12 +60,12 @@ def predict_interval(
         Rows to predict, as `model` takes them.
     coverage : float, default=0.9
         Share of posts whose target the intervals hold.
-    groups : "author" or array-like of shape (n_samples,), default=None
-        Calibrate within groups, so that each is covered by itself. ``"author"`` means
-        authors seen and not seen in training (``"known"`` and ``"new"``); an array
+    groups : "user" or array-like of shape (n_samples,), default=None
+        Calibrate within groups, so that each is covered by itself. ``"user"`` means
+        users seen and not seen in training (``"known"`` and ``"new"``); an array
         holds the group of each row of `X`.
     calibration_groups : array-like of shape (n_training_samples,), default=None
-        With an array of `groups`, the group of each labelled row passed to ``fit``.
+        With an array of `groups`, the group of each labeled row passed to ``fit``.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def predict_interval(
 
     See Also
     --------
-    coverage_report : How many of labelled posts the intervals hold.
+    coverage_report : How many of labeled posts the intervals hold.
 
     Notes
     -----
@@ -162,10 +162,10 @@ def _groups(
             )
         if groups is None:
             return np.zeros(n_fit), np.zeros(n_new)
-        return _author_groups(ensemble, table)
+        return _user_groups(ensemble, table)
     if calibration_groups is None:
         raise InvalidInputError(
-            "groups needs calibration_groups: the group of each labelled row that was "
+            "groups needs calibration_groups: the group of each labeled row that was "
             "passed to fit, in the same order."
         )
     pairs = []
@@ -183,23 +183,23 @@ def _groups(
     return pairs[0], pairs[1]
 
 
-def _author_groups(
+def _user_groups(
     ensemble: HyperFusionRegressor, table: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    known = ensemble._author_known
-    if known is None or not has_authors(table):
+    known = ensemble._user_known
+    if known is None or not has_users(table):
         raise InvalidInputError(
-            f"groups='author' needs the column {AUTHOR!r} in the feature table, which "
+            f"groups='user' needs the column {USER!r} in the feature table, which "
             "the role user of PostEncoder and make_hyperfusion gives. Pass groups as "
             "an array instead."
         )
     calibration = np.where(known == 1, "known", "new")
-    return calibration, known_authors(ensemble, table)
+    return calibration, known_users(ensemble, table)
 
 
-def known_authors(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.ndarray:
-    """Return "known" or "new" for the author of each row of a feature table."""
-    known = table[AUTHOR].isin(ensemble._authors).to_numpy()
+def known_users(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.ndarray:
+    """Return "known" or "new" for the user of each row of a feature table."""
+    known = table[USER].isin(ensemble._users).to_numpy()
     return np.where(known, "known", "new")
 
 
@@ -259,7 +259,7 @@ def coverage_report(
     calibration_groups: Any = None,
     tolerance: float = 0.03,
 ) -> pd.DataFrame:
-    """Report how many of labelled posts the intervals hold, in all and by group.
+    """Report how many of labeled posts the intervals hold, in all and by group.
 
     Parameters
     ----------
@@ -273,8 +273,8 @@ def coverage_report(
         What `predict_interval` is asked for.
     by : array-like or dict of {str: array-like}, default=None
         Groups to report apart, such as ``{"week": posts["time"].dt.to_period("W")}``.
-        Known and new authors are reported by themselves where the table tells, under
-        ``"author"`` unless `by` has such a name.
+        Known and new users are reported by themselves where the table tells, under
+        ``"user"`` unless `by` has such a name.
     groups, calibration_groups : default=None
         As in `predict_interval`: groups to calibrate within.
     tolerance : float, default=0.03
@@ -365,9 +365,9 @@ def _partitions(
         str(name): pd.Series(values).reset_index(drop=True)
         for name, values in by.items()
     }
-    tells = ensemble._author_known is not None and has_authors(table)
-    if tells and "author" not in partitions:
-        partitions["author"] = pd.Series(known_authors(ensemble, table))
+    tells = ensemble._user_known is not None and has_users(table)
+    if tells and "user" not in partitions:
+        partitions["user"] = pd.Series(known_users(ensemble, table))
     return partitions
 
 

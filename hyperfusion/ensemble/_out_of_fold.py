@@ -16,12 +16,11 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
-from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory, has_fit_parameter
 from threadpoolctl import threadpool_limits
 
+from hyperfusion._sklearn_compat import _routing_enabled, _safe_indexing
 from hyperfusion._validation import check_columns
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import IQRFilter
@@ -276,8 +275,8 @@ def _check_no_rows(params: dict[str, Any], given: dict[str, Any]) -> None:
     for name, value in params.items():
         if value is not given[name]:
             raise InvalidInputError(
-                f"The fit parameter {name!r} has one value a row, and pseudo-labelled "
-                "rows have none: leave it out, or fit without unlabelled rows."
+                f"The fit parameter {name!r} has one value a row, and pseudo-labeled "
+                "rows have none: leave it out, or fit without unlabeled rows."
             )
 
 

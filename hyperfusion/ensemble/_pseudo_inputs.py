@@ -1,4 +1,4 @@
-"""Labelled and unlabelled rows, taken apart before pseudo-labelling."""
+"""Labeled and unlabeled rows, taken apart before pseudo-labeling."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-from hyperfusion._callbacks import with_callbacks
+from hyperfusion._sklearn_compat import (
+    _check_sample_weight,
+    _num_samples,
+    with_callbacks,
+)
 from hyperfusion._validation import as_frame, check_target
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._out_of_fold import rows_of_param, stack_rows, take_rows
@@ -21,7 +24,7 @@ _fit_with = with_callbacks(HyperFusionRegressor._fit)
 
 
 @dataclass(frozen=True)
-class LabelledRows:
+class LabeledRows:
     """What the ensemble is fitted on."""
 
     X: Any
@@ -44,7 +47,7 @@ class LabelledRows:
 
 
 @dataclass(frozen=True)
-class UnlabelledRows:
+class UnlabeledRows:
     """Rows without a target: those of `X` first, then the further ones."""
 
     X: Any
@@ -54,10 +57,10 @@ class UnlabelledRows:
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled and unlabelled rows, and all targets in their places."""
+    """Labeled and unlabeled rows, and all targets in their places."""
 
-    labelled: LabelledRows
-    unlabelled: UnlabelledRows
+    labeled: LabeledRows
+    unlabeled: UnlabeledRows
     target: np.ndarray
     n_further: int
 
@@ -99,26 +102,26 @@ def read_rows(
             sample_weight, y, dtype=np.float64, ensure_non_negative=True
         )
     check_consistent_length(y, groups)
-    labelled = LabelledRows(
+    labeled = LabeledRows(
         X if len(known) == len(y) else take_rows(X, known),
         y[known],
         None if weight is None else weight[known],
         None if groups is None else take_rows(groups, known),
         {k: rows_of_param(v, known, len(y)) for k, v in fit_params.items()},
     )
-    unlabelled = _unlabelled(ensemble, X, np.isnan(y), weight, X_unlabeled)
-    n_more = len(unlabelled.places) - (len(y) - len(known))
+    unlabeled = _unlabeled(ensemble, X, np.isnan(y), weight, X_unlabeled)
+    n_more = len(unlabeled.places) - (len(y) - len(known))
     target = np.append(y, np.full(n_more, np.nan))
-    return Rows(labelled, unlabelled, target, n_more)
+    return Rows(labeled, unlabeled, target, n_more)
 
 
-def _unlabelled(
+def _unlabeled(
     ensemble: HyperFusionRegressor,
     X: Any,
     missing: np.ndarray,
     weight: np.ndarray | None,
     more: Any,
-) -> UnlabelledRows:
+) -> UnlabeledRows:
     places = np.flatnonzero(missing)
     rows = take_rows(X, places)
     usual = 1.0 if weight is None else float(weight[~missing].mean())
@@ -129,7 +132,7 @@ def _unlabelled(
         n_more = more.shape[0]
         weight = np.append(weight, np.full(n_more, usual))
         places = np.append(places, len(missing) + np.arange(n_more))
-    return UnlabelledRows(rows, weight, places)
+    return UnlabeledRows(rows, weight, places)
 
 
 def _like(X: Any, more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Pseudo-labels around any regressor, judged on labelled rows alone."""
+"""Pseudo-labels around any regressor, judged on labeled rows alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.metrics import r2_score
-from sklearn.utils._metadata_requests import _routing_enabled
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -20,6 +18,12 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._sklearn_compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _routing_enabled,
+)
 from hyperfusion._validation import check_target, local_generator
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._pseudo_inputs import Rows, read_rows
@@ -34,16 +38,16 @@ from hyperfusion.exceptions import InvalidInputError
 
 
 class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
-    """Learn from unlabelled rows as well, where that demonstrably helps.
+    """Learn from unlabeled rows as well, where that demonstrably helps.
 
     The second stage of the paper's training (section 3.5, equation 10), made so that
-    it can't fool its own validation. Each round labels the unlabelled rows with the
+    it can't fool its own validation. Each round labels the unlabeled rows with the
     ensemble, adds those that the ensemble is surest of to the training rows, fits
-    again, and compares the out-of-fold predictions of the labelled rows with those
+    again, and compares the out-of-fold predictions of the labeled rows with those
     before. A round that does not help is undone.
 
     The pseudo-labels in the training part of a fold come from the models of this
-    fold, which never saw the rows that it validates; pseudo-labelled rows are never
+    fold, which never saw the rows that it validates; pseudo-labeled rows are never
     validated. How several members are weighed against each other, and their biases, is
     known from the errors in the other folds, as in `HyperFusionRegressor`.
 
@@ -60,25 +64,25 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     confidence : "disagreement" or callable, default="disagreement"
         "disagreement" is minus the standard deviation of the members' predictions,
         each freed of its member's mean out-of-fold error. A callable gets these
-        predictions, an array of shape (n_unlabelled, n_members), and the unlabelled
+        predictions, an array of shape (n_unlabeled, n_members), and the unlabeled
         rows, and returns one number a row, more for surer. The votes of a lone
         regressor are those of its `committee`.
     min_share, max_share : float, default=0.05 and 0.5
         The least and the most to take in a round of the rows that are still
-        unlabelled, whatever the threshold says. No row may be above it where the
+        unlabeled, whatever the threshold says. No row may be above it where the
         confidence is skewed.
     strata : int or None, default=10
         Choose within so many quantile bins of the prediction, so that the middle,
         where models agree most, does not crowd out the extremes. None is the paper's
         plain rule, one threshold for all rows.
     weight : float, default=1.0
-        Weight of a pseudo-labelled row whose models agree fully; a label weighs 1.
+        Weight of a pseudo-labeled row whose models agree fully; a label weighs 1.
     confidence_weights : {"auto", True, False}, default="auto"
         Whether a pseudo-label weighs less the more its models disagree: by
         ``v / (v + s**2)`` with the variance `v` of the out-of-fold errors and the
         standard deviation `s` of the members. Members that can't take weights get
         the rows unweighted; "auto" warns of them, True is an error.
-    margin : float or None, default=2.0
+    min_gain_se : float or None, default=2.0
         A round is kept where its gain is above so many standard errors, see Notes.
         None keeps every round, as the paper does.
     committee : int, default=5
@@ -102,7 +106,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         (the mean over the folds that use a row) and NaN for rows that it did not use.
         The rows of `X_unlabeled` follow those of `X`.
     labeled_iter_ : ndarray of shape (n_samples + n_unlabeled,)
-        0 for labelled rows, the round in which a fold first used the row, -1 for
+        0 for labeled rows, the round in which a fold first used the row, -1 for
         rows that are not used.
     termination_condition_ : str
         "no_improvement" (the last round was undone), "max_iter", "no_change" (no row
@@ -110,11 +114,11 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     n_iter_ : int
         Rounds that were tried, with the one that was undone.
     trace_ : DataFrame
-        One row a round: rows added in any fold, pseudo-labelled rows in a fold,
+        One row a round: rows added in any fold, pseudo-labeled rows in a fold,
         threshold tau and confidence of the added rows (means over folds), SRC and MAE
         before and after, the gain, its standard error, and whether it was kept.
     oof_predictions_ : ndarray of shape (n_samples,)
-        Out-of-fold predictions of the rows of `X`, NaN for unlabelled ones.
+        Out-of-fold predictions of the rows of `X`, NaN for unlabeled ones.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -123,7 +127,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     See Also
     --------
     LabeledSplit : Folds for `cross_val_score` where some targets are NaN.
-    labeled_scorer : Scores on labelled rows alone.
+    labeled_scorer : Scores on labeled rows alone.
 
     Notes
     -----
@@ -148,7 +152,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     >>> from sklearn.pipeline import make_pipeline
     >>> from hyperfusion import PseudoLabelWrapper
     >>> X, y = make_regression(300, 50, effective_rank=3, noise=0.1, random_state=0)
-    >>> y[60:] = np.nan  # unlabelled
+    >>> y[60:] = np.nan  # unlabeled
     >>> model = PseudoLabelWrapper(make_pipeline(PCA(3), Ridge()), random_state=0)
     >>> model.fit(X, y).predict(X).shape
     (300,)
@@ -166,7 +170,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         "strata": [Interval(Integral, 1, None, closed="left"), None],
         "weight": [Interval(Real, 0, None, closed="neither")],
         "confidence_weights": [StrOptions({"auto"}), "boolean"],
-        "margin": [Interval(Real, 0, None, closed="left"), None],
+        "min_gain_se": [Interval(Real, 0, None, closed="left"), None],
         "committee": [Interval(Integral, 2, None, closed="left")],
         "cv": ["cv_object", None],
         "n_jobs": [Integral, None],
@@ -186,7 +190,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         strata: int | None = 10,
         weight: float = 1.0,
         confidence_weights: Any = "auto",
-        margin: float | None = 2.0,
+        min_gain_se: float | None = 2.0,
         committee: int = 5,
         cv: Any = None,
         n_jobs: int | None = None,
@@ -202,7 +206,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         self.strata = strata
         self.weight = weight
         self.confidence_weights = confidence_weights
-        self.margin = margin
+        self.min_gain_se = min_gain_se
         self.committee = committee
         self.cv = cv
         self.n_jobs = n_jobs
@@ -219,23 +223,23 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         X_unlabeled: Any = None,
         **fit_params: Any,
     ) -> Self:
-        """Fit on labelled rows, then on unlabelled ones as long as they help.
+        """Fit on labeled rows, then on unlabeled ones as long as they help.
 
         Parameters
         ----------
         X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
-            Rows, labelled or not.
+            Rows, labeled or not.
         y : array-like of shape (n_samples,)
-            Targets, NaN for unlabelled rows.
+            Targets, NaN for unlabeled rows.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; a pseudo-label's own weight is multiplied by it. A
-            row of `X_unlabeled` has the mean weight of the labelled rows.
+            row of `X_unlabeled` has the mean weight of the labeled rows.
         groups : array-like of shape (n_samples,), default=None
-            Groups for the splitter, such as authors.
+            Groups for the splitter, such as users.
         X_unlabeled : DataFrame, array or sparse matrix, default=None
-            Further unlabelled rows, with the columns of `X`.
+            Further unlabeled rows, with the columns of `X`.
         **fit_params : dict
-            Passed to the ensemble's ``fit``; labelled rows are taken from what has
+            Passed to the ensemble's ``fit``; labeled rows are taken from what has
             one value a row.
 
         Returns
@@ -285,12 +289,12 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         return ensemble
 
     def _learn(self, ensemble: HyperFusionRegressor, rows: Rows) -> Outcome:
-        if len(rows.unlabelled.places) == 0:
-            fitted = rows.labelled.fit(ensemble, None)
+        if len(rows.unlabeled.places) == 0:
+            fitted = rows.labeled.fit(ensemble, None)
             return Outcome(fitted, condition="all_labeled")
         settings = read_settings(self, ensemble, rows)
         refit, ensemble.refit = ensemble.refit, "folds"  # the rounds need fold models
-        first = rows.labelled.fit(ensemble, None)
+        first = rows.labeled.fit(ensemble, None)
         rounds = PseudoLabelRounds(first, rows, settings)
         done = rounds.run()
         if refit == "full":
@@ -299,7 +303,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     def _store(self, done: Outcome, rows: Rows) -> None:
         """Set the fitted attributes, all at the end."""
-        places = rows.unlabelled.places
+        places = rows.unlabeled.places
         transduction, labeled_iter = rows.target.copy(), np.zeros(len(rows.target), int)
         if len(places):
             labeled_iter[places] = done.labeled_iter
@@ -353,7 +357,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     def score(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Return the coefficient of determination on the labelled rows.
+        """Return the coefficient of determination on the labeled rows.
 
         Parameters
         ----------

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils._metadata_requests import _routing_enabled
 
+from hyperfusion._sklearn_compat import _routing_enabled
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.ensemble._out_of_fold import (
@@ -46,7 +46,7 @@ class Settings:
     weight: float
     by_confidence: bool
     with_weights: bool
-    margin: float | None
+    min_gain_se: float | None
     committee: int
     verbose: int
 
@@ -71,8 +71,8 @@ def read_settings(wrapper: Any, ensemble: HyperFusionRegressor, rows: Rows) -> S
         wrapper.confidence if callable(wrapper.confidence) else None,
         wrapper.weight,
         by_confidence,
-        weighted or rows.labelled.sample_weight is not None,
-        wrapper.margin,
+        weighted or rows.labeled.sample_weight is not None,
+        wrapper.min_gain_se,
         wrapper.committee,
         wrapper.verbose,
     )
@@ -131,25 +131,25 @@ class PseudoLabelRounds:
     Parameters
     ----------
     ensemble : HyperFusionRegressor
-        Fitted on the labelled rows, with ``refit="folds"`` and a number as
+        Fitted on the labeled rows, with ``refit="folds"`` and a number as
         ``random_state``.
     rows : Rows
-        The rows that it was fitted on, and the unlabelled ones.
+        The rows that it was fitted on, and the unlabeled ones.
     settings : Settings
         How to go on.
     """
 
     def __init__(self, ensemble: HyperFusionRegressor, rows: Rows, settings: Settings):
         self.first, self.settings = ensemble, settings
-        self.labelled, self.unlabelled = rows.labelled, rows.unlabelled
+        self.labeled, self.unlabeled = rows.labeled, rows.unlabeled
         self.n_folds = len(ensemble.splits_)
-        self.fold = np.full(len(self.labelled.y), -1)
+        self.fold = np.full(len(self.labeled.y), -1)
         for k, (_, validated) in reversed(list(enumerate(ensemble.splits_))):
             self.fold[validated] = k
 
     def run(self) -> Outcome:
         """Return the last ensemble that was worth keeping."""
-        n_rows = len(self.unlabelled.places)
+        n_rows = len(self.unlabeled.places)
         done = Outcome(self.first, labeled_iter=np.full(n_rows, -1))
         chosen = np.zeros((self.n_folds, n_rows), dtype=bool)
         votes = self._committee() if len(self.first.members_) == 1 else None
@@ -159,10 +159,10 @@ class PseudoLabelRounds:
             if not (joining & ~chosen).any():
                 done.condition = "no_change"
                 break
-            ensemble = self.labelled.fit(self._again(), [self._extra(p) for p in parts])
+            ensemble = self.labeled.fit(self._again(), [self._extra(p) for p in parts])
             scores = self._compare(done.ensemble, ensemble)
-            margin = self.settings.margin
-            kept = margin is None or scores.gain > margin * scores.gain_error
+            min_gain_se = self.settings.min_gain_se
+            kept = min_gain_se is None or scores.gain > min_gain_se * scores.gain_error
             self._record(done, number, joining, chosen, parts, taus, scores, kept)
             if not kept:
                 done.condition = "no_improvement"
@@ -182,7 +182,7 @@ class PseudoLabelRounds:
             rows, labels, weight = merged(done.used)
             last = PseudoLabels(rows, labels, weight, np.empty(0))
             extra = [self._extra(p) for p in (*done.used, last)]
-        return self.labelled.fit(self._again().set_params(refit="full"), extra)
+        return self.labeled.fit(self._again().set_params(refit="full"), extra)
 
     def _again(self) -> HyperFusionRegressor:
         """Return an unfitted twin with the same folds and the same seeds."""
@@ -194,7 +194,7 @@ class PseudoLabelRounds:
     def _committee(self) -> list[np.ndarray]:
         """Return, for each fold, what refits on halves of its training rows predict.
 
-        They learn from labelled rows alone and so are fitted once: refits that share
+        They learn from labeled rows alone and so are fitted once: refits that share
         pseudo-labels would agree on them.
         """
         rng = np.random.RandomState(self.first.random_state)
@@ -205,9 +205,9 @@ class PseudoLabelRounds:
                 half = rng.choice(train, (len(train) + 1) // 2, replace=False)
                 splits.append((np.sort(half), validation))
         refits = self._again().set_params(cv=splits, verbose=0)
-        models = [fold[0] for fold in self.labelled.fit(refits, None).estimators_]
+        models = [fold[0] for fold in self.labeled.fit(refits, None).estimators_]
         return [
-            _predictions(models[k * size : (k + 1) * size], self.unlabelled.X)
+            _predictions(models[k * size : (k + 1) * size], self.unlabeled.X)
             for k in range(self.n_folds)
         ]
 
@@ -217,10 +217,10 @@ class PseudoLabelRounds:
         chosen: np.ndarray,
         votes: list[np.ndarray] | None,
     ) -> tuple[list[PseudoLabels], list[float]]:
-        """Label all unlabelled rows fold by fold and choose more of them."""
+        """Label all unlabeled rows fold by fold and choose more of them."""
         parts, taus = [], []
         for k, models in enumerate(ensemble.estimators_):
-            members = _predictions(models, self.unlabelled.X)
+            members = _predictions(models, self.unlabeled.X)
             labels = members @ ensemble._crossed_weights[k]
             vote = members - ensemble._crossed_bias[k] if votes is None else votes[k]
             spread = vote.std(axis=1)
@@ -241,12 +241,12 @@ class PseudoLabelRounds:
         if self.settings.confidence is None:
             return -spread
         given = np.asarray(
-            self.settings.confidence(votes, self.unlabelled.X), dtype=np.float64
+            self.settings.confidence(votes, self.unlabeled.X), dtype=np.float64
         )
         if given.shape != spread.shape or not np.isfinite(given).all():
             raise InvalidInputError(
                 "confidence must return one finite number for each of the "
-                f"{len(spread)} unlabelled rows. Got shape {given.shape} with "
+                f"{len(spread)} unlabeled rows. Got shape {given.shape} with "
                 f"{int((~np.isfinite(given)).sum())} that are not finite."
             )
         return given
@@ -259,29 +259,29 @@ class PseudoLabelRounds:
         A label is off the truth by the noise, a pseudo-label by the models' spread
         as well: weights go by the inverse of the two variances together.
         """
-        weight = self.settings.weight * self.unlabelled.weight
+        weight = self.settings.weight * self.unlabeled.weight
         if not self.settings.by_confidence:
             return weight
         known = self.fold >= 0
         known[self.first.splits_[k][1]] = False
         if not known.any():
             known = self.fold >= 0
-        errors = self.labelled.y[known] - ensemble.oof_predictions_[known]
+        errors = self.labeled.y[known] - ensemble.oof_predictions_[known]
         noise = max(float(np.mean(errors**2)), 1e-12)
         return weight * noise / (noise + spread**2)
 
     def _extra(self, part: PseudoLabels) -> ExtraRows:
         rows = np.flatnonzero(part.chosen)
         weight = part.weight[rows] if self.settings.with_weights else None
-        return take_rows(self.unlabelled.X, rows), part.labels[rows], weight
+        return take_rows(self.unlabeled.X, rows), part.labels[rows], weight
 
     def _compare(
         self, before: HyperFusionRegressor, after: HyperFusionRegressor
     ) -> Comparison:
         rows = self.fold >= 0
-        weight = self.labelled.sample_weight
+        weight = self.labeled.sample_weight
         return compare(
-            self.labelled.y[rows],
+            self.labeled.y[rows],
             before.oof_predictions_[rows],
             after.oof_predictions_[rows],
             self.fold[rows],

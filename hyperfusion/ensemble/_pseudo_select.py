@@ -103,7 +103,7 @@ def compare(
     """Compare out-of-fold predictions row by row.
 
     The gain is the mean of the relative gains in MAE and in ``1 - SRC``. Both are
-    means over rows (the SRC of products of standardised ranks within a fold), and
+    means over rows (the SRC of products of standardized ranks within a fold), and
     so is the gain. Its standard error is the larger of two: over rows, which is
     too small where the rows of a fold gain together, and over folds, which is a
     matter of luck where there are few.
@@ -131,31 +131,31 @@ def compare(
 def _rank_products(
     y: np.ndarray, prediction: np.ndarray, folds: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
-    """Return products of standardised ranks; their mean in a fold is its SRC."""
+    """Return products of standardized ranks; their mean in a fold is its SRC."""
     products = np.zeros(len(y))
     for fold in np.unique(folds[weight > 0]):
         rows = folds == fold
         ranks = (rankdata(values[rows]) for values in (y, prediction))
-        one, two = (_standardised(r, weight[rows]) for r in ranks)
+        one, two = (_standardized(r, weight[rows]) for r in ranks)
         products[rows] = one * two
     return products
 
 
-def _standardised(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    centred = values - np.average(values, weights=weight)
-    scale = np.sqrt(np.average(centred**2, weights=weight))
-    return centred / scale if scale > 0 else np.zeros(len(values))
+def _standardized(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    centered = values - np.average(values, weights=weight)
+    scale = np.sqrt(np.average(centered**2, weights=weight))
+    return centered / scale if scale > 0 else np.zeros(len(values))
 
 
 def _standard_error(
-    centred: np.ndarray, folds: np.ndarray, weight: np.ndarray
+    centered: np.ndarray, folds: np.ndarray, weight: np.ndarray
 ) -> float:
-    by_row = np.sqrt(np.sum((weight * centred) ** 2)) / weight.sum()
+    by_row = np.sqrt(np.sum((weight * centered) ** 2)) / weight.sum()
     counted = np.unique(folds[weight > 0])
     if len(counted) < 2:
         return float(by_row)
     means = [
-        np.average(centred[folds == fold], weights=weight[folds == fold])
+        np.average(centered[folds == fold], weights=weight[folds == fold])
         for fold in counted
     ]
     return float(max(by_row, np.std(means, ddof=1) / np.sqrt(len(means))))

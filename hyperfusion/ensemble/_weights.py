@@ -1,4 +1,4 @@
-"""Weights of the members: solvers and the objectives that they minimise.
+"""Weights of the members: solvers and the objectives that they minimize.
 
 All solvers return weights that are not negative and add up to 1 (equation 8).
 """
@@ -33,7 +33,7 @@ def solve_weights(
     solver : {"greedy", "simplex", "nnls", "equal"}
         How to look for them.
     objective : {"both", "mae", "huber", "spearman"}
-        What to minimise.
+        What to minimize.
     y : ndarray of shape (n_samples,)
         Targets.
     predictions : ndarray of shape (n_samples, n_members)
@@ -122,7 +122,7 @@ def _greedy(
 
 
 def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
-    """Minimise over all convex combinations, from equal weights and from each member.
+    """Minimize over all convex combinations, from equal weights and from each member.
 
     Nelder and Mead's method on the logits takes any objective: the rank
     correlation is piecewise constant and has no gradient. Its first steps are wide,

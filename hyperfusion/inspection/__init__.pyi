@@ -1,5 +1,5 @@
 from ._ablation_display import AblationDisplay as AblationDisplay
-from ._baseline import author_baseline as author_baseline
+from ._baseline import user_baseline as user_baseline
 from ._distribution_display import DistributionDisplay as DistributionDisplay
 from ._importance import feature_importance as feature_importance
 from ._importance import shap_values as shap_values
@@ -12,7 +12,7 @@ from ._posting_time import PostingTimeDisplay as PostingTimeDisplay
 from ._pseudo_label_display import PseudoLabelDisplay as PseudoLabelDisplay
 from ._training_display import TrainingCurveDisplay as TrainingCurveDisplay
 from ._weights_display import EnsembleWeightsDisplay as EnsembleWeightsDisplay
-from ._what_if import compare as compare
+from ._what_if import compare_drafts as compare_drafts
 from ._what_if import what_if as what_if
 
 __all__: list[str]

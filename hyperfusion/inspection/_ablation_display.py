@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from hyperfusion.inspection._plot import (
     BLUE,
-    GREY,
+    GRAY,
     VERMILLION,
     check_metric,
     label_size,
@@ -146,7 +146,7 @@ class AblationDisplay:
                     xerr=np.abs(ends - change)[:, None],
                     fmt="o",
                     capsize=3,
-                    color=_colour(ends * worse),
+                    color=_color(ends * worse),
                 )
             )
         self._label(name, worse, float(full[metric]), list(rows.index))
@@ -165,8 +165,8 @@ class AblationDisplay:
         self.ax_.set_title(f"Full model: {name} {full:.4f}")
 
 
-def _colour(ends: np.ndarray) -> str:
-    """Return the colour of a change whose interval, positive for worse, is `ends`."""
+def _color(ends: np.ndarray) -> str:
+    """Return the color of a change whose interval, positive for worse, is `ends`."""
     if ends.min() > 0:
         return BLUE
-    return VERMILLION if ends.max() < 0 else GREY
+    return VERMILLION if ends.max() < 0 else GRAY

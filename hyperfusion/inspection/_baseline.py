@@ -1,4 +1,4 @@
-"""What an author's posts usually get, and what a post is predicted to add to it."""
+"""What a user's posts usually get, and what a post is predicted to add to it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from hyperfusion.inspection._parts import (
 )
 
 
-def author_baseline(
+def user_baseline(
     model: Any,
     X: pd.DataFrame,
     *,
     history: pd.Series | None = None,
     user: Hashable | None = None,
 ) -> pd.DataFrame:
-    """Compare predictions with the author's own usual score.
+    """Compare predictions with the user's own usual score.
 
     Parameters
     ----------
@@ -36,22 +36,22 @@ def author_baseline(
     X : DataFrame of shape (n_posts, n_columns)
         Posts, as for ``model.predict``.
     history : Series, default=None
-        Scores of earlier posts, with their authors as the index. None takes the posts
+        Scores of earlier posts, with their users as the index. None takes the posts
         that the model's `UserHistory` was fitted on, for each post those before it.
     user : column, default=None
-        The column of authors in `X`; None takes the model's ``user`` role.
+        The column of users in `X`; None takes the model's ``user`` role.
 
     Returns
     -------
     DataFrame of shape (n_posts, 4)
-        With the index of `X`: ``baseline`` (median score of the author's earlier
-        posts, NaN for authors without), ``n_posts`` (how many these are),
+        With the index of `X`: ``baseline`` (median score of the user's earlier
+        posts, NaN for users without), ``n_posts`` (how many these are),
         ``prediction``, and ``lift`` (prediction minus baseline).
 
     Raises
     ------
     InvalidInputError
-        If the model keeps no history and none is given, or the authors' column is
+        If the model keeps no history and none is given, or the users' column is
         not known.
 
     See Also
@@ -62,11 +62,11 @@ def author_baseline(
     --------
     >>> import pandas as pd
     >>> from sklearn.dummy import DummyRegressor
-    >>> from hyperfusion.inspection import author_baseline
-    >>> posts = pd.DataFrame({"author": ["ann", "bob"]})
+    >>> from hyperfusion.inspection import user_baseline
+    >>> posts = pd.DataFrame({"user": ["ann", "bob"]})
     >>> model = DummyRegressor(strategy="constant", constant=5.0)
     >>> earlier = pd.Series([3.0, 4.0, 9.0], index=["ann", "ann", "ann"])
-    >>> author_baseline(model.fit(posts, [0, 1]), posts, history=earlier, user="author")
+    >>> user_baseline(model.fit(posts, [0, 1]), posts, history=earlier, user="user")
        baseline  n_posts  prediction  lift
     0       4.0        3         5.0   1.0
     1       NaN        0         5.0   NaN
@@ -74,14 +74,14 @@ def author_baseline(
     parts, X = take_apart(model), as_frame(X)
     if history is not None:
         known = _from_scores(
-            history, X[role_column(parts, X, user, "user", "the authors")]
+            history, X[role_column(parts, X, user, "user", "the users")]
         )
     else:
         known = find_baseline(parts, X)
         if known is None:
             raise InvalidInputError(
-                "The model keeps no history of its authors (which needs the roles user "
-                "and time). Give history=pd.Series(scores, index=authors)."
+                "The model keeps no history of its users (which needs the roles user "
+                "and time). Give history=pd.Series(scores, index=users)."
             )
     return with_lift(known, np.asarray(model.predict(X), dtype=np.float64))
 
@@ -92,12 +92,12 @@ def with_lift(known: pd.DataFrame, prediction: np.ndarray) -> pd.DataFrame:
 
 
 def find_baseline(parts: Parts, X: pd.DataFrame) -> pd.DataFrame | None:
-    """Return authors' medians before each post from the model's own history."""
+    """Return users' medians before each post from the model's own history."""
     found = _find_history(parts)
     if found is None:
         return None
     encoder, read = found
-    # a copy whose medians are not drawn towards those of all authors
+    # a copy whose medians are not drawn towards those of all users
     plain = copy.copy(encoder).set_params(shrinkage=0)
     values = pd.DataFrame(
         np.asarray(plain.transform(read(X)), dtype=np.float64),
@@ -120,12 +120,12 @@ def _find_history(parts: Parts) -> tuple[UserHistory, Callable[[Any], Any]] | No
 
 
 def _from_scores(history: pd.Series, users: pd.Series) -> pd.DataFrame:
-    by_author = history.dropna().groupby(level=0)
-    medians, counts = by_author.median(), by_author.size()
-    authors = users.astype(object)
+    by_user = history.dropna().groupby(level=0)
+    medians, counts = by_user.median(), by_user.size()
+    users = users.astype(object)
     return pd.DataFrame(
         {
-            "baseline": authors.map(medians).astype(np.float64),
-            "n_posts": authors.map(counts).fillna(0).astype(int),
+            "baseline": users.map(medians).astype(np.float64),
+            "n_posts": users.map(counts).fillna(0).astype(int),
         }
     )

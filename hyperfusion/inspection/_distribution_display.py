@@ -132,12 +132,12 @@ class DistributionDisplay:
         self.figure_, self.ax_ = new_axes(ax, self)
         edges = _bin_edges(np.concatenate([self.y_true, self.y_pred]), bins)
         self.bars_, self.lines_ = [], []
-        for name, values, colour, style in (
+        for name, values, color, style in (
             ("true", self.y_true, BLUE, {"alpha": 0.3}),
             ("predicted", self.y_pred, ORANGE, {"histtype": "step", "linewidth": 1.2}),
         ):
             _, _, bars = self.ax_.hist(
-                values, edges, density=True, color=colour, label=name, **style
+                values, edges, density=True, color=color, label=name, **style
             )
             self.bars_.append(bars)
             if np.ptp(values) > 0:
@@ -146,7 +146,7 @@ class DistributionDisplay:
                     grid,
                     density,
                     "-" if name == "true" else "--",
-                    color=colour,
+                    color=color,
                     linewidth=2,
                     label=f"{name}, density",
                 )

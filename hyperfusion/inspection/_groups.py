@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion._blocks import vector_groups
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import split_name
+from hyperfusion.table._features import vector_groups
+from hyperfusion.table._names import split_name
 
 LEVELS = ("feature", "vector", "block", "family")
 REST = "other"

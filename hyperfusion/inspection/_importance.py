@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._groups import Groups, group_columns, ranked, sum_groups
 from hyperfusion.inspection._own import own_importances
@@ -83,7 +83,7 @@ def feature_importance(
     Notes
     -----
     The models' own importances are read from the fit and cost nothing. They prefer
-    features with many values, such as the author, and say what the model used rather
+    features with many values, such as the user, and say what the model used rather
     than what helps on new posts. SHAP costs CatBoost some milliseconds a post and fold.
 
     Examples

@@ -12,8 +12,8 @@ from hyperfusion.inspection._importance import feature_importance
 from hyperfusion.inspection._permutation import grouped_permutation_importance
 from hyperfusion.inspection._plot import (
     BLUE,
-    FAMILY_COLOURS,
-    GREY,
+    FAMILY_COLORS,
+    GRAY,
     label_size,
     new_axes,
     short_labels,
@@ -42,7 +42,7 @@ class ImportanceDisplay:
     bars_ : BarContainer
         The bars, the most important first.
     legend_ : Legend or None
-        The families' colours, where there are several.
+        The families' colors, where there are several.
 
     See Also
     --------
@@ -142,14 +142,14 @@ class ImportanceDisplay:
         table = self.importance.head(n_top)
         places = range(len(table))
         families = table["family"] if "family" in table else pd.Series(dtype=object)
-        colours = [FAMILY_COLOURS.get(f, GREY) for f in families] or BLUE
+        colors = [FAMILY_COLORS.get(f, GRAY) for f in families] or BLUE
         spread = table.get("std")
         known = spread is not None and spread.notna().any()
         self.bars_ = self.ax_.barh(
             places,
             table["importance"],
             xerr=spread.fillna(0) if known else None,
-            color=colours,
+            color=colors,
             error_kw={"ecolor": "0.3", "elinewidth": 1, "capsize": 2},
         )
         names = short_labels(table.iloc[:, 0])
@@ -168,7 +168,7 @@ class ImportanceDisplay:
         self.legend_ = None
         if len(families) > 1:
             handles = [
-                Patch(color=FAMILY_COLOURS.get(family, GREY), label=family)
+                Patch(color=FAMILY_COLORS.get(family, GRAY), label=family)
                 for family in families
             ]
             self.legend_ = self.ax_.legend(handles=handles, loc="lower right")

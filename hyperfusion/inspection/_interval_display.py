@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from hyperfusion.inspection._plot import (
     BLUE,
-    GREY,
+    GRAY,
     SKY,
     VERMILLION,
     check_vector,
@@ -233,7 +233,7 @@ class PredictionIntervalDisplay:
             label=f"outside: {1 - share:.1%}",
         )
         ends = [min(y_true.min(), y_pred.min()), max(y_true.max(), y_pred.max())]
-        (self.line_,) = self.ax_.plot(ends, ends, "--", color=GREY, linewidth=1)
+        (self.line_,) = self.ax_.plot(ends, ends, "--", color=GRAY, linewidth=1)
         self.ax_.set(xlabel="Predicted score", ylabel="True score")
         self.ax_.legend(loc="upper left", framealpha=0.9)
         return self

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from hyperfusion._blocks import stem_of
+from hyperfusion.table._features import stem_of
 
 # what `NumericTable` and `BlockImputer` append to the names of columns
 _SEPARATORS = ("=", "_target_mean", "_frequency", "_missing")

@@ -12,8 +12,8 @@ from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._groups import Groups, group_columns, ranked

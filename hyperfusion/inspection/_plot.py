@@ -1,4 +1,4 @@
-"""What all Displays share: axes, colours and labels. No global state is touched."""
+"""What all Displays share: axes, colors and labels. No global state is touched."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart
+# Okabe and Ito's colors, which people with any kind of color vision tell apart
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
-SKY, VERMILLION, YELLOW, GREY = "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F"
+SKY, VERMILLION, YELLOW, GRAY = "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F"
 
-FAMILY_COLOURS = {
+FAMILY_COLORS = {
     "visual": BLUE,
     "textual": ORANGE,
     "user": GREEN,
@@ -21,7 +21,7 @@ FAMILY_COLOURS = {
     "geographic": SKY,
     "metadata": VERMILLION,
     "relational": YELLOW,
-    "other": GREY,
+    "other": GRAY,
 }
 
 
@@ -65,8 +65,8 @@ def label_size(n_labels: int, longest: int = 0) -> float:
     return float(np.clip(min(220 / max(n_labels, 1), 340 / max(longest, 1)), 5, 10))
 
 
-def text_colour(value: float, image: Any) -> str:
-    """Return black or white, whichever can be read on an image's colour."""
+def text_color(value: float, image: Any) -> str:
+    """Return black or white, whichever can be read on an image's color."""
     red, green, blue, _ = image.cmap(image.norm(value))
     bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
     return "black" if bright else "white"

@@ -48,7 +48,7 @@ class PostingTimeDisplay:
     image_ : AxesImage
         The map of hours.
     colorbar_ : Colorbar
-        What the colours mean.
+        What the colors mean.
     dots_ : PathCollection or None
         The hours that can't be told from the best.
 
@@ -109,7 +109,7 @@ class PostingTimeDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         cmap : str or Colormap, default="viridis"
-            Colours from the lowest to the highest prediction.
+            Colors from the lowest to the highest prediction.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class PostingTimeDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         cmap : str or Colormap, default="viridis"
-            Colours from the lowest to the highest mean. Hours without a post are
+            Colors from the lowest to the highest mean. Hours without a post are
             left blank.
 
         Returns
@@ -188,7 +188,7 @@ class PostingTimeDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         cmap : str or Colormap, default="viridis"
-            Colours from the lowest to the highest value.
+            Colors from the lowest to the highest value.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Rounds of learning from unlabelled posts."""
+"""Rounds of learning from unlabeled posts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PseudoLabelDisplay:
 
     See Also
     --------
-    hyperfusion.ensemble.PseudoLabelWrapper : Learns from unlabelled posts.
+    hyperfusion.ensemble.PseudoLabelWrapper : Learns from unlabeled posts.
 
     Examples
     --------
@@ -132,15 +132,15 @@ class PseudoLabelDisplay:
         for number, was_kept, (_, row) in zip(
             rounds, kept, trace.iterrows(), strict=True
         ):
-            colour = BLUE if was_kept else VERMILLION
+            color = BLUE if was_kept else VERMILLION
             self.lines_ += self.ax_.plot(
                 [number - 1, number],
                 [row[f"{metric}_before"], row[f"{metric}_after"]],
                 "-" if was_kept else "--",
-                color=colour,
+                color=color,
                 marker="o",
                 markevery=[1],
-                markerfacecolor=colour if was_kept else "white",
+                markerfacecolor=color if was_kept else "white",
                 label="kept" if was_kept else "undone",
             )
         if len(trace):
@@ -157,7 +157,7 @@ class PseudoLabelDisplay:
         return self
 
     def _label(self, name: str, n_rounds: int) -> None:
-        self.ax_.set(xlabel="Round (0: labelled posts alone)")
+        self.ax_.set(xlabel="Round (0: labeled posts alone)")
         self.ax_.set_ylabel(f"Out-of-fold {name}")
         self.count_ax_.set_ylabel("Posts added")
         self.ax_.set_xticks(range(n_rounds + 1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._parts import take_apart
-from hyperfusion.inspection._plot import BLUE, GREY, ORANGE, new_axes, shorten
+from hyperfusion.inspection._plot import BLUE, GRAY, ORANGE, new_axes, shorten
 
 
 class TrainingCurveDisplay:
@@ -146,10 +146,10 @@ class TrainingCurveDisplay:
         if self.name is not None and self.name != "model":
             self.ax_.set_title(shorten(self.name, 48))
         self.ax_.legend()
-        self.ax_.grid(color=GREY, alpha=0.2)
+        self.ax_.grid(color=GRAY, alpha=0.2)
         return self
 
-    def _lines(self, curves: Any, colour: str, style: str, label: str) -> list[Any]:
+    def _lines(self, curves: Any, color: str, style: str, label: str) -> list[Any]:
         lines: list[Any] = []
         drawn = [np.asarray(curve, dtype=np.float64) for curve in curves if len(curve)]
         for curve in drawn:
@@ -157,7 +157,7 @@ class TrainingCurveDisplay:
                 np.arange(1, len(curve) + 1),
                 curve,
                 style,
-                color=colour,
+                color=color,
                 linewidth=1.8 if len(drawn) == 1 else 1,
                 alpha=1 if len(drawn) == 1 else 0.8,
                 marker="o" if len(curve) == 1 else None,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperfusion.cells._times import Zone, parse_zone, read_times, read_zones
 from hyperfusion.encoders import TemporalEncoder
-from hyperfusion.encoders._times import Zone, parse_zone, read_times, read_zones
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._parts import Parts, find_step
 

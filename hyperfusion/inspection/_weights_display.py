@@ -9,13 +9,13 @@ import numpy as np
 
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._parts import take_apart
-from hyperfusion.inspection._plot import label_size, new_axes, short_labels, text_colour
+from hyperfusion.inspection._plot import label_size, new_axes, short_labels, text_color
 
 _MOST_TEXTS = 160
 
 
 class EnsembleWeightsDisplay:
-    """Weights of the members in each fold, as a map of colours with numbers.
+    """Weights of the members in each fold, as a map of colors with numbers.
 
     The weights of equation 8. Use `from_estimator`.
 
@@ -35,7 +35,7 @@ class EnsembleWeightsDisplay:
     image_ : AxesImage
         The map: members from top to bottom, folds from left to right, then the mean.
     colorbar_ : Colorbar
-        What the colours mean.
+        What the colors mean.
     texts_ : list of Text
         The numbers; none where there are more than 160.
 
@@ -70,7 +70,7 @@ class EnsembleWeightsDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         cmap : str or Colormap, default="viridis"
-            Colours from zero to the largest weight.
+            Colors from zero to the largest weight.
 
         Returns
         -------
@@ -99,7 +99,7 @@ class EnsembleWeightsDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         cmap : str or Colormap, default="viridis"
-            Colours from zero to the largest weight.
+            Colors from zero to the largest weight.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class EnsembleWeightsDisplay:
                     ha="center",
                     va="center",
                     fontsize=size,
-                    color=text_colour(weight, self.image_),
+                    color=text_color(weight, self.image_),
                 )
                 for (row, column), weight in np.ndenumerate(table)
             ]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._param_validation import Interval, validate_params
 
+from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._validation import as_frame, check_frame
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import AssociationWarning
@@ -75,8 +75,8 @@ def what_if(
         tied_with_best
             Whether it can't be told from the best of all candidates.
         baseline, n_posts, lift
-            The author's median score before the post, of how many posts, and the
-            prediction minus it; only if the model keeps a history of its authors.
+            The user's median score before the post, of how many posts, and the
+            prediction minus it; only if the model keeps a history of its users.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def what_if(
     },
     prefer_skip_nested_validation=True,
 )
-def compare(
+def compare_drafts(
     model: Any,
     drafts: pd.DataFrame,
     *,
@@ -180,7 +180,7 @@ def compare(
         told from the leader of a rank shares it), ``tied`` (whether others share it),
         ``prediction``, ``lower`` and ``upper``, ``difference`` (to the best draft) and
         its ``noise``; and ``baseline``, ``n_posts`` and ``lift`` if the model keeps a
-        history of its authors.
+        history of its users.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def compare(
     See Also
     --------
     what_if : Changes of one post, and what noise is.
-    author_baseline : The author's usual score and the lift over it.
+    user_baseline : The user's usual score and the lift over it.
 
     Examples
     --------
@@ -204,14 +204,14 @@ def compare(
     >>> from sklearn.linear_model import LinearRegression
     >>> from hyperfusion import HyperFusionRegressor
     >>> from hyperfusion.exceptions import AssociationWarning
-    >>> from hyperfusion.inspection import compare
+    >>> from hyperfusion.inspection import compare_drafts
     >>> posts = pd.DataFrame({"n_tags": range(40)})
     >>> model = HyperFusionRegressor([LinearRegression()], random_state=0)
     >>> model = model.fit(posts, 2.0 * posts["n_tags"])
     >>> drafts = pd.DataFrame({"n_tags": [3, 9, 9]}, index=["a", "b", "c"])
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", AssociationWarning)
-    ...     compare(model, drafts)[["rank", "tied", "prediction"]].round(2)
+    ...     compare_drafts(model, drafts)[["rank", "tied", "prediction"]].round(2)
        rank   tied  prediction
     b     1   True        18.0
     c     1   True        18.0
@@ -259,7 +259,7 @@ def _verdicts(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
 
 
 def _finish(frame: pd.DataFrame, model: Any, posts: pd.DataFrame) -> pd.DataFrame:
-    """Add the author's baseline, where it is known, and the caution."""
+    """Add the user's baseline, where it is known, and the caution."""
     known = find_baseline(take_apart(model), posts)
     if known is not None:
         lift = with_lift(known, frame["prediction"].to_numpy())

@@ -1,7 +1,7 @@
 from ._ablate import ablate as ablate
 from ._evaluate import evaluate as evaluate
-from ._labelled import LabeledSplit as LabeledSplit
-from ._labelled import labeled_scorer as labeled_scorer
+from ._labeled import LabeledSplit as LabeledSplit
+from ._labeled import labeled_scorer as labeled_scorer
 from ._leaks import check_leaks as check_leaks
 from ._split import StratifiedRegressionKFold as StratifiedRegressionKFold
 from ._split import time_split as time_split

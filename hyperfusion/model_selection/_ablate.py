@@ -13,9 +13,9 @@ from sklearn.base import clone
 from sklearn.metrics import mean_absolute_error
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
+from hyperfusion._sklearn_compat import validate_params
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection._ablation_rows import (
@@ -29,8 +29,8 @@ from hyperfusion.model_selection._evaluate import COMMON_CONSTRAINTS
 from hyperfusion.model_selection._inputs import (
     Split,
     check_posts,
-    find_authors,
     find_times,
+    find_users,
     labeled_split,
     learns_from_unlabeled,
     read_folds,
@@ -55,7 +55,7 @@ def ablate(
     *,
     parts: str | Sequence[str] | None = None,
     cv: Any = None,
-    authors: Any = None,
+    users: Any = None,
     times: Any = None,
     test_size: float = 0.2,
     n_bootstrap: int = 1000,
@@ -89,16 +89,16 @@ def ablate(
     cv : int, splitter, iterable of (train, test) or None, default=None
         Where to score: None is one split by time, `test_size` of the posts last. A
         number gives `StratifiedRegressionKFold`; a splitter that takes groups gets
-        the authors. Scores over several folds are means.
-    authors : column or array-like of shape (n_posts,), default=None
-        Authors of the posts, which the bootstrap draws. None takes the role ``user``
+        the users. Scores over several folds are means.
+    users : column or array-like of shape (n_posts,), default=None
+        Users of the posts, which the bootstrap draws. None takes the role ``user``
         of a Pipeline's encoder, if there is one.
     times : column or array-like of shape (n_posts,), default=None
         Times of the posts. None takes the role ``time``, likewise.
     test_size : float, default=0.2
         Share of the latest posts to test on.
     n_bootstrap : int, default=1000
-        Number of bootstrap samples (of authors) behind each interval.
+        Number of bootstrap samples (of users) behind each interval.
     confidence : float, default=0.95
         Coverage of the intervals.
     n_jobs : int, default=None
@@ -128,7 +128,7 @@ def ablate(
     Raises
     ------
     InvalidInputError
-        If the times are not known and there is no `cv`, or one of the labelled posts
+        If the times are not known and there is no `cv`, or one of the labeled posts
         has none, if `cv` gives no positions of rows, or if a part is unknown.
 
     See Also
@@ -140,7 +140,7 @@ def ablate(
     "Without ensemble" is the single member with the lowest out-of-fold MAE, which
     costs no further fit. "Without folds" fits and weighs the members on one random
     split in the proportions of a fold. "Without filter" drops the ``row_filter``,
-    "without pseudo_labels" fits the same model on the labelled posts alone. The
+    "without pseudo_labels" fits the same model on the labeled posts alone. The
     intervals tell how far the choice of test posts moves a change; the seed of the
     model moves it as well.
 
@@ -171,7 +171,7 @@ def ablate(
     """
     wanted = _check_parts(parts)
     X, target = check_posts(X, y)
-    units = find_authors(X, authors, [model])
+    units = find_users(X, users, [model])
     moments = find_times(X, times, [model])
     rng = check_random_state(random_state)
     seed = int(rng.randint(2**31 - 1))

@@ -61,7 +61,7 @@ def plan_variants(
     features : DataFrame or array of shape (n_train, n_features)
         The training posts' features.
     y : ndarray of shape (n_train,)
-        Their targets, NaN for unlabelled posts.
+        Their targets, NaN for unlabeled posts.
     parts : list of str
         What to take away.
     seed : int

@@ -1,4 +1,4 @@
-"""Scores of predictions and how sure they are: a bootstrap over authors."""
+"""Scores of predictions and how sure they are: a bootstrap over users."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hyperfusion.metrics import (
     within_user_spearman,
 )
 
-METRICS = ("src", "mae", "within_author_src")
-"""Rank correlation, mean absolute error, rank correlation within authors."""
+METRICS = ("src", "mae", "within_user_src")
+"""Rank correlation, mean absolute error, rank correlation within users."""
 
 MIN_POSTS = 3
 """Posts that a rank correlation needs."""
 
 MIN_UNITS = 2
-"""Authors (or posts) without which there is nothing to draw from."""
+"""Users (or posts) without which there is nothing to draw from."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class TestFold:
     y: np.ndarray
     prediction: np.ndarray
     units: np.ndarray
-    """What the bootstrap draws: the number of each row's author, or of the row."""
-    has_authors: bool
+    """What the bootstrap draws: the number of each row's user, or of the row."""
+    has_users: bool
 
 
 def score(fold: TestFold, metric: str) -> float:
@@ -46,7 +46,7 @@ def score(fold: TestFold, metric: str) -> float:
         if len(fold.y) < MIN_POSTS:
             return float("nan")
         return spearman_score(fold.y, fold.prediction)
-    if not fold.has_authors:
+    if not fold.has_users:
         return float("nan")
     return within_user_spearman(
         fold.y, fold.prediction, fold.units, min_posts=MIN_POSTS
@@ -68,7 +68,7 @@ def draw_units(
     Parameters
     ----------
     n_units : int
-        Number of units, authors or posts, that have test rows.
+        Number of units, users or posts, that have test rows.
     n_bootstrap : int
         Number of samples.
     rng : RandomState
@@ -90,7 +90,7 @@ def bootstrap_scores(
 ) -> np.ndarray:
     """Return the mean score over folds in each bootstrap sample.
 
-    A drawn author comes with all of their posts, since posts of one author are not
+    A drawn user comes with all of their posts, since posts of one user are not
     independent.
     """
     scores = np.array([_fold_scores(fold, metric, counts) for fold in folds])
@@ -116,8 +116,8 @@ def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
     one_unit = len(np.unique(fold.units)) < MIN_UNITS
     if one_unit or (metric == "src" and len(fold.y) < MIN_POSTS):
         return np.full(len(counts), np.nan)
-    if metric == "within_author_src":
-        return _within_author_scores(fold, counts)
+    if metric == "within_user_src":
+        return _within_user_scores(fold, counts)
     if metric == "mae":
         error = np.abs(fold.y - fold.prediction)
         return np.array([_mean(error, sample[fold.units]) for sample in counts])
@@ -126,26 +126,26 @@ def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
     for i, sample in enumerate(counts):
         weight = sample[fold.units].astype(np.float64)
         scores[i] = np.nan
-        if weight.any():  # a sample may draw no author of this fold
+        if weight.any():  # a sample may draw no user of this fold
             ranks = true.of(weight), predicted.of(weight)
             scores[i] = weighted_correlation(*ranks, weight)
     return scores
 
 
-def _within_author_scores(fold: TestFold, counts: np.ndarray) -> np.ndarray:
-    # an author's own score is the same in every sample; only how often it counts isn't
-    authors = scores_of_authors(fold)
-    if len(authors) < MIN_UNITS:
+def _within_user_scores(fold: TestFold, counts: np.ndarray) -> np.ndarray:
+    # a user's own score is the same in every sample; only how often it counts isn't
+    users = scores_of_users(fold)
+    if len(users) < MIN_UNITS:
         return np.full(len(counts), np.nan)
-    scores, sizes = authors["score"].to_numpy(), authors["n_posts"].to_numpy()
-    weights = counts[:, authors.index] * sizes
+    scores, sizes = users["score"].to_numpy(), users["n_posts"].to_numpy()
+    weights = counts[:, users.index] * sizes
     return np.array([_mean(scores, weight) for weight in weights])
 
 
-def scores_of_authors(fold: TestFold) -> pd.DataFrame:
-    """Return rank correlation and number of posts of each author that counts."""
+def scores_of_users(fold: TestFold) -> pd.DataFrame:
+    """Return rank correlation and number of posts of each user that counts."""
     found = {}
-    if fold.has_authors:
+    if fold.has_users:
         rows = pd.DataFrame({"y": fold.y, "prediction": fold.prediction})
         for unit, own in rows.groupby(fold.units):
             y = own["y"].to_numpy()

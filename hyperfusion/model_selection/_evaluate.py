@@ -1,4 +1,4 @@
-"""Honest scores: random, author-grouped and time splits side by side."""
+"""Honest scores: random, user-grouped and time splits side by side."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sklearn.base import clone
 from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
+from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection._inputs import (
     Split,
     check_posts,
-    find_authors,
     find_times,
+    find_users,
     labeled_split,
     learns_from_unlabeled,
     name_models,
@@ -34,7 +34,7 @@ from hyperfusion.model_selection._inputs import (
 )
 from hyperfusion.model_selection._score_tables import score_tables
 
-SPLITS = ("random", "author", "time")
+SPLITS = ("random", "user", "time")
 
 COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "test_size": [Interval(Real, 0, 1, closed="neither")],
@@ -71,7 +71,7 @@ def evaluate(
     y: ArrayLike,
     *,
     splits: str | Sequence[str] | Mapping[str, Any] | None = None,
-    authors: Any = None,
+    users: Any = None,
     times: Any = None,
     test_size: float = 0.2,
     n_repeats: int = 1,
@@ -81,11 +81,11 @@ def evaluate(
     random_state: Any = None,
     verbose: int = 0,
 ) -> Bunch:
-    """Score models on random, author-grouped and time splits, side by side.
+    """Score models on random, user-grouped and time splits, side by side.
 
     A random split tells how well a gap in the known posts is filled, a split by
-    author how well strangers are predicted, a split by time what later posts will
-    see. Each model is cloned and fitted once a split (and repeat); posts of authors
+    user how well strangers are predicted, a split by time what later posts will
+    see. Each model is cloned and fitted once a split (and repeat); posts of users
     that the training rows know, and of new ones, are scored apart as well.
 
     Parameters
@@ -97,20 +97,20 @@ def evaluate(
     y : array-like of shape (n_posts,)
         Targets. Rows where it is NaN are never tested; models whose ``fit`` takes
         ``X_unlabeled`` learn from them, for others they are left out.
-    splits : list of {"random", "author", "time"}, dict or None, default=None
+    splits : list of {"random", "user", "time"}, dict or None, default=None
         Which splits; a dict gives one's own by name: pairs (train, test) of positions,
-        a splitter (which gets the authors where it takes groups), or a number for
-        `StratifiedRegressionKFold`. None makes those for which authors and times are
+        a splitter (which gets the users where it takes groups), or a number for
+        `StratifiedRegressionKFold`. None makes those for which users and times are
         known.
-    authors : column or array-like of shape (n_posts,), default=None
-        Authors of the posts. None takes the role ``user`` of the first step that has
+    users : column or array-like of shape (n_posts,), default=None
+        Users of the posts. None takes the role ``user`` of the first step that has
         roles, as in the Pipeline of `make_hyperfusion`.
     times : column or array-like of shape (n_posts,), default=None
         Times of the posts. None takes the role ``time``, likewise.
     test_size : float, default=0.2
-        Share of the posts (of the authors, for "author") to test on.
+        Share of the posts (of the users, for "user") to test on.
     n_repeats : int, default=1
-        How many random splits, and splits by author, are drawn; scores are means over
+        How many random splits, and splits by user, are drawn; scores are means over
         them. There is one split by time.
     n_bootstrap : int, default=1000
         Number of bootstrap samples behind each interval.
@@ -129,23 +129,23 @@ def evaluate(
         With the entries:
 
         scores : DataFrame
-            One row for each `split`, `model`, `authors` ("all", "known" to the
+            One row for each `split`, `model`, `users` ("all", "known" to the
             training rows, "new") and `metric` ("src": Spearman's rank correlation,
-            "mae": mean absolute error, "within_author_src": rank correlation within
-            authors of three posts or more), with `score`, the bounds `low` and
-            `high` of its interval, and with `n_posts` and `n_authors` that it counts.
+            "mae": mean absolute error, "within_user_src": rank correlation within
+            users of three posts or more), with `score`, the bounds `low` and
+            `high` of its interval, and with `n_posts` and `n_users` that it counts.
         differences : DataFrame
             For each further model: `difference` (its score less the first model's, on
             the same posts) with `low` and `high`, by the same keys and `baseline`.
             Empty for one model.
         predictions : DataFrame
             `split`, `fold`, `model`, `row` (position in `X`), `y`, `prediction` and
-            `known_author` of every tested post.
+            `known_user` of every tested post.
 
     Raises
     ------
     InvalidInputError
-        If a split is asked for whose authors or times are not known, a column is not
+        If a split is asked for whose users or times are not known, a column is not
         there, or a split of one's own is empty or gives no positions of rows.
 
     See Also
@@ -155,8 +155,8 @@ def evaluate(
 
     Notes
     -----
-    Intervals are percentiles over bootstrap samples of authors, each drawn with all of
-    their tested posts (of posts, where no authors are known). Differences are paired:
+    Intervals are percentiles over bootstrap samples of users, each drawn with all of
+    their tested posts (of posts, where no users are known). Differences are paired:
     both models are scored on the same samples. They tell how far the choice of test
     posts moves a score, not how far another seed of the model would.
 
@@ -170,10 +170,10 @@ def evaluate(
     >>> from hyperfusion import evaluate
     >>> rng = np.random.RandomState(0)
     >>> X = rng.normal(size=(200, 3))
-    >>> y, authors = X[:, 0] + 0.1 * rng.normal(size=200), np.arange(200) // 5
+    >>> y, users = X[:, 0] + 0.1 * rng.normal(size=200), np.arange(200) // 5
     >>> models = {"mean": DummyRegressor(), "ridge": Ridge()}
-    >>> result = evaluate(models, X, y, authors=authors, random_state=0)
-    >>> scores = result.scores.query("metric == 'src' and authors == 'all'")
+    >>> result = evaluate(models, X, y, users=users, random_state=0)
+    >>> scores = result.scores.query("metric == 'src' and users == 'all'")
     >>> scores[["split", "model", "score"]].round(1)
          split  model  score
     0   random   mean    0.0
@@ -182,7 +182,7 @@ def evaluate(
     """
     models = name_models(model)
     X, target = check_posts(X, y)
-    units = find_authors(X, authors, models.values())
+    units = find_users(X, users, models.values())
     moments = find_times(X, times, models.values())
     rng = check_random_state(random_state)
     plan = _plan(splits, target, units, moments, test_size, n_repeats, rng)
@@ -223,7 +223,7 @@ def _plan(
             str(name): read_folds(folds, f"splits[{name!r}]", y, units, rng)
             for name, folds in splits.items()
         }
-    known = {"random": True, "author": units is not None, "time": times is not None}
+    known = {"random": True, "user": units is not None, "time": times is not None}
     if splits is None:
         wanted = [name for name, there in known.items() if there]
     else:
@@ -255,9 +255,9 @@ def _make_split(
     rows = np.flatnonzero(~np.isnan(y))
     if name == "time" and times is not None:
         return [split_by_time(times, rows, test_size)]
-    if name == "author" and units is not None:
-        by_author = GroupShuffleSplit(n_repeats, test_size=test_size, random_state=rng)
-        folds = list(by_author.split(rows, groups=units[rows]))
+    if name == "user" and units is not None:
+        by_user = GroupShuffleSplit(n_repeats, test_size=test_size, random_state=rng)
+        folds = list(by_user.split(rows, groups=units[rows]))
     else:
         by_row = ShuffleSplit(n_repeats, test_size=test_size, random_state=rng)
         folds = list(by_row.split(rows))
@@ -292,11 +292,9 @@ def _table(
         {"split": job.split, "fold": job.fold, "model": job.model, "row": job.test}
     ).assign(y=y[job.test], prediction=prediction)
     if units is None:
-        return table.assign(known_author=None, unit=job.test)
+        return table.assign(known_user=None, unit=job.test)
     seen = units[job.train[~np.isnan(y[job.train])]]
-    return table.assign(
-        known_author=np.isin(units[job.test], seen), unit=units[job.test]
-    )
+    return table.assign(known_user=np.isin(units[job.test], seen), unit=units[job.test])
 
 
 def _print(table: pd.DataFrame, job: _Job, seconds: float, verbose: int) -> None:

@@ -1,4 +1,4 @@
-"""What evaluation and ablation take: models, rows, authors and times."""
+"""What evaluation and ablation take: models, rows, users and times."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
+from hyperfusion._sklearn_compat import _safe_indexing
 from hyperfusion._validation import (
     as_frame,
     as_times,
@@ -76,9 +76,9 @@ def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
     return X, target
 
 
-def find_authors(X: Any, authors: Any, models: Iterable[Any]) -> np.ndarray | None:
-    """Return a number for each row's author; a row without one is its own author."""
-    values = _values(X, authors, "authors", "user", models)
+def find_users(X: Any, users: Any, models: Iterable[Any]) -> np.ndarray | None:
+    """Return a number for each row's user; a row without one is its own user."""
+    values = _values(X, users, "users", "user", models)
     if values is None:
         return None
     codes, known = pd.factorize(values)
@@ -135,8 +135,8 @@ def read_folds(
 ) -> list[Split]:
     """Return folds, as positions in the whole table.
 
-    Numbers and splitters cut the labelled rows. A splitter that takes groups gets the
-    rows' authors as such.
+    Numbers and splitters cut the labeled rows. A splitter that takes groups gets the
+    rows' users as such.
     """
     if isinstance(cv, Integral):
         cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
@@ -207,14 +207,14 @@ def split_by_time(times: pd.Series, rows: np.ndarray, test_size: float) -> Split
 
 
 def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:
-    """Return a split that tests labelled rows; unlabelled ones train, or are left out.
+    """Return a split that tests labeled rows; unlabeled ones train, or are left out.
 
-    Unlabelled rows train wherever they stand: a model may look at their features.
+    Unlabeled rows train wherever they stand: a model may look at their features.
     """
     train, test = (rows[~np.isnan(y[rows])] for rows in split)
     if not len(test) or not len(train):
         raise InvalidInputError(
-            "A split has no labelled rows to learn from, or none to test on."
+            "A split has no labeled rows to learn from, or none to test on."
         )
     if use_unlabeled:
         train = np.concatenate([train, np.flatnonzero(np.isnan(y))])

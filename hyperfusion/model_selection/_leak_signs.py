@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from hyperfusion.feature_table import split_name
 from hyperfusion.metrics import spearman_score
+from hyperfusion.table._names import split_name
 
 N_BINS = 50
 MIN_LEVELS = 3
@@ -20,7 +20,7 @@ MIN_ROWS = 30
 # in the singular, but for shares: a share is a proportion
 _LATER = frozenset(
     {
-        *("click", "comment", "digg", "engagement", "fave", "favorite", "favourite"),
+        *("click", "comment", "digg", "engagement", "fave", "favorite", "favorite"),
         *("heart", "impression", "like", "play", "popularity", "ranking", "reaction"),
         *("repost", "retweet", "score", "shares", "total", "upvote", "view", "vote"),
         "watch",

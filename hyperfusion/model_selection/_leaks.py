@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
 
+from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._validation import check_frame
 from hyperfusion.model_selection._inputs import (
     Split,
     check_posts,
-    find_authors,
     find_times,
+    find_users,
     read_folds,
 )
 from hyperfusion.model_selection._leak_signs import (
@@ -55,8 +55,8 @@ _ADVICE = {
     ),
     "later than the post": "Drop it, or check the clocks and time zones.",
     "same row on both sides": "Drop duplicates, or keep them on one side.",
-    "authors on both sides": (
-        "Fair if only known authors will be predicted; otherwise split by author."
+    "users on both sides": (
+        "Fair if only known users will be predicted; otherwise split by user."
     ),
     "trains on later posts": "Split by time (time_split).",
 }
@@ -81,7 +81,7 @@ def check_leaks(
     X: Any,
     y: ArrayLike,
     *,
-    authors: Any = None,
+    users: Any = None,
     times: Any = None,
     splits: Any = None,
     threshold: float = 0.8,
@@ -98,13 +98,13 @@ def check_leaks(
         Posts or a feature table. Columns of pictures and lists are not looked at.
     y : array-like of shape (n_posts,)
         Targets. Rows where it is NaN are left out.
-    authors : column or array-like of shape (n_posts,), default=None
-        Authors of the posts.
+    users : column or array-like of shape (n_posts,), default=None
+        Users of the posts.
     times : column or array-like of shape (n_posts,), default=None
         Times of the posts.
     splits : int, splitter, (train, test) or iterable of them, default=None
         Rows that will be trained and tested on, as positions, or what cuts them: a
-        splitter that takes groups gets the authors.
+        splitter that takes groups gets the users.
     threshold : float, default=0.8
         Out-of-fold rank correlation above which a single column is implausible. The
         whole of a good model reaches some 0.7 on posts of the SMP Challenge.
@@ -125,7 +125,7 @@ def check_leaks(
         - "predicts alone": the column alone predicts other folds with a rank
           correlation of `threshold` or more;
         - "target of the other rows": within the levels of a category, or of the
-          authors, it orders the rows by their targets, as the mean of all others does
+          users, it orders the rows by their targets, as the mean of all others does
           (correlation of ranks within levels, 0.95 or more on either side);
         - "total counted later": the name is that of a count that grows after the post
           (views, likes, score ...), and it alone predicts other folds with a rank
@@ -134,7 +134,7 @@ def check_leaks(
           after `times` (share of the rows);
         - "same row on both sides": equal rows, target included, in training and test
           (share of the test rows);
-        - "authors on both sides" (share of the test rows);
+        - "users on both sides" (share of the test rows);
         - "trains on later posts": share of the training rows that are later than the
           first test row.
 
@@ -173,7 +173,7 @@ def check_leaks(
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     check_frame(table, "check_leaks")
     table = table.reset_index(drop=True)
-    units = find_authors(table, authors, [])
+    units = find_users(table, users, [])
     moments = find_times(table, times, [])
     pairs = []
     if splits is not None:
@@ -204,7 +204,7 @@ def _in_columns(
     folds = rng.permutation(len(y)) % min(_N_FOLDS, len(y))
     levels: dict[Hashable, np.ndarray] = {}
     if units is not None:
-        levels["authors"] = units[labeled]
+        levels["users"] = units[labeled]
     levels |= {c: codes for c in table if (codes := _category(table[c])) is not None}
     for column in table:
         numbers = read_numbers(table[column])
@@ -317,8 +317,8 @@ def _across(
     if units is not None:
         known = np.isin(units[test], units[train])
         if known.any():
-            evidence = f"training knows the authors of {known.mean():.0%} of test rows"
-            yield _Finding(None, "authors on both sides", float(known.mean()), evidence)
+            evidence = f"training knows the users of {known.mean():.0%} of test rows"
+            yield _Finding(None, "users on both sides", float(known.mean()), evidence)
     if times is not None:
         later = (times.iloc[train] > times.iloc[test].min()).to_numpy()
         if later.any():

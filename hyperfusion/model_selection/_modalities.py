@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from hyperfusion._blocks import vector_groups
-from hyperfusion.feature_table import BLOCKS, MODALITIES, split_name
+from hyperfusion.table._features import vector_groups
+from hyperfusion.table._names import BLOCKS, MODALITIES, split_name
 
 _RELATIONS = ("cross", "cluster")
 _ALIGNED = "clip"

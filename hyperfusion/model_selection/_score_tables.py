@@ -15,15 +15,15 @@ from hyperfusion.model_selection._bootstrap import (
     draw_units,
     interval,
     mean_score,
-    scores_of_authors,
+    scores_of_users,
 )
 
-_KEYS = ["split", "authors", "metric"]
+_KEYS = ["split", "users", "metric"]
 
 
 def score_tables(
     predictions: pd.DataFrame,
-    has_authors: bool,
+    has_users: bool,
     models: list[str],
     n_bootstrap: int,
     confidence: float,
@@ -34,10 +34,10 @@ def score_tables(
     Parameters
     ----------
     predictions : DataFrame
-        ``split``, ``fold``, ``model``, ``unit``, ``known_author``, ``y`` and
+        ``split``, ``fold``, ``model``, ``unit``, ``known_user``, ``y`` and
         ``prediction`` of each tested post.
-    has_authors : bool
-        Whether ``unit`` numbers authors; otherwise it numbers posts.
+    has_users : bool
+        Whether ``unit`` numbers users; otherwise it numbers posts.
     models : list of str
         The models' names, in order.
     n_bootstrap, confidence : int and float
@@ -57,11 +57,11 @@ def score_tables(
         tested = tested.assign(unit=codes)
         # the same samples for all models of a split: that makes differences paired
         counts = draw_units(len(units), n_bootstrap, rng)
-        for authors, some in _subsets(tested, has_authors):
-            folds = {model: _folds(some, model, has_authors) for model in models}
-            metrics = METRICS if has_authors else METRICS[:2]
+        for users, some in _subsets(tested, has_users):
+            folds = {model: _folds(some, model, has_users) for model in models}
+            metrics = METRICS if has_users else METRICS[:2]
             for metric in metrics:
-                key = {"split": split, "authors": authors, "metric": metric}
+                key = {"split": split, "users": users, "metric": metric}
                 values = {m: mean_score(folds[m], metric) for m in models}
                 samples = {
                     m: bootstrap_scores(folds[m], metric, counts) for m in models
@@ -69,7 +69,7 @@ def score_tables(
                 scores += [
                     {**key, "model": m, "score": values[m]}
                     | _bounds(samples[m], confidence)
-                    | _sizes(folds[m], has_authors, metric)
+                    | _sizes(folds[m], has_users, metric)
                     for m in models
                 ]
                 first = models[0]
@@ -81,7 +81,7 @@ def score_tables(
                 ]
     bounds = ["low", "high"]
     return (
-        _ordered(scores, ["model", "score", *bounds, "n_posts", "n_authors"]),
+        _ordered(scores, ["model", "score", *bounds, "n_posts", "n_users"]),
         _ordered(differences, ["model", "baseline", "difference", *bounds]),
     )
 
@@ -92,25 +92,25 @@ def _ordered(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def _subsets(
-    tested: pd.DataFrame, has_authors: bool
+    tested: pd.DataFrame, has_users: bool
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the tested posts: all, those of known and those of new authors."""
+    """Yield the tested posts: all, those of known and those of new users."""
     yield "all", tested
-    if has_authors:
-        known = tested["known_author"].astype(bool)
+    if has_users:
+        known = tested["known_user"].astype(bool)
         for name, rows in (("known", known), ("new", ~known)):
             if rows.any():
                 yield name, tested[rows]
 
 
-def _folds(tested: pd.DataFrame, model: str, has_authors: bool) -> list[TestFold]:
+def _folds(tested: pd.DataFrame, model: str, has_users: bool) -> list[TestFold]:
     own = tested[tested["model"] == model]
     return [
         TestFold(
             rows["y"].to_numpy(),
             rows["prediction"].to_numpy(),
             rows["unit"].to_numpy(),
-            has_authors,
+            has_users,
         )
         for _, rows in own.groupby("fold")
     ]
@@ -121,15 +121,15 @@ def _bounds(samples: np.ndarray, confidence: float) -> dict[str, float]:
     return {"low": low, "high": high}
 
 
-def _sizes(folds: list[TestFold], has_authors: bool, metric: str) -> dict[str, Any]:
-    if metric == "within_author_src":
-        authors = [scores_of_authors(fold) for fold in folds]
+def _sizes(folds: list[TestFold], has_users: bool, metric: str) -> dict[str, Any]:
+    if metric == "within_user_src":
+        users = [scores_of_users(fold) for fold in folds]
         return {
-            "n_posts": int(sum(fold["n_posts"].sum() for fold in authors)),
-            "n_authors": len(set().union(*(fold.index for fold in authors))),
+            "n_posts": int(sum(fold["n_posts"].sum() for fold in users)),
+            "n_users": len(set().union(*(fold.index for fold in users))),
         }
     units = np.unique(np.concatenate([fold.units for fold in folds]))
     return {
         "n_posts": sum(len(fold.y) for fold in folds),
-        "n_authors": len(units) if has_authors else None,
+        "n_users": len(units) if has_users else None,
     }

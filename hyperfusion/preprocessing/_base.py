@@ -6,12 +6,18 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import TransformerMixin, _fit_context
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.base import TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._blocks import Features, Infinite, read_features, write_features
+from hyperfusion._sklearn_compat import _check_feature_names_in, _fit_context
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._features import (
+    Features,
+    Infinite,
+    read_features,
+    write_features,
+)
 
 
 class BlockTransformer(TransformerMixin, HyperFusionEstimator):

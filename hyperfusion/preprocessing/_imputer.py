@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
-from sklearn.utils._param_validation import StrOptions
 
-from hyperfusion._blocks import Features, stem_of, take_columns, vector_groups
+from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import BLOCKS, split_name
 from hyperfusion.preprocessing._base import BlockTransformer
+from hyperfusion.table._features import Features, stem_of, take_columns, vector_groups
+from hyperfusion.table._names import BLOCKS, split_name
 
 MISSING_LEVEL = "__missing__"
 

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._blocks import Features
+from hyperfusion._sklearn_compat import Interval, _check_feature_names_in, _fit_context
 from hyperfusion._target_means import (
     cross_fit_target_means,
     fit_target_means,
@@ -20,13 +18,14 @@ from hyperfusion._target_means import (
 from hyperfusion._validation import check_target
 from hyperfusion.preprocessing._base import BlockTransformer, unique_names
 from hyperfusion.preprocessing._imputer import BlockImputer
+from hyperfusion.table._features import Features
 
 
 class NumericTable(BlockTransformer):
     """Turn a feature table into numbers alone, for any scikit-learn regressor.
 
     In every block alike, a category with few levels becomes a column of zeros and
-    ones for each level; a category with many levels (the author, the place) becomes
+    ones for each level; a category with many levels (the user, the place) becomes
     the shrunken mean of the target over its level, or without targets the share of
     training rows with its level. Numbers pass through, but for columns without any
     number at fit, which become 0: they tell nothing, and scikit-learn's histograms

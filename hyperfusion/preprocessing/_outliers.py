@@ -8,16 +8,21 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin, _fit_context
-from sklearn.utils import _safe_indexing
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import TransformerMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._blocks import as_float32
+from hyperfusion._sklearn_compat import (
+    Interval,
+    StrOptions,
+    _check_feature_names_in,
+    _fit_context,
+    _safe_indexing,
+)
 from hyperfusion._validation import check_columns, check_table, check_target
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._features import as_float32
 
 _FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 
@@ -61,7 +66,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         Drop rows (`fit_resample`), or move outlying cells to the nearer fence, or make
         them missing (`transform`).
     max_share : float, default=0.05
-        The largest share of the rows that may be dropped. Authors with many readers
+        The largest share of the rows that may be dropped. Users with many readers
         and posts that went viral are the interesting tail; losing more of it than
         this is an error.
     verbose : int, default=0

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
-from sklearn.utils._param_validation import Interval
 from threadpoolctl import threadpool_limits
 
-from hyperfusion._blocks import Features, take_columns, vector_groups
+from hyperfusion._sklearn_compat import Interval
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import BLOCKS, split_name
 from hyperfusion.preprocessing._base import BlockTransformer
+from hyperfusion.table._features import Features, take_columns, vector_groups
+from hyperfusion.table._names import BLOCKS, split_name
 
 _ROWS = 16_384
 
@@ -158,7 +158,7 @@ class BlockPCA(BlockTransformer):
         n, p = values.shape
         if n < 2:
             return None
-        # The covariance of centred numbers loses no digits to a large mean.
+        # The covariance of centered numbers loses no digits to a large mean.
         center = values.mean(axis=0, dtype=np.float64).astype(np.float32)
         values -= center
         if not values.any():

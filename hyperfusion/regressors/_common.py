@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight
 
-from hyperfusion._blocks import read_features
+from hyperfusion._sklearn_compat import _check_sample_weight
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._features import read_features
 
 
 def split_features(
@@ -52,11 +52,11 @@ def check_fit_data(
 
 @dataclass(frozen=True)
 class TargetScaler:
-    """Centre and spread of a target, and Huber's delta on the scaled target.
+    """Center and spread of a target, and Huber's delta on the scaled target.
 
     A Huber loss starts from zero in some back-ends and its gradient is bounded:
     on a target far from zero it never arrives. So every member learns the
-    centred and scaled target.
+    centered and scaled target.
     """
 
     center: float
@@ -71,7 +71,7 @@ class TargetScaler:
         return cls(center, 1.0 if negligible else spread)
 
     def transform(self, y: np.ndarray) -> np.ndarray:
-        """Return the centred and scaled target."""
+        """Return the centered and scaled target."""
         return (y - self.center) / self.spread
 
     def inverse_transform(self, z: np.ndarray) -> np.ndarray:

@@ -7,10 +7,10 @@ from typing import Any
 from scipy.stats import loguniform, randint, uniform
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors._catboost import CatBoostHuberRegressor
-from hyperfusion.regressors._clip_hierarchical import ClipHierarchicalRegressor
-from hyperfusion.regressors._coattention import CoAttentionRegressor
-from hyperfusion.regressors._tabnet import TabNetHuberRegressor
+from hyperfusion.regressors.catboost._regressor import CatBoostHuberRegressor
+from hyperfusion.regressors.networks._coattention import CoAttentionRegressor
+from hyperfusion.regressors.networks._hierarchical import ClipHierarchicalRegressor
+from hyperfusion.regressors.networks._tabnet import TabNetHuberRegressor
 
 
 def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:

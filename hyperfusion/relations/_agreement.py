@@ -26,7 +26,7 @@ def shared_levels(a: Sequence[int], b: Sequence[int]) -> dict[int, tuple[int, in
 
 
 def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the normalised pointwise mutual information of two clusterings.
+    """Return the normalized pointwise mutual information of two clusterings.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion._blocks import Features, write_features
+from hyperfusion.table._features import Features, write_features
 
 
 def write_clusters(

@@ -7,13 +7,12 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._blocks import Features, read_features
+from hyperfusion._sklearn_compat import Interval, _fit_context
 from hyperfusion._target_means import (
     cross_fit_target_means,
     fit_target_means,
@@ -35,6 +34,7 @@ from hyperfusion.relations._tree import (
     grow_tree,
 )
 from hyperfusion.relations._views import ViewReducer, find_views, join_views
+from hyperfusion.table._features import Features, read_features
 
 JOINT = "joint"
 
@@ -82,7 +82,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     levels_ : dict of {str: list of int}
         The levels of each view: of each block, and of "joint".
     centers_ : dict of {str: list of ndarray}
-        For each view and level the clusters' centres, in the reduced space.
+        For each view and level the clusters' centers, in the reduced space.
     parents_ : dict of {str: list of ndarray}
         For each cluster its parent on the level above (0 on the first level).
     sizes_ : dict of {str: list of ndarray}
@@ -97,7 +97,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     target_encoders_ : dict of {str: TargetEncoder}
         The fitted encoders of the clusters' target means.
     reducers_ : dict of {str: estimator}
-        What normalises and reduces each block.
+        What normalizes and reduces each block.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -112,15 +112,15 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     -----
     For each view and level L the output has
 
-    - ``<view>_<L>_distance``: distance to the centre of the post's cluster;
-    - ``<view>_<L>_margin``: how much farther the nearest other centre of the level
+    - ``<view>_<L>_distance``: distance to the center of the post's cluster;
+    - ``<view>_<L>_margin``: how much farther the nearest other center of the level
       is; negative where a cluster of another branch is nearer;
     - ``<view>_<L>_size``: the cluster's share of the posts at fit;
     - ``<view>_<L>``: the cluster, a category (a number for an array);
 
     and for image with text, and image with tags,
 
-    - ``image_text_<L>_agreement``: the normalised pointwise mutual information of the
+    - ``image_text_<L>_agreement``: the normalized pointwise mutual information of the
       two clusters at fit: 1 where they only come together, 0 where they come together
       as often as chance would have it, -1 where they never did.
 

@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator, visual_block
 from hyperfusion._validation import check_table
-from hyperfusion.feature_table import category_columns, column_name
 from hyperfusion.relations._vectors import sides_of
+from hyperfusion.table._names import category_columns, column_name
 
 
 class RelationEncoder(TransformerMixin, HyperFusionEstimator):

@@ -7,12 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin, _fit_context, clone
+from sklearn.base import TransformerMixin, clone
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._blocks import Features, read_features, take_columns
+from hyperfusion._sklearn_compat import _fit_context
 from hyperfusion._validation import check_columns, check_table
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._pairs import ALL, check_widths, choose_pairs, others_of
@@ -27,6 +27,7 @@ from hyperfusion.relations._vectors import (
     unit,
     vectors_of,
 )
+from hyperfusion.table._features import Features, read_features, take_columns
 
 _ROWS = 4096
 

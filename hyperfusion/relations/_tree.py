@@ -24,9 +24,9 @@ class Assignment:
     labels : ndarray of shape (n_samples,), int
         The cluster of each row, -1 where it has none.
     distance : ndarray of shape (n_samples,)
-        Distance to the cluster's own centre.
+        Distance to the cluster's own center.
     margin : ndarray of shape (n_samples,)
-        How much farther the nearest other centre of the level is; negative where a
+        How much farther the nearest other center of the level is; negative where a
         cluster of another branch is nearer, NaN where there is no other.
     """
 
@@ -65,14 +65,14 @@ def grow_tree(
         No level has more than ``n_samples // min_cluster_size`` clusters; one that
         could have no more clusters than the level before is left out.
     rng : RandomState
-        Draws the first centres.
+        Draws the first centers.
 
     Returns
     -------
     kept : list of int
         The levels that are not left out, as they were asked for.
     centers : list of ndarray of shape (n_clusters, n_dimensions)
-        The centres of each level.
+        The centers of each level.
     parents : list of ndarray of shape (n_clusters,)
         For each cluster its parent on the level before; 0 on the first level.
     """
@@ -122,7 +122,7 @@ def _split_nodes(
 
 
 def _split(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    """Return the centres of the clusters of points that hold any."""
+    """Return the centers of the clusters of points that hold any."""
     if n_clusters == 1:
         return points.mean(axis=0, keepdims=True, dtype=np.float64)
     model = MiniBatchKMeans(n_clusters, n_init=1, random_state=seed).fit(points)
@@ -145,9 +145,9 @@ def nearest_children(
     labels : ndarray of shape (n_samples,), int
         Their clusters on the level before.
     centers : ndarray of shape (n_clusters, n_dimensions)
-        The centres of the level.
+        The centers of the level.
     parents : ndarray of shape (n_clusters,), int
-        The centres' parents on the level before.
+        The centers' parents on the level before.
     """
     n = len(points)
     chosen = np.empty(n, dtype=np.int64)

@@ -10,9 +10,9 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from hyperfusion._blocks import vector_groups
-from hyperfusion._tags import read_tags
-from hyperfusion.feature_table import BLOCKS, split_name
+from hyperfusion.cells._texts import read_tags
+from hyperfusion.table._features import vector_groups
+from hyperfusion.table._names import BLOCKS, split_name
 
 ALIGNED = "clip"
 

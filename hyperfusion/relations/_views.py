@@ -1,4 +1,4 @@
-"""What is clustered: the vectors of a block, normalised, joined and reduced."""
+"""What is clustered: the vectors of a block, normalized, joined and reduced."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
-from hyperfusion._blocks import Features, take_columns, vector_groups
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import BLOCKS, split_name
 from hyperfusion.relations._vectors import unit
+from hyperfusion.table._features import Features, take_columns, vector_groups
+from hyperfusion.table._names import BLOCKS, split_name
 
 DEFAULT_BLOCKS = ("image", "text", "tags")
 
@@ -133,7 +133,7 @@ def join_views(reduced: list[np.ndarray]) -> np.ndarray:
     """
     every = np.concatenate(reduced, axis=1)
     nothing = np.isnan(every).all(axis=1)
-    every = np.nan_to_num(every, nan=0.0)  # the mean: the PCA has centred
+    every = np.nan_to_num(every, nan=0.0)  # the mean: the PCA has centered
     every[nothing] = np.nan
     return every
 

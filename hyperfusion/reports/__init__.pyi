@@ -1,4 +1,4 @@
 from ._report import Report as Report
-from ._report import report as report
+from ._report import make_report as make_report
 
 __all__: list[str]

@@ -1,4 +1,4 @@
-"""Posts as the report shows them: image, words, author and numbers."""
+"""Posts as the report shows them: image, words, user and numbers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PostCells:
             }
 
     def _image(self, row: int) -> str | None:
-        from hyperfusion.encoders._images import open_image
+        from hyperfusion.cells._images import open_image
 
         for column in self.roles.get("image", []):
             cell = self.posts[column].iloc[row]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 
+from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import as_frame, check_target
 from hyperfusion.ensemble import coverage_report, predict_interval
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
@@ -98,7 +98,7 @@ class Report:
     },
     prefer_skip_nested_validation=True,
 )
-def report(
+def make_report(
     model: Any,
     X: Any,
     y: ArrayLike,
@@ -108,7 +108,7 @@ def report(
     n_worst: int = 12,
     n_features: int = 20,
 ) -> Report:
-    """Write a page about a fitted model and how it does on labelled posts.
+    """Write a page about a fitted model and how it does on labeled posts.
 
     The page has scores, the distributions of figure 2 of the paper, predictions with
     intervals, calibration, the ensemble's weights, importances (the paper's table 2)
@@ -124,7 +124,7 @@ def report(
     y : array-like of shape (n_posts,)
         Their targets.
     evaluation : Bunch, default=None
-        What `evaluate` returned for this model: its random, author and time splits are
+        What `evaluate` returned for this model: its random, user and time splits are
         shown side by side. It refits the model, so it is not made here.
     title : str, default="Popularity prediction"
         Title of the page.
@@ -136,7 +136,7 @@ def report(
     Returns
     -------
     Report
-        The page: ``report(...).save("report.html")``, or show it in a notebook.
+        The page: ``make_report(...).save("report.html")``, or show it in a notebook.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def report(
 
     See Also
     --------
-    evaluate : Scores on random, author and time splits.
+    evaluate : Scores on random, user and time splits.
     hyperfusion.inspection : The page's pictures and tables, one by one.
 
     Notes
@@ -161,7 +161,7 @@ def report(
     >>> from hyperfusion import HyperFusionRegressor, report
     >>> X, y = make_regression(150, 5, noise=5.0, random_state=0)
     >>> ensemble = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:100], y[:100])
-    >>> page = report(ensemble, X[100:], y[100:])
+    >>> page = make_report(ensemble, X[100:], y[100:])
     >>> page.html.count("<h2")
     6
     """
@@ -233,7 +233,7 @@ def _scores(
     if evaluation is not None:
         text = (
             "The model, fitted again on each split. The random split tells how well a "
-            "gap is filled, the split by author how strangers are predicted, the split "
+            "gap is filled, the split by user how strangers are predicted, the split "
             "by time what later posts will see."
         )
         yield Section("Splits side by side", text, table=split_table(evaluation))

@@ -42,7 +42,7 @@ def _scores(name: str, predicted: np.ndarray, target: np.ndarray) -> dict[str, A
 
 
 def split_table(evaluation: Any) -> pd.DataFrame:
-    """Return the scores of `evaluate`, one row a split and kind of authors."""
+    """Return the scores of `evaluate`, one row a split and kind of users."""
     scores = evaluation["scores"]
     values = [
         f"{s:.3f} ({low:.3f} to {high:.3f})"
@@ -50,7 +50,7 @@ def split_table(evaluation: Any) -> pd.DataFrame:
             scores["score"], scores["low"], scores["high"], strict=True
         )
     ]
-    keys = ["split", "model", "authors"]
+    keys = ["split", "model", "users"]
     wide = scores.assign(value=values).pivot_table(
         index=keys, columns="metric", values="value", aggfunc="first", sort=False
     )

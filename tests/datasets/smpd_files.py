@@ -123,7 +123,7 @@ def write_pictures(root: Path) -> None:
 
 
 def write_crawled(path: Path, *, joined: bool = False) -> None:
-    """Write crawled statistics of two authors, one of them twice."""
+    """Write crawled statistics of two users, one of them twice."""
     names = "totalViews totalTags totalGeotagged totalFaves totalInGroup"
     names += " photoCount followerCount followingCount"
     header = ["Pathalias", *names.split()]

@@ -13,8 +13,8 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
 from hyperfusion.datasets import make_posts
-from hyperfusion.datasets._scenes import ATTRIBUTES, BACKGROUNDS, COLOURS
-from hyperfusion.feature_table import BLOCKS
+from hyperfusion.datasets._scenes import ATTRIBUTES, BACKGROUNDS, COLORS
+from hyperfusion.table._names import BLOCKS
 
 
 @pytest.fixture(scope="module")
@@ -77,27 +77,27 @@ def test_rows_are_in_time_order(posts):
     assert 450 < span.days <= 482
 
 
-def test_authors_are_long_tailed_and_keep_joining(posts):
-    counts = posts.data["author"].value_counts()
+def test_users_are_long_tailed_and_keep_joining(posts):
+    counts = posts.data["user"].value_counts()
     assert counts.iloc[: len(counts) // 10].sum() > 0.35 * len(posts.data)
     assert counts.median() <= 4
     assert counts.max() > 20 * counts.median()
-    early, late = posts.data["author"].iloc[:2400], posts.data["author"].iloc[2400:]
+    early, late = posts.data["user"].iloc[:2400], posts.data["user"].iloc[2400:]
     assert 0.03 < 1 - late.isin(early).mean() < 0.6
-    assert (posts.data["author_created"] < posts.data["posted_at"]).sum() == posts.data[
-        "author_created"
+    assert (posts.data["user_created"] < posts.data["posted_at"]).sum() == posts.data[
+        "user_created"
     ].notna().sum()
 
 
-def test_number_of_authors_is_a_limit():
-    assert make_posts(200, n_users=3, random_state=0).data["author"].unique().size <= 3
-    assert make_posts(20, n_users=1, random_state=0).data["author"].unique().size == 1
+def test_number_of_users_is_a_limit():
+    assert make_posts(200, n_users=3, random_state=0).data["user"].unique().size <= 3
+    assert make_posts(20, n_users=1, random_state=0).data["user"].unique().size == 1
 
 
-def test_what_an_author_is_does_not_change_but_by_missing_cells(posts):
-    columns = ["author_created", "followers", "following", "is_pro", "timezone"]
+def test_what_an_user_is_does_not_change_but_by_missing_cells(posts):
+    columns = ["user_created", "followers", "following", "is_pro", "timezone"]
     columns += posts.roles["vectors"]["user"]
-    values = posts.data.groupby("author")[columns].nunique()
+    values = posts.data.groupby("user")[columns].nunique()
     assert values.max(axis=None) == 1
 
 
@@ -115,7 +115,7 @@ def test_later_posts_drift(posts):
 
 def test_missing_cells(posts):
     share = posts.data.isna().mean()
-    some = ["image", "caption", "tags", "followers", "author_created", "place"]
+    some = ["image", "caption", "tags", "followers", "user_created", "place"]
     assert (share[some] > 0.01).all()
     assert (share[some] < 0.2).all()
     assert 0.25 < share["latitude"] < 0.35
@@ -133,13 +133,13 @@ def test_captions_agree_as_documented(posts):
 
 
 def test_a_true_caption_names_what_is_in_the_picture(posts):
-    """Colours that a true caption names plainly are those of the pixels."""
+    """Colors that a true caption names plainly are those of the pixels."""
     rows = np.flatnonzero((posts.match == 1) & posts.data["image"].notna())
     checked = 0
     for row in rows[:400]:
         caption = posts.data["caption"].iloc[row]
         words = set() if pd.isna(caption) else set(caption.split())
-        named = [c for c in COLOURS if c in words]
+        named = [c for c in COLORS if c in words]
         if (
             "large" not in words
             or len(named) != 1
@@ -148,13 +148,13 @@ def test_a_true_caption_names_what_is_in_the_picture(posts):
         ):
             continue
         pixels = np.asarray(posts.data["image"].iloc[row]).reshape(-1, 3).astype(int)
-        palette = np.array(list(COLOURS.values()) + list(BACKGROUNDS.values()))
+        palette = np.array(list(COLORS.values()) + list(BACKGROUNDS.values()))
         directions = palette / np.linalg.norm(palette, axis=1, keepdims=True)
         bright = pixels[pixels.sum(axis=1) > 60]
         nearest = (
             bright / np.linalg.norm(bright, axis=1, keepdims=True)
         ) @ directions.T
-        share = (nearest.argmax(axis=1) == list(COLOURS).index(named[0])).mean()
+        share = (nearest.argmax(axis=1) == list(COLORS).index(named[0])).mean()
         assert share > 0.03, caption
         checked += 1
     assert checked >= 10
@@ -176,7 +176,7 @@ def test_vectors_explain_their_contribution(posts, block):
 
 
 def test_look_explains_its_contribution(posts):
-    """Mean colour, contrast and sharpness of the pixels find most of the effect."""
+    """Mean color, contrast and sharpness of the pixels find most of the effect."""
     there = posts.data["image"].notna().to_numpy()
     arrays = np.stack([np.asarray(i) for i in posts.data["image"][there]]).astype(float)
     edges = np.abs(np.diff(arrays, axis=1)).mean(axis=(1, 2, 3))
@@ -197,7 +197,7 @@ def test_law_of_the_score_is_the_same_for_every_seed(posts):
         assert np.corrcoef(ours, theirs)[0, 1] > 0.95
 
 
-def test_hour_counts_on_the_clock_of_the_authors_home(posts):
+def test_hour_counts_on_the_clock_of_the_users_home(posts):
     offset = pd.to_timedelta(posts.data["timezone"].str.replace("+", "") + ":00")
     hour = (posts.data["posted_at"] + offset).dt.hour
     means = posts.contributions["time"].groupby(hour).mean()

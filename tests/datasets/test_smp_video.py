@@ -1,4 +1,4 @@
-"""load_smp_video on files in the organisers' layout, and on the real ones."""
+"""load_smp_video on files in the organizers' layout, and on the real ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REAL = os.environ.get("HYPERFUSION_DATA")
 
 
 def tables():
-    """Four posts by three authors; every file has an order of its own."""
+    """Four posts by three users; every file has an order of its own."""
     posts = [
         ("P2", "U1", "Wood,Lamp,woodwork", ["lamp", "wood lamp"], "2023-03-01 10:00"),
         ("P1", "U2", "", [], "2022-01-01 00:05"),

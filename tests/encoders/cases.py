@@ -44,7 +44,7 @@ POSTS = pd.DataFrame(
         "latitude": [48.9, 0, None, -33.5] * 4,
         "longitude": [2.4, 0, None, 151.25] * 4,
         "place": ["Paris", "", None, "Sydney"] * 4,
-        "author": ["ann", "bob", None, "ann"] * 4,
+        "user": ["ann", "bob", None, "ann"] * 4,
         "fans": [0, 12, None, 9_000] * 4,
         "photos": ["1", 3, 40, 500] * 4,
         "pro": [True, False, False, True] * 4,
@@ -79,23 +79,21 @@ CASES: list[Case] = [
         X=POSTS[["latitude", "longitude", "place"]],
     ),
     Case(
-        UserProfileEncoder(user="author", numeric=["fans", "photos", "pro"]),
-        X=POSTS[["author", "fans", "photos", "pro"]],
+        UserProfileEncoder(user="user", numeric=["fans", "photos", "pro"]),
+        X=POSTS[["user", "fans", "photos", "pro"]],
     ),
     Case(NumberEncoder(), X=POSTS[["fans", "photos", "pro"]]),
     Case(
         SVDUserEmbedder(
-            user="author", n_components=3, n_item_components=2, output="both"
+            user="user", n_components=3, n_item_components=2, output="both"
         ),
-        X=POSTS[["author", "place"]].assign(
-            tags=["sea, sun", ["snow"], None, "sun"] * 4
-        ),
+        X=POSTS[["user", "place"]].assign(tags=["sea, sun", ["snow"], None, "sun"] * 4),
     ),
-    Case(CategoryEncoder(), X=POSTS[["author", "place"]]),
+    Case(CategoryEncoder(), X=POSTS[["user", "place"]]),
     Case(
         PostEncoder(
             text="place",
-            user="author",
+            user="user",
             user_numeric=["fans", "photos"],
             time="posted",
             timezone="zone",
@@ -110,8 +108,8 @@ CASES: list[Case] = [
         X=POSTS,
     ),
     Case(
-        UserHistory(user="author", time="posted", place="place", label_delay=1),
-        X=POSTS[["author", "posted", "place"]],
+        UserHistory(user="user", time="posted", place="place", label_delay=1),
+        X=POSTS[["user", "posted", "place"]],
         y=np.where(np.arange(16) % 5, np.arange(16.0), np.nan),
     ),
 ]

@@ -15,7 +15,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from hyperfusion.encoders import EmbeddingCache
-from hyperfusion.encoders._cache import item_key, open_cache
+from hyperfusion.encoders.cache._cache import item_key, open_cache
 from hyperfusion.exceptions import InvalidInputError
 
 WIDTH = 512
@@ -199,7 +199,7 @@ WRITER = textwrap.dedent("""
     import sys
     import numpy as np
     from hyperfusion.encoders import EmbeddingCache
-    from hyperfusion.encoders._cache import item_key
+    from hyperfusion.encoders.cache._cache import item_key
 
     first = int(sys.argv[2])
     with EmbeddingCache(sys.argv[1]) as cache:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from hyperfusion.encoders import EmbeddingCache
-from hyperfusion.encoders._cache import DAMAGED, DATABASE, STORE
+from hyperfusion.encoders.cache._cache import DAMAGED, DATABASE, STORE
 from tests.encoders.test_cache import assert_holds, vectors
 
 N = 60
@@ -226,7 +226,7 @@ def test_a_kill_in_the_middle_loses_nothing_that_was_kept(tmp_path):
 
 
 def test_another_process_holds_the_lock(folder, monkeypatch):
-    monkeypatch.setattr("hyperfusion.encoders._cache_store.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("hyperfusion.encoders.cache._store.WAIT_SECONDS", 0.1)
     holder = sqlite3.connect(folder / STORE / DATABASE, isolation_level=None)
     with EmbeddingCache(folder) as cache:
         assert cache.entries == N

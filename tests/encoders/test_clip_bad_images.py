@@ -118,7 +118,7 @@ def test_the_first_bad_row_is_named():
     cells = [GOOD[0], BAD["truncated"], *GOOD, BAD["missing file"]]
     for _ in range(5):
         with pytest.raises(BadCellError) as caught:
-            encoder(num_workers=3, batch_size=2).fit_transform(cells)
+            encoder(n_jobs=3, batch_size=2).fit_transform(cells)
         assert caught.value.row == 1
 
 

@@ -97,7 +97,7 @@ def test_no_model_is_loaded_when_all_is_known(kind, tmp_path, monkeypatch):
     def forbidden(*args):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("hyperfusion.encoders._clip_models._build", forbidden)
+    monkeypatch.setattr("hyperfusion.encoders.clip._models._build", forbidden)
     assert_array_equal(encoder.transform(X), first)
 
 
@@ -151,7 +151,7 @@ def test_images_and_texts_do_not_meet_in_one_cache(tmp_path, counter):
 
 
 @both
-def test_normalising_and_pca_share_the_same_entries(kind, tmp_path, counter):
+def test_normalizing_and_pca_share_the_same_entries(kind, tmp_path, counter):
     encoder, X = make(kind, cache=tmp_path)
     encoder.fit_transform(X)
     raw = clone(encoder).set_params(normalize=False).fit_transform(X)
@@ -230,7 +230,7 @@ def test_a_full_disk_does_not_stop_a_run(kind, tmp_path, monkeypatch):
 
     encoder, X = make(kind, cache=tmp_path, batch_size=2)
     plain, _ = make(kind)
-    monkeypatch.setattr("hyperfusion.encoders._cache_store.insert", full)
+    monkeypatch.setattr("hyperfusion.encoders.cache._store.insert", full)
     with pytest.warns(RuntimeWarning, match="can't be kept .*full") as caught:
         found = encoder.fit_transform(X)
     assert len(caught) == 1
@@ -259,7 +259,7 @@ def test_what_is_done_is_kept_when_a_run_stops(tmp_path, monkeypatch, counter):
 
 SLOW_RUN = textwrap.dedent("""
     import sys, time
-    from hyperfusion.encoders import _clip_image
+    from hyperfusion.encoders.clip import _image as _clip_image
     from tests.encoders.test_clip_cache import make
     from tests.encoders.clip_reference import pictures
 

@@ -23,8 +23,8 @@ from hyperfusion.encoders import (
     _clip_towers,
     clear_model_cache,
 )
-from hyperfusion.encoders._clip_models import load_model
-from hyperfusion.encoders._clip_weights import find_source
+from hyperfusion.encoders.clip._models import load_model
+from hyperfusion.encoders.clip._weights import find_source
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 from tests.encoders.clip_reference import (
     CONFIG,
@@ -59,9 +59,9 @@ def png(array):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 23, "auto"])
-@pytest.mark.parametrize("num_workers", [1, 3])
-def test_agrees_with_open_clip(folder, expected, batch_size, num_workers):
-    encoder = ClipImageEncoder(folder, batch_size=batch_size, num_workers=num_workers)
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_agrees_with_open_clip(folder, expected, batch_size, n_jobs):
+    encoder = ClipImageEncoder(folder, batch_size=batch_size, n_jobs=n_jobs)
     found = encoder.fit_transform(PICTURES)
     assert found.dtype == np.float32
     assert_allclose(found, expected, **CLOSE)
@@ -169,7 +169,7 @@ def test_one_pil_object_in_many_rows(folder, expected, tmp_path):
     path = tmp_path / "lazy.png"
     path.write_bytes(png(PICTURES[0]))
     with Image.open(path) as lazy:  # its pixels are read when a thread asks for them
-        found = ClipImageEncoder(folder, num_workers=4).fit_transform([lazy] * 30)
+        found = ClipImageEncoder(folder, n_jobs=4).fit_transform([lazy] * 30)
     assert_allclose(found, np.repeat(expected[:1], 30, axis=0), **CLOSE)
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 
-from hyperfusion.encoders import _clip_packed as module
-from hyperfusion.encoders._clip_packed import (
+from hyperfusion.encoders.clip import _packed as module
+from hyperfusion.encoders.clip._packed import (
     PackedAttention,
     PackedLinear,
     pack_blocks,

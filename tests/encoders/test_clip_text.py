@@ -20,8 +20,8 @@ from hyperfusion.encoders import (
     _clip_towers,
     clear_model_cache,
 )
-from hyperfusion.encoders._clip_models import load_model
-from hyperfusion.encoders._clip_weights import find_source
+from hyperfusion.encoders.clip._models import load_model
+from hyperfusion.encoders.clip._weights import find_source
 from hyperfusion.exceptions import BadCellError, BadCellWarning
 from tests.encoders.clip_reference import (
     CONFIG,

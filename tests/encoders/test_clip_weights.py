@@ -24,8 +24,8 @@ from hyperfusion.encoders import (
     _clip_weights,
     clear_model_cache,
 )
-from hyperfusion.encoders._clip_models import fingerprint, load_model
-from hyperfusion.encoders._clip_weights import find_source
+from hyperfusion.encoders.clip._models import fingerprint, load_model
+from hyperfusion.encoders.clip._weights import find_source
 from hyperfusion.exceptions import (
     InvalidInputError,
     MissingDependencyError,

@@ -222,7 +222,7 @@ def test_wild_columns(column):
 def test_more_texts_than_fit_into_a_batch(monkeypatch):
     encoder = GloveTextVectorizer(GLOVE, weighting="sif").fit(TEXTS)
     whole = encoder.transform(TEXTS)
-    monkeypatch.setattr("hyperfusion.encoders._glove._BATCH", 2)
+    monkeypatch.setattr("hyperfusion.encoders.text._glove._BATCH", 2)
     assert_array_equal(encoder.transform(TEXTS), whole)
     again = clone(encoder).fit(TEXTS)
     assert_allclose(again.transform(TEXTS), whole, atol=1e-6)
@@ -346,7 +346,7 @@ def test_real_means_by_hand(real_vectors):
 
 
 @pytest.mark.parametrize("weighting", ["mean", "idf", "sif"])
-def test_real_neighbours_of_texts(real_vectors, weighting):
+def test_real_neighbors_of_texts(real_vectors, weighting):
     texts = [
         "a king and his queen in the royal palace",
         "the prince was crowned at the castle",

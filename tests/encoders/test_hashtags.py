@@ -1,4 +1,4 @@
-"""From texts to words: normalisation, splitting, segmentation."""
+"""From texts to words: normalization, splitting, segmentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hyperfusion.encoders._hashtags import (
+from hyperfusion.encoders.text._hashtags import (
     UNKNOWN,
     WordFinder,
     segment,
@@ -230,7 +230,7 @@ def spoken(vectors, text):
 
 
 def test_forgetting_words_changes_nothing(monkeypatch):
-    monkeypatch.setattr("hyperfusion.encoders._hashtags._MEMORY_SIZE", 3)
+    monkeypatch.setattr("hyperfusion.encoders.text._hashtags._MEMORY_SIZE", 3)
     find = finder()
     texts = ["nature lovers", "architecturelovers", "new york", "x" * 100, "don't"]
     assert [find(text) for text in texts * 2] == [finder()(text) for text in texts * 2]

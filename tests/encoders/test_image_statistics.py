@@ -40,13 +40,13 @@ def test_form():
     assert row["is_missing"] == 0
 
 
-def test_colourfulness_of_two_colours():
+def test_colorfulness_of_two_colors():
     # red - green is 255 and 0, yellow - blue is 127.5 and -255
     expected = np.hypot(127.5, 191.25) + 0.3 * np.hypot(127.5, 63.75)
     row = measure(halves(RED, BLUE))
-    assert row["colourfulness"] == pytest.approx(expected, rel=1e-5)
-    assert row["colourfulness"] == pytest.approx(272.62, abs=0.01)
-    assert measure(checkerboard())["colourfulness"] == 0
+    assert row["colorfulness"] == pytest.approx(expected, rel=1e-5)
+    assert row["colorfulness"] == pytest.approx(272.62, abs=0.01)
+    assert measure(checkerboard())["colorfulness"] == 0
 
 
 def test_light_of_two_halves():
@@ -61,15 +61,15 @@ def test_light_of_two_halves():
 
 
 def test_sharpness_of_a_checkerboard():
-    # each pixel has four neighbours of the other colour: the Laplacian is +-4 * 255
+    # each pixel has four neighbors of the other color: the Laplacian is +-4 * 255
     assert measure(checkerboard())["sharpness"] == pytest.approx(1020**2)
     assert measure(np.full((9, 9, 3), 77, np.uint8))["sharpness"] == 0
 
 
 def test_sharpness_agrees_with_a_plain_loop():
     image = noise(12, 9)
-    grey = np.asarray(image.convert("L"), dtype=float)
-    p = np.pad(grey, 1, mode="reflect")
+    gray = np.asarray(image.convert("L"), dtype=float)
+    p = np.pad(gray, 1, mode="reflect")
     laplacian = [
         p[i - 1, j] + p[i + 1, j] + p[i, j - 1] + p[i, j + 1] - 4 * p[i, j]
         for i in range(1, 10)
@@ -78,25 +78,25 @@ def test_sharpness_agrees_with_a_plain_loop():
     assert measure(image)["sharpness"] == pytest.approx(np.var(laplacian), rel=1e-5)
 
 
-def test_main_colours_of_a_flag():
+def test_main_colors_of_a_flag():
     flag = np.zeros((6, 10, 3), dtype=np.uint8)
     flag[:, :5], flag[:, 5:8], flag[:, 8:] = RED, WHITE, BLUE
     row = measure(flag, n_colors=4)
-    assert row["colour_1_red":"colour_1_share"].tolist() == [1, 0, 0, 0.5]
-    second, third = row["colour_2_red":"colour_2_share"], row["colour_3_red":]
+    assert row["color_1_red":"color_1_share"].tolist() == [1, 0, 0, 0.5]
+    second, third = row["color_2_red":"color_2_share"], row["color_3_red":]
     assert second.tolist() == pytest.approx([1, 1, 1, 0.3])
     assert third[:4].tolist() == pytest.approx([0, 0, 1, 0.2])
-    assert row["colour_4_red":"colour_4_blue"].isna().all()
-    assert row["colour_4_share"] == 0
-    assert "colour_1_red" not in measure(flag, n_colors=0)
+    assert row["color_4_red":"color_4_blue"].isna().all()
+    assert row["color_4_share"] == 0
+    assert "color_1_red" not in measure(flag, n_colors=0)
 
 
 def test_mode_flags_and_file_size():
     content = encode(noise().convert("L"))
-    grey = measure(content)
-    assert grey["mode_grey"] == 1
-    assert grey["mode_alpha"] == 0
-    assert grey["log_file_size"] == pytest.approx(np.log1p(len(content)))
+    gray = measure(content)
+    assert gray["mode_gray"] == 1
+    assert gray["mode_alpha"] == 0
+    assert gray["log_file_size"] == pytest.approx(np.log1p(len(content)))
     assert measure(encode(noise().convert("RGBA")))["mode_alpha"] == 1
     palette = measure(encode(noise().quantize(4), "GIF"))
     assert palette["mode_palette"] == 1
@@ -105,7 +105,7 @@ def test_mode_flags_and_file_size():
 def test_mirrored_picture_measures_the_same():
     image = noise(40, 30)
     mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    measures = ["brightness", "contrast", "colourfulness", "sharpness", "saturation"]
+    measures = ["brightness", "contrast", "colorfulness", "sharpness", "saturation"]
     np.testing.assert_allclose(
         measure(mirrored)[measures], measure(image)[measures], rtol=1e-5
     )
@@ -114,7 +114,7 @@ def test_mirrored_picture_measures_the_same():
 def test_resolution_hardly_matters_for_large_pictures():
     scene = noise(16, 12).resize((1600, 1200), Image.Resampling.BICUBIC)
     half = scene.reduce(2)
-    measures = ["brightness", "contrast", "colourfulness", "saturation"]
+    measures = ["brightness", "contrast", "colorfulness", "saturation"]
     np.testing.assert_allclose(
         measure(scene)[measures], measure(half)[measures], rtol=0.02
     )
@@ -158,5 +158,5 @@ def test_real_thumbnails():
         warnings.simplefilter("error")
         out = ImageStatistics().fit_transform(paths)
     names = list(ImageStatistics().fit([None]).get_feature_names_out())
-    assert not np.isnan(out[:, : names.index("colour_1_red")]).any()
+    assert not np.isnan(out[:, : names.index("color_1_red")]).any()
     assert (out[:, names.index("width")] >= 100).all()

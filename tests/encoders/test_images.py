@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hyperfusion.encoders._images import open_image, read_image
+from hyperfusion.cells._images import open_image, read_image
 
 
 def encode(image, form="PNG", **options):
@@ -52,7 +52,7 @@ def test_every_form_of_a_cell_gives_the_same_pixels(tmp_path):
 
 def test_size_and_mode_are_those_of_the_file(tmp_path):
     content = encode(noise().convert("L"))
-    path = tmp_path / "grey.png"
+    path = tmp_path / "gray.png"
     path.write_bytes(content)
     from_file, from_bytes = read_image(path), read_image(content)
     assert from_file.n_bytes == from_bytes.n_bytes == len(content)
@@ -96,8 +96,8 @@ def test_transparency_of_a_palette():
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
-    grey = np.array([[0, 32_768, 65_535]], dtype=np.uint16)
-    opened = np.asarray(open_image(encode(Image.fromarray(grey))))
+    gray = np.array([[0, 32_768, 65_535]], dtype=np.uint16)
+    opened = np.asarray(open_image(encode(Image.fromarray(gray))))
     assert opened[0, :, 0].tolist() == [0, 127, 255]
 
 

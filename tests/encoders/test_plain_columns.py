@@ -111,7 +111,7 @@ def test_complex_numbers_are_refused():
 
 def test_categories_are_the_levels_of_fit():
     X = pd.DataFrame({"kind": ["photo", "video", "photo", None, " ", "poem"]})
-    fitted = CategoryEncoder(min_count=2).fit(X)
+    fitted = CategoryEncoder(min_frequency=2).fit(X)
     assert fitted.levels_ == {"kind": ["photo"]}
     out = fitted.transform(pd.DataFrame({"kind": [" photo", "video", None]}))
     assert isinstance(out["kind"].dtype, pd.CategoricalDtype)

@@ -1,4 +1,4 @@
-"""Vectors of authors and items: against dense algebra, by hand, and on wild tables."""
+"""Vectors of users and items: against dense algebra, by hand, and on wild tables."""
 
 import os
 import warnings
@@ -16,12 +16,12 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.utils.extmath import svd_flip
 
 from hyperfusion import SVDUserEmbedder
-from hyperfusion.encoders._sparse_svd import leading_singular_vectors
+from hyperfusion.encoders.user._sparse_svd import leading_singular_vectors
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 POSTS = pd.DataFrame(
     {
-        "author": ["ann", "ann", "bob", "cat", "dan", None],
+        "user": ["ann", "ann", "bob", "cat", "dan", None],
         "tags": ["Sea, sun", "sun", ["sea", "sun"], "snow", None, "sun"],
         "place": ["New York", "Rome", "Rome", "Oslo", "", "Oslo"],
     }
@@ -86,7 +86,7 @@ def test_agrees_with_full_svd(weighting, power):
 
 
 def test_by_hand():
-    # two authors with orthogonal habits: M = [[3, 4, 0], [0, 0, 2]]
+    # two users with orthogonal habits: M = [[3, 4, 0], [0, 0, 2]]
     counts = sp.csr_array(np.array([[3.0, 4, 0], [0, 0, 2]]))
     embedder = SVDUserEmbedder(weighting="counts", power=0.5).fit(counts)
     assert_allclose(embedder.singular_values_, [5, 2])
@@ -173,7 +173,7 @@ def test_lengths_are_cut_to_the_rank_or_padded():
     assert not padded[:, [1, 2, 3, 6, 7]].any()
 
 
-def test_unseen_author_is_folded_in_from_the_row_alone():
+def test_unseen_user_is_folded_in_from_the_row_alone():
     counts = random_counts((12, 9))
     tags = [
         [f"t{j}" for j in np.repeat(np.arange(9), row)] for row in counts.astype(int)
@@ -192,7 +192,7 @@ def test_missing_is_nan_with_an_indicator():
     embedder = SVDUserEmbedder(items="tags", output="both").fit(POSTS)
     new = pd.DataFrame(
         {
-            "author": ["ann", "eve", "eve", None, "dan"],
+            "user": ["ann", "eve", "eve", None, "dan"],
             "tags": [None, "new words", "sea", "sun", float("nan")],
             "place": "",
         }
@@ -231,7 +231,7 @@ def test_columns_and_cells():
     assert by_position.fit(POSTS.to_numpy()).vocabulary_ == whole.vocabulary_
 
 
-def test_numbers_are_authors_and_items():
+def test_numbers_are_users_and_items():
     table = pd.DataFrame({"user": [7, 8, np.nan], "item": [1.0, 2.5, np.nan]})
     embedder = SVDUserEmbedder().fit(table)
     assert set(embedder.users_) == {"7", "8"}
@@ -266,7 +266,7 @@ def test_sparse_matrix_and_table_are_not_mixed_up():
 
 
 def test_nothing_to_learn_is_an_error():
-    with pytest.raises(InvalidInputError, match="0 author"):
+    with pytest.raises(InvalidInputError, match="0 user"):
         SVDUserEmbedder().fit(pd.DataFrame({"a": ["x", None], "b": [None, "y"]}))
     with pytest.raises(InvalidInputError, match="min_users=9"):
         SVDUserEmbedder(min_users=9).fit(POSTS)

@@ -165,7 +165,7 @@ def test_bare_years_are_an_error_in_both_columns(params):
         TemporalEncoder(**params).fit(X).transform(X)
 
 
-def test_milliseconds_are_recognised():
+def test_milliseconds_are_recognized():
     seconds = 1_425_168_000 + np.arange(3) * DAY
     expected = measure(seconds)
     for factor in (1_000, 1_000_000, 1_000_000_000):

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
 
 from hyperfusion import TfidfComponents
-from hyperfusion.encoders import _text_components
+from hyperfusion.encoders.text import _components as _text_components
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 WORDS = ["sun", "sea", "dog", "cat", "food", "coffee", "run", "city", "night", "art"]

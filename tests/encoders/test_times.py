@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
-from hyperfusion.encoders._times import (
+from hyperfusion.cells._times import (
     Times,
     parse_zone,
     read_times,

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 import hyperfusion.encoders
 from hyperfusion.datasets import make_posts
 
-FOLDER = Path(hyperfusion.encoders.__file__).parent / "tiny_clip"
+FOLDER = Path(hyperfusion.encoders.__file__).parent / "clip" / "tiny_clip"
 
 
 @pytest.fixture(scope="module")

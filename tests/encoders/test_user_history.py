@@ -1,4 +1,4 @@
-"""Earlier posts of an author: by hand, and for leaks."""
+"""Earlier posts of a user: by hand, and for leaks."""
 
 import datetime
 import os
@@ -114,8 +114,8 @@ def test_shuffled_labels_teach_nothing(delay):
     assert max(np.abs(results[1:])) < 3 / np.sqrt(len(posts))
 
 
-def test_single_author_of_constant_score():
-    # one author always scores 100, all others are noise around 0
+def test_single_user_of_constant_score():
+    # one user always scores 100, all others are noise around 0
     rng = np.random.RandomState(0)
     posts = make_posts(300, 299, seed=1)
     posts["user"] = [f"u{i}" for i in range(300)]
@@ -127,7 +127,7 @@ def test_single_author_of_constant_score():
     history = UserHistory(shrinkage=0).fit(posts, scores)
     found = features(history, posts)
     first, later = star[0], star[1:]
-    # nothing tells the first of them from any other author's first post
+    # nothing tells the first of them from any other user's first post
     others = np.setdiff1d(np.arange(300), star)
     assert found["history_scores"][first] == 0
     assert found["history_mean"][first] < 5
@@ -138,7 +138,7 @@ def test_single_author_of_constant_score():
     assert (found["history_spread"][star[2:]] == 0).all()
 
 
-def test_only_author_of_constant_score():
+def test_only_user_of_constant_score():
     posts = pd.DataFrame({"user": "ann", "time": START + np.arange(20) * DAY})
     for scores in (np.full(20, 7.0), np.full(20, 1e6 + 0.1)):
         found = features(UserHistory().fit(posts, scores), posts)
@@ -214,7 +214,7 @@ def test_identifiers_tell_posts_of_a_moment_apart():
     assert features(history, new)["history_mean"].tolist() == [4]
 
 
-def test_forms_of_time_and_author_agree():
+def test_forms_of_time_and_user_agree():
     texts = ["2024-01-01T12:00", "2024-01-02", "1969-12-31", None]
     stamps = pd.to_datetime(texts, format="ISO8601")
     forms = [
@@ -259,10 +259,10 @@ def test_nothing_stored_yet():
     assert np.isnan(found["history_mean"][0])
     history.update(new, [2.0])
     assert features(history, new)["history_posts"].tolist() == [0]
-    unlabelled = UserHistory().fit(new, [np.nan])
+    unlabeled = UserHistory().fit(new, [np.nan])
     later = pd.DataFrame({"user": ["a"], "time": [DAY]})
-    assert features(unlabelled, later)["history_posts"].tolist() == [1]
-    assert np.isnan(features(unlabelled, later)["history_mean"][0])
+    assert features(unlabeled, later)["history_posts"].tolist() == [1]
+    assert np.isnan(features(unlabeled, later)["history_mean"][0])
 
 
 def test_parameters():
@@ -325,7 +325,7 @@ def test_wild_tables(rows):
 
 
 @pytest.mark.real_data
-def test_real_posts_are_ranked_by_their_authors_history():
+def test_real_posts_are_ranked_by_their_users_history():
     if "HYPERFUSION_DATA" not in os.environ:
         pytest.skip("HYPERFUSION_DATA is not set")
     folder = os.path.join(os.environ["HYPERFUSION_DATA"], "smp_video", "train")

@@ -1,4 +1,4 @@
-"""Earlier posts of an author, against a slow reference."""
+"""Earlier posts of a user, against a slow reference."""
 
 import statistics
 

@@ -21,14 +21,14 @@ def posts(**columns):
 def test_known_answers():
     out = UserProfileEncoder(user="who", numeric=["fans", "photos", "pro"])
     out = out.fit_transform(posts())
-    names = ["fans_log", "photos_log", "pro", "fans_per_photos", "author"]
+    names = ["fans_log", "photos_log", "pro", "fans_per_photos", "user"]
     assert list(out) == names
     np.testing.assert_allclose(out["fans_log"], np.log([1, 100, 10, 1000]), rtol=1e-6)
     ratios = out["fans_per_photos"][:2]
     np.testing.assert_allclose(ratios, np.log([0.1, 100]), rtol=1e-6)
     assert out["pro"].tolist() == [1, 0, 1, 0]
     assert (out.dtypes[names[:-1]] == np.float32).all()
-    assert list(out["author"].cat.categories) == ["ann", "bob", "cid"]
+    assert list(out["user"].cat.categories) == ["ann", "bob", "cid"]
 
 
 def test_logarithms_keep_the_sign_and_the_size():
@@ -38,22 +38,22 @@ def test_logarithms_keep_the_sign_and_the_size():
     np.testing.assert_allclose(out["balance_log"], expected, rtol=1e-6)
 
 
-def test_rare_and_unseen_authors_are_missing():
+def test_rare_and_unseen_users_are_missing():
     fitted = UserProfileEncoder(user="who", min_posts=2).fit(posts())
-    assert fitted.authors_ == ["ann"]
+    assert fitted.users_ == ["ann"]
     out = fitted.transform(posts(who=["ann", "bob", "dan", None]))
-    assert list(out) == ["author"]
-    assert out["author"].isna().tolist() == [False, True, True, True]
+    assert list(out) == ["user"]
+    assert out["user"].isna().tolist() == [False, True, True, True]
 
 
-def test_numbers_are_authors_too():
+def test_numbers_are_users_too():
     fitted = UserProfileEncoder(user="id").fit(pd.DataFrame({"id": [7, 12, 7]}))
-    assert fitted.authors_ == ["12", "7"]
+    assert fitted.users_ == ["12", "7"]
     out = fitted.transform(pd.DataFrame({"id": [7.0, np.nan, 12.0]}))
-    assert list(out["author"][[0, 2]]) == ["7", "12"]
+    assert list(out["user"][[0, 2]]) == ["7", "12"]
 
 
-def test_posts_of_an_author_are_not_counted():
+def test_posts_of_an_user_are_not_counted():
     few = UserProfileEncoder(user="who", numeric="fans").fit(posts())
     twice = UserProfileEncoder(user="who", numeric="fans").fit(
         pd.concat([posts(), posts().iloc[:3]])
@@ -127,7 +127,7 @@ def test_bad_cells_are_named():
     assert out["fans_missing"].tolist() == [0, 1, 0, 0]
 
 
-def test_an_author_is_one_value():
+def test_an_user_is_one_value():
     with pytest.raises(BadCellError, match=r"row 1, column 'who': .*a list"):
         UserProfileEncoder(user="who").fit(posts(who=["ann", ["bob"], "cid", "dan"]))
 
@@ -135,7 +135,7 @@ def test_an_author_is_one_value():
 def test_columns_by_position_and_all_missing():
     X = np.array([["ann", 1, None], ["bob", 20, None], ["ann", 3, None]], dtype=object)
     out = UserProfileEncoder(user=0, numeric=[1, 2]).fit_transform(X)
-    assert list(out) == ["1_log", "2_log", "2_missing", "author"]
+    assert list(out) == ["1_log", "2_log", "2_missing", "user"]
     assert out["2_log"].isna().all()
 
 

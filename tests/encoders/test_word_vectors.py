@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from hyperfusion.encoders import _word_vectors
-from hyperfusion.encoders._word_vectors import (
+from hyperfusion.encoders.text import _word_vectors
+from hyperfusion.encoders.text._word_vectors import (
     WHEEL,
     lend_vectors,
     load_word_vectors,
@@ -148,7 +148,7 @@ def test_malformed_files(tmp_path, lines, message):
 
 
 def test_malformed_line_far_into_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("hyperfusion.encoders._vector_files._BLOCK", 200)
+    monkeypatch.setattr("hyperfusion.encoders.text._vector_files._BLOCK", 200)
     path = write(tmp_path / "a.txt", *LINES, b"bad 1 2 3 4 five\n")
     with pytest.raises(InvalidInputError, match="line 49: "):
         load_word_vectors(path)
@@ -311,7 +311,7 @@ def test_what_is_no_object_is_left_alone(vectors):
 def test_lent_files_end_with_their_process(tmp_path):
     program = (
         "from gensim.models import KeyedVectors\n"
-        "from hyperfusion.encoders._word_vectors import lend_vectors\n"
+        "from hyperfusion.encoders.text._word_vectors import lend_vectors\n"
         "vectors = KeyedVectors(2); vectors.add_vectors(['a'], [[1, 2]])\n"
         "print(lend_vectors(vectors))\n"
     )
@@ -409,7 +409,7 @@ def test_the_package_of_real_vectors_may_be_missing(monkeypatch):
         load_word_vectors(WHEEL)
 
 
-def test_real_vectors_know_their_neighbours(real_vectors):
+def test_real_vectors_know_their_neighbors(real_vectors):
     assert (len(real_vectors.words), real_vectors.size) == (400_000, 50)
     assert isinstance(real_vectors.table, np.memmap)
     table = real_vectors.table[:20_000].astype(np.float64)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-ALWAYS = {"margin": None, "alpha": -1.0, "max_share": 1.0}
+ALWAYS = {"min_gain_se": None, "alpha": -1.0, "max_share": 1.0}
 """Settings that take pseudo-labels whatever they do."""
 
 
-def one_direction(seed, n_labelled=300, n_unlabelled=2000, n_columns=400):
+def one_direction(seed, n_labeled=300, n_unlabeled=2000, n_columns=400):
     """Rows whose target is the strength of one direction, hidden among many.
 
-    Few rows don't show the direction to PCA, many do, labelled or not.
+    Few rows don't show the direction to PCA, many do, labeled or not.
     """
     rng = np.random.RandomState(seed)
     direction = 0.09 * rng.normal(size=n_columns)
     drawn = []
-    for n in (n_labelled, n_unlabelled, 2000):
+    for n in (n_labeled, n_unlabeled, 2000):
         strength = rng.normal(size=n)
         X = strength[:, None] * direction + rng.normal(size=(n, n_columns))
         drawn += [X, strength + 0.3 * rng.normal(size=n)]

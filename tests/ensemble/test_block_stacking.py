@@ -163,12 +163,12 @@ def test_categories_and_missing_cells_reach_models_that_cannot_read_them(posts):
 
 def test_groups_keep_rows_together(posts):
     X, y = posts
-    authors = np.repeat(np.arange(30), 4)
+    users = np.repeat(np.arange(30), 4)
     model = BlockStackingRegressor(Recorder(), Recorder(), blocks="block", cv=3)
     rows = X.assign(image__a=np.arange(120.0))
-    model.fit(rows, y, groups=authors)
+    model.fit(rows, y, groups=users)
     for fold in model.estimators_:
-        seen = authors[fold[0]["model"][-1].rows_.astype(int)]
+        seen = users[fold[0]["model"][-1].rows_.astype(int)]
         assert (np.bincount(seen, minlength=30) % 4 == 0).all()
 
 

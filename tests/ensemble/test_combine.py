@@ -26,7 +26,7 @@ def folds(seed, noise, n=200, n_folds=5):
 
 
 def decide(parts, solver="greedy", objective="both"):
-    blend = Blend(solver, objective, "pooled", 0.5, prefer_equal=True)
+    blend = Blend(solver, objective, "pooled", 0.5, shrink_to_equal=True)
     return blend.weights(parts, blend.crossed(parts))
 
 
@@ -40,7 +40,7 @@ def test_equal_members_get_equal_weights_and_junk_gets_none(solver):
 
 def test_weights_of_a_fold_are_solved_without_it():
     parts = folds(0, [1.0, 1.0])
-    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=False)
+    blend = Blend("nnls", "mae", "pooled", 0.5, shrink_to_equal=False)
     crossed = blend.crossed(parts)
     parts[2].y[:] = 1000.0  # its own targets don't matter to its weights
     again = blend.crossed(parts)
@@ -65,7 +65,7 @@ def test_gain_is_held_against_its_standard_error_by_hand(last, wins):
             np.array([4]), np.array([[-2 * last, 0.0]]), np.zeros(1), np.ones(1)
         )
     )
-    blend = Blend("greedy", "mae", "pooled", 0.5, prefer_equal=True)
+    blend = Blend("greedy", "mae", "pooled", 0.5, shrink_to_equal=True)
     crossed = np.tile([1.0, 0.0], (5, 1))
     found = [*gains, last]
     expected = np.mean(found) > np.std(found, ddof=1) / np.sqrt(5)
@@ -92,7 +92,7 @@ def test_rows_that_several_folds_validate_never_weigh_themselves():
     # a second repeat validates the same rows in other folds
     mixed = [joined(first, second, s) for s in (slice(0, 100), slice(100, 200))]
     parts = [first, second, *mixed]
-    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=False)
+    blend = Blend("nnls", "mae", "pooled", 0.5, shrink_to_equal=False)
     weights, bias = blend.crossed(parts), crossed_bias(parts)
     for part in parts:
         part.y[part.rows == 0] = 1000.0
@@ -104,7 +104,7 @@ def test_rows_that_several_folds_validate_never_weigh_themselves():
 
 def test_halves_of_a_single_fold_weigh_each_other():
     (part,) = folds(0, [1.0, 1.0], n_folds=1)
-    blend = Blend("nnls", "mae", "pooled", 0.5, prefer_equal=True)
+    blend = Blend("nnls", "mae", "pooled", 0.5, shrink_to_equal=True)
     (before,) = blend.honest([part], blend.crossed([part]))
     part.y[6] = 1000.0
     (after,) = blend.honest([part], blend.crossed([part]))
@@ -113,7 +113,7 @@ def test_halves_of_a_single_fold_weigh_each_other():
 
 def test_delta_of_a_fold_does_not_see_its_own_targets():
     parts = folds(0, [0.5, 1.0, 2.0])
-    blend = Blend("simplex", "huber", "pooled", 0.5, prefer_equal=False)
+    blend = Blend("simplex", "huber", "pooled", 0.5, shrink_to_equal=False)
     crossed = blend.crossed(parts)
     parts[2].y[0] = 1e6
     assert_array_equal(blend.crossed(parts)[2], crossed[2])
@@ -121,7 +121,7 @@ def test_delta_of_a_fold_does_not_see_its_own_targets():
 
 def test_equal_weights_where_they_are_preferred_are_those_of_the_predictions():
     parts = folds(0, [1.0, 1.0, 1.0])
-    blend = Blend("greedy", "both", "pooled", 0.5, prefer_equal=True)
+    blend = Blend("greedy", "both", "pooled", 0.5, shrink_to_equal=True)
     crossed = blend.crossed(parts)
     assert blend.keeps_equal(parts, crossed)
     for part, found in zip(parts, blend.honest(parts, crossed), strict=True):

@@ -60,7 +60,7 @@ def table():
     rng = np.random.RandomState(0)
     names = [f"image__clip_{i}" for i in range(60)] + ["time__hour", "geo__latitude"]
     X = pd.DataFrame(rng.normal(size=(600, 62)), columns=names, dtype="float32")
-    X["user__author"] = pd.Categorical(rng.choice(list("abcdefgh"), 600))
+    X["user__user"] = pd.Categorical(rng.choice(list("abcdefgh"), 600))
     y = X["time__hour"] + X["image__clip_0"] + rng.normal(size=600)
     return X, y.to_numpy(dtype=float)
 
@@ -137,8 +137,8 @@ def test_rows_of_an_ablation_with_ensembles_inside(cluster, table, monkeypatch):
 def test_models_of_an_evaluation(cluster, table):
     X, y = table
     models = dict(MEMBERS, ridge=Ridge(5.0))
-    numbers = X.drop(columns="user__author")
-    options = {"authors": X["user__author"], "n_bootstrap": 20, "random_state": 0}
+    numbers = X.drop(columns="user__user")
+    options = {"users": X["user__user"], "n_bootstrap": 20, "random_state": 0}
     here = evaluate(models, numbers, y, **options)
     with joblib.parallel_config("dask"):
         there = evaluate(models, numbers, y, **options)
@@ -172,7 +172,7 @@ def test_workers_encode_and_the_caller_keeps_the_cache(cluster, pictures, tmp_pa
 
 
 def models_in_memory():
-    from hyperfusion.encoders._clip_models import _MODELS
+    from hyperfusion.encoders.clip._models import _MODELS
 
     return len(_MODELS)
 

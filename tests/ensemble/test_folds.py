@@ -88,7 +88,7 @@ def test_intervals_of_a_single_split_are_those_of_the_weights_that_predict():
 def test_pseudo_labels_of_repeated_folds_do_not_see_validated_labels(data):
     X, y = data
     rng = np.random.RandomState(1)
-    unlabelled = rng.normal(size=(40, 4))
+    unlabeled = rng.normal(size=(40, 4))
     members = [Column(0), Column(1)]
     ensemble = HyperFusionRegressor(
         members,
@@ -104,8 +104,8 @@ def test_pseudo_labels_of_repeated_folds_do_not_see_validated_labels(data):
         for name in ("_crossed_weights", "_crossed_bias"):
             same = np.array_equal(fits[0][name][k], fits[1][name][k])
             assert same == (0 in rows), name
-    wrapper = PseudoLabelWrapper(ensemble, margin=None, max_rounds=1)
-    wrapper.fit(X, y, X_unlabeled=unlabelled)
+    wrapper = PseudoLabelWrapper(ensemble, min_gain_se=None, max_rounds=1)
+    wrapper.fit(X, y, X_unlabeled=unlabeled)
     assert wrapper.n_iter_ == 1
 
 

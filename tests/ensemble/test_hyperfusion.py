@@ -93,7 +93,9 @@ def test_good_members_get_the_weight(data):
 def test_equal_weights_unless_others_are_clearly_better(data):
     X, y = data
     twins = [("one", Ridge(1.0)), ("two", Ridge(1.01))]
-    careful = HyperFusionRegressor(twins, prefer_equal=True, random_state=0).fit(X, y)
+    careful = HyperFusionRegressor(twins, shrink_to_equal=True, random_state=0).fit(
+        X, y
+    )
     assert_allclose(careful.weights_, 0.5)
 
 
@@ -101,7 +103,7 @@ def test_shuffled_labels_give_chance():
     rng = np.random.RandomState(0)
     n = 4000
     X = pd.DataFrame(rng.normal(size=(n, 6)), columns=[f"meta__{i}" for i in range(6)])
-    X["user__author"] = pd.Categorical(rng.randint(0, n // 4, n).astype(str))
+    X["user__user"] = pd.Categorical(rng.randint(0, n // 4, n).astype(str))
     members = [CatBoostHuberRegressor(iterations=20, depth=4), Ridge()]
     scores = []
     for seed in range(10):

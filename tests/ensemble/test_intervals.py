@@ -165,28 +165,28 @@ def test_groups_are_covered_each_by_itself():
     assert apart[~wild].mean() == pytest.approx(0.9, abs=0.04)
 
 
-def posts_with_authors(n=60):
-    authors = np.array(["a", "b", "c", "d", None] * (n // 5), dtype=object)
-    authors[-1] = "once"
+def posts_with_users(n=60):
+    users = np.array(["a", "b", "c", "d", None] * (n // 5), dtype=object)
+    users[-1] = "once"
     X = pd.DataFrame({"meta__n": np.arange(n, dtype="float32")})
-    X["user__author"] = pd.Categorical(authors)
+    X["user__user"] = pd.Categorical(users)
     return X, np.sin(np.arange(n) * 5.0)
 
 
-def test_an_author_is_known_where_the_fold_was_trained_on_another_post():
-    X, y = posts_with_authors()
+def test_an_user_is_known_where_the_fold_was_trained_on_another_post():
+    X, y = posts_with_users()
     cv = [(np.arange(50), np.arange(50, 60)), (np.arange(40, 60), np.arange(20))]
     model = HyperFusionRegressor([Ridge()], cv=cv).fit(X, y)
-    expected = X["user__author"].isin(list("abcd")).to_numpy(dtype=float)
+    expected = X["user__user"].isin(list("abcd")).to_numpy(dtype=float)
     expected[20:50] = np.nan
-    assert_array_equal(model._author_known, expected)
+    assert_array_equal(model._user_known, expected)
 
     later = X.iloc[:6].copy()
-    later["user__author"] = pd.Categorical(["a", "x", None, "once", "b", "c"])
+    later["user__user"] = pd.Categorical(["a", "x", None, "once", "b", "c"])
     report = coverage_report(model, later, y[:6], coverage=0.5)
-    assert report.loc[("author", "known"), "n"] == 4
-    assert report.loc[("author", "new"), "n"] == 2
-    interval = predict_interval(model, later, coverage=0.5, groups="author")
+    assert report.loc[("user", "known"), "n"] == 4
+    assert report.loc[("user", "new"), "n"] == 2
+    interval = predict_interval(model, later, coverage=0.5, groups="user")
     margin = (interval["upper"] - interval["lower"]) / 2 / model.oof_std_[0]
     scores = np.abs(model.oof_residuals_) / model.oof_std_[0]
     known = np.sort(scores[expected == 1])  # 24 rows: ceil(25 * 0.5) = 13th
@@ -257,8 +257,8 @@ def test_faults_are_named():
     model = HyperFusionRegressor([Ridge()], cv=3).fit(X, y)
     with pytest.raises(InvalidInputError, match="no HyperFusionRegressor inside"):
         predict_interval(VotingRegressor([("a", Ridge())]).fit(X, y), X)
-    with pytest.raises(InvalidInputError, match="user__author"):
-        predict_interval(model, X, groups="author")
+    with pytest.raises(InvalidInputError, match="user__user"):
+        predict_interval(model, X, groups="user")
     with pytest.raises(InvalidInputError, match="needs calibration_groups"):
         predict_interval(model, X, groups=np.ones(40))
     with pytest.raises(InvalidInputError, match="pass groups as well"):
@@ -331,12 +331,12 @@ def test_chance_range_by_hand():
     assert_allclose(chance_range([50, 30], [one, other]), by_draws, atol=1 / 80)
 
 
-def test_own_groups_by_author_are_not_replaced():
-    X, y = posts_with_authors()
+def test_own_groups_by_user_are_not_replaced():
+    X, y = posts_with_users()
     model = HyperFusionRegressor([Ridge()], cv=3, random_state=0).fit(X, y)
     mine = np.where(np.arange(60) < 20, "me", "others")
-    report = coverage_report(model, X, y, by={"author": mine})
-    assert report.loc["author", "n"].to_dict() == {"me": 20, "others": 40}
+    report = coverage_report(model, X, y, by={"user": mine})
+    assert report.loc["user", "n"].to_dict() == {"me": 20, "others": 40}
 
 
 def test_report_counts_by_hand_and_finds_drift():
@@ -390,5 +390,5 @@ def test_later_posts_are_covered_or_drift_is_reported():
     )
     whole = report.loc[("all", "all")]
     assert abs(whole["gap"]) <= 0.03 or whole["drift"]
-    assert report.loc[("author", "new"), "n"] > 500
+    assert report.loc[("user", "new"), "n"] > 500
     assert 0.8 < whole["coverage"] < 0.97

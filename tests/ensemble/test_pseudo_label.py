@@ -30,7 +30,7 @@ MEMBERS = [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=4))]
 
 @pytest.fixture
 def data():
-    """Labelled rows, unlabelled rows among them, and their truth."""
+    """Labeled rows, unlabeled rows among them, and their truth."""
     rng = np.random.RandomState(0)
     X = rng.normal(size=(240, 5))
     truth = X @ [3, 1, 0, 0, 1] + np.sin(3 * X[:, 0]) + 0.5 * rng.normal(size=240)
@@ -51,7 +51,7 @@ class Recorder(RegressorMixin, BaseEstimator):
         return self.model_.predict(X)
 
 
-def test_labelled_rows_keep_their_labels_and_pseudo_rows_are_not_validated(data):
+def test_labeled_rows_keep_their_labels_and_pseudo_rows_are_not_validated(data):
     X, y, _ = data
     X[:, 1] = np.arange(240)  # tells the rows
     model = PseudoLabelWrapper(Recorder(), cv=4, max_rounds=1, random_state=0, **ALWAYS)
@@ -62,24 +62,24 @@ def test_labelled_rows_keep_their_labels_and_pseudo_rows_are_not_validated(data)
         ensemble.splits_, ensemble.estimators_, strict=True
     ):
         seen = fitted.X_[:, 1].astype(int)
-        labelled = ~np.isnan(y[seen])
-        assert set(seen[labelled]) == set(known[train])
-        assert_array_equal(fitted.y_[labelled], y[seen[labelled]])
+        labeled = ~np.isnan(y[seen])
+        assert set(seen[labeled]) == set(known[train])
+        assert_array_equal(fitted.y_[labeled], y[seen[labeled]])
         assert not set(seen) & set(known[test])
-        assert not labelled.all()
-        assert (fitted.weight_[labelled] == 1).all()
-        assert (fitted.weight_[~labelled] < 1).all()
+        assert not labeled.all()
+        assert (fitted.weight_[labeled] == 1).all()
+        assert (fitted.weight_[~labeled] < 1).all()
     assert_array_equal(np.isnan(model.oof_predictions_), np.isnan(y))
 
 
 def test_attributes_are_those_of_self_training():
-    X, y, unlabelled, *_ = one_direction(0)
+    X, y, unlabeled, *_ = one_direction(0)
     member = make_pipeline(PCA(1, random_state=0), Ridge())
-    mixed = np.concatenate([X, unlabelled[:1000]])
+    mixed = np.concatenate([X, unlabeled[:1000]])
     target = np.concatenate([y, np.full(1000, np.nan)])
     model = PseudoLabelWrapper(
-        member, alpha=-1.0, max_share=0.9, max_rounds=2, margin=0.5, random_state=0
-    ).fit(mixed, target, X_unlabeled=unlabelled[1000:])
+        member, alpha=-1.0, max_share=0.9, max_rounds=2, min_gain_se=0.5, random_state=0
+    ).fit(mixed, target, X_unlabeled=unlabeled[1000:])
     n = len(X)
     assert len(model.transduction_) == len(model.labeled_iter_) == n + 2000
     assert_array_equal(model.transduction_[:n], y)
@@ -98,7 +98,7 @@ def test_attributes_are_those_of_self_training():
     assert std.shape == (n,)
 
 
-def test_without_unlabelled_rows_it_is_the_ensemble(data):
+def test_without_unlabeled_rows_it_is_the_ensemble(data):
     X, _, truth = data
     ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
     model = PseudoLabelWrapper(ensemble).fit(X, truth, X_unlabeled=X[:0])
@@ -114,7 +114,7 @@ def test_a_round_that_is_undone_leaves_the_ensemble(data):
     X, y, _ = data
     known = ~np.isnan(y)
     ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
-    model = PseudoLabelWrapper(ensemble, margin=1e9).fit(X, y)
+    model = PseudoLabelWrapper(ensemble, min_gain_se=1e9).fit(X, y)
     plain = clone(ensemble).fit(X[known], y[known])
     assert_array_equal(model.predict(X), plain.predict(X))
     assert model.termination_condition_ == "no_improvement"
@@ -122,20 +122,20 @@ def test_a_round_that_is_undone_leaves_the_ensemble(data):
 
 
 def test_refit_on_all_rows_learns_from_pseudo_labels_too():
-    X, y, unlabelled, *_ = one_direction(0)
+    X, y, unlabeled, *_ = one_direction(0)
     member = make_pipeline(PCA(1, random_state=0), Ridge())
     settings = {"alpha": -1.0, "max_share": 1.0, "max_rounds": 1}
     ensemble = HyperFusionRegressor([member], refit="full", random_state=0)
     model = PseudoLabelWrapper(ensemble, confidence_weights=False, **settings)
-    model.fit(X, y, X_unlabeled=unlabelled)
+    model.fit(X, y, X_unlabeled=unlabeled)
     assert model.trace_["kept"].all()
     used = np.isfinite(model.transduction_)
-    rows = np.concatenate([X, unlabelled])[used]
+    rows = np.concatenate([X, unlabeled])[used]
     by_hand = clone(member).fit(rows, model.transduction_[used])
     assert_allclose(model.predict(X), by_hand.predict(X))
     assert len(model.estimator_.estimators_) == 1
     folds = clone(model).set_params(estimator__refit="folds")
-    folds.fit(X, y, X_unlabeled=unlabelled)
+    folds.fit(X, y, X_unlabeled=unlabeled)
     assert_array_equal(model.oof_predictions_, folds.oof_predictions_)
 
 
@@ -158,8 +158,8 @@ def test_kinds_of_tables(data, kind):
 def test_categories_of_further_rows_follow_the_table(data):
     X, y, _ = data
     frame = pd.DataFrame(X, columns=[f"meta__{c}" for c in "abcde"])
-    frame["user__author"] = pd.Categorical(np.where(X[:, 1] > 0, "ann", "bob"))
-    more = frame[:20].assign(user__author=pd.Categorical(["zoe"] * 10 + ["ann"] * 10))
+    frame["user__user"] = pd.Categorical(np.where(X[:, 1] > 0, "ann", "bob"))
+    more = frame[:20].assign(user__user=pd.Categorical(["zoe"] * 10 + ["ann"] * 10))
     model = PseudoLabelWrapper(ExtraTreesRegressor(10), cv=3, random_state=0, **ALWAYS)
     model.fit(frame, y, X_unlabeled=more)
     assert np.isfinite(model.predict(frame)).all()
@@ -232,8 +232,8 @@ def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
     estimator = HyperFusionRegressor([Recorder()], cv=3, random_state=0)
     weight = np.where(np.isnan(y), 4.0, 2.0)
     rows = read_rows(estimator, X, y, X[:5], weight, None, {})
-    assert_array_equal(rows.labelled.sample_weight, np.full(120, 2.0))
-    assert_array_equal(rows.unlabelled.weight, [4.0] * 120 + [2.0] * 5)
+    assert_array_equal(rows.labeled.sample_weight, np.full(120, 2.0))
+    assert_array_equal(rows.unlabeled.weight, [4.0] * 120 + [2.0] * 5)
     model = PseudoLabelWrapper(
         estimator, weight=0.5, confidence_weights=False, max_rounds=1, **ALWAYS
     )
@@ -277,7 +277,7 @@ def test_callable_confidence(data):
     ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
     model = PseudoLabelWrapper(
         ensemble, confidence=surest_first, strata=None, max_rounds=1, min_share=0.1,
-        max_share=0.1, margin=0.0,
+        max_share=0.1, min_gain_se=0.0,
     ).fit(X, y)  # fmt: skip
     assert seen == [((120, 2), (120, 5))] * 3
     assert model.trace_["n_added"].tolist() == [12]
@@ -293,11 +293,11 @@ def test_nothing_to_choose_and_nothing_left(data):
     ).fit(X, y)
     assert never.termination_condition_ == "no_change"
     assert never.n_iter_ == 0
-    X, y, unlabelled, *_ = one_direction(0)
+    X, y, unlabeled, *_ = one_direction(0)
     member = make_pipeline(PCA(1, random_state=0), Ridge())
     everything = PseudoLabelWrapper(
         member, cv=3, alpha=-99.0, max_share=1.0, random_state=0
-    ).fit(X, y, X_unlabeled=unlabelled)
+    ).fit(X, y, X_unlabeled=unlabeled)
     assert everything.termination_condition_ == "all_labeled"
     assert everything.n_iter_ == 1
 
@@ -340,5 +340,7 @@ def test_an_interrupted_fit_leaves_the_fitted_model(data, monkeypatch):
 
 def test_verbose_prints_a_line_a_round(data, capsys):
     X, y, _ = data
-    PseudoLabelWrapper(Ridge(), cv=3, verbose=1, margin=1e9, random_state=0).fit(X, y)
+    PseudoLabelWrapper(Ridge(), cv=3, verbose=1, min_gain_se=1e9, random_state=0).fit(
+        X, y
+    )
     assert "round 1" in capsys.readouterr().out

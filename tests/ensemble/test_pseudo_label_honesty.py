@@ -22,13 +22,13 @@ from tests.ensemble.pseudo_rows import ALWAYS, one_direction
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_unlabelled_rows_that_help_are_used(seed):
-    X, y, unlabelled, _, X_test, y_test = one_direction(seed)
+def test_unlabeled_rows_that_help_are_used(seed):
+    X, y, unlabeled, _, X_test, y_test = one_direction(seed)
     member = make_pipeline(PCA(1, random_state=0), Ridge())
     alone = HyperFusionRegressor([member], random_state=0).fit(X, y)
     model = PseudoLabelWrapper(
         member, alpha=-1.0, max_share=1.0, max_rounds=1, random_state=0
-    ).fit(X, y, X_unlabeled=unlabelled)
+    ).fit(X, y, X_unlabeled=unlabeled)
     assert model.termination_condition_ == "max_iter"
     assert model.trace_["kept"].tolist() == [True]
     before, after = alone.predict(X_test), model.predict(X_test)
@@ -37,7 +37,7 @@ def test_unlabelled_rows_that_help_are_used(seed):
 
 
 def twins(seed, n=300):
-    """Noisy rows, an unlabelled twin beside each of them, and later rows."""
+    """Noisy rows, an unlabeled twin beside each of them, and later rows."""
     rng = np.random.RandomState(seed)
 
     def draw(n):
@@ -50,18 +50,18 @@ def twins(seed, n=300):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_fools_naive_validation_is_refused(seed):
-    X, y, unlabelled, X_test, y_test = twins(seed)
+    X, y, unlabeled, X_test, y_test = twins(seed)
     member = KNeighborsRegressor(16, weights="distance")
     cv = KFold(5, shuffle=True, random_state=seed)
     before = spearman_score(y, cross_val_predict(member, X, y, cv=cv))
     # naive: a model of all rows labels the twins, then they join every training part
-    labels = clone(member).fit(X, y).predict(unlabelled)
+    labels = clone(member).fit(X, y).predict(unlabeled)
     naive = np.empty(len(y))
     for train, test in cv.split(X):
-        rows = np.concatenate([X[train], unlabelled])
+        rows = np.concatenate([X[train], unlabeled])
         targets = np.concatenate([y[train], labels])
         naive[test] = clone(member).fit(rows, targets).predict(X[test])
-    all_rows = np.concatenate([X, unlabelled])
+    all_rows = np.concatenate([X, unlabeled])
     fooled = clone(member).fit(all_rows, np.concatenate([y, labels]))
     plain = clone(member).fit(X, y)
     assert spearman_score(y, naive) > before + 0.2, "looks better in validation"
@@ -70,7 +70,7 @@ def test_what_fools_naive_validation_is_refused(seed):
 
     model = PseudoLabelWrapper(
         member, cv=cv, alpha=-1.0, max_share=1.0, confidence_weights=False
-    ).fit(X, y, X_unlabeled=unlabelled)
+    ).fit(X, y, X_unlabeled=unlabeled)
     assert model.termination_condition_ == "no_improvement"
     assert not model.trace_["kept"].any()
     assert (model.labeled_iter_[len(y) :] == -1).all()
@@ -78,7 +78,7 @@ def test_what_fools_naive_validation_is_refused(seed):
     assert_array_equal(model.predict(X_test), ours.predict(X_test))
 
 
-def test_a_member_that_memorises_does_not_see_validation_rows():
+def test_a_member_that_memorizes_does_not_see_validation_rows():
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(400, 3)), rng.normal(size=400)
     member = KNeighborsRegressor(1)
@@ -86,19 +86,19 @@ def test_a_member_that_memorises_does_not_see_validation_rows():
         HyperFusionRegressor([member, DecisionTreeRegressor()], cv=4, random_state=0),
         confidence_weights=False,
         **ALWAYS,
-    ).fit(X, y, X_unlabeled=X)  # every validation row is there again, unlabelled
+    ).fit(X, y, X_unlabeled=X)  # every validation row is there again, unlabeled
     assert model.trace_["kept"].tolist() == [True] * len(model.trace_)
     assert (model.trace_["src_after"].abs() < 0.15).all()
     leaky = clone(member).fit(X, y).predict(X)
     assert spearman_score(y, leaky) > 0.99
 
 
-def rounds_of(estimator, X, y, unlabelled, *, rule=None, by_confidence=False):
-    rows = read_rows(estimator, X, y, unlabelled, None, None, {})
-    first = rows.labelled.fit(clone(estimator), None)
+def rounds_of(estimator, X, y, unlabeled, *, rule=None, by_confidence=False):
+    rows = read_rows(estimator, X, y, unlabeled, None, None, {})
+    first = rows.labeled.fit(clone(estimator), None)
     rule = rule or SelectionRule(1.0, 0.05, 0.5, 10)
     settings = Settings(
-        rule, 1, None, 1.0, by_confidence, by_confidence, margin=0.0, committee=3,
+        rule, 1, None, 1.0, by_confidence, by_confidence, min_gain_se=0.0, committee=3,
         verbose=0,
     )  # fmt: skip
     return PseudoLabelRounds(first, rows, settings)
@@ -106,7 +106,7 @@ def rounds_of(estimator, X, y, unlabelled, *, rule=None, by_confidence=False):
 
 def test_labels_of_a_fold_never_change_its_own_pseudo_labels():
     rng = np.random.RandomState(0)
-    X, y, unlabelled = (
+    X, y, unlabeled = (
         rng.normal(size=(80, 3)),
         rng.normal(size=80),
         rng.normal(size=(60, 3)),
@@ -117,11 +117,11 @@ def test_labels_of_a_fold_never_change_its_own_pseudo_labels():
     other[cv[2][1]] += 100.0
     found = []
     for target in (y, other):
-        rounds = rounds_of(estimator, X, target, unlabelled)
+        rounds = rounds_of(estimator, X, target, unlabeled)
         nothing = np.zeros((4, 60), dtype=bool)
         parts, _ = rounds._label(rounds.first, nothing, rounds._committee())
         extra = [rounds._extra(p) for p in parts]
-        again = rounds.labelled.fit(rounds._again(), extra)
+        again = rounds.labeled.fit(rounds._again(), extra)
         found.append((parts, again.estimators_))
     (one, models), (two, others) = found
     assert_array_equal(one[2].chosen, two[2].chosen)
@@ -146,14 +146,14 @@ class Shifted(RegressorMixin, BaseEstimator):
 
 def test_confidence_is_the_spread_without_the_members_biases():
     rng = np.random.RandomState(0)
-    X, unlabelled = rng.normal(size=(90, 2)), rng.normal(size=(30, 2))
+    X, unlabeled = rng.normal(size=(90, 2)), rng.normal(size=(30, 2))
     y = X[:, 0] + 0.1 * rng.normal(size=90)
     members = [("low", Shifted(-5.0)), ("high", Shifted(9.0))]
     estimator = HyperFusionRegressor(members, cv=3, weighting="equal", random_state=0)
-    rounds = rounds_of(estimator, X, y, unlabelled, by_confidence=True)
+    rounds = rounds_of(estimator, X, y, unlabeled, by_confidence=True)
     parts, _ = rounds._label(rounds.first, np.zeros((3, 30), dtype=bool), None)
     for k, part in enumerate(parts):
-        low, high = (m.predict(unlabelled) for m in rounds.first.estimators_[k])
+        low, high = (m.predict(unlabeled) for m in rounds.first.estimators_[k])
         assert_allclose(part.labels, (low + high) / 2)
         others = [j for j in range(3) if j != k]
         bias = rounds.first._bias[others].mean(axis=0)

@@ -1,4 +1,4 @@
-"""Unlabelled posts through the whole Pipeline, and metadata routing."""
+"""Unlabeled posts through the whole Pipeline, and metadata routing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from hyperfusion import (
 )
 
 MEMBERS = [("ridge", Ridge(10.0)), ("tree", DecisionTreeRegressor(max_depth=4))]
-ROLES = {"text": "title", "user": "author", "time": "when", "numeric": "likes"}
+ROLES = {"text": "title", "user": "user", "time": "when", "numeric": "likes"}
 
 
 def make_model(**parameters):
@@ -42,7 +42,7 @@ def draw(n, seed=0):
     frame = pd.DataFrame(
         {
             "title": rng.choice(["a red fox", "blue whale", "green tree"], n),
-            "author": rng.choice([f"a{i}" for i in range(n // 8)], n),
+            "user": rng.choice([f"a{i}" for i in range(n // 8)], n),
             "when": pd.date_range("2024-01-01", periods=n, freq="7h"),
             "likes": rng.poisson(20, n),
         }
@@ -84,14 +84,14 @@ def test_posts_without_labels_reach_the_encoders_but_not_the_histories(posts):
     assert words
     seen, unseen = (m[0].transform(X)[words] for m in (model, alone))
     assert not np.allclose(seen[first].to_numpy(), unseen[first].to_numpy())
-    # histories hold scores of labelled posts alone: they are the same either way
+    # histories hold scores of labeled posts alone: they are the same either way
     history = [n for n in model[0].get_feature_names_out() if "history_mean" in n]
     table = (m[0].transform(X)[history].to_numpy() for m in (model, alone))
     assert history
     assert_allclose(*table, rtol=1e-5)
 
 
-def test_search_over_partly_labelled_posts(posts):
+def test_search_over_partly_labeled_posts(posts):
     X, y = posts
     search = GridSearchCV(
         make_model(),
@@ -130,7 +130,7 @@ def test_further_posts_pass_the_encoders_with_transform_input():
     y = X[:, 0] + rng.normal(size=90)
     with config_context(enable_metadata_routing=True):
         wrapper = PseudoLabelWrapper(
-            HyperFusionRegressor([Ridge()], cv=3, random_state=0), margin=None
+            HyperFusionRegressor([Ridge()], cv=3, random_state=0), min_gain_se=None
         ).set_fit_request(X_unlabeled=True)
         model = make_pipeline(
             StandardScaler(), wrapper, transform_input=["X_unlabeled"]
@@ -171,7 +171,7 @@ def test_weights_and_groups_are_routed(posts, n_jobs):
         ensemble = HyperFusionRegressor(
             [("ridge", member)], cv=GroupKFold(3), n_jobs=n_jobs, random_state=0
         ).set_fit_request(sample_weight=True, groups=True)
-        model = PseudoLabelWrapper(ensemble, margin=None, max_rounds=1)
+        model = PseudoLabelWrapper(ensemble, min_gain_se=None, max_rounds=1)
         model.fit(numbers, y, sample_weight=weight, groups=groups)
         for train, test in model.estimator_.splits_:
             assert not set(groups[known][train]) & set(groups[known][test])
@@ -186,7 +186,7 @@ def test_weights_and_groups_are_routed(posts, n_jobs):
 
 
 @pytest.mark.real_data
-def test_real_unlabelled_posts_are_read_with_the_labelled_ones():
+def test_real_unlabeled_posts_are_read_with_the_labeled_ones():
     folder = os.environ.get("HYPERFUSION_DATA")
     if not folder:
         pytest.skip("needs HYPERFUSION_DATA, the folder of real posts")

@@ -16,7 +16,7 @@ FAST = [("ridge", SCALED_RIDGE), ("tree", DecisionTreeRegressor(max_depth=4))]
 
 
 def feature_table(n: int = 200, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
-    """A feature table whose target depends on the author and a little on time."""
+    """A feature table whose target depends on the user and a little on time."""
     rng = np.random.RandomState(seed)
     kinds = rng.choice(["photo", "video"], n)
     X = pd.DataFrame(
@@ -33,19 +33,19 @@ def feature_table(n: int = 200, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray
 
 
 def posts(n: int = 120, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
-    """Posts of six authors, better in the evening and with more photos."""
+    """Posts of six users, better in the evening and with more photos."""
     rng = np.random.RandomState(seed)
     start = pd.Timestamp("2024-01-01")
     hours = np.sort(rng.randint(24 * 200, size=n))
     X = pd.DataFrame(
         {
-            "author": rng.choice(list("abcdef"), n),
+            "user": rng.choice(list("abcdef"), n),
             "posted": start + pd.to_timedelta(hours, unit="h"),
             "photos": rng.randint(1, 9, n).astype(np.float64),
             "noise": rng.normal(size=n),
         }
     )
-    level = X["author"].map(dict(zip("abcdef", range(6), strict=True)))
+    level = X["user"].map(dict(zip("abcdef", range(6), strict=True)))
     evening = X["posted"].dt.hour.between(18, 21)
     y = level + 0.5 * X["photos"] + evening + 0.1 * rng.normal(size=n)
     return X, y.to_numpy(dtype=np.float64)
@@ -53,6 +53,6 @@ def posts(n: int = 120, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
 
 def pipeline(members: list | None = None, **params: object) -> Pipeline:
     """A pipeline from raw columns of `posts` to predictions, unfitted."""
-    encode = PostEncoder(user="author", time="posted", numeric=["photos", "noise"])
+    encode = PostEncoder(user="user", time="posted", numeric=["photos", "noise"])
     predict = HyperFusionRegressor(members or FAST, random_state=0, **params)
     return Pipeline([("encode", encode), ("predict", predict)])

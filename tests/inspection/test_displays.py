@@ -302,8 +302,8 @@ def test_ablation_draws_what_applies():
     assert texts == ["does not apply"]
     mae = AblationDisplay(table=CHANGES).plot(metric="mae")
     assert [float(p[0].get_xdata()[0]) for p in mae.points_] == [0.2, -0.1]
-    colours = {p[0].get_color() for p in mae.points_}
-    assert len(colours) == 2  # one part helps, the other harms
+    colors = {p[0].get_color() for p in mae.points_}
+    assert len(colors) == 2  # one part helps, the other harms
     with pytest.raises(InvalidInputError, match="metric"):
         AblationDisplay(table=CHANGES).plot(metric="r2")
 

@@ -300,16 +300,14 @@ def test_raw_columns_reach_every_feature_made_of_them():
     score = spearman_score(y, model.predict(X))
     by_hand = [
         score
-        - spearman_score(
-            y, model.predict(X.assign(author=X["author"].to_numpy()[order]))
-        )
+        - spearman_score(y, model.predict(X.assign(user=X["user"].to_numpy()[order])))
         for order in orders
     ]
-    author = found.set_index("feature").loc["author", "importance"]
-    assert author == pytest.approx(np.mean(by_hand))
+    user = found.set_index("feature").loc["user", "importance"]
+    assert user == pytest.approx(np.mean(by_hand))
     blocks = grouped_permutation_importance(model, X, y, **on).set_index("block")
     assert set(blocks.index) == {"user", "time", "meta"}
-    assert blocks.loc["user", "importance"] == pytest.approx(author)
+    assert blocks.loc["user", "importance"] == pytest.approx(user)
     assert blocks.loc["meta", "n_features"] == 2
     assert blocks.loc["time", "family"] == "temporal"
 
@@ -351,7 +349,7 @@ def test_one_post_and_constant_predictions_lose_nothing(table):
 @pytest.mark.parametrize(
     ("by", "message"),
     [
-        ("colour", "by must be one of"),
+        ("color", "by must be one of"),
         ({"a": ["missing"]}, "names columns that are not there"),
         ({"a": []}, "is empty"),
         ({}, "empty dict"),

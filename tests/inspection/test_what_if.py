@@ -1,4 +1,4 @@
-"""Candidates, their differences, ties, ranks, and the author's baseline."""
+"""Candidates, their differences, ties, ranks, and the user's baseline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hyperfusion import (
     predict_interval,
 )
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
-from hyperfusion.inspection import author_baseline, compare, what_if
+from hyperfusion.inspection import compare_drafts, user_baseline, what_if
 from hyperfusion.inspection._noise import paired_noise, tied_ranks
 from tests.inspection.models import SCALED_RIDGE, pipeline, posts
 
@@ -60,17 +60,17 @@ def test_candidates_are_the_post_and_all_combinations(data):
     X, _ = data
     model = recorder()
     post = X.iloc[[7]]
-    grid = {"photos": [1, 2], "author": ["a", "zz", "yyy"]}
+    grid = {"photos": [1, 2], "user": ["a", "zz", "yyy"]}
     answer = what_if(model, post, grid)
     seen = model.seen_
     assert len(answer) == len(seen) == 7
     first = seen.iloc[[0]].reset_index(drop=True)
     pd.testing.assert_frame_equal(first, post.reset_index(drop=True), check_dtype=False)
-    assert list(zip(seen["photos"], seen["author"], strict=True))[1:] == [
+    assert list(zip(seen["photos"], seen["user"], strict=True))[1:] == [
         (n, a) for n in (1, 2) for a in ("a", "zz", "yyy")
     ]
     assert (seen["noise"] == post["noise"].iloc[0]).all()
-    assert_allclose(answer["prediction"], seen["author"].str.len())
+    assert_allclose(answer["prediction"], seen["user"].str.len())
     assert answer["verdict"].iloc[0] == "as it is"
     assert seen.dtypes["photos"] == X.dtypes["photos"]
     assert seen.dtypes["posted"] == X.dtypes["posted"]
@@ -85,17 +85,17 @@ def test_a_column_that_no_role_reads_changes_nothing(data, model):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", AssociationWarning)
-        what_if(model, post, {"photos": [1.0], "author": ["a"]})
+        what_if(model, post, {"photos": [1.0], "user": ["a"]})
 
 
 def test_a_list_of_grids_changes_one_thing_at_a_time(data):
     model = recorder()
     answer = what_if(
-        model, data[0].iloc[[0]], [{"photos": [1.0, 9.0]}, {"author": ["q"]}]
+        model, data[0].iloc[[0]], [{"photos": [1.0, 9.0]}, {"user": ["q"]}]
     )
     own = data[0].iloc[0]
     assert list(answer["photos"]) == [own["photos"], 1.0, 9.0, own["photos"]]
-    assert list(answer["author"]) == [own["author"]] * 3 + ["q"]
+    assert list(answer["user"]) == [own["user"]] * 3 + ["q"]
 
 
 @pytest.mark.parametrize("form", [dict, pd.Series, pd.DataFrame])
@@ -169,7 +169,7 @@ def test_warning_and_caution(model, data):
     assert record[0].filename == __file__
     assert "don't promise" in answer.attrs["caution"]
     with pytest.warns(AssociationWarning) as record:
-        compare(model, data[0].head(2))
+        compare_drafts(model, data[0].head(2))
     assert record[0].filename == __file__
 
 
@@ -200,7 +200,7 @@ def test_constant_predictions_are_ties():
     answer = what_if(model, X.iloc[[0]], {"a": [5.0, 9.0]})
     assert set(answer["verdict"][1:]) == {"not distinguishable"}
     assert answer["tied_with_best"].all()
-    assert (compare(model, X.head(4))["rank"] == 1).all()
+    assert (compare_drafts(model, X.head(4))["rank"] == 1).all()
 
 
 def test_through_a_search(data):
@@ -227,7 +227,7 @@ def test_arrays():
         (slice(0, 2), {"photos": [1]}, "one post"),
         (slice(0, 1), {}, "grid is empty"),
         (slice(0, 1), {"photos": []}, "give at least one value"),
-        (slice(0, 1), {"author": "ann"}, "must be a list"),
+        (slice(0, 1), {"user": "ann"}, "must be a list"),
         (slice(0, 1), {"photos": 3}, "must be a list"),
     ],
 )
@@ -239,7 +239,7 @@ def test_bad_questions(model, data, post, grid, message):
 def test_drafts_are_ranked_with_ties(model, data):
     draft = data[0].iloc[[4, 4, 4, 4]].assign(photos=[1.0, 8.0, 8.0, 4.0])
     draft.index = ["w", "x", "y", "z"]
-    found = compare(model, draft)
+    found = compare_drafts(model, draft)
     assert list(found.index) == ["x", "y", "z", "w"]
     assert list(found["rank"]) == [1, 1, 3, 4]
     assert list(found["tied"]) == [True, True, False, False]
@@ -250,11 +250,11 @@ def test_drafts_are_ranked_with_ties(model, data):
 
 
 def test_one_draft_and_none(model, data):
-    found = compare(model, data[0].iloc[[0]])
+    found = compare_drafts(model, data[0].iloc[[0]])
     assert found["rank"].tolist() == [1]
     assert not found["tied"].any()
     with pytest.raises(InvalidInputError, match="0 sample"):
-        compare(model, data[0].iloc[:0])
+        compare_drafts(model, data[0].iloc[:0])
 
 
 def test_ranks_share_a_leader():
@@ -272,28 +272,28 @@ def test_noise_is_zero_where_folds_agree_and_falls_with_confidence():
     assert (paired_noise(differ, 0.5) < paired_noise(differ, 0.99)).all()
 
 
-def test_baseline_is_the_median_of_the_authors_earlier_posts(model, data):
+def test_baseline_is_the_median_of_the_users_earlier_posts(model, data):
     X, y = data
-    found = author_baseline(model, X)
+    found = user_baseline(model, X)
     for row in (0, 40, 119):
-        earlier = (X["author"] == X["author"].iloc[row]) & (
+        earlier = (X["user"] == X["user"].iloc[row]) & (
             X["posted"] < X["posted"].iloc[row]
         )
         assert found["n_posts"].iloc[row] == earlier.sum()
         expected = np.median(y[earlier]) if earlier.any() else np.nan
         assert_allclose(found["baseline"].iloc[row], expected, rtol=1e-5)
     assert_allclose(found["lift"], found["prediction"] - found["baseline"])
-    assert found["baseline"].isna().sum() == 6  # every author's first
+    assert found["baseline"].isna().sum() == 6  # every user's first
 
 
 def test_baseline_of_a_stranger_and_of_a_history_of_ones_own(model, data):
     X, _ = data
-    stranger = X.iloc[[-1]].assign(author="nobody")
-    found = author_baseline(model, stranger)
+    stranger = X.iloc[[-1]].assign(user="nobody")
+    found = user_baseline(model, stranger)
     assert found["baseline"].isna().all()
     assert found["n_posts"].tolist() == [0]
     own = pd.Series([1.0, 2.0, 9.0, np.nan], index=["nobody"] * 4)
-    found = author_baseline(model, stranger, history=own)
+    found = user_baseline(model, stranger, history=own)
     assert found["baseline"].tolist() == [2.0]
     assert found["n_posts"].tolist() == [3]
 
@@ -301,23 +301,23 @@ def test_baseline_of_a_stranger_and_of_a_history_of_ones_own(model, data):
 def test_answers_have_the_lift(model, data):
     last = data[0].iloc[[-1]]
     answer = what_if(model, last, {"photos": [1.0, 8.0]})
-    baseline = author_baseline(model, last)["baseline"].iloc[0]
+    baseline = user_baseline(model, last)["baseline"].iloc[0]
     assert_allclose(answer["baseline"], baseline)
     assert_allclose(answer["lift"], answer["prediction"] - baseline)
-    assert {"baseline", "n_posts", "lift"} <= set(compare(model, last))
+    assert {"baseline", "n_posts", "lift"} <= set(compare_drafts(model, last))
 
 
-def test_baseline_needs_a_history_and_authors(data):
+def test_baseline_needs_a_history_and_users(data):
     X, y = data
     lone = DummyRegressor().fit(X, y)
     with pytest.raises(InvalidInputError, match="Give history="):
-        author_baseline(lone, X)
-    scores = pd.Series(y, index=X["author"])
+        user_baseline(lone, X)
+    scores = pd.Series(y, index=X["user"])
     with pytest.raises(InvalidInputError, match="Name the column"):
-        author_baseline(lone, X, history=scores)
-    found = author_baseline(lone, X, history=scores, user="author")
+        user_baseline(lone, X, history=scores)
+    found = user_baseline(lone, X, history=scores, user="user")
     by_hand = scores.groupby(level=0).median()
-    assert_allclose(found["baseline"], by_hand[X["author"]])
+    assert_allclose(found["baseline"], by_hand[X["user"]])
 
 
 def test_rows_do_not_depend_on_each_other(model, data):
@@ -336,7 +336,7 @@ def test_the_encoder_is_not_changed(model, data):
         if type(c.encoder).__name__ == "UserHistory"
     )
     before = history.shrinkage, len(history.history_["score"])
-    author_baseline(model, data[0].head(3))
+    user_baseline(model, data[0].head(3))
     assert (history.shrinkage, len(history.history_["score"])) == before
     assert isinstance(model[0], PostEncoder)
 
@@ -350,5 +350,5 @@ def test_a_wrapper_around_a_whole_pipeline(model, data):
     assert_allclose(answer["prediction"], expected)
     assert answer["lower"].notna().all()
     assert answer["noise"].iloc[1] > 0
-    baseline = author_baseline(wrapper, post)["baseline"]
-    assert_allclose(baseline, author_baseline(model, post)["baseline"])
+    baseline = user_baseline(wrapper, post)["baseline"]
+    assert_allclose(baseline, user_baseline(model, post)["baseline"])

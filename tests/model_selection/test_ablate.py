@@ -24,10 +24,10 @@ from hyperfusion import (
     time_split,
 )
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import MODALITIES
 from hyperfusion.model_selection import LabeledSplit, StratifiedRegressionKFold
 from hyperfusion.model_selection._modalities import columns_of
 from hyperfusion.relations import HierarchicalClusterEncoder, RelationEncoder
+from hyperfusion.table._names import MODALITIES
 
 PAPER = ["visual", "metadata", "textual", "geolocation"]
 PAPER += ["ensemble", "pseudo_labels", "filter", "folds"]
@@ -208,7 +208,7 @@ def test_pipeline_of_posts_with_roles():
 
 
 class SelfTraining(RegressorMixin, BaseEstimator):
-    """Stands for a wrapper with pseudo-labels: unlabelled rows count as zero."""
+    """Stands for a wrapper with pseudo-labels: unlabeled rows count as zero."""
 
     def __init__(self, estimator):
         self.estimator = estimator
@@ -228,8 +228,8 @@ def test_pseudo_labels_are_taken_away():
     table = ablate(
         model, X, y, times=np.arange(200), n_bootstrap=5, parts="pseudo_labels"
     )
-    labelled = np.flatnonzero(~np.isnan(y))
-    train, test = labelled[:-30], labelled[-30:]
+    labeled = np.flatnonzero(~np.isnan(y))
+    train, test = labeled[:-30], labeled[-30:]
     plain = Ridge().fit(X.iloc[train], y[train]).predict(X.iloc[test])
     expected = np.abs(plain - y[test]).mean()
     assert_allclose(table.loc["without pseudo_labels", "mae"], expected)
@@ -241,7 +241,7 @@ def test_a_wrapper_keeps_its_folds_and_seed_without_pseudo_labels(inside):
     X, y = feature_table(120)
     y[40:90] = np.nan
     models = {"ensemble": HyperFusionRegressor(MEMBERS), "one member": Ridge()}
-    model = PseudoLabelWrapper(models[inside], margin=1e9, cv=3, random_state=0)
+    model = PseudoLabelWrapper(models[inside], min_gain_se=1e9, cv=3, random_state=0)
     table = ablate(
         model, X, y, parts="pseudo_labels", times=np.arange(120), n_bootstrap=5
     )
@@ -256,14 +256,14 @@ def test_parts_inside_a_wrapper():
         MEMBERS, cv=2, row_filter=IQRFilter(factor=0.9, max_share=0.5), random_state=0
     )
 
-    class Labelled(SelfTraining):
+    class Labeled(SelfTraining):
         def fit(self, X, y, X_unlabeled=None):
             rows = ~np.isnan(y)
             self.estimator_ = clone(self.estimator).fit(X[rows], y[rows])
             return self
 
     table = ablate(
-        Labelled(inner),
+        Labeled(inner),
         X,
         y,
         times=np.arange(200),
@@ -325,18 +325,18 @@ def test_a_number_of_folds_is_stratified_and_seeded():
 @pytest.mark.parametrize(
     "cv", [GroupKFold(3), LabeledSplit(GroupKFold(3)), StratifiedRegressionKFold(3)]
 )
-def test_splitters_that_take_groups_get_the_authors(cv):
-    authors = np.arange(60) % 9
-    folds = folds_of(cv, authors=authors)
+def test_splitters_that_take_groups_get_the_users(cv):
+    users = np.arange(60) % 9
+    folds = folds_of(cv, users=users)
     assert sorted(np.concatenate(folds)) == list(range(6, 60))
-    assert sum(len(set(authors[rows])) for rows in folds) == 9
+    assert sum(len(set(users[rows])) for rows in folds) == 9
 
 
 @pytest.mark.filterwarnings("error")
 def test_other_splitters_get_no_groups():
-    authors = np.arange(60) % 9
-    assert len(folds_of(KFold(3), authors=authors)) == 3
-    assert len(folds_of(TwoArguments(), authors=authors)) == 1
+    users = np.arange(60) % 9
+    assert len(folds_of(KFold(3), users=users)) == 3
+    assert len(folds_of(TwoArguments(), users=users)) == 1
 
 
 @pytest.mark.parametrize(

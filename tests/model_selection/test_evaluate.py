@@ -26,7 +26,7 @@ def posts():
     n = 300
     frame = pd.DataFrame(
         {
-            "author": rng.choice([f"a{i}" for i in range(60)], n),
+            "user": rng.choice([f"a{i}" for i in range(60)], n),
             "when": pd.date_range("2024-01-01", periods=n, freq="3h")[
                 rng.permutation(n)
             ],
@@ -58,17 +58,17 @@ def ask(table, **keys):
 
 def test_splits_are_what_they_say(posts):
     X, y = posts
-    result = evaluate(Columns(), X, y, authors="author", times="when", random_state=0)
+    result = evaluate(Columns(), X, y, users="user", times="when", random_state=0)
     tested = {
         name: t["row"].to_numpy() for name, t in result.predictions.groupby("split")
     }
-    assert set(tested) == {"random", "author", "time"}
+    assert set(tested) == {"random", "user", "time"}
     rest = {
         name: np.setdiff1d(np.arange(len(X)), rows) for name, rows in tested.items()
     }
     assert len(tested["random"]) == len(tested["time"]) == 60
-    by_author = X["author"].iloc
-    assert not set(by_author[tested["author"]]) & set(by_author[rest["author"]])
+    by_user = X["user"].iloc
+    assert not set(by_user[tested["user"]]) & set(by_user[rest["user"]])
     assert X["when"].iloc[tested["time"]].min() > X["when"].iloc[rest["time"]].max()
 
 
@@ -80,45 +80,45 @@ def test_scores_agree_with_a_plain_fit(posts):
         X,
         y,
         splits={"mine": [(train, test)]},
-        authors="author",
+        users="user",
         n_bootstrap=9,
     )
     predicted = Columns().fit(X.iloc[train], y[train]).predict(X.iloc[test])
-    known = X["author"].iloc[test].isin(X["author"].iloc[train]).to_numpy()
+    known = X["user"].iloc[test].isin(X["user"].iloc[train]).to_numpy()
     everyone = np.ones(100, dtype=bool)
     for name, rows in {"all": everyone, "known": known, "new": ~known}.items():
         if not rows.any():
             continue
-        got = ask(result.scores, authors=name).set_index("metric")["score"]
+        got = ask(result.scores, users=name).set_index("metric")["score"]
         true, mine = y[test][rows], predicted[rows]
         assert_allclose(got["src"], spearmanr(true, mine)[0])
         assert_allclose(got["mae"], np.abs(true - mine).mean())
-        within = within_user_spearman(true, mine, X["author"].iloc[test][rows])
-        assert_allclose(got["within_author_src"], within)
+        within = within_user_spearman(true, mine, X["user"].iloc[test][rows])
+        assert_allclose(got["within_user_src"], within)
     assert_allclose(result.predictions["prediction"], predicted)
-    everyone = ask(result.scores, authors="all").set_index("metric")
-    posts_each = X["author"].iloc[test].value_counts()
+    everyone = ask(result.scores, users="all").set_index("metric")
+    posts_each = X["user"].iloc[test].value_counts()
     counting = posts_each[posts_each >= 3]
-    assert everyone.loc["src", ["n_posts", "n_authors"]].tolist() == [
+    assert everyone.loc["src", ["n_posts", "n_users"]].tolist() == [
         *(100, len(posts_each))
     ]
-    assert everyone.loc["within_author_src", ["n_posts", "n_authors"]].tolist() == [
+    assert everyone.loc["within_user_src", ["n_posts", "n_users"]].tolist() == [
         *(counting.sum(), len(counting))
     ]
 
 
-@pytest.mark.parametrize("metric", ["src", "mae", "within_author_src"])
+@pytest.mark.parametrize("metric", ["src", "mae", "within_user_src"])
 def test_bootstrap_is_that_of_rows_written_out(metric):
     rng = np.random.RandomState(1)
-    authors = np.repeat(np.arange(12), 4)
+    users = np.repeat(np.arange(12), 4)
     y, prediction = rng.randint(5, size=48) * 1.0, rng.randint(5, size=48) * 1.0
     counts = np.array([np.bincount(rng.randint(12, size=12), minlength=12)] * 1)
-    # each author as often as drawn, every copy an author of its own
+    # each user as often as drawn, every copy a user of its own
     copies = [(a, i) for a, n in enumerate(counts[0]) for i in range(n)]
-    rows = np.concatenate([np.flatnonzero(authors == a) for a, _ in copies])
+    rows = np.concatenate([np.flatnonzero(users == a) for a, _ in copies])
     names = np.repeat(np.arange(len(copies)), 4)
     plain = Fold(y[rows], prediction[rows], names, True)
-    got = bootstrap_scores([Fold(y, prediction, authors, True)], metric, counts)
+    got = bootstrap_scores([Fold(y, prediction, users, True)], metric, counts)
     assert_allclose(got, mean_score([plain], metric))
 
 
@@ -143,32 +143,32 @@ def test_intervals_cover_the_truth():
     assert 46 <= covered <= 60
 
 
-def test_authors_are_drawn_whole():
-    """Posts that are copies within an author say no more than one post does."""
+def test_users_are_drawn_whole():
+    """Posts that are copies within a user say no more than one post does."""
     rng = np.random.RandomState(0)
     X = np.repeat(rng.normal(size=(40, 1)), 25, axis=0)
     y = np.repeat(X[::25, 0] + rng.normal(size=40), 25)
     rows = np.arange(1000)
     split = {"s": [(rows[:500], rows[500:])]}
     width = {}
-    for name, authors in {"authors": rows // 25, "posts": None}.items():
-        result = evaluate(Ridge(), X, y, splits=split, authors=authors, random_state=0)
-        mae = ask(result.scores, metric="mae", authors="all").iloc[0]
+    for name, users in {"users": rows // 25, "posts": None}.items():
+        result = evaluate(Ridge(), X, y, splits=split, users=users, random_state=0)
+        mae = ask(result.scores, metric="mae", users="all").iloc[0]
         width[name] = mae["high"] - mae["low"]
-    assert 3 < width["authors"] / width["posts"] < 8  # the root of 25, or so
+    assert 3 < width["users"] / width["posts"] < 8  # the root of 25, or so
 
 
 def test_models_are_compared_on_the_same_posts(posts):
     X, y = posts
     models = {"good": Columns(), "twin": Columns(), "mean": DummyRegressor()}
-    result = evaluate(models, X, y, authors="author", random_state=0, n_bootstrap=200)
-    differences = ask(result.differences, authors="all")
+    result = evaluate(models, X, y, users="user", random_state=0, n_bootstrap=200)
+    differences = ask(result.differences, users="all")
     twin = ask(differences, model="twin")
     assert_array_equal(twin[["difference", "low", "high"]], 0)
     worse = ask(differences, model="mean", metric="mae")
     assert (worse["low"] > 0).all()
     assert set(differences["baseline"]) == {"good"}
-    scores = ask(result.scores, authors="all", metric="mae", split="random")
+    scores = ask(result.scores, users="all", metric="mae", split="random")
     scores = scores.set_index("model")["score"]
     assert_allclose(
         ask(worse, split="random")["difference"], scores["mean"] - scores["good"]
@@ -187,13 +187,13 @@ def test_lists_get_names_and_one_model_has_no_differences(posts):
     assert set(one.scores["metric"]) == {"src", "mae"}
 
 
-def test_roles_of_a_pipeline_name_authors_and_times(posts):
+def test_roles_of_a_pipeline_name_users_and_times(posts):
     X, y = posts
     model = make_hyperfusion(
-        user="author", time="when", numeric="likes", members=[Ridge()], cv=2
+        user="user", time="when", numeric="likes", members=[Ridge()], cv=2
     )
     result = evaluate(model, X, y, n_bootstrap=20, random_state=0)
-    assert set(result.scores["split"]) == {"random", "author", "time"}
+    assert set(result.scores["split"]) == {"random", "user", "time"}
     assert set(result.scores["model"]) == {"HyperFusionRegressor"}
     assert not hasattr(model[-1], "weights_"), "the model itself stays unfitted"
 
@@ -206,13 +206,13 @@ def test_shuffled_labels_score_at_chance(posts):
         DecisionTreeRegressor(max_depth=4, random_state=0),
         numbers,
         y,
-        authors=X["author"],
+        users=X["user"],
         times=X["when"],
         n_repeats=8,
         random_state=0,
         n_bootstrap=50,
     )
-    src = ask(result.scores, authors="all", metric="src").set_index("split")["score"]
+    src = ask(result.scores, users="all", metric="src").set_index("split")["score"]
     assert (src.abs() < [0.15, 0.15, 0.3]).all(), src
 
 
@@ -228,7 +228,7 @@ def test_repeats_are_averaged(posts):
 
 
 class WithUnlabeled(Columns):
-    """Counts the unlabelled rows that it gets."""
+    """Counts the unlabeled rows that it gets."""
 
     def fit(self, X, y, X_unlabeled=None):
         rows = ~np.isnan(np.asarray(y))
@@ -241,7 +241,7 @@ class WithUnlabeled(Columns):
         return np.full(len(X), float(self.n_unlabeled_))
 
 
-def test_unlabelled_posts_train_only_who_can_use_them(posts):
+def test_unlabeled_posts_train_only_who_can_use_them(posts):
     X, y = posts
     y = y.where(np.arange(len(y)) % 3 > 0).to_numpy()
     models = {"plain": Columns(), "semi": WithUnlabeled()}
@@ -254,7 +254,7 @@ def test_unlabelled_posts_train_only_who_can_use_them(posts):
 
 def test_same_seed_same_numbers_for_any_number_of_jobs(posts):
     X, y = posts
-    options = {"authors": X["author"], "n_bootstrap": 30, "random_state": 7}
+    options = {"users": X["user"], "n_bootstrap": 30, "random_state": 7}
     models = [Ridge(), DecisionTreeRegressor(random_state=0)]
     one = evaluate(models, X[["likes"]], y, **options)
     with parallel_config("threading", n_jobs=2):
@@ -263,21 +263,21 @@ def test_same_seed_same_numbers_for_any_number_of_jobs(posts):
     pd.testing.assert_frame_equal(one.differences, two.differences)
 
 
-def test_missing_authors_are_strangers_to_each_other():
+def test_missing_users_are_strangers_to_each_other():
     X, y = np.arange(40.0)[:, None], np.arange(40.0)
-    authors = [None, "x"] * 20
+    users = [None, "x"] * 20
     rows = np.arange(40)
     result = evaluate(
         Ridge(),
         X,
         y,
         splits={"s": [(rows[:20], rows[20:])]},
-        authors=authors,
+        users=users,
         n_bootstrap=5,
     )
-    by_group = ask(result.scores, metric="mae").set_index("authors")
-    assert by_group.loc["known", ["n_posts", "n_authors"]].tolist() == [10, 1]
-    assert by_group.loc["new", ["n_posts", "n_authors"]].tolist() == [10, 10]
+    by_group = ask(result.scores, metric="mae").set_index("users")
+    assert by_group.loc["known", ["n_posts", "n_users"]].tolist() == [10, 1]
+    assert by_group.loc["new", ["n_posts", "n_users"]].tolist() == [10, 10]
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -287,29 +287,29 @@ def test_splits_of_ones_own_may_be_splitters(posts, known):
     splits = {"k": KFold(3), "n": 4, "g": GroupKFold(2)}
     if not known:
         del splits["g"]
-    authors = "author" if known else None
+    users = "user" if known else None
     result = evaluate(
-        Columns(), X, y, splits=splits, authors=authors, n_bootstrap=5, random_state=0
+        Columns(), X, y, splits=splits, users=users, n_bootstrap=5, random_state=0
     )
     tested = result.predictions.groupby("split")
     assert set(tested.groups) == set(splits)
-    labelled = np.flatnonzero(y.notna())
+    labeled = np.flatnonzero(y.notna())
     for _, rows in tested["row"]:
-        assert_array_equal(np.sort(rows), labelled)
+        assert_array_equal(np.sort(rows), labeled)
     folds = tested["fold"].nunique().to_dict()
     assert folds == {name: {"k": 3, "n": 4, "g": 2}[name] for name in splits}
     if known:
         rows = tested.get_group("g")
-        author = X["author"].iloc[rows["row"]].to_numpy()
-        assert (rows.groupby(author)["fold"].agg(np.ptp) == 0).all()
+        user = X["user"].iloc[rows["row"]].to_numpy()
+        assert (rows.groupby(user)["fold"].agg(np.ptp) == 0).all()
 
 
 @pytest.mark.parametrize("kind", [tuple, list, np.asarray, pd.array, pd.Index])
 def test_values_of_any_kind_are_no_names_of_columns(posts, kind):
     X, y = posts
-    options = {"splits": "author", "n_bootstrap": 5, "random_state": 0}
-    named = evaluate(Columns(), X, y, authors="author", **options)
-    given = evaluate(Columns(), X, y, authors=kind(X["author"]), **options)
+    options = {"splits": "user", "n_bootstrap": 5, "random_state": 0}
+    named = evaluate(Columns(), X, y, users="user", **options)
+    given = evaluate(Columns(), X, y, users=kind(X["user"]), **options)
     pd.testing.assert_frame_equal(named.scores, given.scores)
 
 
@@ -317,8 +317,8 @@ def test_tuples_may_be_names_of_columns(posts):
     X, y = posts
     X = X.set_axis(pd.MultiIndex.from_product([["post"], X.columns]), axis=1)
     model = Columns(("post", "likes"))
-    result = evaluate(model, X, y, authors=("post", "author"), n_bootstrap=5)
-    assert "author" in set(result.scores["split"])
+    result = evaluate(model, X, y, users=("post", "user"), n_bootstrap=5)
+    assert "user" in set(result.scores["split"])
 
 
 def test_a_missing_time_is_named_by_its_row(posts):
@@ -337,11 +337,11 @@ def test_a_missing_time_is_named_by_its_row(posts):
         ({"splits": []}, "splits is empty"),
         ({"splits": {"s": []}}, r"splits\['s'\] is empty"),
         ({"splits": {"s": "time"}}, r"splits\['s'\] takes .* Got 'time'"),
-        ({"authors": ("a", "b")}, "authors must have one value a row. Got 2"),
+        ({"users": ("a", "b")}, "users must have one value a row. Got 2"),
         ({"splits": "time"}, "times of the posts are not known"),
         ({"splits": ["weekly"]}, "'weekly'"),
-        ({"authors": "writer"}, "authors='writer' is not a column"),
-        ({"authors": [1, 2]}, "authors must have one value a row. Got 2"),
+        ({"users": "writer"}, "users='writer' is not a column"),
+        ({"users": [1, 2]}, "users must have one value a row. Got 2"),
         ({"splits": {"s": [([0], [900])]}}, "row 900"),
         ({"splits": {"s": [([0, 1], [])]}}, "positions of rows"),
         ({"test_size": 1.5}, "test_size"),
@@ -371,17 +371,17 @@ def test_verbose_prints_a_line_a_fit(posts, capsys):
     assert "time split 0, Columns: SRC" in lines[1]
 
 
-def test_few_posts_have_no_correlation_and_one_author_no_interval():
+def test_few_posts_have_no_correlation_and_one_user_no_interval():
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(60, 2)), rng.normal(size=60)
-    authors = np.repeat(np.arange(20), 3)
-    authors[-1] = 99  # the only new author, with one post
+    users = np.repeat(np.arange(20), 3)
+    users[-1] = 99  # the only new user, with one post
     train, test = np.arange(48), np.arange(48, 60)
-    authors[48:59] = authors[:11]
+    users[48:59] = users[:11]
     scores = evaluate(
-        Ridge(), X, y, splits={"own": [(train, test)]}, authors=authors, random_state=0
+        Ridge(), X, y, splits={"own": [(train, test)]}, users=users, random_state=0
     ).scores
-    new = scores[scores["authors"] == "new"].set_index("metric")
+    new = scores[scores["users"] == "new"].set_index("metric")
     assert np.isnan(new.loc["src", ["score", "low", "high"]].astype(float)).all()
     assert np.isfinite(new.loc["mae", "score"])
     assert np.isnan(new.loc["mae", ["low", "high"]].astype(float)).all()

@@ -37,7 +37,7 @@ def group_mean(y, levels):
 def test_honest_posts_give_nothing(seed):
     posts = make_posts(500, random_state=seed)
     findings = check_leaks(
-        posts.data, posts.target, authors="author", times="posted_at", random_state=seed
+        posts.data, posts.target, users="user", times="posted_at", random_state=seed
     )
     assert findings.empty
     columns = ["column", "finding", "value", "evidence", "advice"]
@@ -46,11 +46,11 @@ def test_honest_posts_give_nothing(seed):
 
 def leaks(posts):
     rng = np.random.RandomState(1)
-    y, author = posts.target, posts.data["author"]
-    mean, size = group_mean(y, author), author.map(author.value_counts()).to_numpy()
+    y, user = posts.target, posts.data["user"]
+    mean, size = group_mean(y, user), user.map(user.value_counts()).to_numpy()
     others = np.full(len(y), np.nan)
     np.divide(mean * size - y, size - 1, out=others, where=size > 1)
-    smooth = TargetEncoder(target_type="continuous").fit(author.to_frame(), y)
+    smooth = TargetEncoder(target_type="continuous").fit(user.to_frame(), y)
     eighth = pd.qcut(y, 8, labels=False)
     jumbled = np.take([3, 7, 1, 5, 0, 6, 2, 4], eighth)
     return {
@@ -60,10 +60,10 @@ def leaks(posts):
             "rank": pd.Series(y).rank(),
         },
         "target by level": {
-            "author_mean": mean,
-            "author_mean_log": np.log(mean + 20),
+            "user_mean": mean,
+            "user_mean_log": np.log(mean + 20),
             "shrunken": (mean * size + y.mean() * 3) / (size + 3),
-            "sklearn_encoded": smooth.transform(author.to_frame())[:, 0],
+            "sklearn_encoded": smooth.transform(user.to_frame())[:, 0],
             "category_mean": group_mean(y, posts.data["category"]),
         },
         "predicts alone": {
@@ -81,7 +81,7 @@ def test_every_constructed_leak_is_found_and_nothing_else(posts):
     X = posts.data.assign(
         **{c: v for of in constructed.values() for c, v in of.items()}
     )
-    findings = check_leaks(X, posts.target, authors="author")
+    findings = check_leaks(X, posts.target, users="user")
     expected = {c: kind for kind, of in constructed.items() for c in of}
     assert found(findings) == expected
     kinds = list(dict.fromkeys(findings["finding"]))
@@ -94,44 +94,42 @@ def test_the_same_columns_are_innocent_without_the_target(posts):
         **{c: v for of in leaks(posts).values() for c, v in of.items()}
     )
     y = np.random.RandomState(2).permutation(posts.target)
-    assert check_leaks(X, y, authors="author").empty
+    assert check_leaks(X, y, users="user").empty
 
 
 def test_target_means_of_other_posts_are_no_leak(posts):
     """Cross-fitted means, and means of strictly earlier posts, are honest."""
-    y, author = posts.target, posts.data["author"]
+    y, user = posts.target, posts.data["user"]
     crossed = np.empty(len(y))
     for train, test in KFold(5, shuffle=True, random_state=0).split(y):
-        means = pd.Series(y[train]).groupby(author.to_numpy()[train]).mean()
-        crossed[test] = author.iloc[test].map(means).fillna(y[train].mean())
-    past = (
-        pd.Series(y).groupby(author).transform(lambda s: s.shift().expanding().mean())
-    )
+        means = pd.Series(y[train]).groupby(user.to_numpy()[train]).mean()
+        crossed[test] = user.iloc[test].map(means).fillna(y[train].mean())
+    past = pd.Series(y).groupby(user).transform(lambda s: s.shift().expanding().mean())
     X = pd.DataFrame(
         {
             "crossed": crossed,
             "past": past,
-            "author": author,
+            "user": user,
         }
     )
-    assert check_leaks(X, y, authors="author").empty
+    assert check_leaks(X, y, users="user").empty
 
 
-def test_an_oracle_of_the_authors_is_no_leak():
-    """What an author is worth, known without noise, is as good as honest gets."""
+def test_an_oracle_of_the_users_is_no_leak():
+    """What a user is worth, known without noise, is as good as honest gets."""
     rng = np.random.RandomState(0)
     for seed in range(10):
         worth = rng.normal(size=300)
-        authors = rng.randint(300, size=900)
-        y = worth[authors] + rng.normal(size=900)
+        users = rng.randint(300, size=900)
+        y = worth[users] + rng.normal(size=900)
         findings = check_leaks(
-            pd.DataFrame({"followers": worth[authors]}),
+            pd.DataFrame({"followers": worth[users]}),
             y,
-            authors=authors,
+            users=users,
             random_state=seed,
         )
         assert findings.empty
-    means = level_means(worth[authors], y, rng)
+    means = level_means(worth[users], y, rng)
     assert abs(means.correlation - means.bound) < 0.1
 
 
@@ -208,10 +206,10 @@ def test_rows_of_pictures_alone_are_not_compared():
 
 def test_splits_may_be_splitters(posts):
     X, y = posts.data, posts.target
-    ask = {"authors": "author", "splits": GroupKFold(4)}
+    ask = {"users": "user", "splits": GroupKFold(4)}
     assert check_leaks(X, y, **ask).empty
     findings = check_leaks(X, y, **{**ask, "splits": 4})
-    assert findings["finding"].tolist() == ["authors on both sides"] * 4
+    assert findings["finding"].tolist() == ["users on both sides"] * 4
 
 
 def test_splits_that_let_the_target_through(posts):
@@ -223,17 +221,17 @@ def test_splits_that_let_the_target_through(posts):
     target = np.concatenate([y, y[train[:20]]])
     test = np.concatenate([test, np.arange(800, 820)])
     findings = check_leaks(
-        doubled, target, authors="author", times="posted_at", splits=[(train, test)]
+        doubled, target, users="user", times="posted_at", splits=[(train, test)]
     )
     by_kind = findings.set_index("finding")["value"]
-    known = np.isin(doubled["author"].iloc[test], X["author"].iloc[train]).mean()
+    known = np.isin(doubled["user"].iloc[test], X["user"].iloc[train]).mean()
     assert by_kind["same row on both sides"] == pytest.approx(20 / 220)
-    assert by_kind["authors on both sides"] == pytest.approx(known)
+    assert by_kind["users on both sides"] == pytest.approx(known)
     assert 0 < by_kind["trains on later posts"] <= 1
     assert findings["column"].isna().all()
 
 
-def test_unlabelled_rows_and_arrays(posts):
+def test_unlabeled_rows_and_arrays(posts):
     y = posts.target.copy()
     y[::2] = np.nan
     copy = np.where(np.isnan(y), -99.0, y)
@@ -260,22 +258,22 @@ def test_wild_columns_never_break_it(data):
         pd.DataFrame({"wild": column}),
         y,
         times=np.arange(n),
-        authors=column.map(repr),
+        users=column.map(repr),
     )
     assert set(findings["column"]) <= {"wild"}
 
 
 def test_faults_are_named(posts):
     with pytest.raises(InvalidInputError, match="writer"):
-        check_leaks(posts.data, posts.target, authors="writer")
+        check_leaks(posts.data, posts.target, users="writer")
     with pytest.raises(InvalidInputError, match="NaN in all rows"):
         check_leaks(posts.data, np.full(800, np.nan))
     with pytest.raises(ValueError, match="threshold"):
         check_leaks(posts.data, posts.target, threshold=2)
     with pytest.raises(InvalidInputError, match=r"splits takes .* Got 2\.5"):
         check_leaks(posts.data, posts.target, splits=2.5)
-    twice = pd.concat([posts.data, posts.data[["author"]]], axis=1)
-    with pytest.raises(InvalidInputError, match=r"duplicate column names: \['author'"):
+    twice = pd.concat([posts.data, posts.data[["user"]]], axis=1)
+    with pytest.raises(InvalidInputError, match=r"duplicate column names: \['user'"):
         check_leaks(twice, posts.target)
 
 
@@ -283,7 +281,7 @@ def test_faults_are_named(posts):
 @pytest.mark.skipif(not FOLDER, reason="HYPERFUSION_DATA names no folder")
 def test_real_posts_show_their_totals():
     posts = load_smp_video(Path(FOLDER) / "smp_video")
-    findings = check_leaks(posts.data, posts.target, authors="uid", times="post_time")
+    findings = check_leaks(posts.data, posts.target, users="uid", times="post_time")
     assert set(findings["finding"]) == {"total counted later"}
     assert set(findings["column"]) <= set(posts.post_hoc)
     assert {"user_likes_count", "user_heart_count"} <= set(findings["column"])

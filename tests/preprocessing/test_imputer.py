@@ -7,7 +7,7 @@ from sklearn.impute import SimpleImputer
 
 from hyperfusion import BlockImputer
 from hyperfusion.exceptions import InvalidInputError
-from tests.wild_posts import feature_tables
+from tests.any_posts import feature_tables
 
 
 def frame(**columns):
@@ -122,10 +122,10 @@ def test_categories_get_a_level_of_their_own():
 
 
 def test_whole_levels_match_later_floats():
-    X = pd.DataFrame({"user__author": pd.Categorical([3, 7, 3])})
+    X = pd.DataFrame({"user__user": pd.Categorical([3, 7, 3])})
     imputer = BlockImputer().fit(X)
-    later = pd.DataFrame({"user__author": pd.Categorical([7.0, np.nan])})
-    out = imputer.transform(later)["user__author"]
+    later = pd.DataFrame({"user__user": pd.Categorical([7.0, np.nan])})
+    out = imputer.transform(later)["user__user"]
     assert out.tolist() == ["7", "__missing__"]
 
 

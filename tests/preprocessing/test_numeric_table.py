@@ -11,14 +11,14 @@ from sklearn.preprocessing import TargetEncoder
 
 from hyperfusion import HyperFusionRegressor, NumericTable
 from hyperfusion.exceptions import InvalidInputError
-from tests.wild_posts import feature_tables
+from tests.any_posts import feature_tables
 
 RNG = np.random.RandomState(0)
 
 
-def authors(n=200, n_authors=30):
-    author = pd.Categorical(RNG.randint(n_authors, size=n).astype(str))
-    return pd.DataFrame({"time__hour": RNG.rand(n), "user__author": author})
+def users(n=200, n_users=30):
+    user = pd.Categorical(RNG.randint(n_users, size=n).astype(str))
+    return pd.DataFrame({"time__hour": RNG.rand(n), "user__user": user})
 
 
 def test_few_levels_become_columns_in_order():
@@ -38,36 +38,36 @@ def test_levels_without_a_row_at_fit_get_no_column():
 
 
 def test_many_levels_become_scikit_learns_target_means():
-    X = authors()
-    y = RNG.normal(size=200) + X["user__author"].cat.codes.to_numpy()
+    X = users()
+    y = RNG.normal(size=200) + X["user__user"].cat.codes.to_numpy()
     out = NumericTable().fit(X, y).transform(X)
-    reference = TargetEncoder(target_type="continuous").fit(X[["user__author"]], y)
-    expected = reference.transform(X[["user__author"]]).ravel()
-    assert list(out.columns) == ["time__hour", "user__author_target_mean"]
-    assert_allclose(out["user__author_target_mean"], expected, rtol=1e-6)
-    later = X.assign(user__author=pd.Categorical(["who?"] * 200))
-    new = NumericTable().fit(X, y).transform(later)["user__author_target_mean"]
+    reference = TargetEncoder(target_type="continuous").fit(X[["user__user"]], y)
+    expected = reference.transform(X[["user__user"]]).ravel()
+    assert list(out.columns) == ["time__hour", "user__user_target_mean"]
+    assert_allclose(out["user__user_target_mean"], expected, rtol=1e-6)
+    later = X.assign(user__user=pd.Categorical(["who?"] * 200))
+    new = NumericTable().fit(X, y).transform(later)["user__user_target_mean"]
     assert_allclose(new, y.mean(), rtol=1e-6)
 
 
 def test_no_training_row_sees_its_own_label():
-    # One post an author: an honest mean is that of other authors.
-    X = pd.DataFrame({"user__author": pd.Categorical(np.arange(60).astype(str))})
+    # One post a user: an honest mean is that of other users.
+    X = pd.DataFrame({"user__user": pd.Categorical(np.arange(60).astype(str))})
     y = RNG.normal(size=60)
     encoder = NumericTable(random_state=0, max_one_hot=0)
-    cross = encoder.fit_transform(X, y)["user__author_target_mean"]
+    cross = encoder.fit_transform(X, y)["user__user_target_mean"]
     y_other = y.copy()
     y_other[7] += 100
-    changed = encoder.fit_transform(X, y_other)["user__author_target_mean"]
+    changed = encoder.fit_transform(X, y_other)["user__user_target_mean"]
     assert cross[7] == changed[7]
     assert (cross != changed).any()
     assert np.corrcoef(cross, y)[0, 1] < 0.3
-    plain = encoder.fit(X, y).transform(X)["user__author_target_mean"]
+    plain = encoder.fit(X, y).transform(X)["user__user_target_mean"]
     assert np.corrcoef(plain, y)[0, 1] > 0.99
 
 
 def test_rows_without_a_target_get_the_means_of_the_others():
-    X = authors()
+    X = users()
     y = RNG.normal(size=200)
     y[150:] = np.nan
     encoder = NumericTable(random_state=0)
@@ -99,10 +99,10 @@ def test_new_columns_take_no_name_that_is_there():
 
 
 def test_without_targets_many_levels_become_shares():
-    X = pd.DataFrame({"user__author": pd.Categorical(["a", "a", "b", None])})
+    X = pd.DataFrame({"user__user": pd.Categorical(["a", "a", "b", None])})
     encoder = NumericTable(max_one_hot=1).fit(X)
     out = encoder.transform(X)
-    assert list(out.columns) == ["user__author_frequency"]
+    assert list(out.columns) == ["user__user_frequency"]
     assert_array_equal(out.iloc[:, 0], [0.5, 0.5, 0.25, 0])
 
 
@@ -116,7 +116,7 @@ def test_numbers_stay_missing_or_are_imputed():
 
 
 def test_columns_without_any_number_at_fit_are_no_trouble():
-    X = authors().assign(image__n_bytes=np.full(200, np.nan))
+    X = users().assign(image__n_bytes=np.full(200, np.nan))
     encoder = NumericTable(random_state=0).fit(X, RNG.normal(size=200))
     later = X.assign(image__n_bytes=7.0)
     for table in (X, later):
@@ -128,7 +128,7 @@ def test_columns_without_any_number_at_fit_are_no_trouble():
 
 
 def test_the_folds_are_those_of_the_seed():
-    X, y = authors(), RNG.normal(size=200)
+    X, y = users(), RNG.normal(size=200)
 
     def first(seed):
         return NumericTable(random_state=seed).fit_transform(X, y)
@@ -138,15 +138,15 @@ def test_the_folds_are_those_of_the_seed():
 
 
 def test_in_front_of_a_ridge_in_the_ensemble():
-    X = authors()
-    y = 3 * X["time__hour"] + X["user__author"].cat.codes / 10
+    X = users()
+    y = 3 * X["time__hour"] + X["user__user"].cat.codes / 10
     ridge = make_pipeline(NumericTable(impute=True, random_state=0), Ridge(1e-3))
     model = HyperFusionRegressor([("ridge", ridge)], cv=3, random_state=0)
     assert model.fit(X, y).score(X, y) > 0.8
 
 
 def test_with_scikit_learn_set_to_frames():
-    X, y = authors(), RNG.normal(size=200)
+    X, y = users(), RNG.normal(size=200)
     plain = NumericTable(random_state=0, impute=True).fit_transform(X, y)
     with sklearn.config_context(transform_output="pandas"):
         framed = NumericTable(random_state=0, impute=True).fit_transform(X, y)

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperfusion import BlockPCA
 from hyperfusion.exceptions import InvalidInputError
-from tests.wild_posts import feature_tables
+from tests.any_posts import feature_tables
 
 RNG = np.random.RandomState(0)
 

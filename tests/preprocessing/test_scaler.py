@@ -10,7 +10,7 @@ from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardSca
 
 from hyperfusion import BlockScaler
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from tests.wild_posts import feature_tables
+from tests.any_posts import feature_tables
 
 RNG = np.random.RandomState(0)
 NUMBERS = (RNG.normal(size=(200, 3)) * [1, 10, 100] + [0, 5, -50]).astype(np.float32)
@@ -75,9 +75,9 @@ def test_missing_values_do_not_count_and_stay_missing(method):
 def test_vectors_keep_their_directions():
     values = RNG.normal(size=(300, 4)) * [4, 1, 1, 1] + [10, 0, 0, 0]
     out = BlockScaler(clip=None).fit_transform(vector_table(values)).to_numpy()
-    centred = values - values.mean(axis=0)
-    common = np.sqrt(centred.var(axis=0).mean())
-    assert_allclose(out, centred / common, rtol=1e-4, atol=1e-5)
+    centered = values - values.mean(axis=0)
+    common = np.sqrt(centered.var(axis=0).mean())
+    assert_allclose(out, centered / common, rtol=1e-4, atol=1e-5)
 
 
 def test_columns_of_a_vector_scaled_each_on_request():

@@ -20,9 +20,9 @@ def feature_table(n: int = 120, *, seed: int = 0, n_clip: int = 6) -> pd.DataFra
     columns["time__days"] = np.arange(n, dtype=float)
     columns["geo__latitude"] = np.where(rng.uniform(size=n) < 0.3, np.nan, 50.0)
     table = pd.DataFrame(columns).astype("float32")
-    authors = rng.choice(["ann", "bob", "eve"], size=n, p=[0.5, 0.3, 0.2])
-    table["user__author"] = pd.Categorical(
-        np.where(rng.uniform(size=n) < 0.1, None, authors)
+    users = rng.choice(["ann", "bob", "eve"], size=n, p=[0.5, 0.3, 0.2])
+    table["user__user"] = pd.Categorical(
+        np.where(rng.uniform(size=n) < 0.1, None, users)
     )
     table["meta__kind"] = pd.Categorical(rng.choice(["photo", "video"], size=n))
     return table

@@ -16,8 +16,8 @@ from sklearn.metrics import mean_absolute_error
 
 from hyperfusion import CatBoostHuberRegressor
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.regressors._catboost_pool import check_device
 from hyperfusion.regressors._common import TargetScaler, validation_rows
+from hyperfusion.regressors.catboost._pool import check_device
 
 
 @pytest.fixture(scope="module")

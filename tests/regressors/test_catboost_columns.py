@@ -14,8 +14,8 @@ from sklearn.base import clone
 
 from hyperfusion import CatBoostHuberRegressor
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.feature_table import split_name
-from hyperfusion.regressors._catboost_pool import text_processing
+from hyperfusion.regressors.catboost._pool import text_processing
+from hyperfusion.table._names import split_name
 from tests.regressors.tables import feature_table, target_of
 
 N = 200
@@ -65,7 +65,7 @@ def as_catboost_wants_it(table):
 
 
 def called_directly(table, y):
-    """The same model by CatBoost alone: (model, pool, centre, spread)."""
+    """The same model by CatBoost alone: (model, pool, center, spread)."""
     center, spread = y.mean(), y.std()
     pool = Pool(
         as_catboost_wants_it(table),
@@ -149,7 +149,7 @@ def test_blocks_add_up():
         *dict.fromkeys(split_name(c)[0] for c in table),
         "base",
     ]
-    user = by_column[["user__followers", "user__author"]].sum(axis=1)
+    user = by_column[["user__followers", "user__user"]].sum(axis=1)
     assert_allclose(by_block["user"], user, rtol=1e-9)
     assert_allclose(by_block.sum(axis=1), model.predict(table), rtol=1e-6)
     assert_array_equal(by_block.index, table.index)

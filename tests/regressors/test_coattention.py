@@ -9,7 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import CoAttentionRegressor
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors._torch_coattention import CrossAttention, choose_sides
+from hyperfusion.regressors.networks._torch_coattention import (
+    CrossAttention,
+    choose_sides,
+)
 from tests.regressors.tables import feature_table, target_of
 
 X = feature_table()

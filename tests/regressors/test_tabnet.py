@@ -1,4 +1,4 @@
-"""TabNetHuberRegressor: masks, importances, chunks of the batch normalisation."""
+"""TabNetHuberRegressor: masks, importances, chunks of the batch normalization."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import TabNetHuberRegressor
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors._tabnet import _chunk_size
-from hyperfusion.regressors._torch_training import batches_of
+from hyperfusion.regressors.networks._tabnet import _chunk_size
+from hyperfusion.regressors.networks._training import batches_of
 from tests.regressors.tables import feature_table, target_of
 
 X = feature_table()
@@ -99,7 +99,7 @@ def test_the_global_generator_is_put_back_when_a_network_is_built():
 @given(st.integers(2, 400), st.integers(2, 70), st.integers(2, 70))
 @example(7, 100, 3)
 @example(3, 100, 2)
-def test_no_chunk_of_the_batch_normalisation_is_a_single_row(n, batch_size, wanted):
+def test_no_chunk_of_the_batch_normalization_is_a_single_row(n, batch_size, wanted):
     size = _chunk_size(n, batch_size, wanted)
     assert size >= wanted
     for batch in torch.arange(n).tensor_split(batches_of(n, batch_size)):

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import CoAttentionRegressor
-from hyperfusion.regressors._torch_inputs import (
+from hyperfusion.regressors.networks._inputs import (
     NetworkInputs,
     aligned_vectors,
     frequent_levels,
     level_codes,
 )
-from hyperfusion.regressors._torch_layers import (
+from hyperfusion.regressors.networks._layers import (
     CategoryEmbeddings,
     Dropout,
     PiecewiseLinear,
@@ -156,7 +156,7 @@ def test_alignment_needs_both_sides_and_equal_lengths():
 def test_nothing_is_learned_from_held_out_rows():
     table = feature_table(100)
     late = table["time__days"] >= 90
-    table["user__author"] = pd.Categorical(np.where(late, "late", "early"))
+    table["user__user"] = pd.Categorical(np.where(late, "late", "early"))
     table.loc[late, "user__followers"] = 1e9
     model = CoAttentionRegressor(
         max_iter=1, validation_by="time__days", min_frequency=1, random_state=0
@@ -202,16 +202,16 @@ def test_id_dropout_makes_codes_unknown_in_training_only():
     assert torch.equal(seen, layer.tables[0].weight[3].expand_as(seen))
 
 
-def test_new_authors_get_the_unknown_level():
+def test_new_users_get_the_unknown_level():
     rng = np.random.RandomState(0)
     table = feature_table(300)
     good = rng.uniform(size=300) < 0.5
-    table["user__author"] = pd.Categorical(np.where(good, "star", "dull"))
+    table["user__user"] = pd.Categorical(np.where(good, "star", "dull"))
     y = 4.0 * good + rng.normal(scale=0.1, size=300)
     model = CoAttentionRegressor(id_dropout=0.2, max_iter=40, random_state=0)
     model.fit(table, y)
-    someone = table.assign(user__author=pd.Categorical(["new"] * 300))
-    missing = table.assign(user__author=pd.Categorical([None] * 300, categories=["x"]))
+    someone = table.assign(user__user=pd.Categorical(["new"] * 300))
+    missing = table.assign(user__user=pd.Categorical([None] * 300, categories=["x"]))
     assert_array_equal(model.predict(someone), model.predict(missing))
     assert_allclose(model.predict(someone).mean(), y.mean(), atol=1)
     assert model.predict(table)[good].mean() > 3

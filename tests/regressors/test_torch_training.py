@@ -21,7 +21,7 @@ from hyperfusion import (
     TabNetHuberRegressor,
 )
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors._torch_training import RunningAverage
+from hyperfusion.regressors.networks._training import RunningAverage
 from tests.regressors.tables import feature_table, target_of
 
 SMALL = [
@@ -242,7 +242,7 @@ def test_constant_and_empty_features(member):
 
 @each_member
 def test_categories_alone(member):
-    table = X[["user__author", "meta__kind"]]
+    table = X[["user__user", "meta__kind"]]
     assert np.isfinite(clone(member).fit(table, Y).predict(table)).all()
 
 

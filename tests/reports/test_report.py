@@ -18,7 +18,6 @@ from hyperfusion import (
     evaluate,
     make_hyperfusion,
     make_posts,
-    report,
     time_split,
 )
 from hyperfusion.exceptions import (
@@ -26,6 +25,7 @@ from hyperfusion.exceptions import (
     InvalidInputError,
     MissingDependencyError,
 )
+from hyperfusion.reports import make_report
 
 pytest.importorskip("jinja2", reason="needs jinja2")
 pytest.importorskip("matplotlib", reason="needs matplotlib")
@@ -77,7 +77,7 @@ def fitted():
 
 def test_page_of_a_pipeline(fitted, tmp_path):
     model, X, y = fitted
-    page = report(model, X, y, n_worst=3, title="Posts & <more>")
+    page = make_report(model, X, y, n_worst=3, title="Posts & <more>")
     page.save(tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text("utf-8")
     read = Page(html)
@@ -100,7 +100,7 @@ def test_page_of_a_pipeline(fitted, tmp_path):
 
 def test_worst_posts_come_first(fitted):
     model, X, y = fitted
-    html = report(model, X, y, n_worst=2).html
+    html = make_report(model, X, y, n_worst=2).html
     order = np.argsort(-np.abs(model.predict(X) - y))[:2]
     assert re.findall(r"<dt>row</dt><dd>(\d+)</dd>", html) == [str(i) for i in order]
 
@@ -109,7 +109,7 @@ def test_unreadable_images_are_left_out(fitted):
     model, X, y = fitted
     X = X.assign(image=["no such file.jpg", b"", None] * (len(X) // 3))
     with pytest.warns(BadCellWarning):
-        html = report(model, X, y, n_worst=3).html
+        html = make_report(model, X, y, n_worst=3).html
     assert "data:image/jpeg" not in html
 
 
@@ -121,7 +121,7 @@ def test_splits_side_by_side(fitted):
     evaluation = evaluate(
         ridge, numbers, target, times=np.arange(60), n_bootstrap=20, random_state=0
     )
-    html = report(model, X, y, evaluation=evaluation).html
+    html = make_report(model, X, y, evaluation=evaluation).html
     read = Page(html)
     assert "Splits side by side" in read.titles
     assert {"random", "time"} <= set(read.texts)
@@ -130,7 +130,7 @@ def test_splits_side_by_side(fitted):
 def test_lone_regressor_has_no_ensemble_to_show():
     X = np.random.RandomState(0).normal(size=(40, 3))
     y = X[:, 0]
-    read = Page(report(Ridge().fit(X, y), X, y).html)
+    read = Page(make_report(Ridge().fit(X, y), X, y).html)
     assert read.titles == ["Scores", "Distribution", "Calibration", "Largest errors"]
 
 
@@ -138,7 +138,7 @@ def test_frame_in_notebooks_holds_the_page():
     X = pd.DataFrame({"a": np.arange(30.0), "b": 1.0})
     y = np.arange(30.0)
     model = HyperFusionRegressor([Ridge()], cv=3, random_state=0).fit(X, y)
-    shown = report(model, X, y)._repr_html_()
+    shown = make_report(model, X, y)._repr_html_()
     assert shown.startswith("<iframe srcdoc=")
     assert "<h1" not in shown
 
@@ -146,26 +146,26 @@ def test_frame_in_notebooks_holds_the_page():
 def test_wrong_length_of_targets(fitted):
     model, X, y = fitted
     with pytest.raises(InvalidInputError, match="y"):
-        report(model, X, y[:-1])
+        make_report(model, X, y[:-1])
 
 
 def test_matplotlib_state_is_untouched(fitted):
     import matplotlib.pyplot as plt
 
     before = plt.get_fignums()
-    report(*fitted, n_worst=0)
+    make_report(*fitted, n_worst=0)
     assert plt.get_fignums() == before
 
 
 def test_template_engine_missing(fitted, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
     with pytest.raises(MissingDependencyError, match=r"hyperfusion\[report\]"):
-        report(*fitted)
+        make_report(*fitted)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 def test_a_browser_draws_the_page(fitted, tmp_path):
-    report(*fitted).save(tmp_path / "report.html")
+    make_report(*fitted).save(tmp_path / "report.html")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     options += ["--disable-background-networking", "--disable-component-update"]
     options += [f"--user-data-dir={tmp_path}/profile", "--window-size=900,1200"]

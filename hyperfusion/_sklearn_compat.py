@@ -1,0 +1,75 @@
+"""Every private name of scikit-learn that the package uses, imported in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.base import _fit_context
+from sklearn.utils import _safe_indexing
+from sklearn.utils._metadata_requests import _routing_enabled
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _check_sample_weight,
+    _num_samples,
+)
+
+try:
+    from sklearn.utils._repr_html.estimator import _VisualBlock
+except ImportError:  # before scikit-learn 1.7
+    from sklearn.utils._estimator_html_repr import _VisualBlock
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # before scikit-learn 1.9 there are no callbacks
+
+    class _NoContext:
+        """Context of a fit without callbacks: every hook does nothing."""
+
+        def subcontext(self, **_: Any) -> _NoContext:
+            return self
+
+        def call_on_fit_task_begin(self, **_: Any) -> _NoContext:
+            return self
+
+        def call_on_fit_task_end(self, **_: Any) -> bool:
+            return False
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stand-in of scikit-learn's mixin."""
+
+        def _init_callback_context(self, **_: Any) -> _NoContext:
+            return _NoContext()
+
+    def with_callbacks(method: Callable) -> Callable:  # type: ignore[no-redef]
+        """Return the method as it is."""
+        return method
+
+
+__all__ = [
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "RealNotInt",
+    "StrOptions",
+    "_BaseComposition",
+    "_VisualBlock",
+    "_check_feature_names_in",
+    "_check_sample_weight",
+    "_fit_context",
+    "_get_output_config",
+    "_num_samples",
+    "_routing_enabled",
+    "_safe_indexing",
+    "validate_params",
+    "with_callbacks",
+]

@@ -1,0 +1,165 @@
+"""Reading the image of a cell: one way for all encoders of images."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS = 89_478_485
+"""Largest picture that is decoded by default (Pillow's own limit for a warning)."""
+
+_URL = re.compile(r"^\s*([a-z][a-z0-9+.-]+:/{2,}|data:)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ReadImage:
+    """A decoded picture and what is known of its origin.
+
+    Attributes
+    ----------
+    image : PIL.Image.Image
+        The picture in RGB, turned upright as its EXIF orientation says.
+    mode : str
+        Pillow's name of the pixels' form before the conversion to RGB.
+    has_transparency : bool
+        Whether the picture had an alpha channel or a transparent color.
+    n_bytes : int or None
+        Size of the encoded file; None for pictures that are already decoded.
+    """
+
+    image: Image.Image
+    mode: str
+    has_transparency: bool
+    n_bytes: int | None
+
+
+def open_image(cell: Any, max_pixels: int = MAX_PIXELS) -> Image.Image | None:
+    """Return the picture of a cell in RGB, upright; None where the cell is blank text.
+
+    Parameters
+    ----------
+    cell : str, path, bytes, PIL image or uint8 array
+        A file's path, a file's content, or a decoded picture. An array has the shape
+        (height, width), or (height, width, channels) with 1, 3 or 4 channels.
+    max_pixels : int
+        Pictures with more pixels are refused before they are decoded.
+
+    Raises
+    ------
+    ValueError, TypeError or OSError
+        If the cell can't be used: these are what `read_cells` takes for a bad cell.
+
+    Notes
+    -----
+    The first frame of an animation is read. Transparency is dropped, as by
+    ``convert("RGB")``.
+    """
+    read = read_image(cell, max_pixels)
+    return None if read is None else read.image
+
+
+def read_image(cell: Any, max_pixels: int = MAX_PIXELS) -> ReadImage | None:
+    """Return what `open_image` returns, with the original mode and the file's size."""
+    if isinstance(cell, str):
+        if not cell.strip():
+            return None
+        _refuse_url(cell)
+    if isinstance(cell, (str, os.PathLike)):
+        path = Path(cell)
+        if not path.is_file():
+            problem = "not a file" if path.exists() else "no such file"
+            raise FileNotFoundError(f"{problem}: {str(path)!r}")
+        return _decode(path, path.stat().st_size, max_pixels)
+    if isinstance(cell, (bytes, bytearray, memoryview)):
+        content = bytes(cell)
+        return _decode(io.BytesIO(content), len(content), max_pixels)
+    if isinstance(cell, np.ndarray):
+        return _convert(_from_array(cell), None, max_pixels)
+    if isinstance(cell, Image.Image):
+        return _convert(cell, None, max_pixels)
+    raise TypeError(
+        f"expected an image (a path, bytes, a PIL image or a uint8 array), got "
+        f"{type(cell).__name__}"
+    )
+
+
+def _refuse_url(text: str) -> None:
+    if _URL.match(text):
+        raise ValueError(
+            f"{text[:80]!r} is an address: download the picture first and give its path"
+        )
+
+
+def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadImage:
+    # Pillow's decoders raise almost anything on a damaged file (SyntaxError,
+    # struct.error, IndexError, ...), and its decompression bombs are no ValueError
+    try:
+        with Image.open(source) as image:
+            return _convert(image, n_bytes, max_pixels)
+    except UnidentifiedImageError as error:
+        raise ValueError("not a picture of any format that Pillow reads") from error
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"can't be decoded as a picture ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _convert(image: Image.Image, n_bytes: int | None, max_pixels: int) -> ReadImage:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ValueError(
+            f"a picture of {width} x {height} pixels is larger than "
+            f"max_pixels={max_pixels}: reduce it, or raise the limit"
+        )
+    if image.format == "EPS":
+        raise ValueError("EPS files are programs, not pictures: convert them first")
+    image.load()
+    picture = _to_rgb(_upright(image))
+    return ReadImage(picture, image.mode, image.has_transparency_data, n_bytes)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        # the pixels were read; damaged EXIF data only leave the orientation unknown
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("pixels of floating point: convert the picture to 8 bits")
+    if image.mode.startswith("I"):
+        # convert("RGB") would clip 16-bit pixels at 255, which whitens them
+        values = np.asarray(image, dtype=np.float64) / 257
+        return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if isinstance(image.info.get("transparency"), bytes):
+        # the way to RGB on which Pillow doesn't warn of a palette's transparency
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.dtype != np.uint8:
+        raise TypeError(
+            f"an array of pixels must be uint8, got {array.dtype}: scale it to 0..255 "
+            "and use .astype('uint8')"
+        )
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    channels = array.shape[2] if array.ndim == 3 else 3
+    if array.ndim not in (2, 3) or channels not in (3, 4) or array.size == 0:
+        raise ValueError(
+            f"an array of pixels must have the shape (height, width) or (height, "
+            f"width, 1, 3 or 4), got {array.shape}"
+        )
+    return Image.fromarray(array)

@@ -1,0 +1,325 @@
+"""CLIP models in memory: loaded once in a process and shared by all encoders."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import logging
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hyperfusion.encoders.clip._weights import ClipSource, weights_digest
+from hyperfusion.exceptions import (
+    InvalidInputError,
+    MissingDependencyError,
+    WeightsNotFoundError,
+)
+
+ENCODING_VERSION = 1
+"""Part of every fingerprint; raised when the same input gives other numbers."""
+
+MAX_MODELS = 3
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+RANDOM_SEED = 0
+
+_MODELS: OrderedDict[str, ClipModel] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+@dataclass
+class ClipModel:
+    """A loaded model; `network` is a CLIP of open_clip in evaluation mode.
+
+    Encoders with different preprocessing share it: how to preprocess is not its matter.
+    """
+
+    source: ClipSource
+    network: Any
+    device: str
+    precision: str
+    short_images: bool | None = None
+    short_texts: bool | None = None
+    lock: Any = field(default_factory=threading.RLock)
+    _tokenizer: Any = None
+
+    @property
+    def tokenizer(self) -> Any:
+        """open_clip's tokenizer of the model, made when it is first needed."""
+        if self._tokenizer is None:
+            self._tokenizer = _make_tokenizer(self.source)
+        return self._tokenizer
+
+    @contextlib.contextmanager
+    def inference(self) -> Iterator[None]:
+        """Run the model without gradients, in the precision that it was loaded for."""
+        import torch
+
+        half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)
+        kind = torch.device(self.device).type
+        with (
+            torch.inference_mode(),
+            torch.autocast(kind, dtype=half, enabled=half is not None),
+        ):
+            yield
+
+    def to_numpy(self, vectors: Any) -> np.ndarray:
+        """Return embeddings as float32; numbers that overflowed are an error."""
+        values = vectors.float().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise InvalidInputError(
+                f"{self.source.name} gave numbers that are not finite with "
+                f"precision={self.precision!r} on {self.device}. Use precision='fp32'."
+            )
+        return values
+
+
+def load_model(source: ClipSource, device: str, precision: str) -> ClipModel:
+    """Return the model of a source; all who ask for the same get the same object.
+
+    The models that were not asked for longest leave when there are more than
+    `MAX_MODELS`.
+    """
+    key = _identity(source, {"device": device, "precision": precision})
+    with _LOCK:
+        if key not in _MODELS:
+            network = _build(source).to(device)
+            if (device, precision) == ("cpu", "fp32"):
+                from hyperfusion.encoders.clip._packed import pack_blocks
+
+                pack_blocks(network)
+            _MODELS[key] = ClipModel(source, network, device, precision)
+        _MODELS.move_to_end(key)
+        while len(_MODELS) > MAX_MODELS:
+            _MODELS.popitem(last=False)
+        return _MODELS[key]
+
+
+def clear_model_cache() -> None:
+    """Let go of all CLIP models that are kept in memory.
+
+    An encoder that is used afterwards loads its model again. Nothing on disk changes.
+
+    Examples
+    --------
+    >>> from hyperfusion.encoders import clear_model_cache
+    >>> clear_model_cache()
+    """
+    with _LOCK:
+        _MODELS.clear()
+
+
+def fingerprint(source: ClipSource, tower: str, precision: str, **more: Any) -> str:
+    """Return a hash of all that the embeddings of one tower depend on."""
+    import open_clip
+
+    parts = {"tower": tower, "precision": precision, **more}
+    parts["version"] = [ENCODING_VERSION, open_clip.__version__]
+    if tower == "image":
+        parts["preprocess"] = source.preprocess
+    return _identity(source, parts)
+
+
+def _identity(source: ClipSource, parts: dict[str, Any]) -> str:
+    weights = weights_digest(source.weights) if source.weights else _random_name()
+    name = source.name if source.registered else ""
+    whole = {"name": name, "config": source.config, "weights": weights, **parts}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def _random_name() -> str:
+    import torch
+
+    return f"random {RANDOM_SEED} {torch.__version__}"
+
+
+def resolve_device(device: str) -> str:
+    """Return the device to use; one that is not there falls back to the CPU."""
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise InvalidInputError(
+            f"device must be 'auto' or a device of torch. Got {device!r}."
+        ) from error
+    missing = (kind == "cuda" and not torch.cuda.is_available()) or (
+        kind == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        warnings.warn(
+            f"device={device!r} is not available on this machine; using the CPU.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return "cpu"
+    return device
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """Return the precision to use: half on a GPU, full on a CPU, unless it is said."""
+    if precision != "auto":
+        return precision
+    return "fp16" if device.startswith("cuda") else "fp32"
+
+
+class BatchRunner:
+    """Runs a model over batches; halves them when the memory does not suffice."""
+
+    def __init__(self, size: int):
+        self.size = size
+
+    def run(
+        self, encode: Callable[[Sequence[Any]], np.ndarray], items: Sequence[Any]
+    ) -> np.ndarray:
+        """Encode the items in batches of at most `size`."""
+        parts: list[np.ndarray] = []
+        start = 0
+        while start < len(items):
+            some = items[start : start + self.size]
+            vectors = self._try(encode, some)
+            if vectors is not None:
+                parts.append(vectors)
+                start += len(some)
+        return np.concatenate(parts)
+
+    def _try(
+        self, encode: Callable[[Sequence[Any]], np.ndarray], items: Sequence[Any]
+    ) -> np.ndarray | None:
+        try:
+            return encode(items)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error) or len(items) == 1:
+                raise
+        # outside of the handler, which would keep the tensors of the batch alive
+        self.size = len(items) // 2
+        _free_memory()
+        return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    # on a CPU torch raises a plain RuntimeError
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        "not enough memory" in str(error)
+    )
+
+
+def _free_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _build(source: ClipSource) -> Any:
+    with _untouched_globals():
+        network = _instantiate(source)
+        if source.weights is not None:
+            _load_weights(network, source)
+    return network.eval().requires_grad_(False)
+
+
+def _instantiate(source: ClipSource) -> Any:
+    from open_clip import CLIP, CoCa, CustomTextCLIP
+
+    config = copy.deepcopy(source.config)
+    foreign_text = "hf_model_name" in config["text_cfg"]
+    if foreign_text:
+        config["text_cfg"]["hf_model_pretrained"] = False
+    if "timm_model_name" in config["vision_cfg"]:
+        config["vision_cfg"]["timm_model_pretrained"] = False
+    own_text = config.pop("custom_text", False) or foreign_text
+    kind = CustomTextCLIP if own_text else CLIP
+    if "multimodal_cfg" in config:
+        kind = CoCa
+    with _parts_from_elsewhere(source, "text model"):
+        return kind(**config)
+
+
+def _load_weights(network: Any, source: ClipSource) -> None:
+    from open_clip.factory import load_checkpoint
+
+    try:
+        # weights_only: torch's files are pickles, and a pickle can run any code
+        load_checkpoint(network, str(source.weights), strict=True, weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InvalidInputError(
+            f"{source.weights} can't be loaded as the weights of {source.name} "
+            f"({type(error).__name__}: {' '.join(reason[:3])[:400]}). Files in "
+            "safetensors format and torch checkpoints that hold tensors only can; "
+            "the architecture must be the one that the weights were trained in."
+        ) from error
+
+
+@contextlib.contextmanager
+def _untouched_globals() -> Iterator[None]:
+    """Keep torch's random state and the root logger as they are.
+
+    A new network draws its first weights from torch's global generator, and
+    open_clip's messages through the root logger would configure it.
+    """
+    import torch
+
+    root = logging.getLogger()
+    handler = logging.NullHandler()
+    root.addHandler(handler)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(RANDOM_SEED)
+            yield
+    finally:
+        root.removeHandler(handler)
+
+
+def _make_tokenizer(source: ClipSource) -> Any:
+    import open_clip
+
+    if source.registered:
+        with _parts_from_elsewhere(source, "tokenizer"):
+            return open_clip.get_tokenizer(source.name)
+    text = source.config["text_cfg"]
+    settings = {
+        "context_length": text.get("context_length", 77),
+        **text.get("tokenizer_kwargs", {}),
+    }
+    name = text.get("hf_tokenizer_name")
+    if not name:
+        return open_clip.SimpleTokenizer(**settings)
+    if source.weights is not None:
+        beside = source.weights.parent
+        name = str(beside) if (beside / "tokenizer_config.json").is_file() else name
+    with _parts_from_elsewhere(source, "tokenizer"):
+        return open_clip.tokenizer.HFTokenizer(name, **settings)
+
+
+@contextlib.contextmanager
+def _parts_from_elsewhere(source: ClipSource, part: str) -> Iterator[None]:
+    """Say what is missing for models with parts of Hugging Face's transformers."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsNotFoundError(
+            f"The {part} of {source.name} comes from Hugging Face; its files are not "
+            f"on this machine and could not be downloaded: {error}"
+        ) from error
+    except (ImportError, RuntimeError) as error:
+        if "transformers" not in str(error):
+            raise
+        raise MissingDependencyError(
+            f"The {part} of {source.name} needs the package transformers: "
+            "pip install transformers"
+        ) from error

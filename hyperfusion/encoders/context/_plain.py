@@ -1,0 +1,198 @@
+"""Columns that are features as they are: numbers and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy.stats import skew
+
+from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion.encoders._column import ON_ERROR
+from hyperfusion.encoders._table import (
+    TableEncoder,
+    as_category,
+    frequent_levels,
+    read_levels,
+    read_numbers,
+    settle_bad_cells,
+    signed_log,
+)
+
+_HEAVY_TAIL = 2.0
+
+
+class CategoryEncoder(TableEncoder):
+    """Columns as categories with the levels that were seen at fit.
+
+    scikit-learn's ``OrdinalEncoder`` gives codes, and merges what is rare; this one
+    keeps the levels in pandas' ``category`` dtype, from which regressors of this
+    package know that a column is no number.
+
+    Parameters
+    ----------
+    min_frequency : int, default=1
+        A level with fewer rows at fit than this is missing, as is one that was not
+        seen at fit.
+    on_error : {"raise", "missing"}, default="raise"
+        What to do with a cell that holds a collection: raise a
+        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
+        missing and warn once for the column.
+
+    Attributes
+    ----------
+    levels_ : dict of {column label: list of str}
+        The levels of each column, sorted.
+    n_features_in_ : int
+        Number of columns at fit.
+    feature_names_in_ : ndarray of str
+        Labels of the columns at fit, where these are texts.
+
+    Notes
+    -----
+    The output is always a DataFrame with the input's columns, their labels as text.
+    Levels are texts: 3, 3.0 and "3" are the same level. Blank texts are missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import CategoryEncoder
+    >>> encoder = CategoryEncoder().fit(pd.DataFrame({"kind": ["photo", "video"]}))
+    >>> encoder.transform(pd.DataFrame({"kind": ["video", "poem"]}))
+        kind
+    0  video
+    1    NaN
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+        "on_error": [StrOptions(set(ON_ERROR))],
+    }
+
+    def __init__(self, *, min_frequency: int = 1, on_error: str = "raise"):
+        self.min_frequency = min_frequency
+        self.on_error = on_error
+
+    def _fit_table(self, table: pd.DataFrame) -> None:
+        self.levels_ = {
+            column: frequent_levels(
+                read_levels(table[column], self.on_error, warn=False),
+                self.min_frequency,
+            )
+            for column in table
+        }
+
+    def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
+        columns = {
+            str(column): as_category(read_levels(table[column], self.on_error), levels)
+            for column, levels in self.levels_.items()
+        }
+        return pd.DataFrame(columns, index=table.index)
+
+    def _feature_names(self) -> list[str]:
+        return [str(column) for column in self.levels_]
+
+
+class NumberEncoder(TableEncoder):
+    """Columns of numbers as float32, those with heavy tails on a log scale.
+
+    Parameters
+    ----------
+    log : {"auto"} or bool, default="auto"
+        Which columns become sign(x) * log(1 + abs(x)): all, none, or (``"auto"``)
+        those without negative values at fit whose skewness is above 2.
+    on_error : {"raise", "missing"}, default="raise"
+        What to do with a cell that is no finite number: raise a
+        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
+        missing and warn once for the column.
+
+    Attributes
+    ----------
+    log_ : dict of {column label: bool}
+        Whether a column is on a log scale.
+    n_features_in_ : int
+        Number of columns at fit.
+    feature_names_in_ : ndarray of str
+        Labels of the columns at fit, where these are texts.
+
+    Notes
+    -----
+    The output is always a DataFrame: ``<column>``, or ``<column>_log``, for each column
+    of the input. Missing values stay NaN. Booleans count as 0 and 1, texts that are
+    numbers as these numbers. Without the log scale a number beyond the range of
+    float32 (3.4e38) is a bad cell.
+
+    Neighboring float32 numbers differ by more than 1 above 16.8 million: give ids as
+    categories and dates as times.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import NumberEncoder
+    >>> table = pd.DataFrame({"pages": ["1", "2"], "open": [True, None]})
+    >>> NumberEncoder(log=False).fit_transform(table)
+       pages  open
+    0    1.0   1.0
+    1    2.0   NaN
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "log": ["boolean", StrOptions({"auto"})],
+        "on_error": [StrOptions(set(ON_ERROR))],
+    }
+
+    def __init__(self, *, log: str | bool = "auto", on_error: str = "raise"):
+        self.log = log
+        self.on_error = on_error
+
+    def _fit_table(self, table: pd.DataFrame) -> None:
+        self.log_: dict[Hashable, bool] = {}
+        for column in table:
+            numbers = read_numbers(table[column], self.on_error, warn=False)
+            on_log = _has_heavy_tail(numbers) if self.log == "auto" else bool(self.log)
+            self.log_[column] = on_log
+            if not on_log:
+                _fit_float32(numbers, column, self.on_error, warn=False)
+
+    def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
+        features = {}
+        for (column, on_log), name in zip(
+            self.log_.items(), self._feature_names(), strict=True
+        ):
+            numbers = read_numbers(table[column], self.on_error)
+            if on_log:
+                numbers = signed_log(numbers)
+            else:
+                numbers = _fit_float32(numbers, column, self.on_error)
+            features[name] = numbers.astype(np.float32)
+        return pd.DataFrame(features, index=table.index)
+
+    def _feature_names(self) -> list[str]:
+        return [f"{c}_log" if on_log else str(c) for c, on_log in self.log_.items()]
+
+
+def _has_heavy_tail(numbers: np.ndarray) -> bool:
+    known = numbers[~np.isnan(numbers)]
+    # two values are a flag: a scale changes nothing
+    if len(np.unique(known)) < 3 or known.min() < 0:
+        return False
+    # relative to the largest, so that cubes of huge numbers don't overflow
+    return bool(skew(known / known.max()) > _HEAVY_TAIL)
+
+
+def _fit_float32(
+    numbers: np.ndarray, column: Hashable, on_error: str, *, warn: bool = True
+) -> np.ndarray:
+    too_large = np.abs(numbers) > np.finfo(np.float32).max
+    settle_bad_cells(
+        np.flatnonzero(too_large),
+        lambda row: f"{numbers[row]:g} is beyond the range of float32",
+        column,
+        on_error,
+        n_cells=len(numbers),
+        warn=warn,
+    )
+    return np.where(too_large, np.nan, numbers)

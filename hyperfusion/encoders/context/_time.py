@@ -1,0 +1,293 @@
+"""Times of posts as clock, calendar, season, drift and age of the account."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion._validation import check_columns
+from hyperfusion.cells._times import (
+    Zone,
+    parse_zone,
+    read_times,
+    read_zones,
+    to_utc_and_local,
+)
+from hyperfusion.encoders._column import ON_ERROR
+from hyperfusion.encoders._table import TableEncoder
+from hyperfusion.exceptions import InvalidInputError
+
+_DAY = 86_400
+
+_CYCLE_OF = {
+    "hour": "day",
+    "weekday": "week",
+    "hour_of_week": "week",
+    "month": "year",
+    "week": "year",
+    "day_of_year": "year",
+    "year_fraction": "year",
+    "is_weekend": "week",
+    "hour_sin": "day",
+    "hour_cos": "day",
+    "weekday_sin": "week",
+    "weekday_cos": "week",
+    "day_of_year_sin": "year",
+    "day_of_year_cos": "year",
+}
+_DAYS_OF = {"day": 1, "week": 7, "year": 365}
+
+
+class TemporalEncoder(TableEncoder):
+    """Hour, weekday, season, drift and age of the account of each post.
+
+    Parameters
+    ----------
+    time : column label or None, default=None
+        The column of the posts' times; None is the table's first. Datetimes of any
+        kind, ISO 8601 texts, or whole numbers: seconds since 1970 (milli-, micro- or
+        nanoseconds where they are too large for seconds).
+    timezone : column label, str or None, default=None
+        The column of the time zones, or one time zone for all: an offset from UTC
+        (``"-05:00"``, ``"+0530"``), hours as a number, or an IANA name
+        (``"Europe/Berlin"``). Clock and calendar are local where the time zone is
+        known, and those of UTC elsewhere.
+    created : column label or None, default=None
+        The column that says since when the user's account exists, in the forms that
+        `time` takes.
+    naive : {"utc", "local"}, default="utc"
+        What a time is that names no time zone itself (``"2024-05-01 14:00"``, or a
+        datetime without one): UTC, so that it means the same as its seconds since
+        1970, or what a clock showed in the post's `timezone`.
+    cycles : {"all", "seen"}, default="all"
+        Which cycles the features tell: day, week and year, or only those that the
+        times at fit have seen (see Notes). `PostEncoder` asks for the second.
+    on_error : {"raise", "missing"}, default="missing"
+        What to do with a cell that can't be read: raise a
+        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
+        missing and warn once for the column.
+
+    Attributes
+    ----------
+    cycles_ : tuple of str
+        Those of ``"day"``, ``"week"`` and ``"year"`` that the features tell.
+    origin_ : float
+        The earliest post at fit in seconds since 1970 (UTC); NaN without any time.
+    time_, timezone_, created_ : column label or None
+        The columns that are read.
+    zone_ : int, str or None
+        The one time zone for all: seconds east of UTC, or an IANA name.
+    n_features_in_ : int
+        Number of columns at fit.
+    feature_names_in_ : ndarray of str
+        Labels of the columns at fit, where these are texts.
+
+    Raises
+    ------
+    BadCellError
+        If a number looks like a bare year or like a date without separators, whatever
+        `on_error`: give it as a date.
+    InvalidInputError
+        If a column is not there, or if no time can be read although cells are filled.
+
+    Notes
+    -----
+    The output is float32. The features, in this order:
+
+    - ``hour`` (0 to 23), ``weekday`` (0 is Monday), ``hour_of_week`` (24 times the
+      weekday plus the hour), ``month``, ``week`` (ISO 8601), ``day_of_year``,
+      ``year_fraction`` (share of the year that has passed) and ``is_weekend``;
+    - ``hour_sin``, ``hour_cos`` (of the time of day, minutes included),
+      ``weekday_sin``, ``weekday_cos``, ``day_of_year_sin``, ``day_of_year_cos``;
+    - ``days`` since `origin_`, for what drifts with time; negative before it;
+    - ``timezone_missing``, where `timezone` is a column;
+    - ``account_age`` in days and ``account_age_missing``, where `created` is given. An
+      account that is younger than its post is taken for a fault: its age is missing;
+    - ``is_missing``: 1 where the time is. What depends on the time is then NaN.
+
+    With ``cycles="seen"`` the features of a cycle (hours; weekdays; month, week, day
+    and share of the year) are left out unless the times at fit cover it at least twice
+    and are fine enough for it. In half a year of posts the month is only another name
+    for the date, and a model that has learned from it is lost in a month that it never
+    saw; and where only the year is known, all posts fall on one day, whose weekday is
+    another name for the year. Times that all have one time of day, one day of the month
+    or one day of the year are not fine enough for the day, the week or the year.
+
+    A time without a time of day counts as midnight. Where a clock shows an hour twice
+    and `naive` is ``"local"``, the first is meant. 500,000 rows take a few seconds.
+
+    Paper: section 3.3, "Spatiotemporal and User Modeling".
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import TemporalEncoder
+    >>> posts = pd.DataFrame(
+    ...     {
+    ...         "posted": ["2024-05-06T01:30:00Z", "2024-05-06T12:00:00Z"],
+    ...         "zone": ["America/New_York", "+02:00"],
+    ...     }
+    ... )
+    >>> encoder = TemporalEncoder(timezone="zone").set_output(transform="pandas")
+    >>> table = encoder.fit_transform(posts)
+    >>> table[["hour", "weekday", "hour_of_week", "is_weekend"]]
+       hour  weekday  hour_of_week  is_weekend
+    0  21.0      6.0         165.0         1.0
+    1  14.0      0.0          14.0         0.0
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "time": "no_validation",
+        "timezone": "no_validation",
+        "created": "no_validation",
+        "naive": [StrOptions({"utc", "local"})],
+        "cycles": [StrOptions({"all", "seen"})],
+        "on_error": [StrOptions(set(ON_ERROR))],
+    }
+
+    def __init__(
+        self,
+        *,
+        time: Hashable | None = None,
+        timezone: Hashable | None = None,
+        created: Hashable | None = None,
+        naive: str = "utc",
+        cycles: str = "all",
+        on_error: str = "missing",
+    ):
+        self.time = time
+        self.timezone = timezone
+        self.created = created
+        self.naive = naive
+        self.cycles = cycles
+        self.on_error = on_error
+
+    def _fit_table(self, table: pd.DataFrame) -> None:
+        time = table.columns[0] if self.time is None else self.time
+        self.time_ = _one_column(table, time, "time")
+        self.created_ = _one_column(table, self.created, "created")
+        self.timezone_, self.zone_ = _time_zone(table, self.timezone)
+        zones = self._zones(table, warn=False)
+        utc, _ = self._moments(table[self.time_], zones, warn=False)
+        known = utc[~np.isnan(utc)]
+        if len(known) == 0:
+            # names the first cell that can't be read; nothing where all are missing
+            read_times(table[self.time_], "raise")
+        self.origin_ = float(known.min()) if len(known) else np.nan
+        self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
+
+    def _transform_table(self, table: pd.DataFrame) -> np.ndarray:
+        zones = self._zones(table)
+        utc, local = self._moments(table[self.time_], zones)
+        calendar = _calendar(local)
+        features = {name: calendar[name] for name in self._calendar_names()}
+        features["days"] = (utc - self.origin_) / _DAY
+        if self.timezone_ is not None:
+            features["timezone_missing"] = np.array([zone is None for zone in zones])
+        if self.created_ is not None:
+            created, _ = self._moments(table[self.created_], zones)
+            age = (utc - created) / _DAY
+            age[age < 0] = np.nan
+            features["account_age"] = age
+            features["account_age_missing"] = np.isnan(age)
+        features["is_missing"] = np.isnan(utc)
+        out = np.empty((len(table), len(features)), dtype=np.float32)
+        for column, values in enumerate(features.values()):
+            out[:, column] = values
+        return out
+
+    def _feature_names(self) -> list[str]:
+        names = [*self._calendar_names(), "days"]
+        if self.timezone_ is not None:
+            names += ["timezone_missing"]
+        if self.created_ is not None:
+            names += ["account_age", "account_age_missing"]
+        return [*names, "is_missing"]
+
+    def _calendar_names(self) -> list[str]:
+        return [name for name, cycle in _CYCLE_OF.items() if cycle in self.cycles_]
+
+    def _zones(self, table: pd.DataFrame, *, warn: bool = True) -> list[Zone | None]:
+        if self.timezone_ is None:
+            return [self.zone_] * len(table)
+        return read_zones(table[self.timezone_], self.on_error, warn=warn)
+
+    def _moments(
+        self, cells: pd.Series, zones: list[Zone | None], *, warn: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the seconds of a column of times in UTC and on local clocks."""
+        times = read_times(cells, self.on_error, warn=warn)
+        return to_utc_and_local(times, zones, self.naive == "local")
+
+
+def _one_column(table: pd.DataFrame, value: Any, role: str) -> Hashable | None:
+    labels = check_columns(table, value, role, max_columns=1)
+    return labels[0] if labels else None
+
+
+def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone | None]:
+    """Return the column of time zones, or the one time zone that is meant."""
+    if value is None:
+        return None, None
+    if not isinstance(value, str) or value in table.columns:
+        return _one_column(table, value, "timezone"), None
+    try:
+        return None, parse_zone(value)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"timezone={value!r} is neither a column of the table nor a time zone. Its "
+            f"columns are {list(table.columns[:20])}; {error}."
+        ) from error
+
+
+def _seen_cycles(times: np.ndarray) -> tuple[str, ...]:
+    """Return the cycles that times (seconds in UTC, none missing) go round twice."""
+    if len(times) == 0:
+        return ()
+    date = pd.DatetimeIndex(times.astype(np.int64).astype("datetime64[s]"))
+    phases = {
+        "day": times % _DAY,
+        "week": date.day,
+        "year": 100 * date.month + date.day,
+    }
+    span = (times.max() - times.min()) / _DAY
+    return tuple(
+        cycle
+        for cycle, days in _DAYS_OF.items()
+        if span >= 2 * days and len(np.unique(phases[cycle])) > 1
+    )
+
+
+def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the features of clock and calendar, NaN where the time is."""
+    missing = np.isnan(local)
+    seconds = np.where(missing, 0, local).astype(np.int64)
+    date = pd.DatetimeIndex(seconds.astype("datetime64[s]"))
+    hour, weekday, day = (
+        np.asarray(v) for v in (date.hour, date.day_of_week, date.day_of_year)
+    )
+    day_share = seconds % _DAY / _DAY
+    year_length = 365 + np.asarray(date.is_leap_year)
+    values = [
+        hour,
+        weekday,
+        weekday * 24 + hour,
+        date.month,
+        date.isocalendar().week,
+        day,
+        (day - 1 + day_share) / year_length,
+        weekday >= 5,
+        *_cycle(day_share),
+        *_cycle(weekday / 7),
+        *_cycle((day - 1) / year_length),
+    ]
+    features = zip(_CYCLE_OF, values, strict=True)
+    return {k: np.where(missing, np.nan, np.asarray(v, float)) for k, v in features}
+
+
+def _cycle(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)

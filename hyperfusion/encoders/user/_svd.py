@@ -1,0 +1,399 @@
+"""Vectors of users and of what they use, from a singular value decomposition."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from sklearn.preprocessing import normalize
+from sklearn.utils.validation import (
+    check_is_fitted,
+    check_non_negative,
+    validate_data,
+)
+
+from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._validation import Columns, check_columns
+from hyperfusion.encoders._column import ON_ERROR
+from hyperfusion.encoders._table import TableEncoder, read_levels
+from hyperfusion.encoders.user._interactions import (
+    WEIGHTINGS,
+    common_items,
+    count_matrix,
+    find_columns,
+    fit_item_weights,
+    read_items,
+    weigh,
+)
+from hyperfusion.encoders.user._sparse_svd import SOLVERS, leading_singular_vectors
+from hyperfusion.exceptions import InvalidInputError
+
+_OUTPUTS = ("user", "item", "both")
+
+
+class SVDUserEmbedder(TableEncoder):
+    """Vectors of users, and of the items they use, from who uses what.
+
+    Equation 4 of the paper: the matrix M of users times items (tags, concepts,
+    places, words) is approximated by U S V'. A user's vector is a row of
+    U S^power, an item's vector a row of V S^power. Labels play no part.
+
+    Parameters
+    ----------
+    user : label, default=None
+        Column of the users (a position where the table is an array). None takes
+        the first column. Without use for a sparse matrix.
+    items : label or list of labels, default=None
+        Columns of the items. None takes all columns but the user's. A cell holds
+        one item, a list of items, or a text of tags.
+    n_components : int, default=399
+        Length of a user's vector, cut to the rank of the matrix.
+    n_item_components : int, default=400
+        Length of an item's vector, cut to the rank of the matrix.
+    weighting : {"ppmi", "tfidf", "log", "counts"}, default="ppmi"
+        What a cell of M holds: the positive pointwise mutual information of user
+        and item; (1 + log c) times the inverse document frequency, rows scaled to
+        length 1; log(1 + c); or the count c itself, as in the paper.
+    power : float between 0 and 1, default=0.5
+        Power of the singular values by which the vectors are scaled. The paper's
+        is 0: all directions count alike. With 1 the distances between users are
+        those between their rows of M.
+    output : {"user", "item", "both"}, default="user"
+        What `transform` gives for a row: the vector of its user, the mean of the
+        vectors of its items, or both.
+    split : bool or list of labels, default=True
+        Whether a text holds several tags (separated by commas, semicolons or bars
+        where it has any, otherwise by white space) or is one item as a whole; or
+        the columns of `items` whose texts are to be split.
+    lowercase : bool, default=True
+        Whether case is ignored in items.
+    min_users : int, default=1
+        Items of fewer users are left out. 2 removes, at little loss, what no two
+        users share: often most of the items.
+    pad : bool, default=False
+        Whether vectors shorter than asked for are filled with zeros, so that the
+        number of columns does not depend on the data.
+    solver : {"auto", "full", "krylov", "arpack"}, default="auto"
+        "full" decomposes the dense matrix, "krylov" searches a randomized block
+        Krylov space in single precision, "arpack" is exact for any size and slow.
+        "auto" is "full" up to 20 million cells, and "krylov" above.
+    oversampling : float, default=3.0
+        Size of the Krylov space for each component. More costs time and memory in
+        proportion, and comes nearer to the best approximation.
+    on_error : {"missing", "raise"}, default="missing"
+        Whether a cell that is no user or no item counts as missing, with a
+        warning, or is an error.
+    random_state : int, RandomState instance or None, default=None
+        Start vectors of "krylov" and "arpack". Pass an int for repeatable results.
+
+    Attributes
+    ----------
+    users_ : dict of {user: row of `user_vectors_`}
+        The users with items at fit; empty after a fit on a sparse matrix.
+    vocabulary_ : dict of {item: row of `item_vectors_`}
+        The items, named ``column=item`` where there are several columns; empty
+        after a fit on a sparse matrix.
+    user_vectors_ : ndarray of shape (n_users, `n_components_`), float32
+        Vectors of the users; NaN for an empty row of a sparse matrix.
+    item_vectors_ : ndarray of shape (n_items, `n_item_components_`), float32
+        Vectors of the items.
+    singular_values_ : ndarray of shape (rank,)
+        Singular values of the weighted matrix, largest first.
+    n_components_, n_item_components_ : int
+        Lengths of the vectors, without padding.
+    n_features_in_ : int
+        Number of columns seen at fit.
+    feature_names_in_ : ndarray of str
+        Their names, where the table had names.
+
+    See Also
+    --------
+    sklearn.decomposition.TruncatedSVD : Vectors of the rows of a matrix.
+
+    Notes
+    -----
+    A user unseen at fit is folded in from the row alone: the weighted counts of
+    the row's items times V S^(power - 1), which for a user seen at fit gives
+    back the vector. A row without a known user and without a known item is
+    missing: NaN, and 1 in the column ``svd_missing``.
+
+    The vector of a user sums up all rows of the fit, of whatever time. Nothing in
+    it is a label, but posts to come are: fit on earlier posts where that matters.
+
+    Signs are those of scikit-learn's ``svd_flip``: the largest entry of each item
+    direction is positive. Directions of equal singular values are not unique.
+
+    70,000 users times 100,000 items with 5 million entries and 400 components need
+    2 GB and some 20 seconds of a processor (`benchmarks/svd_user.py`).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import SVDUserEmbedder
+    >>> posts = pd.DataFrame(
+    ...     {
+    ...         "user": ["ann", "ann", "bob", "cat"],
+    ...         "tags": ["sea, sun", "sun", "sea, sun, sun", "snow"],
+    ...     }
+    ... )
+    >>> embedder = SVDUserEmbedder(weighting="counts", power=1).fit(posts)
+    >>> embedder.get_feature_names_out()
+    array(['svd_0', 'svd_1', 'svd_missing'], dtype=object)
+    >>> new = pd.DataFrame({"user": ["ann", "dan", "eve"], "tags": ["", "snow", ""]})
+    >>> embedder.transform(new).round(2)
+    array([[2.24, 0.  , 0.  ],
+           [0.  , 1.  , 0.  ],
+           [ nan,  nan, 1.  ]], dtype=float32)
+    >>> embedder.vocabulary_
+    {'sea': 0, 'sun': 1, 'snow': 2}
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "user": "no_validation",
+        "items": "no_validation",
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_item_components": [Interval(Integral, 1, None, closed="left")],
+        "weighting": [StrOptions(set(WEIGHTINGS))],
+        "power": [Interval(Real, 0, 1, closed="both")],
+        "output": [StrOptions(set(_OUTPUTS))],
+        "split": "no_validation",
+        "lowercase": ["boolean"],
+        "min_users": [Interval(Integral, 1, None, closed="left")],
+        "pad": ["boolean"],
+        "solver": [StrOptions(set(SOLVERS))],
+        "oversampling": [Interval(Real, 1, None, closed="left")],
+        "on_error": [StrOptions(set(ON_ERROR))],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        user: Columns = None,
+        items: Columns = None,
+        n_components: int = 399,
+        n_item_components: int = 400,
+        weighting: str = "ppmi",
+        power: float = 0.5,
+        output: str = "user",
+        split: Any = True,
+        lowercase: bool = True,
+        min_users: int = 1,
+        pad: bool = False,
+        solver: str = "auto",
+        oversampling: float = 3.0,
+        on_error: str = "missing",
+        random_state: Any = None,
+    ):
+        self.user = user
+        self.items = items
+        self.n_components = n_components
+        self.n_item_components = n_item_components
+        self.weighting = weighting
+        self.power = power
+        self.output = output
+        self.split = split
+        self.lowercase = lowercase
+        self.min_users = min_users
+        self.pad = pad
+        self.solver = solver
+        self.oversampling = oversampling
+        self.on_error = on_error
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the vectors of users and items.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_posts, n_columns), or sparse matrix
+            Rows of users and items; or a sparse matrix whose rows are users,
+            whose columns are items, and whose cells are counts.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self
+            The fitted embedder.
+
+        Raises
+        ------
+        InvalidInputError
+            If no row has both a user and an item.
+        BadCellError
+            If a cell is no user or no item and ``on_error="raise"``.
+        """
+        self.from_matrix_ = scipy.sparse.issparse(X)
+        if not self.from_matrix_:
+            return super().fit(X, y)
+        self._validate_params()
+        self.users_: dict[str, int] = {}
+        self.vocabulary_: dict[str, int] = {}
+        counts = self._read_matrix(X, reset=True)
+        self.kept_items_ = common_items(counts, self.min_users)
+        self._fit_counts(counts[:, self.kept_items_])
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the vectors of each row's user, items, or both.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_posts, n_columns), or sparse matrix
+            Rows of users and items, or a sparse matrix, as at fit.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features), float32
+            ``svd_0``, ``svd_1``, ..., ``svd_missing`` of the user, then
+            ``item_svd_0``, ..., ``item_svd_missing`` of the items. Where a vector is
+            missing, its numbers are NaN.
+        """
+        check_is_fitted(self)
+        if scipy.sparse.issparse(X) != self.from_matrix_:
+            what = ["a table", "a sparse matrix"]
+            raise InvalidInputError(
+                f"SVDUserEmbedder was fitted on {what[self.from_matrix_]}: it can't "
+                f"transform {what[not self.from_matrix_]}."
+            )
+        if not self.from_matrix_:
+            return self._transform_table(self._table(X, reset=False))
+        counts = self._read_matrix(X, reset=False)[:, self.kept_items_]
+        return self._features(counts, np.full(counts.shape[0], -1))
+
+    @property
+    def item_vectors_(self) -> np.ndarray:
+        """Vectors of the items, in the order of the vocabulary."""
+        return self.item_factors_[:, : self.n_item_components_]
+
+    def _fit_table(self, table: pd.DataFrame) -> None:
+        self.user_, self.items_ = find_columns(table, self.user, self.items)
+        self.split_ = self._split_columns(table)
+        users = self._read_users(table, warn=False)
+        rows, items = self._read_items(table, warn=False)
+        has_user = ~pd.isna(users[rows])
+        user_codes, known_users = pd.factorize(users[rows][has_user])
+        names = np.array(items, dtype=object)[has_user]
+        item_codes, known_items = pd.factorize(names)
+        shape = len(known_users), len(known_items)
+        counts = count_matrix(user_codes, item_codes, shape)
+        self.kept_items_ = common_items(counts, self.min_users)
+        counts = counts[:, self.kept_items_]
+        has_items = np.diff(counts.indptr) > 0
+        self.users_ = {u: row for row, u in enumerate(known_users[has_items])}
+        kept = known_items[self.kept_items_]
+        self.vocabulary_ = {item: row for row, item in enumerate(kept)}
+        self._fit_counts(counts[has_items])
+
+    def _transform_table(self, table: pd.DataFrame) -> np.ndarray:
+        users = self._read_users(table)
+        known = np.array([self.users_.get(user, -1) for user in users], dtype=int)
+        rows, items = self._read_items(table)
+        columns = np.array([self.vocabulary_.get(i, -1) for i in items], dtype=int)
+        there = columns >= 0
+        shape = len(table), len(self.vocabulary_)
+        counts = count_matrix(rows[there], columns[there], shape)
+        return self._features(counts, known)
+
+    def _split_columns(self, table: pd.DataFrame) -> list[Hashable]:
+        if isinstance(self.split, (bool, np.bool_)):
+            return list(self.items_) if self.split else []
+        return check_columns(table, self.split, "split")
+
+    def _read_users(self, table: pd.DataFrame, *, warn: bool = True) -> np.ndarray:
+        levels = read_levels(table[self.user_], self.on_error, warn=warn)
+        return levels.to_numpy(dtype=object)
+
+    def _read_items(
+        self, table: pd.DataFrame, *, warn: bool = True
+    ) -> tuple[np.ndarray, list[str]]:
+        return read_items(
+            table, self.items_, self.split_, self.lowercase, self.on_error, warn=warn
+        )
+
+    def _read_matrix(self, X: Any, *, reset: bool) -> scipy.sparse.csr_array:
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            copy=True,
+        )
+        if self.weighting != "counts":
+            check_non_negative(X, f"SVDUserEmbedder with weighting={self.weighting!r}")
+        counts = scipy.sparse.csr_array(X)
+        counts.sum_duplicates()
+        counts.eliminate_zeros()
+        return counts
+
+    def _fit_counts(self, counts: scipy.sparse.csr_array) -> None:
+        self.item_weights_ = fit_item_weights(counts, self.weighting)
+        self.singular_values_, directions = leading_singular_vectors(
+            weigh(counts, self.weighting, self.item_weights_),
+            max(self.n_components, self.n_item_components),
+            solver=self.solver,
+            oversampling=self.oversampling,
+            random_state=self.random_state,
+        )
+        rank = len(self.singular_values_)
+        self.n_components_ = min(self.n_components, rank)
+        self.n_item_components_ = min(self.n_item_components, rank)
+        self.item_factors_ = directions.astype(np.float32)
+        self.item_factors_ *= (self.singular_values_**self.power).astype(np.float32)
+        self.user_vectors_ = self._fold_in(counts)
+
+    def _fold_in(self, counts: scipy.sparse.csr_array) -> np.ndarray:
+        """Return the vectors of users of whom these are the counts."""
+        width = self.n_components_
+        weights = weigh(counts, self.weighting, self.item_weights_).astype(np.float32)
+        vectors = weights @ self.item_factors_[:, :width]
+        vectors /= self.singular_values_[:width].astype(np.float32)
+        vectors[np.diff(counts.indptr) == 0] = np.nan
+        return vectors
+
+    def _features(
+        self, counts: scipy.sparse.csr_array, known: np.ndarray
+    ) -> np.ndarray:
+        """Return the output for the items of rows and their users' rows at fit."""
+        no_items = np.diff(counts.indptr) == 0
+        parts = []
+        if self.output != "item":
+            vectors = self.user_vectors_[known]
+            new = known < 0
+            if new.any():
+                vectors[new] = self._fold_in(counts[new])
+            parts += self._columns_of(vectors, new & no_items, self.n_components)
+        if self.output != "user":
+            vectors = normalize(counts, norm="l1") @ self.item_vectors_
+            parts += self._columns_of(vectors, no_items, self.n_item_components)
+        return np.hstack(parts)
+
+    def _columns_of(
+        self, vectors: np.ndarray, missing: np.ndarray, asked: int
+    ) -> list[np.ndarray]:
+        if self.pad:
+            vectors = np.pad(vectors, ((0, 0), (0, asked - vectors.shape[1])))
+        vectors[missing] = np.nan
+        return [vectors, missing[:, np.newaxis].astype(np.float32)]
+
+    def _feature_names(self) -> list[str]:
+        names = []
+        for output, prefix, shown, asked in (
+            ("user", "svd", self.n_components_, self.n_components),
+            ("item", "item_svd", self.n_item_components_, self.n_item_components),
+        ):
+            if self.output in (output, "both"):
+                width = asked if self.pad else shown
+                names += [f"{prefix}_{i}" for i in range(width)] + [f"{prefix}_missing"]
+        return names
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,193 @@
+"""Folds and scores where only some rows have a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.model_selection import BaseCrossValidator, check_cv
+from sklearn.utils import check_consistent_length
+
+from hyperfusion._sklearn_compat import _safe_indexing
+from hyperfusion._validation import check_target
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection._split import StratifiedRegressionKFold
+
+
+class LabeledSplit(BaseCrossValidator):
+    """Folds that validate labeled rows alone and train on all unlabeled ones.
+
+    Makes `cross_val_score`, `GridSearchCV` and their like work where some targets
+    are NaN: any splitter cuts the labeled rows into folds, and every unlabeled row
+    joins the training part of each.
+
+    Parameters
+    ----------
+    cv : int, splitter or iterable of (train, test), default=5
+        The folds of the labeled rows. A number gives `StratifiedRegressionKFold`.
+        An iterable holds positions among all rows; unlabeled rows are taken out of
+        its test parts.
+
+    See Also
+    --------
+    labeled_scorer : Scores on labeled rows alone, for other folds.
+    PseudoLabelWrapper : Learns from the unlabeled rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import KFold
+    >>> from hyperfusion.model_selection import LabeledSplit
+    >>> y = np.array([1.0, np.nan, 2.0, 3.0, np.nan, 4.0])
+    >>> for train, test in LabeledSplit(KFold(2)).split(y, y):
+    ...     print(train, test)
+    [1 3 4 5] [0 2]
+    [0 1 2 4] [3 5]
+    """
+
+    # groups are optional, but routed here whenever they are passed
+    __metadata_request__split = {"groups": True}
+
+    def __init__(self, cv: Any = 5):
+        # a search asks for the folds and their number in turn
+        self.cv = list(cv) if isinstance(cv, Iterator) else cv
+
+    def get_n_splits(
+        self, X: Any = None, y: Any = None, groups: ArrayLike | None = None
+    ) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples, default=None
+            For splitters whose number of folds depends on the rows.
+        y : array-like of shape (n_samples,), default=None
+            Likewise; NaN for unlabeled rows.
+        groups : array-like of shape (n_samples,), default=None
+            Likewise.
+
+        Returns
+        -------
+        int
+            How many pairs `split` yields.
+        """
+        if y is None:
+            return self._splitter().get_n_splits(X, y, groups)
+        rows = np.flatnonzero(_labeled(y))
+        return self._splitter().get_n_splits(*self._taken(rows, X, y, groups))
+
+    def split(
+        self, X: Any, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Generate the folds.
+
+        Parameters
+        ----------
+        X : array-like of length n_samples
+            Rows.
+        y : array-like of shape (n_samples,)
+            Target, NaN for unlabeled rows.
+        groups : array-like of shape (n_samples,), default=None
+            Groups for the splitter. Those of unlabeled rows don't count.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Positions of the rows, in their order.
+
+        Raises
+        ------
+        InvalidInputError
+            If no row has a label.
+        """
+        check_consistent_length(X, y, groups)
+        labeled = _labeled(y)
+        rows, others = np.flatnonzero(labeled), np.flatnonzero(~labeled)
+        if not hasattr(self.cv, "split") and not isinstance(self.cv, Integral):
+            for train, test in self._splitter().split():
+                yield np.union1d(train, others), test[labeled[test]]
+            return
+        known = self._taken(rows, X, y, groups)
+        for train, test in self._splitter().split(*known):
+            yield np.union1d(rows[train], others), rows[test]
+
+    def _splitter(self) -> Any:
+        if isinstance(self.cv, Integral):
+            return StratifiedRegressionKFold(int(self.cv))
+        return check_cv(self.cv)
+
+    @staticmethod
+    def _taken(rows: np.ndarray, *values: Any) -> list[Any]:
+        return [None if v is None else _safe_indexing(v, rows) for v in values]
+
+
+class LabeledScorer:
+    """A scorer that looks at labeled rows alone; `labeled_scorer` makes one."""
+
+    def __init__(self, scoring: Any):
+        self.scoring = scoring
+
+    def __call__(self, estimator: Any, X: Any, y: ArrayLike, **params: Any) -> float:
+        """Score the labeled rows; parameters with one value a row are cut as well."""
+        labeled = _labeled(y)
+        rows = np.flatnonzero(labeled)
+        for name, value in params.items():
+            if hasattr(value, "__len__") and len(value) == len(labeled):
+                params[name] = _safe_indexing(value, rows)
+        score = check_scoring(estimator, scoring=self.scoring)
+        return score(
+            estimator, _safe_indexing(X, rows), _safe_indexing(y, rows), **params
+        )
+
+    def __repr__(self) -> str:
+        return f"labeled_scorer({self.scoring!r})"
+
+
+def labeled_scorer(scoring: str | Callable | None = None) -> LabeledScorer:
+    """Make a scorer that leaves rows without a target out.
+
+    For ``scoring=`` of scikit-learn's searches where test parts hold rows with a NaN
+    target: under ordinary folds, and for training scores under `LabeledSplit`.
+
+    Parameters
+    ----------
+    scoring : str, scorer or None, default=None
+        What to score: a name that scikit-learn knows, a callable
+        ``scorer(estimator, X, y)``, or None for the estimator's own ``score``.
+
+    Returns
+    -------
+    callable
+        ``scorer(estimator, X, y)``, which can be pickled.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; when called, if no row has a label.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from hyperfusion.model_selection import labeled_scorer
+    >>> X, y = np.zeros((4, 1)), np.array([1.0, 3.0, np.nan, 5.0])
+    >>> model = DummyRegressor(strategy="constant", constant=2.0).fit(X, np.ones(4))
+    >>> float(labeled_scorer("neg_mean_absolute_error")(model, X, y))
+    -1.67
+    """
+    if isinstance(scoring, str):
+        get_scorer(scoring)
+    return LabeledScorer(scoring)
+
+
+def _labeled(y: ArrayLike) -> np.ndarray:
+    labeled = ~np.isnan(check_target(y, np.shape(y)[0], allow_nan=True))
+    if not labeled.any():
+        raise InvalidInputError(
+            f"Input y contains NaN in all {len(labeled)} rows: there is no label."
+        )
+    return labeled

@@ -1,0 +1,207 @@
+"""The co-attention network: two sets of tokens that attend to each other."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hyperfusion.regressors.networks._layers import (
+    Dropout,
+    ResidualStage,
+    Span,
+    Stage,
+    TableFeatures,
+    linear,
+    pick,
+    width_of,
+)
+from hyperfusion.table._names import MODALITIES
+
+_TOKEN = re.compile(r"_token_\d+$")
+"""How vectors are called that are patch or word tokens of an encoder."""
+
+
+def choose_sides(groups: Sequence[str]) -> dict[str, list[str]]:
+    """Return the two sides that attend to each other, as {name: groups}.
+
+    Image and text where both are there. One of them attends to the groups of the
+    metadata. Without either there are no sides.
+    """
+    content = {
+        name: [g for g in MODALITIES[name] if g in groups]
+        for name in ("visual", "textual")
+    }
+    present = {name: found for name, found in content.items() if found}
+    if len(present) == 2 or not present:
+        return present
+    taken = next(iter(present.values()))
+    others = [g for g in groups if g not in taken]
+    return present | {"metadata": others} if others else {}
+
+
+class Tokens(nn.Module):
+    """Tokens of one side: one for the single features of a group, several a vector.
+
+    A vector that is a patch's or a word's token already stays one token.
+    """
+
+    def __init__(
+        self,
+        features: TableFeatures,
+        groups: Sequence[str],
+        size: int,
+        tokens_per_vector: int,
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        self.size = size
+        self.names: list[str] = []
+        self.spans: list[list[Span]] = []
+        self.projections = nn.ModuleList()
+        for group in groups:
+            if features.singles[group]:
+                self._add(group, features.singles[group], 1, generator)
+            for stem, span in features.vectors[group].items():
+                name = stem.removesuffix("_pca")
+                n = 1 if _TOKEN.search(name) else tokens_per_vector
+                self._add(name, [span], n, generator)
+
+    def _add(
+        self, name: str, spans: list[Span], n: int, generator: torch.Generator
+    ) -> None:
+        self.names += [name] if n == 1 else [f"{name}[{i}]" for i in range(n)]
+        self.spans.append(spans)
+        self.projections.append(linear(width_of(spans), n * self.size, generator))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the tokens, of shape (n_rows, n_tokens, size)."""
+        parts = [
+            project(pick(features, spans)).view(len(features), -1, self.size)
+            for project, spans in zip(self.projections, self.spans, strict=True)
+        ]
+        return torch.cat(parts, dim=1)
+
+
+class CrossAttention(nn.Module):
+    """Tokens of one side ask, tokens of the other answer."""
+
+    def __init__(self, size: int, n_heads: int, generator: torch.Generator):
+        super().__init__()
+        self.n_heads = n_heads
+        self.ask = linear(size, size, generator)
+        self.answer = linear(size, 2 * size, generator)
+        self.mix = linear(size, size, generator)
+
+    def forward(self, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is added to the own tokens, and the weights of the others."""
+        query = self._heads(self.ask(own))
+        key, value = (self._heads(x) for x in self.answer(other).chunk(2, dim=-1))
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+        weights = scores.softmax(dim=-1)
+        mixed = (weights @ value).transpose(1, 2).flatten(2)
+        return self.mix(mixed), weights
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+
+class CoAttentionBlock(nn.Module):
+    """Both sides attend to each other at once, then each token goes its own way."""
+
+    def __init__(
+        self, size: int, n_heads: int, dropout: float, generator: torch.Generator
+    ):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
+        self.attention = nn.ModuleList(
+            CrossAttention(size, n_heads, generator) for _ in range(2)
+        )
+        self.stages = nn.ModuleList(
+            ResidualStage(size, size, dropout, generator) for _ in range(2)
+        )
+        self.dropout = Dropout(dropout)
+
+    def forward(self, sides: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the sides after the block, and the weights in both directions."""
+        normal = [norm(side) for norm, side in zip(self.norms, sides, strict=True)]
+        out, weights = [], []
+        for i in range(2):
+            added, seen = self.attention[i](normal[i], normal[1 - i])
+            out.append(self.stages[i](sides[i] + self.dropout(added)))
+            weights.append(seen)
+        return out, weights
+
+
+class CoAttentionNetwork(nn.Module):
+    """Image and text tokens in co-attention, joined with the metadata.
+
+    Without two sides it is a residual network over all features.
+
+    Parameters
+    ----------
+    layout : dict
+        `NetworkInputs.layout_`.
+    config : dict
+        The regressor's parameters.
+    generator : torch.Generator
+        Draws the first weights.
+    """
+
+    def __init__(
+        self,
+        layout: dict[str, Any],
+        config: dict[str, Any],
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        groups = list(layout["groups"])
+        size, dropout = config["token_size"], config["dropout"]
+        hidden = config["hidden_size"]
+        self.features = TableFeatures(layout, config, generator)
+        self.sides = choose_sides(groups)
+        self.tokens = nn.ModuleList(
+            Tokens(self.features, side, size, config["tokens_per_vector"], generator)
+            for side in self.sides.values()
+        )
+        self.blocks = nn.ModuleList(
+            CoAttentionBlock(size, config["n_heads"], dropout, generator)
+            for _ in range(config["n_blocks"] if self.sides else 0)
+        )
+        content = ("visual", "textual") if self.sides else ()
+        attended = [g for side in content for g in self.sides.get(side, [])]
+        self.rest = self.features.spans([g for g in groups if g not in attended])
+        width = len(self.tokens) * size
+        if self.rest:
+            self.metadata = Stage(width_of(self.rest), hidden, dropout, generator)
+            width += hidden
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in self.tokens)
+        self.dropout = Dropout(dropout)
+        join = Stage if self.sides else ResidualStage
+        self.join = join(width, hidden, dropout, generator)
+        self.head = linear(hidden, 1, generator, zero=True)
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, float]:
+        """Return predictions and no penalty."""
+        prediction, _ = self.attend(numbers, codes)
+        return prediction, 0.0
+
+    def attend(
+        self, numbers: Tensor, codes: Tensor
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """Return predictions, and for each block the weights in both directions."""
+        features = self.features(numbers, codes)
+        parts = [self.metadata(pick(features, self.rest))] if self.rest else []
+        sides = [tokens(features) for tokens in self.tokens]
+        weights = []
+        for block in self.blocks:
+            sides, seen = block(sides)
+            weights.append(seen)
+        for norm, side in zip(self.norms, sides, strict=True):
+            parts.append(self.dropout(norm(side).mean(dim=1)))
+        joined = self.join(torch.cat(parts, dim=1))
+        return self.head(joined).squeeze(1), weights

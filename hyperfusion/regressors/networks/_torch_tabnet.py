@@ -1,0 +1,138 @@
+"""pytorch-tabnet's network behind this package's inputs and training loop."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hyperfusion.regressors.networks._layers import Span, TableFeatures
+from hyperfusion.regressors.networks._training import ROWS
+
+
+class TabNetNetwork(nn.Module):
+    """TabNet over single features, embedded categories and reduced vectors.
+
+    Each single number, each category and each vector is one unit that the masks of
+    the steps choose from.
+
+    Parameters
+    ----------
+    layout : dict
+        `NetworkInputs.layout_`.
+    config : dict
+        The regressor's parameters.
+    generator : torch.Generator
+        Draws the first weights.
+    """
+
+    membership: Tensor
+    tabnet: Any
+
+    def __init__(
+        self,
+        layout: dict[str, Any],
+        config: dict[str, Any],
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        self.features = TableFeatures(layout, config, generator)
+        units = self._units(layout)
+        membership = torch.zeros(len(units), self.features.width)
+        for row, (start, stop) in enumerate(units):
+            membership[row, start:stop] = 1
+        self.register_buffer("membership", membership, persistent=False)
+        self.sparsity = config["sparsity"]
+        self.tabnet = _build_tabnet(membership, config, generator)
+
+    def _units(self, layout: dict[str, Any]) -> list[Span]:
+        """Return where each unit lies: numbers, then vectors, then categories."""
+        size = self.features.numbers.size
+        units = [(i * size, (i + 1) * size) for i in range(layout["n_scalars"])]
+        units += [v for g in self.features.vectors.values() for v in g.values()]
+        widths = self.features.categories.widths
+        ends = np.cumsum([self.features.width - sum(widths), *widths])
+        return units + [(int(a), int(b)) for a, b in pairwise(ends)]
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return predictions, and the masks' entropy as a penalty."""
+        self._follow()
+        output, entropy = self.tabnet(self.features(numbers, codes))
+        # pytorch-tabnet's loss is the negative entropy of the masks.
+        return output.squeeze(1), -self.sparsity * entropy
+
+    @torch.inference_mode()
+    def explain(
+        self, numbers: Tensor, codes: Tensor
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return what each unit counts in the predictions, and each step's mask.
+
+        Parameters
+        ----------
+        numbers : Tensor of shape (n_samples, n_numbers)
+            Prepared numbers.
+        codes : Tensor of shape (n_samples, n_categories)
+            Codes of the categories.
+
+        Returns
+        -------
+        total : ndarray of shape (n_samples, n_units)
+            Masks weighted by what each step puts out.
+        steps : list of ndarray of shape (n_samples, n_units)
+            Masks; rows add up to 1.
+        """
+        self._follow()
+        share = self.membership.T / self.membership.sum(dim=1)
+        parts = []
+        for n, c in zip(numbers.split(ROWS), codes.split(ROWS), strict=True):
+            features = self.features(
+                n.to(self.membership), c.to(self.membership.device)
+            )
+            total, steps = self.tabnet.forward_masks(features)
+            parts.append(
+                [(m.to(share) @ share).cpu().numpy() for m in (total, *steps.values())]
+            )
+        total, *steps = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return total, steps
+
+    def _follow(self) -> None:
+        # The matrix is no buffer in pytorch-tabnet, so moving the network leaves it.
+        encoder = self.tabnet.encoder
+        encoder.group_attention_matrix = self.membership
+
+
+def _build_tabnet(
+    membership: Tensor, config: dict[str, Any], generator: torch.Generator
+) -> nn.Module:
+    """Build pytorch-tabnet's network; its output starts at zero.
+
+    Its layers draw their first weights from torch's global generator, so that is
+    seeded for the moment and put back.
+    """
+    from pytorch_tabnet.tab_network import TabNetNoEmbeddings
+
+    seed = int(torch.randint(2**31 - 1, (), generator=generator))
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        network = TabNetNoEmbeddings(
+            membership.shape[1],
+            1,
+            n_d=config["n_d"],
+            n_a=config["n_a"],
+            n_steps=config["n_steps"],
+            gamma=config["gamma"],
+            n_independent=config["n_independent"],
+            n_shared=config["n_shared"],
+            virtual_batch_size=config["virtual_batch_size"],
+            momentum=config["momentum"],
+            mask_type=config["mask_type"],
+            group_attention_matrix=membership,
+        )
+    finally:
+        torch.set_rng_state(before)
+    nn.init.zeros_(network.final_mapping.weight)
+    return network
