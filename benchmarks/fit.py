@@ -160,8 +160,8 @@ def make_table(n_rows: int, n_columns: int) -> tuple[pd.DataFrame, np.ndarray]:
     """Make a feature table with aligned CLIP vectors, numbers and two categories."""
     rng = np.random.default_rng(0)
     n_other = max(n_columns - IMAGE - TEXT - 2, 1)
-    names = [f"image__clip_{i}" for i in range(min(IMAGE, n_columns // 3))]
-    names += [f"text__title_clip_{i}" for i in range(min(TEXT, n_columns // 3))]
+    names = [f"image__clip__{i}" for i in range(min(IMAGE, n_columns // 3))]
+    names += [f"text__title_clip__{i}" for i in range(min(TEXT, n_columns // 3))]
     names += [f"meta__n_{i}" for i in range(n_other)]
     names = names[: n_columns - 2]
     numbers = rng.standard_normal((n_rows, len(names)), dtype=np.float32)

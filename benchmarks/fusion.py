@@ -25,7 +25,7 @@ from hyperfusion import (
     HyperFusionRegressor,
     make_hyperfusion,
 )
-from hyperfusion.table._names import block_columns
+from hyperfusion.table._old import block_columns
 
 FLAT = ("catboost", "trees", "ridge")
 BLENDS = {

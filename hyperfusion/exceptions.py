@@ -12,6 +12,7 @@ __all__ = [
     "AssociationWarning",
     "BadCellError",
     "BadCellWarning",
+    "DeviceWarning",
     "HyperFusionError",
     "InvalidInputError",
     "MissingDependencyError",
@@ -70,6 +71,10 @@ class WeightsNotFoundError(HyperFusionError, ValueError):
 
 class BadCellWarning(UserWarning):
     """Some cells could not be used and count as missing; the message counts them."""
+
+
+class DeviceWarning(UserWarning):
+    """A model that was fitted on a GPU predicts on the CPU, as there is no GPU."""
 
 
 class AssociationWarning(UserWarning):

@@ -6,12 +6,12 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from hyperfusion._validation import Columns
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations import RelationEncoder
+from hyperfusion.table._frames import Columns
 
 __all__ = ["make_hyperfusion"]
 

@@ -116,12 +116,12 @@ def posts(draw, names=tuple(CELLS), min_rows=1, max_rows=6):
 
 
 FEATURES = (
-    "image__clip_0",
-    "image__clip_1",
-    "image__clip_2",
-    "text__title_clip_0",
-    "text__title_clip_1",
-    "text__title_clip_2",
+    "image__clip__0",
+    "image__clip__1",
+    "image__clip__2",
+    "text__title_clip__0",
+    "text__title_clip__1",
+    "text__title_clip__2",
     "text__words",
     "user__followers",
     "time__account_age",

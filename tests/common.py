@@ -1,6 +1,6 @@
 """What the common tests need to know of every public estimator.
 
-Each room of the tests has a module ``cases.py`` with a list ``CASES``; the
+Each folder of the tests has a module ``cases.py`` with a list ``CASES``; the
 common tests run over all of them.
 """
 
@@ -58,7 +58,7 @@ def public_estimators() -> dict[str, type]:
 
 
 def all_cases() -> list[Case]:
-    """The cases of all rooms, in a fixed order."""
+    """The cases of all folders, in a fixed order."""
     here = Path(__file__).parent
     cases: list[Case] = []
     for path in sorted(here.glob("*/cases.py")):

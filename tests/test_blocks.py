@@ -23,17 +23,17 @@ def read(X, **options):
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["clip_0", "clip_1", "clip_2"], {"clip": [0, 1, 2]}),
-        (["clip_2", "x", "clip_0", "clip_1"], {"clip": [2, 3, 0]}),
-        (["clip_000", "clip_001"], {"clip": [0, 1]}),
+        (["clip__0", "clip__1", "clip__2"], {"clip": [0, 1, 2]}),
+        (["clip__2", "x", "clip__0", "clip__1"], {"clip": [2, 3, 0]}),
+        (["clip__000", "clip__001"], {"clip": [0, 1]}),
         (["v0", "v1", "w0"], {"v": [0, 1]}),
         (["last_3", "last_5"], {}),
-        (["clip_1", "clip_2"], {}),
-        (["clip_0"], {}),
+        (["clip__1", "clip__2"], {}),
+        (["clip__0"], {}),
         (["0", "1"], {}),
         ([0, 1, 2], {}),
         (["a\n_0", "a\n_1"], {"a\n": [0, 1]}),
-        (["t__a_clip_0", "t__b_clip_0", "t__a_clip_1"], {"t__a_clip": [0, 2]}),
+        (["t__a_clip__0", "t__b_clip__0", "t__a_clip__1"], {"t__a_clip": [0, 2]}),
     ],
 )
 def test_vectors_are_numbered_from_zero_without_gaps(names, expected):

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from hyperfusion import CatBoostHuberRegressor, PostEncoder, make_posts
-from hyperfusion.table._names import block_columns
+from hyperfusion.table._old import block_columns
 
 # Blocks that tell of the same thing leave together: a user by name or by vector.
 FAMILIES = {

@@ -158,7 +158,7 @@ def test_users_are_embedded_when_asked(posts):
     encoder = PostEncoder(user="user", tags="tags", text_encoder=False)
     encoder.set_params(user_embedder=True, random_state=0).fit(posts.data)
     names = encoder.get_feature_names_out()
-    assert {"user__svd_0", "user__svd_31", "user__svd_missing"} <= set(names)
+    assert {"user__svd__0", "user__svd__31", "user__svd_missing"} <= set(names)
 
 
 def test_extra_columns_and_column_order_do_not_matter_at_predict(small):

@@ -13,9 +13,9 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._validation import check_table
 from hyperfusion.encoders._column import is_missing, keep_index, warn_of_bad_cells
 from hyperfusion.exceptions import BadCellError, InvalidInputError
+from hyperfusion.table._frames import check_table
 
 _COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
 _THOUSANDS = re.compile(

@@ -20,7 +20,7 @@ from hyperfusion._sklearn_compat import (
     _check_sample_weight,
     _fit_context,
 )
-from hyperfusion._validation import as_frame, check_table, check_target, local_generator
+from hyperfusion._validation import check_target, local_generator
 from hyperfusion.ensemble._combine import mean_by_row
 from hyperfusion.ensemble._folds import make_splits
 from hyperfusion.ensemble._members import for_table, set_seeds
@@ -31,7 +31,9 @@ from hyperfusion.ensemble._out_of_fold import (
     weight_parameter,
 )
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._names import MODALITIES, block_columns, split_name
+from hyperfusion.table._frames import as_frame, check_table
+from hyperfusion.table._names import MODALITIES
+from hyperfusion.table._old import block_columns, split_name
 
 _OTHER = "other"
 

@@ -16,10 +16,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
-from hyperfusion._validation import as_frame, as_times, check_frame
+from hyperfusion._validation import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
-from hyperfusion.table._names import category_columns, split_name
+from hyperfusion.table._frames import as_frame, check_frame
+from hyperfusion.table._old import category_columns, split_name
 
 _N_BINS = 10
 _N_LEVELS = 20

@@ -22,14 +22,9 @@ from hyperfusion._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
-from hyperfusion._validation import (
-    as_frame,
-    as_times,
-    check_columns,
-    check_table,
-    check_target,
-)
+from hyperfusion._validation import as_times, check_target
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import as_frame, check_columns, check_table
 
 _DAY = pd.Timedelta(days=1)
 

@@ -18,7 +18,7 @@ from hyperfusion._sklearn_compat import (
     _num_samples,
     _routing_enabled,
 )
-from hyperfusion._validation import check_table, check_target, local_generator
+from hyperfusion._validation import check_target, local_generator
 from hyperfusion.ensemble._combine import (
     Blend,
     FoldPredictions,
@@ -36,6 +36,7 @@ from hyperfusion.ensemble._members import (
 from hyperfusion.ensemble._out_of_fold import Part, fit_parts
 from hyperfusion.ensemble._progress import Progress
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
+from hyperfusion.table._frames import check_table
 
 USER = "user__user"  # as `UserProfileEncoder` writes it
 

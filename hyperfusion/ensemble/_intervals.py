@@ -17,12 +17,13 @@ from hyperfusion._sklearn_compat import (
     StrOptions,
     validate_params,
 )
-from hyperfusion._validation import as_frame, check_target
+from hyperfusion._validation import check_target
 from hyperfusion.ensemble._find import find_ensemble
 from hyperfusion.ensemble._fold_ensemble import USER, has_users
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._uncertainty import Calibration, chance_range
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import as_frame
 
 _COVERAGE = [Interval(Real, 0, 1, closed="neither")]
 _GROUPS = [StrOptions({"user"}), "array-like", None]

@@ -13,7 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._names import category_columns
+from hyperfusion.table._old import category_columns
 
 PRESETS = ("default", "fast")
 NamedMembers = list[tuple[str, Any]]

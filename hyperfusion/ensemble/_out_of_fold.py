@@ -21,9 +21,9 @@ from sklearn.utils.validation import check_memory, has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from hyperfusion._sklearn_compat import _routing_enabled, _safe_indexing
-from hyperfusion._validation import check_columns
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import IQRFilter
+from hyperfusion.table._frames import check_columns
 
 Split = tuple[np.ndarray, np.ndarray]
 ExtraRows = tuple[Any, np.ndarray, np.ndarray | None]

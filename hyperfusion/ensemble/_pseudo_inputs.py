@@ -15,10 +15,11 @@ from hyperfusion._sklearn_compat import (
     _num_samples,
     with_callbacks,
 )
-from hyperfusion._validation import as_frame, check_target
+from hyperfusion._validation import check_target
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._out_of_fold import rows_of_param, stack_rows, take_rows
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import as_frame
 
 _fit_with = with_callbacks(HyperFusionRegressor._fit)
 

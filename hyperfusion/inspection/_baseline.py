@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion._validation import as_frame
 from hyperfusion.encoders import PostEncoder, UserHistory
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._parts import (
@@ -18,6 +17,7 @@ from hyperfusion.inspection._parts import (
     role_column,
     take_apart,
 )
+from hyperfusion.table._frames import as_frame
 
 
 def user_baseline(

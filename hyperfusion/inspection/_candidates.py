@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion._validation import as_frame, check_columns
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import as_frame, check_columns
 
 Grid = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 

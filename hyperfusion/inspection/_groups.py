@@ -10,24 +10,11 @@ import pandas as pd
 
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import vector_groups
-from hyperfusion.table._names import split_name
+from hyperfusion.table._names import FAMILIES
+from hyperfusion.table._old import split_name
 
 LEVELS = ("feature", "vector", "block", "family")
 REST = "other"
-
-FAMILIES: Mapping[str, str] = {
-    "image": "visual",
-    "text": "textual",
-    "tags": "textual",
-    "user": "user",
-    "vectors_user": "user",
-    "time": "temporal",
-    "geo": "geographic",
-    "vectors_place": "geographic",
-    "meta": "metadata",
-    "cross": "relational",
-    "cluster": "relational",
-}
 
 Groups = dict[Hashable, list[Any]]
 

@@ -13,10 +13,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._validation import as_frame, check_columns
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.ensemble import HyperFusionRegressor
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import as_frame, check_columns
 
 
 @dataclass(frozen=True)

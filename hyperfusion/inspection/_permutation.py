@@ -42,8 +42,6 @@ _ROLE_BLOCKS = {
     "place": "geo",
     "numeric": "meta",
     "categorical": "meta",
-    "vectors_user": "vectors_user",
-    "vectors_place": "vectors_place",
 }
 
 

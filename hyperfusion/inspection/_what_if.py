@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval, validate_params
-from hyperfusion._validation import as_frame, check_frame
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import AssociationWarning
 from hyperfusion.inspection._baseline import find_baseline, with_lift
@@ -18,6 +17,7 @@ from hyperfusion.inspection._candidates import Grid, as_post, make_candidates
 from hyperfusion.inspection._noise import against, is_noise, tied_ranks, ties_of_best
 from hyperfusion.inspection._parts import take_apart
 from hyperfusion.inspection._predictions import predict_with_folds
+from hyperfusion.table._frames import as_frame, check_frame
 
 CAUTION = (
     "Differences are associations in the posts that the model learned from: posts that "

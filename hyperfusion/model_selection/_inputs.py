@@ -13,14 +13,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._sklearn_compat import _safe_indexing
-from hyperfusion._validation import (
-    as_frame,
-    as_times,
-    check_columns,
-    check_target,
-)
+from hyperfusion._validation import as_times, check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._split import StratifiedRegressionKFold, time_split
+from hyperfusion.table._frames import as_frame, check_columns
 
 Split = tuple[np.ndarray, np.ndarray]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from hyperfusion.metrics import spearman_score
-from hyperfusion.table._names import split_name
+from hyperfusion.table._old import split_name
 
 N_BINS = 50
 MIN_LEVELS = 3

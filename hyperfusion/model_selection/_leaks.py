@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from hyperfusion._sklearn_compat import Interval, validate_params
-from hyperfusion._validation import check_frame
 from hyperfusion.model_selection._inputs import (
     Split,
     check_posts,
@@ -31,6 +30,7 @@ from hyperfusion.model_selection._leak_signs import (
     read_numbers,
     sounds_later,
 )
+from hyperfusion.table._frames import check_frame
 
 _COPY = 0.999
 _WITHIN = 0.95

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from hyperfusion.table._features import vector_groups
-from hyperfusion.table._names import BLOCKS, MODALITIES, split_name
+from hyperfusion.table._names import BLOCKS, MODALITIES
+from hyperfusion.table._old import split_name
 
 _RELATIONS = ("cross", "cluster")
 _ALIGNED = "clip"
@@ -37,9 +38,9 @@ def columns_of(columns: Sequence[Hashable], part: str) -> list[Hashable]:
     Examples
     --------
     >>> from hyperfusion.model_selection._modalities import columns_of
-    >>> columns = ["image__clip_0", "image__clip_1", "tags__clip_0", "tags__clip_1"]
+    >>> columns = ["image__clip__0", "image__clip__1", "tags__clip__0", "tags__clip__1"]
     >>> columns_of([*columns, "cross__image_tags_cosine"], "textual")
-    ['tags__clip_0', 'tags__clip_1', 'cross__image_tags_cosine']
+    ['tags__clip__0', 'tags__clip__1', 'cross__image_tags_cosine']
     """
     leaving = set(blocks_of(part))
     sides = _sides(columns)

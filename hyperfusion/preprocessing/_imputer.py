@@ -14,7 +14,8 @@ from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, stem_of, take_columns, vector_groups
-from hyperfusion.table._names import BLOCKS, split_name
+from hyperfusion.table._names import BLOCKS
+from hyperfusion.table._old import split_name
 
 MISSING_LEVEL = "__missing__"
 
@@ -28,10 +29,10 @@ _DEFAULTS: dict[str | None, str] = {
     "time": "clamp",
     "geo": "mean",
     "meta": "count",
-    "vectors_user": "mean",
-    "vectors_place": "mean",
+    "place": "mean",
     "cross": "median",
     "cluster": "median",
+    "neighbors": "median",
     None: "median",
 }
 
@@ -63,7 +64,7 @@ class BlockImputer(BlockTransformer):
     Columns of a block that were missing in the same rows at fit share one flag, named
     after the first of them and set where any of them is missing; so do the numbers of
     a vector: columns with one stem, numbered from 0 without gaps, such as
-    ``image__clip_0`` to ``image__clip_511``. Counts are whole numbers that are not
+    ``image__clip__0`` to ``image__clip__511``. Counts are whole numbers that are not
     negative. A time that is an age (``account_age``) can't be negative: no first date
     lies after the post. A column without any number at fit becomes 0.
 

@@ -20,9 +20,10 @@ from hyperfusion._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
-from hyperfusion._validation import check_columns, check_table, check_target
+from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
+from hyperfusion.table._frames import check_columns, check_table
 
 _FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 

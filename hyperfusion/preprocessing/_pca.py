@@ -15,7 +15,8 @@ from hyperfusion._sklearn_compat import Interval
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns, vector_groups
-from hyperfusion.table._names import BLOCKS, split_name
+from hyperfusion.table._names import BLOCKS
+from hyperfusion.table._old import split_name
 
 _ROWS = 16_384
 
@@ -30,8 +31,8 @@ class BlockPCA(BlockTransformer):
 
     The paper's "Principal Component Analysis for dimensionality optimization when
     necessary" (section 3.3). In every block alike, each vector (columns with one stem,
-    numbered from 0 without gaps, such as ``text__title_clip_0`` to
-    ``text__title_clip_511``) becomes ``text__title_clip_pca_0`` and so on; all other
+    numbered from 0 without gaps, such as ``text__title_clip__0`` to
+    ``text__title_clip__511``) becomes ``text__title_clip_pca__0`` and so on; all other
     columns, numbers and categories, pass through. A plain array is one vector. Rows
     where any number of a vector is missing don't take part in its PCA, and all of its
     components are missing there.
@@ -84,10 +85,10 @@ class BlockPCA(BlockTransformer):
     >>> import pandas as pd
     >>> from hyperfusion import BlockPCA
     >>> vectors = np.random.RandomState(0).normal(size=(20, 4)).astype("float32")
-    >>> X = pd.DataFrame(vectors, columns=[f"image__clip_{i}" for i in range(4)])
+    >>> X = pd.DataFrame(vectors, columns=[f"image__clip__{i}" for i in range(4)])
     >>> X["time__hour"] = np.float32(12)
     >>> BlockPCA(n_components=2).fit_transform(X).columns.tolist()
-    ['time__hour', 'image__clip_pca_0', 'image__clip_pca_1']
+    ['time__hour', 'image__clip_pca__0', 'image__clip_pca__1']
     """
 
     _parameter_constraints: dict = {
@@ -191,7 +192,7 @@ class BlockPCA(BlockTransformer):
 
     def _number_names(self, names: list[str]) -> list[str]:
         components = [
-            f"{stem}_pca_{i}".removeprefix("_")
+            f"{stem}_pca__{i}".removeprefix("_")
             for stem, pca in self.pcas_.items()
             for i in range(pca.n_components_)
         ]

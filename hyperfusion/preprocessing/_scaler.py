@@ -16,7 +16,8 @@ from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns, vector_groups
-from hyperfusion.table._names import BLOCKS, split_name
+from hyperfusion.table._names import BLOCKS
+from hyperfusion.table._old import split_name
 
 METHODS = ("quantile", "standard", "robust", "none")
 
@@ -35,7 +36,7 @@ class BlockScaler(BlockTransformer):
     - single columns of every block become normal scores: the rank among the training
       values, turned into a value of the standard normal distribution;
     - vectors (columns with one stem, numbered from 0 without gaps, such as
-      ``image__clip_0`` to ``image__clip_511``) are centered and divided by one number,
+      ``image__clip__0`` to ``image__clip__511``) are centered and divided by one number,
       so that directions in them keep their meaning;
     - columns that are constant at fit become 0;
     - categories pass through, missing numbers stay missing.

@@ -149,7 +149,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     >>> from hyperfusion import HierarchicalClusterEncoder
     >>> angles = np.repeat([0.0, 0.3, 1.5, 1.8], 10)
     >>> X = pd.DataFrame({
-    ...     "image__clip_0": np.cos(angles), "image__clip_1": np.sin(angles)
+    ...     "image__clip__0": np.cos(angles), "image__clip__1": np.sin(angles)
     ... })
     >>> encoder = HierarchicalClusterEncoder(
     ...     levels=(2, 4), min_cluster_size=2, random_state=0
@@ -334,7 +334,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
             raise InvalidInputError(
                 f"{type(self).__name__} found no vector with at least two posts "
                 f"(n_samples={len(numbers)}): it clusters columns numbered from 0, "
-                "such as image__clip_0, image__clip_1, ...."
+                "such as image__clip__0, image__clip__1, ...."
             )
 
     def _reduced(self, numbers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

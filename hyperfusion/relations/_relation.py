@@ -10,9 +10,10 @@ from sklearn.base import TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator, visual_block
-from hyperfusion._validation import check_table
 from hyperfusion.relations._vectors import sides_of
-from hyperfusion.table._names import category_columns, column_name
+from hyperfusion.table._frames import check_table
+from hyperfusion.table._names import column_name
+from hyperfusion.table._old import category_columns
 
 
 class RelationEncoder(TransformerMixin, HyperFusionEstimator):
@@ -57,8 +58,8 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
     >>> import pandas as pd
     >>> from hyperfusion import RelationEncoder
     >>> X = pd.DataFrame({
-    ...     "image__clip_0": [1.0, 0.0], "image__clip_1": [0.0, 2.0],
-    ...     "text__title_clip_0": [1.0, 3.0], "text__title_clip_1": [0.0, 4.0],
+    ...     "image__clip__0": [1.0, 0.0], "image__clip__1": [0.0, 2.0],
+    ...     "text__title_clip__0": [1.0, 3.0], "text__title_clip__1": [0.0, 4.0],
     ... })
     >>> RelationEncoder().fit_transform(X)["cross__image_title_cosine"].tolist()
     [1.0, 0.800000011920929]
@@ -74,7 +75,7 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
     ... )
     >>> angles = np.linspace(0, 3, 40)
     >>> X = pd.DataFrame({
-    ...     "image__clip_0": np.cos(angles), "image__clip_1": np.sin(angles)
+    ...     "image__clip__0": np.cos(angles), "image__clip__1": np.sin(angles)
     ... })
     >>> tree = HierarchicalClusterEncoder(
     ...     levels=(2, 4), min_cluster_size=2, target_mean=True, random_state=0

@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import _fit_context
-from hyperfusion._validation import check_columns, check_table
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._pairs import ALL, check_widths, choose_pairs, others_of
 from hyperfusion.relations._ranks import fit_distributions, ranks_within
@@ -28,6 +27,7 @@ from hyperfusion.relations._vectors import (
     vectors_of,
 )
 from hyperfusion.table._features import Features, read_features, take_columns
+from hyperfusion.table._frames import check_columns, check_table
 
 _ROWS = 4096
 
@@ -110,8 +110,8 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
     >>> import pandas as pd
     >>> from hyperfusion import CrossModalSimilarity
     >>> X = pd.DataFrame({
-    ...     "image__clip_0": [1.0, 0.0], "image__clip_1": [0.0, 2.0],
-    ...     "text__title_clip_0": [1.0, 3.0], "text__title_clip_1": [0.0, 4.0],
+    ...     "image__clip__0": [1.0, 0.0], "image__clip__1": [0.0, 2.0],
+    ...     "text__title_clip__0": [1.0, 3.0], "text__title_clip__1": [0.0, 4.0],
     ... })
     >>> CrossModalSimilarity().fit_transform(X)
        image_title_cosine
@@ -262,8 +262,8 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         if self.pairs is None and len(aligned) < 2:
             raise InvalidInputError(
                 "There are no two vectors to compare: the table needs at least two "
-                "with the stem 'clip', such as image__clip_0, ... and "
-                f"text__title_clip_0, .... It has {aligned or 'none'}. Name others in "
+                "with the stem 'clip', such as image__clip__0, ... and "
+                f"text__title_clip__0, .... It has {aligned or 'none'}. Name others in "
                 f"pairs: {sorted(sides)}."
             )
         self.pairs_ = choose_pairs(self.pairs, sides, aligned)

@@ -12,7 +12,8 @@ from sklearn.utils import get_tags
 
 from hyperfusion.cells._texts import read_tags
 from hyperfusion.table._features import vector_groups
-from hyperfusion.table._names import BLOCKS, split_name
+from hyperfusion.table._names import BLOCKS
+from hyperfusion.table._old import split_name
 
 ALIGNED = "clip"
 

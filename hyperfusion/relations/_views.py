@@ -13,7 +13,8 @@ from sklearn.utils import gen_batches
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._vectors import unit
 from hyperfusion.table._features import Features, take_columns, vector_groups
-from hyperfusion.table._names import BLOCKS, split_name
+from hyperfusion.table._names import BLOCKS
+from hyperfusion.table._old import split_name
 
 DEFAULT_BLOCKS = ("image", "text", "tags")
 

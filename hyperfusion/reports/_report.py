@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
-from hyperfusion._validation import as_frame, check_target
+from hyperfusion._validation import check_target
 from hyperfusion.ensemble import coverage_report, predict_interval
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.inspection import (
@@ -39,6 +39,7 @@ from hyperfusion.reports._tables import (
     score_table,
     split_table,
 )
+from hyperfusion.table._frames import as_frame
 
 COVERAGE = 0.9
 

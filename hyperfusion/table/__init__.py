@@ -1,21 +1,5 @@
-"""The grammar of the feature table."""
+"""The feature table: the grammar of its columns' names, and the `Schema` it spells."""
 
-from hyperfusion.table._names import (
-    BLOCKS,
-    MODALITIES,
-    block_columns,
-    category_columns,
-    column_name,
-    join_blocks,
-    split_name,
-)
+import lazy_loader
 
-__all__ = [
-    "BLOCKS",
-    "MODALITIES",
-    "block_columns",
-    "category_columns",
-    "column_name",
-    "join_blocks",
-    "split_name",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

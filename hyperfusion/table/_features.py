@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
-from hyperfusion._validation import check_table
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.table._names import category_columns
+from hyperfusion.table._frames import as_frame, check_table
+from hyperfusion.table._names import parse
+from hyperfusion.table._schema import Schema
 
 Infinite = Literal["raise", "missing", "keep"]
-
-_NUMBERED = re.compile(r"(.*\D)(\d+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -28,21 +26,31 @@ class Features:
     ----------
     numbers : ndarray of shape (n_samples, n_numbers), float32
         Often a view of what was passed: never write into it.
-    names : list
-        Labels of the numbers' columns; positions for an array.
     categories : DataFrame of shape (n_samples, n_categories)
         The category columns, with the table's index.
-    is_category : ndarray of shape (n_features,), bool
-        Which columns of the input hold categories.
+    table : Schema
+        What the columns of the input are.
+    schema : Schema
+        What the columns of `numbers` are.
     is_frame : bool
         Whether the input was a table with names.
     """
 
     numbers: np.ndarray
-    names: Sequence[Hashable]
     categories: pd.DataFrame
-    is_category: np.ndarray
+    table: Schema
+    schema: Schema
     is_frame: bool
+
+    @property
+    def names(self) -> tuple[Hashable, ...]:
+        """Labels of the numbers' columns; positions for an array."""
+        return self.schema.columns
+
+    @property
+    def is_category(self) -> np.ndarray:
+        """Which columns of the input hold categories."""
+        return self.table.is_category
 
     @property
     def index(self) -> pd.Index:
@@ -60,7 +68,7 @@ def read_features(
     estimator : estimator
         Where the columns' names and number are recorded.
     X : DataFrame or array of shape (n_samples, n_features)
-        Numbers and categories.
+        Numbers and categories; tables of other libraries as well.
     reset : bool
         Whether to record the columns (at fit) or to compare them.
     infinite : {"raise", "missing", "keep"}, default="raise"
@@ -78,31 +86,31 @@ def read_features(
     BadCellError
         If a value is infinite (or too large for float32) and that is not allowed.
     """
-    if isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas"):
-        table = check_table(estimator, X, reset=reset)
-        levels = category_columns(table)
-        is_category = table.columns.isin(levels)
-        plain = table.drop(columns=levels) if levels else table
-        numbers = as_float32(plain)
+    X = as_frame(X)
+    if isinstance(X, pd.DataFrame):
+        features = _read_frame(check_table(estimator, X, reset=reset))
         if infinite == "raise":
-            _refuse_infinite(numbers, list(plain.columns))
-        features = Features(
-            numbers, list(plain.columns), table[levels], is_category, True
-        )
+            _refuse_infinite(features)
     else:
         finite = "allow-nan" if infinite == "raise" else False
         with np.errstate(over="ignore"):  # overflow is found as infinity
             numbers = validate_data(
                 estimator, X, reset=reset, dtype=np.float32, ensure_all_finite=finite
             )
-        columns = list(range(numbers.shape[1]))
+        schema = Schema.of(numbers)
         nothing = pd.DataFrame(index=range(len(numbers)))
-        no_category = np.zeros(len(columns), dtype=bool)
-        features = Features(numbers, columns, nothing, no_category, False)
+        features = Features(numbers, nothing, schema, schema, False)
     if infinite == "missing" and has_infinite(features.numbers):
         numbers = np.where(np.isinf(features.numbers), np.nan, features.numbers)
-        features = Features(**(vars(features) | {"numbers": numbers}))
+        features = replace(features, numbers=numbers)
     return features
+
+
+def _read_frame(table: pd.DataFrame) -> Features:
+    schema = Schema.of(table)
+    plain = table.loc[:, ~schema.is_category] if schema.is_category.any() else table
+    categories = table.loc[:, schema.is_category]
+    return Features(as_float32(plain), categories, schema, schema.numbers(), True)
 
 
 def as_float32(frame: pd.DataFrame) -> np.ndarray:
@@ -142,19 +150,22 @@ def has_infinite(numbers: np.ndarray) -> bool:
     return bool(np.isinf(largest) or np.isinf(smallest))
 
 
-def _refuse_infinite(numbers: np.ndarray, names: list[Hashable]) -> None:
-    if has_infinite(numbers):
-        row, column = np.argwhere(np.isinf(numbers))[0]
+def _refuse_infinite(features: Features) -> None:
+    if has_infinite(features.numbers):
+        row, column = np.argwhere(np.isinf(features.numbers))[0]
         raise BadCellError(
             "Input X contains infinity or a value too large for dtype('float32'): "
             "BlockImputer takes such values as missing, IQRFilter clips them",
             int(row),
-            names[column],
+            features.names[column],
         )
 
 
 def write_features(
-    numbers: np.ndarray, names: Sequence[str] | np.ndarray, categories: pd.DataFrame
+    numbers: np.ndarray,
+    names: Sequence[str] | np.ndarray,
+    categories: pd.DataFrame,
+    schema: Schema | None = None,
 ) -> pd.DataFrame:
     """Return a feature table around one array of numbers, without a copy of it.
 
@@ -166,6 +177,9 @@ def write_features(
         Names of all columns: the numbers' first, then the categories'.
     categories : DataFrame of shape (n_samples, n_categories)
         The categories; the result gets their index.
+    schema : Schema, default=None
+        Of the table that the columns come from: what it declares of vectors that are
+        still there is declared of the result.
     """
     n = numbers.shape[1]
     table = pd.DataFrame(
@@ -173,40 +187,7 @@ def write_features(
     )
     for name, column in zip(names[n:], categories, strict=True):
         table[name] = categories[column]
-    return table
-
-
-def vector_groups(names: Sequence[Hashable]) -> dict[str, np.ndarray]:
-    """Find the vectors among columns: the same stem, numbered from 0 without gaps.
-
-    Parameters
-    ----------
-    names : list of hashable
-        Names of columns. Those that are no text belong to no vector.
-
-    Returns
-    -------
-    dict of {str: ndarray of int}
-        For each stem, in the table's order, the positions of its columns in the
-        order of their numbers. Single columns are not vectors.
-
-    Examples
-    --------
-    >>> from hyperfusion.table._features import vector_groups
-    >>> vector_groups(["clip_1", "clip_0", "last_3", "last_5"])
-    {'clip': array([1, 0])}
-    """
-    members: dict[str, dict[int, int]] = {}
-    for position, name in enumerate(names):
-        match = _NUMBERED.fullmatch(name) if isinstance(name, str) else None
-        if match:
-            stem = match[1].removesuffix("_")
-            members.setdefault(stem, {})[int(match[2])] = position
-    return {
-        stem: np.array([numbered[i] for i in range(len(numbered))])
-        for stem, numbered in members.items()
-        if stem and len(numbered) > 1 and max(numbered) == len(numbered) - 1
-    }
+    return table if schema is None else schema.declare(table)
 
 
 def take_columns(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -217,6 +198,11 @@ def take_columns(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.take(numbers, columns, axis=1)
 
 
-def stem_of(name: str) -> str:
-    """Return the stem of a vector's column: its name without the number."""
-    return name.rstrip("0123456789").removesuffix("_")
+def vector_groups(names: Sequence[Hashable]) -> dict[str, np.ndarray]:
+    """Return the positions of each vector's columns."""
+    return Schema.of_numbers(names).vectors
+
+
+def stem_of(name: Any) -> str:
+    """Return the vector of a column, or its own name."""
+    return parse(name).vector or str(name)

@@ -1,31 +1,16 @@
-"""The feature table: what passes from tier to tier.
+"""The grammar of column names, which nothing else in the package takes apart.
 
-A feature table is a pandas DataFrame whose columns are named
-``<block>__<feature>``, split at the first ``__``. Numbers are float32,
-categories have pandas' ``category`` dtype. The blocks are a closed list, so
-that a regressor knows which columns are visual and which are textual from the
-names alone. A plain array is a feature table of one unnamed block.
+``<block>__<feature>`` is one number or category, ``<block>__<vector>__<i>`` the i-th
+number of a vector, and any other name one column of no block. The blocks are a closed
+list, so a name of another form is never mistaken for one of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-import numpy as np
-import pandas as pd
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 
 from hyperfusion.exceptions import InvalidInputError
-
-__all__ = [
-    "BLOCKS",
-    "MODALITIES",
-    "block_columns",
-    "category_columns",
-    "column_name",
-    "join_blocks",
-    "split_name",
-]
 
 BLOCKS = (
     "image",
@@ -35,20 +20,102 @@ BLOCKS = (
     "time",
     "geo",
     "meta",
-    "vectors_user",
-    "vectors_place",
+    "place",
     "cross",
     "cluster",
+    "neighbors",
 )
 """Names of the blocks, in the order in which tables hold them."""
+
+RELATIONS = ("cross", "cluster", "neighbors")
+"""Blocks whose columns relate other blocks to each other."""
 
 MODALITIES: Mapping[str, tuple[str, ...]] = {
     "visual": ("image",),
     "textual": ("text", "tags"),
-    "geolocation": ("geo", "vectors_place"),
-    "metadata": ("user", "vectors_user", "time", "meta"),
+    "geolocation": ("geo", "place"),
+    "metadata": ("user", "time", "meta"),
 }
 """Blocks that leave together when the paper's ablation (table 1) drops a modality."""
+
+FAMILIES: Mapping[str, str] = {
+    "image": "visual",
+    "text": "textual",
+    "tags": "textual",
+    "user": "user",
+    "time": "temporal",
+    "geo": "geographic",
+    "place": "geographic",
+    "meta": "metadata",
+    "cross": "relational",
+    "cluster": "relational",
+    "neighbors": "relational",
+}
+"""The family of each block, for tables of importances."""
+
+_SEPARATOR = "__"
+
+
+@dataclass(frozen=True)
+class ColumnName:
+    """A column's name taken apart.
+
+    Attributes
+    ----------
+    block : str or None
+        The block, None where the name names none.
+    feature : hashable
+        The feature within the block; the whole name where there is no block.
+    vector : str or None
+        Block and name of the vector that the column is a number of, such as
+        ``"image__clip"``.
+    index : int
+        Which of the vector's numbers; 0 outside of vectors.
+    """
+
+    block: str | None
+    feature: Hashable
+    vector: str | None = None
+    index: int = 0
+
+
+def parse(column: Hashable) -> ColumnName:
+    """Take the name of a column apart.
+
+    Parameters
+    ----------
+    column : hashable
+        The name; what is no text belongs to no block.
+
+    Returns
+    -------
+    ColumnName
+        Its parts.
+
+    Examples
+    --------
+    >>> from hyperfusion.table._names import parse
+    >>> parse("image__clip__3")
+    ColumnName(block='image', feature='clip__3', vector='image__clip', index=3)
+    >>> parse("petal__length")
+    ColumnName(block=None, feature='petal__length', vector=None, index=0)
+    """
+    if not isinstance(column, str):
+        return ColumnName(None, column)
+    block, separator, feature = column.partition(_SEPARATOR)
+    if not separator or not feature or block not in BLOCKS:
+        return ColumnName(None, column)
+    name, index = _vector_part(feature)
+    if name is None:
+        return ColumnName(block, feature)
+    return ColumnName(block, feature, f"{block}{_SEPARATOR}{name}", index)
+
+
+def _vector_part(feature: str) -> tuple[str | None, int]:
+    name, _, digits = feature.rpartition(_SEPARATOR)
+    if name and digits.isascii() and digits.isdecimal() and str(int(digits)) == digits:
+        return name, int(digits)
+    return None, 0
 
 
 def column_name(block: str, feature: str) -> str:
@@ -81,138 +148,66 @@ def column_name(block: str, feature: str) -> str:
         raise InvalidInputError(
             f"block must be one of {BLOCKS}. Got {block!r} instead."
         )
-    return f"{block}__{feature}"
+    return f"{block}{_SEPARATOR}{feature}"
 
 
-def split_name(column: Any) -> tuple[str | None, str]:
-    """Split a column's name into its block and its feature.
-
-    Parameters
-    ----------
-    column : hashable
-        A column's name.
-
-    Returns
-    -------
-    block : str or None
-        The block, or None where the name does not begin with one of `BLOCKS`.
-    feature : str
-        The rest of the name (the whole name where there is no block).
-
-    Examples
-    --------
-    >>> from hyperfusion.table import split_name
-    >>> split_name("text__title_clip_3")
-    ('text', 'title_clip_3')
-    >>> split_name("petal__length")
-    (None, 'petal__length')
-    """
-    name = str(column)
-    block, separator, feature = name.partition("__")
-    return (block, feature) if separator and block in BLOCKS else (None, name)
-
-
-def block_columns(X: Any) -> dict[str | None, list[Any]]:
-    """Return the columns of every block of a table.
+def vector_columns(vector: str, size: int) -> list[str]:
+    """Return the names of a vector's columns.
 
     Parameters
     ----------
-    X : DataFrame or array of shape (n_posts, n_features)
-        A feature table. The columns of an array are its positions.
+    vector : str
+        Name of the vector, with its block in a feature table (``"image__clip"``) and
+        without where an encoder stands alone (``"clip"``).
+    size : int
+        How many numbers it has.
 
     Returns
     -------
-    dict of {block: list of columns}
-        In the table's order; the key None holds columns of no block.
+    list of str
+        ``<vector>__0``, ``<vector>__1`` and so on.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from hyperfusion.table import block_columns
-    >>> block_columns(pd.DataFrame(columns=["time__hour", "geo__latitude"]))
-    {'time': ['time__hour'], 'geo': ['geo__latitude']}
+    >>> from hyperfusion.table import vector_columns
+    >>> vector_columns("image__clip", 2)
+    ['image__clip__0', 'image__clip__1']
     """
-    columns = X.columns if hasattr(X, "columns") else range(np.shape(X)[1])
-    blocks: dict[str | None, list[Any]] = {}
-    for column in columns:
-        blocks.setdefault(split_name(column)[0], []).append(column)
-    return blocks
+    return [f"{vector}{_SEPARATOR}{i}" for i in range(size)]
 
 
-def category_columns(X: Any) -> list[Any]:
-    """Return the columns of a table that hold categories (none for an array).
-
-    Parameters
-    ----------
-    X : DataFrame or array of shape (n_posts, n_features)
-        A feature table.
-
-    Returns
-    -------
-    list of columns
-        Those of dtype ``category``.
+def single_name(feature: Hashable) -> str:
+    """Return a feature's name as one that no column of a vector has.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from hyperfusion.table import category_columns
-    >>> category_columns(pd.DataFrame({"a": pd.Categorical(["x"]), "b": [1.0]}))
-    ['a']
+    >>> from hyperfusion.table._names import single_name
+    >>> single_name("fans"), single_name("v__3")
+    ('fans', 'v_3')
     """
-    if not isinstance(X, pd.DataFrame):
-        return []
-    return [c for c, t in X.dtypes.items() if isinstance(t, pd.CategoricalDtype)]
+    name = str(feature)
+    while _vector_part(name)[0] is not None:
+        stem, _, digits = name.rpartition(_SEPARATOR)
+        name = f"{stem}_{digits}"
+    return name
 
 
-def join_blocks(
-    parts: Iterable[tuple[str, pd.DataFrame]], index: pd.Index, n_numbers: int
-) -> pd.DataFrame:
-    """Write parts side by side into one feature table.
-
-    Parameters
-    ----------
-    parts : iterable of (block, DataFrame)
-        The parts, read one at a time: a generator keeps only one of them in
-        memory. Their columns are plain feature names.
-    index : Index of length n_posts
-        The index of the result.
-    n_numbers : int
-        Total number of columns that are not categories.
-
-    Returns
-    -------
-    DataFrame of shape (n_posts, n_features)
-        Numbers first, held in one float32 allocation, then categories.
-
-    Raises
-    ------
-    InvalidInputError
-        If two columns get the same name.
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Append a number to names that come again.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from hyperfusion.table import join_blocks
-    >>> hours = pd.DataFrame({"hour": [1.0, 2.0]})
-    >>> join_blocks([("time", hours)], hours.index, n_numbers=1)
-       time__hour
-    0         1.0
-    1         2.0
+    >>> from hyperfusion.table._names import unique_names
+    >>> unique_names(["a", "b", "a", "a_2", "a"])
+    ['a', 'b', 'a_3', 'a_2', 'a_4']
     """
-    numbers = np.empty((len(index), n_numbers), dtype=np.float32)
-    names: list[str] = []
-    categories: dict[str, pd.Series] = {}
-    for block, part in parts:
-        levels = category_columns(part)
-        plain = part.drop(columns=levels)
-        numbers[:, len(names) : len(names) + plain.shape[1]] = plain
-        names += [column_name(block, c) for c in plain]
-        categories |= {column_name(block, c): part[c].set_axis(index) for c in levels}
-    every = [*names, *categories]
-    if len(set(every)) != len(every):
-        twice = sorted({c for c in every if every.count(c) > 1})
-        raise InvalidInputError(f"Two features have the same name: {twice}.")
-    table = pd.DataFrame(numbers, index=index, columns=names, copy=False)
-    for name, values in categories.items():
-        table[name] = values
-    return table
+    names = list(names)
+    taken, unique = set(names), []
+    seen: set[str] = set()
+    for name in names:
+        candidate, number = name, 2
+        while candidate in seen or (candidate != name and candidate in taken):
+            candidate, number = f"{name}_{number}", number + 1
+        seen.add(candidate)
+        unique.append(candidate)
+    return unique

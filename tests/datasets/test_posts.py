@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 
 from hyperfusion.datasets import make_posts
 from hyperfusion.datasets._scenes import ATTRIBUTES, BACKGROUNDS, COLORS
-from hyperfusion.table._names import BLOCKS
+from hyperfusion.table import BLOCKS
 
 
 @pytest.fixture(scope="module")

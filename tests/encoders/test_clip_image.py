@@ -116,7 +116,7 @@ def test_names_and_missing_cells(folder):
     encoder = ClipImageEncoder(folder, add_indicator=True)
     found = encoder.fit_transform([PICTURES[0], None, np.nan, pd.NA, " "])
     assert list(encoder.get_feature_names_out()) == [
-        *(f"clip_{i}" for i in range(32)),
+        *(f"clip__{i}" for i in range(32)),
         "clip_is_missing",
     ]
     assert np.isnan(found[1:, :-1]).all()
@@ -138,7 +138,7 @@ def test_pca_is_that_of_the_cells_that_are_there(folder, expected):
     signs = np.sign((found[:15, :5] * reference).sum(axis=0))
     assert_allclose(found[:15, :5], signs * reference, atol=1e-4)
     assert np.isnan(found[15, :5]).all()
-    names = ["clip_pca_0", "clip_pca_1", "clip_pca_2", "clip_pca_3", "clip_pca_4"]
+    names = ["clip_pca__0", "clip_pca__1", "clip_pca__2", "clip_pca__3", "clip_pca__4"]
     assert list(encoder.get_feature_names_out()) == [*names, "clip_is_missing"]
     assert_allclose(encoder.transform(cells), found, atol=1e-6)
 

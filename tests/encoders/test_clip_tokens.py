@@ -132,8 +132,8 @@ def test_other_towers(tmp_path):
 def test_names_and_lengths(folder):
     encoder = ClipImageEncoder(folder, tokens=2, add_indicator=True).fit(PICTURES)
     names = list(encoder.get_feature_names_out())
-    assert names[31:34] == ["clip_31", "clip_token_0_0", "clip_token_0_1"]
-    assert names[-2:] == ["clip_token_3_63", "clip_is_missing"]
+    assert names[31:34] == ["clip__31", "clip_token__0_0", "clip_token__0_1"]
+    assert names[-2:] == ["clip_token__3_63", "clip_is_missing"]
     features = encoder.transform([PICTURES[0], None])
     assert features.shape == (2, len(names))
     assert np.isnan(features[1, :-1]).all()
@@ -147,8 +147,8 @@ def test_one_pca_for_all_tokens(folder):
     reduced = ClipTextEncoder(folder, tokens=2, n_components=3)
     features = reduced.fit_transform([*TEXTS, None])
     assert list(reduced.get_feature_names_out()) == [
-        f"{stem}_pca_{i}"
-        for stem in ("clip", "clip_token_0", "clip_token_1")
+        f"{stem}_pca__{i}"
+        for stem in ("clip", "clip_token__0", "clip_token__1")
         for i in range(3)
     ]
     assert np.isnan(features[-1]).all()
@@ -212,9 +212,9 @@ def test_co_attention_takes_each_token_as_one():
     assert visual == [
         "image__clip[0]",
         "image__clip[1]",
-        *(f"image__clip_token_{i}" for i in range(4)),
+        *(f"image__clip_token__{i}" for i in range(4)),
     ]
     textual = [n for n in model.token_names_["textual"] if "token" in n]
-    assert textual == [f"text__title_clip_token_{i}" for i in range(3)]
+    assert textual == [f"text__title_clip_token__{i}" for i in range(3)]
     weights = model.attention_weights(table)["visual->textual"]
     assert_allclose(weights.sum(axis=-1), 1, rtol=1e-5)

@@ -82,7 +82,7 @@ def test_means_by_hand():
 
 def test_names():
     encoder = GloveTextVectorizer(GLOVE).fit(TEXTS)
-    vector = [f"glove_{i}" for i in range(5)]
+    vector = [f"glove__{i}" for i in range(5)]
     names = [*vector, "glove_oov_share", "glove_n_tokens"]
     assert encoder.get_feature_names_out().tolist() == names
     plain = GloveTextVectorizer(GLOVE, add_statistics=False).fit(TEXTS)

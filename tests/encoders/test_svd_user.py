@@ -163,7 +163,7 @@ def test_lengths_are_cut_to_the_rank_or_padded():
         weighting="counts", n_components=4, n_item_components=3, output="both"
     ).fit(counts)
     assert (embedder.n_components_, embedder.n_item_components_) == (1, 1)
-    names = ["svd_0", "svd_missing", "item_svd_0", "item_svd_missing"]
+    names = ["svd__0", "svd_missing", "item_svd__0", "item_svd_missing"]
     assert embedder.get_feature_names_out().tolist() == names
     short = embedder.transform(counts)
     padded = embedder.set_params(pad=True).fit_transform(counts)
@@ -200,8 +200,8 @@ def test_missing_is_nan_with_an_indicator():
     output = embedder.set_output(transform="pandas").transform(new)
     assert output["svd_missing"].tolist() == [0, 1, 0, 0, 1]
     assert output["item_svd_missing"].tolist() == [1, 1, 0, 0, 1]
-    assert_array_equal(output["svd_0"].isna(), output["svd_missing"] == 1)
-    assert_array_equal(output["item_svd_0"].isna(), output["item_svd_missing"] == 1)
+    assert_array_equal(output["svd__0"].isna(), output["svd_missing"] == 1)
+    assert_array_equal(output["item_svd__0"].isna(), output["item_svd_missing"] == 1)
 
 
 def test_item_output_is_the_mean_of_the_items_vectors():

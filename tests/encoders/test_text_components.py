@@ -149,7 +149,7 @@ def test_no_usable_word(texts):
         encoder = TfidfComponents(n_components=4).fit(texts)
     out = encoder.transform(texts)
     assert out.shape == (len(texts), 4)
-    assert list(encoder.get_feature_names_out()) == [f"tfidf_{i}" for i in range(4)]
+    assert list(encoder.get_feature_names_out()) == [f"tfidf__{i}" for i in range(4)]
     there = [isinstance(t, str) and bool(t.strip()) for t in texts]
     np.testing.assert_array_equal(np.isnan(out).all(axis=1), ~np.array(there))
     assert (out[there] == 0).all()

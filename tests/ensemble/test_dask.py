@@ -58,10 +58,10 @@ def one_thread():
 @pytest.fixture(scope="module")
 def table():
     rng = np.random.RandomState(0)
-    names = [f"image__clip_{i}" for i in range(60)] + ["time__hour", "geo__latitude"]
+    names = [f"image__clip__{i}" for i in range(60)] + ["time__hour", "geo__latitude"]
     X = pd.DataFrame(rng.normal(size=(600, 62)), columns=names, dtype="float32")
     X["user__user"] = pd.Categorical(rng.choice(list("abcdefgh"), 600))
-    y = X["time__hour"] + X["image__clip_0"] + rng.normal(size=600)
+    y = X["time__hour"] + X["image__clip__0"] + rng.normal(size=600)
     return X, y.to_numpy(dtype=float)
 
 

@@ -1,4 +1,4 @@
-"""Small posts and fast fitted models for the tests of this room."""
+"""Small posts and fast fitted models for the tests of inspection."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def feature_table(n: int = 200, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray
         {
             "user__followers": rng.normal(size=n).astype(np.float32),
             "time__hour": rng.randint(24, size=n).astype(np.float32),
-            "image__clip_0": rng.normal(size=n).astype(np.float32),
-            "image__clip_1": rng.normal(size=n).astype(np.float32),
+            "image__clip__0": rng.normal(size=n).astype(np.float32),
+            "image__clip__1": rng.normal(size=n).astype(np.float32),
             "meta__kind": pd.Categorical(kinds),
         }
     )

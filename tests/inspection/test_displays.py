@@ -145,11 +145,11 @@ def test_without_matplotlib_the_message_says_what_to_install(name, monkeypatch):
         display.plot()
 
 
-def test_the_room_imports_without_matplotlib():
+def test_inspection_imports_without_matplotlib():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
-        "import hyperfusion.inspection as room\n"
-        "[getattr(room, name) for name in room.__all__]\n"
+        "import hyperfusion.inspection\n"
+        "[getattr(hyperfusion.inspection, n) for n in hyperfusion.inspection.__all__]\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run(

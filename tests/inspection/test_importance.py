@@ -97,7 +97,7 @@ def test_shares_add_up_and_the_feature_that_matters_leads(ensemble, table):
     assert found["family"].iloc[0] == "user"
     assert list(found.index) == [1, 2, 3, 4, 5]
     assert found.attrs["members"] == ["catboost", "trees"]
-    noise = found.set_index("feature").loc["image__clip_0", "importance"]
+    noise = found.set_index("feature").loc["image__clip__0", "importance"]
     assert noise < 5
 
 
@@ -105,7 +105,7 @@ def test_importances_of_derived_columns_go_to_the_column_they_come_from(table):
     X, y = table
     X = X.assign(user__id=pd.Categorical(np.arange(200) % 40))
     X.loc[X.index[:50], "time__hour"] = np.nan
-    X.loc[X.index[::9], ["image__clip_0", "image__clip_1"]] = np.nan
+    X.loc[X.index[::9], ["image__clip__0", "image__clip__1"]] = np.nan
     # it takes no missing values, so the ensemble puts a NumericTable in front
     trees = GradientBoostingRegressor(n_estimators=40, max_depth=6, random_state=0)
     split = [(np.arange(150), np.arange(150, 200))]
@@ -125,7 +125,7 @@ def test_importances_of_derived_columns_go_to_the_column_they_come_from(table):
     assert len(hours) == 2  # the number and its flag
     assert found["time__hour"] == pytest.approx(hours.sum())
     flag = inside["image__clip_missing"]  # shared by the vector's columns
-    for column in ("image__clip_0", "image__clip_1"):
+    for column in ("image__clip__0", "image__clip__1"):
         assert found[column] == pytest.approx(inside[column] + flag / 2)
 
 
@@ -135,7 +135,7 @@ def test_importances_of_derived_columns_go_to_the_column_they_come_from(table):
         ("block", {"user", "time", "image", "meta"}),
         ("family", {"user", "temporal", "visual", "metadata"}),
         ("vector", {"user__followers", "time__hour", "image__clip", "meta__kind"}),
-        ({"looks": ["image__clip_0"], "rest": ["time__hour"]}, {"looks", "rest"}),
+        ({"looks": ["image__clip__0"], "rest": ["time__hour"]}, {"looks", "rest"}),
     ],
 )
 def test_groups_are_sums_of_features(ensemble, by, names):
@@ -146,7 +146,7 @@ def test_groups_are_sums_of_features(ensemble, by, names):
     assert set(grouped.index) == names
     if isinstance(by, str):
         clip = grouped.index[grouped["n_features"] == 2][0]
-        both = single["image__clip_0"] + single["image__clip_1"]
+        both = single["image__clip__0"] + single["image__clip__1"]
         assert grouped.loc[clip, "importance"] == pytest.approx(both)
         assert found["importance"].sum() == pytest.approx(100)
 
@@ -199,7 +199,7 @@ def test_shap_values_add_up_to_catboosts_prediction(table):
         assert_allclose(values.sum(axis=1), expected, rtol=1e-5)
         assert values.index.equals(rows.index)
     single, blocks = shap_values(model, rows), shap_values(model, rows, by="block")
-    both = single["image__clip_0"] + single["image__clip_1"]
+    both = single["image__clip__0"] + single["image__clip__1"]
     assert_allclose(blocks["image"], both)
 
 
@@ -222,7 +222,7 @@ def test_permuted_blocks_by_hand(table):
     for _ in range(3):
         order = rng.permutation(len(X))
         moved = X.copy()
-        for column in ("image__clip_0", "image__clip_1"):
+        for column in ("image__clip__0", "image__clip__1"):
             moved[column] = X[column].to_numpy()[order]
         losses.append(
             spearman_score(y, model.predict(X))

@@ -27,7 +27,7 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import LabeledSplit, StratifiedRegressionKFold
 from hyperfusion.model_selection._modalities import columns_of
 from hyperfusion.relations import HierarchicalClusterEncoder, RelationEncoder
-from hyperfusion.table._names import MODALITIES
+from hyperfusion.table import MODALITIES
 
 PAPER = ["visual", "metadata", "textual", "geolocation"]
 PAPER += ["ensemble", "pseudo_labels", "filter", "folds"]

@@ -24,8 +24,8 @@ def test_each_block_gets_its_default():
         geo__latitude=[10, 20, 60, nan],
         meta__photos=[5, 6, 7, nan],
         meta__price=[1, 2.5, 9, nan],
-        vectors_user__description_0=[1, 2, 9, nan],
-        vectors_user__description_1=[2, 4, 18, nan],
+        user__description__0=[1, 2, 9, nan],
+        user__description__1=[2, 4, 18, nan],
         cross__image_title_cosine=[0.1, 0.2, 0.9, nan],
         other=[1, 2, 9, nan],
     )
@@ -39,8 +39,8 @@ def test_each_block_gets_its_default():
             "geo__latitude": 30,
             "meta__photos": 0,
             "meta__price": 2.5,
-            "vectors_user__description_0": 4,
-            "vectors_user__description_1": 8,
+            "user__description__0": 4,
+            "user__description__1": 8,
             "cross__image_title_cosine": 0.2,
             "other": 2,
         }
@@ -58,8 +58,8 @@ def test_times_are_clamped_to_the_training_range_and_ages_to_zero():
 def test_vectors_get_one_flag_and_columns_their_own():
     nan = np.nan
     X = frame(
-        text__title_clip_0=[1, nan, 3],
-        text__title_clip_1=[1, nan, 3],
+        text__title_clip__0=[1, nan, 3],
+        text__title_clip__1=[1, nan, 3],
         text__words=[nan, 2, 3],
         text__tags=[1, 2, 3],
         user__followers=[nan, 2, 3],
@@ -153,8 +153,8 @@ def test_agrees_with_simple_imputer_on_arrays(strategy):
 def test_strategy_by_block_by_stem_and_as_a_number():
     nan = np.nan
     X = frame(
-        text__clip_0=[1, 2, nan],
-        text__clip_1=[1, 2, nan],
+        text__clip__0=[1, 2, nan],
+        text__clip__1=[1, 2, nan],
         text__words=[1, 2, nan],
         user__followers=[1, 2, nan],
     )

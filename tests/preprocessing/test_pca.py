@@ -48,14 +48,14 @@ def test_each_vector_has_its_own_pca_and_the_rest_passes():
     out = BlockPCA(n_components=2).fit_transform(X)
     assert list(out.columns) == [
         "time__hour",
-        "image__clip_pca_0",
-        "image__clip_pca_1",
-        "text__title_clip_pca_0",
-        "text__title_clip_pca_1",
+        "image__clip_pca__0",
+        "image__clip_pca__1",
+        "text__title_clip_pca__0",
+        "text__title_clip_pca__1",
         "meta__kind",
     ]
     for stem, values in (("image__clip", image), ("text__title_clip", title)):
-        part = out[[f"{stem}_pca_0", f"{stem}_pca_1"]]
+        part = out[[f"{stem}_pca__0", f"{stem}_pca__1"]]
         reference = PCA(2, svd_solver="full").fit_transform(values.astype(float))
         assert_allclose(part, reference, atol=1e-4)
 
@@ -63,7 +63,9 @@ def test_each_vector_has_its_own_pca_and_the_rest_passes():
 def test_columns_in_any_order():
     values = vectors(40, 4)
     X = table(image__clip=values)
-    shuffled = X[["image__clip_2", "image__clip_0", "image__clip_3", "image__clip_1"]]
+    shuffled = X[
+        ["image__clip__2", "image__clip__0", "image__clip__3", "image__clip__1"]
+    ]
     pca = BlockPCA(n_components=2)
     assert_allclose(pca.fit_transform(X), pca.fit_transform(shuffled), atol=1e-5)
 
@@ -155,7 +157,7 @@ def test_the_number_of_threads_does_not_matter():
 def test_array_in_array_out():
     out = BlockPCA(n_components=2).fit(vectors(20, 4))
     assert out.transform(vectors(3, 4)).shape == (3, 2)
-    assert list(out.get_feature_names_out()) == ["pca_0", "pca_1"]
+    assert list(out.get_feature_names_out()) == ["pca__0", "pca__1"]
 
 
 @settings(max_examples=40, deadline=None)
@@ -164,7 +166,9 @@ def test_wild_tables(X):
     pca = BlockPCA(n_components=2).fit(X)
     out = pca.transform(X)
     assert list(out.columns) == list(pca.get_feature_names_out())
-    vector = X[["image__clip_0", "image__clip_1", "image__clip_2"]].isna().any(axis=1)
+    vector = (
+        X[["image__clip__0", "image__clip__1", "image__clip__2"]].isna().any(axis=1)
+    )
     if "image__clip" in pca.pcas_:
-        assert_array_equal(out["image__clip_pca_0"].isna(), vector)
+        assert_array_equal(out["image__clip_pca__0"].isna(), vector)
     assert_array_equal(out["meta__price"], X["meta__price"])

@@ -33,6 +33,6 @@ def target_of(table: pd.DataFrame, *, seed: int = 1) -> np.ndarray:
     rng = np.random.RandomState(seed)
     y = np.log1p(table["user__followers"].to_numpy(dtype=float))
     y = y + 2 * (table["meta__kind"] == "video").to_numpy()
-    if "image__clip_0" in table and "text__title_clip_0" in table:
-        y = y + table["image__clip_0"] * table["text__title_clip_0"]
+    if "image__clip__0" in table and "text__title_clip__0" in table:
+        y = y + table["image__clip__0"] * table["text__title_clip__0"]
     return np.asarray(y, dtype=float) + 0.1 * rng.normal(size=len(table)) + 10

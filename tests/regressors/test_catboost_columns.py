@@ -15,7 +15,7 @@ from sklearn.base import clone
 from hyperfusion import CatBoostHuberRegressor
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors.catboost._pool import text_processing
-from hyperfusion.table._names import split_name
+from hyperfusion.table._old import split_name
 from tests.regressors.tables import feature_table, target_of
 
 N = 200
@@ -32,13 +32,13 @@ def posts():
     """A number, a category, a text and a vector, each with missing cells."""
     rng = np.random.RandomState(0)
     vectors = rng.normal(size=(N, 4)).astype(np.float32)
-    table = pd.DataFrame(vectors, columns=[f"image__clip_{i}" for i in range(4)])
+    table = pd.DataFrame(vectors, columns=[f"image__clip__{i}" for i in range(4)])
     table["meta__kind"] = pd.Categorical(rng.choice(["x", "y"], N))
     table["title"] = [" ".join(rng.choice(WORDS, 4)) for _ in range(N)]
     table["time__hour"] = rng.uniform(0, 24, N).astype(np.float32)
     y = 2.0 * table["title"].str.contains("dog") + vectors[:, 0]
     table.loc[3, "title"] = None
-    table.loc[5, "image__clip_1"] = np.nan
+    table.loc[5, "image__clip__1"] = np.nan
     table.loc[7, "meta__kind"] = None
     return table, y.to_numpy() + 0.1 * rng.normal(size=N)
 
@@ -50,7 +50,7 @@ def rich(**parameters):
 
 
 def as_catboost_wants_it(table):
-    clip = [f"image__clip_{i}" for i in range(4)]
+    clip = [f"image__clip__{i}" for i in range(4)]
     vectors = table[clip].to_numpy(copy=True)
     missing = np.isnan(vectors).any(axis=1)
     vectors[missing] = vectors[~missing].mean(axis=0)
@@ -123,7 +123,7 @@ def test_shap_values_agree_with_catboost_called_directly(posts):
     values = reference.get_feature_importance(pool, type="ShapValues")
     found = model.get_feature_importance(table, type="ShapValues")
     assert_allclose(found["title"], values[:, 2] * spread, rtol=1e-5, atol=1e-9)
-    assert_allclose(found["image__clip_2"], values[:, 3] * spread / 4, atol=1e-9)
+    assert_allclose(found["image__clip__2"], values[:, 3] * spread / 4, atol=1e-9)
     assert_allclose(found["base"], values[:, 4] * spread + center)
     assert_allclose(found.sum(axis=1), model.predict(table), rtol=1e-6)
 
@@ -185,7 +185,7 @@ def test_rows_do_not_depend_on_others_and_new_cells_are_no_trouble(posts):
     model = rich(early_stopping=True).fit(table, y)
     whole = model.predict(table)
     assert_allclose(model.predict(table.iloc[[5]]), whole[5:6])
-    clip = [f"image__clip_{i}" for i in range(4)]
+    clip = [f"image__clip__{i}" for i in range(4)]
     odd = table.iloc[:3].copy()
     odd["title"] = ["日本語 🎉 dog", "", None]
     odd[clip] = np.nan
@@ -216,7 +216,7 @@ def with_noise(n_noise, n_samples=400, seed=0):
     rng = np.random.RandomState(seed)
     X = rng.normal(size=(n_samples, n_noise + 2)).astype(np.float32)
     y = X[:, 0] + np.abs(X[:, 1]) + rng.normal(size=n_samples)
-    names = ["meta__a", "meta__b", *(f"image__clip_{i}" for i in range(n_noise))]
+    names = ["meta__a", "meta__b", *(f"image__clip__{i}" for i in range(n_noise))]
     return pd.DataFrame(X, columns=names), y
 
 
@@ -229,12 +229,12 @@ def test_columns_of_long_vectors_weigh_less(n_noise, weight):
 
 def test_only_numbered_columns_of_blocks_are_vectors():
     table, y = with_noise(25)
-    names = [*table.columns, *(f"tags__tfidf_{i}" for i in range(4)), "x0", "x1"]
+    names = [*table.columns, *(f"tags__tfidf__{i}" for i in range(4)), "x0", "x1"]
     table = table.reindex(columns=names[::-1], fill_value=0).assign(meta__kind="k")
     table["meta__kind"] = table["meta__kind"].astype("category")
     model = small(iterations=1).fit(table, y)
     given = model._back_end_params(0)["feature_weights"]
-    assert given == {names[::-1].index(f"image__clip_{i}"): 0.8 for i in range(25)}
+    assert given == {names[::-1].index(f"image__clip__{i}"): 0.8 for i in range(25)}
     given = model.set_params(vector_weight=0.25)._back_end_params(0)["feature_weights"]
     assert list(given.values()) == [0.25] * (25 + 4)
     unweighted = model.set_params(vector_weight=1.0)._back_end_params(0)
@@ -323,7 +323,7 @@ def test_gpu_agrees_with_cpu_roughly_and_loads_without(posts):
     table, y = posts
     numbers = table.drop(columns="title")
     noise = np.random.RandomState(0).normal(size=(N, 32)).astype(np.float32)
-    numbers[[f"text__clip_{i}" for i in range(32)]] = noise  # weighted columns
+    numbers[[f"text__clip__{i}" for i in range(32)]] = noise  # weighted columns
     cpu = small(iterations=100).fit(numbers, y)
     gpu = small(iterations=100, device="cuda").fit(numbers, y)
     assert_allclose(gpu.predict(numbers), cpu.predict(numbers), atol=np.std(y))

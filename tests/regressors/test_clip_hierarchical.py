@@ -48,8 +48,8 @@ def test_joint_stage_sees_products_and_differences():
 def test_aligned_vectors_help_where_the_match_counts():
     rng = np.random.RandomState(0)
     table = feature_table(800)
-    image = [f"image__clip_{i}" for i in range(6)]
-    text = [f"text__title_clip_{i}" for i in range(6)]
+    image = [f"image__clip__{i}" for i in range(6)]
+    text = [f"text__title_clip__{i}" for i in range(6)]
     match = rng.uniform(size=800) < 0.5
     same = table[image].to_numpy() + 0.2 * rng.normal(size=(800, 6))
     table.loc[match, text] = same[match].astype(np.float32)
@@ -96,7 +96,7 @@ def test_batch_norm_is_the_papers_and_uses_running_statistics():
 
 def test_auxiliary_heads_learn_the_levels():
     table = feature_table(600)
-    image = table["image__clip_0"].to_numpy()
+    image = table["image__clip__0"].to_numpy()
     table["meta__kind"] = table["meta__kind"].cat.codes.astype("float32")
     table["meta__subject"] = (image > 0).astype(int)
     table["meta__subject"] = table["meta__subject"].astype("category")

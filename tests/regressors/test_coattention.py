@@ -120,8 +120,8 @@ def test_unnamed_features_are_learned():
 def test_learns_what_lies_between_image_and_text():
     rng = np.random.RandomState(0)
     table = feature_table(1200)
-    image = [f"image__clip_{i}" for i in range(6)]
-    text = [f"text__title_clip_{i}" for i in range(6)]
+    image = [f"image__clip__{i}" for i in range(6)]
+    text = [f"text__title_clip__{i}" for i in range(6)]
     match = rng.uniform(size=1200) < 0.5
     same = table[image].to_numpy() + 0.2 * rng.normal(size=(1200, 6))
     table.loc[match, text] = same[match].astype(np.float32)

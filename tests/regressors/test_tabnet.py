@@ -39,7 +39,7 @@ def test_masks_and_importances_are_shares_of_the_columns(mask_type):
     total = importances.sum(axis=1)
     assert (np.isclose(total, 1, rtol=1e-4) | (total == 0)).all()
     # All columns of a vector come from one unit, so they have one share.
-    clip = importances[[f"image__clip_{i}" for i in range(6)]]
+    clip = importances[[f"image__clip__{i}" for i in range(6)]]
     assert_allclose(clip, np.repeat(clip.to_numpy()[:, :1], 6, axis=1))
 
 

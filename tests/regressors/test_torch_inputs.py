@@ -143,10 +143,10 @@ def test_aligned_vectors_keep_their_products():
 
 
 def test_alignment_needs_both_sides_and_equal_lengths():
-    both = [f"image__clip_{i}" for i in range(4)] + [
-        f"text__a_clip_{i}" for i in range(4)
+    both = [f"image__clip__{i}" for i in range(4)] + [
+        f"text__a_clip__{i}" for i in range(4)
     ]
-    longer = both[:4] + [f"text__a_clip_{i}" for i in range(5)]
+    longer = both[:4] + [f"text__a_clip__{i}" for i in range(5)]
     assert set(aligned_vectors(both)) == {"image__clip", "text__a_clip"}
     assert aligned_vectors(both[:4]) == {}
     assert aligned_vectors(both[4:]) == {}
@@ -226,7 +226,7 @@ components = st.floats(-(2.0**50), 2.0**50, width=32) | missing
 @given(st.lists(st.tuples(components, components, cells), min_size=2, max_size=12))
 def test_any_numbers_become_finite(rows):
     matrix = np.array(rows, dtype=np.float32)
-    names = ["image__clip_0", "image__clip_1", "meta__likes"]
+    names = ["image__clip__0", "image__clip__1", "meta__likes"]
     nothing = pd.DataFrame(index=range(len(matrix)))
     half = max(1, len(matrix) // 2)
     inputs = NetworkInputs(n_components=1, align=True)

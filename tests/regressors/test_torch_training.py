@@ -1,4 +1,4 @@
-"""The training room, through the members that use it."""
+"""The training loop, through the members that use it."""
 
 from __future__ import annotations
 

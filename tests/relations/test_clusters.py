@@ -255,14 +255,14 @@ def test_blocks_and_stems_by_name():
     X = table(
         text__title_clip=RNG.normal(size=(50, 4)),
         text__title_glove=RNG.normal(size=(50, 4)),
-        vectors_user__description=RNG.normal(size=(50, 4)),
+        user__description=RNG.normal(size=(50, 4)),
     )
     default = HierarchicalClusterEncoder(**SMALL).fit(X)
     assert list(default.levels_) == ["text"]
     named = HierarchicalClusterEncoder(
-        blocks=["text__title_glove", "vectors_user", "image"], **SMALL
+        blocks=["text__title_glove", "user", "image"], **SMALL
     ).fit(X)
-    assert list(named.levels_) == ["text_title_glove", "vectors_user", "joint"]
+    assert list(named.levels_) == ["text_title_glove", "user", "joint"]
 
 
 def test_an_array_gives_numbers():

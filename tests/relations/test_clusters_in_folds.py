@@ -22,7 +22,7 @@ def posts(seed, n=400):
     rng = np.random.RandomState(seed)
     kinds = 2 * rng.normal(size=(60, 8))
     vectors = kinds[rng.randint(60, size=n)] + rng.normal(size=(n, 8))
-    names = [f"image__clip_{i}" for i in range(8)]
+    names = [f"image__clip__{i}" for i in range(8)]
     X = pd.DataFrame(vectors.astype(np.float32), columns=names)
     return X.assign(time__hour=rng.rand(n).astype(np.float32)), rng.normal(size=n)
 
@@ -69,7 +69,7 @@ def test_shuffled_labels_teach_nothing():
 
 def test_the_means_that_a_member_sees_are_those_of_its_rows():
     X, _ = posts(1)
-    steep = X["image__clip_0"].to_numpy(dtype=float)
+    steep = X["image__clip__0"].to_numpy(dtype=float)
     model = ensemble(clusters_with_means()).fit(X, steep)
     assert spearmanr(model.oof_predictions_, steep)[0] > 0.8
     names = model.estimators_[0][0][1].feature_names_in_

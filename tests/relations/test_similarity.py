@@ -237,7 +237,7 @@ def test_flags_of_an_encoder_are_no_part_of_its_vector():
             return np.column_stack([vectors, np.ones(len(vectors))])
 
         def get_feature_names_out(self, input_features=None):
-            return np.array(["clip_0", "clip_1", "clip_is_missing"])
+            return np.array(["clip__0", "clip__1", "clip_is_missing"])
 
     encoders = {"image": Flagged(WORDS), "title": Lookup(WORDS)}
     out = CrossModalSimilarity(encoders=encoders).fit_transform(posts())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
+from hyperfusion._device import resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.encoders._column import ON_ERROR, ColumnEncoder, read_column
 from hyperfusion.encoders.cache._cache import EmbeddingCache
@@ -18,7 +19,6 @@ from hyperfusion.encoders.clip._models import (
     ClipModel,
     fingerprint,
     load_model,
-    resolve_device,
     resolve_precision,
 )
 from hyperfusion.encoders.clip._tokens import token_width
@@ -224,8 +224,8 @@ def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Any:
 def _numbered(stem: str, size: int, pca: PCA | None) -> list[str]:
     """Return the names of a vector's columns, after PCA if there is one."""
     if pca is None:
-        return [f"{stem}_{i}" for i in range(size)]
-    return [f"{stem}_pca_{i}" for i in range(pca.n_components_)]
+        return [f"{stem}__{i}" for i in range(size)]
+    return [f"{stem}_pca__{i}" for i in range(pca.n_components_)]
 
 
 def _project(pca: PCA, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -43,8 +43,8 @@ BATCH_ON_GPU = 256
 class ClipImageEncoder(ClipEncoder):
     """Features of images from the image tower of a CLIP model.
 
-    The features are named ``clip_0``, ``clip_1``, ... and can be compared with those of
-    `ClipTextEncoder` for the same model; after PCA they are ``clip_pca_0``, ... and
+    The features are named ``clip__0``, ``clip__1``, ... and can be compared with those of
+    `ClipTextEncoder` for the same model; after PCA they are ``clip_pca__0``, ... and
     can't. A missing cell is NaN in all of them (``clip_is_missing`` is 1).
 
     Parameters
@@ -68,8 +68,8 @@ class ClipImageEncoder(ClipEncoder):
         Whether embeddings get length 1, as cosine similarities want it.
     tokens : int, optional
         Emit patch tokens beside the embedding: this many rows and columns of them, each
-        the mean of the patches there, as ``clip_token_0_0``, ... (after PCA, one for
-        all tokens, ``clip_token_0_pca_0``, ...). At most the model's own grid (7 for
+        the mean of the patches there, as ``clip_token__0_0``, ... (after PCA, one for
+        all tokens, ``clip_token__0_pca__0``, ...). At most the model's own grid (7 for
         ViT-B-32), exact there. For `CoAttentionRegressor`; not cheap, see below.
     n_components : int or float, optional
         Reduce the embeddings by PCA to this many components, or to as many as explain

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -138,33 +137,6 @@ def _random_name() -> str:
     import torch
 
     return f"random {RANDOM_SEED} {torch.__version__}"
-
-
-def resolve_device(device: str) -> str:
-    """Return the device to use; one that is not there falls back to the CPU."""
-    import torch
-
-    if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise InvalidInputError(
-            f"device must be 'auto' or a device of torch. Got {device!r}."
-        ) from error
-    missing = (kind == "cuda" and not torch.cuda.is_available()) or (
-        kind == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        warnings.warn(
-            f"device={device!r} is not available on this machine; using the CPU.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return "cpu"
-    return device
 
 
 def resolve_precision(precision: str, device: str) -> str:

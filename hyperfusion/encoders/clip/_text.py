@@ -25,8 +25,8 @@ TEXTS_AT_ONCE = 8192
 class ClipTextEncoder(ClipEncoder):
     """Features of texts from the text tower of a CLIP model.
 
-    The features are named ``clip_0``, ``clip_1``, ... and can be compared with those of
-    `ClipImageEncoder` for the same model; after PCA they are ``clip_pca_0``, ... and
+    The features are named ``clip__0``, ``clip__1``, ... and can be compared with those of
+    `ClipImageEncoder` for the same model; after PCA they are ``clip_pca__0``, ... and
     can't. A missing cell is NaN in all of them (``clip_is_missing`` is 1).
 
     Parameters
@@ -44,9 +44,9 @@ class ClipTextEncoder(ClipEncoder):
         Whether embeddings get length 1, as cosine similarities want it.
     tokens : int, optional
         Emit word tokens beside the embedding: this many, each the mean over one part
-        of the text (parts of a text with fewer words overlap), as ``clip_token_0_0``,
-        ``clip_token_0_1``, ... After PCA, one for all tokens, they are
-        ``clip_token_0_pca_0``, ... They are what `CoAttentionRegressor` attends to, and
+        of the text (parts of a text with fewer words overlap), as ``clip_token__0_0``,
+        ``clip_token__0_1``, ... After PCA, one for all tokens, they are
+        ``clip_token__0_pca__0``, ... They are what `CoAttentionRegressor` attends to, and
         they are not cheap; see the notes.
     n_components : int or float, optional
         Reduce the embeddings by PCA to this many components, or to as many as explain

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import check_columns
 from hyperfusion.encoders._column import ON_ERROR
 from hyperfusion.encoders._table import (
     TableEncoder,
@@ -23,6 +22,7 @@ from hyperfusion.encoders._table import (
     split_numbers,
 )
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import check_columns
 
 # more columns than the finest grid has, so that row * _COLUMNS + column is unique
 _COLUMNS = 1e6

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import StrOptions
-from hyperfusion._validation import check_columns
 from hyperfusion.cells._times import (
     Zone,
     parse_zone,
@@ -20,6 +19,7 @@ from hyperfusion.cells._times import (
 from hyperfusion.encoders._column import ON_ERROR
 from hyperfusion.encoders._table import TableEncoder
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import check_columns
 
 _DAY = 86_400
 

@@ -50,7 +50,7 @@ class Component:
             return [str(n) for n in self.encoder.get_feature_names_out()]
         except (AttributeError, ValueError, TypeError):
             return [
-                f"{type(self.encoder).__name__.lower()}_{i}" for i in range(n_features)
+                f"{type(self.encoder).__name__.lower()}__{i}" for i in range(n_features)
             ]
 
 
@@ -271,7 +271,7 @@ def _vectors(owner: Any, roles: Roles) -> Iterator[Component]:
         columns = roles[f"vectors_{kind}"]
         if columns:
             encoder = NumberEncoder(log=False, on_error=owner.on_error)
-            yield Component("vectors", f"vectors_{kind}", columns, encoder)
+            yield Component("vectors", kind, columns, encoder)
 
 
 def _only(columns: list[Hashable]) -> Hashable | None:

@@ -12,13 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import StrOptions
-from hyperfusion._validation import (
-    Columns,
-    as_frame,
-    check_columns,
-    check_frame,
-    check_table,
-)
 from hyperfusion.encoders._column import ON_ERROR
 from hyperfusion.encoders.post._components import (
     Component,
@@ -28,7 +21,14 @@ from hyperfusion.encoders.post._components import (
 from hyperfusion.encoders.post._warn_once import warn_once
 from hyperfusion.encoders.text._word_vectors import SharesWordVectors
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._names import category_columns, join_blocks
+from hyperfusion.table._frames import (
+    Columns,
+    as_frame,
+    check_columns,
+    check_frame,
+    check_table,
+)
+from hyperfusion.table._old import category_columns, join_blocks
 
 # how many columns a role takes; None: any number
 _ROLES = {

@@ -85,7 +85,7 @@ class TfidfComponents(ColumnEncoder):
 
     Notes
     -----
-    The features are ``tfidf_0``, ``tfidf_1``, ... A missing or empty text gives NaN in
+    The features are ``tfidf__0``, ``tfidf__1``, ... A missing or empty text gives NaN in
     all of them, a text without a known term gives 0: it is at the origin of the
     components. A column without any term that is frequent enough gives a warning, and
     0 in place of the components, so that the number of features does not depend on
@@ -195,7 +195,7 @@ class TfidfComponents(ColumnEncoder):
         return out
 
     def _feature_names(self) -> list[str]:
-        return [f"tfidf_{i}" for i in range(self.n_components_)]
+        return [f"tfidf__{i}" for i in range(self.n_components_)]
 
     def _texts(self, cells: pd.Series, *, warn: bool = True) -> list[str | None]:
         read = _join_tags if self.analyzer == "tags" else read_text

@@ -148,7 +148,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
            [1. , 0. , 0.5, 2. ],
            [nan, nan, nan, nan]], dtype=float32)
     >>> encoder.get_feature_names_out()
-    array(['glove_0', 'glove_1', 'glove_oov_share', 'glove_n_tokens'], dtype=object)
+    array(['glove__0', 'glove__1', 'glove_oov_share', 'glove_n_tokens'], dtype=object)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -262,7 +262,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
             return (counts @ table) / (counts @ weights)[:, None]
 
     def _feature_names(self) -> list[str]:
-        names = [f"glove_{i}" for i in range(self.vector_size_)]
+        names = [f"glove__{i}" for i in range(self.vector_size_)]
         return names + _STATISTICS if self.add_statistics else names
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import check_columns, check_target
+from hyperfusion._validation import check_target
 from hyperfusion.cells._times import read_times
 from hyperfusion.encoders._column import ON_ERROR
 from hyperfusion.encoders._table import TableEncoder, read_levels
@@ -31,6 +31,7 @@ from hyperfusion.encoders.user._history_rows import (
     take_rows,
 )
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import check_columns
 
 _GROUPS = ("user", "category", "place")
 _ROLES = ("user", "time", "category", "place", "post")

@@ -13,10 +13,10 @@ import scipy.sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
 
-from hyperfusion._validation import Columns, check_columns
 from hyperfusion.cells._texts import in_order, is_list, read_tags
 from hyperfusion.encoders._column import is_missing, read_cells
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import Columns, check_columns
 
 WEIGHTINGS = ("ppmi", "tfidf", "log", "counts")
 

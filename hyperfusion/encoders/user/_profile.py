@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import check_columns
 from hyperfusion.encoders._column import ON_ERROR
 from hyperfusion.encoders._table import (
     TableEncoder,
@@ -23,6 +22,7 @@ from hyperfusion.encoders._table import (
     signed_log,
 )
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import check_columns
 
 # counts that overflowed are negative; more than a few are another kind of number
 _NEGATIVE_SHARE = 0.01

@@ -17,7 +17,6 @@ from sklearn.utils.validation import (
 )
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import Columns, check_columns
 from hyperfusion.encoders._column import ON_ERROR
 from hyperfusion.encoders._table import TableEncoder, read_levels
 from hyperfusion.encoders.user._interactions import (
@@ -31,6 +30,7 @@ from hyperfusion.encoders.user._interactions import (
 )
 from hyperfusion.encoders.user._sparse_svd import SOLVERS, leading_singular_vectors
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import Columns, check_columns
 
 _OUTPUTS = ("user", "item", "both")
 
@@ -142,7 +142,7 @@ class SVDUserEmbedder(TableEncoder):
     ... )
     >>> embedder = SVDUserEmbedder(weighting="counts", power=1).fit(posts)
     >>> embedder.get_feature_names_out()
-    array(['svd_0', 'svd_1', 'svd_missing'], dtype=object)
+    array(['svd__0', 'svd__1', 'svd_missing'], dtype=object)
     >>> new = pd.DataFrame({"user": ["ann", "dan", "eve"], "tags": ["", "snow", ""]})
     >>> embedder.transform(new).round(2)
     array([[2.24, 0.  , 0.  ],
@@ -250,8 +250,8 @@ class SVDUserEmbedder(TableEncoder):
         Returns
         -------
         ndarray of shape (n_rows, n_features), float32
-            ``svd_0``, ``svd_1``, ..., ``svd_missing`` of the user, then
-            ``item_svd_0``, ..., ``item_svd_missing`` of the items. Where a vector is
+            ``svd__0``, ``svd__1``, ..., ``svd_missing`` of the user, then
+            ``item_svd__0``, ..., ``item_svd_missing`` of the items. Where a vector is
             missing, its numbers are NaN.
         """
         check_is_fitted(self)
@@ -390,7 +390,9 @@ class SVDUserEmbedder(TableEncoder):
         ):
             if self.output in (output, "both"):
                 width = asked if self.pad else shown
-                names += [f"{prefix}_{i}" for i in range(width)] + [f"{prefix}_missing"]
+                names += [f"{prefix}__{i}" for i in range(width)] + [
+                    f"{prefix}_missing"
+                ]
         return names
 
     def __sklearn_tags__(self) -> Any:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._names import split_name
+from hyperfusion.table._old import split_name
 
 TYPES = ("PredictionValuesChange", "LossFunctionChange", "ShapValues", "Interaction")
 PLAIN = "features"

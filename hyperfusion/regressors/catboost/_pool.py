@@ -14,10 +14,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from hyperfusion._validation import as_frame
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import vector_groups
-from hyperfusion.table._names import split_name
+from hyperfusion.table._frames import as_frame
+from hyperfusion.table._old import split_name
 
 MISSING = "__missing__"
 

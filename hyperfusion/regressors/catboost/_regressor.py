@@ -73,7 +73,7 @@ class CatBoostHuberRegressor(
         Share of the features that each split may choose from; all on a GPU. "auto" is
         1 for up to 30 features, and 30 of more, but no less than a share of 0.3.
     vector_weight : float or "auto", default="auto"
-        Weight of a vector's columns (``image__clip_0``, ``image__clip_1`` and so on)
+        Weight of a vector's columns (``image__clip__0``, ``image__clip__1`` and so on)
         where splits are chosen; single columns have 1. A vector of n columns has n
         chances to win a split by accident. "auto" is ``4 / sqrt(n)``, but at least
         0.5 and at most 1: long vectors may also tell a lot.
@@ -91,8 +91,8 @@ class CatBoostHuberRegressor(
     min_word_count : int, default=5
         How often a word has to occur in a text column to be looked at.
     embedding_features : sequence of str, default=()
-        Stems of vectors, such as ``"image__clip"`` for the columns ``image__clip_0``,
-        ``image__clip_1`` and so on, that are taken as embeddings (nearest neighbors
+        Stems of vectors, such as ``"image__clip"`` for the columns ``image__clip__0``,
+        ``image__clip__1`` and so on, that are taken as embeddings (nearest neighbors
         and a linear discriminant) instead of as single numbers. A missing one becomes
         the mean of those seen at fit. Works on the CPU only.
     early_stopping : bool, default=True

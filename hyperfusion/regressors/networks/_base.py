@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions, _fit_context
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import (
@@ -128,7 +129,7 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
 
         from hyperfusion.regressors.networks import _training
 
-        device = _training.resolve_device(self.device, fall_back=False)
+        device = torch.device(resolve_device(self.device))
         target = self.target_scaler_.transform(y)
 
         def rows(kept: np.ndarray) -> Any:
@@ -219,9 +220,9 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
         return network.to(device=device, dtype=dtype).eval()
 
     def _load_network(self) -> tuple[Any, Any]:
-        from hyperfusion.regressors.networks._training import resolve_device
+        import torch
 
-        device = resolve_device(self.device, fall_back=True)
+        device = torch.device(device_to_predict(self.device))
         if self.__dict__.get("_network") is None:
             self._network = self._restore(device)
         return self._network.to(device), device

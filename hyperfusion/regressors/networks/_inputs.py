@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler
 from hyperfusion.table._features import vector_groups
-from hyperfusion.table._names import split_name
+from hyperfusion.table._old import split_name
 
 PLAIN = "features"
 """Name of the group of columns that belong to no block."""
@@ -110,7 +110,7 @@ class NetworkInputs(HyperFusionEstimator):
             self._fit_basis(table)
         for stem, columns in self.aligned_.items():
             together = [sources[c][0] for c in columns]
-            sources |= {f"{stem}_{i}": together for i in range(len(columns))}
+            sources |= {f"{stem}__{i}": together for i in range(len(columns))}
         table = self._project(table)
         self.pca_ = BlockPCA(n_components=self.n_components)
         names = list(table.columns)
@@ -118,7 +118,7 @@ class NetworkInputs(HyperFusionEstimator):
         for stem, positions in self.pca_.columns_.items():
             together = [sources[names[c]][0] for c in positions]
             size = self.pca_.pcas_[stem].n_components_
-            sources |= {f"{stem}_pca_{i}": together for i in range(size)}
+            sources |= {f"{stem}_pca__{i}": together for i in range(size)}
         self.scaler_ = BlockScaler().fit(table)
         outputs = list(table.columns)
         self.sources_ = [[int(i) for i in sources[name]] for name in outputs]
@@ -152,7 +152,7 @@ class NetworkInputs(HyperFusionEstimator):
         parts = [table.drop(columns=[c for v in self.aligned_.values() for c in v])]
         for stem, columns in self.aligned_.items():
             values = (table[columns].to_numpy() - self.means_[stem]) @ basis.T
-            names = [f"{stem}_{i}" for i in range(values.shape[1])]
+            names = [f"{stem}__{i}" for i in range(values.shape[1])]
             parts.append(pd.DataFrame(values.astype(np.float32), columns=names))
         return pd.concat(parts, axis=1)
 

@@ -324,31 +324,6 @@ def fixed_threads(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def resolve_device(device: str, *, fall_back: bool) -> torch.device:
-    """Return the device that a parameter names.
-
-    Parameters
-    ----------
-    device : str
-        "auto" is the first GPU if there is one, otherwise the CPU.
-    fall_back : bool
-        Whether to use the CPU where the named device is absent (a model that was
-        trained elsewhere and predicts here) instead of raising.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        wanted = torch.device(device)
-        torch.empty(0, device=wanted)
-    except (RuntimeError, AssertionError) as error:
-        if fall_back:
-            return torch.device("cpu")
-        raise InvalidInputError(
-            f"device={device!r} can't be used here: {error}. Use 'auto' or 'cpu'."
-        ) from error
-    return wanted
-
-
 def to_bytes(state: dict[str, Tensor]) -> bytes:
     """Return weights as safetensors bytes, on the CPU."""
     from safetensors.torch import save

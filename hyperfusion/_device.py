@@ -1,0 +1,83 @@
+"""What ``device`` means, for every estimator."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+from hyperfusion.exceptions import DeviceWarning, InvalidInputError
+
+_NAMED = re.compile(r"cpu|mps|cuda(?::\d+)?")
+
+
+def resolve_device(device: str) -> str:
+    """Return the device that a parameter names, for a fit.
+
+    Parameters
+    ----------
+    device : str
+        "auto" is the first GPU where there is one and the CPU elsewhere; otherwise
+        "cpu", "cuda", "cuda:1" and so on, or "mps".
+
+    Returns
+    -------
+    str
+        The device in torch's words.
+
+    Raises
+    ------
+    InvalidInputError
+        If the device is not there, or is none.
+    """
+    if device == "auto":
+        return _first_there("cuda", "mps")
+    if not isinstance(device, str) or _NAMED.fullmatch(device) is None:
+        raise InvalidInputError(
+            "device must be 'auto', 'cpu', 'cuda' or one GPU such as 'cuda:1'. Got "
+            f"{device!r} instead."
+        )
+    if not _is_there(device):
+        raise InvalidInputError(
+            f"device={device!r} is not there: torch sees {_what_is_there()}. Use 'auto' "
+            "(a GPU where there is one) or 'cpu'."
+        )
+    return device
+
+
+def device_to_predict(device: str) -> str:
+    """Return the device for a fitted model, which may come from another machine.
+
+    Where the device that was asked for is not there, it is the CPU, with a warning.
+    """
+    if device == "auto" or _is_there(device):
+        return resolve_device(device)
+    warnings.warn(
+        f"This model was fitted with device={device!r}, which is not there (torch sees "
+        f"{_what_is_there()}): it predicts on the CPU. set_params(device='auto') takes "
+        "what there is without a warning.",
+        DeviceWarning,
+        stacklevel=4,
+    )
+    return "cpu"
+
+
+def _first_there(*devices: str) -> str:
+    return next((device for device in devices if _is_there(device)), "cpu")
+
+
+def _is_there(device: str) -> bool:
+    import torch
+
+    if device == "cpu":
+        return True
+    if device == "mps":
+        return bool(torch.backends.mps.is_available())
+    number = int(device.partition(":")[2] or 0)
+    return bool(torch.cuda.is_available()) and number < torch.cuda.device_count()
+
+
+def _what_is_there() -> str:
+    import torch
+
+    n = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return "no GPU" if n == 0 else f"{n} GPU(s), 'cuda:0' to 'cuda:{n - 1}'"
