@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +17,7 @@ from hyperfusion.table._features import (
     read_features,
     write_features,
 )
+from hyperfusion.table._names import unique_names
 
 
 class BlockTransformer(TransformerMixin, HyperFusionEstimator):
@@ -26,8 +26,8 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
     A table with names gives a feature table (numbers first, then categories), an
     array gives an array. Subclasses implement ``_fit_features(features, y)`` and
     ``_transform_features(features)``, which returns the numbers of the output, and
-    ``_number_names(names)`` and ``_transform_categories(categories)`` where these
-    change.
+    ``_number_names(names)``, ``_number_sources(n)`` and
+    ``_transform_categories(categories)`` where these change.
     """
 
     _infinite: Infinite = "raise"
@@ -91,7 +91,8 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
         if not features.is_frame:
             return numbers
         categories = self._transform_categories(features.categories)
-        return write_features(numbers, self.get_feature_names_out(), categories)
+        names = self.get_feature_names_out()
+        return write_features(numbers, names, categories, features.table)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of the output.
@@ -111,7 +112,17 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
         numbers = self._number_names([str(c) for c in names[~self.is_category_]])
         categories = names[self.is_category_]
         unique = unique_names([*categories, *numbers])
-        return np.roll(unique, -len(categories))
+        n = len(categories)
+        return np.asarray([*unique[n:], *unique[:n]], dtype=object)
+
+    @property
+    def sources_(self) -> list[list[int]]:
+        """For each column of the output, the positions of those it was made of."""
+        check_is_fitted(self)
+        numbers = np.flatnonzero(~self.is_category_)
+        categories = np.flatnonzero(self.is_category_)
+        made = [numbers[s].tolist() for s in self._number_sources(len(numbers))]
+        return [*made, *([int(i)] for i in categories)]
 
     def _fit_features(self, features: Features, y: Any) -> None:
         raise NotImplementedError
@@ -121,6 +132,9 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
 
     def _number_names(self, names: list[str]) -> list[str]:
         return names
+
+    def _number_sources(self, n_numbers: int) -> list[list[int]]:
+        return [[i] for i in range(n_numbers)]
 
     def _transform_categories(self, categories: Any) -> Any:
         return categories
@@ -134,21 +148,3 @@ class BlockTransformer(TransformerMixin, HyperFusionEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def unique_names(names: Iterable[str]) -> np.ndarray:
-    """Append a number to names that come again, as a table may hold a new one already.
-
-    Examples
-    --------
-    >>> from hyperfusion.preprocessing._base import unique_names
-    >>> unique_names(["a", "b", "a", "b", "a"]).tolist()
-    ['a', 'b', 'a_2', 'b_2', 'a_3']
-    """
-    unique: dict[str, None] = {}
-    for name in names:
-        candidate, number = name, 2
-        while candidate in unique:
-            candidate, number = f"{name}_{number}", number + 1
-        unique[candidate] = None
-    return np.asarray(list(unique), dtype=object)

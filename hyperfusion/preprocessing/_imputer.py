@@ -13,9 +13,8 @@ from sklearn.utils import gen_batches
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
-from hyperfusion.table._features import Features, stem_of, take_columns, vector_groups
-from hyperfusion.table._names import BLOCKS
-from hyperfusion.table._old import split_name
+from hyperfusion.table._features import Features, take_columns
+from hyperfusion.table._schema import check_parts
 
 MISSING_LEVEL = "__missing__"
 
@@ -63,10 +62,8 @@ class BlockImputer(BlockTransformer):
 
     Columns of a block that were missing in the same rows at fit share one flag, named
     after the first of them and set where any of them is missing; so do the numbers of
-    a vector: columns with one stem, numbered from 0 without gaps, such as
-    ``image__clip__0`` to ``image__clip__511``. Counts are whole numbers that are not
-    negative. A time that is an age (``account_age``) can't be negative: no first date
-    lies after the post. A column without any number at fit becomes 0.
+    a vector (such as ``image__clip__0`` to ``image__clip__511``). Counts are whole
+    numbers that are not negative. A column without any number at fit becomes 0.
 
     Infinite values count as missing, so the numbers that come out are finite.
 
@@ -74,13 +71,13 @@ class BlockImputer(BlockTransformer):
     ----------
     add_indicator : bool, default=True
         Whether to add a flag for each column or vector with missing cells at fit,
-        named ``<column>_missing`` or ``<stem>_missing``. What a flag of the table says
-        already (a column of the block whose name begins with ``has_`` or contains
-        ``missing``, and that is set, or not set, in these very rows) is not repeated.
+        named ``<column>_missing`` or ``<vector>_missing``. What a column of zeros and
+        ones of the same block says already (it is set, or not set, in these very rows)
+        is not repeated.
     strategy : str, number or dict, default=None
         What to do instead of the defaults above: "zero", "mean", "median", "count"
         or "clamp" as in the table, or a number to fill in. One value is for all
-        numbers; a dict has blocks (None for columns of no block) or vectors' stems
+        numbers; a dict has blocks (None for columns of no block) or vectors
         as keys, and a block's strategy does not change its vectors.
 
     Attributes
@@ -91,8 +88,8 @@ class BlockImputer(BlockTransformer):
         Range to which numbers are clamped; infinite where they are not.
     flagged_ : list of ndarray
         For each flag the positions of the columns it stands for among the numbers.
-    flags_vector_ : list of bool
-        Whether the flag is named after a vector's stem.
+    flag_names_ : list of str
+        What each flag is named after: a column or a vector.
     levels_ : list of list
         For each category column the levels seen at fit.
     is_category_ : ndarray of shape (`n_features_in_`,), bool
@@ -143,34 +140,23 @@ class BlockImputer(BlockTransformer):
         self.strategy = strategy
 
     def _fit_features(self, features: Features, y: Any) -> None:
-        numbers, names = features.numbers, features.names
+        numbers, schema = features.numbers, features.schema
         n = numbers.shape[1]
-        groups = vector_groups(names)
-        self._check_strategy(set(groups))
-        in_vector = np.zeros(n, dtype=bool)
+        self._check_strategy(features)
         self.fill_ = np.zeros(n, dtype=np.float32)
         self.lower_ = np.full(n, -np.inf, dtype=np.float32)
         self.upper_ = np.full(n, np.inf, dtype=np.float32)
-        for stem, columns in groups.items():
-            in_vector[columns] = True
-            self._fit_columns(numbers, columns, self._vector_strategy(stem))
-        for column in np.flatnonzero(~in_vector).tolist():
-            strategy = self._column_strategy(names[column])
+        for vector, columns in schema.vectors.items():
+            self._fit_columns(numbers, columns, self._vector_strategy(vector))
+        for column in schema.singles.tolist():
+            strategy = self._column_strategy(schema.blocks[column])
             self._fit_columns(numbers, np.array([column]), strategy)
-            if self.lower_[column] > -np.inf and _is_age(names[column]):
-                self.lower_[column] = max(self.lower_[column], 0)
-        scalars = [np.array([c]) for c in np.flatnonzero(~in_vector)]
-        self._find_flagged([*scalars, *groups.values()], features)
+        self._find_flagged(features)
         self.levels_ = [list(c.cat.categories) for _, c in features.categories.items()]
 
-    def _check_strategy(self, stems: set[str]) -> None:
+    def _check_strategy(self, features: Features) -> None:
         given = self.strategy if isinstance(self.strategy, Mapping) else {}
-        unknown = [k for k in given if k not in _DEFAULTS and k not in stems]
-        if unknown:
-            raise InvalidInputError(
-                f"strategy has the keys {unknown}, which are neither blocks nor stems "
-                f"of vectors. Blocks: {list(BLOCKS)}; vectors here: {sorted(stems)}."
-            )
+        check_parts(list(given), features.schema, "strategy", plain=True)
         values = given.values() if given else [self.strategy]
         for value in values:
             is_number = isinstance(value, Real) and np.isfinite(np.float32(value))
@@ -180,13 +166,12 @@ class BlockImputer(BlockTransformer):
                     f"{value!r} instead."
                 )
 
-    def _vector_strategy(self, stem: str) -> str | float:
+    def _vector_strategy(self, vector: str) -> str | float:
         if isinstance(self.strategy, Mapping):
-            return self.strategy.get(stem, "mean")
+            return self.strategy.get(vector, "mean")
         return "mean" if self.strategy is None else self.strategy
 
-    def _column_strategy(self, name: Any) -> str | float:
-        block = split_name(name)[0]
+    def _column_strategy(self, block: str | None) -> str | float:
         if isinstance(self.strategy, Mapping):
             return self.strategy.get(block, _DEFAULTS[block])
         return _DEFAULTS[block] if self.strategy is None else self.strategy
@@ -215,16 +200,23 @@ class BlockImputer(BlockTransformer):
         if strategy == "clamp":
             self.lower_[column], self.upper_[column] = seen.min(), seen.max()
 
-    def _find_flagged(self, candidates: list[np.ndarray], features: Features) -> None:
-        held = _held_flags(features)
+    def _find_flagged(self, features: Features) -> None:
+        schema = features.schema
+        singles = {i: np.array([i]) for i in schema.singles.tolist()}
+        held = _held_flags(features, list(singles))
+        names = [str(features.names[i]) for i in singles] + list(schema.vectors)
+        candidates = [*singles.values(), *schema.vectors.values()]
         together: dict[tuple[str | None, bytes], list[np.ndarray]] = {}
-        for columns in candidates if self.add_indicator else []:
+        self.flag_names_: list[str] = []
+        for name, columns in zip(names, candidates, strict=True):
             missing = np.isnan(take_columns(features.numbers, columns)).any(axis=1)
-            key = (split_name(features.names[columns[0]])[0], _pattern(missing))
-            if missing.any() and key not in held:
-                together.setdefault(key, []).append(columns)
+            key = (schema.blocks[columns[0]], _pattern(missing))
+            if not self.add_indicator or not missing.any() or key in held:
+                continue
+            if key not in together:
+                self.flag_names_.append(name)
+            together.setdefault(key, []).append(columns)
         self.flagged_ = [np.concatenate(group) for group in together.values()]
-        self.flags_vector_ = [len(group[0]) > 1 for group in together.values()]
 
     def _transform_features(self, features: Features) -> np.ndarray:
         numbers = features.numbers
@@ -241,11 +233,11 @@ class BlockImputer(BlockTransformer):
         return out
 
     def _number_names(self, names: list[str]) -> list[str]:
-        flags = []
-        for columns, of_vector in zip(self.flagged_, self.flags_vector_, strict=True):
-            name = names[columns[0]]
-            flags.append(f"{stem_of(name) if of_vector else name}_missing")
-        return [*names, *flags]
+        return [*names, *(f"{name}_missing" for name in self.flag_names_)]
+
+    def _number_sources(self, n_numbers: int) -> list[list[int]]:
+        flags = [columns.tolist() for columns in self.flagged_]
+        return [*super()._number_sources(n_numbers), *flags]
 
     def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
         filled = {
@@ -257,14 +249,13 @@ class BlockImputer(BlockTransformer):
         return pd.DataFrame(filled, index=categories.index)
 
 
-def _held_flags(features: Features) -> set[tuple[str | None, bytes]]:
+def _held_flags(
+    features: Features, singles: list[int]
+) -> set[tuple[str | None, bytes]]:
     """Which rows the table's own flags mark, or don't, as patterns within a block."""
     held = set()
-    for column, name in enumerate(features.names):
-        block, feature = split_name(name)
-        if not (feature.startswith("has_") or "missing" in feature):
-            continue
-        values = features.numbers[:, column]
+    for column in singles:
+        values, block = features.numbers[:, column], features.schema.blocks[column]
         if np.isin(values, (0, 1)).all():
             held |= {(block, _pattern(values == 1)), (block, _pattern(values == 0))}
     return held
@@ -276,10 +267,6 @@ def _pattern(rows: np.ndarray) -> bytes:
 
 def _are_counts(seen: np.ndarray) -> bool:
     return bool((seen >= 0).all() and (seen == np.floor(seen)).all())
-
-
-def _is_age(name: Any) -> bool:
-    return "age" in str(name).split("_")
 
 
 def _with_missing_level(column: pd.Series, levels: list[Any]) -> pd.Categorical:

@@ -16,9 +16,10 @@ from hyperfusion._target_means import (
     target_means,
 )
 from hyperfusion._validation import check_target
-from hyperfusion.preprocessing._base import BlockTransformer, unique_names
+from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.preprocessing._imputer import BlockImputer
 from hyperfusion.table._features import Features
+from hyperfusion.table._names import single_name, unique_names
 
 
 class NumericTable(BlockTransformer):
@@ -220,10 +221,24 @@ class NumericTable(BlockTransformer):
             names = list(self.imputer_.get_feature_names_out(names))
         categories = every[self.is_category_]
         for i in self.one_hot_:
-            names += [f"{categories[i]}={level}" for level in self.levels_[i]]
+            levels = [f"{categories[i]}={level}" for level in self.levels_[i]]
+            names += map(single_name, levels)
         suffix = "frequency" if self.target_encoder_ is None else "target_mean"
         names += [f"{categories[i]}_{suffix}" for i in self.many_]
-        return unique_names(names)
+        return np.asarray(unique_names(names), dtype=object)
+
+    @property
+    def sources_(self) -> list[list[int]]:
+        """For each column of the output, the positions of those it was made of."""
+        check_is_fitted(self)
+        numbers = np.flatnonzero(~self.is_category_)
+        categories = np.flatnonzero(self.is_category_)
+        made = [[int(i)] for i in numbers]
+        if self.imputer_ is not None:
+            made = [numbers[s].tolist() for s in self.imputer_.sources_]
+        for i in self.one_hot_:
+            made += [[int(categories[i])] for _ in self.levels_[i]]
+        return made + [[int(categories[i])] for i in self.many_]
 
     def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
         return categories.iloc[:, :0]

@@ -29,7 +29,7 @@ _FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 
 
 def _drops(estimator: Any) -> bool:
-    return estimator.action == "drop"
+    return estimator.action in (None, "drop")
 
 
 def _mends(estimator: Any) -> bool:
@@ -43,15 +43,11 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
     3.3): a value is an outlier where it lies more than `factor` interquartile ranges
     below the first or above the third quartile of the training rows.
 
-    With ``action="drop"`` this is a sampler as imbalanced-learn defines it:
-    `fit_resample` drops rows whose target, or whose value in one of `columns`, is an
-    outlier, and works in imbalanced-learn's Pipeline and as ``row_filter`` of
-    `HyperFusionRegressor`, which applies it to the training part of each fold. With
-    ``action="clip"`` or ``"missing"`` it is a transformer that keeps all rows and mends
-    the cells of `columns`. It is never both: imbalanced-learn's Pipeline refuses a
-    step that can drop and transform.
-
-    All blocks are treated alike: a column is touched only if `columns` names it.
+    As a step of an ordinary Pipeline it keeps all rows and mends outlying cells. As
+    ``row_filter`` of `HyperFusionRegressor`, which applies it to the training part of
+    each fold, its `fit_resample` drops the rows whose target, or whose value in one of
+    `columns`, is an outlier. imbalanced-learn's Pipeline refuses a step that can do
+    both, so `action` can say which.
 
     Parameters
     ----------
@@ -59,13 +55,15 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         Distance of the fences from the quartiles, in interquartile ranges.
     columns : list or dict, default=None
         Columns to look at: names, or positions for an array. A dict maps each to a
-        factor of its own. None looks at none of them: fences of 1.5 interquartile
-        ranges cut counts and flags, which are not normal, to pieces.
+        factor of its own. None is every column of numbers where cells are mended, and
+        the target alone where rows are dropped, since too many rows are an outlier in
+        one of many columns.
     on_target : bool, default=True
         Whether rows with an outlying target are dropped.
-    action : {"drop", "clip", "missing"}, default="drop"
-        Drop rows (`fit_resample`), or move outlying cells to the nearer fence, or make
-        them missing (`transform`).
+    action : {"clip", "missing", "drop"}, default=None
+        What is done with outliers: "clip" moves cells to the nearer fence, "missing"
+        makes them missing, and neither has `fit_resample`; "drop" drops rows and has no
+        `transform`. None has both, and clips.
     max_share : float, default=0.05
         The largest share of the rows that may be dropped. Users with many readers
         and posts that went viral are the interesting tail; losing more of it than
@@ -111,6 +109,8 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
     >>> import numpy as np
     >>> from hyperfusion import IQRFilter
     >>> X, y = np.arange(10).reshape(5, 2), np.array([1.0, 2.0, 3.0, 4.0, 99.0])
+    >>> IQRFilter().fit_transform([[1.0], [2.0], [3.0], [4.0], [99.0]]).ravel()
+    array([1., 2., 3., 4., 7.], dtype=float32)
     >>> row_filter = IQRFilter(max_share=0.2)
     >>> row_filter.fit_resample(X, y)[1]
     array([1., 2., 3., 4.])
@@ -122,7 +122,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         "factor": [Interval(Real, 0, None, closed="left")],
         "columns": [str, Integral, list, tuple, dict, None],
         "on_target": ["boolean"],
-        "action": [StrOptions({"drop", "clip", "missing"})],
+        "action": [StrOptions({"clip", "missing", "drop"}), None],
         "max_share": [Interval(Real, 0, 1, closed="both")],
         "verbose": ["verbose"],
     }
@@ -133,7 +133,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         factor: float = 1.5,
         columns: Hashable | Sequence[Hashable] | Mapping[Hashable, float] | None = None,
         on_target: bool = True,
-        action: str = "drop",
+        action: str | None = None,
         max_share: float = 0.05,
         verbose: int = 0,
     ):
@@ -160,12 +160,14 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         self
             The fitted filter.
         """
-        self._fit(X, y)
+        self._fit(X, y, every=_mends(self))
         return self
 
-    def _fit(self, X: Any, y: Any) -> np.ndarray:
+    def _fit(self, X: Any, y: Any, *, every: bool) -> np.ndarray:
         table = check_table(self, X, reset=True)
         given = self.columns
+        if given is None and every:
+            given = _number_columns(table)
         names = list(given) if isinstance(given, Mapping) else given
         self.columns_ = check_columns(table, names, "columns")
         factors = [self._factor_of(column) for column in self.columns_]
@@ -174,7 +176,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         # Within float32, so that infinity lies beyond, and clips to a number.
         self.lower_, self.upper_ = np.clip(fences, *_FLOAT32).reshape(-1, 2).T
         self.target_fences_ = (-np.inf, np.inf)
-        if self.on_target and self.action == "drop" and y is not None:
+        if self.on_target and y is not None:
             self.target_fences_ = _fences(check_target(y, len(table)), self.factor)
         return values
 
@@ -212,7 +214,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         InvalidInputError
             If more than `max_share` of the rows would go.
         """
-        values = self._fit(X, y)
+        values = self._fit(X, y, every=False)
         target = check_target(y, len(values))
         low, high = self.target_fences_
         outlying = {
@@ -262,7 +264,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         check_is_fitted(self)
         table = check_table(self, X, reset=False)
         values = as_float32(table[self.columns_])
-        if self.action == "clip":
+        if self.action != "missing":
             mended = np.clip(values, self.lower_, self.upper_)
         else:
             outlying = (values < self.lower_) | (values > self.upper_)
@@ -294,7 +296,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
-        tags.input_tags.string = _drops(self)  # cells not looked at may hold anything
+        tags.input_tags.string = True  # cells not looked at may hold anything
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -303,6 +305,11 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
 # and the wrapped method would always be available.
 for _method in (IQRFilter.transform, IQRFilter.fit_transform):
     setattr(IQRFilter, _method.__name__, available_if(_mends)(_method))
+
+
+def _number_columns(table: pd.DataFrame) -> list[Hashable]:
+    is_number = [pd.api.types.is_numeric_dtype(t) for t in table.dtypes]
+    return list(table.columns[is_number])
 
 
 def _fences(values: np.ndarray, factor: float) -> tuple[float, float]:

@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
-from hyperfusion.table._features import Features, take_columns, vector_groups
-from hyperfusion.table._names import BLOCKS
-from hyperfusion.table._old import split_name
+from hyperfusion.table._features import Features, take_columns
+from hyperfusion.table._names import vector_columns
+from hyperfusion.table._schema import block_of_vector, check_parts
 
-_ROWS = 16_384
+_ROWS = 4096
 
 _SIZE = (
     Interval(Integral, 1, None, closed="left"),
@@ -30,8 +30,8 @@ class BlockPCA(BlockTransformer):
     """Reduce each vector of a feature table by a PCA of its own.
 
     The paper's "Principal Component Analysis for dimensionality optimization when
-    necessary" (section 3.3). In every block alike, each vector (columns with one stem,
-    numbered from 0 without gaps, such as ``text__title_clip__0`` to
+    necessary" (section 3.3). In every block alike, each vector (such as
+    ``text__title_clip``, whose columns are ``text__title_clip__0`` to
     ``text__title_clip__511``) becomes ``text__title_clip_pca__0`` and so on; all other
     columns, numbers and categories, pass through. A plain array is one vector. Rows
     where any number of a vector is missing don't take part in its PCA, and all of its
@@ -41,11 +41,11 @@ class BlockPCA(BlockTransformer):
     ----------
     n_components : int, float or dict, default=64
         How many components to keep of each vector, or (between 0 and 1) the share of
-        its variance to keep. A dict has vectors' stems or blocks as keys, the stem
+        its variance to keep. A dict has vectors or blocks as keys, the vector
         before the block, and leaves other vectors as they are. A vector that has no
         more columns than it would have components is left as it is.
     blocks : list of str, default=None
-        Blocks, or stems of vectors, to reduce. None takes all.
+        Blocks, or vectors, to reduce. None takes all.
     whiten : bool, default=False
         Whether to scale the components to unit variance.
 
@@ -53,7 +53,7 @@ class BlockPCA(BlockTransformer):
     ----------
     pcas_ : dict of {str: PCA}
         The fitted `sklearn.decomposition.PCA` of each vector that is reduced, by
-        stem ("" for an array).
+        name ("" for an array).
     columns_ : dict of {str: ndarray}
         The positions of each reduced vector's columns among the numbers.
     passed_ : ndarray of int
@@ -110,35 +110,27 @@ class BlockPCA(BlockTransformer):
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers = features.numbers
-        groups = vector_groups(features.names)
+        vectors = features.schema.vectors
         if not features.is_frame:
-            groups = {"": np.arange(numbers.shape[1])}
-        self._check_names(groups)
+            vectors = {"": np.arange(numbers.shape[1])}
+        self._check_names(features)
         self.pcas_: dict[str, PCA] = {}
         self.columns_: dict[str, np.ndarray] = {}
         passed = np.ones(numbers.shape[1], dtype=bool)
-        for stem, columns in groups.items():
-            size = self._size_of(stem)
+        for vector, columns in vectors.items():
+            size = self._size_of(vector)
             if size is None or size >= len(columns):
                 continue
             pca = self._fit_vector(take_columns(numbers, columns), size)
             if pca is not None:
-                self.pcas_[stem], self.columns_[stem] = pca, columns
+                self.pcas_[vector], self.columns_[vector] = pca, columns
                 passed[columns] = False
         self.passed_ = np.flatnonzero(passed)
 
-    def _check_names(self, groups: Mapping[str, np.ndarray]) -> None:
+    def _check_names(self, features: Features) -> None:
         sizes = self.n_components if isinstance(self.n_components, Mapping) else {}
-        for parameter, names in (
-            ("blocks", self.blocks or ()),
-            ("n_components", sizes),
-        ):
-            unknown = [c for c in names if c not in BLOCKS and c not in groups]
-            if unknown:
-                raise InvalidInputError(
-                    f"{parameter} names {unknown}, which are neither blocks nor stems "
-                    f"of vectors. Blocks: {list(BLOCKS)}; vectors: {sorted(groups)}."
-                )
+        check_parts(self.blocks or (), features.schema, "blocks")
+        check_parts(list(sizes), features.schema, "n_components")
         for name, size in sizes.items():
             if not any(interval.is_satisfied_by(size) for interval in _SIZE):
                 raise InvalidInputError(
@@ -146,12 +138,12 @@ class BlockPCA(BlockTransformer):
                     f"share between 0 and 1. Got {size!r} instead."
                 )
 
-    def _size_of(self, stem: str) -> float | None:
-        block = split_name(stem)[0]
-        if self.blocks is not None and not {stem, block} & set(self.blocks):
+    def _size_of(self, vector: str) -> float | None:
+        block = block_of_vector(vector)
+        if self.blocks is not None and not {vector, block} & set(self.blocks):
             return None
         if isinstance(self.n_components, Mapping):
-            return self.n_components.get(stem, self.n_components.get(str(block)))
+            return self.n_components.get(vector, self.n_components.get(block))
         return self.n_components
 
     def _fit_vector(self, values: np.ndarray, size: float) -> PCA | None:
@@ -178,22 +170,32 @@ class BlockPCA(BlockTransformer):
         n, start = len(numbers), len(self.passed_)
         out = np.empty((n, start + sum(widths)), dtype=np.float32)
         out[:, :start] = take_columns(numbers, self.passed_)
-        for (stem, pca), width in zip(self.pcas_.items(), widths, strict=True):
+        for (vector, pca), width in zip(self.pcas_.items(), widths, strict=True):
             for rows in gen_batches(n, _ROWS):
-                values = take_columns(numbers[rows], self.columns_[stem])
+                values = take_columns(numbers[rows], self.columns_[vector])
                 there = ~np.isnan(values).any(axis=1)
                 part = out[rows, start : start + width]
                 part[~there] = np.nan
                 if there.any():
+                    # In float32 the last digits depend on the rows beside.
                     with threadpool_limits(1, user_api="blas"):
-                        part[there] = pca.transform(values[there])
+                        part[there] = pca.transform(values[there].astype(np.float64))
             start += width
         return out
 
     def _number_names(self, names: list[str]) -> list[str]:
         components = [
-            f"{stem}_pca__{i}".removeprefix("_")
-            for stem, pca in self.pcas_.items()
-            for i in range(pca.n_components_)
+            name
+            for vector, pca in self.pcas_.items()
+            for name in vector_columns(f"{vector}_pca".lstrip("_"), pca.n_components_)
         ]
         return [names[c] for c in self.passed_] + components
+
+    def _number_sources(self, n_numbers: int) -> list[list[int]]:
+        passed = [[int(c)] for c in self.passed_]
+        reduced = [
+            self.columns_[vector].tolist()
+            for vector, pca in self.pcas_.items()
+            for _ in range(pca.n_components_)
+        ]
+        return passed + reduced

@@ -15,9 +15,8 @@ from sklearn.utils import gen_batches
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
-from hyperfusion.table._features import Features, take_columns, vector_groups
+from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import BLOCKS
-from hyperfusion.table._old import split_name
 
 METHODS = ("quantile", "standard", "robust", "none")
 
@@ -35,9 +34,8 @@ class BlockScaler(BlockTransformer):
 
     - single columns of every block become normal scores: the rank among the training
       values, turned into a value of the standard normal distribution;
-    - vectors (columns with one stem, numbered from 0 without gaps, such as
-      ``image__clip__0`` to ``image__clip__511``) are centered and divided by one number,
-      so that directions in them keep their meaning;
+    - vectors (such as ``image__clip__0`` to ``image__clip__511``) are centered and
+      divided by one number, so that directions in them keep their meaning;
     - columns that are constant at fit become 0;
     - categories pass through, missing numbers stay missing.
 
@@ -119,7 +117,8 @@ class BlockScaler(BlockTransformer):
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers, p = features.numbers, features.numbers.shape[1]
-        methods = np.array([self._method_of(c) for c in features.names], dtype=object)
+        blocks = features.schema.blocks
+        methods = np.array([self._method_of(b) for b in blocks], dtype=object)
         largest = np.fmax.reduce(numbers, axis=0)
         # Without any number the comparison is false, and the column counts as constant.
         self.constant_ = ~(largest > np.fmin.reduce(numbers, axis=0))
@@ -130,7 +129,7 @@ class BlockScaler(BlockTransformer):
         self.lower_ = np.full(p, -np.inf, dtype=np.float32)
         self.upper_ = np.full(p, np.inf, dtype=np.float32)
         if self.vectors == "common":
-            groups = [c[usable[c]] for c in vector_groups(features.names).values()]
+            groups = [c[usable[c]] for c in features.schema.vectors.values()]
             self._fit_vectors(numbers, [g for g in groups if len(g)])
             usable[self.columns_.get("vectors", [])] = False
         self._fit_standard_where_quartiles_meet(numbers, methods, usable)
@@ -145,7 +144,7 @@ class BlockScaler(BlockTransformer):
                 self.scalers_[method] = fit(numbers, columns)
         self._limit_to_clip()
 
-    def _method_of(self, name: Any) -> str:
+    def _method_of(self, block: str | None) -> str:
         if not isinstance(self.method, Mapping):
             return self.method
         unknown = [k for k in self.method if k is not None and k not in BLOCKS]
@@ -155,7 +154,7 @@ class BlockScaler(BlockTransformer):
                 f"method must map blocks to one of {METHODS}; the blocks are "
                 f"{BLOCKS} and None. Got {self.method!r} instead."
             )
-        return self.method.get(split_name(name)[0], "quantile")
+        return self.method.get(block, "quantile")
 
     def _fit_vectors(self, numbers: np.ndarray, groups: list[np.ndarray]) -> None:
         if not groups:

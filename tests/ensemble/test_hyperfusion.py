@@ -102,7 +102,7 @@ def test_equal_weights_unless_others_are_clearly_better(data):
 def test_shuffled_labels_give_chance():
     rng = np.random.RandomState(0)
     n = 4000
-    X = pd.DataFrame(rng.normal(size=(n, 6)), columns=[f"meta__{i}" for i in range(6)])
+    X = pd.DataFrame(rng.normal(size=(n, 6)), columns=[f"meta__x{i}" for i in range(6)])
     X["user__user"] = pd.Categorical(rng.randint(0, n // 4, n).astype(str))
     members = [CatBoostHuberRegressor(iterations=20, depth=4), Ridge()]
     scores = []

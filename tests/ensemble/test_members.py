@@ -36,7 +36,7 @@ def test_trees_take_a_frame_of_numbers_some_missing():
     values = np.random.RandomState(0).normal(size=(60, 4)).astype(np.float32)
     target = values[:, 0].copy()
     values[3, 2] = np.nan
-    table = pd.DataFrame(values, columns=[f"time__{i}" for i in range(4)], copy=False)
+    table = pd.DataFrame(values, columns=[f"time__t{i}" for i in range(4)], copy=False)
     member = ExtraTreesRegressor(5, random_state=0)
     ensemble = HyperFusionRegressor([("trees", member)], cv=2, random_state=0)
     ensemble.fit(table, target)

@@ -47,12 +47,18 @@ def test_each_block_gets_its_default():
     )
 
 
-def test_times_are_clamped_to_the_training_range_and_ages_to_zero():
-    X = frame(time__days=[0, 5, 10, np.nan], time__account_age=[-3, 4, 8, np.nan])
+def test_times_are_clamped_to_the_training_range():
+    X = frame(time__days=[0, 5, 10, np.nan], time__account_age=[3, 4, 8, np.nan])
     imputer = BlockImputer(add_indicator=False).fit(X)
-    assert_array_equal(imputer.transform(X), [[0, 0], [5, 4], [10, 8], [5, 4]])
+    assert_array_equal(imputer.transform(X), [[0, 3], [5, 4], [10, 8], [5, 4]])
     later = frame(time__days=[-7, 99], time__account_age=[-9, 99])
-    assert_array_equal(imputer.transform(later), [[0, 0], [10, 8]])
+    assert_array_equal(imputer.transform(later), [[0, 3], [10, 8]])
+
+
+@pytest.mark.parametrize("name", ["user__has_fans", "user__known", "user__x"])
+def test_flags_of_the_table_are_found_by_their_values(name):
+    X = frame(user__followers=[1, np.nan, 3], **{name: [1, 0, 1]})
+    assert list(BlockImputer().fit_transform(X)) == ["user__followers", name]
 
 
 def test_vectors_get_one_flag_and_columns_their_own():

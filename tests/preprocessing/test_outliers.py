@@ -120,14 +120,23 @@ def test_transform_mends_cells_and_keeps_rows(action, expected):
     assert_array_equal(array.transform([[999.0, 999.0]]), [[expected, 999]])
 
 
-def test_it_is_a_sampler_or_a_transformer_never_both():
-    sampler, mender = IQRFilter(), IQRFilter(action="clip")
-    assert hasattr(sampler, "fit_resample")
+def test_a_pure_sampler_has_no_transform():
+    sampler, mender = IQRFilter(action="drop"), IQRFilter()
     assert not hasattr(sampler, "transform")
     assert not hasattr(sampler, "fit_transform")
-    assert not hasattr(mender, "fit_resample")
-    assert hasattr(mender, "transform")
+    for each in (sampler, mender):
+        assert hasattr(clone(each), "fit_resample")
     assert hasattr(clone(mender), "fit_transform")
+
+
+def test_by_default_it_clips_all_numbers_of_a_table_and_nothing_else():
+    X = pd.DataFrame(
+        {"a": [*Y, 999.0], "b": 1, "c": pd.Categorical(["x"] * 102), "d": ["y"] * 102}
+    )
+    out = IQRFilter().fit_transform(X)
+    assert out["a"].max() < 200
+    assert out[["c", "d"]].equals(X[["c", "d"]])
+    assert out["b"].eq(1).all()
 
 
 class SamplerPipeline(BaseEstimator):
@@ -177,7 +186,11 @@ def test_in_a_pipeline_of_samplers_rows_leave_training_only(pipeline):
     X = np.column_stack([Y, Y**2])
     y = Y.copy()
     y[50] = 1e6
-    steps = [IQRFilter(action="clip", columns=[1]), IQRFilter(), LinearRegression()]
+    steps = [
+        IQRFilter(action="clip", columns=[1]),
+        IQRFilter(action="drop"),
+        LinearRegression(),
+    ]
     model = pipeline(steps).fit(X, y)
     assert_allclose(model.predict(X), Y, atol=1e-4)
     assert len(model.predict(X)) == 101
@@ -186,7 +199,7 @@ def test_in_a_pipeline_of_samplers_rows_leave_training_only(pipeline):
 @either_pipeline
 def test_a_pipeline_of_samplers_stops_where_too_many_rows_would_go(pipeline):
     y = np.where(np.arange(101) % 5, Y, 1e6)
-    model = pipeline([IQRFilter(), LinearRegression()])
+    model = pipeline([IQRFilter(action="drop"), LinearRegression()])
     with pytest.raises(InvalidInputError, match=r"more than max_share=0\.05"):
         model.fit(np.column_stack([Y]), y)
 
@@ -197,17 +210,18 @@ def test_a_search_through_a_pipeline_of_samplers_keeps_all_test_rows():
     )
     X, y = np.column_stack([Y]), Y.copy()
     y[::30] = 1e6
-    model = imbalanced_learns_pipeline([IQRFilter(), LinearRegression()])
+    model = imbalanced_learns_pipeline([IQRFilter(action="drop"), LinearRegression()])
     found = cross_val_predict(model, X, y, cv=KFold(5, shuffle=True, random_state=0))
     assert_allclose(found, Y, atol=1e-4)
 
 
 def test_scikit_learns_pipeline_takes_the_mender_and_refuses_the_sampler():
     X = np.column_stack([Y, Y])
-    mender = IQRFilter(action="clip", columns=[0])
-    make_pipeline(mender, LinearRegression()).fit(X, Y)
+    X[3] = 1e6
+    model = make_pipeline(IQRFilter(), LinearRegression()).fit(X, Y)
+    assert np.abs(model.predict(X)).max() < 1e3
     with pytest.raises(TypeError, match="should be transformers"):
-        make_pipeline(IQRFilter(), LinearRegression()).fit(X, Y)
+        make_pipeline(IQRFilter(action="drop"), LinearRegression()).fit(X, Y)
 
 
 def test_as_row_filter_of_the_ensemble():

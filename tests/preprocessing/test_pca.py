@@ -21,7 +21,7 @@ def vectors(n, p, rank=None):
 
 def table(**stems):
     frames = [
-        pd.DataFrame(v, columns=[f"{stem}_{i}" for i in range(v.shape[1])])
+        pd.DataFrame(v, columns=[f"{stem}__{i}" for i in range(v.shape[1])])
         for stem, v in stems.items()
     ]
     return pd.concat(frames, axis=1)

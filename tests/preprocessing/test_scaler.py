@@ -17,7 +17,7 @@ NUMBERS = (RNG.normal(size=(200, 3)) * [1, 10, 100] + [0, 5, -50]).astype(np.flo
 
 
 def vector_table(values, stem="image__clip"):
-    names = [f"{stem}_{i}" for i in range(values.shape[1])]
+    names = [f"{stem}__{i}" for i in range(values.shape[1])]
     return pd.DataFrame(values.astype(np.float32), columns=names)
 
 

@@ -19,7 +19,7 @@ def feature_table(n=40, width=6):
     for stem in ("image__clip", "text__title_clip", "tags__clip"):
         vectors = base + rng.normal(size=(n, width))
         vectors[rng.rand(n) < 0.1] = np.nan
-        names = [f"{stem}_{i}" for i in range(width)]
+        names = [f"{stem}__{i}" for i in range(width)]
         parts.append(pd.DataFrame(vectors.astype(np.float32), columns=names))
     kind = pd.Categorical(rng.choice(["food", "pets", None], size=n))
     return pd.concat([*parts, pd.DataFrame({"meta__kind": kind})], axis=1)

@@ -22,7 +22,7 @@ def table(**vectors):
     frames = []
     for stem, values in vectors.items():
         values = np.asarray(values, dtype=np.float32)
-        names = [f"{stem}_{i}" for i in range(values.shape[1])]
+        names = [f"{stem}__{i}" for i in range(values.shape[1])]
         frames.append(pd.DataFrame(values, columns=names))
     return pd.concat(frames, axis=1)
 

@@ -19,7 +19,7 @@ def table(**vectors):
     frames = []
     for stem, rows in vectors.items():
         values = np.asarray(rows, dtype=np.float32)
-        names = [f"{stem}_{i}" for i in range(values.shape[1])]
+        names = [f"{stem}__{i}" for i in range(values.shape[1])]
         frames.append(pd.DataFrame(values, columns=names))
     return pd.concat(frames, axis=1)
 
