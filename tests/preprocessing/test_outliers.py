@@ -120,13 +120,14 @@ def test_transform_mends_cells_and_keeps_rows(action, expected):
     assert_array_equal(array.transform([[999.0, 999.0]]), [[expected, 999]])
 
 
-def test_a_pure_sampler_has_no_transform():
-    sampler, mender = IQRFilter(action="drop"), IQRFilter()
-    assert not hasattr(sampler, "transform")
-    assert not hasattr(sampler, "fit_transform")
-    for each in (sampler, mender):
-        assert hasattr(clone(each), "fit_resample")
-    assert hasattr(clone(mender), "fit_transform")
+@pytest.mark.parametrize(
+    ("action", "drops", "mends"),
+    [("drop", True, False), ("clip", False, True), (None, True, True)],
+)
+def test_the_action_says_which_methods_there_are(action, drops, mends):
+    step = clone(IQRFilter(action=action))
+    assert hasattr(step, "fit_resample") == drops
+    assert hasattr(step, "transform") == hasattr(step, "fit_transform") == mends
 
 
 def test_by_default_it_clips_all_numbers_of_a_table_and_nothing_else():
@@ -186,11 +187,8 @@ def test_in_a_pipeline_of_samplers_rows_leave_training_only(pipeline):
     X = np.column_stack([Y, Y**2])
     y = Y.copy()
     y[50] = 1e6
-    steps = [
-        IQRFilter(action="clip", columns=[1]),
-        IQRFilter(action="drop"),
-        LinearRegression(),
-    ]
+    mender, sampler = IQRFilter(action="clip", columns=[1]), IQRFilter(action="drop")
+    steps = [mender, sampler, LinearRegression()]
     model = pipeline(steps).fit(X, y)
     assert_allclose(model.predict(X), Y, atol=1e-4)
     assert len(model.predict(X)) == 101
