@@ -58,10 +58,9 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     levels : sequence of int, default=(8, 64, 512)
         How many clusters there are on each level, increasing.
     blocks : list of str, default=None
-        Blocks, or stems of vectors (``text__title_clip``), to cluster each for
-        itself. None takes image, text and tags, as far as they hold vectors (columns
-        with one stem, numbered from 0 without gaps), or all vectors where none of the
-        three does. A plain array is one vector.
+        Blocks, or vectors (``text__title_clip``), to cluster each for itself. None
+        takes image, text and tags, as far as they hold vectors, or all vectors where
+        none of the three does. A plain array is one vector.
     joint : bool, default=True
         Whether to cluster all of them together as well.
     n_components : int, default=32
@@ -290,6 +289,21 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
             numbers += [f"{pair}_{level}_agreement" for level in self._shared(pair)]
         return np.asarray(numbers + clusters, dtype=object)
 
+    @property
+    def related_(self) -> list[tuple[str, ...]]:
+        """For each column of the output the blocks that it relates."""
+        check_is_fitted(self)
+        blocks = {v: () if b is None else (b,) for v, b in self.blocks_.items()}
+        blocks[JOINT] = tuple(dict.fromkeys(b for bs in blocks.values() for b in bs))
+        numbers, clusters = [], []
+        for view, levels in self.levels_.items():
+            n_numbers = 4 if view in self.target_encoders_ else 3
+            numbers += [blocks[view]] * n_numbers * len(levels)
+            clusters += [blocks[view]] * len(levels)
+        for pair, (a, b) in self.agreeing_.items():
+            numbers += [blocks[a] + blocks[b]] * len(self._shared(pair))
+        return numbers + clusters
+
     def _fit(
         self, X: Any, y: Any
     ) -> tuple[Features, Path, np.ndarray | None, np.random.RandomState]:
@@ -333,8 +347,8 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         if not self.reducers_:
             raise InvalidInputError(
                 f"{type(self).__name__} found no vector with at least two posts "
-                f"(n_samples={len(numbers)}): it clusters columns numbered from 0, "
-                "such as image__clip__0, image__clip__1, ...."
+                f"(n_samples={len(numbers)}). A vector's columns are called "
+                "image__clip__0, image__clip__1 and so on; feature_table names them so."
             )
 
     def _reduced(self, numbers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

@@ -10,10 +10,9 @@ from sklearn.base import TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator, visual_block
-from hyperfusion.relations._vectors import sides_of
 from hyperfusion.table._frames import check_table
 from hyperfusion.table._names import column_name
-from hyperfusion.table._old import category_columns
+from hyperfusion.table._schema import Schema, declare
 
 
 class RelationEncoder(TransformerMixin, HyperFusionEstimator):
@@ -26,8 +25,8 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
     Parameters
     ----------
     similarity : CrossModalSimilarity, None or False, default=None
-        What compares the aligned vectors of images, texts and tags. None does so
-        where the table has at least two of them; False never does.
+        What compares images, texts and tags. None does so where the table declares at
+        least two vectors to be of one space; False never does.
     clusters : HierarchicalClusterEncoder, True or False, default=False
         What groups posts by their vectors. True takes the default one.
     random_state : int, RandomState instance or None, default=None
@@ -37,6 +36,8 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
     ----------
     relations_ : list of (block, transformer)
         The fitted transformers.
+    schema_ : Schema
+        What the table's columns are.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -55,28 +56,28 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
 
     Examples
     --------
-    >>> import pandas as pd
+    >>> import numpy as np
     >>> from hyperfusion import RelationEncoder
-    >>> X = pd.DataFrame({
-    ...     "image__clip__0": [1.0, 0.0], "image__clip__1": [0.0, 2.0],
-    ...     "text__title_clip__0": [1.0, 3.0], "text__title_clip__1": [0.0, 4.0],
-    ... })
-    >>> RelationEncoder().fit_transform(X)["cross__image_title_cosine"].tolist()
+    >>> from hyperfusion.table import feature_table
+    >>> X = feature_table(
+    ...     {"image__clip": np.array([[1, 0], [0, 2]]),
+    ...      "text__title": np.array([[1, 0], [3, 4]])},
+    ...     spaces={"clip": ["image__clip", "text__title"]},
+    ... )
+    >>> RelationEncoder().fit_transform(X)["cross__image_text_cosine"].tolist()
     [1.0, 0.800000011920929]
 
     Clusters with target means, as the first step of a member, which each fold fits to
     its own training posts:
 
-    >>> import numpy as np
     >>> from sklearn.linear_model import Ridge
     >>> from sklearn.pipeline import make_pipeline
     >>> from hyperfusion import (
     ...     HierarchicalClusterEncoder, HyperFusionRegressor, NumericTable
     ... )
     >>> angles = np.linspace(0, 3, 40)
-    >>> X = pd.DataFrame({
-    ...     "image__clip__0": np.cos(angles), "image__clip__1": np.sin(angles)
-    ... })
+    >>> vectors = np.column_stack([np.cos(angles), np.sin(angles)])
+    >>> X = feature_table({"image__clip": vectors})
     >>> tree = HierarchicalClusterEncoder(
     ...     levels=(2, 4), min_cluster_size=2, target_mean=True, random_state=0
     ... )
@@ -122,7 +123,6 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
         table = self._start(X)
         for _, relation in self.relations_:
             relation.fit(table, y)
-        self._set_names(table)
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> pd.DataFrame:
@@ -143,11 +143,8 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
             The table and the new blocks.
         """
         table = self._start(X)
-        parts = [
-            (b, relation.fit_transform(table, y)) for b, relation in self.relations_
-        ]
-        self._set_names(table)
-        return _append(table, parts)
+        parts = [relation.fit_transform(table, y) for _, relation in self.relations_]
+        return self._join(table, parts)
 
     def transform(self, X: Any) -> pd.DataFrame:
         """Return the table with the new columns.
@@ -164,8 +161,8 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
         """
         check_is_fitted(self)
         table = _with_text_names(check_table(self, X, reset=False, numeric=True))
-        parts = [(b, relation.transform(table)) for b, relation in self.relations_]
-        return _append(table, parts)
+        parts = [relation.transform(table) for _, relation in self.relations_]
+        return self._join(table, parts)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns: those that came in, then the new ones.
@@ -181,23 +178,30 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
             Names.
         """
         check_is_fitted(self)
-        return np.asarray(self._names, dtype=object)
+        new = [name for _, _, names in self._new() for name in names]
+        return np.asarray([*self.schema_.columns, *new], dtype=object)
+
+    def _new(self) -> list[tuple[str, Any, list[str]]]:
+        """Return block, transformer and columns of each relation."""
+        return [
+            (block, relation, [column_name(block, n) for n in _names(relation)])
+            for block, relation in self.relations_
+        ]
 
     def _start(self, X: Any) -> pd.DataFrame:
         self._validate_params()
         table = _with_text_names(check_table(self, X, reset=True, numeric=True))
-        self.relations_ = self._relations(table)
+        self.schema_ = Schema.of(table)
+        self.relations_ = self._relations(self.schema_.numbers().aligned())
         return table
 
-    def _relations(self, table: pd.DataFrame) -> list[tuple[str, Any]]:
+    def _relations(self, aligned: dict[str, list[str]]) -> list[tuple[str, Any]]:
         from hyperfusion.relations import CrossModalSimilarity
 
-        levels = set(category_columns(table))
-        _, aligned = sides_of([c for c in table.columns if c not in levels])
         relations = []
         if self.similarity not in (None, False):
             relations.append(("cross", clone(self.similarity)))
-        elif self.similarity is None and len(aligned) > 1:
+        elif self.similarity is None and aligned:
             relations.append(("cross", CrossModalSimilarity()))
         if self.clusters is True:
             from hyperfusion.relations import HierarchicalClusterEncoder
@@ -208,9 +212,17 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
             relations.append(("cluster", clone(self.clusters)))
         return relations
 
-    def _set_names(self, table: pd.DataFrame) -> None:
-        new = [column_name(b, n) for b, r in self.relations_ for n in _names(r)]
-        self._names = [*table.columns, *new]
+    def _join(self, table: pd.DataFrame, parts: list[Any]) -> pd.DataFrame:
+        if not parts:
+            return table.copy(deep=False)
+        frames = [table]
+        related = dict(self.schema_.related)
+        for part, (_, relation, names) in zip(parts, self._new(), strict=True):
+            frame = part if isinstance(part, pd.DataFrame) else pd.DataFrame(part)
+            frames.append(frame.set_axis(names, axis=1).set_axis(table.index, axis=0))
+            blocks = getattr(relation, "related_", [])
+            related |= dict(zip(names, blocks, strict=False))
+        return declare(pd.concat(frames, axis=1), self.schema_.spaces, related)
 
     def _sk_visual_block_(self) -> Any:
         return visual_block(self, getattr(self, "relations_", []))
@@ -232,14 +244,3 @@ def _with_text_names(table: pd.DataFrame) -> pd.DataFrame:
     if all(isinstance(c, str) for c in table.columns):
         return table
     return table.set_axis([f"x{c}" for c in table.columns], axis=1)
-
-
-def _append(table: pd.DataFrame, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
-    if not parts:
-        return table.copy(deep=False)
-    new = []
-    for block, part in parts:
-        frame = part if isinstance(part, pd.DataFrame) else pd.DataFrame(part)
-        names = [column_name(block, c) for c in frame.columns]
-        new.append(frame.set_axis(names, axis=1).set_axis(table.index, axis=0))
-    return pd.concat([table, *new], axis=1)

@@ -14,20 +14,23 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import _fit_context
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._pairs import ALL, check_widths, choose_pairs, others_of
-from hyperfusion.relations._ranks import fit_distributions, ranks_within
 from hyperfusion.relations._vectors import (
+    ALL,
+    Pair,
     best_and_mean,
+    check_widths,
+    choose_pairs,
     cosine,
     flatten_tags,
     input_of,
     mean_direction,
-    sides_of,
+    others_of,
     unit,
     vectors_of,
 )
 from hyperfusion.table._features import Features, read_features, take_columns
 from hyperfusion.table._frames import check_columns, check_table
+from hyperfusion.table._schema import block_of_vector
 
 _ROWS = 4096
 
@@ -41,16 +44,17 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
     same space. They come from the columns of a feature table, or from raw columns and
     the encoders given for them.
 
-    In a feature table the vectors with the stem ``clip`` are compared: ``image__clip``
-    is called image, ``tags__clip`` tags, ``text__title_clip`` title. Other vectors can
-    be compared by naming them in `pairs` (``text__title_glove`` is text_title_glove).
+    In a feature table those vectors are compared whose maker declared one space for
+    them, as the CLIP encoders do for images and texts of one model. Others can be
+    compared by naming them in `pairs`.
 
     Parameters
     ----------
     pairs : list of (str, str), default=None
-        Which vectors to compare. The second name can be ``"all"``: the mean of the
-        other vectors of the same space, each of length 1. None compares each with
-        each, and the first (the image) with all others where there are several.
+        Which vectors to compare, such as ``("image__clip", "text__title_clip")``, or
+        raw columns. The second name can be ``"all"``: the mean of the other vectors of
+        the same space, each of length 1. None compares each with each, and the first
+        (the image) with all others where there are several.
     encoders : dict of {column: transformer}, default=None
         Encoders of raw columns, such as ``{"image": ClipImageEncoder(), "title":
         ClipTextEncoder()}``; they are cloned and fitted. None reads a feature table.
@@ -58,8 +62,6 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         The one of the encoders' columns whose cells hold tags (a list, or text as
         `GloveTextVectorizer` splits it): each tag is encoded on its own as well, and
         compared with the other side of each pair.
-    category : hashable, default=None
-        A column with categories. Each cosine gets a rank within the post's category.
 
     Attributes
     ----------
@@ -72,10 +74,11 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         The vectors that "all" stands for, but for the one it is compared with.
     encoders_ : dict of {str: transformer}
         The fitted encoders.
-    levels_ : list
-        The categories seen at fit.
-    distributions_ : list of list of ndarray
-        The sorted cosines of each category, and last of all posts.
+    names_ : dict of {str: str}
+        What the compared vectors are called in the output: their block's name where
+        it has one vector, otherwise block and vector.
+    related_ : list of tuple of str
+        For each column of the output the blocks that it relates.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -92,10 +95,7 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
 
     - ``<a>_<b>_cosine`` for each pair;
     - ``<a>_<b>_best_cosine`` and ``<a>_<b>_mean_cosine`` for each pair with the tags:
-      the largest and the mean cosine over the single tags;
-    - ``<a>_<b>_rank`` and so on, with `category`: the share of the posts of the same
-      category at fit with a smaller cosine, equal ones counting half. A category that
-      is missing, or was not seen at fit, is compared with all posts.
+      the largest and the mean cosine over the single tags.
 
     What is missing on either side, or a vector of zeros, gives NaN. Labels play no
     part. The cost is one pass over the vectors: a quarter of a second a core for
@@ -107,23 +107,24 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
 
     Examples
     --------
-    >>> import pandas as pd
+    >>> import numpy as np
     >>> from hyperfusion import CrossModalSimilarity
-    >>> X = pd.DataFrame({
-    ...     "image__clip__0": [1.0, 0.0], "image__clip__1": [0.0, 2.0],
-    ...     "text__title_clip__0": [1.0, 3.0], "text__title_clip__1": [0.0, 4.0],
-    ... })
+    >>> from hyperfusion.table import feature_table
+    >>> X = feature_table(
+    ...     {"image__clip": np.array([[1, 0], [0, 2]]),
+    ...      "text__title": np.array([[1, 0], [3, 4]])},
+    ...     spaces={"clip": ["image__clip", "text__title"]},
+    ... )
     >>> CrossModalSimilarity().fit_transform(X)
-       image_title_cosine
-    0                 1.0
-    1                 0.8
+       image_text_cosine
+    0                1.0
+    1                0.8
     """
 
     _parameter_constraints: dict = {
         "pairs": [list, tuple, None],
         "encoders": [dict, None],
         "tags": "no_validation",
-        "category": "no_validation",
     }
 
     def __init__(
@@ -132,16 +133,14 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         pairs: Sequence[tuple[str, str]] | None = None,
         encoders: Mapping[Hashable, Any] | None = None,
         tags: Hashable | None = None,
-        category: Hashable | None = None,
     ):
         self.pairs = pairs
         self.encoders = encoders
         self.tags = tags
-        self.category = category
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the vectors; with `category`, learn how similar its posts are.
+        """Find the vectors, and fit the encoders of raw columns.
 
         Parameters
         ----------
@@ -155,7 +154,13 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         self
             The fitted transformer.
         """
-        self._fit(X, needs_cosines=self.category is not None)
+        if self.encoders is None:
+            self._fit_sides(self._read(X, reset=True))
+            return self
+        table = check_table(self, X, reset=True)
+        self._fit_raw_sides(table)
+        for name, column in self.sides_.items():
+            self._fit_encoder(name, table[column])
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -174,8 +179,13 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         DataFrame of shape (n_posts, n_similarities), float32
             The similarities, with the index of `X`.
         """
-        table, cosines = self._fit(X, needs_cosines=True)
-        return self._with_ranks(table, cosines)
+        if self.encoders is None:
+            features = self._read(X, reset=True)
+            self._fit_sides(features)
+            return self._frame(self._compare(features), features.index)
+        table = check_table(self, X, reset=True)
+        self._fit_raw_sides(table)
+        return self._frame(self._compare_raw(table, self._fit_encode), table.index)
 
     def transform(self, X: Any) -> pd.DataFrame:
         """Return the similarities of posts.
@@ -193,11 +203,9 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         check_is_fitted(self)
         if self.encoders is None:
             features = self._read(X, reset=False)
-            table, cosines = features.categories, self._compare(features)
-        else:
-            table = check_table(self, X, reset=False)
-            cosines = self._compare_raw(table, self._encode)
-        return self._with_ranks(table, cosines)
+            return self._frame(self._compare(features), features.index)
+        table = check_table(self, X, reset=False)
+        return self._frame(self._compare_raw(table, self._encode), table.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the similarities.
@@ -213,35 +221,13 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
             One name for each column of the output.
         """
         check_is_fitted(self)
-        pairs = [f"{a}_{b}" for a, b in self.pairs_]
-        for a, b in self._tag_pairs():
-            pairs += [f"{a}_{b}_best", f"{a}_{b}_mean"]
-        names = [f"{pair}_cosine" for pair in pairs]
-        if self.category is not None:
-            names += [f"{pair}_rank" for pair in pairs]
+        names = [f"{a}_{b}_cosine" for a, b in map(self._short, self.pairs_)]
+        for a, b in map(self._short, self._tag_pairs()):
+            names += [f"{a}_{b}_best_cosine", f"{a}_{b}_mean_cosine"]
         return np.asarray(names, dtype=object)
 
-    def _fit(self, X: Any, *, needs_cosines: bool) -> tuple[pd.DataFrame, Any]:
-        cosines = None
-        if self.encoders is None:
-            features = self._read(X, reset=True)
-            self._fit_sides(features)
-            table = features.categories
-            if needs_cosines:
-                cosines = self._compare(features)
-        else:
-            table = check_table(self, X, reset=True)
-            self._fit_raw_sides(table)
-            if needs_cosines:
-                cosines = self._compare_raw(table, self._fit_encode)
-            else:
-                for name, column in self.sides_.items():
-                    self._fit_encoder(name, table[column])
-        if self.category is not None and cosines is not None:
-            self.levels_, self.distributions_ = fit_distributions(
-                cosines, self._categories(table)
-            )
-        return table, cosines
+    def _short(self, pair: Pair) -> Pair:
+        return self.names_[pair[0]], self.names_.get(pair[1], pair[1])
 
     def _read(self, X: Any, *, reset: bool) -> Features:
         features = read_features(self, X, reset=reset, infinite="missing")
@@ -258,23 +244,28 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
                 f"tags={self.tags!r} needs encoders: a feature table holds no single "
                 "tags."
             )
-        sides, aligned = sides_of(features.names)
-        if self.pairs is None and len(aligned) < 2:
+        schema = features.schema
+        aligned = next(iter(schema.aligned().values()), [])
+        if self.pairs is None and not aligned:
             raise InvalidInputError(
-                "There are no two vectors to compare: the table needs at least two "
-                "with the stem 'clip', such as image__clip__0, ... and "
-                f"text__title_clip__0, .... It has {aligned or 'none'}. Name others in "
-                f"pairs: {sorted(sides)}."
+                "There are no two vectors to compare: no space is declared for two of "
+                f"the table's vectors, which are {sorted(schema.vectors)}. Name them "
+                "in pairs, or build the table with feature_table(..., spaces=...)."
             )
-        self.pairs_ = choose_pairs(self.pairs, sides, aligned)
+        self.pairs_ = choose_pairs(self.pairs, schema.vectors, aligned)
         self.encoders_: dict[str, Any] = {}
         used = {name for pair in self.pairs_ for name in pair}
         if ALL in used:
             used |= set(aligned)
-        self.sides_: dict[str, Any] = {n: c for n, c in sides.items() if n in used}
+        self.sides_: dict[str, Any] = {
+            name: columns for name, columns in schema.vectors.items() if name in used
+        }
         self.aligned_ = aligned
         widths = {name: len(c) for name, c in self.sides_.items()}
         check_widths(self.pairs_, aligned, widths)
+        self.names_ = {n: s for n, s in schema.short_names().items() if n in used}
+        blocks = {name: block_of_vector(name) for name in self.sides_}
+        self.related_ = [_blocks(pair, blocks, aligned) for pair in self.pairs_]
 
     def _fit_raw_sides(self, table: pd.DataFrame) -> None:
         columns = check_columns(table, list(self.encoders or {}), "encoders")
@@ -289,7 +280,8 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
             )
         self.aligned_ = list(self.sides_)
         self.pairs_ = choose_pairs(self.pairs, self.sides_, self.aligned_)
-        self.encoders_ = {}
+        self.names_ = {name: name for name in self.sides_}
+        self.encoders_, self.related_ = {}, []
 
     def _compare(self, features: Features) -> np.ndarray:
         def read(rows: slice) -> dict[str, np.ndarray]:
@@ -355,18 +347,8 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         encoder = self.encoders_[name]
         return vectors_of(encoder, encoder.transform(input_of(encoder, cells)))
 
-    def _categories(self, table: pd.DataFrame) -> pd.Series:
-        return table[check_columns(table, self.category, "category", max_columns=1)[0]]
-
-    def _with_ranks(self, table: pd.DataFrame, cosines: np.ndarray) -> pd.DataFrame:
-        if self.category is not None:
-            ranks = ranks_within(
-                cosines, self._categories(table), self.levels_, self.distributions_
-            )
-            cosines = np.column_stack([cosines, ranks])
-        return pd.DataFrame(
-            cosines, index=table.index, columns=self.get_feature_names_out()
-        )
+    def _frame(self, cosines: np.ndarray, index: pd.Index) -> pd.DataFrame:
+        return pd.DataFrame(cosines, index=index, columns=self.get_feature_names_out())
 
     def __sklearn_clone__(self) -> Any:
         # scikit-learn would copy a dict deeply, with all that its encoders share.
@@ -387,3 +369,10 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
         tags.input_tags.string = self.encoders is not None
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _blocks(
+    pair: Pair, blocks: Mapping[str, str], aligned: Sequence[str]
+) -> tuple[str, ...]:
+    sides = [*aligned] if pair[1] == ALL else [*pair]
+    return tuple(dict.fromkeys(blocks[side] for side in sides))

@@ -1,8 +1,8 @@
-"""Vectors of two modalities: where they stand in a table, and their cosine."""
+"""Vectors of two modalities: which are compared, and their cosine."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,48 +11,54 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from hyperfusion.cells._texts import read_tags
-from hyperfusion.table._features import vector_groups
-from hyperfusion.table._names import BLOCKS
-from hyperfusion.table._old import split_name
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._schema import vectors_alone
 
-ALIGNED = "clip"
+ALL = "all"
+
+Pair = tuple[str, str]
 
 _PAIRS = 65_536
 
 
-def sides_of(names: Sequence[Hashable]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Name the vectors of a feature table, as they appear in names of similarities.
+def choose_pairs(
+    pairs: Sequence[Pair] | None, names: Collection[str], aligned: Sequence[str]
+) -> list[Pair]:
+    """Return the pairs to compare: the user's, or each aligned vector with each.
 
-    Parameters
-    ----------
-    names : list of hashable
-        Names of the number columns.
-
-    Returns
-    -------
-    sides : dict of {str: ndarray of int}
-        The positions of each vector's columns. A vector with the stem ``clip`` is
-        called after its column, or after its block where there is one column
-        (``image__clip`` is image, ``text__title_clip`` is title); other vectors are
-        called after block and stem (``text__title_glove`` is text_title_glove).
-    aligned : list of str
-        Names of the vectors with the stem ``clip``, in the order of the blocks.
+    Where more than two are aligned, the first is also compared with all others.
     """
-    order: dict[str | None, int] = {block: i for i, block in enumerate(BLOCKS)}
-    groups = vector_groups(names)
-    stems = sorted(groups, key=lambda stem: order.get(split_name(stem)[0], len(order)))
-    sides: dict[str, np.ndarray] = {}
-    aligned = []
-    for stem in stems:
-        block, feature = split_name(stem)
-        full = feature if block is None else f"{block}_{feature}"
-        name = full
-        if feature == ALIGNED or feature.endswith(f"_{ALIGNED}"):
-            short = feature.removesuffix(ALIGNED).removesuffix("_") or block or feature
-            name = full if short in sides else short
-            aligned.append(name)
-        sides[name] = groups[stem]
-    return sides, aligned
+    if pairs is None:
+        several = [(aligned[0], ALL)] if len(aligned) > 2 else []
+        each = [(a, b) for i, a in enumerate(aligned) for b in aligned[i + 1 :]]
+        return each + several
+    for pair in pairs:
+        known = len(pair) == 2 and pair[0] in names
+        if not known or pair[1] not in {*names, ALL} or pair[0] == pair[1]:
+            raise InvalidInputError(
+                f"pairs must hold pairs of two of {sorted(names)}, or of one of "
+                f"them and 'all'. Got {pair!r}."
+            )
+    return [(a, b) for a, b in pairs]
+
+
+def others_of(name: str, aligned: Sequence[str]) -> list[str]:
+    """Return the vectors that "all" stands for beside one of them."""
+    return [other for other in aligned if other != name]
+
+
+def check_widths(
+    pairs: Sequence[Pair], aligned: Sequence[str], widths: Mapping[str, int]
+) -> None:
+    """Raise where the vectors of a pair don't have the same number of columns."""
+    for a, b in pairs:
+        others = others_of(a, aligned) if b == ALL else [b]
+        if not others or any(widths[a] != widths[other] for other in others):
+            raise InvalidInputError(
+                f"{a} and {b} can't be compared: the vectors have "
+                f"{ {name: widths[name] for name in (a, *others)} } numbers. "
+                "Encode both sides with the same model."
+            )
 
 
 def unit(vectors: np.ndarray, dtype: type = np.float64) -> np.ndarray:
@@ -114,12 +120,10 @@ def vectors_of(encoder: Any, output: Any) -> np.ndarray:
     """Return an encoder's vectors, without the columns beside them such as flags."""
     output = output.toarray() if hasattr(output, "toarray") else np.asarray(output)
     try:
-        groups = vector_groups(list(encoder.get_feature_names_out()))
+        vectors = vectors_alone(encoder.get_feature_names_out())
     except (AttributeError, ValueError, TypeError):
         return output
-    if ALIGNED in groups:
-        return output[:, groups[ALIGNED]]
-    return output[:, next(iter(groups.values()))] if len(groups) == 1 else output
+    return output[:, next(iter(vectors.values()))] if len(vectors) == 1 else output
 
 
 def best_and_mean(

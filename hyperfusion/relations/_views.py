@@ -10,15 +10,14 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._vectors import unit
-from hyperfusion.table._features import Features, take_columns, vector_groups
+from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import BLOCKS
-from hyperfusion.table._old import split_name
+from hyperfusion.table._schema import block_of_vector, check_parts
 
 DEFAULT_BLOCKS = ("image", "text", "tags")
 
-_ROWS = 16_384
+_ROWS = 4096
 _PCA_ROWS = 100_000
 
 
@@ -42,28 +41,19 @@ def find_views(features: Features, blocks: Any) -> dict[str, View]:
     """Return the views of a table by name; an array is one view without a name."""
     if not features.is_frame:
         return {"": View(None, [np.arange(features.numbers.shape[1])])}
-    groups = vector_groups(features.names)
-    by_block: dict[str | None, list[np.ndarray]] = {}
-    for stem, columns in groups.items():
-        by_block.setdefault(split_name(stem)[0], []).append(columns)
+    schema = features.schema
+    check_parts(blocks or (), schema, "blocks")
     if blocks is None:
-        some = [b for b in DEFAULT_BLOCKS if b in by_block]
-        known: list[str | None] = [*some] or list(by_block)
-        return {str(b or "vectors"): View(b, by_block[b]) for b in known}
+        blocks = [b for b in DEFAULT_BLOCKS if schema.vectors_in(b)]
+        blocks = blocks or [b for b in BLOCKS if schema.vectors_in(b)]
     views = {}
     for name in blocks:
-        if name in by_block:
-            views[name] = View(name, by_block[name])
-        elif name in groups:
-            block, feature = split_name(name)
-            views[f"{block}_{feature}" if block else feature] = View(
-                block, [groups[name]]
-            )
-        elif name not in BLOCKS:
-            raise InvalidInputError(
-                f"blocks names {name!r}, which is neither a block nor a vector's stem. "
-                f"Blocks: {list(BLOCKS)}; vectors here: {sorted(groups)}."
-            )
+        if name in schema.vectors:
+            block = block_of_vector(name)
+            views[name.replace("__", "_")] = View(block, [schema.vectors[name]])
+        elif schema.vectors_in(name):
+            columns = [schema.vectors[v] for v in schema.vectors_in(name)]
+            views[name] = View(name, columns)
     return views
 
 
@@ -104,7 +94,8 @@ class ViewReducer(BaseEstimator):
             part = there[rows]
             if part.any():
                 joined = self._joined(self._parts(numbers[rows], part))
-                out[rows][part] = np.asarray(self.pca_.transform(joined))
+                # In float32 the last digits depend on the rows beside.
+                out[rows][part] = self.pca_.transform(joined.astype(np.float64))
         return out
 
     def _there(self, numbers: np.ndarray) -> np.ndarray:

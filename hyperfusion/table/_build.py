@@ -20,7 +20,7 @@ from hyperfusion.table._names import (
     unique_names,
     vector_columns,
 )
-from hyperfusion.table._schema import Schema
+from hyperfusion.table._schema import Schema, declare
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def feature_table(
             f"spaces names {unknown}, which are no vectors of the table. Its vectors "
             f"are {sorted(schema.vectors)}."
         )
-    return Schema(schema.columns, schema.is_category, of_vector).declare(table)
+    return declare(table, of_vector)
 
 
 def _as_part(name: Any, value: Any) -> pd.DataFrame:

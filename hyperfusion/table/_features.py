@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._frames import as_frame, check_table
 from hyperfusion.table._names import parse
-from hyperfusion.table._schema import Schema
+from hyperfusion.table._schema import Schema, declare
 
 Infinite = Literal["raise", "missing", "keep"]
 
@@ -187,7 +187,9 @@ def write_features(
     )
     for name, column in zip(names[n:], categories, strict=True):
         table[name] = categories[column]
-    return table if schema is None else schema.declare(table)
+    if schema is None:
+        return table
+    return declare(table, schema.spaces, schema.related)
 
 
 def take_columns(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:

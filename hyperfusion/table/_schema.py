@@ -122,16 +122,6 @@ class Schema:
         """Return the schema of columns that hold numbers."""
         return cls(tuple(columns), np.zeros(len(columns), dtype=bool))
 
-    def declare(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Write into a table what its columns' names can't say; return the table."""
-        kept = set(table.columns)
-        vectors = {name.vector for name in map(parse, kept)}
-        table.attrs[_DECLARED] = {
-            "spaces": {v: s for v, s in self.spaces.items() if v in vectors},
-            "related": {c: b for c, b in self.related.items() if c in kept},
-        }
-        return table
-
     def select(self, positions: np.ndarray) -> Schema:
         """Return the schema of some columns, by positions or by a mask."""
         positions = np.asarray(positions)
@@ -235,9 +225,41 @@ class Schema:
         return [FAMILIES[b] if b else PLAIN for b in self.blocks]
 
 
+def declare(
+    table: pd.DataFrame,
+    spaces: Mapping[str, str],
+    related: Mapping[Hashable, tuple[str, ...]] | None = None,
+) -> pd.DataFrame:
+    """Write into a table what its columns' names can't say; return the table.
+
+    Vectors and columns that are not in the table are left out.
+    """
+    kept = set(table.columns)
+    vectors = {name.vector for name in map(parse, kept)}
+    table.attrs[_DECLARED] = {
+        "spaces": {v: s for v, s in spaces.items() if v in vectors},
+        "related": {c: b for c, b in (related or {}).items() if c in kept},
+    }
+    return table
+
+
 def block_of_vector(vector: str) -> str:
     """Return the block of a vector, with which its name begins."""
     return str(parse(vector).block)
+
+
+def vectors_alone(names: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Return the positions of the vectors' columns among an encoder's own names.
+
+    Examples
+    --------
+    >>> from hyperfusion.table._schema import vectors_alone
+    >>> vectors_alone(["clip__0", "clip__1", "clip_is_missing"])
+    {'clip': array([0, 1])}
+    """
+    any_block = BLOCKS[0]
+    schema = Schema.of_numbers([f"{any_block}__{name}" for name in names])
+    return {v.removeprefix(f"{any_block}__"): c for v, c in schema.vectors.items()}
 
 
 def check_parts(

@@ -8,6 +8,7 @@ from hyperfusion import (
     HierarchicalClusterEncoder,
     RelationEncoder,
 )
+from hyperfusion.table._schema import Schema, declare
 from tests.common import Case
 
 
@@ -22,7 +23,8 @@ def feature_table(n=40, width=6):
         names = [f"{stem}__{i}" for i in range(width)]
         parts.append(pd.DataFrame(vectors.astype(np.float32), columns=names))
     kind = pd.Categorical(rng.choice(["food", "pets", None], size=n))
-    return pd.concat([*parts, pd.DataFrame({"meta__kind": kind})], axis=1)
+    table = pd.concat([*parts, pd.DataFrame({"meta__kind": kind})], axis=1)
+    return declare(table, dict.fromkeys(Schema.of(table).vectors, "clip"))
 
 
 TABLE = feature_table()
@@ -30,7 +32,7 @@ TABLE = feature_table()
 SMALL_TREE = {"levels": (2, 4), "min_cluster_size": 2, "random_state": 0}
 
 CASES: list[Case] = [
-    Case(CrossModalSimilarity(category="meta__kind"), X=TABLE),
+    Case(CrossModalSimilarity(), X=TABLE),
     Case(HierarchicalClusterEncoder(**SMALL_TREE)),
     Case(HierarchicalClusterEncoder(**SMALL_TREE), X=TABLE),
     Case(RelationEncoder()),

@@ -280,7 +280,7 @@ def test_an_array_gives_numbers():
         ({"levels": (8, 8)}, "whole numbers that increase"),
         ({"levels": (8, 2.5)}, "whole numbers that increase"),
         ({"levels": ()}, "whole numbers that increase"),
-        ({"blocks": ["imge"]}, "blocks names 'imge'"),
+        ({"blocks": ["imge"]}, r"blocks names \['imge'\]"),
         ({"blocks": ["tags"]}, "no vector with at least two posts"),
     ],
 )

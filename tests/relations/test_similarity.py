@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from hyperfusion import CrossModalSimilarity
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._schema import declare
 
 NAN = np.nan
 
@@ -21,7 +22,9 @@ def table(**vectors):
         values = np.asarray(rows, dtype=np.float32)
         names = [f"{stem}__{i}" for i in range(values.shape[1])]
         frames.append(pd.DataFrame(values, columns=names))
-    return pd.concat(frames, axis=1)
+    joined = pd.concat(frames, axis=1)
+    spaces = {v: "clip" for v in vectors if v.endswith("clip")}
+    return declare(joined, spaces)
 
 
 def test_cosines_by_hand():
@@ -32,15 +35,15 @@ def test_cosines_by_hand():
     )
     out = CrossModalSimilarity().fit_transform(X)
     assert list(out.columns) == [
-        "image_title_cosine",
+        "image_text_cosine",
         "image_tags_cosine",
-        "title_tags_cosine",
+        "text_tags_cosine",
         "image_all_cosine",
     ]
     half = np.sqrt(0.5)
-    assert_allclose(out["image_title_cosine"], [24 / 25, 0, -1], rtol=1e-6)
+    assert_allclose(out["image_text_cosine"], [24 / 25, 0, -1], rtol=1e-6)
     assert_allclose(out["image_tags_cosine"], [4 / 5, 1, half], rtol=1e-6)
-    assert_allclose(out["title_tags_cosine"], [3 / 5, 0, -half], rtol=1e-6)
+    assert_allclose(out["text_tags_cosine"], [3 / 5, 0, -half], rtol=1e-6)
     # all: the mean of (0.8, 0.6) and (0, 1), of (0, 1) and (1, 0), and so on
     directions = np.array([[0.4, 0.8], [0.5, 0.5], [(1 - half) / 2, -half / 2]])
     images = np.array([[0.6, 0.8], [1, 0], [half, half]])
@@ -56,7 +59,7 @@ def test_missing_and_zero_vectors_stay_missing():
         tags__clip=[[1, 0], [1, 0], [1, 0], [1, 0], [NAN, NAN]],
     )
     out = CrossModalSimilarity().fit_transform(X)
-    assert_array_equal(out["image_title_cosine"], [NAN] * 5)
+    assert_array_equal(out["image_text_cosine"], [NAN] * 5)
     assert_array_equal(out["image_tags_cosine"], [1, NAN, NAN, 1, NAN])
     assert_array_equal(out["image_all_cosine"], [1, NAN, NAN, 1, NAN])
 
@@ -83,27 +86,33 @@ def test_names_of_vectors_and_pairs():
     )
     names = CrossModalSimilarity().fit(X).get_feature_names_out()
     assert list(names) == [
-        "image_tags_cosine",
+        "image_text_tags_clip_cosine",
         "image_tags_clip_cosine",
-        "tags_tags_clip_cosine",
+        "text_tags_clip_tags_clip_cosine",
         "image_all_cosine",
     ]
-    pairs = [("text_title_glove", "tags_glove"), ("tags_clip", "image")]
-    out = CrossModalSimilarity(pairs=pairs).fit_transform(X)
-    assert out.to_dict("list") == {
+    pairs = [("text__title_glove", "tags__glove"), ("tags__clip", "image__clip")]
+    similarity = CrossModalSimilarity(pairs=pairs).fit(X)
+    assert similarity.transform(X).to_dict("list") == {
         "text_title_glove_tags_glove_cosine": [0.0],
         "tags_clip_image_cosine": [1.0],
     }
+    assert similarity.related_ == [("text", "tags"), ("tags", "image")]
+
+
+def test_vectors_are_compared_by_their_space_not_by_a_word_in_their_names():
+    X = table(image__clip=[[1, 0]], text__clip=[[0, 1]], tags__other=[[1, 0]])
+    declare(X, {"image__clip": "a", "tags__other": "a", "text__clip": "b"})
+    assert list(CrossModalSimilarity().fit_transform(X)) == ["image_tags_cosine"]
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"pairs": [("image", "titel")]}, r"Got \('image', 'titel'\)"),
-        ({"pairs": [("image", "image")]}, r"Got \('image', 'image'\)"),
-        ({"pairs": [("image", "text_title_glove")]}, "same model"),
+        ({"pairs": [("image__clip", "titel")]}, r"Got \('image__clip', 'titel'\)"),
+        ({"pairs": [("image__clip",) * 2]}, r"Got \('image__clip', 'image__clip'\)"),
+        ({"pairs": [("image__clip", "text__title_glove")]}, "same model"),
         ({"tags": "tags"}, "needs encoders"),
-        ({"category": "kind"}, "category='kind' is not a column"),
     ],
 )
 def test_what_cannot_be_compared_is_named(parameters, message):
@@ -115,47 +124,13 @@ def test_what_cannot_be_compared_is_named(parameters, message):
 
 
 def test_a_table_without_two_vectors_is_refused():
-    with pytest.raises(InvalidInputError, match=r"It has \['image'\]"):
-        CrossModalSimilarity().fit(table(image__clip=[[1, 0]], tags__glove=[[1, 0]]))
+    X = table(image__clip=[[1, 0]], tags__glove=[[1, 0]])
+    with pytest.raises(
+        InvalidInputError, match=r"\['image__clip', 'tags__glove'\]"
+    ):
+        CrossModalSimilarity().fit(X)
     with pytest.raises(InvalidInputError, match="pass a DataFrame"):
         CrossModalSimilarity().fit(np.ones((3, 4)))
-
-
-def with_angle(cosines):
-    cosines = np.asarray(cosines)
-    title = np.column_stack([cosines, np.sqrt(1 - cosines**2)])
-    return table(image__clip=[[1, 0]] * len(cosines), text__title_clip=title)
-
-
-def test_ranks_within_category_by_hand():
-    X = with_angle([0.1, 0.2, 0.3, 0.4, 0.9])
-    X["meta__kind"] = pd.Categorical(["a", "a", "a", "b", None])
-    similarity = CrossModalSimilarity(category="meta__kind").fit(X)
-    out = similarity.transform(X)
-    assert list(out.columns) == ["image_title_cosine", "image_title_rank"]
-    assert_allclose(out["image_title_rank"], [1 / 6, 3 / 6, 5 / 6, 1 / 2, 9 / 10])
-    later = with_angle([0.25, 0.25, 0.0, 0.2, 0.25])
-    later["meta__kind"] = pd.Categorical(["a", "b", "a", "a", "new"])
-    expected = [2 / 3, 0, 0, 1 / 2, 2 / 5]
-    assert_allclose(similarity.transform(later)["image_title_rank"], expected)
-
-
-def test_ranks_do_not_see_the_other_rows_of_the_call():
-    X = with_angle(np.linspace(0, 0.99, 30))
-    X["meta__kind"] = pd.Categorical(["a", "b", "c"] * 10)
-    similarity = CrossModalSimilarity(category="meta__kind").fit(X)
-    whole = similarity.transform(X)
-    alone = pd.concat([similarity.transform(X.iloc[[i]]) for i in range(30)])
-    pd.testing.assert_frame_equal(whole, alone)
-
-
-def test_a_category_without_a_value_is_compared_with_all():
-    X = with_angle([0.1, 0.2, 0.3])
-    X.iloc[2, :2] = NAN
-    X["meta__kind"] = pd.Categorical(["a", "a", "b"])
-    similarity = CrossModalSimilarity(category="meta__kind").fit(X)
-    later = with_angle([0.15]).assign(meta__kind=pd.Categorical(["b"]))
-    assert_allclose(similarity.transform(later)["image_title_rank"], [1 / 2])
 
 
 class Lookup(TransformerMixin, BaseEstimator):
@@ -223,13 +198,6 @@ def test_no_tag_at_all():
     assert out.isna().all(axis=None)
 
 
-def test_raw_columns_with_ranks_by_a_raw_category():
-    encoders = {"image": Lookup(WORDS), "title": Lookup(WORDS)}
-    X = posts().assign(kind=["a", "a", "b"])
-    out = CrossModalSimilarity(encoders=encoders, category="kind").fit_transform(X)
-    assert_array_equal(out["image_title_rank"], [0.75, 0.25, NAN])
-
-
 def test_flags_of_an_encoder_are_no_part_of_its_vector():
     class Flagged(Lookup):
         def transform(self, X):
@@ -286,14 +254,11 @@ vectors = st.lists(st.lists(cells, min_size=2, max_size=2), min_size=4, max_size
 
 @settings(max_examples=80, deadline=None)
 @given(vectors, vectors)
-def test_wild_vectors(image, title):
+def test_any_vectors(image, title):
     X = table(image__clip=image, text__title_clip=title)
-    X["meta__kind"] = pd.Categorical(["🙂", "", None, "🙂"])
-    out = CrossModalSimilarity(category="meta__kind").fit_transform(X)
-    there = out["image_title_cosine"].notna()
+    out = CrossModalSimilarity().fit_transform(X)
+    there = out["image_text_cosine"].notna()
     both = np.isfinite(X.iloc[:, :4]).all(axis=1)
     zero = (X.iloc[:, :2] == 0).all(axis=1) | (X.iloc[:, 2:4] == 0).all(axis=1)
     assert_array_equal(there, both & ~zero)
-    assert out["image_title_cosine"][there].between(-1, 1).all()
-    assert out["image_title_rank"][there].between(0, 1).all()
-    assert_array_equal(out["image_title_rank"].notna(), there)
+    assert out["image_text_cosine"][there].between(-1, 1).all()
