@@ -29,6 +29,7 @@ from .encoders import TextStatistics as TextStatistics
 from .encoders import TfidfComponents as TfidfComponents
 from .encoders import UserHistory as UserHistory
 from .encoders import UserProfileEncoder as UserProfileEncoder
+from .encoders import VectorEncoder as VectorEncoder
 from .encoders import clear_model_cache as clear_model_cache
 from .ensemble import BlockStackingRegressor as BlockStackingRegressor
 from .ensemble import DriftCalibrator as DriftCalibrator
@@ -79,5 +80,8 @@ from .relations import CrossModalSimilarity as CrossModalSimilarity
 from .relations import HierarchicalClusterEncoder as HierarchicalClusterEncoder
 from .relations import RelationEncoder as RelationEncoder
 from .reports import make_report as make_report
+from .table import Schema as Schema
+from .table import describe_table as describe_table
+from .table import feature_table as feature_table
 
 __version__: str

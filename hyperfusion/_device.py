@@ -38,8 +38,8 @@ def resolve_device(device: str) -> str:
         )
     if not _is_there(device):
         raise InvalidInputError(
-            f"device={device!r} is not there: torch sees {_what_is_there()}. Use 'auto' "
-            "(a GPU where there is one) or 'cpu'."
+            f"device={device!r} is not there: torch sees {_what_is_there()}. Use "
+            "'auto' (a GPU where there is one) or 'cpu'."
         )
     return device
 

@@ -14,13 +14,12 @@ import pandas as pd
 import pytest
 
 from hyperfusion import CatBoostHuberRegressor, PostEncoder, make_posts
-from hyperfusion.table._old import block_columns
 
 # Blocks that tell of the same thing leave together: a user by name or by vector.
 FAMILIES = {
-    "user": ["user", "vectors_user"],
+    "user": ["user"],
     "image": ["image"],
-    "place": ["geo", "vectors_place"],
+    "place": ["geo", "place"],
     "tags": ["tags"],
 }
 SEEDS = range(3)
@@ -58,7 +57,7 @@ def mixed(posts, order):
 
 def losses(features, y):
     """How much the squared error grows without each family, seed by seed."""
-    blocks = block_columns(features)
+    schema = Schema.of(features)
     families = FAMILIES | {"noise": ["cross"]}
     found = []
     for seed in SEEDS:
@@ -81,7 +80,7 @@ def losses(features, y):
         whole = error(features)
         found.append({})
         for family, own in families.items():
-            gone = [column for block in own for column in blocks[block]]
+            gone = [features.columns[i] for b in own for i in schema.in_block(b)]
             found[-1][family] = error(features.drop(columns=gone)) - whole
     return pd.DataFrame(found)
 

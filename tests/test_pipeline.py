@@ -23,6 +23,7 @@ from hyperfusion import (
     time_split,
 )
 from hyperfusion.exceptions import BadCellWarning, InvalidInputError
+from hyperfusion.table import Schema
 
 NO_CLIP = {"image_encoder": False, "text_encoder": False}
 MEMBERS = [
@@ -72,11 +73,11 @@ def test_finds_the_signal_of_later_posts(posts):
 def test_feature_table_has_the_blocks_and_types(posts):
     encoder = PostEncoder(**posts.roles, **NO_CLIP, random_state=0)
     features = encoder.fit_transform(posts.data)
-    blocks = {name.split("__")[0] for name in features.columns}
-    assert blocks == {
-        *("image", "text", "tags", "user", "time", "geo", "meta"),
-        *("vectors_user", "vectors_place"),
+    schema = Schema.of(features)
+    assert set(schema.blocks) == {
+        *("image", "text", "tags", "user", "time", "geo", "place", "meta")
     }
+    assert {"user__vector", "place__vector"} <= set(schema.vectors)
     kinds = {str(t) for t in features.dtypes}
     assert kinds == {"float32", "category"}
     numbers = features.select_dtypes("float32")

@@ -90,7 +90,7 @@ def make_posts(
             The score, 6.4 on average at the outset, standard deviation 1.6 or so.
         roles : dict
             Keyword arguments for `make_hyperfusion`.
-        contributions : DataFrame of shape (n_posts, 12), float64
+        contributions : DataFrame of shape (n_posts, 11), float64
             What each block adds to the score (named as the feature table's blocks),
             with ``base`` and ``noise``: ``contributions.sum(axis=1)`` is the target.
             A missing cell hides its contribution but doesn't change it.
@@ -229,7 +229,7 @@ def _roles(data: pd.DataFrame) -> dict[str, Any]:
         "numeric": ["n_photos"],
         "categorical": ["category"],
         "vectors": {
-            "user": list(data.filter(regex=r"^user_v")),
-            "place": list(data.filter(regex=r"^place_v")),
+            kind: [c for c in data if c.startswith(f"{kind}_v")]
+            for kind in ("user", "place")
         },
     }

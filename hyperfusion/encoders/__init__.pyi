@@ -1,3 +1,4 @@
+from ._vectors import VectorEncoder as VectorEncoder
 from .cache._cache import EmbeddingCache as EmbeddingCache
 from .clip._image import ClipImageEncoder as ClipImageEncoder
 from .clip._models import clear_model_cache as clear_model_cache

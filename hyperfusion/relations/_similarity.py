@@ -12,6 +12,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._nested import NestedEncoders
 from hyperfusion._sklearn_compat import _fit_context
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._vectors import (
@@ -37,7 +38,7 @@ _ROWS = 4096
 Reader = Callable[[slice], dict[str, np.ndarray]]
 
 
-class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
+class CrossModalSimilarity(NestedEncoders, TransformerMixin, HyperFusionEstimator):
     """Cosines between the image, the texts and the tags of each post.
 
     Equation 5 of the paper, for each pair of vectors that one model has put into the
@@ -349,6 +350,13 @@ class CrossModalSimilarity(TransformerMixin, HyperFusionEstimator):
 
     def _frame(self, cosines: np.ndarray, index: pd.Index) -> pd.DataFrame:
         return pd.DataFrame(cosines, index=index, columns=self.get_feature_names_out())
+
+    def _named_encoders(self) -> dict[str, Any]:
+        return {str(column): e for column, e in (self.encoders or {}).items()}
+
+    def _put_encoder(self, name: str, encoder: Any) -> None:
+        given = self.encoders or {}
+        self.encoders = {c: encoder if str(c) == name else e for c, e in given.items()}
 
     def __sklearn_clone__(self) -> Any:
         # scikit-learn would copy a dict deeply, with all that its encoders share.

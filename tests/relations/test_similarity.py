@@ -125,9 +125,7 @@ def test_what_cannot_be_compared_is_named(parameters, message):
 
 def test_a_table_without_two_vectors_is_refused():
     X = table(image__clip=[[1, 0]], tags__glove=[[1, 0]])
-    with pytest.raises(
-        InvalidInputError, match=r"\['image__clip', 'tags__glove'\]"
-    ):
+    with pytest.raises(InvalidInputError, match=r"\['image__clip', 'tags__glove'\]"):
         CrossModalSimilarity().fit(X)
     with pytest.raises(InvalidInputError, match="pass a DataFrame"):
         CrossModalSimilarity().fit(np.ones((3, 4)))

@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from sklearn.base import clone
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from hyperfusion.encoders._vectors import VectorEncoder
+from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._build import Part
+from hyperfusion.table._names import column_name, vector_columns
 
-Roles = dict[str, list[Hashable]]
+ENCODED = (
+    "image",
+    "text",
+    "tags",
+    "user",
+    "time",
+    "geo",
+    "numeric",
+    "categorical",
+    "vectors",
+)
+"""The keys of `PostEncoder`'s parameter ``encoders``."""
 
 # the paper's 399 suit 70,000 users; most tables have fewer posts than that
 _SVD_COMPONENTS = 32
 
 
-@dataclass
+@dataclass(frozen=True)
 class Component:
-    """An encoder, the columns it reads, and where its features go."""
+    """An encoder, the columns it reads, and where its features go.
+
+    Attributes
+    ----------
+    role : str
+        One of `ENCODED`.
+    name : str
+        What the encoder is called within its role.
+    block : str
+        The block of its features.
+    columns : list of hashable
+        The columns that it reads.
+    encoder : transformer
+        The encoder.
+    prefix : str
+        What its features' names begin with.
+    """
 
     role: str
+    name: str
     block: str
     columns: list[Hashable]
     encoder: Any
@@ -33,97 +65,220 @@ class Component:
 
     def read(self, table: pd.DataFrame) -> Any:
         """Return the encoder's input: a column if it takes one, otherwise a frame."""
-        if _takes_one_column(self.encoder):
+        if takes_one_column(self.encoder):
             return table[self.columns[0]]
         return table[self.columns]
 
-    def frame(self, output: Any, index: pd.Index) -> pd.DataFrame:
-        """Return an encoder's output as a frame with this component's names."""
-        if not isinstance(output, pd.DataFrame):
-            values = output.toarray() if sp.issparse(output) else np.asarray(output)
-            output = pd.DataFrame(values.reshape(len(index), -1), copy=False)
-            output.columns = self._names(output.shape[1])
-        return output.set_axis([f"{self.prefix}{c}" for c in output.columns], axis=1)
+    def fit(self, table: pd.DataFrame, y: Any) -> Part:
+        """Fit the encoder and return the features of the same rows."""
+        if isinstance(self.encoder, VectorEncoder):
+            self.encoder.fit(self.read(table))
+            return self._vector(table)
+        return self._part(self.encoder.fit_transform(self.read(table), y), table.index)
 
-    def _names(self, n_features: int) -> list[str]:
-        try:
-            return [str(n) for n in self.encoder.get_feature_names_out()]
-        except (AttributeError, ValueError, TypeError):
-            return [
-                f"{type(self.encoder).__name__.lower()}__{i}" for i in range(n_features)
-            ]
+    def transform(self, table: pd.DataFrame) -> Part:
+        """Return the features of rows."""
+        if isinstance(self.encoder, VectorEncoder):
+            return self._vector(table)
+        return self._part(self.encoder.transform(self.read(table)), table.index)
+
+    @property
+    def spaces(self) -> dict[str, str]:
+        """The spaces of the encoder's vectors, which may be compared within one."""
+        declared = getattr(self.encoder, "spaces_", {})
+        return {self._full(vector): space for vector, space in declared.items()}
+
+    def _full(self, name: Any) -> str:
+        return column_name(self.block, f"{self.prefix}{name}")
+
+    def _vector(self, table: pd.DataFrame) -> Part:
+        names = [self._full(n) for n in self.encoder.get_feature_names_out()]
+        columns = self.read(table)
+        return Part(names, lambda out: self.encoder.write(columns, out), {})
+
+    def _part(self, output: Any, index: pd.Index) -> Part:
+        if isinstance(output, pd.DataFrame):
+            names = self._names(list(output.columns))
+            return Part.of(self.block, output.set_axis(names, axis=1))
+        values = output.toarray() if sp.issparse(output) else np.asarray(output)
+        values = values.reshape(len(index), -1)
+        if values.dtype.kind not in "biuf":
+            raise InvalidInputError(
+                f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
+                f"{values.dtype} values such as {values.flat[0]!r}, where numbers are "
+                "expected. Let it return a DataFrame with categories "
+                "(set_output(transform='pandas')), or encode its output to numbers."
+            )
+
+        def write(out: np.ndarray) -> None:
+            out[:] = values
+
+        names = self._names(self._own_names(values.shape[1]))
+        return Part([column_name(self.block, name) for name in names], write, {})
+
+    def _names(self, own: list[Any]) -> list[str]:
+        return [f"{self.prefix}{name}" for name in own]
+
+    def _own_names(self, n_features: int) -> list[str]:
+        """Return the encoder's names; numbers that only have numbers are a vector."""
+        kind = type(self.encoder).__name__.lower()
+        last = self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
+        if not isinstance(last, ClassNamePrefixFeaturesOutMixin):
+            try:
+                return [str(n) for n in self.encoder.get_feature_names_out()]
+            except (AttributeError, ValueError, TypeError):
+                pass
+        return vector_columns(kind, n_features) if n_features > 1 else [kind]
 
 
-def _takes_one_column(encoder: Any) -> bool:
+def takes_one_column(encoder: Any) -> bool:
+    """Whether a transformer takes a column of cells, as `TfidfVectorizer` does."""
     while isinstance(encoder, Pipeline):
         encoder = encoder.steps[0][1]
     return not get_tags(encoder).input_tags.two_d_array
 
 
-def build_components(post_encoder: Any, roles: Roles, y: Any) -> list[Component]:
+def build_components(
+    owner: Any, roles: Roles, vectors: list[ReadyVector], y: Any
+) -> list[Component]:
     """Return the unfitted components of a `PostEncoder` for its roles.
 
     Without targets those that need them are left out.
     """
-    replaced = dict(post_encoder.encoders or {})
-    builders = {
-        "image": _image,
-        "text": _text,
-        "tags": _tags,
-        "user": _user,
-        "time": _time,
-        "geo": _geo,
-        "numeric": _numeric,
-        "categorical": _categorical,
-        "vectors": _vectors,
-    }
-    unknown = set(replaced) - set(builders)
+    given = dict(owner.encoders or {})
+    unknown = sorted(set(given) - set(ENCODED))
     if unknown:
         raise InvalidInputError(
-            f"encoders has unknown roles {sorted(unknown)}; it takes {list(builders)}."
+            f"encoders has unknown roles {unknown}; it takes {list(ENCODED)}."
         )
     components: list[Component] = []
-    for role, build in builders.items():
-        default = list(build(post_encoder, roles))
-        if role in replaced:
-            default = _replace(role, default, replaced[role])
-        components += default
+    for role in ENCODED:
+        default = list(default_components(owner, role, roles, vectors))
+        if role in given and not default:
+            raise InvalidInputError(
+                f"encoders[{role!r}] is given, and no column has this role: name it, "
+                f"for example {role}='...'."
+            )
+        components += _replace(default, given[role]) if role in given else default
     if y is not None:
         return components
     return [c for c in components if not get_tags(c.encoder).target_tags.required]
 
 
-def _replace(role: str, default: list[Component], value: Any) -> list[Component]:
+def default_components(
+    owner: Any, role: str, roles: Roles, vectors: list[ReadyVector]
+) -> Iterator[Component]:
+    """Yield a role's own components, unfitted; none where it has no column."""
+    if role == "vectors":
+        for vector in vectors:
+            encoder = VectorEncoder(vector.name)
+            yield Component(role, vector.name, vector.block, vector.columns, encoder)
+    elif role in ("text", "tags"):
+        for column in roles[role]:
+            prefix = f"{column}_" if role == "text" else ""
+            for name, encoder in _words(owner, role).items():
+                yield Component(role, name, role, [column], encoder, prefix)
+    else:
+        block = "meta" if role in ("numeric", "categorical") else role
+        for name, (columns, encoder) in _BUILDERS[role](owner, roles).items():
+            yield Component(role, name, block, columns, encoder)
+
+
+def _replace(default: list[Component], value: Any) -> list[Component]:
     """Put the user's transformers in place of a role's own."""
+    role = default[0].role
     if isinstance(value, str):
         if value != "drop":
-            raise InvalidInputError(
-                f"encoders[{role!r}] must be a transformer, a list of transformers or "
-                f"'drop'. Got {value!r} instead."
-            )
+            raise InvalidInputError(_wrong_encoders(role, value))
         return []
-    transformers = value if isinstance(value, (list, tuple)) else [value]
-    first: dict[tuple[str, str], Component] = {}
+    if isinstance(value, Mapping):
+        return _replace_by_name(default, value)
+    several = value if isinstance(value, (list, tuple)) else [value]
+    if not all(hasattr(transformer, "fit") for transformer in several):
+        raise InvalidInputError(_wrong_encoders(role, value))
+    places: dict[tuple[str, str], Component] = {}
     for component in default:
-        first.setdefault((component.block, component.prefix), component)
+        places.setdefault((component.block, component.prefix), component)
     return [
-        Component(role, place.block, place.columns, clone(transformer), place.prefix)
-        for place in first.values()
-        for transformer in transformers
+        placed
+        for place in places.values()
+        for transformer in several
+        for placed in _placed(place, type(transformer).__name__.lower(), transformer)
     ]
 
 
-def _image(owner: Any, roles: Roles) -> Iterator[Component]:
+def _wrong_encoders(role: str, value: Any) -> str:
+    return (
+        f"encoders[{role!r}] must be a transformer, a list of transformers, a dict "
+        f"of transformers by the names of the role's own, or 'drop'. Got {value!r}."
+    )
+
+
+def _replace_by_name(
+    default: list[Component], value: Mapping[str, Any]
+) -> list[Component]:
+    role, names = default[0].role, list(dict.fromkeys(c.name for c in default))
+    unknown = sorted(set(value) - set(names))
+    if unknown:
+        raise InvalidInputError(
+            f"encoders[{role!r}] names {unknown}; the role's own encoders are {names}."
+        )
+    components: list[Component] = []
+    for component in default:
+        encoder = value.get(component.name, component.encoder)
+        if isinstance(encoder, str) and encoder == "drop":
+            continue
+        if not hasattr(encoder, "fit"):
+            raise InvalidInputError(_wrong_encoders(role, value))
+        if isinstance(encoder, type(component.encoder)):
+            # the columns that it reads are the roles' affair
+            own = _column_parameters(component.encoder)
+            component = replace(component, encoder=clone(encoder).set_params(**own))
+            components.append(component)
+        else:
+            components += _placed(component, component.name, encoder)
+    return components
+
+
+def _placed(place: Component, name: str, transformer: Any) -> list[Component]:
+    """Return a transformer in a component's place, or a clone for each column."""
+    if len(place.columns) == 1 or not takes_one_column(transformer):
+        return [replace(place, name=name, encoder=clone(transformer))]
+    return [
+        replace(
+            place,
+            name=name,
+            columns=[column],
+            encoder=clone(transformer),
+            prefix=f"{place.prefix}{column}_",
+        )
+        for column in place.columns
+    ]
+
+
+_COLUMN_PARAMETERS = (
+    *("user", "numeric", "items", "time", "timezone", "created", "category", "place"),
+    *("latitude", "longitude", "accuracy", "name"),
+)
+
+
+def _column_parameters(encoder: Any) -> dict[str, Any]:
+    params = encoder.get_params(deep=False)
+    return {name: params[name] for name in _COLUMN_PARAMETERS if name in params}
+
+
+Built = dict[str, tuple[list[Hashable], Any]]
+
+
+def _image(owner: Any, roles: Roles) -> Built:
     from hyperfusion.encoders import ClipImageEncoder, ImageStatistics
 
-    if not roles["image"]:
-        return
-    columns = roles["image"]
-    missing = {"on_error": owner.on_error}
-    yield Component("image", "image", columns, ImageStatistics(**missing))
+    columns, missing = roles["image"], {"on_error": owner.on_error}
+    if not columns:
+        return {}
+    built: Built = {"statistics": (columns, ImageStatistics(**missing))}
     clip = _clip(owner, "image_encoder", ClipImageEncoder, missing)
-    if clip is not None:
-        yield Component("image", "image", columns, clip)
+    return built if clip is None else built | {"clip": (columns, clip)}
 
 
 def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
@@ -143,19 +298,7 @@ def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
     return clone(value)
 
 
-def _text(owner: Any, roles: Roles) -> Iterator[Component]:
-    for column in roles["text"]:
-        yield from _words(owner, "text", [column], f"{column}_", "word")
-
-
-def _tags(owner: Any, roles: Roles) -> Iterator[Component]:
-    if roles["tags"]:
-        yield from _words(owner, "tags", roles["tags"], "", "tags")
-
-
-def _words(
-    owner: Any, role: str, columns: list[Hashable], prefix: str, analyzer: str
-) -> Iterator[Component]:
+def _words(owner: Any, role: str) -> dict[str, Any]:
     from hyperfusion.encoders import (
         ClipTextEncoder,
         GloveTextVectorizer,
@@ -164,32 +307,33 @@ def _words(
     )
 
     missing = {"on_error": owner.on_error}
-    encoders = [
-        TextStatistics(analyzer=analyzer, **missing),
-        TfidfComponents(
+    encoders = {
+        "statistics": TextStatistics(
+            analyzer="word" if role == "text" else "tags", **missing
+        ),
+        "tfidf": TfidfComponents(
             analyzer="characters",
             ngram_range=(2, 4),
             random_state=owner.random_state,
             **missing,
         ),
-        _clip(owner, "text_encoder", ClipTextEncoder, missing),
-    ]
+        "clip": _clip(owner, "text_encoder", ClipTextEncoder, missing),
+    }
     if owner.word_vectors is not None and owner.word_vectors is not False:
-        encoders.append(GloveTextVectorizer(owner.word_vectors, **missing))
-    for encoder in encoders:
-        if encoder is not None:
-            yield Component(role, role, columns, encoder, prefix)
+        encoders["glove"] = GloveTextVectorizer(owner.word_vectors, **missing)
+    return {name: encoder for name, encoder in encoders.items() if encoder is not None}
 
 
-def _user(owner: Any, roles: Roles) -> Iterator[Component]:
+def _user(owner: Any, roles: Roles) -> Built:
     from hyperfusion.encoders import SVDUserEmbedder, UserHistory, UserProfileEncoder
 
     user, numeric, missing = roles["user"], roles["user_numeric"], owner.on_error
+    built: Built = {}
     if user or numeric:
-        encoder = UserProfileEncoder(
+        profile = UserProfileEncoder(
             user=_only(user), numeric=numeric, on_error=missing
         )
-        yield Component("user", "user", _unique(user + numeric), encoder)
+        built["profile"] = (_unique(user + numeric), profile)
     if owner.user_embedder is not False and user and roles["tags"]:
         default = SVDUserEmbedder(
             user=user[0],
@@ -199,28 +343,28 @@ def _user(owner: Any, roles: Roles) -> Iterator[Component]:
             on_error=missing,
             random_state=owner.random_state,
         )
-        encoder = default if owner.user_embedder is True else clone(owner.user_embedder)
-        yield Component("user", "user", _unique(user + roles["tags"]), encoder)
+        svd = default if owner.user_embedder is True else clone(owner.user_embedder)
+        built["svd"] = (_unique(user + roles["tags"]), svd)
     if user and roles["time"]:
         category, place = roles["categorical"][:1], roles["place"]
-        columns = _unique(user + roles["time"] + category + place)
-        encoder = UserHistory(
+        history = UserHistory(
             user=user[0],
             time=roles["time"][0],
             category=_only(category),
             place=_only(place),
             on_error=missing,
         )
-        yield Component("user", "user", columns, encoder)
+        columns = _unique(user + roles["time"] + category + place)
+        built["history"] = (columns, history)
+    return built
 
 
-def _time(owner: Any, roles: Roles) -> Iterator[Component]:
+def _time(owner: Any, roles: Roles) -> Built:
     from hyperfusion.encoders import TemporalEncoder
 
-    time, created = roles["time"], roles["user_created"]
+    time, zone, created = roles["time"], roles["timezone"], roles["user_created"]
     if not time:
-        return
-    zone = roles["timezone"]
+        return {}
     encoder = TemporalEncoder(
         time=time[0],
         timezone=zone[0] if zone else owner.timezone,
@@ -229,10 +373,10 @@ def _time(owner: Any, roles: Roles) -> Iterator[Component]:
         cycles="seen",
         on_error=owner.on_error,
     )
-    yield Component("time", "time", _unique(time + zone + created), encoder)
+    return {"calendar": (_unique(time + zone + created), encoder)}
 
 
-def _geo(owner: Any, roles: Roles) -> Iterator[Component]:
+def _geo(owner: Any, roles: Roles) -> Built:
     from hyperfusion.encoders import GeoEncoder
 
     names = {
@@ -242,36 +386,36 @@ def _geo(owner: Any, roles: Roles) -> Iterator[Component]:
         "place": roles["place"],
     }
     columns = _unique([c for value in names.values() for c in value])
-    if columns:
-        params: dict[str, Any] = {k: _only(v) for k, v in names.items()}
-        encoder = GeoEncoder(**params, on_error=owner.on_error)
-        yield Component("geo", "geo", columns, encoder)
+    if not columns:
+        return {}
+    params: dict[str, Any] = {k: _only(v) for k, v in names.items()}
+    return {"geo": (columns, GeoEncoder(**params, on_error=owner.on_error))}
 
 
-def _numeric(owner: Any, roles: Roles) -> Iterator[Component]:
+def _numeric(owner: Any, roles: Roles) -> Built:
     from hyperfusion.encoders import NumberEncoder
 
-    if roles["numeric"]:
-        encoder = NumberEncoder(on_error=owner.on_error)
-        yield Component("numeric", "meta", roles["numeric"], encoder)
+    columns = roles["numeric"]
+    encoder = NumberEncoder(on_error=owner.on_error)
+    return {"numbers": (columns, encoder)} if columns else {}
 
 
-def _categorical(owner: Any, roles: Roles) -> Iterator[Component]:
+def _categorical(owner: Any, roles: Roles) -> Built:
     from hyperfusion.encoders import CategoryEncoder
 
-    if roles["categorical"]:
-        encoder = CategoryEncoder(on_error=owner.on_error)
-        yield Component("categorical", "meta", roles["categorical"], encoder)
+    columns = roles["categorical"]
+    encoder = CategoryEncoder(on_error=owner.on_error)
+    return {"categories": (columns, encoder)} if columns else {}
 
 
-def _vectors(owner: Any, roles: Roles) -> Iterator[Component]:
-    from hyperfusion.encoders import NumberEncoder
-
-    for kind in ("user", "place"):
-        columns = roles[f"vectors_{kind}"]
-        if columns:
-            encoder = NumberEncoder(log=False, on_error=owner.on_error)
-            yield Component("vectors", kind, columns, encoder)
+_BUILDERS = {
+    "image": _image,
+    "user": _user,
+    "time": _time,
+    "geo": _geo,
+    "numeric": _numeric,
+    "categorical": _categorical,
+}
 
 
 def _only(columns: list[Hashable]) -> Hashable | None:

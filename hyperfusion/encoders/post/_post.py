@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -11,16 +12,26 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._nested import NestedEncoders
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.encoders._column import ON_ERROR
 from hyperfusion.encoders.post._components import (
+    ENCODED,
     Component,
-    Roles,
     build_components,
+    default_components,
+)
+from hyperfusion.encoders.post._roles import (
+    ROLES,
+    Roles,
+    named_roles,
+    read_roles,
+    read_vectors,
 )
 from hyperfusion.encoders.post._warn_once import warn_once
 from hyperfusion.encoders.text._word_vectors import SharesWordVectors
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._build import join_parts
 from hyperfusion.table._frames import (
     Columns,
     as_frame,
@@ -28,28 +39,12 @@ from hyperfusion.table._frames import (
     check_frame,
     check_table,
 )
-from hyperfusion.table._old import category_columns, join_blocks
-
-# how many columns a role takes; None: any number
-_ROLES = {
-    "image": 1,
-    "text": None,
-    "tags": 1,
-    "user": 1,
-    "user_created": 1,
-    "user_numeric": None,
-    "time": 1,
-    "latitude": 1,
-    "longitude": 1,
-    "geo_accuracy": 1,
-    "place": 1,
-    "numeric": None,
-    "categorical": None,
-}
-_VECTORS = ("user", "place")
+from hyperfusion.table._schema import declare
 
 
-class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
+class PostEncoder(
+    NestedEncoders, SharesWordVectors, TransformerMixin, HyperFusionEstimator
+):
     """Turn a table of posts into a feature table, by the roles of its columns.
 
     Tier 1 of the paper (section 3.3). Each role gets the encoders that suit it, and
@@ -82,7 +77,10 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
     numeric, categorical : column or list of columns, default=()
         Further numbers and categories.
     vectors : dict, default=None
-        Ready-made vectors, as lists of columns: ``{"user": [...], "place": [...]}``.
+        Ready-made vectors by the block that they belong to: ``{"image":
+        "clip_embedding", "text": ["title_e5"], "user": ["v0", "v1", "v2"]}``. A value
+        is one column whose cells are arrays or lists, several columns of numbers (one
+        vector), a list of such, or a dict of them by name. See `VectorEncoder`.
     image_encoder : ClipImageEncoder, str, None or False, default=None
         Encoder of images; a name is that of a CLIP architecture, None the default
         CLIP, False none. Any transformer of one column will do.
@@ -97,8 +95,9 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
     encoders : dict, default=None
         Transformers to use for a role instead of its own: ``{role: transformer, list
         of transformers or "drop"}``, for the roles image, text, tags, user, time,
-        geo, numeric, categorical and vectors. Transformers that take one column (as
-        `TfidfVectorizer`) get a column, others a table.
+        geo, numeric, categorical and vectors; or ``{role: {name: transformer or
+        "drop"}}`` for single ones of the role's own (see Notes). Transformers that
+        take one column (as `TfidfVectorizer`) get a column, others a table.
     on_error : {"raise", "missing"}, default="missing"
         Whether a cell that can't be used stops with an error that names it, or counts
         as missing, with one warning a column.
@@ -113,6 +112,8 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         The fitted encoders with their blocks and columns.
     roles_ : dict of {role: list of columns}
         The columns of each role.
+    spaces_ : dict of {vector: space}
+        Vectors that may be compared with each other, where they share a space.
     n_features_in_ : int
         Number of columns of the table at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -127,6 +128,14 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
     The result holds one float32 allocation of all numbers (a gigabyte for 100,000
     posts and 2,500 features), and categories with the levels seen at fit. Columns
     of no role may differ between fit and transform.
+
+    The roles' own encoders are called statistics and clip (image); statistics, tfidf,
+    clip and glove (text, tags); profile, svd and history (user); calendar (time); geo;
+    numbers (numeric); categories (categorical). Their parameters are set and searched
+    as ``encoders__text__tfidf__n_components``.
+
+    A replacement's features belong together as one vector where it doesn't name them,
+    or names them as scikit-learn's ``PCA`` does, after its class.
 
     A user's embedding (equation 4) is off by default: on two sets of real posts,
     most of whose users have few, it did not help.
@@ -148,7 +157,7 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
     _vectors_parameter = "word_vectors"
 
     _parameter_constraints: dict = {
-        **dict.fromkeys([*_ROLES, "timezone"], "no_validation"),
+        **dict.fromkeys([*ROLES, "timezone"], "no_validation"),
         "naive_time": [StrOptions({"utc", "local"})],
         "vectors": [dict, None],
         **dict.fromkeys(["image_encoder", "text_encoder"], "no_validation"),
@@ -256,8 +265,10 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         """
         self._validate_params()
         table = check_table(self, X, reset=True)
-        self.roles_ = self._roles(table)
-        self.components_ = build_components(self, self.roles_, y)
+        self.roles_ = read_roles(self, table)
+        vectors = read_vectors(self.vectors, table)
+        self.roles_["vectors"] = [c for vector in vectors for c in vector.columns]
+        self.components_ = build_components(self, self.roles_, vectors, y)
         if not self.components_:
             raise InvalidInputError(
                 f"{type(self).__name__} has nothing to encode: give at least one role, "
@@ -267,14 +278,13 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         with warn_once():
             for component in self.components_:
                 start = time.perf_counter()
-                output = component.encoder.fit_transform(component.read(table), y)
-                parts.append((component.block, component.frame(output, table.index)))
+                parts.append(component.fit(table, y))
                 self._print(component, time.perf_counter() - start)
-        levels = sum(len(category_columns(part)) for _, part in parts)
-        self._n_numbers = sum(part.shape[1] for _, part in parts) - levels
-        features = join_blocks(parts, table.index, self._n_numbers)
+        self._n_numbers = sum(len(part.names) for part in parts)
+        features = join_parts(parts, table.index, self._n_numbers)
         self._names = list(features.columns)
-        return features
+        self.spaces_ = {v: s for c in self.components_ for v, s in c.spaces.items()}
+        return declare(features, self.spaces_)
 
     def transform(self, X: Any) -> pd.DataFrame:
         """Return the features of posts.
@@ -291,12 +301,10 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         """
         check_is_fitted(self)
         table = self._select(X)
-        parts = (
-            (c.block, c.frame(c.encoder.transform(c.read(table)), table.index))
-            for c in self.components_
-        )
+        parts = (component.transform(table) for component in self.components_)
         with warn_once():
-            return join_blocks(parts, table.index, self._n_numbers)
+            features = join_parts(parts, table.index, self._n_numbers)
+        return declare(features, self.spaces_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features, ``<block>__<feature>``.
@@ -314,25 +322,42 @@ class PostEncoder(SharesWordVectors, TransformerMixin, HyperFusionEstimator):
         check_is_fitted(self)
         return np.asarray(self._names, dtype=object)
 
-    def _roles(self, table: pd.DataFrame) -> Roles:
-        roles = {
-            role: check_columns(table, getattr(self, role), role, max_columns=limit)
-            for role, limit in _ROLES.items()
-        }
-        zone = self.timezone
-        is_column = zone is not None and (not isinstance(zone, str) or zone in table)
-        roles["timezone"] = check_columns(
-            table, zone if is_column else None, "timezone", max_columns=1
-        )
-        vectors = self.vectors or {}
-        if set(vectors) - set(_VECTORS):
-            raise InvalidInputError(
-                f"vectors takes the keys {_VECTORS}. Got {sorted(vectors)} instead."
-            )
-        for kind in _VECTORS:
-            value = vectors.get(kind)
-            roles[f"vectors_{kind}"] = check_columns(table, value, f"vectors[{kind!r}]")
-        return roles
+    def _named_encoders(self) -> dict[str, Any]:
+        roles, given = named_roles(self), self.encoders or {}
+        encoders: dict[str, Any] = {}
+        for role in (role for role in ENCODED if role != "vectors"):
+            value = given.get(role, {})
+            if isinstance(value, Mapping):
+                named = self._default_encoders(role, roles) | dict(value)
+            else:
+                several = value if isinstance(value, (list, tuple)) else [value]
+                several = [each for each in several if not isinstance(each, str)]
+                named = {type(each).__name__.lower(): each for each in several}
+            encoders |= {f"{role}__{name}": e for name, e in named.items()}
+        return encoders
+
+    def _default_encoders(self, role: str, roles: Roles) -> dict[str, Any]:
+        try:
+            components = default_components(self, role, roles, [])
+            return {component.name: component.encoder for component in components}
+        except InvalidInputError:  # a wrong image_encoder is refused at fit
+            return {}
+
+    def _put_encoder(self, name: str, encoder: Any) -> None:
+        role, _, kind = name.partition("__")
+        given = dict(self.encoders or {})
+        value = given.get(role, {})
+        if isinstance(value, Mapping):
+            given[role] = {**value, kind: encoder}
+        elif isinstance(value, (list, tuple)):
+            names = [type(each).__name__.lower() for each in value]
+            given[role] = [
+                encoder if own == kind else each
+                for own, each in zip(names, value, strict=True)
+            ]
+        else:
+            given[role] = encoder
+        self.encoders = given
 
     def _select(self, X: Any) -> pd.DataFrame:
         """Return the roles' columns of new posts; other columns don't matter."""

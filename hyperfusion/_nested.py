@@ -1,0 +1,86 @@
+"""Parameters of transformers that an estimator holds by name, or would build itself."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from sklearn.base import clone
+
+from hyperfusion.exceptions import InvalidInputError
+
+_PREFIX = "encoders__"
+
+
+class NestedEncoders:
+    """Mixin: ``encoders__<name>`` and ``encoders__<name>__<parameter>`` work.
+
+    It goes left of scikit-learn's base classes. Subclasses implement
+    ``_named_encoders()``, which returns them by name, and ``_put_encoder(name,
+    encoder)``, which replaces one in the parameter ``encoders``.
+    """
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, and those of encoders after ``encoders__<name>__``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the encoders and their parameters.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
+        if not deep:
+            return params
+        for name, encoder in self._named_encoders().items():
+            params[f"{_PREFIX}{name}"] = encoder
+            if not hasattr(encoder, "get_params"):  # "drop"
+                continue
+            for inner, value in encoder.get_params(deep=True).items():
+                params[f"{_PREFIX}{name}__{inner}"] = value
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, and those of encoders after ``encoders__<name>__``.
+
+        Parameters
+        ----------
+        **params
+            Values by name; an encoder's name alone replaces the encoder.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        own = {k: v for k, v in params.items() if not k.startswith(_PREFIX)}
+        super().set_params(**own)  # type: ignore[misc]
+        for key in sorted(set(params) - set(own), key=len):
+            self._set_nested(key.removeprefix(_PREFIX), params[key])
+        return self
+
+    def _set_nested(self, path: str, value: Any) -> None:
+        encoders = self._named_encoders()
+        name = next((n for n in encoders if f"{path}__".startswith(f"{n}__")), None)
+        if name is None:
+            raise InvalidInputError(
+                f"There is no encoder {path!r} in {type(self).__name__}. Its encoders "
+                f"are {sorted(encoders)}."
+            )
+        inner = path.removeprefix(name).removeprefix("__")
+        if inner and not hasattr(encoders[name], "set_params"):
+            raise InvalidInputError(
+                f"The encoder {name!r} is {encoders[name]!r}: put a transformer there "
+                f"before its parameter {inner!r} is set."
+            )
+        encoder = clone(encoders[name]).set_params(**{inner: value}) if inner else value
+        self._put_encoder(name, encoder)
+
+    def _named_encoders(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _put_encoder(self, name: str, encoder: Any) -> None:
+        raise NotImplementedError

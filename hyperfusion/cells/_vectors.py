@@ -1,0 +1,176 @@
+"""Ready-made vectors: columns of arrays or lists, or several columns of numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.exceptions import BadCellError
+
+_ROWS = 16_384
+
+
+def holds_vectors(cells: pd.Series) -> bool:
+    """Whether the cells of a column are arrays or lists (by the first there is)."""
+    if _is_arrow_list(cells):
+        return True
+    if cells.dtype != object and not pd.api.types.is_string_dtype(cells.dtype):
+        return False
+    return _is_vector(_first(cells))
+
+
+def vector_size(cells: pd.Series) -> int:
+    """Return how many numbers the first vector of a column has.
+
+    Raises
+    ------
+    BadCellError
+        If no cell holds a vector.
+    """
+    if _is_arrow_list(cells):
+        for chunk in _chunks(cells):
+            lengths = np.asarray(chunk.drop_null().value_lengths())
+            if len(lengths):
+                return int(lengths[0])
+        first = None
+    else:
+        first = _first(cells)
+        if first is not None:
+            return len(_numbers(first, _row_of_first(cells), cells.name))
+    raise BadCellError(
+        "no cell of the column holds a vector, so how many numbers it has is not "
+        "known: leave the column out",
+        None,
+        cells.name,
+    )
+
+
+def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
+    """Write the vectors of a column into an array; missing cells become NaN.
+
+    Parameters
+    ----------
+    cells : Series of length n_rows
+        Arrays, lists, texts of JSON lists, or pyarrow lists (of fixed size or not).
+    out : ndarray of shape (n_rows, n_numbers), float32
+        Where they go: the only copy of the numbers.
+
+    Raises
+    ------
+    BadCellError
+        If a vector has another length, or holds what is no number.
+    """
+    if _is_arrow_list(cells):
+        _write_arrow(cells, out)
+        return
+    for row, cell in enumerate(cells):
+        if _is_missing(cell):
+            out[row] = np.nan
+            continue
+        values = _numbers(cell, row, cells.name)
+        if len(values) != out.shape[1]:
+            raise _wrong_length(len(values), out.shape[1], row, cells.name)
+        out[row] = values
+
+
+def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
+    """Write columns of numbers side by side into an array, as one vector a row.
+
+    Raises
+    ------
+    BadCellError
+        If a cell is no number.
+    """
+    for position, (label, column) in enumerate(table.items()):
+        numbers = pd.to_numeric(column, errors="coerce")
+        values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
+        if len(bad):
+            row = int(bad[0])
+            raise BadCellError(
+                f"expected a number of a vector, got {column.iloc[row]!r}", row, label
+            )
+        with np.errstate(over="ignore"):
+            out[:, position] = values
+
+
+def _write_arrow(cells: pd.Series, out: np.ndarray) -> None:
+    start = 0
+    for chunk in _chunks(cells):
+        lengths = np.asarray(chunk.value_lengths().fill_null(out.shape[1]))
+        bad = np.flatnonzero(lengths != out.shape[1])
+        if len(bad):
+            row = int(bad[0])
+            raise _wrong_length(lengths[row], out.shape[1], start + row, cells.name)
+        there = np.asarray(chunk.is_valid())
+        values = chunk.drop_null().flatten().to_numpy(zero_copy_only=False)
+        part = out[start : start + len(chunk)]
+        part[~there] = np.nan
+        part[there] = values.reshape(-1, out.shape[1])
+        start += len(chunk)
+
+
+def _is_arrow_list(cells: pd.Series) -> bool:
+    arrow = getattr(cells.dtype, "pyarrow_dtype", None)
+    if arrow is None:
+        return False
+    import pyarrow as pa
+
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(arrow) for is_kind in kinds)
+
+
+def _chunks(cells: pd.Series) -> Any:
+    import pyarrow as pa
+
+    array = pa.array(cells.array)
+    return array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+
+
+def _first(cells: pd.Series) -> Any:
+    return next((cell for cell in cells if not _is_missing(cell)), None)
+
+
+def _row_of_first(cells: pd.Series) -> int:
+    return next(row for row, cell in enumerate(cells) if not _is_missing(cell))
+
+
+def _is_missing(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return not cell.strip()
+    return cell is None or (np.isscalar(cell) and bool(pd.isna(cell))) or cell is pd.NA
+
+
+def _is_vector(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return cell.lstrip().startswith("[")
+    return isinstance(cell, (list, tuple)) or (
+        isinstance(cell, np.ndarray) and cell.ndim == 1
+    )
+
+
+def _numbers(cell: Any, row: int, column: Any) -> np.ndarray:
+    try:
+        values = json.loads(cell) if isinstance(cell, str) else cell
+        with np.errstate(over="ignore"):
+            numbers = np.asarray(values, dtype=np.float32)
+    except (ValueError, TypeError, OverflowError):
+        numbers = np.empty((0, 0), dtype=np.float32)
+    if numbers.ndim == 1 and len(numbers):
+        return numbers
+    shown = repr(cell)
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    raise BadCellError(
+        f"expected a vector, an array or a list of numbers, got {shown}", row, column
+    )
+
+
+def _wrong_length(got: Any, expected: int, row: int, column: Any) -> BadCellError:
+    return BadCellError(
+        f"expected a vector of {expected} numbers, as the first one has, got {got}",
+        row,
+        column,
+    )
