@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from hyperfusion import CatBoostHuberRegressor, PostEncoder, make_posts
+from hyperfusion.table import Schema
 
 # Blocks that tell of the same thing leave together: a user by name or by vector.
 FAMILIES = {
