@@ -108,8 +108,10 @@ def read_features(
 
 def _read_frame(table: pd.DataFrame) -> Features:
     schema = Schema.of(table)
-    plain = table.loc[:, ~schema.is_category] if schema.is_category.any() else table
-    categories = table.loc[:, schema.is_category]
+    levels = list(table.columns[schema.is_category])
+    # drop keeps views of the numbers, where a mask would copy them
+    plain = table.drop(columns=levels) if levels else table
+    categories = table[levels]
     return Features(as_float32(plain), categories, schema, schema.numbers(), True)
 
 

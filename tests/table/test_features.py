@@ -9,38 +9,13 @@ from sklearn.base import BaseEstimator
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._features import (
     read_features,
-    stem_of,
     take_columns,
-    vector_groups,
     write_features,
 )
 
 
 def read(X, **options):
     return read_features(BaseEstimator(), X, reset=True, **options)
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["clip__0", "clip__1", "clip__2"], {"clip": [0, 1, 2]}),
-        (["clip__2", "x", "clip__0", "clip__1"], {"clip": [2, 3, 0]}),
-        (["clip__000", "clip__001"], {"clip": [0, 1]}),
-        (["v0", "v1", "w0"], {"v": [0, 1]}),
-        (["last_3", "last_5"], {}),
-        (["clip__1", "clip__2"], {}),
-        (["clip__0"], {}),
-        (["0", "1"], {}),
-        ([0, 1, 2], {}),
-        (["a\n_0", "a\n_1"], {"a\n": [0, 1]}),
-        (["t__a_clip__0", "t__b_clip__0", "t__a_clip__1"], {"t__a_clip": [0, 2]}),
-    ],
-)
-def test_vectors_are_numbered_from_zero_without_gaps(names, expected):
-    found = {stem: c.tolist() for stem, c in vector_groups(names).items()}
-    assert found == expected
-    for stem, columns in found.items():
-        assert {stem_of(names[c]) for c in columns} == {stem}
 
 
 def test_numbers_of_all_kinds_become_float32():
@@ -55,7 +30,7 @@ def test_numbers_of_all_kinds_become_float32():
     features = read(X)
     assert features.numbers.dtype == np.float32
     assert_array_equal(features.numbers, [[1, 1, np.nan], [0, np.nan, 2.5]])
-    assert features.names == ["flag", "nullable", "objects"]
+    assert list(features.names) == ["flag", "nullable", "objects"]
     assert features.is_category.tolist() == [False, False, False, True]
     assert list(features.categories) == ["kind"]
 
@@ -94,3 +69,19 @@ def test_infinite_values(value):
 def test_what_is_no_number_is_named(cells):
     with pytest.raises(InvalidInputError, match="'when' has dtype"):
         read(pd.DataFrame({"when": cells}))
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "arrow-backed pandas"])
+def test_tables_of_other_libraries(library):
+    X = pd.DataFrame({"meta__a": [1.0, 2.0], "meta__b": [3, 4]})
+    if library == "polars":
+        table = pytest.importorskip("polars", reason="needs polars").from_pandas(X)
+    elif library == "pyarrow":
+        pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
+        table = pa.Table.from_pandas(X)
+    else:
+        pytest.importorskip("pyarrow", reason="needs pyarrow")
+        table = X.convert_dtypes(dtype_backend="pyarrow")
+    features = read(table)
+    assert_array_equal(features.numbers, X)
+    assert features.table.blocks == ("meta", "meta")
