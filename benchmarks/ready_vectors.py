@@ -32,7 +32,7 @@ def minilm(texts: pd.Series) -> list[np.ndarray]:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(get_model_path()), device="cpu")
-    return list(model.encode(list(texts), batch_size=_BATCH))
+    return list(model.encode(list(texts.fillna("")), batch_size=_BATCH))
 
 
 def efficientnet(paths: pd.Series) -> list[np.ndarray]:
