@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from hyperfusion.cells._texts import read_tags
+from hyperfusion.cells._tags import read_tags
 from hyperfusion.table._features import vector_groups
 from hyperfusion.table._names import BLOCKS
 from hyperfusion.table._old import split_name
