@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -83,42 +82,3 @@ def _is_number(cell: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:
-    """Return times that can be ordered: dates in UTC, or numbers as they are.
-
-    Takes datetimes, ISO 8601 texts and numbers (also as texts); missing cells stay
-    missing, or are an error where they are `required`. A text of another form is an
-    error, since its order as a text, or a guess at its day and month, would be wrong
-    without a word.
-    """
-    times = _read_times(pd.Series(values).reset_index(drop=True), name)
-    missing = np.flatnonzero(times.isna())
-    if required and len(missing):
-        raise InvalidInputError(
-            f"{name} is NaN or missing in row {missing[0]}: drop or fill it."
-        )
-    return times
-
-
-def _read_times(times: pd.Series, name: str) -> pd.Series:
-    if isinstance(times.dtype, pd.CategoricalDtype):
-        times = times.astype(object)
-    if pd.api.types.is_numeric_dtype(times.dtype):
-        return times
-    if times.dropna().map(lambda cell: isinstance(cell, numbers.Number)).any():
-        return times.astype(np.float64)
-    dates = pd.to_datetime(times, utc=True, format="ISO8601", errors="coerce")
-    bad = np.flatnonzero(dates.isna() & times.notna())
-    if len(bad) == 0:
-        return dates
-    seconds = pd.to_numeric(times, errors="coerce")
-    if seconds.notna().equals(times.notna()):
-        return seconds
-    row = int(bad[0])
-    raise InvalidInputError(
-        f"{name} can't be read in row {row}: {times.iloc[row]!r} is no date of ISO "
-        "8601. Turn texts into dates first, for example "
-        "pd.to_datetime(column, dayfirst=True)."
-    )

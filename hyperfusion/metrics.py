@@ -14,6 +14,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import column_or_1d
 
 from hyperfusion._sklearn_compat import _check_sample_weight
+from hyperfusion.cells._levels import level_codes
 
 __all__ = ["spearman_score", "spearman_scorer", "within_user_spearman"]
 
@@ -70,7 +71,7 @@ def weighted_correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> fl
 
 
 def within_user_spearman(
-    y_true: ArrayLike, y_pred: ArrayLike, users: ArrayLike, *, min_posts: int = 3
+    y_true: ArrayLike, y_pred: ArrayLike, users: ArrayLike, *, min_frequency: int = 3
 ) -> float:
     """Return Spearman's correlation within posts of a user, averaged over users.
 
@@ -84,8 +85,8 @@ def within_user_spearman(
     y_pred : array-like of shape (n_samples,)
         Predictions.
     users : array-like of shape (n_samples,)
-        User of each row.
-    min_posts : int, default=3
+        User of each row; rows without one (None, NaN, blank) don't count.
+    min_frequency : int, default=3
         Users with fewer posts, or with a constant target, don't count.
 
     Returns
@@ -102,12 +103,13 @@ def within_user_spearman(
     """
     check_consistent_length(y_true, y_pred, users)
     true, predicted = np.asarray(column_or_1d(y_true)), np.asarray(column_or_1d(y_pred))
-    _, codes = np.unique(column_or_1d(users), return_inverse=True)
+    codes, _ = level_codes(users)
     order = np.argsort(codes, kind="stable")
+    order = order[codes[order] >= 0]
     ends = np.flatnonzero(np.diff(codes[order])) + 1
     scores, sizes = [], []
     for rows in np.split(order, ends):
-        if len(rows) >= min_posts and np.ptp(true[rows]) > 0:
+        if len(rows) >= min_frequency and np.ptp(true[rows]) > 0:
             scores.append(spearman_score(true[rows], predicted[rows]))
             sizes.append(len(rows))
     return float(np.average(scores, weights=sizes)) if scores else float("nan")

@@ -75,7 +75,7 @@ TABLE_ENCODERS = {
             longitude="longitude",
             accuracy="accuracy",
             place="place",
-            min_cell_count=1,
+            min_frequency=1,
         ),
         ["latitude", "longitude", "accuracy", "place"],
     ),

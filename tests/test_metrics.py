@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
-from hyperfusion import spearman_score, spearman_scorer, within_user_spearman
+from hyperfusion import evaluate, spearman_score, spearman_scorer, within_user_spearman
 
 pairs = st.lists(
     st.tuples(st.integers(-5, 5), st.floats(-1e6, 1e6, width=32)),
@@ -61,6 +63,45 @@ def test_within_user_by_hand():
     users = list("aaabbbbcc")  # a: 1, b: -1 over four posts; c has two posts
     assert within_user_spearman(y, p, users) == pytest.approx((3 - 4) / 7)
     assert np.isnan(within_user_spearman([1, 1, 1], [1, 2, 3], list("aaa")))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, "", pd.NA])
+def test_rows_without_a_user_count_for_none(missing):
+    users = [*list("aaabbbb"), missing, missing, missing]
+    y, p = [1, 2, 3, 1, 2, 3, 4, 1, 2, 3], [1, 2, 3, 4, 3, 2, 1, 3, 2, 1]
+    expected = (3 - 4) / 7
+    assert within_user_spearman(y, p, users) == pytest.approx(expected)
+    numbers = pd.Series(users).map({"a": 7.0, "b": 8.0})
+    assert within_user_spearman(y, p, numbers) == pytest.approx(expected)
+    scores = evaluate(
+        Oracle(p),
+        np.arange(10)[:, None],
+        y,
+        users=users,
+        splits={"all": [(np.arange(10), np.arange(10))]},
+        n_bootstrap=1,
+    ).scores.set_index(["users", "metric"])["score"]
+    assert scores["all", "within_user_src"] == pytest.approx(expected)
+
+
+def test_users_are_told_apart_as_everywhere():
+    users = pd.array([7, 7, 7, None], dtype="Int64")
+    mixed = [7, "7", 7.0, None]
+    for values in (users, mixed, pd.Series(mixed, dtype="category")):
+        assert within_user_spearman([1, 2, 3, 9], [1, 3, 2, 0], values) == 0.5
+
+
+class Oracle(RegressorMixin, BaseEstimator):
+    """A model that predicts given numbers by row."""
+
+    def __init__(self, predictions):
+        self.predictions = predictions
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.asarray(self.predictions, dtype=float)[X[:, 0]]
 
 
 def test_scorer_in_a_search_survives_constant_predictions():

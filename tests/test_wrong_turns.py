@@ -154,8 +154,11 @@ def test_column_missing_at_predict():
 
 
 def test_bare_years_as_times():
-    with pytest.raises(BadCellError, match=r"2012 looks like a year.*give a date"):
-        make_hyperfusion(time="year", members=[Ridge()]).fit(X.assign(year=2012), Y)
+    posts = X.assign(year=2012 + np.arange(40) // 10)
+    features = make_hyperfusion(time="year", members=[Ridge()])[0].fit_transform(posts)
+    assert features["time__days"].unique().tolist() == [0, 366, 731, 1096]
+    # no hour, weekday or season where only the year is known
+    assert "time__hour" not in features
 
 
 def test_unknown_preset():

@@ -1,1 +1,1 @@
-"""Private parts of the package."""
+"""One reader for each kind of cell, whatever sort of column it stands in."""

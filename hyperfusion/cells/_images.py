@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hyperfusion.cells._columns import is_missing, shown
+
 MAX_PIXELS = 89_478_485
 """Largest picture that is decoded by default (Pillow's own limit for a warning)."""
 
-_URL = re.compile(r"^\s*([a-z][a-z0-9+.-]+:/{2,}|data:)", re.IGNORECASE)
+_URL = re.compile(r"\s*[a-z][a-z0-9+.-]+:/{2,}", re.IGNORECASE)
+_BASE64 = re.compile(r"\s*(?:data:|[A-Za-z0-9+/_\r\n-]{256,}=*\s*$)")
+_BYTES = (bytes, bytearray, memoryview)
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ def open_image(cell: Any, max_pixels: int = MAX_PIXELS) -> Image.Image | None:
 
     Parameters
     ----------
-    cell : str, path, bytes, PIL image or uint8 array
+    cell : str, path, bytes, BytesIO, dict, PIL image or uint8 array
         A file's path, a file's content, or a decoded picture. An array has the shape
-        (height, width), or (height, width, channels) with 1, 3 or 4 channels.
+        (height, width), or (height, width, channels) with 1, 3 or 4 channels. A dict
+        has the content as ``bytes``, or a ``path`` where there is none.
     max_pixels : int
         Pictures with more pixels are refused before they are decoded.
 
@@ -67,17 +72,12 @@ def open_image(cell: Any, max_pixels: int = MAX_PIXELS) -> Image.Image | None:
 
 def read_image(cell: Any, max_pixels: int = MAX_PIXELS) -> ReadImage | None:
     """Return what `open_image` returns, with the original mode and the file's size."""
-    if isinstance(cell, str):
-        if not cell.strip():
-            return None
-        _refuse_url(cell)
+    cell = _content(cell)
+    if cell is None:
+        return None
     if isinstance(cell, (str, os.PathLike)):
-        path = Path(cell)
-        if not path.is_file():
-            problem = "not a file" if path.exists() else "no such file"
-            raise FileNotFoundError(f"{problem}: {str(path)!r}")
-        return _decode(path, path.stat().st_size, max_pixels)
-    if isinstance(cell, (bytes, bytearray, memoryview)):
+        return _decode(*_find_file(cell), max_pixels)
+    if isinstance(cell, _BYTES):
         content = bytes(cell)
         return _decode(io.BytesIO(content), len(content), max_pixels)
     if isinstance(cell, np.ndarray):
@@ -90,11 +90,40 @@ def read_image(cell: Any, max_pixels: int = MAX_PIXELS) -> ReadImage | None:
     )
 
 
-def _refuse_url(text: str) -> None:
+def is_encoded(cell: Any) -> bool:
+    """Whether a cell holds the content or the path of a file, whose size is known."""
+    return isinstance(_content(cell), (str, os.PathLike, *_BYTES))
+
+
+def _content(cell: Any) -> Any:
+    """Return what a dict or a buffer holds; None where a cell holds nothing."""
+    if isinstance(cell, dict) and not cell.keys().isdisjoint(("bytes", "path")):
+        cell = cell.get("path") if cell.get("bytes") is None else cell["bytes"]
+    if isinstance(cell, io.BytesIO):
+        return cell.getvalue()
+    blank = isinstance(cell, str) and not cell.strip()
+    return None if blank or is_missing(cell) else cell
+
+
+def _find_file(cell: str | os.PathLike) -> tuple[Path, int]:
+    text = str(cell)
     if _URL.match(text):
         raise ValueError(
-            f"{text[:80]!r} is an address: download the picture first and give its path"
+            f"{shown(text)} is an address: download the picture first and give its path"
         )
+    path = Path(cell)
+    try:
+        if path.is_file():
+            return path, path.stat().st_size
+        problem = "not a file" if path.exists() else "no such file"
+    except OSError:  # the name is too long for a file's
+        problem = "no such file"
+    if _BASE64.match(text):
+        raise ValueError(
+            f"{shown(text)} is a picture as base64 text: give its content, "
+            "base64.b64decode(text), without what ends in a comma before it"
+        )
+    raise FileNotFoundError(f"{problem}: {shown(text, 300)}")
 
 
 def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadImage:
@@ -115,6 +144,8 @@ def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadIma
 
 def _convert(image: Image.Image, n_bytes: int | None, max_pixels: int) -> ReadImage:
     width, height = image.size
+    if width * height == 0:
+        raise ValueError(f"a picture of {width} x {height} pixels shows nothing")
     if width * height > max_pixels:
         raise ValueError(
             f"a picture of {width} x {height} pixels is larger than "

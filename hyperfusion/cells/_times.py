@@ -1,4 +1,4 @@
-"""Reading times and time zones, whatever form they come in."""
+"""Times of posts, whatever form they come in."""
 
 from __future__ import annotations
 
@@ -6,29 +6,46 @@ import datetime
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from numbers import Number, Real
+from decimal import Decimal
+from numbers import Real
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
-from hyperfusion.encoders._column import is_missing, read_cells
-from hyperfusion.encoders._table import as_floats, is_blank, settle_bad_cells
-from hyperfusion.exceptions import BadCellError
+from hyperfusion.cells._columns import (
+    Cells,
+    as_column,
+    is_blank,
+    is_missing,
+    shown,
+)
+from hyperfusion.cells._numbers import as_floats
+from hyperfusion.exceptions import InvalidInputError
 
 # seconds from 1970 to the ends of what nanoseconds since then can count
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
+# beside years, smaller numbers than this (three months) are no seconds since 1970
+_TOO_FEW = 10_000_000
 
-# eight digits are a date of ISO 8601 without its hyphens
-_WHOLE = r"(?!\d{8}$)[+-]?\d+(?:\.0*)?"
-_UTC = r"(?<=\d)\s*(?:UTC|GMT)$"
-_WITH_OFFSET = r"[T ]\s*\d{2}.*(?:Z|[+-]\d{2}:?(?:\d{2})?)$"
-_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])?(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
-
-Zone = int | str
-"""Seconds east of UTC, or an IANA name."""
+_NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
+_SPACED_OFFSET = re.compile(r"(?<=:\d\d)\s+(?=[+-]\d\d:?\d\d$)")
+_OFFSET = re.compile(r"[T ]\s*\d{2}.*?(?:(Z)|([+-])(\d{2}):?(\d{2})?)$")
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun"]
+_MONTHS += ["jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
+_CLOCK = r"(?P<clock>\d\d:\d\d(?::\d\d)?)"
+_ZONE = r"(?: (?P<zone>[+-]\d{4}|UTC|UT|GMT|Z))?"
+_NAMED = [
+    # Wed Oct 10 20:19:24 +0000 2018
+    rf"[a-z]{{3}} {_MONTH} +(?P<day>\d\d?) {_CLOCK}{_ZONE} (?P<year>\d{{4}})",
+    # Wed, 10 Oct 2018 20:19:24 +0000
+    rf"(?:[a-z]{{3}}, )?(?P<day>\d\d?) {_MONTH} (?P<year>\d{{4}}) {_CLOCK}{_ZONE}",
+]
+_WITH_MONTH = [re.compile(form, re.IGNORECASE | re.ASCII) for form in _NAMED]
+_SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](?:\d{4}|\d{2})(?!\d)", re.ASCII)
 
 
 @dataclass
@@ -38,60 +55,78 @@ class Times:
     Attributes
     ----------
     seconds : ndarray of float64
-        Seconds since 1970, NaN where there is no time.
+        Whole seconds since 1970, NaN where there is no time.
     naive : ndarray of bool
         Where the cell did not say what its time zone is; the seconds are then what a
         clock in UTC would show.
+    offset : ndarray of float64
+        Seconds east of UTC that the cell names, otherwise NaN.
     """
 
     seconds: np.ndarray
     naive: np.ndarray
+    offset: np.ndarray
 
 
-def read_times(cells: pd.Series, on_error: str, *, warn: bool = True) -> Times:
-    """Return the moments of a column; missing, blank and bad cells are NaN.
+def read_times(column: Any) -> Cells:
+    """Read the moments of a column as `Times`; missing, blank and bad cells are NaN.
 
-    Takes datetimes of any kind, ISO 8601 texts, and whole numbers (or texts of whole
-    numbers), which are seconds since 1970, or milli-, micro- or nanoseconds where they
-    are too large for that.
+    Read are datetimes, dates and periods (their first moment), texts of ISO 8601, of
+    RFC 2822 and of Twitter's form, and numbers (also as texts): whole ones from 1900
+    to 2100 are years, those of eight digits that are a date (20150301) are that date,
+    all others are seconds since 1970, or milli-, micro- or nanoseconds where they are
+    too large for that. Beside years, numbers below ten million are bad cells.
 
-    Raises
-    ------
-    BadCellError
-        If a number looks like a year or like a date without separators, whatever
-        `on_error`: it would silently become a moment of the year 1970.
+    Examples
+    --------
+    >>> from hyperfusion.cells._times import read_times
+    >>> cells = read_times(["1970-01-02", 60, "Thu Jan 01 01:00:00 +0100 1970", "soon"])
+    >>> cells.clean.seconds.tolist(), list(cells.bad)
+    ([86400.0, 60.0, 0.0, nan], [3])
     """
-    if isinstance(cells.dtype, pd.CategoricalDtype):
-        cells = cells.astype(object)
-    seconds = np.full(len(cells), np.nan)
-    naive = np.zeros(len(cells), dtype=bool)
+    cells = as_column(column)
+    n = len(cells)
+    times = Times(np.full(n, np.nan), np.zeros(n, dtype=bool), np.full(n, np.nan))
     for kind, rows in _rows_of_kinds(cells).items():
-        seconds[rows], naive[rows] = _READERS[kind](cells.iloc[rows], rows)
+        found = _READERS[kind](cells.iloc[rows])
+        times.seconds[rows], times.naive[rows], times.offset[rows] = found
+    _drop_small_numbers_beside_years(cells, times)
+    seconds = times.seconds
     seconds[~((seconds >= _EARLIEST) & (seconds <= _LATEST))] = np.nan
     unread = np.flatnonzero(np.isnan(seconds))
-    cells_there = zip(unread, cells.iloc[unread], strict=True)
-    bad = [int(row) for row, cell in cells_there if not is_blank(cell)]
-    settle_bad_cells(
-        bad,
-        lambda row: (
-            f"can't read {cells.iloc[row]!r} as a time of the years 1678 to 2261: give "
-            "datetimes, ISO 8601 texts, or whole seconds since 1970; turn other texts "
-            "into dates first, for example with pd.to_datetime(column, dayfirst=True)"
-        ),
-        cells.name,
-        on_error,
-        n_cells=len(cells),
-        warn=warn,
-    )
-    return Times(seconds, naive)
+    there = zip(unread, cells.iloc[unread], strict=True)
+    bad = {int(row): _why(cell) for row, cell in there if not is_blank(cell)}
+    return Cells(times, bad, cells)
+
+
+def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:
+    """Return times that can be ordered: dates in UTC, or numbers as they are.
+
+    A column of nothing but numbers may count anything (years, days, rounds), since only
+    their order matters; all others are read by `read_times`. Missing cells stay
+    missing, or are an error where they are `required`.
+    """
+    cells = as_column(values).reset_index(drop=True).rename(name)
+    if cells.dtype == object and all(_is_number(c) or is_missing(c) for c in cells):
+        cells = pd.Series(as_floats(cells), name=name)
+    if cells.dtype.kind not in "iuf":
+        seconds = read_times(cells).settle("raise").seconds
+        moments = np.where(np.isnan(seconds), 0, seconds).astype("datetime64[s]")
+        moments[np.isnan(seconds)] = np.datetime64("NaT")
+        cells = pd.Series(moments, name=name).dt.tz_localize("UTC")
+    missing = np.flatnonzero(cells.isna())
+    if required and len(missing):
+        raise InvalidInputError(
+            f"{name} is NaN or missing in row {missing[0]}: drop or fill it."
+        )
+    return cells
 
 
 def _rows_of_kinds(cells: pd.Series) -> dict[str, np.ndarray]:
     """Return the rows of each kind of cell; cells of no kind can't be read."""
-    if cells.dtype.kind == "M":
-        return {"datetimes": np.arange(len(cells))}
-    if cells.dtype.kind in "iuf":
-        return {"numbers": np.arange(len(cells))}
+    kind = {"M": "datetimes", "i": "numbers", "u": "numbers", "f": "numbers"}
+    if cells.dtype.kind in kind:
+        return {kind[cells.dtype.kind]: np.arange(len(cells))}
     kinds = np.array([_kind(cell) for cell in cells], dtype=object)
     return {kind: np.flatnonzero(kinds == kind) for kind in set(kinds) - {None}}
 
@@ -99,55 +134,114 @@ def _rows_of_kinds(cells: pd.Series) -> dict[str, np.ndarray]:
 def _kind(cell: Any) -> str | None:
     if isinstance(cell, str):
         return "texts"
-    if is_missing(cell) or isinstance(cell, (bool, np.bool_, complex)):
+    if is_missing(cell):
         return None
-    if isinstance(cell, (datetime.date, np.datetime64)):
+    if isinstance(cell, (datetime.date, np.datetime64, pd.Period)):
         return "datetimes"
-    return "numbers" if isinstance(cell, Number) else None
+    return "numbers" if _is_number(cell) else None
 
 
-def _from_datetimes(
-    cells: pd.Series, _rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    if cells.dtype.kind == "M":
-        naive = np.full(len(cells), cells.dt.tz is None)
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, (Real, Decimal)) and not isinstance(cell, (bool, np.bool_))
+
+
+def _from_datetimes(cells: pd.Series) -> tuple[np.ndarray, ...]:
+    if cells.dtype == object:
+        cells = pd.Series([_moment(cell) for cell in cells], dtype=object)
+        offset = np.array([_offset(cell) for cell in cells])
     else:
-        naive = np.array([getattr(c, "tzinfo", None) is None for c in cells])
-    return _seconds(pd.to_datetime(cells, utc=True, errors="coerce")), naive
+        offset = np.full(len(cells), np.nan)
+    utc = clock_seconds(pd.to_datetime(cells, utc=True, errors="coerce"))
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        offset = clock_seconds(cells.dt.tz_localize(None)) - utc
+    return utc, np.isnan(offset) & ~np.isnan(utc), offset
 
 
-def _from_numbers(cells: pd.Series, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moment(cell: Any) -> Any:
+    try:
+        return cell.start_time if isinstance(cell, pd.Period) else cell
+    except ValueError:  # beyond the range of pandas' dates
+        return pd.NaT
+
+
+def _offset(cell: Any) -> float:
+    zone = getattr(cell, "tzinfo", None)
+    shift = None if zone is None else cell.utcoffset()
+    return np.nan if shift is None else shift.total_seconds()
+
+
+def _from_numbers(cells: pd.Series) -> tuple[np.ndarray, ...]:
     numbers = as_floats(cells)
-    _refuse_dates(numbers, rows, cells.name)
     size = np.abs(numbers)
     unit = np.select([size < 1e11, size < 1e14, size < 1e17], [1.0, 1e3, 1e6], 1e9)
-    whole = np.isfinite(numbers) & (np.floor(numbers) == numbers)
-    seconds = np.where(whole, np.floor(numbers / unit), np.nan)
-    return seconds, np.zeros(len(cells), dtype=bool)
+    seconds = np.floor(numbers / unit)
+    year = _are_years(numbers)
+    first_day = (numbers[year] - 1970).astype(np.int64).astype("datetime64[Y]")
+    seconds[year] = first_day.astype("datetime64[s]").astype(np.int64)
+    date = (numbers >= 1e4 * _FIRST_YEAR) & (numbers < 1e4 * (_LAST_YEAR + 1))
+    digits = pd.Series([f"{n:.0f}" for n in numbers[date]], dtype=object)
+    days = pd.to_datetime(digits, format="%Y%m%d", errors="coerce", utc=True)
+    seconds[date] = clock_seconds(days)
+    # the middle of a year, or of a day, is no moment that anybody writes like this
+    seconds[(size < _LAST_YEAR) & (size > _FIRST_YEAR) & ~year] = np.nan
+    return seconds, (year | date) & ~np.isnan(seconds), np.full(len(cells), np.nan)
 
 
-def _from_texts(cells: pd.Series, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    texts = cells.astype(object).str.strip().str.replace(_UTC, "Z", regex=True)
-    number = texts.str.fullmatch(_WHOLE).to_numpy(dtype=bool)
-    seconds = np.full(len(texts), np.nan)
-    naive = ~texts.str.contains(_WITH_OFFSET).to_numpy(dtype=bool) & ~number
-    if number.any():
-        seconds[number], _ = _from_numbers(texts[number], rows[number])
+def _are_years(numbers: np.ndarray) -> np.ndarray:
+    in_range = (numbers >= _FIRST_YEAR) & (numbers <= _LAST_YEAR)
+    return in_range & (np.floor(numbers) == numbers)
+
+
+def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
+    texts = pd.Series([c.strip() if c.isascii() else "" for c in cells], dtype=object)
+    number = texts.str.fullmatch(_NUMBER).to_numpy(dtype=bool)
     # pandas also takes words like "now": only what begins with a year is a time
-    dated = ~number & texts.str.match(r"\d{4}").to_numpy(dtype=bool)
-    parsed = pd.to_datetime(texts[dated], format="ISO8601", utc=True, errors="coerce")
-    seconds[dated] = _seconds(parsed)
-    return seconds, naive
+    other = ~number & ~texts.str.match(r"\d{4}").to_numpy(dtype=bool)
+    texts[other] = [_rewritten(text) for text in texts[other]]
+    texts[~number] = [_SPACED_OFFSET.sub("", _UTC.sub("Z", t)) for t in texts[~number]]
+    seconds, naive = np.full(len(texts), np.nan), np.zeros(len(texts), dtype=bool)
+    offset = np.full(len(texts), np.nan)
+    seconds[number], naive[number], _ = _from_numbers(texts[number])
+    parsed = pd.to_datetime(texts[~number], format="ISO8601", utc=True, errors="coerce")
+    seconds[~number] = clock_seconds(parsed)
+    offset[~number] = [_written_offset(text) for text in texts[~number]]
+    naive[~number] = np.isnan(offset[~number])
+    return seconds, naive, offset
 
 
-_READERS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
+def _rewritten(text: str) -> str:
+    """Return a text with the name of a month in the form of ISO 8601."""
+    for form in _WITH_MONTH:
+        found = form.fullmatch(text)
+        if found:
+            month = _MONTHS.index(found["month"].lower()) + 1
+            zone = found["zone"] or ""
+            zone = zone if zone[:1] in ("+", "-", "") else "Z"
+            return (
+                f"{found['year']}-{month:02}-{int(found['day']):02} "
+                f"{found['clock']}{zone}"
+            )
+    return ""
+
+
+def _written_offset(text: str) -> float:
+    found = _OFFSET.search(text)
+    if found is None:
+        return np.nan
+    if found[1]:
+        return 0.0
+    size = int(found[3]) * 3600 + int(found[4] or 0) * 60
+    return float(-size if found[2] == "-" else size)
+
+
+_READERS: dict[str, Callable[[pd.Series], tuple[np.ndarray, ...]]] = {
     "datetimes": _from_datetimes,
     "numbers": _from_numbers,
     "texts": _from_texts,
 }
 
 
-def _seconds(moments: pd.Series) -> np.ndarray:
+def clock_seconds(moments: pd.Series) -> np.ndarray:
     """Return the whole seconds since 1970 that clocks show; NaN for NaT."""
     clock = moments.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
     seconds = clock.astype(np.int64).astype(np.float64)
@@ -155,128 +249,42 @@ def _seconds(moments: pd.Series) -> np.ndarray:
     return seconds
 
 
-def _refuse_dates(numbers: np.ndarray, rows: np.ndarray, column: Any) -> None:
-    year = (numbers >= 1900) & (numbers <= 2100)
-    date = (numbers >= 19000101) & (numbers <= 21001231)
-    suspect = np.flatnonzero(year | date)
-    if len(suspect):
-        number = int(numbers[suspect[0]])
-        what = "year" if number <= 2100 else "date written as a number"
-        raise BadCellError(
-            f"{number} looks like a {what}, while whole numbers in a column of times "
-            "are seconds since 1970: give a date, such as '2015-07-01'",
-            int(rows[suspect[0]]),
-            column,
+def _drop_small_numbers_beside_years(cells: pd.Series, times: Times) -> None:
+    """Make numbers missing that can't be meant as seconds: others are years."""
+    small = np.flatnonzero(np.abs(times.seconds) < _TOO_FEW)
+    if len(small) == 0 or cells.dtype.kind == "M":
+        return
+    numbers = as_floats(cells)
+    years = _are_years(numbers)
+    if years.any():
+        few = small[(np.abs(numbers) < _TOO_FEW)[small] & ~years[small]]
+        times.seconds[few] = np.nan
+
+
+def _why(cell: Any) -> str:
+    said = f"can't read {shown(cell)} as a time of the years 1678 to 2261"
+    slashed = _SLASHED.match(cell.strip()) if isinstance(cell, str) else None
+    if slashed is not None:
+        return f"{said}: {_advice_on_order(slashed)}"
+    if _is_number(cell):
+        return (
+            f"{said}: numbers are seconds since 1970 (or milli-, micro- or "
+            "nanoseconds), or years from 1900 to 2100, or dates such as 20150301"
         )
-
-
-def parse_zone(cell: Any) -> Zone | None:
-    """Return the time zone that a cell names; None for blank text.
-
-    Takes offsets as text ("-05:00", "+0530", "UTC+2"), hours as numbers, and IANA
-    names.
-    """
-    if isinstance(cell, str):
-        text = cell.strip()
-        if not text:
-            return None
-        if text.upper() == "Z":
-            return 0
-        match = _OFFSET.fullmatch(text)
-        if match:
-            sign, hours, minutes = match.groups()
-            offset = int(hours) * 3600 + int(minutes or 0) * 60
-            return _check_offset(-offset if sign == "-" else offset, cell)
-        try:
-            return _check_offset(float(text) * 3600, cell)
-        except ValueError:
-            return _check_name(text)
-    if isinstance(cell, Real) and not isinstance(cell, (bool, np.bool_)):
-        return _check_offset(float(cell) * 3600, cell)
-    raise _unknown_zone(cell)
-
-
-def _check_offset(seconds: float, cell: Any) -> int:
-    # the world's clocks are between 12 hours behind UTC and 14 before it
-    if not -12 * 3600 <= seconds <= 14 * 3600:
-        raise _unknown_zone(cell)
-    return round(seconds)
-
-
-def _check_name(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (KeyError, ValueError, OSError) as error:
-        raise _unknown_zone(name) from error
-
-
-def _unknown_zone(cell: Any) -> ValueError:
-    return ValueError(
-        f"{cell!r} is no time zone: give an offset from UTC such as '-05:00', a number "
-        "of hours between -12 and 14, or an IANA name such as 'Europe/Berlin'"
+    return (
+        f"{said}: give datetimes, ISO 8601 texts, or seconds since 1970; turn other "
+        "texts into dates first, with pd.to_datetime(column, format=...)"
     )
 
 
-def read_zones(
-    cells: pd.Series, on_error: str, *, warn: bool = True
-) -> list[Zone | None]:
-    """Return the time zones of a column; None for missing, blank and bad cells."""
-    read = lru_cache(maxsize=None, typed=True)(parse_zone)
-    return read_cells(cells, read, on_error, warn=warn, stacklevel=6)
-
-
-def to_utc_and_local(
-    times: Times, zones: list[Zone | None], naive_is_local: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the seconds of moments in UTC and on local clocks.
-
-    Parameters
-    ----------
-    times : Times
-        The moments.
-    zones : list
-        The time zone of each; None leaves UTC.
-    naive_is_local : bool
-        Whether times that name no zone were read from local clocks.
-    """
-    utc, local = times.seconds.copy(), times.seconds.copy()
-    for zone, rows in _rows_of_zones(zones, ~np.isnan(times.seconds)).items():
-        moments = times.seconds[rows]
-        if naive_is_local:
-            clock = times.naive[rows]
-            moments[clock] = _from_clock(moments[clock], zone)
-        utc[rows], local[rows] = moments, _to_clock(moments, zone)
-    return utc, local
-
-
-def _rows_of_zones(
-    zones: list[Zone | None], known: np.ndarray
-) -> dict[Zone, np.ndarray]:
-    rows: dict[Zone, list[int]] = {}
-    for row, zone in enumerate(zones):
-        if zone is not None and known[row]:
-            rows.setdefault(zone, []).append(row)
-    return {zone: np.array(where) for zone, where in rows.items()}
-
-
-def _to_clock(seconds: np.ndarray, zone: Zone) -> np.ndarray:
-    if isinstance(zone, int):
-        return seconds + zone
-    clock = _index(seconds).tz_localize("UTC").tz_convert(ZoneInfo(zone))
-    return _seconds(pd.Series(clock))
-
-
-def _from_clock(seconds: np.ndarray, zone: Zone) -> np.ndarray:
-    if isinstance(zone, int):
-        return seconds - zone
-    # an hour that a clock shows twice is taken as the first, one that it leaves out
-    # as the moment after the gap
-    first = np.ones(len(seconds), dtype=bool)
-    moments = _index(seconds).tz_localize(
-        ZoneInfo(zone), ambiguous=first, nonexistent="shift_forward"
+def _advice_on_order(slashed: re.Match) -> str:
+    day_first = "pd.to_datetime(column, dayfirst=True)"
+    month_first = "pd.to_datetime(column, dayfirst=False)"
+    if int(slashed[1]) > 12:
+        return f"turn the column into dates first, day first: {day_first}"
+    if int(slashed[2]) > 12:
+        return f"turn the column into dates first, month first: {month_first}"
+    return (
+        "its day and its month can't be told apart: turn the column into dates first, "
+        f"with {day_first} or {month_first}"
     )
-    return _seconds(pd.Series(moments.tz_convert("UTC")))
-
-
-def _index(seconds: np.ndarray) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(seconds.astype(np.int64).astype("datetime64[s]"))

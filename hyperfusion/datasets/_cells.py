@@ -1,26 +1,26 @@
-"""Cells of real files as numbers, dates, texts and vectors.
+"""Cells of released files as numbers, dates, texts and vectors.
 
-What is missing (blank or a placeholder) becomes missing; what can't be read becomes
-missing with one `BadCellWarning` for each column that counts and shows the first.
+Placeholders such as ``None`` or ``0000-00-00`` are missing; all others are read as
+everywhere in the package, with one `BadCellWarning` a column for what can't be read.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
-from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hyperfusion.exceptions import BadCellWarning
+from hyperfusion.cells._columns import Cells, shown
+from hyperfusion.cells._numbers import read_numbers
+from hyperfusion.cells._texts import mend
+from hyperfusion.cells._times import read_times
 
 _PLACEHOLDERS = {"", "none", "null", "nan", "n/a", "<na>"}
 _NO_DATE = {"0", "0.0", "0000-00-00 00:00:00", "0000-00-00"}
-_FIRST_SECOND = -62_135_596_800  # year 1
-_LAST_SECOND = 253_402_300_799  # year 9999
-# Numbers of these lengths are dates where they begin with a year of our time.
-_DATE_FORMATS = {4: "%Y", 10: "%Y%m%d%H"}
+# year, month, day, hour: ten digits, which in general are seconds since 1970
+_HOUR = re.compile(r"((?:18|19|20)\d\d|2100)(\d\d)(\d\d)(\d\d)(?:\.0*)?")
 
 
 def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
@@ -35,60 +35,39 @@ def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
     """
     texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
     nothing = texts.str.lower().isin(_PLACEHOLDERS) if placeholders else texts == ""
-    return texts.astype(object).where(~nothing, None)
+    clean = [None if n else mend(t) for t, n in zip(texts, nothing, strict=True)]
+    return pd.Series(clean, index=cells.index, dtype=object)
 
 
 def clean_numbers(cells: pd.Series) -> np.ndarray:
     """Return finite float64 numbers; NaN where there is none."""
-    texts = clean_texts(_plain(cells), placeholders=True)
-    numbers = np.array(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
-    numbers[~np.isfinite(numbers)] = np.nan
-    _warn(cells, texts.notna() & np.isnan(numbers), "is no finite number")
-    return numbers
+    return read_numbers(_without(cells, _PLACEHOLDERS)).settle("missing")
 
 
 def clean_seconds(cells: pd.Series) -> np.ndarray:
-    """Return seconds since 1970 as datetime64[s] (UTC); NaT where there are none."""
-    seconds = clean_numbers(cells)
-    bad = (seconds < _FIRST_SECOND) | (seconds > _LAST_SECOND)
-    _warn(cells, bad, "is no time in seconds")
-    dates = np.full(len(seconds), np.datetime64("NaT", "s"))
-    there = ~bad & ~np.isnan(seconds)
-    dates[there] = seconds[there].astype(np.int64).astype("datetime64[s]")
-    return dates
+    """Return times as datetime64[s] (UTC); NaT where there are none."""
+    times = read_times(_without(cells, _PLACEHOLDERS)).settle("missing")
+    known = ~np.isnan(times.seconds)
+    moments = np.where(known, times.seconds, 0).astype("datetime64[s]")
+    return np.where(known, moments, np.datetime64("NaT", "s"))
 
 
 def clean_dates(cells: pd.Series) -> np.ndarray:
-    """Return dates of several forms as datetime64[s] (UTC); NaT where there is none.
+    """Return what `clean_seconds` does, of dates that may be ``1904010100`` as well.
 
-    The forms are seconds since 1970, ``1904010100`` (year, month, day, hour), a year,
-    and ISO 8601 (``2015-03-01 08:00:00``). Equal cells are read once.
+    That is year, month, day and hour; a date of 0 is missing.
     """
-    texts = clean_texts(_plain(cells), placeholders=True)
-    codes, different = pd.factorize(texts.where(~texts.isin(_NO_DATE), None))
-    dates = [_date_of(text) for text in different]
-    values = np.array([*dates, np.datetime64("NaT", "s")], dtype="datetime64[s]")[codes]
-    _warn(cells, (codes >= 0) & np.isnat(values), "is no date")
-    return values
+    return clean_seconds(_without(cells, _NO_DATE).map(_with_hour))
 
 
-def _date_of(text: str) -> np.datetime64:
-    number = re.fullmatch(r"(-?\d+)(\.0*)?", text)
-    try:
-        if number is None:
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None:
-                moment = moment.astimezone(UTC).replace(tzinfo=None)
-            return np.datetime64(moment, "s")
-        digits = number[1]
-        form = _DATE_FORMATS.get(len(digits))
-        if form is not None and 1800 <= int(digits[:4]) <= 2100:
-            return np.datetime64(datetime.strptime(digits, form), "s")
-        if _FIRST_SECOND <= int(digits) <= _LAST_SECOND:
-            return np.datetime64(int(digits), "s")
-    except (ValueError, OverflowError):
-        pass
-    return np.datetime64("NaT", "s")
+def _without(cells: pd.Series, words: set[str]) -> pd.Series:
+    missing = [str(cell).strip().lower() in words for cell in cells]
+    return cells.astype(object).mask(missing, None)
+
+
+def _with_hour(cell: Any) -> Any:
+    found = _HOUR.fullmatch(str(cell).strip())
+    return "{}-{}-{}T{}".format(*found.groups()) if found else cell
 
 
 def clean_vectors(cells: pd.Series, width: int) -> np.ndarray:
@@ -110,8 +89,9 @@ def clean_vectors(cells: pd.Series, width: int) -> np.ndarray:
         bad[code] = numbers is None
         if numbers is not None:
             vectors[code] = numbers
-    _warn(cells, bad[codes], f"is not {width} numbers")
-    return vectors[codes]
+    rows = np.flatnonzero(bad[codes])
+    why = {int(r): f"{shown(cells.iloc[r])} is not {width} numbers" for r in rows}
+    return Cells(vectors[codes], why, cells).settle("missing")
 
 
 def _numbers_of(words: list[str], width: int) -> np.ndarray | None:
@@ -121,22 +101,3 @@ def _numbers_of(words: list[str], width: int) -> np.ndarray | None:
     except ValueError:
         return None
     return numbers if len(numbers) == width and np.isfinite(numbers).all() else None
-
-
-def _plain(cells: pd.Series) -> pd.Series:
-    """Return truth values as 1 and 0, the other cells as they are."""
-    plain = [int(c) if isinstance(c, bool) else c for c in cells]
-    return pd.Series(plain, index=cells.index, dtype=object)
-
-
-def _warn(cells: pd.Series, bad: np.ndarray | pd.Series, problem: str) -> None:
-    rows = np.flatnonzero(bad)
-    if len(rows):
-        cell = repr(cells.iloc[rows[0]])
-        shown = cell if len(cell) <= 60 else f"{cell[:60]}..."
-        warnings.warn(
-            f"{len(rows)} cell(s) of column {cells.name!r} can't be used and count as "
-            f"missing, first row {rows[0]}: {shown} {problem}.",
-            BadCellWarning,
-            stacklevel=4,
-        )

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from hyperfusion._sklearn_compat import StrOptions, validate_params
-from hyperfusion.datasets._cells import clean_numbers, clean_texts
+from hyperfusion.datasets._cells import clean_numbers, clean_seconds, clean_texts
 from hyperfusion.datasets._files import (
     as_ids,
     check_folder,
@@ -185,14 +185,14 @@ def _target(cells: pd.Series, path: Path) -> np.ndarray:
 
 def _clean(data: pd.DataFrame, path: Path) -> pd.DataFrame:
     data = data.copy()
-    times = pd.to_datetime(data["post_time"], format="ISO8601", errors="coerce")
-    if times.isna().any():
-        row = int(np.flatnonzero(times.isna())[0])
+    times = clean_seconds(data["post_time"])
+    if np.isnat(times).any():
+        row = int(np.flatnonzero(np.isnat(times))[0])
         raise InvalidInputError(
             f"{path}, row {row}: post_time is {data['post_time'].iloc[row]!r}, "
             "expected a time like '2023-07-29 18:21'."
         )
-    data["post_time"] = times.astype("datetime64[s]")
+    data["post_time"] = times
     data["post_content"] = data["post_content"].astype(str).str.replace(",", " ")
     data["post_suggested_words"] = [
         ", ".join(map(str, w)) if isinstance(w, list) else w

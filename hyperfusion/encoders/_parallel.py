@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 
-from hyperfusion.encoders._column import is_missing
+from hyperfusion.cells._columns import is_missing
 
 _CHUNKS_A_JOB = 4
 

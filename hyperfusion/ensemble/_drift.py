@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
-from hyperfusion._validation import as_times
+from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import as_frame, check_frame
@@ -274,7 +274,8 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
     Parameters
     ----------
     time : array-like of shape (n_samples,)
-        When each post was made: dates, or numbers.
+        When each post was made: dates in all forms that `TemporalEncoder` takes, or
+        nothing but numbers.
     half_life : float, str or Timedelta
         Age at which a post counts half as much as the latest. For dates a duration
         such as ``"180D"``, or a number of days; for numbers a number in their unit.
@@ -306,9 +307,14 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
             )
         span = float(half_life)
     else:
-        span = pd.Timedelta(
-            half_life, unit="D" if isinstance(half_life, Real) else None
-        )
+        try:
+            unit = "D" if isinstance(half_life, Real) else None
+            span = pd.Timedelta(half_life, unit=unit)
+        except (ValueError, OverflowError) as error:
+            raise InvalidInputError(
+                f"half_life={half_life!r} is no duration: give a number of days, or a "
+                "text such as '180D' or '12h'."
+            ) from error
         if not span > pd.Timedelta(0):
             raise InvalidInputError(f"half_life={half_life!r} must be more than 0.")
     age = (times.max() - times) / span

@@ -22,7 +22,8 @@ from hyperfusion._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
-from hyperfusion._validation import as_times, check_target
+from hyperfusion._validation import check_target
+from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame, check_columns, check_table
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.cells._times import Zone, parse_zone, read_times, read_zones
+from hyperfusion.cells._times import read_times
+from hyperfusion.cells._zones import Zone, parse_zone, read_zones
 from hyperfusion.encoders import TemporalEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._parts import Parts, find_step
@@ -46,7 +47,7 @@ def local_clock(
         return None, is_local
     zone = encoder.zone_
     if encoder.timezone_ is not None and encoder.timezone_ in post:
-        zone = read_zones(post[encoder.timezone_], "missing", warn=False)[0]
+        zone = read_zones(post[encoder.timezone_]).clean[0]
     return _as_zone(zone), is_local
 
 
@@ -71,7 +72,7 @@ def hours_of_week(
     clock : str or None
         Name of the clock.
     """
-    times, cell = read_times(cells, "raise", warn=False), cells.iloc[0]
+    times, cell = read_times(cells).settle("raise"), cells.iloc[0]
     if np.isnan(times.seconds[0]):
         raise InvalidInputError(
             "The post has no time, so its week is not known. Give it one first."
@@ -80,8 +81,8 @@ def hours_of_week(
     naive = bool(times.naive[0])
     if naive and is_local:
         return _written(_week(moment), cell, times.seconds[0]), "local"
-    if zone is None and not naive and not _counts_seconds(cell):
-        zone = pd.Timestamp(cell).tzinfo
+    if zone is None and not np.isnan(times.offset[0]):
+        zone = getattr(cell, "tzinfo", None) or _as_zone(int(times.offset[0]))
     zone = "UTC" if zone is None else zone
     local = moment.tz_localize("UTC").tz_convert(zone).tz_localize(None)
     hours = _week(local).tz_localize(
@@ -101,7 +102,8 @@ def _week(moment: pd.Timestamp) -> pd.DatetimeIndex:
 def _written(hours: pd.DatetimeIndex, cell: Any, seconds: float) -> list[Any]:
     """Return hours as datetimes, texts or numbers, whichever the post's time is."""
     if _counts_seconds(cell):
-        unit = round(float(cell) / seconds) if seconds else 1  # 1000 for milliseconds
+        # 1000 for milliseconds; a year is smaller than its seconds
+        unit = max(1, round(float(cell) / seconds)) if seconds else 1
         return [type(cell)(int(hour.timestamp()) * unit) for hour in hours]
     return [h.isoformat() for h in hours] if isinstance(cell, str) else list(hours)
 

@@ -49,7 +49,7 @@ def score(fold: TestFold, metric: str) -> float:
     if not fold.has_users:
         return float("nan")
     return within_user_spearman(
-        fold.y, fold.prediction, fold.units, min_posts=MIN_POSTS
+        fold.y, fold.prediction, fold.units, min_frequency=MIN_POSTS
     )
 
 

@@ -13,7 +13,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._sklearn_compat import _safe_indexing
-from hyperfusion._validation import as_times, check_target
+from hyperfusion._validation import check_target
+from hyperfusion.cells._columns import as_column
+from hyperfusion.cells._levels import level_codes
+from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._split import StratifiedRegressionKFold, time_split
 from hyperfusion.table._frames import as_frame, check_columns
@@ -77,7 +80,7 @@ def find_users(X: Any, users: Any, models: Iterable[Any]) -> np.ndarray | None:
     values = _values(X, users, "users", "user", models)
     if values is None:
         return None
-    codes, known = pd.factorize(values)
+    codes, known = level_codes(values)
     missing = codes < 0
     codes[missing] = len(known) + np.arange(missing.sum())
     return codes
@@ -98,7 +101,7 @@ def _values(
     if given is None:
         return None
     if not _is_label(given, X):
-        values = given if isinstance(given, pd.Series) else pd.Series(list(given))
+        values = as_column(given)
         if len(values) != X.shape[0]:
             raise InvalidInputError(
                 f"{parameter} must have one value a row. Got {len(values)} for "

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from hyperfusion.cells._columns import as_column, is_missing
+from hyperfusion.cells._numbers import read_numbers
+from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
 from hyperfusion.table._old import split_name
 
@@ -42,25 +46,25 @@ def sounds_later(column: Any) -> bool:
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
 
 
-def read_numbers(column: pd.Series) -> np.ndarray | None:
+def numbers_of(column: pd.Series) -> np.ndarray | None:
     """Return a column of numbers or dates as float64, NaN where missing."""
-    if pd.api.types.is_datetime64_any_dtype(column):
-        seconds = (column - column.min()).dt.total_seconds()
-        return seconds.to_numpy(dtype=np.float64)
     if isinstance(column.dtype, pd.CategoricalDtype):
         return None
-    if pd.api.types.is_object_dtype(column):
-        column = column.infer_objects()
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.where(np.isfinite(values), values, np.nan)
-    return None
+    cells = as_column(column)
+    if cells.dtype == object:
+        if not all(isinstance(cell, Number) or is_missing(cell) for cell in cells):
+            cells = cells.infer_objects()
+        else:
+            return read_numbers(cells).clean
+    if cells.dtype.kind == "M":
+        return read_times(cells).clean.seconds
+    return read_numbers(cells).clean if cells.dtype.kind in "biuf" else None
 
 
-def read_levels(column: pd.Series) -> np.ndarray | None:
+def levels_of(column: pd.Series) -> np.ndarray | None:
     """Return a number for each cell's level, -1 where missing; None for no levels."""
     try:
-        return pd.factorize(column)[0]
+        return pd.factorize(as_column(column))[0]
     except TypeError:  # cells such as lists can't be compared
         return None
 

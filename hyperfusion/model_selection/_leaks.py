@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from numbers import Real
@@ -13,6 +15,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion.cells._columns import as_column
+from hyperfusion.cells._times import read_times
 from hyperfusion.model_selection._inputs import (
     Split,
     check_posts,
@@ -23,11 +27,11 @@ from hyperfusion.model_selection._inputs import (
 from hyperfusion.model_selection._leak_signs import (
     bins_of,
     level_means,
+    levels_of,
+    numbers_of,
     order_within_levels,
     out_of_fold_score,
     rank_correlation,
-    read_levels,
-    read_numbers,
     sounds_later,
 )
 from hyperfusion.table._frames import check_frame
@@ -36,7 +40,7 @@ _COPY = 0.999
 _WITHIN = 0.95
 _NAMED = 0.2
 _N_FOLDS = 5
-_DAY = r"\s*\d{4}[-/. ]?\d\d?[-/. ]\d|\s*\d{8}"
+_DAY = r"\s*\d{4}[-/. ]?\d\d?[-/. ]\d|\s*\d{8}|.*\d\d:\d\d"
 _COLUMNS = ["column", "finding", "value", "evidence", "advice"]
 
 _ADVICE = {
@@ -130,8 +134,8 @@ def check_leaks(
         - "total counted later": the name is that of a count that grows after the post
           (views, likes, score ...), and it alone predicts other folds with a rank
           correlation of 0.2 or more;
-        - "later than the post": dates, or ISO 8601 texts that name a day, that lie
-          after `times` (share of the rows);
+        - "later than the post": dates, or texts that name a day, that lie after `times`
+          (share of the rows);
         - "same row on both sides": equal rows, target included, in training and test
           (share of the test rows);
         - "users on both sides" (share of the test rows);
@@ -207,8 +211,8 @@ def _in_columns(
         levels["users"] = units[labeled]
     levels |= {c: codes for c in table if (codes := _category(table[c])) is not None}
     for column in table:
-        numbers = read_numbers(table[column])
-        codes = read_levels(table[column]) if numbers is None else bins_of(numbers)
+        numbers = numbers_of(table[column])
+        codes = levels_of(table[column]) if numbers is None else bins_of(numbers)
         if codes is None or codes.max(initial=-1) < 1:
             continue
         value = out_of_fold_score(codes, y, folds)
@@ -226,9 +230,9 @@ def _in_columns(
 
 def _category(column: pd.Series) -> np.ndarray | None:
     """Return the levels of a column of categories or texts, if they repeat."""
-    if read_numbers(column) is not None:
+    if numbers_of(column) is not None:
         return None
-    codes = read_levels(column)
+    codes = levels_of(column)
     if codes is None or codes.max(initial=-1) + 1 > len(codes) / 2:
         return None
     return codes
@@ -287,17 +291,23 @@ def _after_the_post(table: pd.DataFrame, times: pd.Series) -> Iterator[_Finding]
 
 def _dates(column: pd.Series) -> pd.Series | None:
     """Return a column's dates in UTC; None where it holds something else."""
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return pd.to_datetime(column, utc=True)
-    cells = column.dropna()
-    is_text = pd.api.types.infer_dtype(cells, skipna=True) in ("string", "datetime")
-    if not is_text or isinstance(column.dtype, pd.CategoricalDtype):
+    cells = as_column(column)
+    if cells.dtype == object:
+        # numbers, also as texts, may be anybody's ids
+        dated = np.array([_names_day(cell) for cell in cells])
+        cells = cells.where(dated, None)
+    elif cells.dtype.kind != "M":
         return None
-    # pandas reads "2100" as a year and "now" as a date, which may be anybody's ids
-    cells_with_day = cells[cells.astype(str).str.match(_DAY)]
-    dates = pd.to_datetime(cells_with_day, utc=True, errors="coerce", format="ISO8601")
-    enough = dates.notna().sum() > 0.9 * len(cells) > 0
-    return dates.reindex(column.index) if enough else None
+    seconds = read_times(cells).clean.seconds
+    if np.isfinite(seconds).sum() <= 0.9 * column.notna().sum():
+        return None
+    return pd.to_datetime(pd.Series(seconds, index=column.index), unit="s", utc=True)
+
+
+def _names_day(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return re.match(_DAY, cell) is not None
+    return isinstance(cell, (datetime.date, np.datetime64, pd.Period))
 
 
 def _across(
@@ -328,7 +338,7 @@ def _across(
 
 def _row_hashes(table: pd.DataFrame, y: np.ndarray) -> np.ndarray:
     """Return a hash of each row's numbers, texts and target."""
-    levels = [read_levels(table.iloc[:, place]) for place in range(table.shape[1])]
+    levels = [levels_of(table.iloc[:, place]) for place in range(table.shape[1])]
     compared = [codes for codes in levels if codes is not None]
     if not compared:  # equal targets alone don't make equal rows
         return np.arange(len(table))

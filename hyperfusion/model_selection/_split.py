@@ -15,7 +15,8 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import indexable
 
-from hyperfusion._validation import as_times, check_target, local_generator
+from hyperfusion._validation import check_target, local_generator
+from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 
 
@@ -158,7 +159,8 @@ def time_split(
     Parameters
     ----------
     time : array-like of shape (n_samples,)
-        Dates, ISO 8601 texts, or numbers.
+        Dates in all forms that `TemporalEncoder` takes. A column of nothing but numbers
+        may count anything that grows with time: years, days, rounds.
     test_size : float or int, default=0.2
         Share (below 1) or number of the latest rows to test on. Rows of the same
         time as the first test row are tested too: training rows are strictly

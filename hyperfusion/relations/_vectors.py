@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from hyperfusion.cells._texts import read_tags
+from hyperfusion.cells._tags import read_tags
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._schema import vectors_alone
 

@@ -65,7 +65,7 @@ class PostCells:
         return None
 
     def _text(self, row: int, column: Hashable) -> str:
-        from hyperfusion.encoders._column import is_missing
+        from hyperfusion.cells._columns import is_missing
 
         cell = self.posts[column].iloc[row]
         if is_missing(cell):

@@ -88,8 +88,10 @@ def test_dates_are_read_in_every_form(moment):
     hour = moment.replace(minute=0, second=0)
     assert clean_dates(column([hour.strftime("%Y%m%d%H")]))[0] == np.datetime64(hour)
     seconds = int(moment.replace(tzinfo=UTC).timestamp())
-    assert clean_seconds(column([seconds]))[0] == expected
-    assert clean_seconds(column([str(seconds)]))[0] == expected
+    # years and dates of eight digits are not seconds
+    if not 1900 <= seconds <= 2100 and not 19_000_000 < seconds < 21_010_000:
+        assert clean_seconds(column([seconds]))[0] == expected
+        assert clean_seconds(column([str(seconds)]))[0] == expected
 
 
 @pytest.mark.parametrize(

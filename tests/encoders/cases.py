@@ -74,7 +74,7 @@ CASES: list[Case] = [
     ),
     Case(
         GeoEncoder(
-            latitude="latitude", longitude="longitude", place="place", min_cell_count=2
+            latitude="latitude", longitude="longitude", place="place", min_frequency=2
         ),
         X=POSTS[["latitude", "longitude", "place"]],
     ),

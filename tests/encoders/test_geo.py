@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfusion import GeoEncoder
-from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
+from hyperfusion.exceptions import BadCellError, BadCellWarning
 
 COORDINATES = ["latitude", "longitude", "x", "y", "z"]
 
 
 def encoder(**params):
-    params = {"latitude": "a", "longitude": "b", "min_cell_count": 1} | params
+    params = {"latitude": "a", "longitude": "b", "min_frequency": 1} | params
     return GeoEncoder(**params)
 
 
@@ -68,7 +68,7 @@ def test_finest_cells_are_told_apart():
 
 
 def test_rare_and_unseen_cells_are_missing():
-    fitted = encoder(min_cell_count=2).fit(table([10, 10.5, 20], [10, 10.5, 20]))
+    fitted = encoder(min_frequency=2).fit(table([10, 10.5, 20], [10, 10.5, 20]))
     assert fitted.cells_ == ["10,10"]
     out = fitted.transform(table([10.9, 20, 30], [10.1, 20, 30]))
     assert out["cell"].isna().tolist() == [False, True, True]
@@ -144,9 +144,9 @@ def test_places():
 
 def test_two_columns_need_no_names():
     X = np.array([[48.9, 2.4], [0, 0]])
-    out = GeoEncoder(min_cell_count=1).fit_transform(X)
+    out = GeoEncoder(min_frequency=1).fit_transform(X)
     assert out["has_place"].tolist() == [1, 0]
-    by_position = GeoEncoder(latitude=0, longitude=1, min_cell_count=1)
+    by_position = GeoEncoder(latitude=0, longitude=1, min_frequency=1)
     pd.testing.assert_frame_equal(by_position.fit_transform(X), out)
 
 
@@ -164,7 +164,7 @@ def test_all_missing_column():
         ({}, "needs at least one"),
         ({"place": "q"}, "place='q' is not a column"),
         ({"place": "p", "cell_size": 0}, "cell_size"),
-        ({"place": "p", "min_cell_count": 0}, "min_cell_count"),
+        ({"place": "p", "min_frequency": 0}, "min_frequency"),
     ],
 )
 def test_bad_parameters(params, message):
@@ -174,8 +174,8 @@ def test_bad_parameters(params, message):
 
 def test_durations_and_dates_are_no_coordinates():
     X = pd.DataFrame({"a": pd.to_datetime(["2024-01-01"]), "b": [1.0]})
-    with pytest.raises(InvalidInputError, match=r"column 'a' holds datetime64"):
-        encoder().fit(X)
+    with pytest.raises(BadCellError, match=r"column 'a': .*give dates as time"):
+        encoder(on_error="raise").fit(X)
 
 
 cells = st.floats() | st.floats(-180, 180) | st.none() | st.text(max_size=5)

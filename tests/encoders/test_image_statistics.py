@@ -36,8 +36,17 @@ def test_form():
     row = measure(np.zeros((20, 30, 3), np.uint8))
     assert row[["width", "height", "pixels"]].tolist() == [30, 20, 600]
     assert row["aspect_ratio"] == pytest.approx(1.5)
-    assert np.isnan(row["log_file_size"])
     assert row["is_missing"] == 0
+
+
+def test_file_sizes_are_left_out_where_no_picture_is_a_file():
+    picture, file = np.zeros((20, 30, 3), np.uint8), encode(noise())
+    decoded = ImageStatistics().set_output(transform="pandas").fit([picture, None])
+    assert "log_file_size" not in decoded.transform([file])
+    some = ImageStatistics().set_output(transform="pandas").fit([picture, file])
+    sizes = some.transform([picture, file])["log_file_size"]
+    assert sizes.isna().tolist() == [True, False]
+    assert "log_file_size" in some.fit([{"bytes": file}]).get_feature_names_out()
 
 
 def test_colorfulness_of_two_colors():
@@ -157,6 +166,6 @@ def test_real_thumbnails():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         out = ImageStatistics().fit_transform(paths)
-    names = list(ImageStatistics().fit([None]).get_feature_names_out())
+    names = list(ImageStatistics().fit(paths[:1]).get_feature_names_out())
     assert not np.isnan(out[:, : names.index("color_1_red")]).any()
     assert (out[:, names.index("width")] >= 100).all()

@@ -44,6 +44,8 @@ def test_every_form_of_a_cell_gives_the_same_pixels(tmp_path):
     path = tmp_path / "a b.png"
     path.write_bytes(content)
     cells = [str(path), path, content, bytearray(content), image, np.asarray(image)]
+    cells += [io.BytesIO(content), {"bytes": content, "path": "of old.png"}]
+    cells += [{"bytes": None, "path": str(path)}, {"path": path}]
     for cell in cells:
         opened = open_image(cell)
         assert opened.mode == "RGB"
@@ -103,6 +105,7 @@ def test_sixteen_bits_are_scaled_not_clipped():
 
 def test_blank_text_is_no_picture():
     assert open_image("  ") is None
+    assert open_image({"bytes": None, "path": None}) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,16 @@ def test_blank_text_is_no_picture():
     [
         ("https://example.org/a.jpg", ValueError, "download"),
         ("s3://bucket/a.jpg", ValueError, "download"),
-        ("data:image/png;base64,AAAA", ValueError, "download"),
+        ("data:image/png;base64,AAAA", ValueError, "base64.b64decode"),
+        (
+            "iVBORw0KGgo" * 1000,
+            ValueError,
+            r"^'.{,90}\.\.\. is a picture as base64 text",
+        ),
+        ("a b" * 1000, OSError, r"^no such file: '.{,310}\.\.\.$"),
+        (Image.new("RGB", (0, 5)), ValueError, "0 x 5 pixels shows nothing"),
+        ({"a": b""}, TypeError, "got dict"),
+        ({"bytes": b"x", "path": None}, ValueError, "not a picture"),
         ("missing.jpg", OSError, "no such file: 'missing.jpg'"),
         (".", OSError, r"not a file: '\.'"),
         (b"no picture", ValueError, "not a picture"),

@@ -9,7 +9,7 @@ from joblib import parallel_config
 from numpy.testing import assert_array_equal
 
 from hyperfusion import ClipImageEncoder, ImageStatistics, make_posts
-from hyperfusion.encoders._column import read_cells
+from hyperfusion.cells._columns import read_cells
 from hyperfusion.encoders._parallel import count_jobs, read_ahead
 from hyperfusion.exceptions import BadCellError
 

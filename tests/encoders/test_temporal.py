@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfusion import TemporalEncoder
-from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
+from hyperfusion.exceptions import BadCellError, BadCellWarning
 
 DAY = 86_400
 
@@ -158,11 +158,27 @@ def test_a_column_without_any_time():
     assert table["days"].isna().all()
 
 
-@pytest.mark.parametrize("params", [{"time": "t"}, {"time": "u", "created": "t"}])
-def test_bare_years_are_an_error_in_both_columns(params):
-    X = pd.DataFrame({"t": [2014, 2015], "u": ["2024-01-01"] * 2})
-    with pytest.raises(InvalidInputError, match="'t': 2014 looks like a year"):
-        TemporalEncoder(**params).fit(X).transform(X)
+def test_bare_years_are_first_of_january():
+    table = measure([2014, 2015, "2016"])
+    assert table["day_of_year"].tolist() == [1, 1, 1]
+    assert table["days"].tolist() == [0, 365, 730]
+
+
+@pytest.mark.parametrize("naive", ["utc", "local"])
+def test_own_offsets_give_the_local_clock_where_no_zone_is_named(naive):
+    texts = ["2024-05-01T22:14+02:00", "2024-05-01T22:14-05:00", "2024-05-01 22:14"]
+    table = measure(texts, naive=naive)
+    assert table["hour"].tolist() == [22, 22, 22]
+    assert (table["days"] * 24).round(3).tolist() == [0, 7, 2]
+    stamps = [pd.Timestamp(text) for text in texts]
+    pd.testing.assert_frame_equal(measure(stamps, naive=naive), table)
+    # a zone of the row comes first, and one for all too
+    X = pd.DataFrame({"t": texts, "z": [None, "Asia/Tokyo", None]})
+    assert measure(None, X, timezone="z", naive=naive)["hour"].tolist() == [22, 12, 22]
+    assert measure(texts[:2], timezone="Z")["hour"].tolist() == [20, 3]
+    berlin = pd.DataFrame({"t": pd.to_datetime(texts[:2], utc=True)})
+    berlin["t"] = berlin["t"].dt.tz_convert("Europe/Berlin")
+    assert measure(None, berlin)["hour"].tolist() == [22, 5]
 
 
 def test_milliseconds_are_recognized():

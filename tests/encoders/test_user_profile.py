@@ -21,9 +21,9 @@ def posts(**columns):
 def test_known_answers():
     out = UserProfileEncoder(user="who", numeric=["fans", "photos", "pro"])
     out = out.fit_transform(posts())
-    names = ["fans_log", "photos_log", "pro", "fans_per_photos", "user"]
+    names = ["fans", "photos", "pro", "fans_per_photos", "user"]
     assert list(out) == names
-    np.testing.assert_allclose(out["fans_log"], np.log([1, 100, 10, 1000]), rtol=1e-6)
+    np.testing.assert_allclose(out["fans"], np.log([1, 100, 10, 1000]), rtol=1e-6)
     ratios = out["fans_per_photos"][:2]
     np.testing.assert_allclose(ratios, np.log([0.1, 100]), rtol=1e-6)
     assert out["pro"].tolist() == [1, 0, 1, 0]
@@ -35,11 +35,11 @@ def test_logarithms_keep_the_sign_and_the_size():
     X = pd.DataFrame({"balance": [-99.0, 0, 99, 1e300]})
     out = UserProfileEncoder(numeric="balance").fit_transform(X)
     expected = [-np.log(100), 0, np.log(100), 300 * np.log(10)]
-    np.testing.assert_allclose(out["balance_log"], expected, rtol=1e-6)
+    np.testing.assert_allclose(out["balance"], expected, rtol=1e-6)
 
 
 def test_rare_and_unseen_users_are_missing():
-    fitted = UserProfileEncoder(user="who", min_posts=2).fit(posts())
+    fitted = UserProfileEncoder(user="who", min_frequency=2).fit(posts())
     assert fitted.users_ == ["ann"]
     out = fitted.transform(posts(who=["ann", "bob", "dan", None]))
     assert list(out) == ["user"]
@@ -65,12 +65,12 @@ def test_missing_flags_are_those_of_fit():
     fitted = UserProfileEncoder(numeric=["fans", "photos"]).fit(
         posts(fans=[1, None, 3, 4])
     )
-    names = ["fans_log", "photos_log", "fans_missing", "fans_per_photos"]
+    names = ["fans", "photos", "fans_missing", "fans_per_photos"]
     assert list(fitted.get_feature_names_out()) == names
     out = fitted.transform(posts(photos=[None, 1, 2, 3]))
     assert list(out) == names
     assert out["fans_missing"].tolist() == [0, 0, 0, 0]
-    assert out["photos_log"].isna().tolist() == [True, False, False, False]
+    assert out["photos"].isna().tolist() == [True, False, False, False]
     assert out["fans_per_photos"].isna().tolist() == [True, False, False, False]
 
 
@@ -78,14 +78,13 @@ def test_missing_flags_are_those_of_fit():
     ("values", "expected"),
     [
         ([0, 1, 1, 0], [0, 1, 1, 0]),
-        ([1, 2, 2, 1], [0, 1, 1, 0]),
         (["0", "1", 1.0, False], [0, 1, 1, 0]),
         ([True, True, True, True], [1, 1, 1, 1]),
         ([False, None, True, False], [0, np.nan, 1, 0]),
         (pd.array([True, None, False, True], dtype="boolean"), [1, np.nan, 0, 1]),
     ],
 )
-def test_two_values_are_a_flag(values, expected):
+def test_zeros_and_ones_are_a_flag(values, expected):
     X = posts(pro=pd.Series(values))
     out = UserProfileEncoder(numeric="pro").fit_transform(X)
     np.testing.assert_array_equal(out["pro"], expected)
@@ -94,7 +93,14 @@ def test_two_values_are_a_flag(values, expected):
 def test_a_flag_meets_another_value():
     fitted = UserProfileEncoder(numeric="pro").fit(pd.DataFrame({"pro": [0, 1, 1]}))
     out = fitted.transform(pd.DataFrame({"pro": [5, -3, np.nan]}))
-    np.testing.assert_array_equal(out["pro"], [1, 0, np.nan])
+    np.testing.assert_array_equal(out["pro"], [5, -3, np.nan])
+
+
+def test_two_counts_are_no_flag():
+    fitted = UserProfileEncoder(numeric="fans").fit(pd.DataFrame({"fans": [100, 250]}))
+    assert fitted.log_ == {"fans": True}
+    out = fitted.transform(pd.DataFrame({"fans": [250, 1_000_000]}))
+    np.testing.assert_allclose(out["fans"], np.log1p([250, 1e6]), rtol=1e-6)
 
 
 def test_ratios_are_those_of_counts_and_few():
@@ -104,7 +110,7 @@ def test_ratios_are_those_of_counts_and_few():
     assert len(eight.ratios_) == 28
     assert not UserProfileEncoder(numeric=list("abcdefghi")).fit(counts).ratios_
     none = UserProfileEncoder(numeric=list("abc"), max_ratio_columns=0).fit(counts)
-    assert list(none.get_feature_names_out()) == ["a_log", "b_log", "c_log"]
+    assert list(none.get_feature_names_out()) == ["a", "b", "c"]
     counts["c"] -= 50
     counts["d"] = counts["d"] > 50
     counts["e"] = np.nan
@@ -114,13 +120,16 @@ def test_ratios_are_those_of_counts_and_few():
 
 def test_bad_cells_are_named():
     X = posts(fans=[1, "many", 3, 4])
+    strict = UserProfileEncoder(
+        user="who", numeric=["fans", "photos"], on_error="raise"
+    )
     with pytest.raises(BadCellError, match=r"row 1, column 'fans': .*'many'") as error:
-        UserProfileEncoder(user="who", numeric=["fans", "photos"]).fit(X)
+        strict.fit(X)
     assert (error.value.row, error.value.column) == (1, "fans")
-    fitted = UserProfileEncoder(numeric=["fans"]).fit(posts())
+    fitted = UserProfileEncoder(numeric=["fans"], on_error="raise").fit(posts())
     with pytest.raises(BadCellError, match=r"row 0, column 'fans'.*inf"):
         fitted.transform(posts(fans=[np.inf, 1, 2, 3]))
-    lenient = UserProfileEncoder(numeric=["fans"], on_error="missing")
+    lenient = UserProfileEncoder(numeric=["fans"])
     with pytest.warns(BadCellWarning, match=r"1 cell\(s\) of column 'fans'") as seen:
         out = lenient.fit_transform(X)
     assert len(seen) == 1
@@ -129,14 +138,16 @@ def test_bad_cells_are_named():
 
 def test_an_user_is_one_value():
     with pytest.raises(BadCellError, match=r"row 1, column 'who': .*a list"):
-        UserProfileEncoder(user="who").fit(posts(who=["ann", ["bob"], "cid", "dan"]))
+        UserProfileEncoder(user="who", on_error="raise").fit(
+            posts(who=["ann", ["bob"], "cid", "dan"])
+        )
 
 
 def test_columns_by_position_and_all_missing():
     X = np.array([["ann", 1, None], ["bob", 20, None], ["ann", 3, None]], dtype=object)
     out = UserProfileEncoder(user=0, numeric=[1, 2]).fit_transform(X)
-    assert list(out) == ["1_log", "2_log", "2_missing", "user"]
-    assert out["2_log"].isna().all()
+    assert list(out) == ["1", "2", "2_missing", "user"]
+    assert out["2"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +157,7 @@ def test_columns_by_position_and_all_missing():
         ({"numeric": []}, "needs user, numeric, or both"),
         ({"user": "whom"}, r"user='whom' is not a column .*\['who'\]"),
         ({"user": ["who", "fans"]}, "takes 1 column"),
-        ({"user": "who", "min_posts": 0}, "min_posts"),
+        ({"user": "who", "min_frequency": 0}, "min_frequency"),
         ({"user": "who", "on_error": None}, "on_error"),
     ],
 )
@@ -156,9 +167,15 @@ def test_bad_parameters(params, message):
 
 
 def test_two_features_of_the_same_name_are_refused():
-    X = pd.DataFrame({"x": [1, 2, 3], "x_log": [0, 1, 1]})
-    with pytest.raises(InvalidInputError, match=r"same name: \['x_log'\]"):
-        UserProfileEncoder(numeric=["x", "x_log"]).fit(X)
+    X = pd.DataFrame({"x": [1, None, 3], "x_missing": [0, 1, 1]})
+    with pytest.raises(InvalidInputError, match=r"same name: \['x_missing'\]"):
+        UserProfileEncoder(numeric=["x", "x_missing"]).fit(X)
+
+
+def test_a_logarithm_beside_its_count_keeps_its_name():
+    X = pd.DataFrame({"fans": [9, 99, 999], "fans_log": [2.3, 4.6, 6.9]})
+    encoder = UserProfileEncoder(numeric=["fans", "fans_log"], max_ratio_columns=0)
+    assert list(encoder.fit_transform(X)) == ["fans", "fans_log"]
 
 
 def test_a_count_that_overflowed_is_missing_and_named():
@@ -166,8 +183,8 @@ def test_a_count_that_overflowed_is_missing_and_named():
     likes[7] = -2e9
     posts = pd.DataFrame({"likes": likes, "videos": np.arange(1, 301)})
     with pytest.raises(BadCellError, match=r"row 7, column 'likes'.*negative"):
-        UserProfileEncoder(numeric=["likes", "videos"]).fit(posts)
-    encoder = UserProfileEncoder(numeric=["likes", "videos"], on_error="missing")
+        UserProfileEncoder(numeric=["likes", "videos"], on_error="raise").fit(posts)
+    encoder = UserProfileEncoder(numeric=["likes", "videos"])
     with pytest.warns(BadCellWarning, match="row 7"):
         features = encoder.fit(posts).transform(posts)
     assert features["likes_missing"].sum() == 1

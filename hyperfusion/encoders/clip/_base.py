@@ -12,7 +12,8 @@ from sklearn.decomposition import PCA
 
 from hyperfusion._device import resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.encoders._column import ON_ERROR, ColumnEncoder, read_column
+from hyperfusion.cells._columns import ON_ERROR
+from hyperfusion.encoders._base import ColumnEncoder, read_column
 from hyperfusion.encoders.cache._cache import EmbeddingCache
 from hyperfusion.encoders.clip._models import (
     PRECISIONS,

@@ -19,8 +19,8 @@ from joblib import Parallel, delayed
 from PIL import Image
 
 from hyperfusion._sklearn_compat import Interval
+from hyperfusion.cells._columns import is_missing, warn_of_bad_cells
 from hyperfusion.cells._images import MAX_PIXELS, open_image
-from hyperfusion.encoders._column import is_missing, warn_of_bad_cells
 from hyperfusion.encoders._parallel import count_jobs
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
@@ -321,8 +321,7 @@ class _Run:
             vectors[row] = vectors[first]
             if first in errors:
                 errors[row] = errors[first]
-        bad = [f"row {row}: {errors[row]}" for row in sorted(errors)]
-        warn_of_bad_cells(bad, len(cells), cells.name, stacklevel=7)
+        warn_of_bad_cells(dict(sorted(errors.items())), cells)
         return vectors
 
     def _ahead(self, cells: pd.Series) -> _Futures:

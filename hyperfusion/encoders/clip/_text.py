@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
-from hyperfusion.encoders._column import read_cells
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
@@ -173,7 +173,7 @@ class ClipTextEncoder(ClipEncoder):
         self.verbose = verbose
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
-        texts = read_cells(cells, read_text, self.on_error, stacklevel=7)
+        texts = read_cells(cells, read_text, self.on_error)
         unique = [t for t in dict.fromkeys(texts) if t is not None]
         with (
             open_cache(self.cache) as cache,

@@ -10,17 +10,10 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.encoders._column import ON_ERROR
-from hyperfusion.encoders._table import (
-    TableEncoder,
-    as_category,
-    frequent_levels,
-    not_a_number,
-    read_levels,
-    read_numbers,
-    settle_bad_cells,
-    split_numbers,
-)
+from hyperfusion.cells._columns import ON_ERROR, Cells
+from hyperfusion.cells._levels import as_category, frequent_levels, read_levels
+from hyperfusion.cells._numbers import read_numbers
+from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_columns
 
@@ -43,8 +36,8 @@ class GeoEncoder(TableEncoder):
         The column of the place's name.
     cell_size : float, default=1.0
         Side of the grid's cells in degrees.
-    min_cell_count : int, default=5
-        A cell with fewer posts at fit than this is missing, as is one that was not
+    min_frequency : int, default=5
+        A grid cell with fewer posts at fit than this is missing, as is one that was not
         seen at fit.
     on_error : {"raise", "missing"}, default="missing"
         What to do with coordinates that can't be: text, out of range, or one without
@@ -93,7 +86,7 @@ class GeoEncoder(TableEncoder):
     >>> import pandas as pd
     >>> from hyperfusion import GeoEncoder
     >>> posts = pd.DataFrame({"lat": [48.9, 48.1, 0.0], "lon": [2.4, 2.3, 0.0]})
-    >>> encoder = GeoEncoder(latitude="lat", longitude="lon", min_cell_count=2)
+    >>> encoder = GeoEncoder(latitude="lat", longitude="lon", min_frequency=2)
     >>> encoder.fit_transform(posts)[["latitude", "cell", "has_place"]]
        latitude  cell  has_place
     0      48.9  48,2        1.0
@@ -107,7 +100,7 @@ class GeoEncoder(TableEncoder):
         "accuracy": "no_validation",
         "place": "no_validation",
         "cell_size": [Interval(Real, 0.001, 180, closed="both")],
-        "min_cell_count": [Interval(Integral, 1, None, closed="left")],
+        "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "on_error": [StrOptions(set(ON_ERROR))],
     }
 
@@ -119,7 +112,7 @@ class GeoEncoder(TableEncoder):
         accuracy: Hashable | None = None,
         place: Hashable | None = None,
         cell_size: float = 1.0,
-        min_cell_count: int = 5,
+        min_frequency: int = 5,
         on_error: str = "missing",
     ):
         self.latitude = latitude
@@ -127,7 +120,7 @@ class GeoEncoder(TableEncoder):
         self.accuracy = accuracy
         self.place = place
         self.cell_size = cell_size
-        self.min_cell_count = min_cell_count
+        self.min_frequency = min_frequency
         self.on_error = on_error
 
     def _fit_table(self, table: pd.DataFrame) -> None:
@@ -136,7 +129,7 @@ class GeoEncoder(TableEncoder):
         self.places_: list[str] = []
         if "latitude" in self.columns_:
             cells = self._cells(table.index, *self._coordinates(table, warn=False))
-            self.cells_ = frequent_levels(cells, self.min_cell_count)
+            self.cells_ = frequent_levels(cells, self.min_frequency)
         if "place" in self.columns_:
             self.places_ = frequent_levels(self._places(table, warn=False), 1)
 
@@ -149,9 +142,10 @@ class GeoEncoder(TableEncoder):
             features |= {"latitude": latitude, "longitude": longitude}
             features |= _unit_sphere(np.radians(latitude), np.radians(longitude))
             cells = self._cells(table.index, latitude, longitude)
-            features["cell"] = as_category(cells, self.cells_)
+            features["cell"] = as_category(cells, self.cells_, expect_new=True)
         if "accuracy" in self.columns_:
-            accuracy = read_numbers(table[self.columns_["accuracy"]], self.on_error)
+            accuracy = read_numbers(table[self.columns_["accuracy"]])
+            accuracy = accuracy.settle(self.on_error)
             known = True if there is None else there
             features["accuracy"] = np.where(known, accuracy, np.nan)
         if "place" in self.columns_:
@@ -196,41 +190,16 @@ class GeoEncoder(TableEncoder):
         self, table: pd.DataFrame, *, warn: bool = True
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return latitude and longitude; both are NaN where one can't be used."""
-        north, east = (table[self.columns_[c]] for c in ("latitude", "longitude"))
-        latitude, bad_north = split_numbers(north)
-        longitude, bad_east = split_numbers(east)
-        self._settle(north, latitude, bad_north, 90, longitude, warn)
-        self._settle(east, longitude, bad_east, 180, latitude, warn)
-        missing = ~(np.abs(latitude) <= 90) | ~(np.abs(longitude) <= 180)
+        north, east = (
+            read_numbers(table[self.columns_[c]]) for c in ("latitude", "longitude")
+        )
+        latitude, longitude = (
+            _degrees(*args).settle(self.on_error, warn=warn)
+            for args in ((north, 90, east.clean), (east, 180, north.clean))
+        )
+        missing = np.isnan(latitude) | np.isnan(longitude)
         missing |= (latitude == 0) & (longitude == 0)
         return np.where(missing, np.nan, latitude), np.where(missing, np.nan, longitude)
-
-    def _settle(
-        self,
-        cells: pd.Series,
-        numbers: np.ndarray,
-        unread: np.ndarray,
-        limit: int,
-        other: np.ndarray,
-        warn: bool,
-    ) -> None:
-        """Report the bad cells of one coordinate, given the other."""
-        beyond = np.abs(numbers) > limit
-        # a lone 0 is half of 0, 0: as missing as the pair
-        half = np.isnan(numbers) & ~np.isnan(other) & (other != 0)
-        half[unread] = False
-
-        def reason(row: int) -> str:
-            if beyond[row]:
-                return f"{numbers[row]:g} is not between -{limit} and {limit} degrees"
-            if half[row]:
-                return "missing, although the other coordinate is there"
-            return not_a_number(cells, row)
-
-        rows = np.union1d(unread, np.flatnonzero(beyond | half))
-        settle_bad_cells(
-            rows, reason, cells.name, self.on_error, n_cells=len(cells), warn=warn
-        )
 
     def _cells(
         self, index: pd.Index, latitude: np.ndarray, longitude: np.ndarray
@@ -251,7 +220,24 @@ class GeoEncoder(TableEncoder):
         return pd.Series(cells, index=index)
 
     def _places(self, table: pd.DataFrame, *, warn: bool = True) -> pd.Series:
-        return read_levels(table[self.columns_["place"]], self.on_error, warn=warn)
+        places = read_levels(table[self.columns_["place"]])
+        return places.settle(self.on_error, warn=warn)
+
+
+def _degrees(cells: Cells, limit: int, other: np.ndarray) -> Cells:
+    """Return one coordinate without what can't be, given the other."""
+    degrees = cells.clean
+    beyond = np.abs(degrees) > limit
+    # a lone 0 is half of 0, 0: as missing as the pair
+    half = np.isnan(degrees) & ~np.isnan(other) & (other != 0)
+    return cells.reject(
+        beyond | half,
+        lambda row: (
+            f"{degrees[row]:g} is not between -{limit} and {limit} degrees"
+            if beyond[row]
+            else "missing, although the other coordinate is there"
+        ),
+    )
 
 
 def _unit_sphere(latitude: np.ndarray, longitude: np.ndarray) -> dict[str, np.ndarray]:

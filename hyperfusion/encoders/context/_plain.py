@@ -11,16 +11,10 @@ import pandas as pd
 from scipy.stats import skew
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.encoders._column import ON_ERROR
-from hyperfusion.encoders._table import (
-    TableEncoder,
-    as_category,
-    frequent_levels,
-    read_levels,
-    read_numbers,
-    settle_bad_cells,
-    signed_log,
-)
+from hyperfusion.cells._columns import ON_ERROR, Cells
+from hyperfusion.cells._levels import as_category, frequent_levels, read_levels
+from hyperfusion.cells._numbers import read_numbers, signed_log, without_overflow
+from hyperfusion.encoders._base import TableEncoder
 
 _HEAVY_TAIL = 2.0
 
@@ -37,7 +31,7 @@ class CategoryEncoder(TableEncoder):
     min_frequency : int, default=1
         A level with fewer rows at fit than this is missing, as is one that was not
         seen at fit.
-    on_error : {"raise", "missing"}, default="raise"
+    on_error : {"raise", "missing"}, default="missing"
         What to do with a cell that holds a collection: raise a
         :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
         missing and warn once for the column.
@@ -54,7 +48,9 @@ class CategoryEncoder(TableEncoder):
     Notes
     -----
     The output is always a DataFrame with the input's columns, their labels as text.
-    Levels are texts: 3, 3.0 and "3" are the same level. Blank texts are missing.
+    Levels are texts: 3, 3.0 and "3" are the same level. Blank texts are missing. Where
+    no cell of a column has a level that is known from fit, a
+    :class:`~hyperfusion.exceptions.BadCellWarning` says so, with the likely cause.
 
     Examples
     --------
@@ -72,25 +68,27 @@ class CategoryEncoder(TableEncoder):
         "on_error": [StrOptions(set(ON_ERROR))],
     }
 
-    def __init__(self, *, min_frequency: int = 1, on_error: str = "raise"):
+    def __init__(self, *, min_frequency: int = 1, on_error: str = "missing"):
         self.min_frequency = min_frequency
         self.on_error = on_error
 
     def _fit_table(self, table: pd.DataFrame) -> None:
         self.levels_ = {
             column: frequent_levels(
-                read_levels(table[column], self.on_error, warn=False),
-                self.min_frequency,
+                self._levels(table[column], warn=False), self.min_frequency
             )
             for column in table
         }
 
     def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
         columns = {
-            str(column): as_category(read_levels(table[column], self.on_error), levels)
+            str(column): as_category(self._levels(table[column]), levels)
             for column, levels in self.levels_.items()
         }
         return pd.DataFrame(columns, index=table.index)
+
+    def _levels(self, cells: pd.Series, *, warn: bool = True) -> pd.Series:
+        return read_levels(cells).settle(self.on_error, warn=warn)
 
     def _feature_names(self) -> list[str]:
         return [str(column) for column in self.levels_]
@@ -104,7 +102,7 @@ class NumberEncoder(TableEncoder):
     log : {"auto"} or bool, default="auto"
         Which columns become sign(x) * log(1 + abs(x)): all, none, or (``"auto"``)
         those without negative values at fit whose skewness is above 2.
-    on_error : {"raise", "missing"}, default="raise"
+    on_error : {"raise", "missing"}, default="missing"
         What to do with a cell that is no finite number: raise a
         :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
         missing and warn once for the column.
@@ -120,9 +118,9 @@ class NumberEncoder(TableEncoder):
 
     Notes
     -----
-    The output is always a DataFrame: ``<column>``, or ``<column>_log``, for each column
-    of the input. Missing values stay NaN. Booleans count as 0 and 1, texts that are
-    numbers as these numbers. Without the log scale a number beyond the range of
+    The output is always a DataFrame with the input's columns, their labels as text,
+    whatever their scale. Missing values stay NaN. Booleans count as 0 and 1, texts that
+    are numbers as these numbers. Without the log scale a number beyond the range of
     float32 (3.4e38) is a bad cell.
 
     Neighboring float32 numbers differ by more than 1 above 16.8 million: give ids as
@@ -144,34 +142,36 @@ class NumberEncoder(TableEncoder):
         "on_error": [StrOptions(set(ON_ERROR))],
     }
 
-    def __init__(self, *, log: str | bool = "auto", on_error: str = "raise"):
+    def __init__(self, *, log: str | bool = "auto", on_error: str = "missing"):
         self.log = log
         self.on_error = on_error
 
     def _fit_table(self, table: pd.DataFrame) -> None:
         self.log_: dict[Hashable, bool] = {}
         for column in table:
-            numbers = read_numbers(table[column], self.on_error, warn=False)
-            on_log = _has_heavy_tail(numbers) if self.log == "auto" else bool(self.log)
-            self.log_[column] = on_log
-            if not on_log:
-                _fit_float32(numbers, column, self.on_error, warn=False)
+            cells = read_numbers(table[column])
+            auto = self.log == "auto"
+            self.log_[column] = _has_heavy_tail(cells.clean) if auto else bool(self.log)
+            self._scaled(cells, column, warn=False)
 
     def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
-        features = {}
-        for (column, on_log), name in zip(
-            self.log_.items(), self._feature_names(), strict=True
-        ):
-            numbers = read_numbers(table[column], self.on_error)
-            if on_log:
-                numbers = signed_log(numbers)
-            else:
-                numbers = _fit_float32(numbers, column, self.on_error)
-            features[name] = numbers.astype(np.float32)
+        features = {
+            str(column): self._scaled(read_numbers(table[column]), column)
+            for column in self.log_
+        }
         return pd.DataFrame(features, index=table.index)
 
+    def _scaled(
+        self, cells: Cells, column: Hashable, *, warn: bool = True
+    ) -> np.ndarray:
+        if self.log_[column]:
+            numbers = signed_log(cells.settle(self.on_error, warn=warn))
+        else:
+            numbers = without_overflow(cells).settle(self.on_error, warn=warn)
+        return numbers.astype(np.float32)
+
     def _feature_names(self) -> list[str]:
-        return [f"{c}_log" if on_log else str(c) for c, on_log in self.log_.items()]
+        return [str(column) for column in self.log_]
 
 
 def _has_heavy_tail(numbers: np.ndarray) -> bool:
@@ -181,18 +181,3 @@ def _has_heavy_tail(numbers: np.ndarray) -> bool:
         return False
     # relative to the largest, so that cubes of huge numbers don't overflow
     return bool(skew(known / known.max()) > _HEAVY_TAIL)
-
-
-def _fit_float32(
-    numbers: np.ndarray, column: Hashable, on_error: str, *, warn: bool = True
-) -> np.ndarray:
-    too_large = np.abs(numbers) > np.finfo(np.float32).max
-    settle_bad_cells(
-        np.flatnonzero(too_large),
-        lambda row: f"{numbers[row]:g} is beyond the range of float32",
-        column,
-        on_error,
-        n_cells=len(numbers),
-        warn=warn,
-    )
-    return np.where(too_large, np.nan, numbers)

@@ -9,15 +9,10 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import StrOptions
-from hyperfusion.cells._times import (
-    Zone,
-    parse_zone,
-    read_times,
-    read_zones,
-    to_utc_and_local,
-)
-from hyperfusion.encoders._column import ON_ERROR
-from hyperfusion.encoders._table import TableEncoder
+from hyperfusion.cells._columns import ON_ERROR
+from hyperfusion.cells._times import read_times
+from hyperfusion.cells._zones import Zone, parse_zone, read_zones, to_utc_and_local
+from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_columns
 
@@ -48,14 +43,15 @@ class TemporalEncoder(TableEncoder):
     Parameters
     ----------
     time : column label or None, default=None
-        The column of the posts' times; None is the table's first. Datetimes of any
-        kind, ISO 8601 texts, or whole numbers: seconds since 1970 (milli-, micro- or
-        nanoseconds where they are too large for seconds).
+        The column of the posts' times; None is the table's first. Datetimes, dates and
+        periods of any kind, texts (ISO 8601, RFC 2822, or as Twitter writes them), or
+        numbers (see Notes).
     timezone : column label, str or None, default=None
         The column of the time zones, or one time zone for all: an offset from UTC
         (``"-05:00"``, ``"+0530"``), hours as a number, or an IANA name
-        (``"Europe/Berlin"``). Clock and calendar are local where the time zone is
-        known, and those of UTC elsewhere.
+        (``"Europe/Berlin"``). Clock and calendar are those of this time zone; where
+        none is named, of the offset that the time itself has
+        (``"2024-05-01T22:14+02:00"`` is hour 22), and of UTC where it has none.
     created : column label or None, default=None
         The column that says since when the user's account exists, in the forms that
         `time` takes.
@@ -89,10 +85,9 @@ class TemporalEncoder(TableEncoder):
     Raises
     ------
     BadCellError
-        If a number looks like a bare year or like a date without separators, whatever
-        `on_error`: give it as a date.
+        If no time can be read although cells are filled, whatever `on_error`.
     InvalidInputError
-        If a column is not there, or if no time can be read although cells are filled.
+        If a column is not there.
 
     Notes
     -----
@@ -117,7 +112,13 @@ class TemporalEncoder(TableEncoder):
     another name for the year. Times that all have one time of day, one day of the month
     or one day of the year are not fine enough for the day, the week or the year.
 
-    A time without a time of day counts as midnight. Where a clock shows an hour twice
+    Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
+    they have eight digits (20150301), otherwise seconds since 1970, or milli-, micro-
+    or nanoseconds where they are too large for seconds. A year counts as its first
+    moment, a date without a time of day as midnight. Beside years, numbers below ten
+    million are bad cells.
+
+    Where a clock shows an hour twice
     and `naive` is ``"local"``, the first is meant. 500,000 rows take a few seconds.
 
     Paper: section 3.3, "Spatiotemporal and User Modeling".
@@ -176,7 +177,7 @@ class TemporalEncoder(TableEncoder):
         known = utc[~np.isnan(utc)]
         if len(known) == 0:
             # names the first cell that can't be read; nothing where all are missing
-            read_times(table[self.time_], "raise")
+            read_times(table[self.time_]).settle("raise")
         self.origin_ = float(known.min()) if len(known) else np.nan
         self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
 
@@ -214,13 +215,14 @@ class TemporalEncoder(TableEncoder):
     def _zones(self, table: pd.DataFrame, *, warn: bool = True) -> list[Zone | None]:
         if self.timezone_ is None:
             return [self.zone_] * len(table)
-        return read_zones(table[self.timezone_], self.on_error, warn=warn)
+        zones = read_zones(table[self.timezone_])
+        return zones.settle(self.on_error, warn=warn)
 
     def _moments(
         self, cells: pd.Series, zones: list[Zone | None], *, warn: bool = True
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the seconds of a column of times in UTC and on local clocks."""
-        times = read_times(cells, self.on_error, warn=warn)
+        times = read_times(cells).settle(self.on_error, warn=warn)
         return to_utc_and_local(times, zones, self.naive == "local")
 
 

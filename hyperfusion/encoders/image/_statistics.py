@@ -12,13 +12,9 @@ from PIL import Image
 from scipy import ndimage
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._images import MAX_PIXELS, ReadImage, read_image
-from hyperfusion.encoders._column import (
-    ON_ERROR,
-    ColumnEncoder,
-    read_cells,
-    stack_rows,
-)
+from hyperfusion.cells._columns import ON_ERROR, read_cells
+from hyperfusion.cells._images import MAX_PIXELS, ReadImage, is_encoded, read_image
+from hyperfusion.encoders._base import ColumnEncoder, stack_rows
 from hyperfusion.encoders._parallel import read_ahead
 
 _SIDE = 512
@@ -59,6 +55,8 @@ class ImageStatistics(ColumnEncoder):
 
     Attributes
     ----------
+    has_files_ : bool
+        Whether some pictures at fit were files, whose size is a feature.
     n_features_in_ : int
         Always 1.
 
@@ -71,7 +69,7 @@ class ImageStatistics(ColumnEncoder):
     - ``mode_gray``, ``mode_alpha``, ``mode_palette``: whether the file stores gray
       values, transparency, or a palette;
     - ``log_file_size``: logarithm of 1 + the number of bytes; NaN for pictures that
-      come decoded (PIL images and arrays);
+      come decoded (PIL images and arrays), and left out where all do at fit;
     - ``brightness`` and ``contrast``: mean and standard deviation of the luminance
       (ITU-R 601), between 0 and 1;
     - ``colorfulness``: the measure of Hasler and Süsstrunk [1]_;
@@ -127,10 +125,16 @@ class ImageStatistics(ColumnEncoder):
         self.max_pixels = max_pixels
         self.on_error = on_error
 
+    def _fit_cells(self, cells: pd.Series, y: Any) -> None:
+        self.has_files_ = any(is_encoded(cell) for cell in cells)
+
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
-        cells, measure = read_ahead(cells, self._measure)
-        rows = read_cells(cells, measure, self.on_error)
-        return stack_rows(rows, len(_MEASURES) + 4 * self.n_colors)
+        found, measure = read_ahead(cells, self._measure)
+        rows = read_cells(found, measure, self.on_error)
+        features = stack_rows(rows, len(_MEASURES) + 4 * self.n_colors)
+        if self.has_files_:
+            return features
+        return np.delete(features, _MEASURES.index("log_file_size"), axis=1)
 
     def _measure(self, cell: Any) -> np.ndarray | None:
         read = read_image(cell, self.max_pixels)
@@ -147,7 +151,8 @@ class ImageStatistics(ColumnEncoder):
     def _feature_names(self) -> list[str]:
         parts = ("red", "green", "blue", "share")
         colors = [f"color_{i + 1}_{p}" for i in range(self.n_colors) for p in parts]
-        return [*_MEASURES, *colors, "is_missing"]
+        measures = [m for m in _MEASURES if self.has_files_ or m != "log_file_size"]
+        return [*measures, *colors, "is_missing"]
 
 
 def _form(read: ReadImage) -> list[float]:

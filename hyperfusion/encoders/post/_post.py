@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._nested import NestedEncoders
 from hyperfusion._sklearn_compat import StrOptions
-from hyperfusion.encoders._column import ON_ERROR
+from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.encoders.post._components import (
     ENCODED,
     Component,

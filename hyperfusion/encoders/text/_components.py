@@ -14,12 +14,10 @@ from sklearn.utils import gen_batches
 
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._validation import local_generator
-from hyperfusion.cells._texts import read_tags, read_text
-from hyperfusion.encoders._column import (
-    ON_ERROR,
-    ColumnEncoder,
-    read_cells,
-)
+from hyperfusion.cells._columns import ON_ERROR, read_cells
+from hyperfusion.cells._tags import read_tags
+from hyperfusion.cells._texts import read_text
+from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.exceptions import InvalidInputError
 
 MOST_TEXTS = 100_000

@@ -14,12 +14,9 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.utils import gen_batches
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion.cells._columns import ON_ERROR, read_cells
 from hyperfusion.cells._texts import read_text
-from hyperfusion.encoders._column import (
-    ON_ERROR,
-    ColumnEncoder,
-    read_cells,
-)
+from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.encoders.text._hashtags import UNKNOWN
 from hyperfusion.encoders.text._word_vectors import (
     SharesWordVectors,
@@ -289,7 +286,7 @@ class _Texts:
         *,
         warn: bool = True,
     ):
-        values = read_cells(cells, read_text, encoder.on_error, warn=warn, stacklevel=7)
+        values = read_cells(cells, read_text, encoder.on_error, warn=warn)
         self.codes, texts = pd.factorize(np.array(values, dtype=object))
         find = vectors.finder(lowercase=encoder.lowercase, segment=encoder.segment)
         found, n_words = array("q"), array("q")

@@ -11,13 +11,10 @@ import pandas as pd
 import regex
 
 from hyperfusion._sklearn_compat import StrOptions
-from hyperfusion.cells._texts import read_tags, read_text
-from hyperfusion.encoders._column import (
-    ON_ERROR,
-    ColumnEncoder,
-    read_cells,
-    stack_rows,
-)
+from hyperfusion.cells._columns import ON_ERROR, read_cells
+from hyperfusion.cells._tags import read_tags
+from hyperfusion.cells._texts import read_text
+from hyperfusion.encoders._base import ColumnEncoder, stack_rows
 
 _LINK = regex.compile(r"\b(?:https?://|www\.)\S+", regex.IGNORECASE)
 _MENTION = regex.compile(r"(?<![\w@.])@\w[\w.]*")

@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import check_target
+from hyperfusion.cells._columns import ON_ERROR
+from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
-from hyperfusion.encoders._column import ON_ERROR
-from hyperfusion.encoders._table import TableEncoder, read_levels
+from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.encoders.user._as_of import (
     DAY,
     make_record,
@@ -23,15 +24,11 @@ from hyperfusion.encoders.user._as_of import (
     post_features,
     score_features,
 )
-from hyperfusion.encoders.user._history_rows import (
-    Rows,
-    encode,
-    last_of_each_post,
-    replace_moments,
-    take_rows,
-)
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_columns
+
+Rows = dict[str, np.ndarray]
+"""Columns of the stored posts, all of one length."""
 
 _GROUPS = ("user", "category", "place")
 _ROLES = ("user", "time", "category", "place", "post")
@@ -50,7 +47,7 @@ class UserHistory(TableEncoder):
         The column of the users; None is the first that has no other role.
     time : column label or None, default=None
         The column of the posts' times; None is the first that has no other role,
-        after the user's. Datetimes, ISO 8601 texts, or whole seconds since 1970.
+        after the user's. All forms that `TemporalEncoder` takes.
     category, place : column label or None, default=None
         Columns that say what to expect of users without scores; None for none.
     post : column label or None, default=None
@@ -231,7 +228,7 @@ class UserHistory(TableEncoder):
         if "post" in old:
             self._store({name: np.concatenate([old[name], new[name]]) for name in old})
         else:
-            self._store(replace_moments(old, new))
+            self._store(_replace_moments(old, new))
         return self
 
     def _check_last(self) -> None:
@@ -264,29 +261,24 @@ class UserHistory(TableEncoder):
         rows["score"] = scores
         post = self.columns_["post"]
         if post is not None:
-            levels = read_levels(table[post], self.on_error, warn=warn)
+            levels = read_levels(table[post]).settle(self.on_error, warn=warn)
             rows["post"] = levels.to_numpy(dtype=object)
-        return take_rows(rows, ~np.isnan(rows["seconds"]))
+        return _take_rows(rows, ~np.isnan(rows["seconds"]))
 
     def _read_cells(
         self, table: pd.DataFrame, *, learn: bool, warn: bool = True
     ) -> Rows:
-        times = read_times(table[self.columns_["time"]], self.on_error, warn=warn)
-        rows = {"seconds": times.seconds}
+        times = read_times(table[self.columns_["time"]])
+        rows = {"seconds": times.settle(self.on_error, warn=warn).seconds}
         for role in _GROUPS:
             column = self.columns_[role]
             if column is not None:
-                rows[role] = encode(
-                    table[column],
-                    self.codes_[role],
-                    self.on_error,
-                    learn=learn,
-                    warn=warn,
-                )
+                levels = read_levels(table[column]).settle(self.on_error, warn=warn)
+                rows[role] = _encode(levels, self.codes_[role], learn=learn)
         return rows
 
     def _store(self, rows: Rows) -> None:
-        self.history_ = last_of_each_post(rows) if "post" in rows else rows
+        self.history_ = _last_of_each_post(rows) if "post" in rows else rows
         seconds, scores = self.history_["seconds"], self.history_["score"]
         self.posts_, _ = make_record(self.history_["user"], seconds)
         groups = {name: self.history_[name] for name in _GROUPS if name in rows}
@@ -348,3 +340,49 @@ def _seconds_of(delay: Any) -> float:
     if not seconds >= 0:
         raise InvalidInputError(f"label_delay must not be negative. Got {delay!r}.")
     return seconds
+
+
+def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndarray:
+    """Return the codes of levels: -1 where one is missing, -2 if it is unknown."""
+    positions, found = pd.factorize(levels)
+    if learn:
+        for level in found:
+            codes.setdefault(level, len(codes))
+    return np.array([*(codes.get(level, -2) for level in found), -1])[positions]
+
+
+def _take_rows(rows: Rows, which: np.ndarray) -> Rows:
+    """Return some of the rows."""
+    return {name: values[which] for name, values in rows.items()}
+
+
+def _last_of_each_post(rows: Rows) -> Rows:
+    """Keep the last row of each identifier, with the last score that was known.
+
+    Rows without an identifier are all kept.
+    """
+    named = ~pd.isna(rows["post"])
+    again = pd.Series(rows["post"]).duplicated(keep="last").to_numpy()
+    scores = pd.Series(rows["score"]).groupby(rows["post"]).transform("last")
+    rows = rows | {"score": np.where(named, scores, rows["score"])}
+    return _take_rows(rows, ~(named & again))
+
+
+def _replace_moments(old: Rows, new: Rows) -> Rows:
+    """Return the old rows and the new ones that take their user's and moment's place.
+
+    New rows without any score don't take the place of old ones with a score.
+    """
+    old_keys, new_keys = _moments(old), _moments(new)
+    scored_old = old_keys[~np.isnan(old["score"])]
+    scored_new = new_keys[~np.isnan(new["score"])]
+    nameless = new["user"] < 0
+    useful = nameless | new_keys.isin(scored_new) | ~new_keys.isin(scored_old)
+    new, new_keys = _take_rows(new, useful), new_keys[useful]
+    stays = (old["user"] < 0) | ~old_keys.isin(new_keys)
+    old = _take_rows(old, stays)
+    return {name: np.concatenate([old[name], new[name]]) for name in old}
+
+
+def _moments(rows: Rows) -> pd.MultiIndex:
+    return pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])

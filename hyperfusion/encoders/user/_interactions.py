@@ -13,8 +13,9 @@ import scipy.sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
 
-from hyperfusion.cells._texts import in_order, is_list, read_tags
-from hyperfusion.encoders._column import is_missing, read_cells
+from hyperfusion.cells._columns import is_missing, read_cells
+from hyperfusion.cells._tags import read_tags
+from hyperfusion.cells._texts import in_order, is_list
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import Columns, check_columns
 
@@ -74,7 +75,7 @@ def read_items(
     for column in columns:
         read = _read_split if column in split else _read_whole
         cells = table[column].astype(object)
-        found = read_cells(cells, read, on_error, warn=warn, stacklevel=6)
+        found = read_cells(cells, read, on_error, warn=warn)
         lists = [cell or () for cell in found]
         rows.append(np.repeat(np.arange(len(lists)), [len(cell) for cell in lists]))
         prefix = f"{column}=" if len(columns) > 1 else ""

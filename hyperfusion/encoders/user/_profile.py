@@ -11,16 +11,10 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.encoders._column import ON_ERROR
-from hyperfusion.encoders._table import (
-    TableEncoder,
-    as_category,
-    frequent_levels,
-    read_levels,
-    read_numbers,
-    settle_bad_cells,
-    signed_log,
-)
+from hyperfusion.cells._columns import ON_ERROR, Cells
+from hyperfusion.cells._levels import as_category, frequent_levels, read_levels
+from hyperfusion.cells._numbers import read_numbers, signed_log, without_overflow
+from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_columns
 
@@ -38,13 +32,13 @@ class UserProfileEncoder(TableEncoder):
     numeric : column label, list of labels or None, default=None
         The columns of the profile's numbers and flags (followers, photos, is a
         professional), as they were when the post appeared.
-    min_posts : int, default=1
+    min_frequency : int, default=1
         A user with fewer posts at fit than this is missing, as is one that was not
         seen at fit.
     max_ratio_columns : int, default=8
         The ratios of all pairs of counts are features where there are at most so many
         counts; 0 for none.
-    on_error : {"raise", "missing"}, default="raise"
+    on_error : {"raise", "missing"}, default="missing"
         What to do with a cell that can't be read: raise a
         :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
         missing and warn once for the column.
@@ -57,8 +51,8 @@ class UserProfileEncoder(TableEncoder):
         The column of the users.
     numeric_ : list of column labels
         The columns of the numbers.
-    flags_ : dict of {column label: float}
-        The columns that had two values at fit, with the middle between the two.
+    log_ : dict of {column label: bool}
+        Whether a column is on a log scale: all but flags are.
     with_missing_ : list of column labels
         The columns that had missing values at fit.
     counts_ : list of column labels
@@ -79,9 +73,8 @@ class UserProfileEncoder(TableEncoder):
     -----
     The output is always a DataFrame. The features, in this order:
 
-    - for each column of numbers, ``<column>_log``: sign(x) * log(1 + abs(x)). A column
-      with two values at fit (or of booleans) is a flag instead: ``<column>`` is 1
-      where it is above the middle of the two, otherwise 0;
+    - for each column of numbers, ``<column>``: sign(x) * log(1 + abs(x)). A column of
+      booleans, or of nothing but 0 and 1 at fit, is a flag and stays as it is;
     - ``<column>_missing``, for the columns with missing values at fit;
     - ``<a>_per_<b>``, the logarithm of (a + 1) / (b + 1), for the pairs of counts:
       the columns that are no flags and, but for one value in a hundred, not negative
@@ -104,16 +97,16 @@ class UserProfileEncoder(TableEncoder):
     ... )
     >>> encoder = UserProfileEncoder(user="who", numeric=["fans", "pro"])
     >>> encoder.fit_transform(posts).round(2)
-       fans_log  pro user
-    0       0.0  1.0    ann
-    1       4.6  0.0    bob
-    2       2.3  1.0    ann
+       fans  pro user
+    0   0.0  1.0  ann
+    1   4.6  0.0  bob
+    2   2.3  1.0  ann
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "user": "no_validation",
         "numeric": "no_validation",
-        "min_posts": [Interval(Integral, 1, None, closed="left")],
+        "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "max_ratio_columns": [Interval(Integral, 0, None, closed="left")],
         "on_error": [StrOptions(set(ON_ERROR))],
     }
@@ -123,13 +116,13 @@ class UserProfileEncoder(TableEncoder):
         *,
         user: Hashable | None = None,
         numeric: Hashable | Sequence[Hashable] | None = None,
-        min_posts: int = 1,
+        min_frequency: int = 1,
         max_ratio_columns: int = 8,
-        on_error: str = "raise",
+        on_error: str = "missing",
     ):
         self.user = user
         self.numeric = numeric
-        self.min_posts = min_posts
+        self.min_frequency = min_frequency
         self.max_ratio_columns = max_ratio_columns
         self.on_error = on_error
 
@@ -143,10 +136,9 @@ class UserProfileEncoder(TableEncoder):
             )
         self.users_: list[str] = []
         if self.user_ is not None:
-            self.users_ = frequent_levels(
-                self._users(table, warn=False), self.min_posts
-            )
-        self.flags_: dict[Hashable, float] = {}
+            users = self._users(table, warn=False)
+            self.users_ = frequent_levels(users, self.min_frequency)
+        self.log_: dict[Hashable, bool] = {}
         self.with_missing_: list[Hashable] = []
         self.counts_: list[Hashable] = []
         for label in self.numeric_:
@@ -156,60 +148,47 @@ class UserProfileEncoder(TableEncoder):
 
     def _learn_numbers(self, cells: pd.Series) -> None:
         """Learn whether a column holds a flag, counts, or other numbers."""
-        numbers = read_numbers(cells, self.on_error, warn=False)
+        numbers = read_numbers(cells).clean
         there = numbers[~np.isnan(numbers)]
-        known = np.unique(there)
-        if len(known) == 2 or cells.dtype.kind == "b":
-            self.flags_[cells.name] = known.mean() if len(known) == 2 else 0.5
-        elif len(there) and np.mean(there < 0) <= _NEGATIVE_SHARE:
+        is_flag = cells.dtype.kind == "b" or {*np.unique(there)} == {0, 1}
+        self.log_[cells.name] = not is_flag
+        if not is_flag and len(there) and np.mean(there < 0) <= _NEGATIVE_SHARE:
             self.counts_.append(cells.name)
-            numbers = self._without_negatives(numbers, cells.name, warn=False)
-        if np.isnan(numbers).any():
+        if np.isnan(self._numbers(cells, warn=False)).any():
             self.with_missing_.append(cells.name)
 
-    def _without_negatives(
-        self, numbers: np.ndarray, column: Hashable, *, warn: bool = True
-    ) -> np.ndarray:
-        negative = np.flatnonzero(numbers < 0)
-        settle_bad_cells(
-            negative,
-            lambda row: f"a count can't be negative, got {numbers[row]:g}",
-            column,
-            self.on_error,
-            n_cells=len(numbers),
-            warn=warn,
-        )
-        return np.where(numbers < 0, np.nan, numbers)
+    def _numbers(self, column: pd.Series, *, warn: bool = True) -> np.ndarray:
+        """Return a column on its scale, NaN where it is missing or bad."""
+        cells = read_numbers(column)
+        if column.name in self.counts_:
+            cells = _without_negatives(cells)
+        if self.log_[column.name]:
+            return signed_log(cells.settle(self.on_error, warn=warn))
+        return without_overflow(cells).settle(self.on_error, warn=warn)
 
     def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
-        features: dict[str, Any] = {}
-        missing: dict[str, np.ndarray] = {}
-        logs: dict[Hashable, np.ndarray] = {}
-        for column in self.numeric_:
-            numbers = read_numbers(table[column], self.on_error)
-            if column in self.counts_:
-                numbers = self._without_negatives(numbers, column)
-            absent = np.isnan(numbers)
-            if column in self.flags_:
-                above = numbers > self.flags_[column]
-                features[f"{column}"] = np.where(absent, np.nan, above)
-            else:
-                features[f"{column}_log"] = logs[column] = signed_log(numbers)
-            if column in self.with_missing_:
-                missing[f"{column}_missing"] = absent
-        features |= missing
-        for a, b in self.ratios_:
-            features[f"{a}_per_{b}"] = logs[a] - logs[b]
+        numbers = {column: self._numbers(table[column]) for column in self.numeric_}
+        features = {f"{column}": values for column, values in numbers.items()}
+        features |= {f"{c}_missing": np.isnan(numbers[c]) for c in self.with_missing_}
+        features |= {f"{a}_per_{b}": numbers[a] - numbers[b] for a, b in self.ratios_}
         columns = {name: v.astype(np.float32) for name, v in features.items()}
         if self.user_ is not None:
-            columns["user"] = as_category(self._users(table), self.users_)
+            users = self._users(table)
+            columns["user"] = as_category(users, self.users_, expect_new=True)
         return pd.DataFrame(columns, index=table.index)
 
     def _feature_names(self) -> list[str]:
-        names = [f"{c}" if c in self.flags_ else f"{c}_log" for c in self.numeric_]
+        names = [f"{c}" for c in self.numeric_]
         names += [f"{c}_missing" for c in self.with_missing_]
         names += [f"{a}_per_{b}" for a, b in self.ratios_]
         return names if self.user_ is None else [*names, "user"]
 
     def _users(self, table: pd.DataFrame, *, warn: bool = True) -> pd.Series:
-        return read_levels(table[self.user_], self.on_error, warn=warn)
+        return read_levels(table[self.user_]).settle(self.on_error, warn=warn)
+
+
+def _without_negatives(cells: Cells) -> Cells:
+    numbers = cells.clean
+    return cells.reject(
+        numbers < 0, lambda row: f"a count can't be negative, got {numbers[row]:g}"
+    )

@@ -17,8 +17,9 @@ from sklearn.utils.validation import (
 )
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.encoders._column import ON_ERROR
-from hyperfusion.encoders._table import TableEncoder, read_levels
+from hyperfusion.cells._columns import ON_ERROR
+from hyperfusion.cells._levels import read_levels
+from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.encoders.user._interactions import (
     WEIGHTINGS,
     common_items,
@@ -306,7 +307,7 @@ class SVDUserEmbedder(TableEncoder):
         return check_columns(table, self.split, "split")
 
     def _read_users(self, table: pd.DataFrame, *, warn: bool = True) -> np.ndarray:
-        levels = read_levels(table[self.user_], self.on_error, warn=warn)
+        levels = read_levels(table[self.user_]).settle(self.on_error, warn=warn)
         return levels.to_numpy(dtype=object)
 
     def _read_items(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperfusion.cells._texts import read_tags, read_text
+from hyperfusion.cells._tags import read_tags
+from hyperfusion.cells._texts import read_text
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,26 @@ from hyperfusion.cells._texts import read_tags, read_text
         (["at sea", " #sun ", "", "#"], ["at sea", "sun"]),
         (np.array(["a, b", "c"]), ["a, b", "c"]),
         ((["a", "b"], "c"), ["a b", "c"]),
+        ("['sun', 'at sea']", ["sun", "at sea"]),
+        (
+            '["at sea", "it\'s \\"so\\"", "caf\\u00e9"]',
+            ["at sea", 'it\'s "so"', "café"],
+        ),
+        ('["\\ud83d\\ude00"]', ["😀"]),
+        ("['a' 'b c'\n 'd']", ["a", "b c", "d"]),
+        ("[np.str_('a'), None]", ["a"]),
+        ("{'a', 'b'}", ["a", "b"]),
+        ("[]", None),
+        ("[none]", None),
+        ("[sun, at sea]", ["sun", "at sea"]),
+        ("[OC] cute, dog", ["[OC] cute", "dog"]),
+        ('sun|"at sea"|beach', ["sun", "at sea", "beach"]),
+        ("#sun#sea wind", ["sun", "sea", "wind"]),
+        ("#日本、#東京", ["日本", "東京"]),
+        ("#日本#東京 ＃大阪", ["日本", "東京", "大阪"]),  # noqa: RUF001
+        ("日本，東京 都", ["日本", "東京 都"]),  # noqa: RUF001
+        ("#at sea, #sun", ["at sea", "sun"]),
+        ("sun\ud83d sea", ["sun\ufffd", "sea"]),
         ("", None),
         (" # ,", None),
         ([], None),
@@ -34,6 +55,9 @@ def test_texts_of_a_cell():
     assert read_text(["two ", "", "words"]) == "two words"
     assert read_text(" ") is None
     assert read_text([]) is None
+    # halves of one emoji are joined, others replaced
+    assert read_text("a\ud83d\ude00 \ud83d") == "a😀 \ufffd"
+    assert read_text(["\ude00"]) == "\ufffd"
 
 
 @pytest.mark.parametrize("cell", [3, 2.5, None, float("nan"), b"sea", {"a": 1}, [3]])
@@ -46,7 +70,8 @@ def test_what_is_no_text_is_named(cell):
 def test_sets_are_read_in_an_order_of_their_own():
     # Python shuffles them anew in each process.
     code = (
-        "from hyperfusion.cells._texts import *; print(read_text({'c', 'a', 'b', 'd'}))"
+        "from hyperfusion.cells._texts import read_text\n"
+        "print(read_text({'c', 'a', 'b', 'd'}))"
     )
     for seed in ("1", "2", "3"):
         done = subprocess.run(

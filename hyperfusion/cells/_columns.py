@@ -1,0 +1,173 @@
+"""Columns of any library, missing cells, and what is done about bad ones."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.exceptions import BadCellError, BadCellWarning
+
+ON_ERROR = ("raise", "missing")
+COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
+_ARRAYS = (np.ndarray, pd.Index, pd.api.extensions.ExtensionArray)
+_OURS = ("hyperfusion", "sklearn", "joblib")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What was read of a column, in one form for all kinds of cells.
+
+    Attributes
+    ----------
+    clean : Any
+        The values, one a row; NaN or None for the missing and the bad.
+    bad : dict of {int: str}
+        The rows whose cells can't be used, ascending, and why.
+    source : Series
+        The column itself.
+    """
+
+    clean: Any
+    bad: dict[int, str]
+    source: pd.Series
+
+    def settle(self, on_error: str, *, warn: bool = True) -> Any:
+        """Return the values, after what is to be done about the bad cells.
+
+        Parameters
+        ----------
+        on_error : {"raise", "missing"}
+            Raise a `BadCellError` for the first, or warn once of all of them.
+        warn : bool
+            False at fit, whose bad cells the following transform reports.
+        """
+        if self.bad and on_error == "raise":
+            row, reason = next(iter(self.bad.items()))
+            raise BadCellError(reason, row, self.source.name)
+        if warn:
+            warn_of_bad_cells(self.bad, self.source)
+        return self.clean
+
+    def reject(self, which: np.ndarray, why: Callable[[int], str]) -> Cells:
+        """Return numbers some of which are bad too; what was bad keeps its reason."""
+        bad = {int(row): why(row) for row in np.flatnonzero(which)} | self.bad
+        clean = np.where(which, np.nan, self.clean)
+        return Cells(clean, dict(sorted(bad.items())), self.source)
+
+
+def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
+    """Give one warning that counts the bad cells of a column and shows the first."""
+    if not bad:
+        return
+    place = "" if source.name is None else f" of column {source.name!r}"
+    row, reason = next(iter(bad.items()))
+    message = (
+        f"{len(bad)} cell(s){place} can't be used and count as missing, first row "
+        f"{row}: {reason}."
+    )
+    if len(bad) > 1 and len(bad) == sum(not is_blank(cell) for cell in source):
+        message += (
+            f" These are all {len(bad)} that are not empty: does the column have the "
+            "right role?"
+        )
+    warn_caller(message)
+
+
+def warn_caller(message: str) -> None:
+    """Give a `BadCellWarning` that points to the line which called the package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(_OURS):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, BadCellWarning, stacklevel=level)
+
+
+def as_column(X: Any) -> pd.Series:
+    """Return cells as a Series of a NumPy dtype, or of datetimes with a time zone.
+
+    Parameters
+    ----------
+    X : Series, list, array of shape (n_samples,) or (n_samples, 1)
+        The cells: of pandas (on NumPy or Arrow), polars, pyarrow, NumPy or a list.
+    """
+    if isinstance(X, (np.ndarray, pd.DataFrame)) and X.shape[1:] == (1,):
+        X = X[:, 0] if isinstance(X, np.ndarray) else X.iloc[:, 0]
+    if isinstance(X, pd.Series):
+        cells = X
+    elif isinstance(X, _ARRAYS) and X.ndim == 1:
+        cells = pd.Series(X, dtype=X.dtype if X.dtype == object else None)
+    else:
+        to_list = getattr(X, "to_list", None) or getattr(X, "to_pylist", None)
+        values = list(X) if to_list is None else to_list()
+        name = getattr(X, "name", None)
+        cells = pd.Series(_one_dimensional(values), dtype=object, name=name)
+    if isinstance(cells.dtype, pd.SparseDtype):
+        cells = cells.sparse.to_dense()
+    if isinstance(cells.dtype, (np.dtype, pd.DatetimeTZDtype)):
+        return cells
+    if cells.dtype.kind in "biuf" and not cells.hasnans:
+        return cells.astype(cells.dtype.numpy_dtype)
+    return cells.astype(object)
+
+
+def _one_dimensional(values: list[Any]) -> np.ndarray:
+    # pandas would take equally long lists for the rows of a table
+    array = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):
+        array[row] = value
+    return array
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, NaT or NA."""
+    if isinstance(cell, str):
+        return False
+    if cell is None or cell is pd.NaT or cell is pd.NA:
+        return True
+    return np.isscalar(cell) and bool(pd.isna(cell))
+
+
+def is_blank(cell: Any) -> bool:
+    """Whether a cell is missing or a text of nothing but space."""
+    return not cell.strip() if isinstance(cell, str) else is_missing(cell)
+
+
+def shown(cell: Any, longest: int = 80) -> str:
+    """Return how messages show a cell: not all of it where it is long."""
+    text = repr(cell[: 2 * longest] if isinstance(cell, (str, bytes)) else cell)
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def read_each(
+    column: Any, read: Callable[[Any], Any], *, stop_at_bad: bool = False
+) -> Cells:
+    """Apply `read` to every cell that is there; None for the missing and the bad.
+
+    `read` raises ValueError, TypeError or OSError for a cell that it can't use.
+    """
+    source = as_column(column)
+    values: list[Any] = [None] * len(source)
+    bad: dict[int, str] = {}
+    for row, cell in enumerate(source):
+        if is_missing(cell):
+            continue
+        try:
+            values[row] = read(cell)
+        except (ValueError, TypeError, OSError) as error:
+            bad[row] = str(error)
+            if stop_at_bad:
+                break
+    return Cells(values, bad, source)
+
+
+def read_cells(
+    cells: pd.Series, read: Callable[[Any], Any], on_error: str, *, warn: bool = True
+) -> list[Any]:
+    """Return what `read_each` reads and settles; an error stops the reading."""
+    found = read_each(cells, read, stop_at_bad=on_error == "raise")
+    return found.settle(on_error, warn=warn)

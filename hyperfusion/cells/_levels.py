@@ -1,0 +1,148 @@
+"""Categories, ids and users: levels as texts, and codes for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import infer_dtype
+
+from hyperfusion.cells._columns import (
+    COLLECTIONS,
+    Cells,
+    as_column,
+    is_blank,
+    warn_caller,
+)
+from hyperfusion.cells._texts import mend
+
+_BOOLEANS = ({"true", "false"}, {"0", "1"})
+
+
+def read_levels(column: Any) -> Cells:
+    """Read a column's categories as texts; missing, blank and bad cells are None.
+
+    Whole numbers are written without a decimal point, so that a column of integers
+    keeps its levels where missing values have turned it into floats. A collection
+    is a bad cell. The values are a Series with the column's index and name.
+
+    Examples
+    --------
+    >>> from hyperfusion.cells._levels import read_levels
+    >>> read_levels([7, 7.0, " 7", None, True]).clean.tolist()
+    ['7', '7', '7', None, 'True']
+    """
+    cells = as_column(column)
+    bad: dict[int, str] = {}
+    if cells.dtype != object or infer_dtype(cells, skipna=True) == "string":
+        codes, different = pd.factorize(cells)
+        found = np.array([*(_level(cell) for cell in different), None], dtype=object)
+        levels = found[codes]
+    else:  # pandas can't tell 1 from True, nor count lists
+        for row, cell in enumerate(cells):
+            if isinstance(cell, COLLECTIONS):
+                bad[row] = f"expected one category, got a {type(cell).__name__}"
+        levels = [_level(cell) for cell in cells]
+    values = pd.Series(levels, index=cells.index, dtype=object, name=cells.name)
+    return Cells(values, bad, cells)
+
+
+def _level(cell: Any) -> str | None:
+    if isinstance(cell, COLLECTIONS) or is_blank(cell):
+        return None
+    if isinstance(cell, (float, np.floating, Decimal)) and float(cell).is_integer():
+        cell = int(cell)
+    return mend(str(cell).strip())
+
+
+def level_codes(column: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a number for each row's level, -1 where there is none, and the levels.
+
+    This is how all parts of the package tell users apart, and who is missing.
+    """
+    return pd.factorize(read_levels(column).clean)
+
+
+def frequent_levels(levels: pd.Series, min_frequency: int) -> list[str]:
+    """Return the sorted levels that occur at least `min_frequency` times."""
+    counts = Counter(levels.dropna())
+    return sorted(level for level, count in counts.items() if count >= min_frequency)
+
+
+def as_category(
+    levels: pd.Series, known: list[str], *, expect_new: bool = False
+) -> pd.Series:
+    """Return levels as ``category`` dtype; levels that are not known are missing.
+
+    Where none at all is known this warns, and says what the likely cause is.
+
+    Parameters
+    ----------
+    levels : Series
+        From `read_levels`.
+    known : list of str
+        The levels of fit.
+    expect_new : bool
+        Whether a column of new levels only (new users, say) is nothing to wonder at
+        unless there is a sign that they are the known ones in another form.
+    """
+    codes = pd.Index(known, dtype=object).get_indexer(levels)
+    if known and (codes < 0).all():
+        _warn_of_strangers(levels, known, expect_new)
+    values = pd.Categorical.from_codes(codes, categories=known)
+    return pd.Series(values, index=levels.index)
+
+
+def _warn_of_strangers(levels: pd.Series, known: list[str], expect_new: bool) -> None:
+    seen = list(levels.dropna().unique())
+    if not seen:
+        return
+    cause, new, old = _cause(seen, known)
+    if cause is None and expect_new:
+        return
+    warn_caller(
+        f"No cell of column {levels.name!r} has a level that is known from fit, so all "
+        f"{int(levels.notna().sum())} count as missing: here is {new!r}, at fit was "
+        f"{old!r}. {cause or 'Is it the same column?'}"
+    )
+
+
+def _cause(seen: list[str], known: list[str]) -> tuple[str | None, str, str]:
+    """Return why no level is known, with an example of each side."""
+    sides = [{level.lower() for level in side} for side in (seen, known)]
+    for booleans, numbers in (sides, sides[::-1]):
+        if booleans <= _BOOLEANS[0] and numbers <= _BOOLEANS[1]:
+            cause = "One side has booleans, the other 0 and 1: give both alike."
+            return cause, seen[0], known[0]
+    by_number = _by(_number, known)
+    for level in seen:
+        number = _number(level)
+        if number in by_number:
+            cause = (
+                "These are numbers written in two ways, as when ids become floats "
+                "(which lose the digits of long ones): read the column as text at both "
+                "times, such as pd.read_csv(path, dtype={column: str})."
+            )
+            return cause, level, by_number[number]
+    by_fold = _by(str.casefold, known)
+    for level in seen:
+        if level.casefold() in by_fold:
+            cause = "They differ in upper and lower case."
+            return cause, level, by_fold[level.casefold()]
+    return None, seen[0], known[0]
+
+
+def _by(key: Any, levels: Iterable[str]) -> dict[Any, str]:
+    return {key(level): level for level in levels if key(level) is not None}
+
+
+def _number(level: str) -> float | None:
+    try:
+        number = float(level)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None

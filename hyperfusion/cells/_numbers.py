@@ -1,0 +1,86 @@
+"""Numbers, whatever form they come in."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.cells._columns import Cells, as_column, is_blank, shown
+
+_THOUSANDS = re.compile(
+    r"[+-]?\d{1,3}(?P<sign>[,'\u2019_ \u00a0\u202f])\d{3}(?:(?P=sign)\d{3})*(?:\.\d*)?"
+)
+
+
+def read_numbers(column: Any) -> Cells:
+    """Read a column as float64; missing, blank and bad cells are NaN.
+
+    Booleans count as 0 and 1, texts that are numbers as these numbers. Other texts,
+    dates and infinite numbers are bad cells.
+
+    Examples
+    --------
+    >>> from hyperfusion.cells._numbers import read_numbers
+    >>> cells = read_numbers(["1.5", True, None, "1,000"])
+    >>> cells.clean.tolist(), list(cells.bad)
+    ([1.5, 1.0, nan, nan], [3])
+    """
+    cells = as_column(column)
+    numbers = as_floats(cells)
+    unread = np.flatnonzero(~np.isfinite(numbers))
+    numbers[unread] = np.nan
+    there = zip(unread, cells.iloc[unread], strict=True)
+    bad = {int(row): _why(cell) for row, cell in there if not is_blank(cell)}
+    return Cells(numbers, bad, cells)
+
+
+def _why(cell: Any) -> str:
+    said = f"expected a finite number, got {shown(cell)}"
+    if isinstance(cell, (pd.Timestamp, np.datetime64, pd.Period)):
+        return f"{said}: give dates as time"
+    if isinstance(cell, (pd.Timedelta, np.timedelta64)):
+        return f"{said}: give durations as numbers of days or seconds"
+    number = _THOUSANDS.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    if number is None:
+        return said
+    sign = number["sign"]
+    return (
+        f"{said}: take the {sign!r} between thousands out first, for example with "
+        f"column.str.replace({sign!r}, '')"
+    )
+
+
+def as_floats(cells: pd.Series) -> np.ndarray:
+    """Return numbers and texts of numbers as float64; NaN for all that is neither."""
+    if cells.dtype.kind in "biuf":
+        return cells.to_numpy(dtype=np.float64, copy=True)
+    if cells.dtype != object:
+        return np.full(len(cells), np.nan)
+    numbers = pd.Series([_plain(cell) for cell in cells], dtype=object)
+    return pd.to_numeric(numbers, errors="coerce").to_numpy(np.float64, copy=True)
+
+
+def _plain(cell: Any) -> Any:
+    """Return what pandas reads as the cell's number: it stumbles over some."""
+    if isinstance(cell, str):
+        return cell if cell.isascii() else None
+    if isinstance(cell, int):
+        return np.inf if cell.bit_length() > 1023 else float(cell)
+    return None if isinstance(cell, (complex, np.complexfloating)) else cell
+
+
+def without_overflow(cells: Cells) -> Cells:
+    """Return numbers of which those beyond the range of float32 are bad."""
+    numbers = cells.clean
+    return cells.reject(
+        np.abs(numbers) > np.finfo(np.float32).max,
+        lambda row: f"{numbers[row]:g} is beyond the range of float32",
+    )
+
+
+def signed_log(numbers: np.ndarray) -> np.ndarray:
+    """Return ``sign(x) * log(1 + |x|)``: a log scale that zero and below can take."""
+    return np.sign(numbers) * np.log1p(np.abs(numbers))

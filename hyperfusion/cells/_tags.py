@@ -1,0 +1,80 @@
+"""Tags: lists of texts, texts with separators, and lists that became texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from hyperfusion.cells._texts import in_order, is_list, mend, read_text
+
+_SEPARATORS = ",;|、，；｜"  # noqa: RUF001 - those of Chinese and Japanese too
+_EDGES = re.compile(r"\A[#＃\s]+|[#＃\s]+\Z")  # noqa: RUF001
+_HASHES = re.compile(r"[#＃]+(?=\w)")  # noqa: RUF001
+_QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+_ITEM = re.compile(rf"(?:u|b|np\.str_\()?({_QUOTED}|none|null|nan)\)?", re.IGNORECASE)
+_WRITTEN_LIST = re.compile(
+    rf"[\[({{]\s*(?:{_ITEM.pattern}(?:\s*,\s*|\s+|(?=[\])}}])))*[\])}}]",
+    re.IGNORECASE | re.DOTALL,
+)
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_SPACES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+def read_tags(cell: Any) -> list[str] | None:
+    """Return the tags of a cell, without ``#``; None where there are none.
+
+    A list holds one tag an item, also one that was written as text: as Python, JSON
+    or NumPy write it. Another text is split at its separator (commas, semicolons, bars
+    and those of Chinese and Japanese), where it has none at white space, and where
+    several hashtags follow each other between them.
+
+    Raises
+    ------
+    TypeError
+        If the cell, or something in its list, is no text.
+
+    Examples
+    --------
+    >>> from hyperfusion.cells._tags import read_tags
+    >>> read_tags("#sea #sun"), read_tags("at sea, sun"), read_tags(["at sea"])
+    (['sea', 'sun'], ['at sea', 'sun'], ['at sea'])
+    >>> read_tags("#sun#sea"), read_tags("['at sea', 'sun']")
+    (['sun', 'sea'], ['at sea', 'sun'])
+    """
+    if isinstance(cell, str):
+        return _clean(_split(mend(cell).strip()))
+    items = in_order(cell) if is_list(cell) else [cell]
+    return _clean(read_text(item) or "" for item in items)
+
+
+def _split(text: str) -> Iterable[str]:
+    if _WRITTEN_LIST.fullmatch(text):
+        items = _ITEM.findall(text)
+        return [_unquoted(item) for item in items if item[0] in "\"'"]
+    if _BRACKETS.fullmatch(text):
+        text = text[1:-1]
+    separator = next((s for s in _SEPARATORS if s in text), None)
+    parts = (part.strip().strip('"') for part in text.split(separator))
+    return [tag for part in parts for tag in _split_hashtags(part)]
+
+
+def _split_hashtags(part: str) -> list[str]:
+    several = part[:1] in ("#", "＃") and len(_HASHES.findall(part)) > 1  # noqa: RUF001
+    return _HASHES.split(part) if several else [part]
+
+
+def _unquoted(item: str) -> str:
+    return mend(_ESCAPE.sub(_character, item[1:-1]))
+
+
+def _character(escape: re.Match) -> str:
+    code = escape[1] or escape[2]
+    if code is not None:
+        return chr(int(code, 16))
+    return _SPACES.get(escape[3], escape[3])
+
+
+def _clean(tags: Iterable[str]) -> list[str] | None:
+    return [t for t in (_EDGES.sub("", tag) for tag in tags) if t] or None

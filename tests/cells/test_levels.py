@@ -1,0 +1,76 @@
+"""Categories, ids and users."""
+
+import warnings
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hyperfusion import CategoryEncoder, GeoEncoder, UserProfileEncoder
+from hyperfusion.cells._levels import level_codes, read_levels
+from hyperfusion.exceptions import BadCellWarning
+
+LONG = 1_234_567_890_123_456_789
+
+
+def test_levels_are_texts():
+    cells = [7, 7.0, "7", " 7 ", np.int8(7), Decimal("7.0"), np.float32(7)]
+    assert read_levels(cells).clean.tolist() == ["7"] * 7
+    cells = [2.5, True, np.inf, "", None, "\ud83d\ude00", "\ud83d", [1]]
+    found = read_levels(cells)
+    assert found.clean.tolist() == [
+        "2.5",
+        "True",
+        "inf",
+        None,
+        None,
+        "😀",
+        "\ufffd",
+        None,
+    ]
+    assert list(found.bad) == [7]
+
+
+def test_codes_of_users():
+    codes, users = level_codes(["ann", None, " ann", np.nan, "", 7, "7"])
+    assert codes.tolist() == [0, -1, 0, -1, -1, 1, 1]
+    assert list(users) == ["ann", "7"]
+
+
+@pytest.mark.parametrize(
+    ("fit", "later", "message"),
+    [
+        ([LONG, 5], [float(LONG), np.nan], rf"fit was '{LONG}'\. .*ids become floats"),
+        (["7", "8"], ["7.0", None], r"here is '7\.0', at fit was '7'.*two ways"),
+        (["007"], [7], "two ways"),
+        ([True, False], [1, 0], "booleans, the other 0 and 1"),
+        ([1, 0], [True, None], "booleans, the other 0 and 1"),
+        (["Photo"], ["photo"], "upper and lower case"),
+    ],
+)
+def test_levels_in_another_form(fit, later, message):
+    X, Z = pd.DataFrame({"c": fit}), pd.DataFrame({"c": later})
+    for encoder in (
+        CategoryEncoder(),
+        GeoEncoder(place="c"),
+        UserProfileEncoder(user="c"),
+    ):
+        encoder.fit(X)
+        with pytest.warns(BadCellWarning, match=message) as seen:
+            encoder.transform(Z)
+        assert len(seen) == 1
+        assert "column 'c'" in str(seen[0].message)
+
+
+def test_levels_that_have_nothing_in_common():
+    X, Z = pd.DataFrame({"c": ["a", "b"]}), pd.DataFrame({"c": ["x", None, "y"]})
+    with pytest.warns(BadCellWarning, match=r"all 2 count.*'x', at fit was 'a'.*same"):
+        CategoryEncoder().fit(X).transform(Z)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # new users are nothing to wonder at, nor is one known level or none at all
+        UserProfileEncoder(user="c").fit(X).transform(Z)
+        CategoryEncoder().fit(X).transform(pd.DataFrame({"c": ["a", "x", "y"]}))
+        CategoryEncoder().fit(X).transform(pd.DataFrame({"c": [None, None]}))
+        CategoryEncoder(min_frequency=9).fit(X).transform(Z)
