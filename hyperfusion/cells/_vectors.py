@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperfusion.cells._columns import is_blank, shown
 from hyperfusion.exceptions import BadCellError
 
 _ROWS = 16_384
@@ -67,7 +68,7 @@ def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
         _write_arrow(cells, out)
         return
     for row, cell in enumerate(cells):
-        if _is_missing(cell):
+        if is_blank(cell):
             out[row] = np.nan
             continue
         values = _numbers(cell, row, cells.name)
@@ -131,17 +132,11 @@ def _chunks(cells: pd.Series) -> Any:
 
 
 def _first(cells: pd.Series) -> Any:
-    return next((cell for cell in cells if not _is_missing(cell)), None)
+    return next((cell for cell in cells if not is_blank(cell)), None)
 
 
 def _row_of_first(cells: pd.Series) -> int:
-    return next(row for row, cell in enumerate(cells) if not _is_missing(cell))
-
-
-def _is_missing(cell: Any) -> bool:
-    if isinstance(cell, str):
-        return not cell.strip()
-    return cell is None or (np.isscalar(cell) and bool(pd.isna(cell))) or cell is pd.NA
+    return next(row for row, cell in enumerate(cells) if not is_blank(cell))
 
 
 def _is_vector(cell: Any) -> bool:
@@ -161,10 +156,10 @@ def _numbers(cell: Any, row: int, column: Any) -> np.ndarray:
         numbers = np.empty((0, 0), dtype=np.float32)
     if numbers.ndim == 1 and len(numbers):
         return numbers
-    shown = repr(cell)
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
     raise BadCellError(
-        f"expected a vector, an array or a list of numbers, got {shown}", row, column
+        f"expected a vector, an array or a list of numbers, got {shown(cell)}",
+        row,
+        column,
     )
 
 

@@ -70,16 +70,16 @@ def _with_hour(cell: Any) -> Any:
     return "{}-{}-{}T{}".format(*found.groups()) if found else cell
 
 
-def clean_vectors(cells: pd.Series, width: int) -> np.ndarray:
-    """Return vectors of `width` numbers, float32; a row of NaN where there is none.
+def clean_vectors(cells: pd.Series, width: int) -> pd.Series:
+    """Return vectors of `width` numbers as float32 arrays, None where there is none.
 
     A vector is a list of numbers, or a text that holds them separated by commas,
-    semicolons or spaces. Equal texts are read once.
+    semicolons or spaces. Equal vectors are read, and kept in memory, once.
     """
     joined = [" ".join(map(str, c)) if isinstance(c, list) else c for c in cells]
     texts = clean_texts(pd.Series(joined, index=cells.index), placeholders=True)
     codes, different = pd.factorize(texts)
-    vectors = np.full((len(different) + 1, width), np.nan, dtype=np.float32)
+    vectors: list[np.ndarray | None] = [None] * (len(different) + 1)
     bad = np.zeros(len(different) + 1, dtype=bool)
     for code, text in enumerate(different):
         words = text.strip("[]").replace(",", " ").replace(";", " ").split()
@@ -87,11 +87,11 @@ def clean_vectors(cells: pd.Series, width: int) -> np.ndarray:
             continue
         numbers = _numbers_of(words, width)
         bad[code] = numbers is None
-        if numbers is not None:
-            vectors[code] = numbers
+        vectors[code] = numbers
     rows = np.flatnonzero(bad[codes])
     why = {int(r): f"{shown(cells.iloc[r])} is not {width} numbers" for r in rows}
-    return Cells(vectors[codes], why, cells).settle("missing")
+    values = pd.Series([vectors[code] for code in codes], cells.index, dtype=object)
+    return Cells(values, why, cells).settle("missing")
 
 
 def _numbers_of(words: list[str], width: int) -> np.ndarray | None:

@@ -148,8 +148,8 @@ def load_smpd(
     if crawled is not None:
         data = _with_crawled(data, crawled)
     data["image"], has_images = _image_cells(data, place, split, image_folder)
-    blocks = [_vector_columns(name, cells) for name, cells in vectors.items()]
-    data = pd.concat([data, *blocks], axis=1)
+    for name, cells in vectors.items():
+        data[name] = clean_vectors(cells, _VECTORS[name])
     target = None
     if split == "train":
         reference = find_part(place, split, "category")
@@ -237,20 +237,14 @@ def _image_cells(
     return data["image"], False
 
 
-def _vector_columns(name: str, cells: pd.Series) -> pd.DataFrame:
-    width = _VECTORS[name]
-    columns = [f"{name}_{i}" for i in range(width)]
-    return pd.DataFrame(clean_vectors(cells, width), columns=columns, index=cells.index)
-
-
 def _roles(data: pd.DataFrame, has_images: bool) -> dict[str, Any]:
     def there(columns: Any) -> list[str]:
         return [c for c in columns if c in data]
 
     created = there(["joinedDate", "photo_firstdate"])
     vectors = {
-        "user": there(f"user_description_{i}" for i in range(399)),
-        "place": there(f"location_description_{i}" for i in range(400)),
+        "user": there(["user_description"]),
+        "place": there(["location_description"]),
     }
     numbers = [*_USER_NUMBERS, "first_taken_days", *_CRAWLED, *_MEANS]
     roles = {

@@ -16,6 +16,7 @@ from hyperfusion._sklearn_compat import _get_output_config
 from hyperfusion.cells._columns import as_column
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame, check_table
+from hyperfusion.table._names import single_name, unique_names
 
 
 class CellEncoder(TransformerMixin, HyperFusionEstimator):
@@ -236,3 +237,11 @@ def _check_unique(names: list[str], who: str) -> None:
             f"{who} would give two features the same name: {twice}. "
             "Rename the columns they come from."
         )
+
+
+def column_features(columns: Iterable[Any]) -> list[str]:
+    """Return the names of features that are a column each: the columns' own.
+
+    A name that would read as a number of a vector is changed so that it doesn't.
+    """
+    return unique_names(map(single_name, columns))

@@ -6,22 +6,21 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
 from hyperfusion.cells._vectors import (
     holds_vectors,
     vector_size,
     write_columns,
     write_vectors,
 )
+from hyperfusion.encoders._base import CellEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_table
 from hyperfusion.table._names import vector_columns
 
 
-class VectorEncoder(TransformerMixin, HyperFusionEstimator):
+class VectorEncoder(CellEncoder):
     """Vectors that somebody has made already, as float32 columns of one vector.
 
     For embeddings of images, texts or users from elsewhere. `PostEncoder` uses it for
@@ -125,21 +124,8 @@ class VectorEncoder(TransformerMixin, HyperFusionEstimator):
         else:
             write_columns(X, out)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the vector's columns.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        ndarray of str
-            ``<name>__0``, ``<name>__1`` and so on.
-        """
-        check_is_fitted(self)
-        return np.asarray(vector_columns(self.name, self.size_), dtype=object)
+    def _feature_names(self) -> list[str]:
+        return vector_columns(self.name, self.size_)
 
     def _table(self, X: Any, *, reset: bool) -> pd.DataFrame:
         if isinstance(X, pd.Series):
@@ -155,9 +141,3 @@ class VectorEncoder(TransformerMixin, HyperFusionEstimator):
                 "other column(s): encode each column of vectors by itself."
             )
         return table
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags

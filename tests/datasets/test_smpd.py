@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from hyperfusion import PostEncoder, Schema
 from hyperfusion.datasets import load_smpd
 from hyperfusion.exceptions import BadCellWarning, InvalidInputError
 from tests.datasets.smpd_files import (
@@ -76,16 +77,21 @@ def test_cells(tmp_path, scheme):
 def test_description_vectors(tmp_path, scheme):
     write(tmp_path, parts(scheme), scheme)
     posts = load_smpd(tmp_path)
-    user, place = (posts.roles["vectors"][k] for k in ("user", "place"))
-    assert (len(user), len(place)) == (399, 400)
-    assert (posts.data[user + place].dtypes == np.float32).all()
+    assert posts.roles["vectors"] == {
+        "user": ["user_description"],
+        "place": ["location_description"],
+    }
     by_pid = posts.data.set_index("Pid")
-    assert_allclose(by_pid.loc["40", user].astype(float), 5 + np.arange(399) / 10, 1e-6)
-    assert_allclose(
-        by_pid.loc["12", place].astype(float), 2 + np.arange(400) / 10, 1e-6
-    )
-    assert by_pid.loc["12", user].isna().all()
-    assert by_pid.loc[["775", "40", "9001"], place].isna().all(axis=None)
+    users, places = by_pid["user_description"], by_pid["location_description"]
+    assert_allclose(users["40"], 5 + np.arange(399) / 10, 1e-6)
+    assert_allclose(places["12"], 2 + np.arange(400) / 10, 1e-6)
+    assert users["40"].dtype == np.float32
+    assert users["12"] is None
+    assert places[["775", "40", "9001"]].isna().all()
+    encoder = PostEncoder(vectors=posts.roles["vectors"])
+    schema = Schema.of(encoder.fit_transform(posts.data))
+    sizes = {vector: len(columns) for vector, columns in schema.vectors.items()}
+    assert sizes == {"user__user_description": 399, "place__location_description": 400}
 
 
 @without_pictures
@@ -98,7 +104,7 @@ def test_bad_vector_is_missing_with_one_warning(tmp_path, cell):
     write(tmp_path, content)
     with pytest.warns(BadCellWarning, match=r"1 cell.*user_description.*row 2.*399"):
         data = load_smpd(tmp_path).data.set_index("Pid")
-    assert data.loc["40"].filter(like="user_description").isna().all()
+    assert data.loc["40", "user_description"] is None
 
 
 @without_pictures
@@ -107,7 +113,7 @@ def test_vectors_may_be_lists(tmp_path):
     content["user"]["user_description"]["2"] = [0.5] * 399
     write(tmp_path, content)
     data = load_smpd(tmp_path).data.set_index("Pid")
-    assert (data.loc["40"].filter(like="user_description") == 0.5).all()
+    assert (data.loc["40", "user_description"] == 0.5).all()
 
 
 def test_pictures_are_found_where_they_may_lie(tmp_path, scheme):

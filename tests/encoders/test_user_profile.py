@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hyperfusion import UserProfileEncoder
-from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
+from hyperfusion.exceptions import BadCellError, BadCellWarning
 
 
 def posts(**columns):
@@ -166,10 +166,12 @@ def test_bad_parameters(params, message):
         UserProfileEncoder(**params).fit(posts())
 
 
-def test_two_features_of_the_same_name_are_refused():
+def test_a_derived_feature_never_takes_the_name_of_a_column():
     X = pd.DataFrame({"x": [1, None, 3], "x_missing": [0, 1, 1]})
-    with pytest.raises(InvalidInputError, match=r"same name: \['x_missing'\]"):
-        UserProfileEncoder(numeric=["x", "x_missing"]).fit(X)
+    encoder = UserProfileEncoder(numeric=["x", "x_missing"])
+    table = encoder.fit_transform(X)
+    assert table["x_missing"].tolist() == [0, 1, 1]
+    assert table["x_missing_2"].tolist() == [0, 1, 0]
 
 
 def test_a_logarithm_beside_its_count_keeps_its_name():

@@ -165,9 +165,7 @@ def test_every_block_has_a_family_and_modalities_are_blocks():
 def test_parts_that_are_not_there_are_named():
     schema = Schema.of(table())
     check_parts(["image", "image__clip"], schema, "blocks")
-    with pytest.raises(
-        InvalidInputError, match=r"names \['imge'\].*image__clip"
-    ):
+    with pytest.raises(InvalidInputError, match=r"names \['imge'\].*image__clip"):
         check_parts(["imge", "image"], schema, "blocks")
 
 

@@ -14,7 +14,7 @@ from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.cells._columns import ON_ERROR, Cells
 from hyperfusion.cells._levels import as_category, frequent_levels, read_levels
 from hyperfusion.cells._numbers import read_numbers, signed_log, without_overflow
-from hyperfusion.encoders._base import TableEncoder
+from hyperfusion.encoders._base import TableEncoder, column_features
 
 _HEAVY_TAIL = 2.0
 
@@ -81,17 +81,18 @@ class CategoryEncoder(TableEncoder):
         }
 
     def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
-        columns = {
-            str(column): as_category(self._levels(table[column]), levels)
+        columns = [
+            as_category(self._levels(table[column]), levels)
             for column, levels in self.levels_.items()
-        }
-        return pd.DataFrame(columns, index=table.index)
+        ]
+        features = dict(zip(self._feature_names(), columns, strict=True))
+        return pd.DataFrame(features, index=table.index)
 
     def _levels(self, cells: pd.Series, *, warn: bool = True) -> pd.Series:
         return read_levels(cells).settle(self.on_error, warn=warn)
 
     def _feature_names(self) -> list[str]:
-        return [str(column) for column in self.levels_]
+        return column_features(self.levels_)
 
 
 class NumberEncoder(TableEncoder):
@@ -155,10 +156,8 @@ class NumberEncoder(TableEncoder):
             self._scaled(cells, column, warn=False)
 
     def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
-        features = {
-            str(column): self._scaled(read_numbers(table[column]), column)
-            for column in self.log_
-        }
+        columns = [self._scaled(read_numbers(table[c]), c) for c in self.log_]
+        features = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(features, index=table.index)
 
     def _scaled(
@@ -171,7 +170,7 @@ class NumberEncoder(TableEncoder):
         return numbers.astype(np.float32)
 
     def _feature_names(self) -> list[str]:
-        return [str(column) for column in self.log_]
+        return column_features(self.log_)
 
 
 def _has_heavy_tail(numbers: np.ndarray) -> bool:

@@ -14,7 +14,7 @@ from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.cells._columns import ON_ERROR, Cells
 from hyperfusion.cells._levels import as_category, frequent_levels, read_levels
 from hyperfusion.cells._numbers import read_numbers, signed_log, without_overflow
-from hyperfusion.encoders._base import TableEncoder
+from hyperfusion.encoders._base import TableEncoder, column_features
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_columns
 
@@ -168,20 +168,21 @@ class UserProfileEncoder(TableEncoder):
 
     def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
         numbers = {column: self._numbers(table[column]) for column in self.numeric_}
-        features = {f"{column}": values for column, values in numbers.items()}
-        features |= {f"{c}_missing": np.isnan(numbers[c]) for c in self.with_missing_}
-        features |= {f"{a}_per_{b}": numbers[a] - numbers[b] for a, b in self.ratios_}
-        columns = {name: v.astype(np.float32) for name, v in features.items()}
+        features = list(numbers.values())
+        features += [np.isnan(numbers[c]) for c in self.with_missing_]
+        features += [numbers[a] - numbers[b] for a, b in self.ratios_]
+        columns: list[Any] = [values.astype(np.float32) for values in features]
         if self.user_ is not None:
             users = self._users(table)
-            columns["user"] = as_category(users, self.users_, expect_new=True)
-        return pd.DataFrame(columns, index=table.index)
+            columns.append(as_category(users, self.users_, expect_new=True))
+        named = dict(zip(self._feature_names(), columns, strict=True))
+        return pd.DataFrame(named, index=table.index)
 
     def _feature_names(self) -> list[str]:
-        names = [f"{c}" for c in self.numeric_]
+        names = [str(column) for column in self.numeric_]
         names += [f"{c}_missing" for c in self.with_missing_]
         names += [f"{a}_per_{b}" for a, b in self.ratios_]
-        return names if self.user_ is None else [*names, "user"]
+        return column_features(names if self.user_ is None else [*names, "user"])
 
     def _users(self, table: pd.DataFrame, *, warn: bool = True) -> pd.Series:
         return read_levels(table[self.user_]).settle(self.on_error, warn=warn)
