@@ -101,7 +101,7 @@ def package(session: nox.Session) -> None:
     name = PROJECT["name"].replace("-", "_")
     session.install(f"dist/{name}-{version}-py3-none-any.whl")
     session.chdir(session.create_tmp())
-    session.run("python", "-I", str(ROOT / "tests" / "smoke.py"))
+    session.run("python", "-I", str(ROOT / "tools" / "smoke.py"))
 
 
 @nox.session

@@ -41,7 +41,7 @@ IMPORTS = {
     "_base": "exceptions _sklearn_compat _version",
     "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation",
-    "persistence": "exceptions _version",
+    "persistence": GROUND,
     "cells": "exceptions _sklearn_compat _validation",
     "table": "exceptions _sklearn_compat _validation",
     "_anatomy": f"{GROUND} table",
