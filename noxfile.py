@@ -1,10 +1,14 @@
-"""Tasks: ``nox -s tests``, ``demo``, ``lint``, ``docs``, ``linkcheck``, ``benchmarks``.
+"""Tasks: ``nox -s NAME``; ``nox -l`` lists them, ``nox`` alone runs lint and tests.
 
-Torch alone takes gigabytes, so all but ``lint`` share one environment,
-``.nox/shared``; it is made, or brought up to date, by whichever runs first.
+Torch alone takes gigabytes, so ``tests``, ``demo``, ``docs``, ``linkcheck``,
+``benchmarks`` and ``kernels`` share one environment, ``.nox/shared``. Whichever runs
+first makes it. It is brought up to date when pyproject.toml changes, and needs no
+network otherwise.
 """
 
+import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,27 +17,125 @@ import nox
 nox.options.sessions = ["lint", "tests"]
 nox.options.default_venv_backend = "none"
 
-SHARED = Path(".nox") / "shared"
+ROOT = Path(__file__).parent
+SHARED = ROOT / ".nox" / "shared"
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+LOWEST_PYTHON = PROJECT["requires-python"].removeprefix(">=")
+
+# OpenBLAS's kernels: the flag of a processor that has the instructions, and what oneDNN
+# and torch call these
+KERNELS = {
+    "Prescott": ("pni", "SSE41", "default"),
+    "Haswell": ("avx2", "AVX2", "avx2"),
+    "Zen": ("avx2", "AVX2", "avx2"),
+    "SkylakeX": ("avx512bw", "AVX512_CORE", "avx512"),
+}
+WITH_PRODUCTS = (
+    "PCA or Cluster or Similarity or Neighbor or Tfidf or Clip or Glove or SVD "
+    "or Attention or TabNet"
+)
+
+
+def requirements(extra: str) -> list[str]:
+    """Return what an extra requires, with that of the extras it names."""
+    found = []
+    for requirement in PROJECT["optional-dependencies"][extra]:
+        own = re.fullmatch(rf"{PROJECT['name']}\[(.+)\]", requirement)
+        inner = own[1].split(",") if own else []
+        found += [r for e in inner for r in requirements(e)] or [requirement]
+    return found
 
 
 def shared_python(session: nox.Session, *extras: str) -> str:
     """Return the shared environment's Python, with the package and extras installed."""
     folder = "Scripts" if sys.platform == "win32" else "bin"
-    python = SHARED / folder / "python"
-    if not python.exists():
+    python = str(SHARED / folder / "python")
+    if not SHARED.exists():
         session.run(sys.executable, "-m", "venv", str(SHARED))
-    target = f".[{','.join(extras)}]" if extras else "."
-    session.run(str(python), "-m", "pip", "install", "--quiet", "--editable", target)
-    return str(python)
+    stamp = SHARED / f"installed-{'-'.join(extras)}"
+    wanted = hashlib.sha256(str(ROOT).encode())
+    for name in ("pyproject.toml", "hyperfusion/_version.py"):
+        wanted.update((ROOT / name).read_bytes())
+    if not stamp.exists() or stamp.read_text() != wanted.hexdigest():
+        target = f".[{','.join(extras)}]"
+        session.run(python, "-m", "pip", "install", "--quiet", "--editable", target)
+        stamp.write_text(wanted.hexdigest())
+    return python
+
+
+def run_tests(session: nox.Session, python: str, *arguments: str, **env: str) -> None:
+    """Run pytest, each of its processes with one thread unless told otherwise."""
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    session.run(python, "-m", "pytest", *arguments, env=threads | env)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests and doctests; arguments go to pytest."""
     python = shared_python(session, "test")
-    threads = {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS",)}
-    arguments = session.posargs or ["-n", "auto"]
-    session.run(python, "-m", "pytest", *arguments, env=threads)
+    run_tests(session, python, *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session(venv_backend="virtualenv", python=LOWEST_PYTHON, reuse_venv=True)
+def minimum(session: nox.Session) -> None:
+    """Run the tests with the lowest version of each dependency, and of Python."""
+    wanted = PROJECT["dependencies"] + requirements("test")
+    session.install(*[requirement.replace(">=", "==") for requirement in wanted])
+    session.install("--no-deps", "--editable", ".")
+    run_tests(session, "python", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session(venv_backend="virtualenv", reuse_venv=True)
+def newest(session: nox.Session) -> None:
+    """Run the tests with the newest version of each dependency, pre-releases too."""
+    session.install("--upgrade", "--pre", "--editable", ".[test]")
+    run_tests(session, "python", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session(venv_backend="virtualenv")
+def package(session: nox.Session) -> None:
+    """Build wheel and sdist into dist/, and try the wheel from outside the checkout."""
+    session.install("build>=1.2")
+    session.run("python", "-m", "build", "--outdir", "dist", ".")
+    version = re.search(r'"(\d.+)"', Path("hyperfusion/_version.py").read_text())[1]
+    name = PROJECT["name"].replace("-", "_")
+    session.install(f"dist/{name}-{version}-py3-none-any.whl")
+    session.chdir(session.create_tmp())
+    session.run("python", "-I", str(ROOT / "tools" / "smoke.py"))
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """Run the contract tests under several kernels of OpenBLAS, oneDNN and torch.
+
+    Two processors add up a matrix product in different orders. ``-- short`` tries one
+    kernel that this processor would not choose, on estimators with products only.
+    """
+    cpu = Path("/proc/cpuinfo")
+    flags = set(cpu.read_text().split()) if cpu.exists() else set()
+    possible = {k: names for k, (flag, *names) in KERNELS.items() if flag in flags}
+    if not possible:
+        session.skip("needs Linux on an x86 processor")
+    python = shared_python(session, "test")
+    short = session.posargs == ["short"]
+    arguments = ["-k", WITH_PRODUCTS] if short else session.posargs
+    for kernel, (onednn, aten) in possible.items():
+        for threads in ("1", "2"):
+            if short and (kernel, threads) != ("Prescott", "2"):
+                continue
+            session.log(f"OpenBLAS as on {kernel}, {threads} thread(s)")
+            run_tests(
+                session,
+                python,
+                "-q",
+                "tests/test_common.py",
+                *arguments,
+                OPENBLAS_CORETYPE=kernel,
+                ONEDNN_MAX_CPU_ISA=onednn,
+                ATEN_CPU_CAPABILITY=aten,
+                OMP_NUM_THREADS=threads,
+                OPENBLAS_NUM_THREADS=threads,
+            )
 
 
 @nox.session
@@ -49,19 +151,18 @@ def docs(session: nox.Session) -> None:
 
     Arguments go to Sphinx: ``nox -s docs -- -D plot_gallery=0`` runs no examples.
     """
-    python = shared_python(session, "docs")
-    build_docs(session, python, "html", *session.posargs)
+    build_docs(session, "html", *session.posargs)
 
 
 @nox.session
 def linkcheck(session: nox.Session) -> None:
     """Look whether the links of the documentation lead somewhere."""
-    python = shared_python(session, "docs")
-    build_docs(session, python, "linkcheck", "-D", "plot_gallery=0")
+    build_docs(session, "linkcheck", "-D", "plot_gallery=0")
 
 
-def build_docs(session: nox.Session, python: str, builder: str, *options: str) -> None:
+def build_docs(session: nox.Session, builder: str, *options: str) -> None:
     """Run Sphinx; pictures are drawn without a screen."""
+    python = shared_python(session, "docs")
     command = ["-m", "sphinx", "-W", "--keep-going", "-b", builder, *options]
     target = f"docs/_build/{builder}"
     session.run(python, *command, "docs", target, env={"MPLBACKEND": "Agg"})
@@ -79,7 +180,7 @@ def benchmarks(session: nox.Session) -> None:
 @nox.session(venv_backend="virtualenv", reuse_venv=True)
 def lint(session: nox.Session) -> None:
     """Check style, imports and types."""
-    session.install("ruff>=0.8", "mypy>=1.11", "numpy>=1.26")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("mypy")
+    session.install(*requirements("lint"))
+    session.run("python", "-m", "ruff", "check", ".")
+    session.run("python", "-m", "ruff", "format", "--check", ".")
+    session.run("python", "-m", "mypy")

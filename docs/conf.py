@@ -1,9 +1,6 @@
 """Sphinx configuration."""
 
-import inspect
 import warnings
-from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 from sphinx.util.logging import getLogger
@@ -12,7 +9,6 @@ from sphinx.util.nodes import make_refnode
 import hyperfusion
 
 LOGGER = getLogger(__name__)
-ROOT = Path(hyperfusion.__file__).parents[1]
 
 project = "hyperfusion"
 user = "The hyperfusion developers"
@@ -22,7 +18,7 @@ version = release = hyperfusion.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.linkcode",
+    "sphinx.ext.viewcode",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "numpydoc",
@@ -50,7 +46,6 @@ html_theme_options = {
     "show_prev_next": False,
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "show_toc_level": 2,
-    "github_url": "https://github.com/hyperfusion/hyperfusion",
 }
 html_sidebars = {"quick_start": []}
 
@@ -75,21 +70,6 @@ PUBLIC = {
     for name in hyperfusion.__all__
     if not isinstance(getattr(hyperfusion, name), ModuleType)
 }
-
-
-def linkcode_resolve(_domain, info):
-    """Return the address of the lines where an object is written, if it is ours."""
-    value = import_module(info["module"])
-    for part in info["fullname"].split("."):
-        value = getattr(value, part, None)
-    try:
-        value = inspect.unwrap(value)
-        path = Path(inspect.getsourcefile(value)).relative_to(ROOT)
-        line = inspect.getsourcelines(value)[1]
-    except (TypeError, ValueError, OSError):
-        return None  # an attribute, or inherited from another package
-    address = "https://github.com/hyperfusion/hyperfusion/blob/main"
-    return f"{address}/{path.as_posix()}#L{line}"
 
 
 def name_of(node):

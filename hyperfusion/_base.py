@@ -9,24 +9,14 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from hyperfusion._sklearn_compat import _VisualBlock
-from hyperfusion._version import __version__
+from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion.exceptions import VersionWarning
 
 _VERSION = "_hyperfusion_version"
 
 
 class HyperFusionEstimator(BaseEstimator):
-    """Base class of all estimators.
-
-    The HTML representation links to this package's documentation, and a saved
-    estimator knows the version that it was fitted with.
-    """
-
-    _doc_link_module = "hyperfusion"
-    _doc_link_template = (
-        "https://hyperfusion.readthedocs.io/en/stable/generated/"
-        "{estimator_module}.{estimator_name}.html"
-    )
+    """Base class of all estimators: once saved, they know their version."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), _VERSION: __version__}
@@ -38,7 +28,7 @@ class HyperFusionEstimator(BaseEstimator):
             warnings.warn(
                 f"This {type(self).__name__} was saved by hyperfusion {saved} and is "
                 f"read by {__version__}. Its predictions may differ or fail: fit it "
-                f"again, or install hyperfusion=={saved}.",
+                f"again, or install {DISTRIBUTION}=={saved}.",
                 VersionWarning,
                 stacklevel=2,
             )

@@ -1,3 +1,4 @@
-"""The version of the package, read by the build and by ``hyperfusion.__version__``."""
+"""What the package is called where it is installed from, and its version."""
 
-__version__ = "0.1.0.dev0"
+DISTRIBUTION = "scikit-hyperfusion"
+__version__ = "0.1.0"

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from hyperfusion._version import DISTRIBUTION
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 
 __all__ = ["load_model", "save_model"]
@@ -147,7 +148,7 @@ def _skops() -> Any:
         import skops.io
     except ImportError as error:
         raise MissingDependencyError(
-            "save_model and load_model need skops: python -m pip install skops. "
-            "pickle and joblib work without it."
+            "save_model and load_model need skops, which is not installed. Install it "
+            f"with: pip install '{DISTRIBUTION}[skops]'. Or use pickle or joblib."
         ) from error
     return skops.io

@@ -46,7 +46,7 @@ def is_row_wise(estimator):
 
 
 def test_every_public_estimator_has_a_case():
-    assert {type(c.estimator) for c in CASES} == set(public_estimators().values())
+    assert set(public_estimators().values()) <= {type(c.estimator) for c in CASES}
 
 
 @parametrize_with_checks(
@@ -90,9 +90,11 @@ def test_saves_to_a_file_without_code(case, tmp_path):
     X, _ = case.data
     estimator = fitted(case)
     save_model(estimator, tmp_path / "model")
+    module, name = type(estimator).__module__, type(estimator).__name__
+    trusted = [] if module.startswith("hyperfusion.") else [f"{module}.{name}"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        loaded = load_model(tmp_path / "model")
+        loaded = load_model(tmp_path / "model", trusted=trusted)
     assert_array_equal(output(estimator, X), output(loaded, X))
 
 

@@ -1,21 +1,73 @@
-"""The package as a whole: what importing it loads, names, extras, links."""
+"""The package as a whole: what importing it loads, its parts, names and extras."""
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
-from importlib.metadata import metadata, requires
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import hyperfusion
 from hyperfusion import exceptions
-from tests.common import all_cases
+from hyperfusion._version import DISTRIBUTION
+from hyperfusion.table import BLOCKS
 
 HEAVY = ("torch", "open_clip", "catboost", "gensim", "pytorch_tabnet", "matplotlib")
 ROOT = Path(hyperfusion.__file__).parent
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for path in ROOT.rglob("*.py")
+}
+OUTSIDE_THE_TABLE = {
+    path: tree for path, tree in SOURCES.items() if not path.startswith("table/")
+}
+CHECKOUT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+
+ROOTS = "exceptions _version _sklearn_compat _validation"
+GROUND = f"{ROOTS} _device _base _target_means metrics"
+MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
+TOOLS = "_anatomy model_selection ensemble"
+IMPORTS = {
+    "exceptions": "",
+    "_version": "",
+    "_sklearn_compat": "",
+    "_validation": "exceptions _sklearn_compat",
+    "_device": "exceptions _validation",
+    "_base": "exceptions _sklearn_compat _version",
+    "_target_means": "exceptions _sklearn_compat _validation",
+    "metrics": "exceptions _sklearn_compat _validation",
+    "persistence": GROUND,
+    "cells": "exceptions _sklearn_compat _validation",
+    "table": "exceptions _sklearn_compat _validation",
+    "_anatomy": f"{GROUND} table",
+    "datasets": f"{GROUND} cells table",
+    "encoders": f"{GROUND} cells table",
+    "relations": f"{GROUND} cells table",
+    "preprocessing": f"{GROUND} table",
+    "regressors": f"{GROUND} table preprocessing",
+    "model_selection": f"{GROUND} cells table _anatomy",
+    "ensemble": f"{GROUND} table preprocessing regressors model_selection _anatomy",
+    "inspection": f"{MODELS} {TOOLS}",
+    "reports": f"{MODELS} {TOOLS} inspection",
+    "pipeline": f"{MODELS} {TOOLS}",
+    "__init__": "_version",
+}
+"""What each folder and module of the package may import of the others."""
+
+ROLES = ("image", "text", "tags", "user", "time", "place")
+"""Roles of columns that are called as blocks are."""
+
+NAMES_OF_PARAMETERS = {
+    "_anatomy.py",
+    "encoders/post/_post.py",
+    "ensemble/_members.py",
+}
+"""Files that take scikit-learn's nested parameters (``step__parameter``) apart."""
 
 
 def loaded_after(code: str) -> set[str]:
@@ -55,12 +107,98 @@ def test_every_public_name_is_there_and_documented():
             assert value.__doc__, name
 
 
-def test_documentation_links():
-    for case in all_cases():
-        name = type(case.estimator).__name__
-        link = case.estimator._get_doc_link()
-        assert link.endswith(f".{name}.html"), link
-        assert "._" not in link
+def imported_parts(tree):
+    """The folders and modules of the package that a file imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "hyperfusion":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "hyperfusion":
+                yield rest.partition(".")[0]
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for path, tree in SOURCES.items():
+        part = path.partition("/")[0].removesuffix(".py")
+        assert part in IMPORTS, f"say what {part} may import"
+        allowed = {part, *IMPORTS[part].split()}
+        wrong += [f"{path}: {p}" for p in imported_parts(tree) if p not in allowed]
+    assert not wrong, "\n".join(wrong)
+
+
+SPLITTERS = {
+    *("split", "rsplit", "partition", "rpartition", "startswith", "endswith"),
+    *("removeprefix", "removesuffix", "find", "rfind", "index", "rindex", "count"),
+}
+
+
+def texts_in(node):
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+            yield inner.value
+
+
+def is_separator(text):
+    return text == "_" or ("__" in text and not re.fullmatch(r"__\w+__", text))
+
+
+def takes_a_name_apart(node):
+    """Whether an expression reads a column's name other than by the Schema."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        # a pattern of numbers behind an underscore; a docstring holds none
+        return re.search(r"_\(?(\?P<\w+>)?(\\d|\[0-9\])", node.value)
+    if isinstance(node, ast.Compare):
+        contains = isinstance(node.ops[0], ast.In | ast.NotIn)
+        return contains and any(map(is_separator, texts_in(node.left)))
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    given = [text for argument in node.args for text in texts_in(argument)]
+    if node.func.attr in SPLITTERS:
+        return any(map(is_separator, given))
+    if node.func.attr in {"strip", "lstrip", "rstrip"}:
+        return any(text.isdigit() for text in given) or "digits" in ast.dump(node)
+    of_patterns = isinstance(node.func.value, ast.Name) and node.func.value.id == "re"
+    return of_patterns and any("__" in text for text in given)
+
+
+def places(path, nodes):
+    return [f"{path}, line {n.lineno}: {ast.unparse(n)}" for n in nodes]
+
+
+def test_only_the_schema_reads_names_of_columns():
+    wrong = []
+    for path, tree in OUTSIDE_THE_TABLE.items():
+        source = (ROOT / path).read_text(encoding="utf-8")
+        old = (
+            r"\b(?:vector_groups|stem_of)\b|table\._old|table\._names import .*parse\b"
+        )
+        wrong += [f"{path}: {name}" for name in set(re.findall(old, source))]
+        if path not in NAMES_OF_PARAMETERS:
+            wrong += places(path, filter(takes_a_name_apart, ast.walk(tree)))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_blocks_are_listed_once():
+    # a dict says something of each block, and is no list of them
+    blocks = set(BLOCKS) - set(ROLES)
+    assert {"geo", "meta", "cross"} <= blocks
+
+    def lists_blocks(node):
+        listed = isinstance(node, ast.Tuple | ast.List | ast.Set)
+        return listed and len(blocks & set(texts_in(node))) > 2
+
+    wrong = []
+    for path, tree in OUTSIDE_THE_TABLE.items():
+        wrong += places(path, filter(lists_blocks, ast.walk(tree)))
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
@@ -85,15 +223,47 @@ def test_bad_cell_names_its_place():
 
 
 def test_extras_named_in_messages_exist():
-    known = set(metadata("hyperfusion").get_all("Provides-Extra"))
-    assert known
     for path in ROOT.rglob("*.py"):
-        named = re.findall(r"hyperfusion\[(\w+)\]", path.read_text(encoding="utf-8"))
-        assert set(named) <= known, path
+        source = path.read_text(encoding="utf-8")
+        named = re.findall(r"\{DISTRIBUTION\}\[([\w,]+)\]", source)
+        assert {e for n in named for e in n.split(",")} <= known_extras(), path
+        assert DISTRIBUTION not in source or path.name == "_version.py", path
+
+
+def known_extras():
+    return PROJECT["optional-dependencies"].keys()
+
+
+PAGES = [
+    path
+    for pattern in ("*.md", "*.toml", "*.py", ".github/**/*.*", "docs/**/*.rst")
+    for path in CHECKOUT.glob(pattern)
+    if not {"generated", "auto_examples", "_build"} & set(path.parts)
+]
+
+
+def test_pages_name_the_distribution():
+    old = r"(?<![\w-])hyperfusion(\[|==)|install hyperfusion\b"
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(old, text), path
+        named = re.findall(rf"{DISTRIBUTION}\[([\w,]+)\]", text)
+        assert {e for n in named for e in n.split(",")} <= known_extras(), path
+
+
+def test_no_link_leads_to_an_address_of_ours():
+    files = [*PAGES, CHECKOUT / "docs/conf.py", *ROOT.rglob("*.py")]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"https?://[^\s\"'`)>]*hyperfusion", text), path
+
+
+def test_the_distribution_has_the_name_that_messages_give():
+    assert PROJECT["name"] == DISTRIBUTION
 
 
 def test_every_import_is_a_declared_dependency():
-    needed = [r for r in requires("hyperfusion") if "extra ==" not in r]
+    needed = PROJECT["dependencies"]
     declared = {re.split(r"[<>=\[; ]", r)[0].lower().replace("-", "_") for r in needed}
     declared |= {"sklearn", "pil", "open_clip"}
     pattern = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperfusion._version import DISTRIBUTION
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 
 # Okabe and Ito's colors, which people with any kind of color vision tell apart
@@ -32,7 +33,7 @@ def new_axes(ax: Any, display: Any) -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingDependencyError(
             f"{type(display).__name__}.plot needs matplotlib, which is not installed. "
-            "Install it with: pip install 'hyperfusion[plot]'"
+            f"Install it with: pip install '{DISTRIBUTION}[plot]'"
         ) from error
     if ax is None:
         return plt.subplots(layout="constrained")

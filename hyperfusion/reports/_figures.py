@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from hyperfusion._version import DISTRIBUTION
 from hyperfusion.exceptions import MissingDependencyError
 
 THUMBNAIL = (220, 220)
@@ -24,7 +25,7 @@ def picture(draw: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     except ImportError as error:
         raise MissingDependencyError(
             "report needs matplotlib, which is not installed. Install it with: "
-            "pip install 'hyperfusion[report]'"
+            f"pip install '{DISTRIBUTION}[report]'"
         ) from error
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     FigureCanvasAgg(figure)

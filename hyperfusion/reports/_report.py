@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
+from hyperfusion._version import DISTRIBUTION
 from hyperfusion.ensemble import coverage_report, predict_interval
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.inspection import (
@@ -205,7 +206,7 @@ def _template() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             "report needs jinja2, which is not installed. Install it with: "
-            "pip install 'hyperfusion[report]'"
+            f"pip install '{DISTRIBUTION}[report]'"
         ) from error
     source = resources.files(__package__).joinpath("page.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

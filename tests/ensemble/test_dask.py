@@ -25,7 +25,7 @@ from hyperfusion import (
 from hyperfusion.exceptions import BadCellError, BadCellWarning
 
 distributed = pytest.importorskip(
-    "distributed", reason="dask is not installed (pip install 'hyperfusion[dask]')"
+    "distributed", reason="needs pip install 'scikit-hyperfusion[dask]'"
 )
 
 MEMBERS = [

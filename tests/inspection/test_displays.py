@@ -141,7 +141,7 @@ def test_without_matplotlib_the_message_says_what_to_install(name, monkeypatch):
 
     display = DISPLAYS[name]()
     monkeypatch.setattr(builtins, "__import__", no_matplotlib)
-    with pytest.raises(ImportError, match=r"pip install 'hyperfusion\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'scikit-hyperfusion\[plot\]'"):
         display.plot()
 
 
