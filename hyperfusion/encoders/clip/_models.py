@@ -11,12 +11,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hyperfusion.encoders.clip._weights import ClipSource, weights_digest
 from hyperfusion.exceptions import (
+    BadFileError,
+    HyperFusionError,
     InvalidInputError,
     MissingDependencyError,
     WeightsNotFoundError,
@@ -91,7 +94,7 @@ def load_model(source: ClipSource, device: str, precision: str) -> ClipModel:
         if key not in _MODELS:
             network = _build(source).to(device)
             if (device, precision) == ("cpu", "fp32"):
-                from hyperfusion.encoders.clip._packed import pack_blocks
+                from hyperfusion.encoders.clip._towers import pack_blocks
 
                 pack_blocks(network)
             _MODELS[key] = ClipModel(source, network, device, precision)
@@ -124,6 +127,11 @@ def fingerprint(source: ClipSource, tower: str, precision: str, **more: Any) -> 
     if tower == "image":
         parts["preprocess"] = source.preprocess
     return _identity(source, parts)
+
+
+def space_of(source: ClipSource) -> str:
+    """Return a name for what both towers of a model embed into."""
+    return f"{Path(source.name).name}|{_identity(source, {})[:16]}"
 
 
 def _identity(source: ClipSource, parts: dict[str, Any]) -> str:
@@ -217,8 +225,17 @@ def _instantiate(source: ClipSource) -> Any:
     kind = CustomTextCLIP if own_text else CLIP
     if "multimodal_cfg" in config:
         kind = CoCa
-    with _parts_from_elsewhere(source, "text model"):
-        return kind(**config)
+    try:
+        with _parts_from_elsewhere(source, "text model"):
+            return kind(**config)
+    except HyperFusionError:
+        raise
+    # torch and open_clip raise almost anything at a description that makes no sense
+    except Exception as error:
+        raise BadFileError(
+            f"The description of {source.name} is of no model that open_clip can make "
+            f"({type(error).__name__}: {str(error)[:400]})."
+        ) from error
 
 
 def _load_weights(network: Any, source: ClipSource) -> None:
@@ -229,7 +246,7 @@ def _load_weights(network: Any, source: ClipSource) -> None:
         load_checkpoint(network, str(source.weights), strict=True, weights_only=True)
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InvalidInputError(
+        raise BadFileError(
             f"{source.weights} can't be loaded as the weights of {source.name} "
             f"({type(error).__name__}: {' '.join(reason[:3])[:400]}). Files in "
             "safetensors format and torch checkpoints that hold tensors only can; "

@@ -85,7 +85,7 @@ class TfidfComponents(ColumnEncoder):
 
     Notes
     -----
-    The features are ``tfidf__0``, ``tfidf__1``, ... A missing or empty text gives NaN in
+    The features are ``tfidf__0``, ``tfidf__1``, ... A missing or empty text is NaN in
     all of them, a text without a known term gives 0: it is at the origin of the
     components. A column without any term that is frequent enough gives a warning, and
     0 in place of the components, so that the number of features does not depend on

@@ -92,8 +92,8 @@ def _read_npz(path: Path) -> Vectors:
     with np.load(path, allow_pickle=False) as arrays:
         if not {"words", "vectors"} <= set(arrays):
             raise ValueError(
-                "it is a zip archive without the arrays 'words' and 'vectors' of a .npz "
-                "file. Unpack it, and give one of its files"
+                "it is a zip archive without the arrays 'words' and 'vectors' of .npz "
+                "files. Unpack it, and give one of its files"
             )
         return arrays["words"].tolist(), arrays["vectors"]
 
@@ -102,7 +102,7 @@ def _read_word2vec(stream: Any, n_bytes: int, zipped: bool) -> Vectors:
     """Read GloVe text, or word2vec text or binary."""
     if stream.peek(1)[:1] == b"\x80":
         raise ValueError(
-            "it is a pickle, as gensim's save writes, and a pickle can run code. If you "
+            "it is a pickle, as gensim's save writes, which can run code. If you "
             "trust it, load it with gensim.models.KeyedVectors.load(path), and pass "
             "the object"
         )
