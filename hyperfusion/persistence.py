@@ -23,11 +23,21 @@ from hyperfusion.exceptions import (
 
 __all__ = ["load_model", "save_model"]
 
-_HARMLESS = frozenset({"numpy.array", "sklearn.tree._tree.Tree"})
-"""Types that skops asks about although they only hold numbers."""
+_HARMLESS = frozenset(
+    {
+        "numpy.array",
+        "sklearn.tree._tree.Tree",
+        *(
+            f"{module}.{kind}Path"
+            for module in ("pathlib", "pathlib._local")
+            for kind in ("Posix", "Windows")
+        ),
+    }
+)
+"""Types that skops asks about although they only hold numbers or names."""
 
-_MOST_PADDING = 100
-"""Bytes that a byte of a compressed schema may stand for; in models it is some 10."""
+_MOST_PADDING = 500
+"""Bytes that one of a compressed schema may stand for; in models it is below 100."""
 
 
 def save_model(model: Any, path: str | Path) -> None:
@@ -67,7 +77,7 @@ def save_model(model: Any, path: str | Path) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise InvalidInputError(
-            f"There is no folder {str(path.parent)!r} to save a model in: make it first."
+            f"There is no folder {str(path.parent)!r} to save in: make it first."
         )
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:

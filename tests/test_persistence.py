@@ -139,7 +139,6 @@ TAMPERED = {
     "a number for a class": lambda schema: schema.update(__class__=5),
     "an object for a module": lambda schema: schema.update(__module__={}),
     "a version of another kind": lambda schema: schema.update(protocol="new"),
-    "no content": lambda schema: schema.pop("content"),
     "nested": deep,
 }
 
