@@ -164,9 +164,11 @@ class TfidfComponents(ColumnEncoder):
         self.n_components_ = self.n_components
         terms = _fit_terms(vectorizer, texts)
         if terms is None:
+            place = "" if cells.name is None else f" of column {cells.name!r}"
+            share = "" if isinstance(self.min_df, Integral) else "the share "
             warnings.warn(
-                f"No term occurs in at least min_df={self.min_df} texts: all "
-                "components will be 0.",
+                f"No term{place} occurs in at least {share}min_df={self.min_df} of its "
+                f"{len(texts)} texts: all components will be 0.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -175,7 +177,7 @@ class TfidfComponents(ColumnEncoder):
         if terms.shape[1] > 1:
             svd = TruncatedSVD(min(self.n_components, *terms.shape), random_state=rng)
             # equal texts have no variance, of which it would give shares
-            with np.errstate(invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore"):
                 self.svd_ = svd.fit(terms)
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
