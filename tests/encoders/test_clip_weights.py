@@ -360,6 +360,29 @@ def test_which_vectors_can_be_compared_is_declared(folder, tmp_path):
     assert list(reduced.get_feature_names_out()) == ["clip_pca__0"]
 
 
+def test_a_description_can_not_have_a_tokenizer_run_code(folder, tmp_path):
+    pytest.importorskip("transformers", reason="needs transformers")
+    run = tmp_path / "run"
+    text = {
+        **CONFIG["text_cfg"],
+        "hf_tokenizer_name": "someone/tokenizer",
+        "tokenizer_kwargs": {"trust_remote_code": True},
+    }
+    description = {"model_cfg": {**CONFIG, "text_cfg": text}}
+    (folder / "open_clip_config.json").write_text(json.dumps(description))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"auto_map": {"AutoTokenizer": ["evil.Evil", None]}})
+    )
+    (folder / "evil.py").write_text(
+        f"open({str(run)!r}, 'w').close()\n"
+        "from transformers import PreTrainedTokenizer\n"
+        "class Evil(PreTrainedTokenizer):\n    pass\n"
+    )
+    with pytest.raises(BadFileError, match="contains custom code"):
+        ClipTextEncoder(folder).fit_transform(TEXTS)
+    assert not run.exists()
+
+
 GOOD = {"model_cfg": CONFIG, "preprocess_cfg": PREPROCESS}
 
 

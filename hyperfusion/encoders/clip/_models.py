@@ -225,17 +225,8 @@ def _instantiate(source: ClipSource) -> Any:
     kind = CustomTextCLIP if own_text else CLIP
     if "multimodal_cfg" in config:
         kind = CoCa
-    try:
-        with _parts_from_elsewhere(source, "text model"):
-            return kind(**config)
-    except HyperFusionError:
-        raise
-    # torch and open_clip raise almost anything at a description that makes no sense
-    except Exception as error:
-        raise BadFileError(
-            f"The description of {source.name} is of no model that open_clip can make "
-            f"({type(error).__name__}: {str(error)[:400]})."
-        ) from error
+    with _as_described(source), _parts_from_elsewhere(source, "text model"):
+        return kind(**config)
 
 
 def _load_weights(network: Any, source: ClipSource) -> None:
@@ -277,22 +268,40 @@ def _untouched_globals() -> Iterator[None]:
 def _make_tokenizer(source: ClipSource) -> Any:
     import open_clip
 
-    if source.registered:
-        with _parts_from_elsewhere(source, "tokenizer"):
-            return open_clip.get_tokenizer(source.name)
     text = source.config["text_cfg"]
-    settings = {
-        "context_length": text.get("context_length", 77),
-        **text.get("tokenizer_kwargs", {}),
-    }
     name = text.get("hf_tokenizer_name")
-    if not name:
-        return open_clip.SimpleTokenizer(**settings)
-    if source.weights is not None:
-        beside = source.weights.parent
-        name = str(beside) if (beside / "tokenizer_config.json").is_file() else name
-    with _parts_from_elsewhere(source, "tokenizer"):
+    with _as_described(source), _parts_from_elsewhere(source, "tokenizer"):
+        if source.registered:
+            return open_clip.get_tokenizer(source.name)
+        settings = {
+            "context_length": text.get("context_length", 77),
+            **(text.get("tokenizer_kwargs") or {}),
+        }
+        if not name:
+            return open_clip.SimpleTokenizer(**settings)
+        if source.weights is not None:
+            beside = source.weights.parent
+            if (beside / "tokenizer_config.json").is_file():
+                name = str(beside)
+        # the description may come from a stranger
+        settings["trust_remote_code"] = False
         return open_clip.tokenizer.HFTokenizer(name, **settings)
+
+
+@contextlib.contextmanager
+def _as_described(source: ClipSource) -> Iterator[None]:
+    try:
+        yield
+    except HyperFusionError:
+        raise
+    # torch and open_clip raise almost anything at a description that makes no sense
+    except Exception as error:
+        if source.registered:
+            raise
+        raise BadFileError(
+            f"The description of {source.name} is of no model that open_clip can make "
+            f"({type(error).__name__}: {str(error)[:400]})."
+        ) from error
 
 
 @contextlib.contextmanager
