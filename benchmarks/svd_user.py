@@ -55,14 +55,11 @@ def make_matrix(scale, weighting):
     return weigh(counts, weighting, fit_item_weights(counts, weighting))
 
 
-def ours(M, k, oversampling=3.0):
+def ours(M, k):
     embedder = SVDUserEmbedder(
         weighting="counts",
         power=0,
         n_components=k,
-        n_item_components=k,
-        solver="krylov",
-        oversampling=oversampling,
         random_state=0,
     )
     return embedder.fit(M).item_vectors_.T
@@ -75,7 +72,6 @@ def truncated(M, k, algorithm="randomized", dtype=np.float64):
 
 SOLVERS = {
     "SVDUserEmbedder": ours,
-    "SVDUserEmbedder, oversampling=2.5": lambda M, k: ours(M, k, 2.5),
     "TruncatedSVD randomized float32": lambda M, k: truncated(M, k, dtype=np.float32),
     "TruncatedSVD randomized": truncated,
     "TruncatedSVD arpack": lambda M, k: truncated(M, k, "arpack"),

@@ -12,6 +12,7 @@ __all__ = [
     "AssociationWarning",
     "BadCellError",
     "BadCellWarning",
+    "BadFileError",
     "DeviceWarning",
     "HyperFusionError",
     "InvalidInputError",
@@ -59,6 +60,10 @@ class BadCellError(InvalidInputError):
         if self.column is not None:
             place.append(f"column {self.column!r}")
         return f"{', '.join(place)}: {self.reason}" if place else self.reason
+
+
+class BadFileError(HyperFusionError, ValueError):
+    """A file is damaged, or of another kind than was expected; the message names it."""
 
 
 class MissingDependencyError(HyperFusionError, ImportError):

@@ -7,20 +7,38 @@ known types are rebuilt.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hyperfusion._version import DISTRIBUTION
-from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
+from hyperfusion.exceptions import (
+    BadFileError,
+    InvalidInputError,
+    MissingDependencyError,
+)
 
 __all__ = ["load_model", "save_model"]
 
-_HARMLESS = frozenset({"numpy.array", "sklearn.tree._tree.Tree"})
-"""Types that skops asks about although they only hold numbers."""
+_HARMLESS = frozenset(
+    {
+        "numpy.array",
+        "sklearn.tree._tree.Tree",
+        *(
+            f"{module}.{kind}Path"
+            for module in ("pathlib", "pathlib._local")
+            for kind in ("Posix", "Windows")
+        ),
+    }
+)
+"""Types that skops asks about although they only hold numbers or names."""
+
+_MOST_PADDING = 500
+"""Bytes that one of a compressed schema may stand for; in models it is below 100."""
 
 
 def save_model(model: Any, path: str | Path) -> None:
@@ -35,6 +53,8 @@ def save_model(model: Any, path: str | Path) -> None:
 
     Raises
     ------
+    InvalidInputError
+        If there is no such folder.
     MissingDependencyError
         If skops is not installed.
 
@@ -56,6 +76,10 @@ def save_model(model: Any, path: str | Path) -> None:
     """
     io = _skops()
     path = Path(path)
+    if not path.parent.is_dir():
+        raise InvalidInputError(
+            f"There is no folder {str(path.parent)!r} to save in: make it first."
+        )
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         io.dump(model, unfinished, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
@@ -82,9 +106,11 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
 
     Raises
     ------
+    BadFileError
+        If the file is damaged, or not one of `save_model`'s.
     InvalidInputError
-        If the file is damaged, or holds types that are neither this package's nor
-        known to be harmless nor in `trusted`.
+        If it holds types that are neither this package's nor known to be harmless nor
+        in `trusted`.
     MissingDependencyError
         If skops is not installed.
 
@@ -111,13 +137,9 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     """
     io = _skops()
     path = Path(path)
-    try:
+    with _whole_file(path):
+        _check_padding(path)
         asked = io.get_untrusted_types(file=path)
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise InvalidInputError(
-            f"{str(path)!r} is not a whole file of save_model: {error}. Save the model "
-            "again; pickles are read by pickle.load or joblib.load."
-        ) from error
     unknown = [
         name
         for name in asked
@@ -128,7 +150,31 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
             f"{str(path)!r} holds types that are not trusted: {unknown}. If you know "
             f"where the file comes from, pass trusted={unknown!r}."
         )
-    return io.load(path, trusted=asked)
+    with _whole_file(path):
+        return io.load(path, trusted=asked)
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    # a file that was tampered with makes skops raise almost anything
+    except Exception as error:
+        raise BadFileError(
+            f"{str(path)!r} is not a whole file of save_model "
+            f"({type(error).__name__}: {str(error)[:400]}). Save the model again; "
+            "pickles are read by pickle.load or joblib.load."
+        ) from error
+
+
+def _check_padding(path: Path) -> None:
+    """Refuse a schema that takes much more memory than its file is large."""
+    with zipfile.ZipFile(path) as archive:
+        schema = archive.getinfo("schema.json")
+    if schema.file_size > max(_MOST_PADDING * schema.compress_size, 2**24):
+        raise ValueError(f"its schema takes {schema.file_size:,} bytes when unpacked")
 
 
 def _is_ours(name: str) -> bool:

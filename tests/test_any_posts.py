@@ -86,7 +86,7 @@ TABLE_ENCODERS = {
     "NumberEncoder": (NumberEncoder(), ["fans", "photos", "latitude"]),
     "CategoryEncoder": (CategoryEncoder(), ["user", "kind", "place"]),
     "SVDUserEmbedder": (
-        SVDUserEmbedder(user="user", n_components=2, n_item_components=2, pad=True),
+        SVDUserEmbedder(user="user", n_components=2, pad=True),
         ["user", "tags", "place"],
     ),
     "UserHistory": (

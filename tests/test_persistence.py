@@ -3,6 +3,7 @@
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.linear_model import Ridge
 from hyperfusion import (
     CatBoostHuberRegressor,
     ClipHierarchicalRegressor,
+    GloveTextVectorizer,
     TemporalEncoder,
     load_model,
     make_hyperfusion,
@@ -20,6 +22,7 @@ from hyperfusion import (
 )
 from hyperfusion import persistence as module
 from hyperfusion.exceptions import (
+    BadFileError,
     InvalidInputError,
     MissingDependencyError,
     VersionWarning,
@@ -120,13 +123,93 @@ def test_a_forged_file_can_not_reach_for_code(saved, home, name):
 def test_a_truncated_file_is_noticed(saved, share):
     data = saved.read_bytes()
     saved.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(InvalidInputError, match="not a whole file"):
+    with pytest.raises(BadFileError, match="not a whole file"):
         load_model(saved)
+
+
+def deep(schema):
+    schema["content"] = json.loads("[" * 900 + "]" * 900)
+
+
+TAMPERED = {
+    "a list for an object": lambda schema: schema.update(content=[1, 2]),
+    "a number for a loader": lambda schema: schema.update(__loader__=3),
+    "no such loader": lambda schema: schema.update(__loader__="NoSuchNode"),
+    "no class": lambda schema: schema.pop("__class__"),
+    "a number for a class": lambda schema: schema.update(__class__=5),
+    "an object for a module": lambda schema: schema.update(__module__={}),
+    "a version of another kind": lambda schema: schema.update(protocol="new"),
+    "nested": deep,
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_tampered_files_give_one_error_that_names_them(saved, name):
+    rewrite(saved, TAMPERED[name])
+    with pytest.raises((BadFileError, InvalidInputError), match=str(saved)):
+        load_model(saved)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    ["", "[]", "null", "[" * 10**6, b"\xff", '{"a": ' * 5_000 + "1" + "}" * 5_000],
+)
+def test_files_with_another_schema(saved, schema):
+    with zipfile.ZipFile(saved, "w") as file:
+        file.writestr("schema.json", schema)
+    with pytest.raises(BadFileError, match=str(saved)):
+        load_model(saved)
+
+
+def test_padding_is_refused_before_it_takes_memory(saved):
+    with zipfile.ZipFile(saved) as file:
+        schema = file.read("schema.json")
+    with (
+        zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("schema.json", "w", force_zip64=True) as stream,
+    ):
+        stream.write(schema)
+        for _ in range(300):
+            stream.write(b" " * 2**20)
+    assert saved.stat().st_size < 2**20
+    with pytest.raises(BadFileError, match="bytes when unpacked"):
+        load_model(saved)
+
+
+class Payload:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_swapped_file_of_word_vectors_runs_no_code(tmp_path):
+    vectors, run = tmp_path / "vectors.txt", tmp_path / "run"
+    vectors.write_text("sea 1 2\nsun 3 4\n")
+    save_model(GloveTextVectorizer(vectors).fit(["sea"]), tmp_path / "model.skops")
+    vectors.write_bytes(pickle.dumps(Payload(run)))
+    loaded = load_model(tmp_path / "model.skops")
+    with pytest.raises(BadFileError, match=str(vectors)):
+        loaded.transform(["sea"])
+    assert not run.exists()
+    pickle.loads(vectors.read_bytes())
+    assert run.exists()
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    folder = tmp_path / "models"
+    with pytest.raises(InvalidInputError, match=f"no folder '{folder}'"):
+        save_model(TemporalEncoder(), folder / "model.skops")
+    with pytest.raises(FileNotFoundError, match=r"model\.skops"):
+        load_model(folder / "model.skops")
 
 
 def test_a_pickle_is_no_such_file(tmp_path):
     (tmp_path / "model").write_bytes(pickle.dumps(TemporalEncoder().fit(TIMES)))
-    with pytest.raises(InvalidInputError, match=r"pickle\.load"):
+    with pytest.raises(BadFileError, match=r"pickle\.load"):
         load_model(tmp_path / "model")
 
 

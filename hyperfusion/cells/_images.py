@@ -19,6 +19,7 @@ MAX_PIXELS = 89_478_485
 
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]+:/{2,}", re.IGNORECASE)
 _BASE64 = re.compile(r"\s*(?:data:|[A-Za-z0-9+/_\r\n-]{256,}=*\s*$)")
+_HEIC = re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL)
 _BYTES = (bytes, bytearray, memoryview)
 
 
@@ -130,7 +131,7 @@ def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadIma
     # Pillow's decoders raise almost anything on a damaged file (SyntaxError,
     # struct.error, IndexError, ...), and its decompression bombs are no ValueError
     try:
-        with Image.open(source) as image:
+        with _open(source) as image:
             return _convert(image, n_bytes, max_pixels)
     except UnidentifiedImageError as error:
         raise ValueError("not a picture of any format that Pillow reads") from error
@@ -194,3 +195,25 @@ def _from_array(array: np.ndarray) -> Image.Image:
             f"width, 1, 3 or 4), got {array.shape}"
         )
     return Image.fromarray(array)
+
+
+def _open(source: Path | io.BytesIO) -> Image.Image:
+    try:
+        return Image.open(source)
+    except UnidentifiedImageError:
+        if isinstance(source, Path):
+            with source.open("rb") as file:
+                head = file.read(12)
+        else:
+            head = source.getvalue()[:12]
+        if _HEIC.match(head) is None:
+            raise
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise ValueError(
+            "a HEIC picture, which takes the package pillow-heif: "
+            "python -m pip install pillow-heif"
+        ) from error
+    register_heif_opener()
+    return Image.open(source)

@@ -84,9 +84,7 @@ CASES: list[Case] = [
     ),
     Case(NumberEncoder(), X=POSTS[["fans", "photos", "pro"]]),
     Case(
-        SVDUserEmbedder(
-            user="user", n_components=3, n_item_components=2, output="both"
-        ),
+        SVDUserEmbedder(user="user", n_components=3, output="both"),
         X=POSTS[["user", "place"]].assign(tags=["sea, sun", ["snow"], None, "sun"] * 4),
     ),
     Case(CategoryEncoder(), X=POSTS[["user", "place"]]),

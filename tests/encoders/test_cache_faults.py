@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from hyperfusion.encoders import EmbeddingCache
-from hyperfusion.encoders.cache._cache import DAMAGED, DATABASE, STORE
+from hyperfusion.encoders.cache._cache import DATABASE, STORE
 from tests.encoders.test_cache import assert_holds, vectors
 
 N = 60
@@ -108,14 +108,22 @@ def test_a_flipped_bit_in_a_vector_costs_that_vector(folder):
 @pytest.mark.parametrize("how", ["truncated", "overwritten"])
 def test_a_damaged_file_is_moved_aside_and_a_new_one_begins(folder, how):
     path = folder / STORE / DATABASE
+    own = folder / "damaged" / "photos"
+    own.mkdir(parents=True)
+    (own / "sea.jpg").write_bytes(b"a photo of the user's")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] if how == "truncated" else b"junk" * 9999)
-    with pytest.warns(RuntimeWarning, match=f"damaged .*moved to .*{DAMAGED}"):
-        assert use_and_repair(folder) == (0, N)
-    assert (folder / DAMAGED / DATABASE).exists()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert use_and_repair(folder) == (N, N)
+    for n_times in (1, 2):
+        with pytest.warns(RuntimeWarning, match=f"moved to .*{STORE}-damaged-"):
+            assert use_and_repair(folder) == (0, N)
+        aside = list(folder.glob(f"{STORE}-damaged-*"))
+        assert len(aside) == n_times
+        assert all((a / DATABASE).exists() for a in aside)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert use_and_repair(folder) == (N, N)
+        path.write_bytes(b"junk" * 9999)
+    assert [p.name for p in own.iterdir()] == ["sea.jpg"]
 
 
 def test_damage_while_the_file_is_open(folder):
@@ -190,6 +198,100 @@ def test_a_disk_without_room_from_the_start(tmp_path, limit):
     with EmbeddingCache(tmp_path) as cache:
         cache.put(vectors(0, 10))
         assert_holds(cache, vectors(0, 10))
+
+
+READER = textwrap.dedent("""
+    import os, resource, sys, warnings
+    from hyperfusion.encoders import EmbeddingCache
+    from tests.encoders.test_cache import assert_holds, vectors
+
+    folder, limit = sys.argv[1], int(sys.argv[2])
+    if limit >= 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit,) * 2)
+    elif os.getuid() == 0:
+        os.setuid(65534)  # to whom permissions matter
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cache = EmbeddingCache(folder)
+        assert_holds(cache, vectors(0, 200))
+        assert_holds(cache, vectors(0, 200))
+        assert cache.entries == 200
+        assert not caught, caught[0]
+        cache.put(vectors(200, 300))
+        cache.put(vectors(300, 400))
+        assert "can't be kept" in str(caught[0].message), caught[0]
+        assert len(caught) == 1
+        assert_holds(cache, vectors(0, 200))
+        cache.close()
+""")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("limit", [-1, 0, 10_000])
+def test_what_can_only_be_read_is_read(tmp_path, limit, closed):
+    """A read-only folder (-1) and a full disk; with an unfinished log or without."""
+    source, folder = tmp_path / "source", tmp_path / "folder"
+    cache = EmbeddingCache(source)
+    cache.put(vectors(0, 200))
+    if closed:
+        cache.close()
+    shutil.copytree(source, folder)
+    cache.close()
+    (folder / STORE / f"{DATABASE}-shm").unlink(missing_ok=True)
+    before = sorted((p.name, p.read_bytes()) for p in (folder / STORE).iterdir())
+    for path in (folder / STORE).iterdir():
+        path.chmod(0o444 if limit == -1 else 0o644)
+    for path in (folder / STORE, folder):
+        path.chmod(0o555 if limit == -1 else 0o755)
+    parents = [p for p in folder.parents if p.stat().st_mode & 0o005 != 0o005]
+    modes = [p.stat().st_mode for p in parents]
+    for path in parents:
+        path.chmod(0o755)
+    try:
+        run = subprocess.run(
+            [sys.executable, "-c", READER, str(folder), str(limit)],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        for path, mode in zip(parents, modes, strict=True):
+            path.chmod(mode)
+    assert run.returncode == 0, run.stderr.decode()
+    after = sorted((p.name, p.read_bytes()) for p in (folder / STORE).iterdir())
+    if limit == -1:
+        assert after == before
+    folder.chmod(0o755)
+    (folder / STORE).chmod(0o755)
+    for path in (folder / STORE).iterdir():
+        path.chmod(0o644)
+    with EmbeddingCache(folder) as cache:
+        assert_holds(cache, vectors(0, 200))
+        cache.put(vectors(200, 300))
+        assert_holds(cache, vectors(0, 300))
+
+
+def test_room_that_comes_back_is_used(folder, monkeypatch):
+    connect = sqlite3.connect
+
+    def read_only(path, **options):
+        if not options.get("uri"):
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return connect(path, **options)
+
+    with EmbeddingCache(folder) as cache:
+        monkeypatch.setattr(sqlite3, "connect", read_only)
+        assert_holds(cache, vectors(0, N))
+        with pytest.warns(RuntimeWarning, match="can't be kept"):
+            cache.put(vectors(N, N + 5))
+        monkeypatch.undo()
+        assert_holds(cache, vectors(0, N))
+        cache.put(vectors(N, N + 5))
+        assert_holds(cache, vectors(0, N + 5))
 
 
 ENDLESS = textwrap.dedent("""

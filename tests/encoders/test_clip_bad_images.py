@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -65,6 +66,7 @@ BAD = {
     "array of floats": np.zeros((5, 5, 3)),
     "address": "https://example.org/photo.jpg",
     "null byte": "a\0b.jpg",
+    "list in a list": [[GOOD[1]]],
 }
 
 
@@ -195,3 +197,70 @@ def test_an_odd_image_counts_as_the_picture_that_it_shows(name):
 def test_max_pixels_can_be_set():
     with pytest.raises(BadCellError, match="max_pixels=100"):
         encoder(max_pixels=100).fit_transform([JPEG])
+
+
+HEIC = b"\x00\x00\x00\x1cftypheic" + bytes(40)
+
+
+def test_heic_without_its_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    path = tmp_path / "photo.heic"
+    path.write_bytes(HEIC)
+    for cell in (HEIC, path):
+        with pytest.raises(BadCellError, match="pip install pillow-heif"):
+            encoder().fit_transform([cell])
+
+
+def test_heic_with_its_package():
+    heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif")
+    file = io.BytesIO()
+    heif.from_pillow(PHOTO).save(file, quality=-1)
+    found = encoder().fit_transform([file.getvalue(), PHOTO])
+    assert found[0] @ found[1] > 0.999
+    with pytest.raises(BadCellError, match="row 0"):
+        encoder().fit_transform([HEIC])
+
+
+def test_a_list_of_pictures_is_the_mean_of_their_vectors(tmp_path):
+    one, two = encoder().fit_transform(GOOD)
+    mean = (one + two) / 2
+    path = tmp_path / "one.png"
+    Image.fromarray(GOOD[0]).save(path)
+    frames = np.stack([GOOD[1], GOOD[1]])
+    cells = [[path, GOOD[1]], GOOD[0], (GOOD[1],), [], None, [None, GOOD[0]], frames]
+    cells.append(np.array([os.fspath(path), None, ""], dtype=object))
+    expected = [mean / np.linalg.norm(mean), one, two, one, two, one]
+    for params in ({}, {"cache": tmp_path / "cache", "batch_size": 2}):
+        found = encoder(**params).fit_transform(pd.Series(cells, name="photo"))
+        assert_allclose(found[[0, 1, 2, 5, 6, 7]], expected, atol=1e-5)
+        assert np.isnan(found[[3, 4]]).all()
+    raw = encoder(normalize=False)
+    vectors = raw.fit_transform(GOOD)
+    assert_allclose(raw.transform([GOOD])[0], vectors.mean(axis=0), atol=1e-5)
+
+
+def test_a_bad_picture_in_a_list_is_named_or_left_out():
+    cells = [GOOD[0], [GOOD[0], JPEG[:50]], [b"no", b"picture"], [GOOD[1], None]]
+    column = pd.Series(cells, name="photos")
+    with pytest.raises(BadCellError, match="row 1, column 'photos'"):
+        encoder().fit_transform(column)
+    with pytest.warns(BadCellWarning) as caught:
+        found = encoder(on_error="missing").fit_transform(column)
+    messages = [str(w.message) for w in caught]
+    assert len(messages) == 2
+    assert "1 cell(s) of column 'photos'" in messages[0]
+    assert "first row 2: not a picture" in messages[0]
+    assert "1 picture(s) in lists" in messages[1]
+    assert "first row 1:" in messages[1]
+    assert {w.filename for w in caught} == {__file__}
+    one, two = encoder().fit_transform(GOOD)
+    assert_allclose(found[[0, 1, 3]], [one, one, two], atol=1e-5)
+    assert np.isnan(found[2]).all()
+
+
+@pytest.mark.parametrize("n_jobs", [-1, -2, -99, 2])
+def test_numbers_of_workers(n_jobs):
+    found = encoder(n_jobs=n_jobs).fit_transform(GOOD)
+    assert_allclose(found, encoder().fit_transform(GOOD), atol=1e-6)
+    with pytest.raises(ValueError, match="'n_jobs'"):
+        encoder(n_jobs=0).fit_transform(GOOD)

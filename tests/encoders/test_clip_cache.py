@@ -26,10 +26,10 @@ from hyperfusion.encoders import (
     ClipImageEncoder,
     ClipTextEncoder,
     EmbeddingCache,
-    _clip_image,
-    _clip_text,
     clear_model_cache,
 )
+from hyperfusion.encoders.clip import _image as _clip_image
+from hyperfusion.encoders.clip import _text as _clip_text
 from hyperfusion.exceptions import InvalidInputError
 from tests.encoders.clip_reference import (
     SMALL_CLIP,

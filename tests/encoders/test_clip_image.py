@@ -16,13 +16,10 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 
-from hyperfusion.encoders import (
-    ClipImageEncoder,
-    _clip_image,
-    _clip_models,
-    _clip_towers,
-    clear_model_cache,
-)
+from hyperfusion.encoders import ClipImageEncoder, clear_model_cache
+from hyperfusion.encoders.clip import _image as _clip_image
+from hyperfusion.encoders.clip import _models as _clip_models
+from hyperfusion.encoders.clip import _towers as _clip_towers
 from hyperfusion.encoders.clip._models import load_model
 from hyperfusion.encoders.clip._weights import find_source
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError

@@ -4,8 +4,8 @@ import pytest
 import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 
-from hyperfusion.encoders.clip import _packed as module
-from hyperfusion.encoders.clip._packed import (
+from hyperfusion.encoders.clip import _towers as module
+from hyperfusion.encoders.clip._towers import (
     PackedAttention,
     PackedLinear,
     pack_blocks,

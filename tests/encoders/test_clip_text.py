@@ -14,12 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hyperfusion.encoders import (
-    ClipTextEncoder,
-    _clip_text,
-    _clip_towers,
-    clear_model_cache,
-)
+from hyperfusion.encoders import ClipTextEncoder, clear_model_cache
+from hyperfusion.encoders.clip import _text as _clip_text
+from hyperfusion.encoders.clip import _towers as _clip_towers
 from hyperfusion.encoders.clip._models import load_model
 from hyperfusion.encoders.clip._weights import find_source
 from hyperfusion.exceptions import BadCellError, BadCellWarning

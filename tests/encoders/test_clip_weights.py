@@ -17,16 +17,14 @@ from numpy.testing import assert_allclose
 from open_clip import factory
 from safetensors.torch import load_file, save_file
 
-from hyperfusion.encoders import (
-    ClipImageEncoder,
-    ClipTextEncoder,
-    _clip_models,
-    _clip_weights,
-    clear_model_cache,
-)
+from hyperfusion.encoders import ClipImageEncoder, ClipTextEncoder, clear_model_cache
+from hyperfusion.encoders.clip import _models as _clip_models
+from hyperfusion.encoders.clip import _weights as _clip_weights
 from hyperfusion.encoders.clip._models import fingerprint, load_model
 from hyperfusion.encoders.clip._weights import find_source
 from hyperfusion.exceptions import (
+    BadFileError,
+    DeviceWarning,
     InvalidInputError,
     MissingDependencyError,
     WeightsNotFoundError,
@@ -114,7 +112,7 @@ class Bomb:
 def test_code_in_a_checkpoint_is_refused(architecture, tmp_path, capsys, write):
     path = tmp_path / "bomb.pt"
     write({"state_dict": {"logit_scale": Bomb()}}, path)
-    with pytest.raises(InvalidInputError, match=r"bomb\.pt can't be loaded"):
+    with pytest.raises(BadFileError, match=r"bomb\.pt can't be loaded"):
         embed(model_name=architecture, pretrained=str(path))
     assert "was run" not in capsys.readouterr().out
 
@@ -122,7 +120,7 @@ def test_code_in_a_checkpoint_is_refused(architecture, tmp_path, capsys, write):
 def test_a_checkpoint_of_another_architecture(architecture, tmp_path, monkeypatch):
     other = {**CONFIG, "embed_dim": 16}
     folder = write_model(tmp_path / "other", make_network(config=other), other)
-    with pytest.raises(InvalidInputError, match=r"(?s)can't be loaded.*architecture"):
+    with pytest.raises(BadFileError, match=r"(?s)can't be loaded.*architecture"):
         embed(
             model_name=architecture, pretrained=folder / "open_clip_model.safetensors"
         )
@@ -132,7 +130,7 @@ def test_a_checkpoint_of_another_architecture(architecture, tmp_path, monkeypatc
 def test_a_truncated_checkpoint(folder, keep):
     path = folder / "open_clip_model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InvalidInputError, match="can't be loaded"):
+    with pytest.raises(BadFileError, match="can't be loaded"):
         embed(model_name=folder)
 
 
@@ -323,12 +321,102 @@ def test_few_models_are_kept(folder, tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_device_that_is_not_there_falls_back():
-    encoder = ClipTextEncoder(SMALL_CLIP, pretrained="random", device="cuda")
-    with pytest.warns(RuntimeWarning, match="'cuda' is not available"):
-        encoder.fit_transform(TEXTS)
-    with pytest.raises(InvalidInputError, match="device must be"):
-        encoder.set_params(device="toaster").fit_transform(TEXTS)
+def test_a_device_that_is_not_there(monkeypatch):
+    """An error at fit, before a file is read; a fitted encoder goes on."""
+    encoder = ClipTextEncoder(SMALL_CLIP, pretrained="random").fit(TEXTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipTextEncoder, "_source", lambda self: 1 / 0)
+        for kind in (ClipTextEncoder, ClipImageEncoder):
+            for device, message in [
+                ("cuda", "'cuda' is not there"),
+                ("cuda:7", "'cuda:7' is not there"),
+                ("toaster", "device must be"),
+            ]:
+                broken = kind(SMALL_CLIP, pretrained="random", device=device)
+                with pytest.raises(InvalidInputError, match=message):
+                    broken.fit_transform([None])
+                with pytest.raises(InvalidInputError, match=message):
+                    broken.fit([None])
+    expected = encoder.transform(TEXTS)
+    encoder.device = "cuda"
+    with pytest.warns(DeviceWarning, match="predicts on the CPU"):
+        found = pickle.loads(pickle.dumps(encoder)).transform(TEXTS)
+    assert_allclose(found, expected)
+
+
+def test_which_vectors_can_be_compared_is_declared(folder, tmp_path):
+    spaces = set()
+    other = write_model(tmp_path / "other" / "model", make_network(seed=2))
+    copied = write_model(tmp_path / "copied" / "model", make_network())
+    for name in (folder, other):
+        image = ClipImageEncoder(name).fit([None])
+        text = ClipTextEncoder(name, normalize=False, precision="bf16").fit(TEXTS)
+        assert image.spaces_ == text.spaces_
+        spaces.add(image.spaces_["clip"])
+    assert len(spaces) == 2
+    assert ClipTextEncoder(copied).fit(TEXTS).spaces_["clip"] in spaces
+    reduced = ClipTextEncoder(folder, n_components=1).fit(TEXTS)
+    assert reduced.spaces_ == {}
+    assert list(reduced.get_feature_names_out()) == ["clip_pca__0"]
+
+
+def test_a_description_can_not_have_a_tokenizer_run_code(folder, tmp_path):
+    pytest.importorskip("transformers", reason="needs transformers")
+    run = tmp_path / "run"
+    text = {
+        **CONFIG["text_cfg"],
+        "hf_tokenizer_name": "someone/tokenizer",
+        "tokenizer_kwargs": {"trust_remote_code": True},
+    }
+    description = {"model_cfg": {**CONFIG, "text_cfg": text}}
+    (folder / "open_clip_config.json").write_text(json.dumps(description))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"auto_map": {"AutoTokenizer": ["evil.Evil", None]}})
+    )
+    (folder / "evil.py").write_text(
+        f"open({str(run)!r}, 'w').close()\n"
+        "from transformers import PreTrainedTokenizer\n"
+        "class Evil(PreTrainedTokenizer):\n    pass\n"
+    )
+    with pytest.raises(BadFileError, match="contains custom code"):
+        ClipTextEncoder(folder).fit_transform(TEXTS)
+    assert not run.exists()
+
+
+GOOD = {"model_cfg": CONFIG, "preprocess_cfg": PREPROCESS}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        "[1, 2]",
+        '{"model_cfg": "large"}',
+        '{"model_cfg": {"embed_dim": 32}}',
+        b"\xff\xfe{}",
+        {**GOOD, "model_cfg": {**CONFIG, "embed_dim": "32"}},
+        {**GOOD, "model_cfg": {**CONFIG, "embed_dim": 10**12}},
+        {**GOOD, "model_cfg": {**CONFIG, "vision_cfg": []}},
+        {**GOOD, "model_cfg": {**CONFIG, "vision_cfg": {"image_size": None}}},
+        {**GOOD, "model_cfg": {**CONFIG, "text_cfg": {"layers": "two"}}},
+        {**GOOD, "model_cfg": {**CONFIG, "text_cfg": {"no_such_setting": 1}}},
+        {**GOOD, "preprocess_cfg": [1]},
+        {**GOOD, "preprocess_cfg": {"mean": "gray"}},
+        {**GOOD, "preprocess_cfg": {"mean": [1, [2], 3]}},
+        {**GOOD, "preprocess_cfg": {"std": [0.1, 0, 0.1]}},
+        {**GOOD, "preprocess_cfg": {"interpolation": {}}},
+        {**GOOD, "preprocess_cfg": {"resize_mode": "stretch"}},
+    ],
+)
+def test_a_broken_description_is_named(folder, content):
+    path = folder / "open_clip_config.json"
+    if isinstance(content, dict):
+        content = json.dumps(content)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(BadFileError, match=str(folder)):
+        ClipImageEncoder(folder).fit_transform(np.zeros((1, 9, 9, 3), np.uint8))
 
 
 @pytest.mark.parametrize("name", ["roberta-ViT-B-32", "ViT-B-16-SigLIP"])

@@ -145,8 +145,9 @@ def test_missing_texts_do_not_count_at_fit():
     ],
 )
 def test_no_usable_word(texts):
-    with pytest.warns(UserWarning, match=r"No term .* min_df=2"):
-        encoder = TfidfComponents(n_components=4).fit(texts)
+    message = r"No term of column 'title' occurs .* min_df=2"
+    with pytest.warns(UserWarning, match=message):
+        encoder = TfidfComponents(n_components=4).fit(pd.Series(texts, name="title"))
     out = encoder.transform(texts)
     assert out.shape == (len(texts), 4)
     assert list(encoder.get_feature_names_out()) == [f"tfidf__{i}" for i in range(4)]
@@ -214,3 +215,15 @@ def test_wild_texts(texts):
     np.testing.assert_allclose(out, alone, atol=1e-6)
     missing = [text is None or not text.strip() for text in texts]
     np.testing.assert_array_equal(np.isnan(out).any(axis=1), missing)
+
+
+@pytest.mark.parametrize("analyzer", ["word", "tags", "characters"])
+@pytest.mark.parametrize("min_df", [1, 5, 0.5, 1.0])
+@pytest.mark.parametrize("text", ["hello", "hello world", "日本", "red, red"])
+def test_equal_texts(text, min_df, analyzer):
+    encoder = TfidfComponents(min_df=min_df, analyzer=analyzer, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = encoder.fit_transform([text] * 5)
+    assert np.isfinite(out).all()
+    np.testing.assert_array_equal(out, out[[0] * 5])

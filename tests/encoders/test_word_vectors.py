@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import io
 import os
 import pickle
 import shutil
@@ -17,19 +18,25 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 from gensim import downloader
-from gensim.models import KeyedVectors
+from gensim.models import FastText, KeyedVectors, Word2Vec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from hyperfusion import GloveTextVectorizer
 from hyperfusion.encoders.text import _word_vectors
+from hyperfusion.encoders.text._vector_files import save_vectors
 from hyperfusion.encoders.text._word_vectors import (
     WHEEL,
     lend_vectors,
     load_word_vectors,
     return_vectors,
 )
-from hyperfusion.exceptions import InvalidInputError, WeightsNotFoundError
+from hyperfusion.exceptions import (
+    BadFileError,
+    InvalidInputError,
+    WeightsNotFoundError,
+)
 
 GLOVE = Path(__file__).parent / "small_glove.txt"
 LINES = GLOVE.read_bytes().splitlines(keepends=True)
@@ -51,9 +58,8 @@ def every_kind(folder, keyed):
     folder.mkdir(exist_ok=True)
     keyed.save_word2vec_format(folder / "text.vec")
     keyed.save_word2vec_format(folder / "binary.bin", binary=True)
-    keyed.save(str(folder / "small.kv"))
-    keyed.save(str(folder / "large.kv"), separately=["vectors"])
-    keyed.save(str(folder / "zipped.kv.gz"), separately=["vectors"])
+    save_vectors(folder / "mapped.npy", keyed.index_to_key, keyed.vectors)
+    np.savez(folder / "arrays.npz", words=keyed.index_to_key, vectors=keyed.vectors)
     shutil.copy(GLOVE, folder / "glove.txt")
     write(
         folder / "windows.txt",
@@ -69,15 +75,13 @@ def every_kind(folder, keyed):
     for name in ("text.vec", "binary.bin", "glove.txt"):
         (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
     (folder / "no_suffix").write_bytes((folder / "binary.bin.gz").read_bytes())
-    return sorted(
-        path for path in folder.iterdir() if path.suffix not in (".npy", ".npz")
-    )
+    return sorted(path for path in folder.iterdir() if path.suffix != ".json")
 
 
 def test_files_of_all_kinds_are_the_same(tmp_path, keyed):
     reference = load_word_vectors(keyed)
     files = every_kind(tmp_path, keyed)
-    assert len(files) == 13
+    assert len(files) == 12
     for path in files:
         vectors = load_word_vectors(path)
         assert list(vectors.words) == keyed.index_to_key, path
@@ -86,19 +90,16 @@ def test_files_of_all_kinds_are_the_same(tmp_path, keyed):
         assert vectors.fingerprint == reference.fingerprint
 
 
-def test_saved_vectors_are_memory_mapped(tmp_path, keyed):
-    keyed.save(str(tmp_path / "a.kv"), separately=["vectors"])
-    assert isinstance(load_word_vectors(tmp_path / "a.kv").table, np.memmap)
+def test_npy_files_are_memory_mapped(tmp_path, keyed):
+    save_vectors(tmp_path / "a.npy", keyed.index_to_key, keyed.vectors)
+    assert isinstance(load_word_vectors(tmp_path / "a.npy").table, np.memmap)
 
 
-def test_word2vec_models_hold_their_vectors_inside(tmp_path, keyed):
-    from gensim.models import Word2Vec
-
+def test_word2vec_models_hold_their_vectors_inside():
     model = Word2Vec([["a", "b", "c"]] * 10, vector_size=4, min_count=1, workers=1)
-    model.save(str(tmp_path / "model"))
-    from_file = load_word_vectors(tmp_path / "model")
-    assert list(from_file.words) == model.wv.index_to_key
-    assert load_word_vectors(model).fingerprint == from_file.fingerprint
+    vectors = load_word_vectors(model)
+    assert list(vectors.words) == model.wv.index_to_key
+    assert vectors.fingerprint == load_word_vectors(model.wv).fingerprint
 
 
 def test_words_with_spaces_twice_or_not_in_utf8(tmp_path):
@@ -118,55 +119,50 @@ def test_words_with_spaces_twice_or_not_in_utf8(tmp_path):
     assert_array_equal(vectors.table, [[1, 2], [3, 4], [7, 8], [9, 9]])
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ([], "no words|expected a word"),
-        ([b"\n", b"\n"], "expected a word|no words"),
-        ([*LINES[:30], LINES[30][:-8]], "line 31: expected a word and 5 number"),
-        ([*LINES[:9], b"word 1 2 3 4\n", *LINES[9:]], "line 10: expected a word and 5"),
-        ([*LINES[:9], b"a 1 2 3 x 5\n"], "line 10: .*'x'"),
-        ([*LINES[:9], b"a 1 2 3 4 nan\n"], "line 10: a number is not finite"),
-        ([*LINES[:9], b"a 1 2 3 4 1e50\n"], "line 10: a number is not finite"),
-        ([b"48 5\n", *LINES[:-1]], "after line 48: .* 47 words.* promises 48"),
-        ([b"47 5\n", *LINES], "after line 49: .* 48 words.* promises 47"),
-        ([b"48 6\n", *LINES], "line 2: expected a word and 6 number"),
-        ([b"<!DOCTYPE html>\n", b"<p>Not found</p>\n"], "line 1: .*'html>'"),
-        ([b"48 0\n", *LINES], "after line 1: a number of words"),
-        ([b"0 5\n", b"\x00" * 100], "after line 1: a number of words"),
-        ([b"48 99999999999\n", b"a \x00\x01\x02"], "after line 1: a number of words"),
-        ([b"99999999999 5\n", b"a \x00\x01\x02"], "word 1 of 99999999999 is cut off"),
-        ([b"PAR1", b"\x00" * 100], "no file of word vectors"),
-        ([b"\x80\x04nonsense"], "gensim can't read it"),
-    ],
-)
+MALFORMED = [
+    ([], "has 0 words"),
+    ([b"\n", b"\n"], "expected a word|0 words"),
+    ([*LINES[:30], LINES[30][:-8]], "line 31: expected a word and 5 number"),
+    ([*LINES[:9], b"word 1 2 3 4\n", *LINES[9:]], "line 10: expected a word and 5"),
+    ([*LINES[:9], b"a 1 2 3 x 5\n"], "line 10: .*'x'"),
+    ([*LINES[:9], b"a 1 2 3 4 nan\n"], "line 10: a number is not finite"),
+    ([*LINES[:9], b"a 1 2 3 4 1e50\n"], "line 10: a number is not finite"),
+    ([b"48 5\n", *LINES[:-1]], "ends with 47 words.* promises 48"),
+    ([b"47 5\n", *LINES], "ends with 48 words.* promises 47"),
+    ([b"48 6\n", *LINES], "line 2: expected a word and 6 number"),
+    ([b"<!DOCTYPE html>\n", b"<p>Not found</p>\n"], "line 1: .*html"),
+    ([b"48 0\n", *LINES], "promises 48 words with 0 numbers"),
+    ([b"0 5\n", b"\x00" * 100], "promises 0 words"),
+    ([b"48 99999999999\n", b"a \x00\x01\x02"], "promises 48 words with 99999999999"),
+    ([b"99999999999 5\n", b"a \x00\x01\x02"], "promises 99999999999 words"),
+    ([b"PAR1", b"\x00" * 100], "line 1: expected a word"),
+    ([b"\x80\x04nonsense"], "it is a pickle"),
+    ([b"\x93NUMPY", b"\x01\x00nonsense"], "read as word vectors"),
+    ([b"PK\x03\x04", b"nonsense"], "read as word vectors"),
+]
+
+
+@pytest.mark.parametrize(("lines", "message"), MALFORMED)
 def test_malformed_files(tmp_path, lines, message):
     path = write(tmp_path / "a.txt", *lines)
-    with pytest.raises(InvalidInputError, match=message) as error:
+    with pytest.raises(BadFileError, match=message) as error:
         load_word_vectors(path)
     assert str(path) in str(error.value)
 
 
-def test_malformed_line_far_into_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("hyperfusion.encoders.text._vector_files._BLOCK", 200)
-    path = write(tmp_path / "a.txt", *LINES, b"bad 1 2 3 4 five\n")
-    with pytest.raises(InvalidInputError, match="line 49: "):
-        load_word_vectors(path)
-
-
 def test_two_lines_that_make_up_for_each_other(tmp_path):
     path = write(tmp_path / "a.txt", b"the 1 2\n", b"of 3\n", b"and 4 5 6\n")
-    with pytest.raises(InvalidInputError, match="line 2: "):
+    with pytest.raises(BadFileError, match="line 2: "):
         load_word_vectors(path)
 
 
 def test_truncated_compressed_text(tmp_path):
     whole = gzip.compress(GLOVE.read_bytes())
     path = write(tmp_path / "a.txt.gz", whole[: len(whole) // 2])
-    with pytest.raises(InvalidInputError, match=r"after line \d+: .*cut off"):
+    with pytest.raises(BadFileError, match=r"a\.txt\.gz .*ended before"):
         load_word_vectors(path)
     write(path, whole[:-8], b"\x00" * 8)
-    with pytest.raises(InvalidInputError, match=r"after line \d+: .*damaged"):
+    with pytest.raises(BadFileError, match=r"a\.txt\.gz .*CRC"):
         load_word_vectors(path)
 
 
@@ -175,33 +171,117 @@ def test_truncated_binary(tmp_path, keyed, cut):
     path = tmp_path / "a.bin"
     keyed.save_word2vec_format(path, binary=True)
     write(path, path.read_bytes()[:-cut])
-    with pytest.raises(InvalidInputError, match=r"word \d+ of 48 is cut off"):
+    with pytest.raises(BadFileError, match="file otherwise damaged"):
         load_word_vectors(path)
 
 
 def test_binary_numbers_have_to_be_finite(tmp_path, keyed):
     keyed.vectors[6, 2] = np.inf
     keyed.save_word2vec_format(tmp_path / "a.bin", binary=True)
-    with pytest.raises(InvalidInputError, match="number of word 7 is not finite"):
+    with pytest.raises(BadFileError, match="number of word 7 is not finite"):
         load_word_vectors(tmp_path / "a.bin")
 
 
-def test_missing_or_damaged_second_file(tmp_path, keyed):
-    path, second = tmp_path / "a.kv", tmp_path / "a.kv.vectors.npy"
-    keyed.save(str(path), separately=["vectors"])
-    write(second, second.read_bytes()[:-50])
-    with pytest.raises(InvalidInputError, match="gensim can't read it"):
+def test_missing_or_damaged_words(tmp_path, keyed):
+    path = tmp_path / "a.npy"
+    save_vectors(path, keyed.index_to_key, keyed.vectors)
+    words = path.with_suffix(".json")
+    whole = words.read_text()
+    for content, message in [
+        ("{nonsense", "Expecting property name"),
+        ("[" * 100_000, "recursion"),
+        ('["a", "b"]', "2 words for vectors of shape"),
+        (whole.replace('"the"', "3"), "words must be texts"),
+    ]:
+        words.write_text(content)
+        with pytest.raises(BadFileError, match=message):
+            load_word_vectors(path)
+    words.unlink()
+    with pytest.raises(BadFileError, match=r"No such file.*a\.json"):
         load_word_vectors(path)
-    second.unlink()
-    with pytest.raises(InvalidInputError, match="second file is missing"):
-        load_word_vectors(path)
+    np.savez(tmp_path / "a.npz", vectors=keyed.vectors)
+    with pytest.raises(BadFileError, match="without the arrays"):
+        load_word_vectors(tmp_path / "a.npz")
 
 
 def test_a_zip_archive_is_named_as_such(tmp_path):
     with zipfile.ZipFile(tmp_path / "glove.zip", "w") as archive:
         archive.write(GLOVE)
-    with pytest.raises(InvalidInputError, match="is a zip archive"):
+    with pytest.raises(BadFileError, match="is a zip archive"):
         load_word_vectors(tmp_path / "glove.zip")
+
+
+class Payload:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def array_of(payload):
+    content = io.BytesIO()
+    np.save(content, np.array([payload, payload]), allow_pickle=True)
+    return content.getvalue()
+
+
+def arrays_of(payload):
+    content = io.BytesIO()
+    np.savez(content, words=np.array([payload]), vectors=np.array([payload]))
+    return content.getvalue()
+
+
+NAMES = [
+    *("glove.6B.300d.txt", "vectors.kv", "vectors.bin", "vectors.vec", "model"),
+    *("vectors.pkl", "vectors.npy", "vectors.npz", "vectors.gz", "vectors.kv.gz"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps,
+        lambda payload: pickle.dumps(payload, protocol=0),
+        lambda payload: gzip.compress(pickle.dumps(payload)),
+        array_of,
+        arrays_of,
+    ],
+)
+def test_no_code_in_a_file_is_run(tmp_path, name, content):
+    run = tmp_path / "run"
+    data = content(Payload(run))
+    path = write(tmp_path / name, data)
+    write(tmp_path / "vectors.json", b'["a", "b"]')
+    for beside in (f"{name}.vectors.npy", "vectors.kv.vectors.npy"):
+        write(tmp_path / beside, array_of(Payload(run)))
+    with pytest.raises(BadFileError, match=name):
+        GloveTextVectorizer(path).fit(["a"])
+    assert not run.exists()
+    if data[:1] == b"\x80":
+        pickle.loads(data)  # the payload is a real one
+        assert run.exists()
+
+
+@pytest.mark.parametrize("size", [10**6, 10**9])
+def test_a_small_file_can_not_ask_for_much_memory(tmp_path, size):
+    path = write(tmp_path / "a.bin", b"%d 1000\n" % size, b"a \x00\x01" * 1000)
+    with pytest.raises(BadFileError, match="promises"):
+        load_word_vectors(path)
+
+
+def test_words_that_fasttext_would_make_up_are_unknown_and_it_says_so():
+    model = FastText([["sea", "sun"]] * 9, vector_size=4, min_count=1, workers=1)
+    assert model.wv["seas"].any()  # made of parts of the word
+    encoder = GloveTextVectorizer(model.wv, segment=False)
+    with pytest.warns(UserWarning, match="word outside of the 2 counts as unknown"):
+        encoder.fit(["sea"])
+    out = encoder.transform(["sea", "seas"])
+    assert_array_equal(out[0, :4], model.wv["sea"])
+    assert np.isnan(out[1, :4]).all()
+    assert_array_equal(out[:, 4], [0, 1])
 
 
 @settings(max_examples=100, deadline=None)
@@ -219,7 +299,7 @@ def test_damaged_files_never_raise_anything_else(tmp_path_factory, data):
     path = write(folder / "damaged", bytes(content))
     try:
         vectors = load_word_vectors(path)
-    except InvalidInputError:
+    except BadFileError:
         pass
     else:
         assert len(vectors.words) == len(vectors.table) == len(vectors.index)
@@ -319,7 +399,7 @@ def test_lent_files_end_with_their_process(tmp_path):
     path = subprocess.run(
         run, capture_output=True, check=True, text=True
     ).stdout.strip()
-    assert path.endswith(".kv")
+    assert path.endswith(".npy")
     assert not Path(path).exists()
     with pytest.raises(WeightsNotFoundError, match=r"set_params\(vectors="):
         load_word_vectors(path)
@@ -374,8 +454,8 @@ def test_a_file_that_was_brought_is_found_and_mapped(offline, keyed):
     assert vectors.fingerprint == load_word_vectors(keyed).fingerprint
     assert sorted(p.name for p in folder.iterdir()) == [
         "some-vectors.gz",
-        "some-vectors.kv",
-        "some-vectors.kv.vectors.npy",
+        "some-vectors.json",
+        "some-vectors.npy",
     ]
 
 
@@ -383,7 +463,7 @@ def test_a_damaged_copy_for_mapping_is_made_anew(offline, keyed):
     path = offline / "other" / "other.gz"
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress(GLOVE.read_bytes()))
-    copy = write(path.with_suffix(".kv"), b"\x80nonsense")
+    copy = write(path.with_suffix(".npy"), b"\x80nonsense")
     os.utime(copy, (path.stat().st_mtime + 5,) * 2)
     vectors = load_word_vectors("other")
     assert vectors.fingerprint == load_word_vectors(keyed).fingerprint
@@ -429,6 +509,4 @@ def test_real_vectors_know_their_neighbors(real_vectors):
 
 
 def test_vectors_do_not_travel_in_pickles_of_their_users(real_vectors):
-    from hyperfusion import GloveTextVectorizer
-
     assert len(pickle.dumps(GloveTextVectorizer(WHEEL).fit(["a"]))) < 5_000

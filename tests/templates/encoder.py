@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-
-from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.encoders._column import (
     ON_ERROR,
     ColumnEncoder,
     read_cells,
     stack_rows,
 )
+
+from hyperfusion._sklearn_compat import StrOptions
 
 
 class MarkCounts(ColumnEncoder):

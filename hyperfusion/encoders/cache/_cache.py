@@ -2,8 +2,7 @@
 
 SQLite keeps the store whole when a process is killed and lets several processes
 write; what SQLite does not notice (a flipped bit within a vector) a checksum of
-every row does. Nothing that happens to the store may change a result: trouble ends
-in a warning and in embeddings made anew.
+every row does. Trouble with the store ends in a warning and in embeddings made anew.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import sqlite3
 import threading
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -30,7 +29,6 @@ T = TypeVar("T")
 
 STORE = "embeddings-1"
 DATABASE = "embeddings.sqlite"
-DAMAGED = "damaged"
 MAX_SIZE = 20 * 2**30
 KEYS_A_QUERY = 500
 USES_AT_ONCE = 1000
@@ -73,9 +71,10 @@ class EmbeddingCache:
 
     Notes
     -----
-    No trouble with the store changes a result. A row whose checksum does not agree is
-    made anew. A damaged file is moved aside into the folder ``damaged`` and a new one
-    begins. A full disk or a folder without permission to write means that new
+    No trouble with the store stops a run, and what is made anew agrees with what was
+    stored to float32's rounding. A row whose checksum does not agree is made anew. A
+    damaged store is moved aside under a name of its own, and a new one begins. On a
+    full disk, or without permission to write, what is stored is read, and new
     embeddings are not kept. Each of these gives one warning.
 
     An object pickles as its folder and its bound; a copy of it is the object itself, so
@@ -111,6 +110,7 @@ class EmbeddingCache:
     def _forget_connection(self) -> None:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._writable = True
         self._opened: tuple[int, Any] | None = None
         self._checked = False
         self._used: set[bytes] = set()
@@ -146,7 +146,7 @@ class EmbeddingCache:
             Embeddings under their keys. Known keys are overwritten.
         """
         if vectors:
-            self._attempt(lambda c: self._write(c, vectors), None, "kept")
+            self._attempt(lambda c: self._write(c, vectors), None, "kept", write=True)
 
     @property
     def size(self) -> int:
@@ -161,7 +161,7 @@ class EmbeddingCache:
 
     def clear(self) -> None:
         """Drop all embeddings; other processes may go on using the store."""
-        self._attempt(store.delete_all, None, "cleared")
+        self._attempt(store.delete_all, None, "cleared", write=True)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -194,16 +194,23 @@ class EmbeddingCache:
         return self
 
     def _attempt(
-        self, action: Callable[[sqlite3.Connection], T], default: T, deed: str
+        self,
+        action: Callable[[sqlite3.Connection], T],
+        default: T,
+        deed: str,
+        *,
+        write: bool = False,
     ) -> T:
         """Run an action on the database; on trouble warn and return the default."""
         self._leave_parent()
         with self._lock:
+            if write and not self._writable:
+                self._disconnect()  # by now there may be room, or permission
             for _ in range(2):
                 try:
                     result = action(self._open())
                 except TROUBLE as error:
-                    if not store.is_damage(error):
+                    if not (self._writable and store.is_damage(error)):
                         self._warn_of_failure(deed, error)
                         return default
                     self._set_aside(error)
@@ -226,7 +233,8 @@ class EmbeddingCache:
         if self._connection is None:
             _make_folder(self._file.parent)
             self._opened = os.getpid(), _identity(self._file)
-            self._connection = store.connect(self._file)
+            self._writable = True
+            self._connection, self._writable = store.connect(self._file)
             self._opened = os.getpid(), _identity(self._file)
             self._checked = False
         return self._connection
@@ -271,15 +279,16 @@ class EmbeddingCache:
         if seen is None or seen[1] != _identity(self._file):
             return  # another process has done it
         folder = self._file.parent
-        aside = folder.with_name(DAMAGED)
-        shutil.rmtree(aside, ignore_errors=True)
+        aside = folder.with_name(f"{STORE}-damaged-{uuid.uuid4().hex[:8]}")
         try:
             folder.rename(aside)
         except OSError as problem:
-            done = f"It can't be moved away ({problem}), so nothing is kept."
+            self._warn_of_failure("kept", problem)
         else:
-            done = f"It was moved to {aside}; a new one begins."
-        self._warn(f"The embedding cache {folder} is damaged ({error}). {done}")
+            self._warn(
+                f"The embedding cache {folder} is damaged ({error}). It was moved to "
+                f"{aside}, which you can delete; a new one begins."
+            )
 
     def _warn_of_failure(self, deed: str, error: Exception) -> None:
         if deed not in self._failed:

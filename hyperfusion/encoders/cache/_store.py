@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 import zlib
@@ -37,6 +38,9 @@ SETUP = (
     "PRAGMA synchronous = NORMAL",
     f"PRAGMA journal_size_limit = {64 * 2**20}",
 )
+# The second leaves locks and shared memory out, for which nothing could be written:
+# with an exclusive lock SQLite keeps the index of a WAL in the process's own memory.
+READ_ONLY = ("mode=ro", "mode=ro&vfs=unix-none", "immutable=1")
 # Times of use are apart from the vectors: a hit does not rewrite a vector's page.
 TABLES = (
     """CREATE TABLE IF NOT EXISTS embeddings (
@@ -62,13 +66,39 @@ def is_damage(error: Exception) -> bool:
     return code & 0xFF not in ENVIRONMENT
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a database; a new one gets its tables."""
+def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open a database, whose tables are made if need be, and say if it can be written.
+
+    One that can only be read (a full disk, a read-only folder) is opened for reading.
+    """
+    try:
+        return _connect(path), True
+    except sqlite3.Error as error:
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        if busy or is_damage(error):
+            raise
+        for options in READ_ONLY:
+            with contextlib.suppress(sqlite3.Error):
+                return _connect(f"{path.absolute().as_uri()}?{options}"), False
+        raise
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    """Open a database by its path, or only for reading by its address."""
+    read_only = isinstance(path, str)
     connection = sqlite3.connect(
-        path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
+        path,
+        timeout=WAIT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=read_only,
     )
     try:
-        _set_up(connection)
+        if read_only:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+            connection.execute("SELECT 1 FROM embeddings LIMIT 1").fetchall()
+        else:
+            _set_up(connection)
     except BaseException:
         connection.close()
         raise

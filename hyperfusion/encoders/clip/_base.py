@@ -1,16 +1,16 @@
-"""What the two CLIP encoders share: parameters, PCA, missing cells, the cache."""
+"""What the two CLIP encoders share: parameters, their description, PCA, the model."""
 
 from __future__ import annotations
 
 import os
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-from hyperfusion._device import resolve_device
+from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.encoders._base import ColumnEncoder, read_column
@@ -21,32 +21,107 @@ from hyperfusion.encoders.clip._models import (
     fingerprint,
     load_model,
     resolve_precision,
+    space_of,
 )
-from hyperfusion.encoders.clip._tokens import token_width
 from hyperfusion.encoders.clip._weights import ClipSource, find_source
 from hyperfusion.exceptions import InvalidInputError
 
-STEM = "clip"
-TOKEN_STEM = "clip_token"
-INDICATOR = "clip_is_missing"
+T = TypeVar("T", bound=type)
+
+_PARAGRAPHS = {
+    "model": """
+    model_name : str or path, default="ViT-B-32"
+        An architecture of open_clip, ``"hyperfusion-tiny"`` (a small model that comes
+        with the package and was trained on synthetic posts), or a folder with
+        ``open_clip_config.json`` and weights.
+    pretrained : str or path, optional
+        The weights: a tag of open_clip, the path of a checkpoint file (safetensors, or
+        a torch file that holds tensors only; no code in it is run), or ``"random"``.
+        None means ``"laion2b_s34b_b79k"`` for ViT-B-32 and the weights that belong to
+        ``"hyperfusion-tiny"`` or to a folder; other architectures need a tag.""",
+    "vectors": """
+    normalize : bool, default=True
+        Whether embeddings get length 1, as cosine similarities want it.
+    n_components : int or float, optional
+        Reduce the embeddings by PCA to this many components, or to as many as explain
+        this share of their variance. It is learned at fit, on the cells that are not
+        missing. The components of images and of texts can't be compared.
+    add_indicator : bool, default=False
+        Whether a last column says which cells are missing.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1" and so on, or "mps"; "auto" takes a GPU where there is
+        one. A device that is not there is an error at fit; a fitted encoder warns, and
+        uses the CPU.
+    precision : {"auto", "fp32", "fp16", "bf16"}, default="auto"
+        What the model computes in; "auto" is "fp16" on an NVIDIA GPU and "fp32"
+        elsewhere. The output is float32 always. In a cache each precision has entries
+        of its own, which a CPU and a GPU share.""",
+    "cache": """
+    cache : str, path or EmbeddingCache, optional
+        Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
+        as they are made, so that a run that was stopped goes on where it was.""",
+    "errors": """
+    on_error : {"raise", "missing"}, default="raise"
+        What to do with a cell that can't be used: raise a `BadCellError` that names
+        the row, or count it as missing and warn once.
+    verbose : int, default=0
+        Whether to show a progress bar.""",
+    "attributes": """
+    n_embedding_ : int
+        Length of the model's embeddings (512 for ViT-B-32).
+    spaces_ : dict of {str: str}
+        The space of the vector ``clip``: vectors of the same space can be compared. It
+        is the same for images and texts of one model. Empty after PCA.
+    pca_ : PCA or None
+        The fitted reduction.
+    n_features_in_ : int
+        Always 1.
+
+    Raises
+    ------
+    WeightsNotFoundError
+        If the weights are not on this machine and can't be downloaded; the message
+        says which file to bring and where to put it.
+    BadFileError
+        If the weights or their description are damaged, or belong to another model.
+    BadCellError
+        If a cell can't be used and `on_error="raise"`.""",
+    "loading": """
+    A model is loaded when the first cell needs it, once in a process, and is shared by
+    all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
+    looked for in ``~/.cache/hyperfusion/weights`` (or the folder that the environment
+    variable ``HYPERFUSION_WEIGHTS`` names), then among those that open_clip downloaded
+    before; only then is the network asked.""",
+    "references": """
+    References
+    ----------
+    Radford et al., Learning Transferable Visual Models From Natural Language
+    Supervision, ICML 2021.""",
+}
+
+
+def fill_docstring(cls: T) -> T:
+    """Put the shared paragraphs in the places of a class's docstring that name them."""
+    for name, paragraph in _PARAGRAPHS.items() if cls.__doc__ else ():
+        place = f"\n    <{name}>"
+        cls.__doc__ = cls.__doc__.replace(place, paragraph)  # type: ignore[union-attr]
+    return cls
 
 
 class ClipEncoder(ColumnEncoder):
     """Base of `ClipImageEncoder` and `ClipTextEncoder`.
 
     Subclasses implement ``_embed(cells) -> float32 array`` with one raw embedding a
-    cell, followed by its tokens if any; NaN where the cell is missing. It warns of
-    cells with the user's own line: seven frames up, by whichever method it was reached.
+    cell; NaN where the cell is missing. It warns of cells with the user's own line:
+    seven frames up, by whichever method it was reached.
     """
 
     _tower: ClassVar[str]
     pca_: PCA | None
-    token_pca_: PCA | None
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "model_name": [str, os.PathLike],
         "pretrained": [str, os.PathLike, None],
         "normalize": ["boolean"],
-        "tokens": [Interval(Integral, 1, None, closed="left"), None],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
@@ -90,54 +165,34 @@ class ClipEncoder(ColumnEncoder):
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         if self.n_components is None:
             self._fit_source()
-            self.pca_ = self.token_pca_ = None
         else:
             self._learn(cells)
 
     def _learn(self, cells: pd.Series) -> np.ndarray:
         self._fit_source()
         vectors = self._normalized(self._embed(cells))
-        self.pca_ = self.token_pca_ = None
         if self.n_components is not None:
-            known = vectors[~np.isnan(vectors[:, 0])]
-            pooled, tokens = self._split(known)
-            self.pca_ = self._fit_pca(pooled)
-            if self.n_tokens_:
-                flat = tokens.reshape(-1, tokens.shape[-1])
-                self.token_pca_ = self._fit_pca(flat)
+            self.pca_ = self._fit_pca(vectors[~np.isnan(vectors[:, 0])])
         return vectors
 
     def _fit_source(self) -> ClipSource:
+        resolve_device(self.device)
         source = self._source()
         self.n_embedding_ = source.width
-        self.n_tokens_ = self._count_tokens(source)
-        self.token_size_ = token_width(source, self._tower) if self.n_tokens_ else 0
+        self.pca_ = None
+        reduced = self.n_components is not None
+        self.spaces_ = {} if reduced else {"clip": space_of(source)}
         return source
-
-    def _count_tokens(self, source: ClipSource) -> int:
-        """Return how many tokens a cell has beside its embedding."""
-        return int(self.tokens or 0)
-
-    def _raw_width(self, source: ClipSource) -> int:
-        """Return how many numbers ``_embed`` gives a cell."""
-        n_tokens = self._count_tokens(source)
-        size = token_width(source, self._tower) if n_tokens else 0
-        return source.width + n_tokens * size
-
-    def _split(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return views: embeddings, and tokens of shape (n_cells, n_tokens, size)."""
-        pooled, rest = np.split(vectors, [self.n_embedding_], axis=1)
-        return pooled, rest.reshape(len(rest), self.n_tokens_, self.token_size_)
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         return self._features(self._normalized(self._embed(cells)))
 
     def _feature_names(self) -> list[str]:
-        names = _numbered(STEM, self.n_embedding_, self.pca_)
-        for token in range(self.n_tokens_):
-            stem = f"{TOKEN_STEM}_{token}"
-            names += _numbered(stem, self.token_size_, self.token_pca_)
-        return [*names, INDICATOR] if self.add_indicator else names
+        stem, size = "clip", self.n_embedding_
+        if self.pca_ is not None:
+            stem, size = "clip_pca", self.pca_.n_components_
+        names = [f"{stem}__{i}" for i in range(size)]
+        return [*names, "clip_is_missing"] if self.add_indicator else names
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
         raise NotImplementedError
@@ -151,9 +206,8 @@ class ClipEncoder(ColumnEncoder):
 
     def _normalized(self, vectors: np.ndarray) -> np.ndarray:
         if self.normalize:
-            for part in self._split(vectors):
-                norms = np.linalg.norm(part, axis=-1, keepdims=True)
-                part /= np.maximum(norms, 1e-12)
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors /= np.maximum(norms, 1e-12)
         return vectors
 
     def _fit_pca(self, known: np.ndarray) -> PCA:
@@ -171,14 +225,10 @@ class ClipEncoder(ColumnEncoder):
     def _features(self, vectors: np.ndarray) -> np.ndarray:
         missing = np.isnan(vectors[:, 0])
         if self.pca_ is not None:
-            pooled, tokens = self._split(vectors)
-            vectors = _project(self.pca_, pooled, ~missing)
-            if self.token_pca_ is not None:
-                each = [
-                    _project(self.token_pca_, t, ~missing)
-                    for t in tokens.swapaxes(0, 1)
-                ]
-                vectors = np.concatenate([vectors, *each], axis=1)
+            known, size = vectors[~missing], self.pca_.n_components_
+            vectors = np.full((len(vectors), size), np.nan, dtype=np.float32)
+            if len(known):
+                vectors[~missing] = self.pca_.transform(known)
         if self.add_indicator:
             vectors = np.column_stack([vectors, missing.astype(np.float32)])
         return vectors
@@ -190,7 +240,7 @@ class Session:
     def __init__(self, encoder: ClipEncoder, **parts: Any):
         self.source = encoder._source()
         self._automatic = encoder.device == "auto"
-        self._device = resolve_device(encoder.device)
+        self._device = device_to_predict(encoder.device)
         self._precision = resolve_precision(encoder.precision, self._device)
         self._tower = encoder._tower
         self._parts = parts
@@ -220,17 +270,3 @@ def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Any:
     return tqdm(
         total=total, desc=type(encoder).__name__, unit=unit, disable=not encoder.verbose
     )
-
-
-def _numbered(stem: str, size: int, pca: PCA | None) -> list[str]:
-    """Return the names of a vector's columns, after PCA if there is one."""
-    if pca is None:
-        return [f"{stem}__{i}" for i in range(size)]
-    return [f"{stem}_pca__{i}" for i in range(pca.n_components_)]
-
-
-def _project(pca: PCA, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    result = np.full((len(vectors), pca.n_components_), np.nan, dtype=np.float32)
-    if rows.any():
-        result[rows] = pca.transform(vectors[rows])
-    return result

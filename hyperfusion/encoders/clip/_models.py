@@ -11,12 +11,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hyperfusion.encoders.clip._weights import ClipSource, weights_digest
 from hyperfusion.exceptions import (
+    BadFileError,
+    HyperFusionError,
     InvalidInputError,
     MissingDependencyError,
     WeightsNotFoundError,
@@ -91,7 +94,7 @@ def load_model(source: ClipSource, device: str, precision: str) -> ClipModel:
         if key not in _MODELS:
             network = _build(source).to(device)
             if (device, precision) == ("cpu", "fp32"):
-                from hyperfusion.encoders.clip._packed import pack_blocks
+                from hyperfusion.encoders.clip._towers import pack_blocks
 
                 pack_blocks(network)
             _MODELS[key] = ClipModel(source, network, device, precision)
@@ -124,6 +127,11 @@ def fingerprint(source: ClipSource, tower: str, precision: str, **more: Any) -> 
     if tower == "image":
         parts["preprocess"] = source.preprocess
     return _identity(source, parts)
+
+
+def space_of(source: ClipSource) -> str:
+    """Return a name for what both towers of a model embed into."""
+    return f"{Path(source.name).name}|{_identity(source, {})[:16]}"
 
 
 def _identity(source: ClipSource, parts: dict[str, Any]) -> str:
@@ -217,7 +225,7 @@ def _instantiate(source: ClipSource) -> Any:
     kind = CustomTextCLIP if own_text else CLIP
     if "multimodal_cfg" in config:
         kind = CoCa
-    with _parts_from_elsewhere(source, "text model"):
+    with _as_described(source), _parts_from_elsewhere(source, "text model"):
         return kind(**config)
 
 
@@ -229,7 +237,7 @@ def _load_weights(network: Any, source: ClipSource) -> None:
         load_checkpoint(network, str(source.weights), strict=True, weights_only=True)
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InvalidInputError(
+        raise BadFileError(
             f"{source.weights} can't be loaded as the weights of {source.name} "
             f"({type(error).__name__}: {' '.join(reason[:3])[:400]}). Files in "
             "safetensors format and torch checkpoints that hold tensors only can; "
@@ -260,22 +268,40 @@ def _untouched_globals() -> Iterator[None]:
 def _make_tokenizer(source: ClipSource) -> Any:
     import open_clip
 
-    if source.registered:
-        with _parts_from_elsewhere(source, "tokenizer"):
-            return open_clip.get_tokenizer(source.name)
     text = source.config["text_cfg"]
-    settings = {
-        "context_length": text.get("context_length", 77),
-        **text.get("tokenizer_kwargs", {}),
-    }
     name = text.get("hf_tokenizer_name")
-    if not name:
-        return open_clip.SimpleTokenizer(**settings)
-    if source.weights is not None:
-        beside = source.weights.parent
-        name = str(beside) if (beside / "tokenizer_config.json").is_file() else name
-    with _parts_from_elsewhere(source, "tokenizer"):
+    with _as_described(source), _parts_from_elsewhere(source, "tokenizer"):
+        if source.registered:
+            return open_clip.get_tokenizer(source.name)
+        settings = {
+            "context_length": text.get("context_length", 77),
+            **(text.get("tokenizer_kwargs") or {}),
+        }
+        if not name:
+            return open_clip.SimpleTokenizer(**settings)
+        if source.weights is not None:
+            beside = source.weights.parent
+            if (beside / "tokenizer_config.json").is_file():
+                name = str(beside)
+        # the description may come from a stranger
+        settings["trust_remote_code"] = False
         return open_clip.tokenizer.HFTokenizer(name, **settings)
+
+
+@contextlib.contextmanager
+def _as_described(source: ClipSource) -> Iterator[None]:
+    try:
+        yield
+    except HyperFusionError:
+        raise
+    # torch and open_clip raise almost anything at a description that makes no sense
+    except Exception as error:
+        if source.registered:
+            raise
+        raise BadFileError(
+            f"The description of {source.name} is of no model that open_clip can make "
+            f"({type(error).__name__}: {str(error)[:400]})."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -90,18 +90,11 @@ def read_content(cell: Any, max_pixels: int) -> tuple[bytes | None, Any]:
 
 
 def encode_pixels(
-    model: ClipModel,
-    images: Sequence[np.ndarray],
-    settings: Mapping[str, Any],
-    tokens: int | None = None,
+    model: ClipModel, images: Sequence[np.ndarray], settings: Mapping[str, Any]
 ) -> np.ndarray:
-    """Return the raw embeddings (and tokens) of images of the model's size.
-
-    The images are arrays of RGB bytes.
-    """
+    """Return the raw embeddings of images (RGB bytes) of the model's size."""
     import torch
 
-    from hyperfusion.encoders.clip._tokens import image_tokens
     from hyperfusion.encoders.clip._towers import encode_images
 
     batch = torch.from_numpy(np.stack(images)).to(model.device)
@@ -110,6 +103,4 @@ def encode_pixels(
     # the arithmetic of torchvision's ToTensor and Normalize, on the whole batch
     batch = batch.permute(0, 3, 1, 2).float().div(255)
     batch = batch.sub(mean[:, None, None]).div(std[:, None, None])
-    if tokens is None:
-        return encode_images(model, batch.contiguous())
-    return image_tokens(model, batch.contiguous(), tokens)
+    return encode_images(model, batch.contiguous())

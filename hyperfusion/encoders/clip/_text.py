@@ -13,84 +13,40 @@ import pandas as pd
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
-from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
+from hyperfusion.encoders.clip._base import (
+    ClipEncoder,
+    Session,
+    fill_docstring,
+    progress_bar,
+)
 from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
-from hyperfusion.encoders.clip._tokens import word_tokens
 
 TOKENS_ON_CPU = 2048
 TOKENS_ON_GPU = 65_536
 TEXTS_AT_ONCE = 8192
 
 
+@fill_docstring
 class ClipTextEncoder(ClipEncoder):
     """Features of texts from the text tower of a CLIP model.
 
-    The features are named ``clip__0``, ``clip__1``, ... and can be compared with those of
+    The features, ``clip__0``, ``clip__1``, ..., can be compared with those of
     `ClipImageEncoder` for the same model; after PCA they are ``clip_pca__0``, ... and
     can't. A missing cell is NaN in all of them (``clip_is_missing`` is 1).
 
     Parameters
     ----------
-    model_name : str or path, default="ViT-B-32"
-        An architecture of open_clip, ``"hyperfusion-tiny"`` (a small model that comes
-        with the package and was trained on synthetic posts), or a folder with
-        ``open_clip_config.json`` and weights.
-    pretrained : str or path, optional
-        The weights: a tag of open_clip, the path of a checkpoint file (safetensors, or
-        a torch file that holds tensors only; no code in it is run), or ``"random"``.
-        None means ``"laion2b_s34b_b79k"`` for ViT-B-32 and the weights that belong to
-        ``"hyperfusion-tiny"`` or to a folder; other architectures need a tag.
-    normalize : bool, default=True
-        Whether embeddings get length 1, as cosine similarities want it.
-    tokens : int, optional
-        Emit word tokens beside the embedding: this many, each the mean over one part
-        of the text (parts of a text with fewer words overlap), as ``clip_token__0_0``,
-        ``clip_token__0_1``, ... After PCA, one for all tokens, they are
-        ``clip_token__0_pca__0``, ... They are what `CoAttentionRegressor` attends to, and
-        they are not cheap; see the notes.
-    n_components : int or float, optional
-        Reduce the embeddings by PCA to this many components, or to as many as explain
-        this share of their variance. It is learned at fit, on the cells that are not
-        missing. The components of images and of texts can't be compared.
-    add_indicator : bool, default=False
-        Whether a last column says which cells are missing.
-    device : str, default="auto"
-        A device of torch. "auto" takes a GPU where there is one. A device that is not
-        there (after loading on another machine) gives a warning and the CPU is used.
-    precision : {"auto", "fp32", "fp16", "bf16"}, default="auto"
-        What the model computes in; "auto" is "fp16" on an NVIDIA GPU and "fp32"
-        elsewhere. The output is float32 always. In a cache each precision has entries
-        of its own, which a CPU and a GPU share.
+    <model>
+    <vectors>
     batch_size : int or "auto", default="auto"
         Texts at once; "auto" is as many as make 2,048 tokens on a CPU and 65,536 on a
         GPU. When the memory does not suffice, batches are halved.
-    cache : str, path or EmbeddingCache, optional
-        Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
-        as they are made, so that a run that was stopped goes on where it was.
-    on_error : {"raise", "missing"}, default="raise"
-        What to do with a cell that can't be used: raise a `BadCellError` that names
-        the row, or count it as missing and warn once.
-    verbose : int, default=0
-        Whether to show a progress bar.
+    <cache>
+    <errors>
 
     Attributes
     ----------
-    n_embedding_ : int
-        Length of the model's embeddings (512 for ViT-B-32).
-    n_tokens_, token_size_ : int
-        Number of tokens beside the embedding, and how many numbers each has.
-    pca_, token_pca_ : PCA or None
-        The fitted reductions of embeddings and of tokens.
-    n_features_in_ : int
-        Always 1.
-
-    Raises
-    ------
-    WeightsNotFoundError
-        If the weights are not on this machine and can't be downloaded; the message
-        says which file to bring and where to put it.
-    BadCellError
-        If a cell can't be used and `on_error="raise"`.
+    <attributes>
 
     Warns
     -----
@@ -115,22 +71,9 @@ class ClipTextEncoder(ClipEncoder):
     tried against open_clip's own `encode_text` when a model is first used, and where
     the two do not agree, or the tower is not causal, the full context is used.
 
-    Tokens are the tower's last normalized states before it picks one and projects it,
-    so they can't be compared with images. One of ViT-B-32 has 512 numbers: ``tokens=8``
-    is 16 kB a post in float32, eight times the embedding (8 GB for 486,000 posts).
-    They take little more time. ``n_components=32`` makes them 16 times smaller. In a
-    cache they are kept whole, apart from embeddings. Towers must be causal.
+    <loading>
 
-    A model is loaded when the first text needs it, once in a process, and is shared by
-    all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
-    looked for in ``~/.cache/hyperfusion/weights`` (or the folder that the environment
-    variable ``HYPERFUSION_WEIGHTS`` names), then among those that open_clip downloaded
-    before; only then is the network asked.
-
-    References
-    ----------
-    Radford et al., Learning Transferable Visual Models From Natural Language
-    Supervision, ICML 2021.
+    <references>
 
     Examples
     --------
@@ -149,7 +92,6 @@ class ClipTextEncoder(ClipEncoder):
         *,
         pretrained: str | os.PathLike[str] | None = None,
         normalize: bool = True,
-        tokens: int | None = None,
         n_components: int | float | None = None,
         add_indicator: bool = False,
         device: str = "auto",
@@ -162,7 +104,6 @@ class ClipTextEncoder(ClipEncoder):
         self.model_name = model_name
         self.pretrained = pretrained
         self.normalize = normalize
-        self.tokens = tokens
         self.n_components = n_components
         self.add_indicator = add_indicator
         self.device = device
@@ -179,8 +120,7 @@ class ClipTextEncoder(ClipEncoder):
             open_cache(self.cache) as cache,
             progress_bar(len(unique), self, "text") as bar,
         ):
-            parts = {} if self.tokens is None else {"tokens": int(self.tokens)}
-            kept = _Run(self, Session(self, **parts), cache, bar).embed(unique)
+            kept = _Run(self, Session(self), cache, bar).embed(unique)
         row_of = {text: row for row, text in enumerate(unique)}
         rows = np.array([row_of.get(text, -1) for text in texts])
         vectors = np.full((len(texts), kept.shape[1]), np.nan, dtype=np.float32)
@@ -206,8 +146,7 @@ class _Run:
         self._session = session
         self._cache = cache
         self._bar = bar
-        self._width = encoder._raw_width(session.source) + 1
-        self._tokens = encoder.tokens
+        self._width = session.source.width + 1
         automatic = encoder.batch_size == "auto"
         budget = TOKENS_ON_GPU if session.on_gpu else TOKENS_ON_CPU
         self._budget = budget if automatic else None
@@ -241,14 +180,9 @@ class _Run:
             longest = len(tokens[order[start]])
             some = order[start : start + self._size(longest)]
             batch = [tokens[i] for i in some]
-            values = self._runner.run(lambda t: self._vectors(model, t), batch)
+            values = self._runner.run(lambda t: encode_tokens(model, t), batch)
             yield some, np.column_stack([values, [n_cut[i] for i in some]])
             start += len(some)
-
-    def _vectors(self, model: ClipModel, tokens: Sequence[Sequence[int]]) -> np.ndarray:
-        if self._tokens is None:
-            return encode_tokens(model, tokens)
-        return word_tokens(model, tokens, self._tokens)
 
     def _size(self, longest: int) -> int:
         """How many texts of a length to encode at once."""

@@ -18,7 +18,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hyperfusion.exceptions import InvalidInputError, WeightsNotFoundError
+import numpy as np
+
+from hyperfusion.exceptions import (
+    BadFileError,
+    InvalidInputError,
+    WeightsNotFoundError,
+)
 
 TINY = "hyperfusion-tiny"
 TINY_FOLDER = Path(__file__).parent / "tiny_clip"
@@ -28,32 +34,24 @@ WEIGHTS_VARIABLE = "HYPERFUSION_WEIGHTS"
 WEIGHTS_FOLDER = Path("~/.cache/hyperfusion/weights")
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 DESCRIPTIONS = ("open_clip_config.json", "model.json")
+CHOICES = {
+    "interpolation": ("bicubic", "bilinear", "random"),
+    "resize_mode": ("shortest", "longest", "squash"),
+}
+THREE = (3,), "three numbers, in std not 0"
+LARGEST_SIZE = 2**16
 PROBE_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class ClipSource:
-    """A CLIP model before its weights are loaded.
-
-    Attributes
-    ----------
-    name : str
-        Name for messages.
-    config : dict
-        open_clip's description of the architecture.
-    preprocess : dict
-        What happens to an image before the model sees it; empty for texts.
-    weights : Path or None
-        The file with the weights; None for random ones.
-    registered : bool
-        Whether open_clip knows the architecture by its name.
-    """
+    """A CLIP model before its weights are loaded."""
 
     name: str
-    config: dict[str, Any]
-    preprocess: dict[str, Any]
-    weights: Path | None
-    registered: bool = False
+    config: dict[str, Any]  # open_clip's description of the architecture
+    preprocess: dict[str, Any]  # of images; empty for texts
+    weights: Path | None  # None for random ones
+    registered: bool = False  # whether open_clip knows the architecture by its name
 
     @property
     def width(self) -> int:
@@ -76,6 +74,8 @@ def find_source(
     ------
     InvalidInputError
         If there is no such architecture, tag or file.
+    BadFileError
+        If the description beside the weights is damaged.
     WeightsNotFoundError
         If the weights are not on this machine and can't be downloaded.
     """
@@ -214,14 +214,61 @@ def _read_description(
     folder: Path, names: tuple[str, ...] = DESCRIPTIONS
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Read the architecture and the preprocessing that lie beside weights."""
-    for name in names:
-        path = folder / name
-        if path.is_file():
+    for path in (folder / name for name in names):
+        if not path.is_file():
+            continue
+        try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if "model_cfg" in content:
-                settings = content.get("preprocess_cfg", {})
-                return content["model_cfg"], _preprocess_of(settings)
+        except (ValueError, RecursionError, MemoryError, OSError) as error:
+            raise BadFileError(
+                f"{path} is no JSON that can be read: {error}"
+            ) from error
+        if isinstance(content, dict) and "model_cfg" not in content:
+            continue  # another library's
+        problem = _wrong_description(content)
+        if problem is not None:
+            raise BadFileError(f"{path} describes no model of open_clip: {problem}.")
+        return content["model_cfg"], _preprocess_of(content.get("preprocess_cfg", {}))
     return None
+
+
+def _wrong_description(content: Any) -> str | None:
+    if not isinstance(content, dict) or not isinstance(content["model_cfg"], dict):
+        return "'model_cfg' is no object"
+    config = content["model_cfg"]
+    parts = [config.get("vision_cfg"), config.get("text_cfg")]
+    if not all(isinstance(part, dict) for part in parts):
+        return "'vision_cfg' and 'text_cfg' must be objects"
+    size = parts[0].get("image_size", 224)
+    sides = size if isinstance(size, list) and len(size) == 2 else [size]
+    for value in (config.get("embed_dim"), *sides):
+        if type(value) is not int or not 0 < value <= LARGEST_SIZE:
+            return "'embed_dim' and 'image_size' must be whole numbers"
+    return _wrong_preprocess(content.get("preprocess_cfg", {}))
+
+
+def _wrong_preprocess(settings: Any) -> str | None:
+    """Say what is wrong with settings of `preprocess`."""
+    if not isinstance(settings, Mapping):
+        return "the preprocessing is no object"
+    for name, value in _preprocess_of(settings).items():
+        if name in CHOICES:
+            right, wanted = value in CHOICES[name], f"one of {CHOICES[name]}"
+        else:
+            shape, wanted = ((), "a number") if name == "fill_color" else THREE
+            right = _are_numbers(value, shape) and (name != "std" or np.all(value))
+        if not right:
+            return f"{name} must be {wanted}, got {value!r:.80}"
+    return None
+
+
+def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
+    try:
+        values = np.asarray(value)
+    except ValueError:
+        return False
+    kind, found = values.dtype.kind, values.shape
+    return kind in "iuf" and found == shape and bool(np.isfinite(values).all())
 
 
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,6 +292,9 @@ def _checked_preprocess(preprocess: Mapping[str, Any] | None) -> dict[str, Any]:
             "preprocess may set mean, std, interpolation, resize_mode and fill_color. "
             f"Got {given}."
         )
+    problem = _wrong_preprocess(given)
+    if problem is not None:
+        raise InvalidInputError(f"In preprocess {problem}.")
     return known
 
 
@@ -268,7 +318,8 @@ def _shared_preprocess(name: str, tags: list[str]) -> dict[str, Any]:
 
 def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
     """Find the weights of a tag on this machine, or download them."""
-    placed = _own_file(name, tag) or _hub_file(known)
+    own = (_own_folder() / f"{name}.{tag}{suffix}" for suffix in SUFFIXES)
+    placed = next((path for path in own if path.is_file()), None) or _hub_file(known)
     if placed is not None:
         return placed
     reason = _unreachable(known)
@@ -282,11 +333,6 @@ def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
 
 def _own_folder() -> Path:
     return Path(os.environ.get(WEIGHTS_VARIABLE, WEIGHTS_FOLDER)).expanduser()
-
-
-def _own_file(name: str, tag: str) -> Path | None:
-    paths = (_own_folder() / f"{name}.{tag}{suffix}" for suffix in SUFFIXES)
-    return next((p for p in paths if p.is_file()), None)
 
 
 def _hub_names(known: Mapping[str, Any]) -> tuple[str, list[str]]:

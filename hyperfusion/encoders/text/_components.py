@@ -83,7 +83,7 @@ class TfidfComponents(ColumnEncoder):
 
     Notes
     -----
-    The features are ``tfidf__0``, ``tfidf__1``, ... A missing or empty text gives NaN in
+    The features are ``tfidf__0``, ``tfidf__1``, ... A missing or empty text is NaN in
     all of them, a text without a known term gives 0: it is at the origin of the
     components. A column without any term that is frequent enough gives a warning, and
     0 in place of the components, so that the number of features does not depend on
@@ -162,9 +162,11 @@ class TfidfComponents(ColumnEncoder):
         self.n_components_ = self.n_components
         terms = _fit_terms(vectorizer, texts)
         if terms is None:
+            place = "" if cells.name is None else f" of column {cells.name!r}"
+            share = "" if isinstance(self.min_df, Integral) else "the share "
             warnings.warn(
-                f"No term occurs in at least min_df={self.min_df} texts: all "
-                "components will be 0.",
+                f"No term{place} occurs in at least {share}min_df={self.min_df} of its "
+                f"{len(texts)} texts: all components will be 0.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -173,7 +175,7 @@ class TfidfComponents(ColumnEncoder):
         if terms.shape[1] > 1:
             svd = TruncatedSVD(min(self.n_components, *terms.shape), random_state=rng)
             # equal texts have no variance, of which it would give shares
-            with np.errstate(invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore"):
                 self.svd_ = svd.fit(terms)
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:

