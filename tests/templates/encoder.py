@@ -6,14 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from hyperfusion.encoders._column import (
-    ON_ERROR,
-    ColumnEncoder,
-    read_cells,
-    stack_rows,
-)
 
 from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion.cells._columns import ON_ERROR, read_cells
+from hyperfusion.encoders._base import ColumnEncoder, stack_rows
 
 
 class MarkCounts(ColumnEncoder):
