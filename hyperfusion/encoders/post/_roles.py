@@ -11,6 +11,7 @@ import pandas as pd
 from hyperfusion.cells._vectors import holds_vectors
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_columns
+from hyperfusion.table._names import BLOCKS, RELATIONS
 
 # how many columns a role takes; None: any number
 ROLES: dict[str, int | None] = {
@@ -29,7 +30,7 @@ ROLES: dict[str, int | None] = {
     "categorical": None,
 }
 
-VECTOR_BLOCKS = ("image", "text", "tags", "user", "time", "geo", "meta", "place")
+VECTOR_BLOCKS = tuple(block for block in BLOCKS if block not in RELATIONS)
 """The blocks that ready-made vectors can belong to."""
 
 Roles = dict[str, list[Hashable]]
