@@ -38,8 +38,8 @@ def resolve_device(device: str) -> str:
         )
     if not _is_there(device):
         raise InvalidInputError(
-            f"device={device!r} is not there: torch sees {_what_is_there()}. Use 'auto' "
-            "(a GPU where there is one) or 'cpu'."
+            f"device={device!r} is not there: torch sees {_what_is_there()}. Use "
+            "'auto' or 'cpu'."
         )
     return device
 
@@ -56,7 +56,7 @@ def device_to_predict(device: str) -> str:
         f"{_what_is_there()}): it predicts on the CPU. set_params(device='auto') takes "
         "what there is without a warning.",
         DeviceWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     return "cpu"
 

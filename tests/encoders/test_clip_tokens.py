@@ -6,13 +6,11 @@ import pickle
 
 import numpy as np
 import open_clip
-import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from hyperfusion import CoAttentionRegressor, PostEncoder
 from hyperfusion.encoders import ClipImageEncoder, ClipTextEncoder, clear_model_cache
 from hyperfusion.exceptions import InvalidInputError
 from tests.encoders.clip_reference import (
@@ -188,33 +186,3 @@ def test_what_can_not_be_read_is_said(folder, tmp_path):
     other = write_model(tmp_path / "model", network, config)
     with pytest.raises(InvalidInputError, match="not causal"):
         ClipTextEncoder(other, tokens=2).fit_transform(TEXTS)
-
-
-def test_co_attention_takes_each_token_as_one():
-    rng = np.random.RandomState(0)
-    posts = pd.DataFrame(
-        {
-            "picture": pictures(40, seed=1),
-            "title": [
-                " ".join(rng.choice(["sea", "dog", "red"], 3)) for _ in range(40)
-            ],
-        }
-    )
-    table = PostEncoder(
-        image="picture",
-        text="title",
-        image_encoder=ClipImageEncoder("hyperfusion-tiny", tokens=2),
-        text_encoder=ClipTextEncoder("hyperfusion-tiny", tokens=3),
-    ).fit_transform(posts)
-    model = CoAttentionRegressor(max_iter=2, tokens_per_vector=2, random_state=0)
-    model.fit(table, rng.normal(size=40))
-    visual = [n for n in model.token_names_["visual"] if "clip" in n]
-    assert visual == [
-        "image__clip[0]",
-        "image__clip[1]",
-        *(f"image__clip_token__{i}" for i in range(4)),
-    ]
-    textual = [n for n in model.token_names_["textual"] if "token" in n]
-    assert textual == [f"text__title_clip_token__{i}" for i in range(3)]
-    weights = model.attention_weights(table)["visual->textual"]
-    assert_allclose(weights.sum(axis=-1), 1, rtol=1e-5)
