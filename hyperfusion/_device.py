@@ -56,7 +56,7 @@ def device_to_predict(device: str) -> str:
         f"{_what_is_there()}): it predicts on the CPU. set_params(device='auto') takes "
         "what there is without a warning.",
         DeviceWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     return "cpu"
 

@@ -64,6 +64,7 @@ def test_class_or_function(name):
     shown_elsewhere = inspect.isclass(value) and issubclass(value, Exception)
     checks = CHECKS - {EXAMPLE} if shown_elsewhere else CHECKS
     assert problems(name, checks) == []
+    assert "%(" not in inspect.getdoc(value)  # no slot is left without its paragraph
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -2,61 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
-from sklearn.utils import check_random_state
+from sklearn.base import RegressorMixin
 
+from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import _check_sample_weight
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._features import read_features
+from hyperfusion.table._features import Features, read_features
+from hyperfusion.table._schema import Schema
+
+VALIDATION_SHARE = 0.1
+"""Share of the rows that early stopping holds out."""
 
 
-def split_features(
-    estimator: Any, X: Any, *, reset: bool
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the numbers and the categories of a feature table or an array.
+class Member(RegressorMixin, HyperFusionEstimator):
+    """Base of the regressors that read feature tables."""
 
-    Numbers are float32 of shape (n_samples, n_numbers), NaN where missing, and often
-    a view of `X`: never write into them. Categories keep their pandas dtype. Columns
-    keep their order within each.
-    """
-    features = read_features(estimator, X, reset=reset)
-    return features.numbers, features.categories
+    schema_: Schema
 
-
-def check_fit_data(
-    estimator: Any, X: Any, y: Any, sample_weight: Any
-) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, np.ndarray]:
-    """Return numbers, categories, target and weights, without rows of weight zero."""
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None."
+    def _read_training(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Features, np.ndarray, np.ndarray]:
+        """Return features, target and weights, without rows of weight zero."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None."
+            )
+        features = read_features(self, X, reset=True)
+        self.schema_ = features.table
+        y = check_target(y, len(features.numbers))
+        weight = _check_sample_weight(
+            sample_weight, features.numbers, dtype=np.float64, ensure_non_negative=True
         )
-    numbers, categories = split_features(estimator, X, reset=True)
-    y = check_target(y, len(numbers))
-    weight = _check_sample_weight(
-        sample_weight, numbers, dtype=np.float64, ensure_non_negative=True
-    )
-    kept = weight > 0
-    if not kept.any():
-        raise InvalidInputError("sample_weight is zero for all rows: nothing to learn.")
-    if kept.all():
-        return numbers, categories, y, weight
-    return numbers[kept], categories[kept], y[kept], weight[kept]
+        kept = weight > 0
+        if not kept.any():
+            raise InvalidInputError(
+                "sample_weight is zero for all rows: nothing to learn."
+            )
+        if kept.all():
+            return features, y, weight
+        return take_rows(features, kept), y[kept], weight[kept]
+
+    def _read(self, X: Any) -> Features:
+        """Return the features of rows to predict; their kinds are those of fit."""
+        features = read_features(self, X, reset=False)
+        changed = np.flatnonzero(features.is_category != self.schema_.is_category)
+        if len(changed):
+            kinds = "a number", "a category"
+            was = bool(self.schema_.is_category[changed[0]])
+            raise InvalidInputError(
+                f"Column {self.schema_.columns[changed[0]]!r} was {kinds[was]} when "
+                f"{type(self).__name__} was fitted and is {kinds[not was]} now: give "
+                "it the same dtypes."
+            )
+        return features
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def take_rows(features: Features, rows: np.ndarray) -> Features:
+    """Return the features of some rows, by a mask or by positions."""
+    categories = features.categories.iloc[rows]
+    return replace(features, numbers=features.numbers[rows], categories=categories)
 
 
 @dataclass(frozen=True)
 class TargetScaler:
-    """Center and spread of a target, and Huber's delta on the scaled target.
+    """Center and spread of a target.
 
     A Huber loss starts from zero in some back-ends and its gradient is bounded:
     on a target far from zero it never arrives. So every member learns the
-    centered and scaled target.
+    centered and scaled target, and Huber's delta counts in spreads.
     """
 
     center: float
@@ -78,97 +103,16 @@ class TargetScaler:
         """Return predictions of the scaled target in the target's own units."""
         return z * self.spread + self.center
 
-    def scaled_delta(self, delta: float, unit: str) -> float:
-        """Return Huber's delta on the scaled target."""
-        return delta if unit == "spread" else delta / self.spread
-
-
-def validation_rows(
-    n_samples: int,
-    fraction: float,
-    by: np.ndarray | pd.Series | None,
-    random_state: Any,
-) -> np.ndarray:
-    """Choose rows to hold out for early stopping.
-
-    Parameters
-    ----------
-    n_samples : int
-        Number of rows.
-    fraction : float
-        Share to hold out.
-    by : array or Series of shape (n_samples,), optional
-        None: random rows. A category: whole groups, missing ones row by row.
-        Numbers: the rows with the largest (the latest, where it is time).
-    random_state : int, RandomState or None
-        Chooses rows or groups.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), bool
-        True for the held-out rows: at least one, unless that leaves fewer than
-        two rows to learn from (then none).
-    """
-    held = np.zeros(n_samples, dtype=bool)
-    size = max(1, round(fraction * n_samples))
-    if n_samples - size < 2:
-        return held
-    rng = check_random_state(random_state)
-    if by is None:
-        held[rng.permutation(n_samples)[:size]] = True
-    elif isinstance(by, pd.Series) and isinstance(by.dtype, pd.CategoricalDtype):
-        codes = by.cat.codes.to_numpy().astype(np.int64)
-        codes[codes < 0] = codes.max() + 1 + np.arange((codes < 0).sum())
-        held = _whole_groups(codes, size, rng)
-    else:
-        order = np.argsort(np.nan_to_num(np.asarray(by, dtype=float), nan=-np.inf))
-        held[order[-size:]] = True
-    return held
-
-
-def _whole_groups(
-    codes: np.ndarray, size: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """Draw groups as long as they fit into `size` rows; the smallest if none does."""
-    groups, counts = np.unique(codes, return_counts=True)
-    chosen, free = [], size
-    for group in rng.permutation(len(groups)):
-        if counts[group] <= free:
-            chosen.append(group)
-            free -= counts[group]
-    held = np.isin(codes, groups[chosen or [int(np.argmin(counts))]])
-    return held if (~held).sum() >= 2 else np.zeros_like(held)
-
 
 def held_out_rows(
-    estimator: Any,
-    X: Any,
-    numbers: np.ndarray,
-    categories: pd.DataFrame,
-    random_state: Any,
+    n_samples: int, early_stopping: bool, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Return the mask of rows for early stopping by the estimator's parameters."""
-    if not estimator.early_stopping:
-        return np.zeros(len(numbers), dtype=bool)
-    by = estimator.validation_by
-    if by is not None:
-        by = _validation_column(X, by, numbers, categories)
-    return validation_rows(
-        len(numbers), estimator.validation_fraction, by, random_state
-    )
+    """Draw the mask of rows that early stopping looks at.
 
-
-def _validation_column(
-    X: Any, by: Any, numbers: np.ndarray, categories: pd.DataFrame
-) -> np.ndarray | pd.Series:
-    if by in categories.columns:
-        return categories[by]
-    levels = set(categories.columns)
-    names = X.columns if hasattr(X, "columns") else range(np.shape(X)[1])
-    plain = [c for c in names if c not in levels]
-    if by not in plain:
-        raise InvalidInputError(
-            f"validation_by={by!r} is not a column of X. Its columns are "
-            f"{list(names)[:20]}."
-        )
-    return numbers[:, plain.index(by)]
+    At least one row, unless that leaves fewer than two to learn from (then none).
+    """
+    held = np.zeros(n_samples, dtype=bool)
+    size = max(1, round(VALIDATION_SHARE * n_samples))
+    if early_stopping and n_samples - size >= 2:
+        held[rng.permutation(n_samples)[:size]] = True
+    return held

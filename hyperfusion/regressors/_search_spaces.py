@@ -77,15 +77,7 @@ def _catboost() -> dict[str, Any]:
 
 
 def _network() -> dict[str, Any]:
-    return {
-        "delta": loguniform(0.1, 1.5),
-        "input_dropout": uniform(0, 0.4),
-        "number_embedding": ["piecewise", "periodic", None],
-        "embedding_size": [4, 8, 16],
-        "id_dropout": uniform(0.1, 0.2),
-        "min_frequency": [2, 4, 8, 16],
-        "n_components": [8, 16, 32, 64],
-    }
+    return {"delta": loguniform(0.1, 1.5), "n_components": [8, 16, 32, 64]}
 
 
 def _tabnet() -> dict[str, Any]:
@@ -93,11 +85,10 @@ def _tabnet() -> dict[str, Any]:
         "learning_rate": loguniform(5e-3, 5e-2),
         "weight_decay": loguniform(1e-2, 2),
         "n_d": [8, 16, 32],
-        "n_a": [8, 16, 32],
         "n_steps": randint(2, 6),
         "gamma": uniform(1, 1),
         "sparsity": loguniform(1e-6, 1e-2),
-        "mask_type": ["sparsemax", "entmax"],
+        "dropout": uniform(0, 0.4),
     }
 
 
@@ -106,7 +97,6 @@ def _coattention() -> dict[str, Any]:
         "learning_rate": loguniform(2e-4, 4e-3),
         "weight_decay": loguniform(1e-3, 1),
         "token_size": [16, 32, 64],
-        "tokens_per_vector": [1, 2, 4, 8],
         "n_blocks": [1, 2],
         "hidden_size": [64, 128, 256],
         "dropout": uniform(0, 0.5),
@@ -117,8 +107,7 @@ def _clip_hierarchical() -> dict[str, Any]:
     return _network() | {
         "learning_rate": loguniform(2e-4, 4e-3),
         "weight_decay": loguniform(1e-3, 1),
-        "modality_size": [32, 64, 128],
-        "joint_size": [32, 64, 128],
+        "hidden_size": [32, 64, 128],
         "final_sizes": [(64,), (128,), (128, 64), (256, 64)],
         "dropout": uniform(0, 0.5),
     }

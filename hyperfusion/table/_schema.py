@@ -92,6 +92,20 @@ class Schema:
         object.__setattr__(self, "names", tuple(names))
         object.__setattr__(self, "vectors", vectors)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # what is read off the columns' names is many times larger than they are
+        return {
+            "columns": self.columns,
+            "is_category": self.is_category,
+            "spaces": dict(self.spaces),
+            "related": dict(self.related),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
+
     @classmethod
     def of(cls, X: Any) -> Self:
         """Read the schema of a table or an array.

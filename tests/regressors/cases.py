@@ -26,9 +26,8 @@ CASES: list[Case] = [
     Case(
         TabNetHuberRegressor(
             n_d=8,
-            n_a=8,
             n_steps=1,
-            input_dropout=0.0,
+            dropout=0.0,
             weight_decay=0.01,
             max_iter=30,
             early_stopping=False,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from hyperfusion.table import Schema
+
+CLIP = ("image__clip", "text__title_clip", "tags__clip")
+
 
 def feature_table(n: int = 120, *, seed: int = 0, n_clip: int = 6) -> pd.DataFrame:
     """A table of every kind of block, with missing numbers and categories."""
     rng = np.random.RandomState(seed)
     columns: dict[str, np.ndarray] = {}
-    for stem in ("image__clip", "text__title_clip", "tags__clip"):
+    for stem in CLIP:
         vectors = rng.normal(size=(n, n_clip))
-        columns |= {f"{stem}_{i}": vectors[:, i] for i in range(n_clip)}
+        columns |= {f"{stem}__{i}": vectors[:, i] for i in range(n_clip)}
     columns["image__brightness"] = rng.uniform(size=n)
     columns["text__title_words"] = rng.poisson(5, size=n).astype(float)
     columns["user__followers"] = rng.lognormal(5, 2, size=n)
@@ -25,7 +29,14 @@ def feature_table(n: int = 120, *, seed: int = 0, n_clip: int = 6) -> pd.DataFra
         np.where(rng.uniform(size=n) < 0.1, None, users)
     )
     table["meta__kind"] = pd.Categorical(rng.choice(["photo", "video"], size=n))
-    return table
+    return declare(table)
+
+
+def declare(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, which says of its CLIP vectors that they may be compared."""
+    schema = Schema.of(table)
+    spaces = dict.fromkeys(CLIP, "clip")
+    return Schema(schema.columns, schema.is_category, spaces).declare(table)
 
 
 def target_of(table: pd.DataFrame, *, seed: int = 1) -> np.ndarray:

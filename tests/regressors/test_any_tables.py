@@ -22,10 +22,10 @@ from hyperfusion.exceptions import BadCellError
 
 MEMBERS = [
     CatBoostHuberRegressor(iterations=3, depth=2, n_threads=1, random_state=0),
-    TabNetHuberRegressor(n_d=4, n_a=4, max_iter=1, min_frequency=1, random_state=0),
-    CoAttentionRegressor(hidden_size=8, max_iter=1, min_frequency=1, random_state=0),
+    TabNetHuberRegressor(n_d=4, max_iter=1, random_state=0),
+    CoAttentionRegressor(hidden_size=8, max_iter=1, random_state=0),
     ClipHierarchicalRegressor(
-        modality_size=4, joint_size=4, final_sizes=(4,), max_iter=1, random_state=0
+        hidden_size=4, final_sizes=(4,), max_iter=1, random_state=0
     ),
 ]
 each_member = pytest.mark.parametrize("member", MEMBERS, ids=lambda m: type(m).__name__)
@@ -41,8 +41,8 @@ NAMES = [
     "image__clip__1",
     "text__title_clip__0",
     "text__title_clip__1",
-    "image__clip_token__0_0",
-    "image__clip_token__0_1",
+    "meta__0",
+    "meta__1",
     "user__user",
     "meta__kind",
     "time__hour",

@@ -8,7 +8,6 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from catboost import CatBoostRegressor, Pool
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -16,8 +15,7 @@ from sklearn.metrics import mean_absolute_error
 
 from hyperfusion import CatBoostHuberRegressor
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.regressors._common import TargetScaler, validation_rows
-from hyperfusion.regressors.catboost._pool import check_device
+from hyperfusion.regressors._common import TargetScaler, held_out_rows
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +72,6 @@ def test_predictions_scale_with_the_target(table):
     X, y = table
     one, thousand = small().fit(X, y), small().fit(X, 1000 * y)
     assert_allclose(thousand.predict(X), 1000 * one.predict(X), rtol=1e-4)
-
-
-def test_units_of_delta(table):
-    X, y = table
-    spread = small(delta=0.5).fit(X, y)
-    target = small(delta=0.5 * y.std(), delta_unit="target").fit(X, y)
-    assert_allclose(spread.predict(X), target.predict(X), rtol=1e-6)
 
 
 def test_huber_resists_outliers(table):
@@ -144,50 +135,11 @@ def test_early_stopping_keeps_the_best_number_of_trees(table):
     assert small().fit(X, y).n_iter_ == 60
 
 
-def test_rows_held_out():
-    groups = pd.Series(pd.Categorical(list("aabbccddee")))
-    held = validation_rows(10, 0.4, groups, 0)
-    assert held.sum() == 4
-    assert all(held[i] == held[i + 1] for i in range(0, 10, 2))
-    latest = validation_rows(10, 0.3, np.arange(10)[::-1], 0)
-    assert_array_equal(np.flatnonzero(latest), [0, 1, 2])
-    assert validation_rows(100, 0.1, None, 0).sum() == 10
-    assert not validation_rows(2, 0.5, None, 0).any()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_groups_that_do_not_fit_leave_room_for_others(seed):
-    large = pd.Series(pd.Categorical(["a"] * 50 + ["b"] * 40 + list("cdefghijkl")))
-    held = validation_rows(100, 0.1, large, seed)
-    assert_array_equal(np.flatnonzero(held), np.arange(90, 100))
-    three = pd.Series(pd.Categorical(["a"] * 50 + ["b"] * 30 + ["c"] * 20))
-    held = validation_rows(100, 0.1, three, seed)
-    assert_array_equal(np.flatnonzero(held), np.arange(80, 100))
-    one = pd.Series(pd.Categorical(["a"] * 100))
-    assert not validation_rows(100, 0.1, one, seed).any()
-    missing = pd.Series(pd.Categorical([None] * 100, categories=["a"]))
-    assert validation_rows(100, 0.1, missing, seed).sum() == 10
-
-
-def test_validation_by_names_a_column(table):
-    X, y = table
-    small(early_stopping=True, validation_by="kind").fit(X, y)
-    small(early_stopping=True, validation_by="a").fit(X, y)
-    latest = X["a"].to_numpy() >= np.sort(X["a"])[-30]
-    model = small(early_stopping=True, validation_by="a").fit(X, y)
-    assert_allclose(model.target_scaler_.center, y[~latest].mean())
-    with pytest.raises(InvalidInputError, match="validation_by='zz'"):
-        small(early_stopping=True, validation_by="zz").fit(X, y)
-
-
-def test_time_order(table):
-    X, y = table
-    order = np.argsort(X["a"].to_numpy(), kind="stable")
-    sorted_ = small(has_time=True).fit(X.iloc[order], y[order])
-    by_column = small(has_time=True, time="a").fit(X, y)
-    assert_allclose(by_column.predict(X), sorted_.predict(X), rtol=1e-6)
-    with pytest.raises(InvalidInputError, match="time='zz'"):
-        small(has_time=True, time="zz").fit(X, y)
+@pytest.mark.parametrize(("n", "size"), [(100, 10), (14, 1), (3, 1), (2, 0), (1, 0)])
+def test_rows_held_out(n, size):
+    rng = np.random.RandomState(0)
+    assert held_out_rows(n, True, rng).sum() == size
+    assert held_out_rows(n, False, rng).sum() == 0
 
 
 def test_time_limit_keeps_what_there_is(table):
@@ -208,23 +160,19 @@ def test_verbose_prints_every_so_many_trees(table, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_what_a_gpu_can_not_do_is_said(table):
+def test_what_a_gpu_can_not_do_is_said(table, monkeypatch):
+    monkeypatch.setattr("hyperfusion._device._is_there", lambda device: True)
     X, y = table
     with pytest.raises(InvalidInputError, match="limit iterations"):
         small(device="cuda", max_time=1.0).fit(X, y)
-    model = small(colsample=0.5).fit(X, y)
-    assert model._back_end_params(0)["rsm"] == 0.5
-    assert "rsm" not in model.set_params(device="cuda")._back_end_params(0)
-    with pytest.warns(UserWarning, match="colsample=0.5 has no effect"):
-        check_device(model)
-    check_device(model.set_params(colsample="auto"))
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_an_absent_gpu_is_named(table):
-    X, y = table
-    with pytest.raises(InvalidInputError, match="device='cuda' can't be used here"):
-        small(device="cuda").fit(X, y)
+    with pytest.raises(InvalidInputError, match="CatBoost can't use device='mps'"):
+        small(device="mps").fit(X, y)
+    with pytest.warns(UserWarning, match=r"colsample=0\.5 has no effect"):
+        small(colsample=0.5, device="cuda")._where_to_train()
+    for device, number in (("cuda", "0"), ("cuda:1", "1")):
+        where = small(device=device)._where_to_train()
+        assert where == {"task_type": "GPU", "devices": number, "rsm": None}
+    assert small()._where_to_train() == {"task_type": "CPU"}
 
 
 def test_nothing_to_learn(table):

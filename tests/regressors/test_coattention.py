@@ -9,10 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import CoAttentionRegressor
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors.networks._torch_coattention import (
-    CrossAttention,
-    choose_sides,
-)
+from hyperfusion.regressors.networks._coattention import choose_sides
+from hyperfusion.regressors.networks._torch_coattention import CrossAttention
+from hyperfusion.table import Schema
 from tests.regressors.tables import feature_table, target_of
 
 X = feature_table()
@@ -20,23 +19,23 @@ Y = target_of(X)
 
 
 def small(**params) -> CoAttentionRegressor:
-    given = {"hidden_size": 16, "token_size": 8, "n_heads": 2, "max_iter": 3}
+    given = {"hidden_size": 16, "token_size": 8, "max_iter": 3}
     return CoAttentionRegressor(random_state=0, **(given | params))
 
 
 def test_attention_weights_have_a_row_for_each_asking_token():
-    model = small(n_blocks=2, tokens_per_vector=3).fit(X, Y)
+    model = small(n_blocks=2).fit(X, Y)
     names = model.token_names_
-    assert names["visual"] == ["image", *(f"image__clip[{i}]" for i in range(3))]
+    assert names["visual"] == ["image", *(f"image__clip[{i}]" for i in range(4))]
     assert names["textual"] == [
         "text",
-        *(f"text__title_clip[{i}]" for i in range(3)),
-        *(f"tags__clip[{i}]" for i in range(3)),
+        *(f"text__title_clip[{i}]" for i in range(4)),
+        *(f"tags__clip[{i}]" for i in range(4)),
     ]
     weights = model.attention_weights(X[:7])
     assert {key: value.shape for key, value in weights.items()} == {
-        "visual->textual": (7, 2, 4, 7),
-        "textual->visual": (7, 2, 7, 4),
+        "visual->textual": (7, 2, 5, 9),
+        "textual->visual": (7, 2, 9, 5),
     }
     for value in weights.values():
         assert (value >= 0).all()
@@ -82,7 +81,7 @@ def test_sides_degrade_in_good_order():
     }
     assert choose_sides(["image"]) == {}
     assert choose_sides(["user", "time"]) == {}
-    assert choose_sides(["features"]) == {}
+    assert choose_sides(["other"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_sides_degrade_in_good_order():
     ],
 )
 def test_every_choice_of_blocks_trains(blocks, sides):
-    table = X[[c for c in X if c.split("__")[0] in blocks]]
+    table = X.loc[:, np.isin(np.array(Schema.of(X).blocks), blocks)]
     model = small().fit(table, Y)
     assert list(model.token_names_) == sides
     assert np.isfinite(model.predict(table)).all()
@@ -132,8 +131,8 @@ def test_learns_what_lies_between_image_and_text():
 
 
 def test_token_size_must_suit_the_heads():
-    with pytest.raises(InvalidInputError, match="token_size=10 and n_heads=4"):
-        CoAttentionRegressor(token_size=10, n_heads=4).fit(X, Y)
+    with pytest.raises(InvalidInputError, match=r"multiple of 4.*Got 10"):
+        CoAttentionRegressor(token_size=10).fit(X, Y)
 
 
 def test_row_order_of_columns_is_that_of_fit():

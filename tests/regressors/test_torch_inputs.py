@@ -11,73 +11,73 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import CoAttentionRegressor
+from hyperfusion.regressors._common import held_out_rows
 from hyperfusion.regressors.networks._inputs import (
     NetworkInputs,
-    aligned_vectors,
     frequent_levels,
     level_codes,
 )
 from hyperfusion.regressors.networks._layers import (
     CategoryEmbeddings,
     Dropout,
-    PiecewiseLinear,
+    Periodic,
     TableFeatures,
     pick,
     set_generator,
     width_of,
 )
-from tests.regressors.tables import feature_table, target_of
+from hyperfusion.table._features import Features, read_features
+from tests.regressors.tables import CLIP, feature_table, target_of
 
-CONFIG = {
-    "number_embedding": "piecewise",
-    "number_embedding_size": 4,
-    "embedding_size": 3,
-    "id_dropout": 0.0,
-    "input_dropout": 0.0,
-}
+
+def features_of(table: pd.DataFrame) -> Features:
+    return read_features(CoAttentionRegressor(), table, reset=True)
 
 
 def fitted(
     table: pd.DataFrame, **params
 ) -> tuple[NetworkInputs, np.ndarray, np.ndarray]:
-    categories = table.select_dtypes("category")
-    numbers = table.drop(columns=categories.columns)
-    matrix = numbers.to_numpy(dtype=np.float32)
-    inputs = NetworkInputs(**params).fit(matrix, list(numbers), categories)
-    return inputs, *inputs.transform(matrix, categories)
+    features = features_of(table)
+    inputs = NetworkInputs(**params).fit(features)
+    return inputs, *inputs.transform(features)
 
 
 def test_levels_are_ordered_by_frequency_and_rare_ones_unknown():
-    column = pd.Series(pd.Categorical(["b", "a", "b", "c", None, "a", "b"]))
-    levels = frequent_levels(column, min_frequency=2)
+    cells = [*"bbbbb", *"ccc", *"aaaa", None]
+    column = pd.Series(pd.Categorical(cells))
+    levels = frequent_levels(column)
     assert levels == ["b", "a"]
-    assert_array_equal(level_codes(column, levels), [1, 2, 1, 0, 0, 2, 1])
+    assert_array_equal(level_codes(column, levels), [1] * 5 + [0] * 3 + [2] * 4 + [0])
     later = pd.Series(pd.Categorical(["new", "a"], categories=["a", "new"]))
     assert_array_equal(level_codes(later, levels), [0, 2])
 
 
 @pytest.mark.parametrize("levels", [[1, 2], [1.5, 2.5], [True, False]])
 def test_levels_need_not_be_text(levels):
-    column = pd.Series(pd.Categorical([levels[0], levels[1], levels[1]]))
-    found = frequent_levels(column, min_frequency=1)
-    assert_array_equal(level_codes(column, found), [2, 1, 1])
+    column = pd.Series(pd.Categorical([*levels[:1] * 4, *levels[1:] * 5]))
+    found = frequent_levels(column)
+    assert_array_equal(level_codes(column, found), [2] * 4 + [1] * 5)
 
 
 def test_each_group_finds_its_columns():
     table = feature_table()
-    inputs, numbers, codes = fitted(table, n_components=3, min_frequency=1)
+    inputs, numbers, codes = fitted(table, n_components=3)
     layout = inputs.layout_
     assert numbers.shape == (len(table), layout["n_numbers"])
     assert np.isfinite(numbers).all()
     assert layout["sizes"] == [4, 3]
     assert layout["groups"]["meta"]["categories"] == [1]
     assert layout["groups"]["user"]["categories"] == [0]
-    start, stop = layout["groups"]["image"]["vectors"]["image__clip_pca"]
+    start, stop = layout["groups"]["image"]["vectors"]["image__clip"]
     assert stop - start == 3
     # The flag of the latitude stands beside it and comes from the same column.
     start, stop = layout["groups"]["geo"]["scalars"]
     latitude = table.columns.get_loc("geo__latitude")
-    assert inputs.sources_[start:stop] == [[latitude], [latitude]]
+    assert [list(s) for s in inputs.sources_[start:stop]] == [[latitude], [latitude]]
+    start, stop = layout["groups"]["image"]["vectors"]["image__clip"]
+    clip = [table.columns.get_loc(f"image__clip__{i}") for i in range(6)]
+    assert [list(s) for s in inputs.sources_[start:stop]] == [clip] * 3
+    start, stop = layout["groups"]["geo"]["scalars"]
     assert set(numbers[:, stop - 1].round(3)) == {
         numbers[:, stop - 1].min().round(3),
         numbers[:, stop - 1].max().round(3),
@@ -87,8 +87,8 @@ def test_each_group_finds_its_columns():
 
 def test_features_of_a_group_are_those_of_its_columns():
     table = feature_table()
-    inputs, numbers, codes = fitted(table, n_components=64, min_frequency=1)
-    features = TableFeatures(inputs.layout_, CONFIG, torch.Generator().manual_seed(0))
+    inputs, numbers, codes = fitted(table, n_components=64)
+    features = TableFeatures(inputs.layout_, torch.Generator().manual_seed(0))
     row = features.eval()(torch.from_numpy(numbers), torch.from_numpy(codes))
     assert row.shape[1] == features.width
     every = list(inputs.layout_["groups"])
@@ -98,10 +98,7 @@ def test_features_of_a_group_are_those_of_its_columns():
         .sample(frac=1, random_state=0)
         .to_numpy()
     )
-    other_numbers, _ = inputs.transform(
-        changed.select_dtypes("number").to_numpy(dtype=np.float32),
-        changed.select_dtypes("category"),
-    )
+    other_numbers, _ = inputs.transform(features_of(changed))
     other = features(torch.from_numpy(other_numbers), torch.from_numpy(codes))
     for group in every:
         spans = features.spans([group])
@@ -113,7 +110,7 @@ def test_columns_of_no_block_are_no_vectors():
     rng = np.random.RandomState(0)
     table = pd.DataFrame({"x0": rng.normal(size=50), "x1": 1e6 * rng.normal(size=50)})
     inputs, numbers, _ = fitted(table, n_components=1)
-    assert inputs.layout_["groups"]["features"]["scalars"] == (0, 2)
+    assert inputs.layout_["groups"]["other"]["scalars"] == (0, 2)
     assert_allclose(numbers.std(axis=0), 1, atol=0.1)
 
 
@@ -121,63 +118,63 @@ def test_aligned_vectors_keep_their_products():
     table = feature_table(200, n_clip=5)
     # All image and text vectors lie in one plane, so two components lose nothing.
     basis = np.linalg.qr(np.random.RandomState(0).normal(size=(5, 2)))[0]
-    for stem in ("image__clip", "text__title_clip", "tags__clip"):
-        columns = [f"{stem}_{i}" for i in range(5)]
+    for vector in CLIP:
+        columns = [f"{vector}__{i}" for i in range(5)]
         plane = table[columns].to_numpy() @ basis @ basis.T
         table[columns] = plane.astype(np.float32)
     inputs, numbers, _ = fitted(table, n_components=2, align=True)
-    stems = inputs.layout_["aligned"]
-    assert stems == ["image__clip", "text__title_clip", "tags__clip"]
+    assert inputs.layout_["aligned"] == [list(CLIP)]
     groups = inputs.layout_["groups"]
     a, b = (
-        numbers[:, slice(*groups[block]["vectors"][stem])]
-        for block, stem in (("image", stems[0]), ("text", stems[1]))
+        numbers[:, slice(*groups[block]["vectors"][vector])]
+        for block, vector in (("image", CLIP[0]), ("text", CLIP[1]))
     )
 
-    def centered(stem):
-        values = table[[f"{stem}_{i}" for i in range(5)]].to_numpy(dtype=float)
+    def centered(vector):
+        values = table[[f"{vector}__{i}" for i in range(5)]].to_numpy(dtype=float)
         return values - values.mean(axis=0)
 
-    truth = (centered(stems[0]) * centered(stems[1])).sum(axis=1)
+    truth = (centered(CLIP[0]) * centered(CLIP[1])).sum(axis=1)
     assert np.corrcoef((a * b).sum(axis=1), truth)[0, 1] > 0.999
 
 
-def test_alignment_needs_both_sides_and_equal_lengths():
-    both = [f"image__clip__{i}" for i in range(4)] + [
-        f"text__a_clip__{i}" for i in range(4)
-    ]
-    longer = both[:4] + [f"text__a_clip__{i}" for i in range(5)]
-    assert set(aligned_vectors(both)) == {"image__clip", "text__a_clip"}
-    assert aligned_vectors(both[:4]) == {}
-    assert aligned_vectors(both[4:]) == {}
-    assert aligned_vectors(longer) == {}
+def test_only_vectors_declared_to_be_of_one_space_are_aligned():
+    table = feature_table(n_clip=5)
+    table.attrs.clear()
+    inputs, _, _ = fitted(table, n_components=2, align=True)
+    assert inputs.layout_["aligned"] == []
+    assert inputs.bases_ == {}
+    with_both = fitted(feature_table(n_clip=5), n_components=2, align=True)[0]
+    assert list(with_both.bases_) == list(CLIP)
+    alone = feature_table(n_clip=5).drop(columns=[f"image__clip__{i}" for i in (1, 3)])
+    inputs, numbers, _ = fitted(alone, n_components=2, align=True)
+    assert inputs.layout_["aligned"] == []
+    assert numbers.shape[1] == inputs.layout_["n_numbers"]
 
 
 def test_nothing_is_learned_from_held_out_rows():
     table = feature_table(100)
-    late = table["time__days"] >= 90
-    table["user__user"] = pd.Categorical(np.where(late, "late", "early"))
-    table.loc[late, "user__followers"] = 1e9
-    model = CoAttentionRegressor(
-        max_iter=1, validation_by="time__days", min_frequency=1, random_state=0
-    ).fit(table, target_of(table))
-    assert model.inputs_.levels_[0] == ["early"]
+    held = held_out_rows(100, True, np.random.RandomState(0))
+    table["user__user"] = pd.Categorical(np.where(held, "held", "learned"))
+    table.loc[held, "user__followers"] = 1e9
+    model = CoAttentionRegressor(max_iter=1, random_state=0)
+    model.fit(table, target_of(table))
+    assert model.inputs_.levels_[0] == ["learned"]
     other = table.copy()
-    other.loc[late, "user__followers"] = 1.0
-    again = CoAttentionRegressor(
-        max_iter=1, validation_by="time__days", min_frequency=1, random_state=0
-    ).fit(other, target_of(table))
-    early = table[~late]
-    assert_array_equal(model.predict(early), again.predict(early))
+    other.loc[held, "user__followers"] = 1.0
+    again = CoAttentionRegressor(max_iter=1, random_state=0)
+    again.fit(other, target_of(table))
+    assert_array_equal(model.predict(table[~held]), again.predict(table[~held]))
 
 
-def test_piecewise_linear_positions():
-    layer = PiecewiseLinear(6)
-    out = layer(torch.tensor([[0.0], [-3.5], [0.25], [9.0]])) + 0.5
-    assert_allclose(out[0], [1, 1, 1, 0, 0, 0])
-    assert_allclose(out[1], np.zeros(6))
-    assert_allclose(out[2], [1, 1, 1, 0.25, 0, 0])
-    assert_allclose(out[3], np.ones(6))
+def test_numbers_stand_beside_their_waves():
+    layer = Periodic(2, 8, torch.Generator().manual_seed(0))
+    x = torch.tensor([[0.5, -2.0], [0.0, 1.0]])
+    out = layer(x).detach().reshape(2, 2, 8)
+    assert_array_equal(out[:, :, 0], x)
+    angles = 2 * np.pi * x.unsqueeze(-1) * layer.frequencies + layer.phases
+    waves = torch.cos(angles)[1, 1] @ layer.mix[1]
+    assert_allclose(out[1, 1, 1:], waves.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_dropout_keeps_the_mean_and_asks_its_own_generator():
@@ -192,12 +189,12 @@ def test_dropout_keeps_the_mean_and_asks_its_own_generator():
 
 
 def test_id_dropout_makes_codes_unknown_in_training_only():
-    layer = CategoryEmbeddings([5], 4, 0.5, torch.Generator().manual_seed(0))
+    layer = CategoryEmbeddings([5], torch.Generator().manual_seed(0))
     set_generator(layer, torch.Generator().manual_seed(0))
     codes = torch.full((2000, 1), 3)
     unknown = layer.tables[0].weight[0]
     share = (layer(codes)[0] == unknown).all(dim=1).float().mean()
-    assert_allclose(float(share.detach()), 0.5, atol=0.05)
+    assert_allclose(float(share.detach()), 0.15, atol=0.03)
     seen = layer.eval()(codes)[0]
     assert torch.equal(seen, layer.tables[0].weight[3].expand_as(seen))
 
@@ -208,7 +205,7 @@ def test_new_users_get_the_unknown_level():
     good = rng.uniform(size=300) < 0.5
     table["user__user"] = pd.Categorical(np.where(good, "star", "dull"))
     y = 4.0 * good + rng.normal(scale=0.1, size=300)
-    model = CoAttentionRegressor(id_dropout=0.2, max_iter=40, random_state=0)
+    model = CoAttentionRegressor(max_iter=40, random_state=0)
     model.fit(table, y)
     someone = table.assign(user__user=pd.Categorical(["new"] * 300))
     missing = table.assign(user__user=pd.Categorical([None] * 300, categories=["x"]))
@@ -227,10 +224,9 @@ components = st.floats(-(2.0**50), 2.0**50, width=32) | missing
 def test_any_numbers_become_finite(rows):
     matrix = np.array(rows, dtype=np.float32)
     names = ["image__clip__0", "image__clip__1", "meta__likes"]
-    nothing = pd.DataFrame(index=range(len(matrix)))
-    half = max(1, len(matrix) // 2)
+    table = pd.DataFrame(matrix, columns=names)
     inputs = NetworkInputs(n_components=1, align=True)
-    inputs.fit(matrix[:half], names, nothing[:half])
-    numbers, _ = inputs.transform(matrix, nothing)
+    inputs.fit(features_of(table[: max(1, len(table) // 2)]))
+    numbers, _ = inputs.transform(features_of(table))
     assert np.isfinite(numbers).all()
     assert numbers.shape[1] == inputs.layout_["n_numbers"]

@@ -21,14 +21,15 @@ from hyperfusion import (
     TabNetHuberRegressor,
 )
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.regressors._common import held_out_rows
 from hyperfusion.regressors.networks._training import RunningAverage
 from tests.regressors.tables import feature_table, target_of
 
 SMALL = [
-    TabNetHuberRegressor(n_d=4, n_a=4, n_steps=2, max_iter=4, random_state=0),
+    TabNetHuberRegressor(n_d=4, n_steps=2, max_iter=4, random_state=0),
     CoAttentionRegressor(hidden_size=16, token_size=8, max_iter=4, random_state=0),
     ClipHierarchicalRegressor(
-        modality_size=8, joint_size=8, final_sizes=(16,), max_iter=4, random_state=0
+        hidden_size=8, final_sizes=(16,), max_iter=4, random_state=0
     ),
 ]
 each_member = pytest.mark.parametrize("member", SMALL, ids=lambda m: type(m).__name__)
@@ -41,7 +42,7 @@ Y = target_of(X)
 def test_learns_a_table_with_categories_and_missing_values(member):
     table = feature_table(400)
     y = target_of(table)
-    model = clone(member).set_params(max_iter=60, learning_rate=0.01, id_dropout=0.0)
+    model = clone(member).set_params(max_iter=60, learning_rate=0.01)
     if isinstance(member, TabNetHuberRegressor):
         model.set_params(weight_decay=0.01, learning_rate=0.02)
     assert model.fit(table, y).score(table, y) > 0.6
@@ -80,7 +81,7 @@ def test_weights_pull_the_prediction():
 @each_member
 def test_kept_weights_are_those_of_the_best_epoch(member):
     model = clone(member).set_params(
-        max_iter=25, n_iter_no_change=3, validation_by="time__days", learning_rate=0.05
+        max_iter=25, n_iter_no_change=3, learning_rate=0.05
     )
     weight = np.random.RandomState(0).uniform(0.5, 2, size=len(X))
     model.fit(X, Y, weight)
@@ -88,20 +89,12 @@ def test_kept_weights_are_those_of_the_best_epoch(member):
     assert model.n_iter_ == model.best_iter_ + 3
     assert len(model.loss_curve_) == len(model.validation_curve_) == model.n_iter_
     assert model.best_score_ == min(model.validation_curve_)
-    latest = X["time__days"].to_numpy() >= 108
+    held = held_out_rows(len(X), True, np.random.RandomState(0))
     scaler = model.target_scaler_
-    assert_allclose(scaler.center, np.average(Y[~latest], weights=weight[~latest]))
-    error = (model.predict(X[latest]) - Y[latest]) / scaler.spread
-    loss = np.average(huber(0.5, error), weights=weight[latest])
+    assert_allclose(scaler.center, np.average(Y[~held], weights=weight[~held]))
+    error = (model.predict(X[held]) - Y[held]) / scaler.spread
+    loss = np.average(huber(0.5, error), weights=weight[held])
     assert_allclose(model.best_score_, loss, rtol=1e-5)
-
-
-def test_delta_in_the_targets_unit():
-    spread = ClipHierarchicalRegressor(max_iter=3, delta=0.5, random_state=0)
-    spread.fit(X, Y)
-    delta = 0.5 * spread.target_scaler_.spread
-    target = clone(spread).set_params(delta=delta, delta_unit="target").fit(X, Y)
-    assert_allclose(target.predict(X), spread.predict(X), rtol=1e-6)
 
 
 @each_member
@@ -182,24 +175,10 @@ def test_parameters_set_after_fit_leave_the_network(member):
     model = clone(member).fit(X, Y)
     before = model.predict(X)
     copy = pickle.loads(pickle.dumps(model))
-    for name in ("token_size", "modality_size", "n_d"):
+    for name in ("token_size", "hidden_size", "n_d"):
         if name in copy.get_params():
             copy.set_params(**{name: 64})
     assert_array_equal(copy.predict(X), before)
-
-
-@each_member
-def test_a_model_trained_elsewhere_predicts_on_the_cpu(member):
-    model = clone(member).fit(X, Y)
-    before = model.predict(X)
-    copy = pickle.loads(pickle.dumps(model.set_params(device="cuda:7")))
-    if torch.cuda.device_count() < 8:
-        assert_array_equal(copy.predict(X), before)
-
-
-def test_an_absent_device_is_named_at_fit():
-    with pytest.raises(InvalidInputError, match="device='nowhere'"):
-        ClipHierarchicalRegressor(device="nowhere").fit(X, Y)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -250,24 +229,19 @@ def test_categories_alone(member):
 def test_changed_roles_of_columns_are_refused(member):
     model = clone(member).fit(X, Y)
     changed = X.assign(meta__kind=1.0)
-    with pytest.raises(InvalidInputError, match="'meta__kind' is a category either"):
+    with pytest.raises(InvalidInputError, match="'meta__kind' was a category when"):
         model.predict(changed)
 
 
 def test_running_average():
     layer = torch.nn.Linear(1, 1, bias=False)
-    average = RunningAverage(layer, decay=0.5)
+    average = RunningAverage(layer)
     start = float(layer.weight.detach())
     expected = start
-    for step in range(1, 30):
+    for step in range(1, 1000):
         with torch.no_grad():
             layer.weight.fill_(step)
         average.update()
-        share = max(0.5, 9 / (9 + step))
+        share = max(0.01, 9 / (9 + step))
         expected += share * (step - expected)
-    assert_allclose(float(average.state["weight"]), expected, rtol=1e-6)
-    none = RunningAverage(layer, decay=0.0)
-    with torch.no_grad():
-        layer.weight.fill_(3.0)
-    none.update()
-    assert float(none.state["weight"]) == 3.0
+    assert_allclose(float(average.state["weight"]), expected, rtol=1e-5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._old import split_name
+from hyperfusion.table._schema import Schema
 
 TYPES = ("PredictionValuesChange", "LossFunctionChange", "ShapValues", "Interaction")
-PLAIN = "features"
-"""Name of the columns that belong to no block."""
 
 
 class CatBoostExplanations:
     """The explanations of `CatBoostHuberRegressor`."""
 
     model_: bytes
-    n_features_in_: int
-    columns_: Any
+    schema_: Schema
     target_scaler_: Any
 
     @property
@@ -61,15 +58,15 @@ class CatBoostExplanations:
             (in units of the scaled target) where a feature's effect is taken out;
             below zero the model is better without. "ShapValues" are those of
             `shap_values`. "Interaction" is the strength of each pair of features, in
-            per cent of all; texts and embeddings don't take part in it.
-        by : {"feature", "block"}, default="feature"
-            Whether to add up the columns of each block of a feature table. Columns of
-            no block are together in ``"features"``.
+            per cent of all.
+        by : {"feature", "vector", "block", "family"}, default="feature"
+            Whether to add up the columns of each vector, block or family of blocks of
+            a feature table. Columns of no block are together in ``"other"``.
 
         Returns
         -------
         Series or DataFrame
-            A Series with an entry a column (or block). For "ShapValues" what
+            A Series with an entry a column (or group). For "ShapValues" what
             `shap_values` returns; for "Interaction" a DataFrame with the columns
             ``first``, ``second`` and ``strength``, the strongest pair first.
 
@@ -77,31 +74,22 @@ class CatBoostExplanations:
         ------
         InvalidInputError
             If `type` or `by` is unknown, or the rows that it needs are not given.
-
-        Notes
-        -----
-        All columns of an embedding have an equal share of its importance.
         """
         check_is_fitted(self)
-        _check_choice("type", type, TYPES)
+        if type not in TYPES:
+            raise InvalidInputError(f"type must be one of {TYPES}. Got {type!r}.")
+        names = self.schema_.group_names(by)
         if type == "ShapValues":
             return self.shap_values(_needed("X", X, type), by=by)
-        _check_choice("by", by, ("feature", "block"))
         if type == "Interaction":
-            return self._interactions(by)
+            return self._interactions(names)
         pool = None
         if type == "LossFunctionChange":
-            rows = self._rows(_needed("X", X, type))
-            y = check_target(_needed("y", y, type), len(rows))
-            pool = rows.pool(self.target_scaler_.transform(y), sample_weight)
-        names = list(self.columns_.sources)
-        values = np.zeros(len(names))
-        if self.model_:
-            values = self._load_model().get_feature_importance(
-                pool, type=type, thread_count=self._threads()
-            )
-        found = pd.Series(self._by_column(values), index=self._column_index())
-        return _by_block(found.to_frame().T).iloc[0] if by == "block" else found
+            y = check_target(_needed("y", y, type), len(_needed("X", X, type)))
+            y = self.target_scaler_.transform(y)
+            pool = self._pool_of(X, y, sample_weight)
+        values = self._by_column(pool, type)
+        return _add_up(values[None, : len(names)], names).iloc[0].rename(None)
 
     def shap_values(self, X: Any, *, by: str = "feature") -> pd.DataFrame:
         """Explain predictions: what each feature adds to each of them.
@@ -110,15 +98,15 @@ class CatBoostExplanations:
         ----------
         X : DataFrame or array of shape (n_samples, n_features)
             Rows to explain.
-        by : {"feature", "block"}, default="feature"
-            Whether to add up the columns of each block of a feature table. Columns of
-            no block are together in ``"features"``.
+        by : {"feature", "vector", "block", "family"}, default="feature"
+            Whether to add up the columns of each vector, block or family of blocks of
+            a feature table. Columns of no block are together in ``"other"``.
 
         Returns
         -------
-        DataFrame of shape (n_samples, n_features + 1) or (n_samples, n_blocks + 1)
+        DataFrame of shape (n_samples, n_features + 1) or (n_samples, n_groups + 1)
             In the target's units, one column a feature in the order of fit (or a
-            block), and ``base``, the expected prediction; each row adds up to its
+            group), and ``base``, the expected prediction; each row adds up to its
             prediction.
 
         Raises
@@ -128,54 +116,46 @@ class CatBoostExplanations:
 
         Notes
         -----
-        Costs about ``O(n_samples * n_trees * 2**depth * depth)``. All columns of an
-        embedding have an equal share of its value.
+        Costs about ``O(n_samples * n_trees * 2**depth * depth)``.
         """
         check_is_fitted(self)
-        _check_choice("by", by, ("feature", "block"))
-        rows, scaler = self._rows(X), self.target_scaler_
-        values = np.zeros((len(rows), len(self.columns_.sources) + 1))
-        if self.model_:
-            values = self._load_model().get_feature_importance(
-                rows.pool(), type="ShapValues", thread_count=self._threads()
-            )
-        frame = pd.DataFrame(
-            self._by_column(values[:, :-1]) * scaler.spread,
-            columns=self._column_index(),
-            index=getattr(X, "index", None),
-        )
-        if by == "block":
-            frame = _by_block(frame)
+        names, scaler = self.schema_.group_names(by), self.target_scaler_
+        values = self._by_column(self._pool_of(X), "ShapValues")
+        frame = _add_up(values[:, :-1] * scaler.spread, names)
         frame["base"] = scaler.inverse_transform(values[:, -1])
-        return frame
+        return frame.set_axis(X.index) if isinstance(X, pd.DataFrame) else frame
 
-    def _interactions(self, by: str) -> pd.DataFrame:
-        pairs: Any = []
-        if self.model_:
-            pairs = self._load_model().get_feature_importance(
-                type="Interaction", thread_count=self._threads()
-            )
-        names = [str(n) if by == "block" else n for n in self.columns_.sources]
-        if by == "block":
-            names = [split_name(n)[0] or PLAIN for n in names]
-        rows = [(names[int(i)], names[int(j)], float(s)) for i, j, s in pairs]
-        found = pd.DataFrame(rows, columns=["first", "second", "strength"])
-        if by == "block":
-            found = _pairs_by_block(found)
-        return found
+    def _by_column(self, pool: Any, type: str) -> np.ndarray:
+        """Return importances in the columns' order; CatBoost has the numbers first."""
+        n = len(self.schema_.columns)
+        shape = (n,) if type != "ShapValues" else (pool.num_row(), n + 1)
+        if not self.model_:
+            return np.zeros(shape)
+        values = np.array(self._importance(type, pool), dtype=np.float64)
+        columns = np.argsort(self.schema_.is_category, kind="stable")
+        values[..., columns] = values[..., :n].copy()
+        return values
 
-    def _by_column(self, values: np.ndarray) -> np.ndarray:
-        """Return values of CatBoost's features as values of the table's columns."""
-        out = np.zeros((*values.shape[:-1], self.n_features_in_))
-        for i, places in enumerate(self.columns_.sources.values()):
-            out[..., places] = values[..., [i]] / len(places)
-        return out
+    def _interactions(self, names: Sequence[Hashable]) -> pd.DataFrame:
+        pairs = self._importance("Interaction") if self.model_ else []
+        columns = np.argsort(self.schema_.is_category, kind="stable")
+        sums: dict[tuple[Hashable, Hashable], float] = {}
+        for first, second, strength in pairs:
+            pair = sorted((names[columns[int(i)]] for i in (first, second)), key=str)
+            sums[pair[0], pair[1]] = sums.get((pair[0], pair[1]), 0.0) + strength
+        rows = [(*pair, strength) for pair, strength in sums.items()]
+        table = pd.DataFrame(rows, columns=["first", "second", "strength"])
+        return table.sort_values(
+            "strength", ascending=False, ignore_index=True, kind="stable"
+        )
 
-    def _column_index(self) -> pd.Index:
-        return pd.Index(self.columns_.every)
+    def _importance(self, type: str, pool: Any = None) -> Any:
+        return self._load_model().get_feature_importance(
+            pool, type=type, thread_count=self._threads()
+        )
 
-    def _rows(self, X: Any) -> Any:
-        """Return checked rows, which make CatBoost's pool; the regressor does."""
+    def _pool_of(self, X: Any, y: Any = None, weight: Any = None) -> Any:
+        """Return rows in CatBoost's form; the regressor does."""
         raise NotImplementedError
 
     def _load_model(self) -> Any:
@@ -187,27 +167,13 @@ class CatBoostExplanations:
         raise NotImplementedError
 
 
-def _by_block(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add up the columns of each block, in the order in which the blocks appear."""
-    blocks = [split_name(column)[0] or PLAIN for column in frame]
-    sums: Mapping[Hashable, np.ndarray] = {
-        block: frame.loc[:, [b == block for b in blocks]].to_numpy().sum(axis=1)
-        for block in dict.fromkeys(blocks)
-    }
-    return pd.DataFrame(sums, index=frame.index)
-
-
-def _pairs_by_block(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Add up the strengths of pairs of the same two blocks, the strongest first."""
-    ordered = np.sort(pairs[["first", "second"]].to_numpy(dtype=str), axis=1)
-    pairs = pairs.assign(first=ordered[:, 0], second=ordered[:, 1])
-    sums = pairs.groupby(["first", "second"], as_index=False)["strength"].sum()
-    return sums.sort_values("strength", ascending=False, ignore_index=True)
-
-
-def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InvalidInputError(f"{name} must be one of {allowed}. Got {value!r}.")
+def _add_up(values: np.ndarray, names: Sequence[Hashable]) -> pd.DataFrame:
+    """Return the sums of the columns of each name, in the order of their first."""
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    sums = np.zeros((len(values), len(place)))
+    for column, name in enumerate(names):
+        sums[:, place[name]] += values[:, column]
+    return pd.DataFrame(sums, columns=pd.Index([*place]))
 
 
 def _needed(name: str, value: Any, type_: str) -> Any:

@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import os
+import tempfile
+import time
+import warnings
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
-from sklearn.base import RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._device import resolve_device
+from hyperfusion._sklearn_compat import Interval, StrOptions, _fit_context
+from hyperfusion._validation import local_generator
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import (
+    Member,
     TargetScaler,
-    check_fit_data,
     held_out_rows,
-    split_features,
+    take_rows,
 )
 from hyperfusion.regressors.catboost._explain import CatBoostExplanations
-from hyperfusion.regressors.catboost._pool import (
-    Columns,
-    Deadline,
-    Rows,
-    check_device,
-    named_errors,
-    text_processing,
-    texts_as_categories,
-    to_bytes,
-)
+from hyperfusion.table._features import Features
+from hyperfusion.table._schema import Schema
+
+MISSING = "__missing__"
+"""The level that missing categories become."""
 
 _POSITIVE = Interval(Real, 0, None, closed="neither")
+_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+_COUNT = Interval(Integral, 1, None, closed="left")
+_SHARE = Interval(Real, 0, 1, closed="right")
 
 
-class CatBoostHuberRegressor(
-    CatBoostExplanations, RegressorMixin, HyperFusionEstimator
-):
+class CatBoostHuberRegressor(CatBoostExplanations, Member):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
     The primary member of the paper's ensemble (section 3.4, equation 7). It learns
@@ -48,17 +47,14 @@ class CatBoostHuberRegressor(
 
     Columns of pandas' ``category`` dtype are categorical features, everything else
     is a number, and missing values stay missing in both. A plain array works too.
-    Columns of text and vectors that belong together can be named.
 
     Parameters
     ----------
     loss : {"huber", "mae", "rmse"}, default="huber"
         What the trees minimize.
     delta : float, default=0.5
-        Where the Huber loss turns from quadratic to linear (equation 7).
-    delta_unit : {"spread", "target"}, default="spread"
-        Unit of `delta`: multiples of the target's standard deviation, or the
-        target's own unit.
+        Where the Huber loss turns from quadratic to linear (equation 7), in standard
+        deviations of the target.
     iterations : int, default=1000
         Largest number of trees.
     learning_rate : float, default=0.05
@@ -79,37 +75,18 @@ class CatBoostHuberRegressor(
         0.5 and at most 1: long vectors may also tell a lot.
     max_ctr_complexity : int, default=1
         How many categories may be combined into one feature.
-    has_time : bool, default=False
-        Whether categories' target statistics follow the order of the rows instead
-        of random permutations. With `time` the rows are sorted by it first.
-    time : hashable, default=None
-        Column to sort the rows by where `has_time` is true (a feature table's is
-        ``"time__days"``). None keeps the order in which they come.
-    text_features : sequence of hashable, default=()
-        Columns of text: what counts is which of their frequent words a text has.
-        A missing text has none.
-    min_word_count : int, default=5
-        How often a word has to occur in a text column to be looked at.
-    embedding_features : sequence of str, default=()
-        Stems of vectors, such as ``"image__clip"`` for the columns ``image__clip__0``,
-        ``image__clip__1`` and so on, that are taken as embeddings (nearest neighbors
-        and a linear discriminant) instead of as single numbers. A missing one becomes
-        the mean of those seen at fit. Works on the CPU only.
     early_stopping : bool, default=True
-        Whether to hold rows out and keep the number of trees that does best there.
-    validation_fraction : float, default=0.1
-        Share of the rows held out.
-    validation_by : hashable, default=None
-        None holds out random rows; the name (or position) of a category column whole
-        groups; of a number, such as time, the rows with the largest values.
+        Whether to hold out a tenth of the rows, drawn at random, and keep the number
+        of trees that does best there.
     n_iter_no_change : int, default=50
         Trees without improvement after which training stops.
     max_time : float, default=None
         Seconds after which training stops and keeps what it has. Results then depend
         on the machine. CPU only.
-    device : {"auto", "cpu", "cuda"}, default="auto"
-        Where to train. "auto" is the CPU: CatBoost's results differ between the two,
-        and small tables are no faster on a GPU.
+    device : str, default="auto"
+        Where to train: "cpu", "cuda", or one GPU such as "cuda:1". "auto" is the CPU:
+        CatBoost's results differ between the two, and small tables are no faster on a
+        GPU. Predictions are made on the CPU.
     n_threads : int, default=None
         Threads. None takes all cores, or one within a parallel job. The result does
         not depend on it.
@@ -126,8 +103,8 @@ class CatBoostHuberRegressor(
         Loss on the held-out rows, in units of the scaled target.
     target_scaler_ : TargetScaler
         Center and spread of the target.
-    columns_ : Columns
-        The columns taken as numbers, categories, texts and embeddings.
+    schema_ : Schema
+        Which columns are numbers, categories and vectors of which block.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         How much each feature moves the predictions; adds up to 1.
     n_features_in_ : int
@@ -143,9 +120,6 @@ class CatBoostHuberRegressor(
     -----
     Fitting costs ``O(iterations * n_samples * n_features)``. A pickle holds
     CatBoost's own binary format and loads on machines without a GPU.
-
-    Vectors are best left as they are or reduced first (`BlockPCA`): as embeddings they
-    cost more time than as numbers, and CatBoost's embeddings crash on a GPU.
 
     References
     ----------
@@ -166,27 +140,19 @@ class CatBoostHuberRegressor(
     _parameter_constraints: dict = {
         "loss": [StrOptions({"huber", "mae", "rmse"})],
         "delta": [_POSITIVE],
-        "delta_unit": [StrOptions({"spread", "target"})],
-        "iterations": [Interval(Integral, 1, None, closed="left")],
+        "iterations": [_COUNT],
         "learning_rate": [_POSITIVE],
         "depth": [Interval(Integral, 1, 16, closed="both")],
-        "l2_leaf_reg": [Interval(Real, 0, None, closed="left")],
-        "random_strength": [Interval(Real, 0, None, closed="left")],
-        "colsample": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"})],
-        "vector_weight": [Interval(Real, 0, 1, closed="right"), StrOptions({"auto"})],
+        "l2_leaf_reg": [_NOT_NEGATIVE],
+        "random_strength": [_NOT_NEGATIVE],
+        "colsample": [_SHARE, StrOptions({"auto"})],
+        "vector_weight": [_SHARE, StrOptions({"auto"})],
         "max_ctr_complexity": [Interval(Integral, 1, 15, closed="both")],
-        "has_time": ["boolean"],
-        "time": "no_validation",
-        "text_features": ["array-like"],
-        "min_word_count": [Interval(Integral, 1, None, closed="left")],
-        "embedding_features": ["array-like"],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "validation_by": "no_validation",
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [_COUNT],
         "max_time": [_POSITIVE, None],
-        "device": [StrOptions({"auto", "cpu", "cuda"})],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "device": [str],
+        "n_threads": [_COUNT, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -196,7 +162,6 @@ class CatBoostHuberRegressor(
         *,
         loss: str = "huber",
         delta: float = 0.5,
-        delta_unit: str = "spread",
         iterations: int = 1000,
         learning_rate: float = 0.05,
         depth: int = 6,
@@ -205,14 +170,7 @@ class CatBoostHuberRegressor(
         colsample: float | str = "auto",
         vector_weight: float | str = "auto",
         max_ctr_complexity: int = 1,
-        has_time: bool = False,
-        time: Any = None,
-        text_features: Sequence[Hashable] = (),
-        min_word_count: int = 5,
-        embedding_features: Sequence[str] = (),
         early_stopping: bool = True,
-        validation_fraction: float = 0.1,
-        validation_by: Any = None,
         n_iter_no_change: int = 50,
         max_time: float | None = None,
         device: str = "auto",
@@ -222,7 +180,6 @@ class CatBoostHuberRegressor(
     ):
         self.loss = loss
         self.delta = delta
-        self.delta_unit = delta_unit
         self.iterations = iterations
         self.learning_rate = learning_rate
         self.depth = depth
@@ -231,14 +188,7 @@ class CatBoostHuberRegressor(
         self.colsample = colsample
         self.vector_weight = vector_weight
         self.max_ctr_complexity = max_ctr_complexity
-        self.has_time = has_time
-        self.time = time
-        self.text_features = text_features
-        self.min_word_count = min_word_count
-        self.embedding_features = embedding_features
         self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.validation_by = validation_by
         self.n_iter_no_change = n_iter_no_change
         self.max_time = max_time
         self.device = device
@@ -246,6 +196,7 @@ class CatBoostHuberRegressor(
         self.random_state = random_state
         self.verbose = verbose
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Grow the trees.
 
@@ -266,79 +217,64 @@ class CatBoostHuberRegressor(
         Raises
         ------
         InvalidInputError
-            If a column is neither a number nor a category, `y` is not finite, a named
-            column is not there, or no word of the texts is frequent enough.
+            If a column is neither a number nor a category, `y` is not finite, or the
+            device is not there.
         """
-        self._validate_params()
-        check_device(self)
-        X = texts_as_categories(X, self.text_features)
-        numbers, categories, y, weight = check_fit_data(self, X, y, sample_weight)
-        rng = check_random_state(self.random_state)
+        where = self._where_to_train()
+        features, y, weight = self._read_training(X, y, sample_weight)
+        rng = local_generator(self.random_state)
         seed = int(rng.randint(2**31 - 1))
-        every = X.columns if hasattr(X, "columns") else range(self.n_features_in_)
-        self.columns_ = Columns.of(
-            every, categories.columns, self.text_features, self.embedding_features
-        )
-        held = held_out_rows(self, X, numbers, categories, rng)
+        held = held_out_rows(len(y), self.early_stopping, rng)
         self.target_scaler_ = TargetScaler.fit(y[~held], weight[~held])
         target = self.target_scaler_.transform(y)
-        order = self._training_rows(numbers, held)
-        rows = Rows.of(numbers, categories, self.columns_)
-        self.embedding_means_ = rows.take(order).means()
-        rows = rows.filled(self.embedding_means_)
-        self._forget_model()
-        seen = target[order].astype(np.float32)  # CatBoost tells no more apart
-        if np.ptp(seen) == 0 or rows.take(order).is_constant():
+        learned = take_rows(features, ~held)
+        self.__dict__.pop("_back_end", None)
+        seen = target[~held].astype(np.float32)  # CatBoost tells no more apart
+        if np.ptp(seen) == 0 or _is_constant(learned):
             self.model_, self.n_iter_ = b"", 0
             self.best_score_: float | None = None
             return self
-
-        def pool(kept: np.ndarray) -> Any:
-            return rows.take(kept).pool(target[kept], weight[kept])
-
-        evaluate = pool(np.flatnonzero(held)) if held.any() else None
-        self._train(pool(order), evaluate, seed)
+        evaluate = None
+        if held.any():
+            evaluate = _pool(take_rows(features, held), target[held], weight[held])
+        train = _pool(learned, target[~held], weight[~held])
+        self._train(train, evaluate, self._back_end_params(seed) | where)
         return self
 
-    def _training_rows(self, numbers: np.ndarray, held: np.ndarray) -> np.ndarray:
-        rows = np.flatnonzero(~held)
-        if not self.has_time or self.time is None:
-            return rows
-        names = self.columns_.numbers
-        if self.time not in names:
+    def _where_to_train(self) -> dict[str, Any]:
+        """Return CatBoost's parameters for the device, or say what it can't do."""
+        device = "cpu" if self.device == "auto" else resolve_device(self.device)
+        if device == "cpu":
+            return {"task_type": "CPU"}
+        kind, _, number = device.partition(":")
+        if kind != "cuda":
             raise InvalidInputError(
-                f"time={self.time!r} is not a number column of X. Its number columns "
-                f"are {names[:20]}."
+                f"CatBoost can't use device={device!r}: use 'cpu', or 'cuda' on a "
+                "machine with an NVIDIA GPU."
             )
-        times = numbers[rows, names.index(self.time)]
-        return rows[np.argsort(times, kind="stable")]
-
-    def _train(self, train: Any, evaluate: Any, seed: int) -> None:
-        from catboost import CatBoost
-
-        params = self._back_end_params(seed)
-        if evaluate is not None:
-            params |= {"od_type": "Iter", "od_wait": self.n_iter_no_change}
-        model = CatBoost(params)
-        callbacks = None if self.max_time is None else [Deadline(self.max_time)]
-        with named_errors(self):
-            model.fit(
-                train,
-                eval_set=evaluate,
-                use_best_model=evaluate is not None,
-                verbose=int(self.verbose) or False,
-                callbacks=callbacks,
+        if self.max_time is not None:
+            raise InvalidInputError(
+                "CatBoost can't be stopped by the clock on a GPU: use device='cpu', or "
+                f"limit iterations instead of max_time={self.max_time!r}."
             )
-        self.n_iter_ = int(model.tree_count_)
-        best = model.get_best_score().get("validation")
-        self.best_score_ = None if best is None else float(next(iter(best.values())))
-        self.model_ = to_bytes(model)
-        self._back_end = model
+        if self.colsample != "auto" and float(self.colsample) < 1:
+            warnings.warn(
+                "CatBoost looks at all features on a GPU: "
+                f"colsample={self.colsample!r} has no effect.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return {"task_type": "GPU", "devices": number or "0", "rsm": None}
 
     def _back_end_params(self, seed: int) -> dict[str, Any]:
-        delta = self.target_scaler_.scaled_delta(self.delta, self.delta_unit)
-        losses = {"huber": f"Huber:delta={float(delta)}", "mae": "MAE", "rmse": "RMSE"}
-        params = {
+        losses = {
+            "huber": f"Huber:delta={float(self.delta)}",
+            "mae": "MAE",
+            "rmse": "RMSE",
+        }
+        wide = np.clip(30 / len(self.schema_.columns), 0.3, 1)
+        share = float(wide if self.colsample == "auto" else self.colsample)
+        return {
             "loss_function": losses[self.loss],
             "iterations": self.iterations,
             "learning_rate": self.learning_rate,
@@ -346,26 +282,31 @@ class CatBoostHuberRegressor(
             "l2_leaf_reg": self.l2_leaf_reg,
             "random_strength": self.random_strength,
             "max_ctr_complexity": self.max_ctr_complexity,
-            "has_time": bool(self.has_time),
+            "rsm": share if share < 1 else None,
+            "feature_weights": _vector_weights(self.schema_, self.vector_weight),
             "random_seed": seed,
             "thread_count": self._threads(),
-            "task_type": "GPU" if self.device == "cuda" else "CPU",
             "allow_writing_files": False,
         }
-        share = self._share_of_features()
-        if share < 1 and self.device != "cuda":
-            params["rsm"] = share
-        weights = self.columns_.vector_weights(self.vector_weight)
-        if weights:
-            params["feature_weights"] = weights
-        if len(self.text_features):
-            params["text_processing"] = text_processing(self.min_word_count)
-        return params
 
-    def _share_of_features(self) -> float:
-        if self.colsample != "auto":
-            return float(self.colsample)
-        return float(np.clip(30 / len(self.columns_.sources), 0.3, 1))
+    def _train(self, train: Any, evaluate: Any, params: dict[str, Any]) -> None:
+        from catboost import CatBoost
+
+        if evaluate is not None:
+            params |= {"od_type": "Iter", "od_wait": self.n_iter_no_change}
+        model = CatBoost({k: v for k, v in params.items() if v is not None})
+        model.fit(
+            train,
+            eval_set=evaluate,
+            use_best_model=evaluate is not None,
+            verbose=int(self.verbose) or False,
+            callbacks=None if self.max_time is None else [_Deadline(self.max_time)],
+        )
+        self.n_iter_ = int(model.tree_count_)
+        best = model.get_best_score().get("validation")
+        self.best_score_ = None if best is None else float(next(iter(best.values())))
+        self.model_ = _to_bytes(model)
+        self._back_end = model
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target.
@@ -381,18 +322,16 @@ class CatBoostHuberRegressor(
             Predictions in the target's units.
         """
         check_is_fitted(self)
-        rows = self._rows(X)
+        features = self._read(X)
         if not self.model_:
-            return np.full(len(rows), self.target_scaler_.center)
-        model = self._load_model()
-        scaled = model.predict(rows.pool(), thread_count=self._threads())
+            return np.full(len(features.numbers), self.target_scaler_.center)
+        pool, model = _pool(features), self._load_model()
+        scaled = model.predict(pool, thread_count=self._threads())
         return self.target_scaler_.inverse_transform(scaled)
 
-    def _rows(self, X: Any) -> Rows:
-        numbers, categories = split_features(
-            self, texts_as_categories(X, self.text_features), reset=False
-        )
-        return Rows.of(numbers, categories, self.columns_).filled(self.embedding_means_)
+    def _pool_of(self, X: Any, y: Any = None, weight: Any = None) -> Any:
+        features = self._read(X)
+        return _pool(features, y, weight)
 
     def _threads(self) -> int:
         return int(self.n_threads or effective_n_jobs(-1))
@@ -404,16 +343,65 @@ class CatBoostHuberRegressor(
             self._back_end = CatBoost().load_model(blob=self.model_)
         return self._back_end
 
-    def _forget_model(self) -> None:
-        self.__dict__.pop("_back_end", None)
-
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
         state.pop("_back_end", None)
         return state
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        return tags
+
+def _vector_weights(schema: Schema, weight: float | str) -> dict[int, float] | None:
+    """Return the weights of vectors' columns, by position among the numbers."""
+    weights: dict[int, float] = {}
+    for columns in schema.numbers().vectors.values():
+        each = weight
+        if each == "auto":  # below a half, ranks get worse where long vectors tell
+            each = float(np.clip(4 / np.sqrt(len(columns)), 0.5, 1))
+        if float(each) < 1:
+            weights |= dict.fromkeys(columns.tolist(), float(each))
+    return weights or None
+
+
+def _is_constant(features: Features) -> bool:
+    """Whether all rows are the same, so that there is nothing to learn."""
+    numbers, levels = features.numbers, features.categories.items()
+    same = (numbers == numbers[:1]) | (np.isnan(numbers) & np.isnan(numbers[:1]))
+    return bool(same.all()) and all(np.ptp(c.cat.codes) == 0 for _, c in levels)
+
+
+def _pool(
+    features: Features, y: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> Any:
+    """Return rows in CatBoost's form that needs least memory, numbers first."""
+    from catboost import FeaturesData, Pool
+
+    numbers = np.ascontiguousarray(features.numbers)
+    levels = [_level_bytes(column) for _, column in features.categories.items()]
+    data = FeaturesData(
+        num_feature_data=numbers if numbers.shape[1] else None,
+        cat_feature_data=np.column_stack(levels) if levels else None,
+    )
+    return Pool(data, label=y, weight=weight)
+
+
+def _level_bytes(column: pd.Series) -> np.ndarray:
+    levels = [str(level) for level in column.cat.categories] + [MISSING]
+    coded = [level.encode("utf-8", "surrogatepass") for level in levels]
+    return np.array(coded, dtype=object)[column.cat.codes]
+
+
+class _Deadline:
+    """CatBoost callback that stops training when the time is up."""
+
+    def __init__(self, seconds: float):
+        self.end = time.monotonic() + seconds
+
+    def after_iteration(self, info: Any) -> bool:
+        return time.monotonic() < self.end
+
+
+def _to_bytes(model: Any) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.cbm")
+        model.save_model(path)
+        with open(path, "rb") as file:
+            return file.read()

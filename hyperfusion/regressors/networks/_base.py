@@ -3,56 +3,122 @@
 from __future__ import annotations
 
 import time
+import warnings
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions, _fit_context
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion._validation import local_generator
 from hyperfusion.regressors._common import (
+    Member,
     TargetScaler,
-    check_fit_data,
     held_out_rows,
-    split_features,
+    take_rows,
 )
 from hyperfusion.regressors.networks._inputs import NetworkInputs
+from hyperfusion.table._features import Features
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 SHARE = Interval(Real, 0, 1, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
 
+SLOTS = {
+    "training": """
+        n_components : int or "auto", default="auto"
+            Largest number of components that a vector is reduced to. "auto" is a
+            quarter of the square root of the rows trained on, from 8 to 64.
+        delta : float, default=0.5
+            Where the Huber loss turns from quadratic to linear (equation 7), in
+            standard deviations of the target.
+        batch_size : int or "auto", default="auto"
+            Rows of a batch. "auto" is the power of two that makes 16 to 32 batches an
+            epoch, from 32 to 1024 rows.
+        max_iter : int, default=200
+            Largest number of epochs.
+        max_time : float, default=None
+            Seconds after which training stops, also within an epoch, and keeps the
+            best so far. Results then depend on the machine.
+        early_stopping : bool, default=True
+            Whether to hold out a tenth of the rows, drawn at random, and keep the
+            weights that do best there. Without it all epochs are run and the last
+            weights kept.
+        n_iter_no_change : int, default=16
+            Epochs without improvement after which training stops.
+        device : str, default="auto"
+            "auto" is a GPU where there is one, otherwise the CPU; or "cpu", "cuda",
+            "cuda:1", "mps". A model whose GPU is not there predicts on the CPU, with
+            a warning.
+        n_threads : int, default=1
+            Threads in fit and predict. The last bits depend on it, so it is a fixed
+            number; torch's own setting is put back after.
+        random_state : int, RandomState instance or None, default=None
+            Seed of first weights, dropout, order and held-out rows. The same seed
+            gives the same bits on one CPU.
+        verbose : int, default=0
+            Every how many epochs to print a line; 0 prints none.
+        """,
+    "fitted": """
+        n_iter_ : int
+            Number of whole epochs.
+        best_iter_ : int
+            Number of epochs that the kept weights have seen.
+        best_score_ : float or None
+            Loss on the held-out rows, in units of the scaled target.
+        loss_curve_, validation_curve_ : list of float
+            Loss after each epoch, on the rows trained on and on those held out.
+        target_scaler_ : TargetScaler
+            Center and spread of the target.
+        schema_ : Schema
+            Which columns are numbers, categories and vectors of which block.
+        inputs_ : NetworkInputs
+            The fitted preparation of the features.
+        network_config_ : dict
+            What the network is made of.
+        network_state_ : bytes
+            The network's weights, in the safetensors format.
+        n_features_in_ : int
+            Number of columns seen at fit.
+        feature_names_in_ : ndarray of shape (`n_features_in_`,)
+            Their names, where all are strings.
+        """,
+    "preparation": """
+        Numbers are filled (`BlockImputer`), reduced (`BlockPCA`) and turned into normal
+        scores (`BlockScaler`) inside, from the rows trained on; then each becomes
+        learned waves. Levels of categories get embeddings. Levels in fewer than 4 rows
+        count as unknown, and in training every level does at random, so that the
+        network learns what to say of new users. What is kept is a running average of
+        the weights.
 
-class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
+        Random numbers come from generators of its own, and the global state of torch
+        is not touched. The number of threads belongs to the whole process while it
+        fits or predicts: run fits in processes, not in threads side by side.
+        """,
+}
+"""What the docstrings of the networks have in common."""
+
+
+class NetworkRegressor(Member):
     """Base of the members that are neural networks.
 
     A subclass names all parameters and implements ``_network_config`` and
-    ``_build_network``.
+    ``_network_class``.
     """
 
     _align = False
+    _purpose = ""
 
     _parameter_constraints: dict = {
-        "delta": [POSITIVE],
-        "delta_unit": [StrOptions({"spread", "target"})],
-        "n_components": [COUNT, StrOptions({"auto"})],
-        "number_embedding": [StrOptions({"piecewise", "periodic"}), None],
-        "number_embedding_size": [Interval(Integral, 2, None, closed="left")],
-        "min_frequency": [COUNT],
-        "embedding_size": [COUNT],
-        "id_dropout": [SHARE],
-        "input_dropout": [SHARE],
         "learning_rate": [POSITIVE],
         "weight_decay": [NOT_NEGATIVE],
-        "weight_average": [SHARE],
+        "n_components": [COUNT, StrOptions({"auto"})],
+        "delta": [POSITIVE],
         "batch_size": [
             Interval(Integral, 2, None, closed="left"),
             StrOptions({"auto"}),
@@ -60,8 +126,6 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
         "max_iter": [COUNT],
         "max_time": [POSITIVE, None],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "validation_by": "no_validation",
         "n_iter_no_change": [COUNT],
         "device": [str],
         "n_threads": [COUNT],
@@ -97,24 +161,47 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
         from hyperfusion.regressors.networks._training import fixed_threads
 
         started = time.monotonic()
-        numbers, categories, y, weight = check_fit_data(self, X, y, sample_weight)
-        rng = check_random_state(self.random_state)
-        held = held_out_rows(self, X, numbers, categories, rng)
+        device = resolve_device(self.device)
+        features, y, weight = self._read_training(X, y, sample_weight)
+        rng = local_generator(self.random_state)
+        held = held_out_rows(len(y), self.early_stopping, rng)
         seed = int(rng.randint(2**31 - 1))
-        columns = list(X.columns if hasattr(X, "columns") else range(numbers.shape[1]))
-        levels = set(categories.columns)
-        names = [c for c in columns if c not in levels]
-        self.category_positions_ = [i for i, c in enumerate(columns) if c in levels]
+        n_samples = int((~held).sum())
+        self.network_config_ = self._network_config(n_samples)
         self.target_scaler_ = TargetScaler.fit(y[~held], weight[~held])
         with fixed_threads(self.n_threads):
             self.inputs_ = NetworkInputs(
-                n_components=self._n_components(int((~held).sum())),
-                min_frequency=self.min_frequency,
-                align=self._align,
-            ).fit(numbers[~held], names, categories[~held])
-            prepared = self.inputs_.transform(numbers, categories)
-            self._train(prepared, y, weight, held, seed, started)
+                n_components=self._n_components(n_samples), align=self._align
+            ).fit(take_rows(features, ~held))
+            self._say_what_is_missing(features)
+            prepared = self.inputs_.transform(features)
+            schedule = self._schedule(n_samples, started)
+            self._train(prepared, y, weight, held, seed, schedule, device)
         return self
+
+    def _say_what_is_missing(self, features: Features) -> None:
+        groups = self.inputs_.layout_["groups"]
+        if not self._is_plain(groups):
+            return
+        blocks = [repr(b) for b in dict.fromkeys(features.table.blocks) if b]
+        if None in features.table.blocks:
+            blocks.append("columns of no block")
+        counts = [
+            (features.numbers.shape[1], "number", "numbers"),
+            (features.categories.shape[1], "category", "categories"),
+        ]
+        sizes = [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
+        warnings.warn(
+            f"{type(self).__name__} {self._purpose}; it was given only "
+            f"{', '.join(blocks)} ({', '.join(sizes)}) and works as a plain network "
+            "(hyperfusion.table.describe_table says what columns are taken for).",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def _is_plain(self, groups: Collection[str]) -> bool:
+        """Whether a table of these blocks leaves nothing of what the member is for."""
+        return False
 
     def _train(
         self,
@@ -123,34 +210,21 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
         weight: np.ndarray,
         held: np.ndarray,
         seed: int,
-        started: float,
+        schedule: Any,
+        device: str,
     ) -> None:
         import torch
 
         from hyperfusion.regressors.networks import _training
 
-        device = torch.device(resolve_device(self.device))
         target = self.target_scaler_.transform(y)
 
         def rows(kept: np.ndarray) -> Any:
             numbers, codes = (part[kept] for part in prepared)
             return _training.Rows.of(numbers, codes, target[kept], weight[kept], device)
 
-        n_samples = int((~held).sum())
-        schedule = self._schedule(n_samples, started)
-        self.network_config_ = self._network_config(n_samples) | {
-            name: getattr(self, name)
-            for name in (
-                "number_embedding",
-                "number_embedding_size",
-                "embedding_size",
-                "id_dropout",
-                "input_dropout",
-            )
-        }
-        generator = torch.Generator().manual_seed(seed)
-        network = self._build_network(generator).to(device)
-        if target[~held].any() and n_samples > 1:
+        network = self._build(torch.Generator().manual_seed(seed)).to(device)
+        if target[~held].any() and (~held).sum() > 1:
             held_rows = rows(held) if held.any() else None
             training = _training.Training(
                 network, rows(~held), held_rows, schedule, seed
@@ -163,9 +237,8 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
         self.best_iter_ = history.best_epoch
         self.loss_curve_ = history.training
         self.validation_curve_ = history.validation
-        scores = history.validation
-        self.best_score_ = min(scores) if scores else None
-        self._network = self._restore(device)
+        self.best_score_ = min(history.validation, default=None)
+        self._restore(device)
         self._after_training(*(part[~held] for part in prepared))
 
     def _after_training(self, numbers: np.ndarray, codes: np.ndarray) -> None:
@@ -175,57 +248,56 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
         from hyperfusion.regressors.networks._training import Schedule
 
         return Schedule(
-            delta=self.target_scaler_.scaled_delta(self.delta, self.delta_unit),
+            delta=self.delta,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             batch_size=self._batch_size(n_samples),
             max_iter=self.max_iter,
             n_iter_no_change=self.n_iter_no_change,
-            weight_average=self.weight_average,
             deadline=None if self.max_time is None else started + self.max_time,
             verbose=int(self.verbose),
             name=type(self).__name__,
         )
 
     def _batch_size(self, n_samples: int) -> int:
-        """Return the rows of a batch: "auto" makes some 16 to 32 batches an epoch."""
         if self.batch_size != "auto":
             return int(self.batch_size)
         return int(np.clip(2 ** int(np.log2(max(n_samples / 16, 1))), 32, 1024))
 
     def _n_components(self, n_samples: int) -> int:
-        """Return the size of reduced vectors: "auto" grows with the rows, 8 to 64."""
         if self.n_components != "auto":
             return int(self.n_components)
         return int(np.clip(round(np.sqrt(n_samples) / 4), 8, 64))
 
     def _network_config(self, n_samples: int) -> dict[str, Any]:
-        """Return what the network is made of, as it was at fit; plain values."""
+        """Return what the network is made of, as it is at fit; plain values."""
         raise NotImplementedError
 
-    def _build_network(self, generator: Any) -> Any:
-        """Build the untrained network of the inputs' layout and `network_config_`."""
+    def _network_class(self) -> Any:
+        """Return the class of the network, which needs torch."""
         raise NotImplementedError
 
-    def _restore(self, device: Any) -> Any:
+    def _build(self, generator: Any) -> Any:
+        config, layout = self.network_config_, self.inputs_.layout_
+        return self._network_class()(layout, config, generator)
+
+    def _restore(self, device: str) -> None:
         import torch
 
         from hyperfusion.regressors.networks._training import from_bytes
 
-        network = self._build_network(torch.Generator().manual_seed(0))
+        network = self._build(torch.Generator().manual_seed(0))
         network.load_state_dict(from_bytes(self.network_state_), strict=False)
         # In float32 a row's last digits depend on how many rows are predicted with it.
         # Apple's GPUs know nothing wider.
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        return network.to(device=device, dtype=dtype).eval()
+        dtype = torch.float32 if device == "mps" else torch.float64
+        self._network = network.to(device=device, dtype=dtype).eval()
+        self._network_device = self.device
 
-    def _load_network(self) -> tuple[Any, Any]:
-        import torch
-
-        device = torch.device(device_to_predict(self.device))
-        if self.__dict__.get("_network") is None:
-            self._network = self._restore(device)
-        return self._network.to(device), device
+    def _load_network(self) -> Any:
+        if self.__dict__.get("_network_device") != self.device:
+            self._restore(device_to_predict(self.device))
+        return self._network
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target.
@@ -244,35 +316,21 @@ class NetworkRegressor(RegressorMixin, HyperFusionEstimator):
 
         check_is_fitted(self)
         with _training.fixed_threads(self.n_threads):
-            network, numbers, codes, device = self._prepare(X)
-            scaled = _training.predict(network, {}, numbers, codes, device)
+            network, numbers, codes = self._prepare(X)
+            scaled = _training.predict(network, {}, numbers, codes)
         return self.target_scaler_.inverse_transform(scaled.double().cpu().numpy())
 
-    def _prepare(self, X: Any) -> tuple[Any, Any, Any, Any]:
-        """Return the network, prepared rows, and the device that the network is on."""
+    def _prepare(self, X: Any) -> tuple[Any, Any, Any]:
+        """Return the network and prepared rows, which are on the CPU."""
         import torch
 
-        numbers, categories = split_features(self, X, reset=False)
-        self._check_categories(categories)
-        network, device = self._load_network()
-        prepared = self.inputs_.transform(numbers, categories)
-        return network, *(torch.from_numpy(part) for part in prepared), device
-
-    def _check_categories(self, categories: pd.DataFrame) -> None:
-        changed = set(categories.columns) ^ set(self.inputs_.category_names_)
-        if changed:
-            raise InvalidInputError(
-                f"Column {min(changed, key=str)!r} is a category either at fit or now, "
-                f"but not both: give {type(self).__name__} the same dtypes."
-            )
+        features = self._read(X)
+        network = self._load_network()
+        prepared = self.inputs_.transform(features)
+        return network, *(torch.from_numpy(part) for part in prepared)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
-        state.pop("_network", None)
+        for name in ("_network", "_network_device"):
+            state.pop(name, None)
         return state
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        return tags

@@ -61,22 +61,19 @@ class CategoryEmbeddings(Random):
     ----------
     sizes : list of int
         Number of codes of each category.
-    dimension : int
-        Largest length of a vector; categories with few levels get shorter ones.
-    dropout : float
-        Probability of the unknown level.
+    generator : torch.Generator
+        Draws the first vectors.
     """
 
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        dimension: int,
-        dropout: float,
-        generator: torch.Generator,
-    ):
+    dimension = 8
+    """Largest length of a vector; categories with few levels get shorter ones."""
+
+    dropout = 0.15
+    """Probability of the unknown level."""
+
+    def __init__(self, sizes: Sequence[int], generator: torch.Generator):
         super().__init__()
-        self.dropout = dropout
-        self.widths = [min(dimension, size // 2 + 1) for size in sizes]
+        self.widths = [min(self.dimension, size // 2 + 1) for size in sizes]
         self.tables = nn.ModuleList()
         for size, width in zip(sizes, self.widths, strict=True):
             table = skip_init(nn.Embedding, size, width)
@@ -85,39 +82,10 @@ class CategoryEmbeddings(Random):
 
     def forward(self, codes: Tensor) -> list[Tensor]:
         """Return the vectors of each category."""
-        if self.training and self.dropout > 0 and codes.shape[1]:
+        if self.training and codes.shape[1]:
             known = self.uniform(codes.shape, codes) >= self.dropout
             codes = codes * known
         return [table(codes[:, i]) for i, table in enumerate(self.tables)]
-
-
-class PiecewiseLinear(nn.Module):
-    """Each number as its position in each of `size` bins, after Gorishniy et al. [1]_.
-
-    A bin is 0 for numbers below it and 1 for numbers above it, so that the layer
-    after it learns a piecewise linear function of each number. The numbers are
-    normal scores, so the bins have equal widths between -3 and 3, and what lies
-    outside has the value of the nearest bin's end.
-
-    References
-    ----------
-    .. [1] Gorishniy, Rubachev and Babenko. "On embeddings for numerical features in
-       tabular deep learning." NeurIPS 2022.
-    """
-
-    lower: Tensor
-
-    def __init__(self, size: int):
-        super().__init__()
-        edges = torch.linspace(-3, 3, size + 1)
-        self.size = size
-        self.step = 6 / size
-        self.register_buffer("lower", edges[:-1], persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the positions in the bins, centered."""
-        inside = ((x.unsqueeze(-1) - self.lower) / self.step).clamp(0, 1)
-        return inside.flatten(1) - 0.5
 
 
 class Periodic(nn.Module):
@@ -154,27 +122,6 @@ class Periodic(nn.Module):
         return torch.cat([x.unsqueeze(-1), waves], dim=2).flatten(1)
 
 
-class Plain(nn.Module):
-    """Numbers as they are."""
-
-    size = 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the numbers."""
-        return x
-
-
-def number_embedding(
-    kind: str | None, n_numbers: int, size: int, generator: torch.Generator
-) -> Any:
-    """Build the embedding of single numbers that a parameter names."""
-    if kind == "piecewise":
-        return PiecewiseLinear(size)
-    if kind == "periodic":
-        return Periodic(n_numbers, size, generator)
-    return Plain()
-
-
 Span = tuple[int, int]
 
 
@@ -185,11 +132,12 @@ class TableFeatures(nn.Module):
     ----------
     layout : dict
         `NetworkInputs.layout_`.
-    config : dict
-        ``number_embedding``, ``number_embedding_size``, ``embedding_size``,
-        ``id_dropout`` and ``input_dropout`` of the regressor.
     generator : torch.Generator
         Draws the first weights.
+    number_size : int, default=8
+        Numbers that each single number becomes.
+    dropout : float, default=0.1
+        Share of features set to zero in training.
 
     Attributes
     ----------
@@ -198,28 +146,22 @@ class TableFeatures(nn.Module):
     singles : dict of {str: list of Span}
         For each group where its single numbers and its categories lie.
     vectors : dict of {str: dict of {str: Span}}
-        For each group where its vectors lie, by stem.
+        For each group where its vectors lie, by name.
     """
 
     def __init__(
         self,
         layout: dict[str, Any],
-        config: dict[str, Any],
         generator: torch.Generator,
+        *,
+        number_size: int = 8,
+        dropout: float = 0.1,
     ):
         super().__init__()
-        self.n_scalars = layout["n_scalars"]
-        self.numbers = number_embedding(
-            config["number_embedding"],
-            self.n_scalars,
-            config["number_embedding_size"],
-            generator,
-        )
-        size = self.numbers.size
-        self.categories = CategoryEmbeddings(
-            layout["sizes"], config["embedding_size"], config["id_dropout"], generator
-        )
-        self.dropout = Dropout(config["input_dropout"])
+        self.n_scalars, size = layout["n_scalars"], number_size
+        self.numbers = Periodic(self.n_scalars, size, generator)
+        self.categories = CategoryEmbeddings(layout["sizes"], generator)
+        self.dropout = Dropout(dropout)
         shift = self.n_scalars * (size - 1)
         ends = np.cumsum([layout["n_numbers"] + shift, *self.categories.widths])
         self.width = int(ends[-1])
@@ -231,8 +173,8 @@ class TableFeatures(nn.Module):
             spans += [(int(ends[i]), int(ends[i + 1])) for i in group["categories"]]
             self.singles[name] = spans
             self.vectors[name] = {
-                stem: (a + shift, b + shift)
-                for stem, (a, b) in group["vectors"].items()
+                vector: (a + shift, b + shift)
+                for vector, (a, b) in group["vectors"].items()
             }
 
     def spans(self, names: Sequence[str]) -> list[Span]:

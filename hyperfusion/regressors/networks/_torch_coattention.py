@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hyperfusion.regressors.networks._coattention import choose_sides
 from hyperfusion.regressors.networks._layers import (
     Dropout,
     ResidualStage,
@@ -20,42 +20,19 @@ from hyperfusion.regressors.networks._layers import (
     pick,
     width_of,
 )
-from hyperfusion.table._names import MODALITIES
 
-_TOKEN = re.compile(r"_token_\d+$")
-"""How vectors are called that are patch or word tokens of an encoder."""
-
-
-def choose_sides(groups: Sequence[str]) -> dict[str, list[str]]:
-    """Return the two sides that attend to each other, as {name: groups}.
-
-    Image and text where both are there. One of them attends to the groups of the
-    metadata. Without either there are no sides.
-    """
-    content = {
-        name: [g for g in MODALITIES[name] if g in groups]
-        for name in ("visual", "textual")
-    }
-    present = {name: found for name, found in content.items() if found}
-    if len(present) == 2 or not present:
-        return present
-    taken = next(iter(present.values()))
-    others = [g for g in groups if g not in taken]
-    return present | {"metadata": others} if others else {}
+TOKENS_PER_VECTOR = 4
+"""Tokens that each vector is projected to."""
 
 
 class Tokens(nn.Module):
-    """Tokens of one side: one for the single features of a group, several a vector.
-
-    A vector that is a patch's or a word's token already stays one token.
-    """
+    """Tokens of one side: one for the single features of a group, several a vector."""
 
     def __init__(
         self,
         features: TableFeatures,
         groups: Sequence[str],
         size: int,
-        tokens_per_vector: int,
         generator: torch.Generator,
     ):
         super().__init__()
@@ -66,10 +43,8 @@ class Tokens(nn.Module):
         for group in groups:
             if features.singles[group]:
                 self._add(group, features.singles[group], 1, generator)
-            for stem, span in features.vectors[group].items():
-                name = stem.removesuffix("_pca")
-                n = 1 if _TOKEN.search(name) else tokens_per_vector
-                self._add(name, [span], n, generator)
+            for vector, span in features.vectors[group].items():
+                self._add(vector, [span], TOKENS_PER_VECTOR, generator)
 
     def _add(
         self, name: str, spans: list[Span], n: int, generator: torch.Generator
@@ -162,11 +137,10 @@ class CoAttentionNetwork(nn.Module):
         groups = list(layout["groups"])
         size, dropout = config["token_size"], config["dropout"]
         hidden = config["hidden_size"]
-        self.features = TableFeatures(layout, config, generator)
+        self.features = TableFeatures(layout, generator)
         self.sides = choose_sides(groups)
         self.tokens = nn.ModuleList(
-            Tokens(self.features, side, size, config["tokens_per_vector"], generator)
-            for side in self.sides.values()
+            Tokens(self.features, side, size, generator) for side in self.sides.values()
         )
         self.blocks = nn.ModuleList(
             CoAttentionBlock(size, config["n_heads"], dropout, generator)

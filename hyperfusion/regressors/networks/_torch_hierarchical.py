@@ -66,49 +66,48 @@ class HierarchicalNetwork(nn.Module):
         generator: torch.Generator,
     ):
         super().__init__()
-        groups = list(layout["groups"])
-        self.features = TableFeatures(layout, config, generator)
+        groups, hidden = list(layout["groups"]), config["hidden_size"]
+        self.features = TableFeatures(layout, generator)
         modalities = {m: self.features.spans(MODALITIES[m]) for m in CONTENT}
         self.spans = {name: spans for name, spans in modalities.items() if spans}
         self.pairs = self._aligned_pairs(layout["aligned"])
         self.modalities = nn.ModuleDict()
         for name, spans in self.spans.items():
-            size = [config["modality_size"]]
-            self.modalities[name] = Stages(width_of(spans), size, config, generator)
+            self.modalities[name] = Stages(width_of(spans), [hidden], config, generator)
         content = [group for name in self.spans for group in MODALITIES[name]]
         self.rest = self.features.spans([g for g in groups if g not in content])
         width = width_of(self.rest)
         if self.spans:
             compared = sum(2 * width_of([image]) for image, _ in self.pairs)
-            inside = config["modality_size"] * len(self.spans) + compared
-            self.joint = Stages(inside, [config["joint_size"]], config, generator)
-            width += config["joint_size"]
-        self.auxiliary = config["auxiliary"] if self.spans else []
-        self.auxiliary_weight = config["auxiliary_weight"]
-        self.auxiliary_heads = nn.ModuleList(
-            linear(config["joint_size"], layout["sizes"][i], generator)
-            for i in self.auxiliary
-        )
+            inside = hidden * len(self.spans) + compared
+            self.joint = Stages(inside, [hidden], config, generator)
+            width += hidden
         self.final = Stages(width, config["final_sizes"], config, generator)
         self.head = linear(config["final_sizes"][-1], 1, generator, zero=True)
 
-    def _aligned_pairs(self, stems: list[str]) -> list[tuple[Span, Span]]:
-        """Return where the image's vector and each text's vector of one space lie."""
-        places = {s: v for g in self.features.vectors.values() for s, v in g.items()}
-        return [(places[stems[0]], places[stem]) for stem in stems[1:]]
+    def _aligned_pairs(self, spaces: list[list[str]]) -> list[tuple[Span, Span]]:
+        """Return where each image's vector and each text's of its space lie."""
+        vectors = self.features.vectors
+        visual, textual = (
+            {v: s for b in MODALITIES[m] for v, s in vectors.get(b, {}).items()}
+            for m in CONTENT
+        )
+        return [
+            (visual[image], textual[text])
+            for space in spaces
+            for image in space
+            for text in space
+            if image in visual and text in textual
+        ]
 
-    def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, Any]:
-        """Return predictions, and the weighted loss of the auxiliary tasks."""
+    def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, float]:
+        """Return predictions and no penalty."""
         features = self.features(numbers, codes)
         parts = [pick(features, self.rest)] if self.rest else []
-        penalty: Any = 0.0
         if self.spans:
-            joint = self.joint(self._content(features))
-            parts.append(joint)
-            if self.training and self.auxiliary:
-                penalty = self.auxiliary_weight * self._auxiliary_loss(joint, codes)
+            parts.append(self.joint(self._content(features)))
         prediction = self.head(self.final(torch.cat(parts, dim=1)))
-        return prediction.squeeze(1), penalty
+        return prediction.squeeze(1), 0.0
 
     def _content(self, features: Tensor) -> Tensor:
         parts = [
@@ -119,12 +118,3 @@ class HierarchicalNetwork(nn.Module):
             a, b = pick(features, [image]), pick(features, [text])
             parts += [a * b, (a - b).abs()]
         return torch.cat(parts, dim=1)
-
-    def _auxiliary_loss(self, joint: Tensor, codes: Tensor) -> Tensor:
-        total = joint.new_zeros(())
-        for head, i in zip(self.auxiliary_heads, self.auxiliary, strict=True):
-            known = codes[:, i] > 0
-            if known.any():
-                logits = head(joint[known])
-                total = total + nn.functional.cross_entropy(logits, codes[known, i])
-        return total / len(self.auxiliary)

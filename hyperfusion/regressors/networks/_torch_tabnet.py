@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperfusion.regressors.networks._layers import Span, TableFeatures
-from hyperfusion.regressors.networks._training import ROWS
+from hyperfusion.regressors.networks._training import in_parts
 
 
 class TabNetNetwork(nn.Module):
@@ -39,7 +39,9 @@ class TabNetNetwork(nn.Module):
         generator: torch.Generator,
     ):
         super().__init__()
-        self.features = TableFeatures(layout, config, generator)
+        self.features = TableFeatures(
+            layout, generator, number_size=4, dropout=config["dropout"]
+        )
         units = self._units(layout)
         membership = torch.zeros(len(units), self.features.width)
         for row, (start, stop) in enumerate(units):
@@ -87,11 +89,8 @@ class TabNetNetwork(nn.Module):
         self._follow()
         share = self.membership.T / self.membership.sum(dim=1)
         parts = []
-        for n, c in zip(numbers.split(ROWS), codes.split(ROWS), strict=True):
-            features = self.features(
-                n.to(self.membership), c.to(self.membership.device)
-            )
-            total, steps = self.tabnet.forward_masks(features)
+        for part in in_parts(self, numbers, codes):
+            total, steps = self.tabnet.forward_masks(self.features(*part))
             parts.append(
                 [(m.to(share) @ share).cpu().numpy() for m in (total, *steps.values())]
             )
@@ -122,14 +121,14 @@ def _build_tabnet(
             membership.shape[1],
             1,
             n_d=config["n_d"],
-            n_a=config["n_a"],
+            n_a=config["n_d"],
             n_steps=config["n_steps"],
             gamma=config["gamma"],
-            n_independent=config["n_independent"],
-            n_shared=config["n_shared"],
+            n_independent=1,
+            n_shared=1,
             virtual_batch_size=config["virtual_batch_size"],
-            momentum=config["momentum"],
-            mask_type=config["mask_type"],
+            momentum=0.02,
+            mask_type="sparsemax",
             group_attention_matrix=membership,
         )
     finally:

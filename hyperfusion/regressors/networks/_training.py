@@ -34,6 +34,9 @@ ROWS = 8192
 _WARM_UP = 2
 """Epochs in which the learning rate rises to its value."""
 
+WEIGHT_AVERAGE = 0.99
+"""Decay of the running average of the weights: about the last 100 steps."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -51,7 +54,7 @@ class Rows:
         codes: np.ndarray,
         target: np.ndarray,
         weight: np.ndarray,
-        device: torch.device,
+        device: str,
     ) -> Rows:
         """Move arrays to a device; the weights' mean becomes 1."""
         return cls(
@@ -82,7 +85,6 @@ class Schedule:
     batch_size: int
     max_iter: int
     n_iter_no_change: int
-    weight_average: float
     deadline: float | None
     verbose: int
     name: str
@@ -116,8 +118,7 @@ class RunningAverage:
     depends less on the seed. At first it spans the last tenth of the steps.
     """
 
-    def __init__(self, network: nn.Module, decay: float):
-        self.decay = decay
+    def __init__(self, network: nn.Module):
         self.steps = 0
         current = {name: value.detach() for name, value in named_state(network)}
         self.state = {name: value.clone() for name, value in current.items()}
@@ -126,7 +127,7 @@ class RunningAverage:
     def update(self) -> None:
         """Take in the weights after a step."""
         self.steps += 1
-        share = max(1 - self.decay, 9 / (9 + self.steps)) if self.decay else 1.0
+        share = max(1 - WEIGHT_AVERAGE, 9 / (9 + self.steps))
         torch._foreach_lerp_(self._averages, self._current, share)
 
     def snapshot(self) -> dict[str, Tensor]:
@@ -186,7 +187,7 @@ class Training:
             betas=(0.9, 0.95),
             fused=device.type in ("cpu", "cuda"),
         )
-        self.average = RunningAverage(network, schedule.weight_average)
+        self.average = RunningAverage(network)
         self.history = History()
         self.best: dict[str, Tensor] | None = None
 
@@ -283,31 +284,30 @@ def evaluate(
     network: nn.Module, state: dict[str, Tensor], rows: Rows, delta: float
 ) -> float:
     """Return the loss on rows with the weights of a state instead of the network's."""
-    device = rows.target.device
-    prediction = predict(network, state, rows.numbers, rows.codes, device)
+    prediction = predict(network, state, rows.numbers, rows.codes)
     return float(huber(prediction, rows, delta))
 
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module,
-    state: dict[str, Tensor],
-    numbers: Tensor,
-    codes: Tensor,
-    device: torch.device,
+    network: nn.Module, state: dict[str, Tensor], numbers: Tensor, codes: Tensor
 ) -> Tensor:
     """Return the predictions with the weights of a state (the network's own if empty).
 
-    Rows go to the device a part at a time and take the network's precision; the
-    predictions stay there.
+    They stay on the network's device.
     """
     network.eval()
-    dtype = next(network.parameters()).dtype
-    parts = [
-        functional_call(network, state, (n.to(device, dtype), c.to(device)))[0]
-        for n, c in zip(numbers.split(ROWS), codes.split(ROWS), strict=True)
-    ]
-    return torch.cat(parts)
+    parts = in_parts(network, numbers, codes)
+    return torch.cat([functional_call(network, state, part)[0] for part in parts])
+
+
+def in_parts(
+    network: nn.Module, numbers: Tensor, codes: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield rows some at a time, on the network's device and in its precision."""
+    like = next(network.parameters())
+    for n, c in zip(numbers.split(ROWS), codes.split(ROWS), strict=True):
+        yield n.to(like), c.to(like.device)
 
 
 @contextmanager
