@@ -1,9 +1,38 @@
-"""Which differences between predictions are more than noise."""
+"""Predictions of each fold's models, and which differences are more than noise."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy.stats import t
+
+from hyperfusion._anatomy import Anatomy
+from hyperfusion.ensemble._intervals import intervals
+
+
+def predict_with_folds(
+    parts: Anatomy, posts: pd.DataFrame, coverage: float | None = None
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Return predictions with intervals, and the predictions of each fold.
+
+    The posts are encoded once. A model without an ensemble has neither intervals
+    (they are NaN) nor folds (None); nor has an ensemble refitted on all rows folds.
+    There are no intervals without a `coverage` either.
+    """
+    features = parts.features(posts)
+    if parts.ensemble is not None and coverage is not None:
+        frame = intervals(parts, features, coverage=coverage, index=posts.index)
+    else:
+        frame = pd.DataFrame({"prediction": parts.predict(features)}, posts.index)
+        frame["lower"] = frame["upper"] = np.nan
+    if parts.ensemble is None or len(parts.models) < 2:
+        return frame, None
+    rows = []
+    for fold in parts.models:
+        used = [(weight, model) for _, weight, model in fold if weight > 0]
+        every = [np.asarray(m.predict(features), np.float64).ravel() for _, m in used]
+        rows.append(np.average(every, axis=0, weights=[weight for weight, _ in used]))
+    return frame, parts.to_target(np.array(rows))
 
 
 def paired_noise(
