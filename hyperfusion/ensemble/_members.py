@@ -256,7 +256,9 @@ def _ask(member: Any, *, sample_weight: bool) -> None:
         _ask(step, sample_weight=False)
     final = final_step(member)
     if hasattr(final, "set_fit_request"):
-        asked = getattr(final.get_metadata_routing(), "fit", None)  # routers have none
+        routing = final.get_metadata_routing()
+        own = getattr(routing, "_self_request", None) or routing  # of a router
+        asked = getattr(own, "fit", None)
         if asked is not None and asked.requests.get("sample_weight", False) is None:
             final.set_fit_request(sample_weight=sample_weight)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hyperfusion.model_selection._modalities import columns_of
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import spearmanr
@@ -25,7 +26,6 @@ from hyperfusion import (
 )
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import LabeledSplit, StratifiedRegressionKFold
-from hyperfusion.model_selection._modalities import columns_of
 from hyperfusion.relations import HierarchicalClusterEncoder, RelationEncoder
 from hyperfusion.table import MODALITIES
 
