@@ -242,13 +242,7 @@ def _as_numbers(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
 
 
 def stability_index(train: pd.Series, test: pd.Series) -> float:
-    """Return the population stability index of one column.
-
-    Parameters
-    ----------
-    train, test : Series
-        The column's cells in both tables: numbers or categories.
-    """
+    """Return the population stability index of one column."""
     if isinstance(train.dtype, pd.CategoricalDtype):
         frequent = pd.Index(train.value_counts().index[:_N_LEVELS].astype(object))
         n_bins = len(frequent)

@@ -81,20 +81,7 @@ class RowLimitedNystroem(Nystroem):
     n_components: int
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit on `X`; `n_components` is an upper bound.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Training rows.
-        y : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        self
-            The fitted transformer.
-        """
+        """Fit on `X`; `n_components` is an upper bound."""
         limit: int = self.n_components
         self.n_components = min(limit, np.shape(X)[0])
         try:

@@ -58,37 +58,9 @@ def fit_parts(
 ) -> Iterator[Part]:
     """Fit every member on every split and predict the split's validation rows.
 
-    Parameters
-    ----------
-    members : list of K lists of N regressors
-        ``members[k][i]`` is cloned and fitted on the training part of split k.
-    X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
-        Features.
-    y : ndarray of shape (n_samples,)
-        Targets.
-    splits : list of K (train, validation) pairs of positions
-        An empty validation part gives no predictions (a fit on all rows).
-    names : list of N str
-        The members' names, for errors.
-    sample_weight : ndarray of shape (n_samples,), optional
-        Weights of the rows.
-    fit_params : list of N dicts, optional
-        Further arguments of the members' ``fit``.
-    extra : list of K (X, y, sample_weight or None), optional
-        Rows that join the training part of split k alone and are never validated.
-        Members that can't take weights get them without, unless `sample_weight` is
-        given as well.
-    row_filter : object with ``fit_resample`` and ``sample_indices_``, optional
-        Chooses which training rows stay; extra rows are not filtered.
-    n_jobs : int, optional
-        Parallel tasks, through joblib.
-    memory : str or joblib.Memory, optional
-        Where parts are kept; those that are there already are not fitted again.
-
-    Yields
-    ------
-    Part
-        In the order of folds, then members, as they are ready.
+    ``members[k][i]`` is cloned for split k, ``names[i]`` is its name. ``extra[k]``
+    joins the training part of split k alone, unfiltered, and is never validated. Parts
+    come by folds, then members; those that `memory` holds are not fitted again.
     """
     fit_params = fit_params or [{}] * len(members[0])
     extra = extra or [None] * len(splits)

@@ -76,20 +76,7 @@ def read_rows(
     groups: Any,
     fit_params: dict[str, Any],
 ) -> Rows:
-    """Check the inputs of ``fit`` and take them apart.
-
-    Parameters
-    ----------
-    ensemble : HyperFusionRegressor
-        Unfitted; checks the columns.
-    X, y, X_unlabeled, sample_weight, groups, fit_params
-        As in `PseudoLabelWrapper.fit`.
-
-    Raises
-    ------
-    InvalidInputError
-        If no row has a label, or the inputs don't fit together.
-    """
+    """Check the inputs of ``fit`` and take them apart."""
     X = as_frame(X)
     warn_of_order(X, y, stacklevel=4)
     y = check_target(y, _num_samples(X), allow_nan=True)

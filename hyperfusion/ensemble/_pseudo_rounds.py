@@ -69,18 +69,7 @@ class Outcome:
 
 
 class PseudoLabelRounds:
-    """Rounds of pseudo-labels around a fitted ensemble that kept its fold models.
-
-    Parameters
-    ----------
-    ensemble : HyperFusionRegressor
-        Fitted on the labeled rows, with ``refit="folds"`` and a number as
-        ``random_state``.
-    rows : Rows
-        The rows that it was fitted on, and the unlabeled ones.
-    settings : Settings
-        How to go on.
-    """
+    """Rounds of pseudo-labels around a fitted ensemble that kept its fold models."""
 
     def __init__(self, ensemble: HyperFusionRegressor, rows: Rows, settings: Settings):
         self.first, self.settings = ensemble, settings

@@ -18,16 +18,7 @@ Groups = dict[Hashable, list[Any]]
 
 
 def group_columns(schema: Schema, by: Any) -> Groups:
-    """Return the groups of columns, in the order of their first columns.
-
-    Parameters
-    ----------
-    schema : Schema
-        Of the table.
-    by : {"feature", "vector", "block", "family"} or dict of {name: columns}
-        How to gather them. With a dict the columns that it does not name belong to no
-        group.
-    """
+    """Return the groups of columns, in the order of their first columns."""
     if isinstance(by, Mapping):
         return _own_groups(schema.columns, by)
     if not isinstance(by, str) or by not in LEVELS:

@@ -43,18 +43,6 @@ def paired_noise(
     The differences of K fold models, each of which lacks one fold of the posts, give
     the grouped jackknife's standard error ``sqrt((K - 1) / K * sum((d - mean)**2))``.
     Noise is that times Student's quantile with K - 1 degrees of freedom.
-
-    Parameters
-    ----------
-    differences : ndarray of shape (n_folds, n_pairs) or None
-        Difference of two posts' predictions by each fold's models; None if not known.
-    confidence : float
-        Two-sided confidence of the quantile.
-
-    Returns
-    -------
-    ndarray of shape (n_pairs,) or float
-        NaN where the differences are not known.
     """
     if differences is None:
         return np.nan

@@ -230,24 +230,7 @@ class PostingTimeDisplay:
 def local_clock(
     parts: Anatomy, post: pd.DataFrame, timezone: str | None
 ) -> tuple[Any, bool]:
-    """Return the time zone of a post's hours, None if unknown, and what times mean.
-
-    Parameters
-    ----------
-    parts : Anatomy
-        The model, whose `TemporalEncoder` may know the post's time zone.
-    post : DataFrame of one row
-        The post.
-    timezone : str or None
-        The zone that is asked for; None asks the model.
-
-    Returns
-    -------
-    zone : tzinfo, str or None
-        The zone.
-    is_local : bool
-        Whether times without a zone are what a local clock shows; otherwise UTC.
-    """
+    """Return the time zone of a post's hours, None if unknown, and what times mean."""
     encoder = parts.find(TemporalEncoder)
     is_local = encoder is not None and encoder.naive == "local"
     if timezone is not None:
@@ -266,24 +249,7 @@ def local_clock(
 def hours_of_week(
     cells: pd.Series, zone: Any, is_local: bool
 ) -> tuple[list[Any], str | None]:
-    """Return the hours of a post's week and the name of their clock.
-
-    Parameters
-    ----------
-    cells : Series of one cell
-        The post's time: a datetime, an ISO 8601 text, or seconds since 1970.
-    zone : tzinfo, str or None
-        Clock of the hours; None is the time's own zone, UTC if it has none.
-    is_local : bool
-        Whether times without a zone are what a local clock shows.
-
-    Returns
-    -------
-    hours : list of 168 cells
-        Monday 0:00 first.
-    clock : str or None
-        Name of the clock.
-    """
+    """Return the hours of a post's week and the name of their clock."""
     times, cell = read_times(cells, "raise", warn=False), cells.iloc[0]
     if np.isnan(times.seconds[0]):
         raise InvalidInputError(

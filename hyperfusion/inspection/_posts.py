@@ -39,15 +39,7 @@ def as_post(post: Any) -> pd.DataFrame:
 
 
 def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[Any]]:
-    """Return the post as it is and all candidates, and the columns that change.
-
-    Parameters
-    ----------
-    post : DataFrame of one row
-        The post.
-    grid : dict of {column: values}, or list of such dicts
-        Each dict stands for all combinations of its values.
-    """
+    """Return the post as it is and all candidates, and the columns that change."""
     grids = [grid] if isinstance(grid, Mapping) else list(grid)
     columns = list(dict.fromkeys(c for one in grids for c in one))
     if not columns:
@@ -121,21 +113,7 @@ def _times(cells: pd.Series, dtype: Any) -> pd.Series:
 def role_column(
     parts: Anatomy, X: pd.DataFrame, given: Hashable | None, role: str, what: str
 ) -> Hashable:
-    """Return a column of posts: the one named, or that of the model's role.
-
-    Parameters
-    ----------
-    parts : Anatomy
-        The model, whose `PostEncoder` knows the roles.
-    X : DataFrame
-        Posts.
-    given : column or None
-        What the caller named.
-    role : str
-        The role, which is the name of the caller's parameter as well.
-    what : str
-        What the column holds, for the message.
-    """
+    """Return a column of posts: the one named, or that of the model's role."""
     if given is None:
         encoder = parts.find(PostEncoder)
         found = [] if encoder is None else encoder.roles_[role]

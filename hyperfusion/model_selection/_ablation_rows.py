@@ -51,21 +51,7 @@ class Fitted:
 def plan_variants(
     model: Any, features: Any, y: np.ndarray, parts: Sequence[str], seed: int
 ) -> list[Variant]:
-    """Return the full model and its variants, in order.
-
-    Parameters
-    ----------
-    model : regressor
-        The last step of the model.
-    features : DataFrame or array of shape (n_train, n_features)
-        The training posts' features.
-    y : ndarray of shape (n_train,)
-        Their targets, NaN for unlabeled posts.
-    parts : list of str
-        What to take away.
-    seed : int
-        Seed of the single split that replaces the folds.
-    """
+    """Return the full model and its variants, in order."""
     variants = [Variant(FULL, model)]
     for part in parts:
         if part == "ensemble":

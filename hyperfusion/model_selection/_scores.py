@@ -67,22 +67,7 @@ def mean_score(folds: Sequence[TestFold], metric: str) -> float:
 def draw_units(
     n_units: int, n_bootstrap: int, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Draw units with replacement: how often each is in each bootstrap sample.
-
-    Parameters
-    ----------
-    n_units : int
-        Number of units, users or posts, that have test rows.
-    n_bootstrap : int
-        Number of samples.
-    rng : RandomState
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of shape (n_bootstrap, n_units), uint8
-        Counts. A count above 255 never happens: each is 1 on average.
-    """
+    """Draw units with replacement: how often each is in each bootstrap sample."""
     counts = np.empty((n_bootstrap, n_units), dtype=np.uint8)
     for sample in counts:
         sample[:] = np.bincount(rng.randint(n_units, size=n_units), minlength=n_units)
@@ -183,27 +168,7 @@ def score_tables(
     confidence: float,
     rng: np.random.RandomState,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the models' scores, and their differences to the first model.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        ``split``, ``fold``, ``model``, ``unit``, ``known_user``, ``y`` and
-        ``prediction`` of each tested post.
-    has_users : bool
-        Whether ``unit`` numbers users; otherwise it numbers posts.
-    models : list of str
-        The models' names, in order.
-    n_bootstrap, confidence : int and float
-        Number of bootstrap samples and coverage of the intervals.
-    rng : RandomState
-        Source of randomness.
-
-    Returns
-    -------
-    scores, differences : DataFrame
-        As `evaluate` describes them.
-    """
+    """Return the models' scores, and their differences to the first model."""
     scores: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
     for split, tested in predictions.groupby("split", sort=False):

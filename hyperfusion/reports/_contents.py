@@ -126,15 +126,7 @@ def member_table(ensemble: Any) -> pd.DataFrame:
 
 
 class PostCells:
-    """What a report tells of single posts.
-
-    Parameters
-    ----------
-    parts : Anatomy
-        The model; the roles of its `PostEncoder` say which columns to show.
-    posts : DataFrame
-        The posts.
-    """
+    """What a report tells of single posts."""
 
     def __init__(self, parts: Anatomy, posts: pd.DataFrame):
         self.posts = posts
