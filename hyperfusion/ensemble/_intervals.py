@@ -123,7 +123,8 @@ def predict_interval(
     table = parts.features(X)
     fitted, new = _groups(parts.ensemble, table, groups, calibration_groups)
     calibrations = _calibrate(parts.ensemble, fitted, new, coverage)
-    return intervals(parts, table, new, calibrations, getattr(X, "index", None))
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    return intervals(parts, table, new, calibrations, index)
 
 
 def intervals(

@@ -110,7 +110,7 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
     pairs = [m if isinstance(m, tuple) else (None, m) for m in members]
     names = _unique_names(pairs)
     for name, member in zip(names, (m for _, m in pairs), strict=True):
-        if not (is_regressor(member) and hasattr(member, "fit")):
+        if not (hasattr(member, "fit") and is_regressor(member)):
             raise InvalidInputError(
                 f"The member {name!r} must be a scikit-learn regressor. Got {member!r}."
             )

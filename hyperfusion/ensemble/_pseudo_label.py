@@ -116,7 +116,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     -----
     A row's confidence is minus the standard deviation of the members' predictions, each
     freed of its member's mean out-of-fold error. One member can't disagree with itself:
-    five refits on random halves of each fold's training part vote instead.
+    with "balanced", five refits on random halves of each fold's training part vote
+    instead; with "paper", the models of all folds.
 
     With "balanced", bins of the prediction keep the middle, where models agree most,
     from crowding out the extremes. A pseudo-label weighs ``v / (v + s**2)``, with the

@@ -157,10 +157,10 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     >>> list(values)
     ['time', 'user', 'base']
     """
-    parts = Anatomy.of(model)
+    parts, X = Anatomy.of(model), check_rows(X)
     folds, _, groups, members = _fold_shap(parts, X, by)
     mean = np.mean([values for values, _ in folds], axis=0)
-    index = getattr(X, "index", None)
+    index = X.index if isinstance(X, pd.DataFrame) else None
     frame = pd.DataFrame(mean, columns=list(groups), index=index)
     frame["base"] = np.mean([base for _, base in folds], axis=0)
     frame.attrs = {"members": members}

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from hyperfusion.metrics import spearman_score
-from hyperfusion.table._old import split_name
+from hyperfusion.table import Schema
 
 N_BINS = 50
 MIN_LEVELS = 3
@@ -38,7 +38,8 @@ def sounds_later(column: Any) -> bool:
     >>> [sounds_later(c) for c in ("totalViews", "likes_count", "latin_share")]
     [True, True, False]
     """
-    words = [word.lower() for word in _WORD.findall(split_name(column)[1])]
+    (name,) = Schema.of_numbers([column]).names  # without its block
+    words = [word.lower() for word in _WORD.findall(str(name.feature))]
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
 
 
