@@ -187,7 +187,7 @@ def ablate(
         final, features, left_out = _encode(
             model, take(X, train), target[train], take(X, test)
         )
-        if verbose:
+        if verbose and final is not model:
             seconds = time.perf_counter() - start
             print(f"[ablate] encoded, {seconds:.1f} s", flush=True)
         variants = plan_variants(final, features, target[train], wanted, seed)

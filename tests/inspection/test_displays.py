@@ -243,7 +243,7 @@ def test_weights_of_a_fitted_ensemble(model):
     assert labels == ["first", "second"]
     assert len(display.texts_) == 8
     assert EnsembleWeightsDisplay.from_estimator(model).weights.shape == (3, 1)
-    with pytest.raises(InvalidInputError, match="no weights"):
+    with pytest.raises(InvalidInputError, match="no HyperFusionRegressor inside"):
         EnsembleWeightsDisplay.from_estimator(Ridge().fit(numbers, y))
 
 
