@@ -7,8 +7,7 @@ Learns from the training side of a split by time with a small ensemble. Prints t
 of later posts that intervals cover, by month or year and by user, for two promises
 and for intervals calibrated by user; how far the intervals' widths follow the errors;
 how well training and later posts can be told apart; and, where times are fine enough,
-SRC (more is better) and MAE (less is better) with recent posts weighted and with the
-drift calibrator.
+SRC (more is better) and MAE (less is better) with recent posts weighted.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from scipy.stats import spearmanr
 from small_members import boosting, ridge, trees
 
 from hyperfusion import (
-    DriftCalibrator,
     HyperFusionRegressor,
     coverage_report,
     drift_report,
@@ -87,9 +85,6 @@ def show_remedies(posts: Posts) -> None:
     tell("plain", plain.fit(X, y))
     recent = recency_weights(X[column], half_life="180D")
     tell("half-life of 180 days", plain.fit(X, y, predict__sample_weight=recent))
-    calibrator = DriftCalibrator(plain, time=column).fit(X, y)
-    tell("drift calibrator", calibrator)
-    print(f"  slopes a day {calibrator.slopes_}, used {calibrator.slope_}")
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from hyperfusion import HyperFusionRegressor, make_hyperfusion
 from hyperfusion.datasets import make_posts
 from hyperfusion.ensemble._members import PRESETS, preset_members
-from hyperfusion.model_selection._bootstrap import (
+from hyperfusion.model_selection._scores import (
     TestFold,
     bootstrap_scores,
     draw_units,

@@ -7,7 +7,7 @@ Trains on the first 3,200 labeled posts of the SMP Challenge's video track by ti
 tests on the last 800, with and without the 2,000 later posts that have no label.
 Prints, for each seed, Spearman's correlation (more is better) and the mean absolute
 error (less is better) of the test posts: without pseudo-labels, with them under each
-alpha, and with every round kept whatever it does ("unjudged", the paper's way).
+alpha, with every round kept whatever it does ("unjudged"), and by the paper's rule.
 Encoders are fitted once, on all training and unlabeled posts, for all sides.
 """
 
@@ -40,6 +40,11 @@ from hyperfusion.datasets import load_smp_video
 from hyperfusion.ensemble._members import preset_members
 
 N_TRAIN = 3200
+WAYS: dict[str, dict[str, Any]] = {
+    "": {},
+    ", unjudged": {"min_gain_se": None},
+    ", as the paper": {"rule": "paper", "min_gain_se": None},
+}
 
 
 def members(names: str) -> list[tuple[str, Any]]:
@@ -76,8 +81,8 @@ def runs(
     ensemble = HyperFusionRegressor(members(names), random_state=seed)
     models: list[tuple[str, Any]] = [("without", ensemble)]
     for alpha in alphas:
-        for label, min_gain_se in (("", 2.0), (", unjudged", None)):
-            wrapper = PseudoLabelWrapper(ensemble, alpha=alpha, min_gain_se=min_gain_se)
+        for label, options in WAYS.items():
+            wrapper = PseudoLabelWrapper(ensemble, alpha=alpha, **options)
             models.append((f"alpha {alpha:g}{label}", wrapper))
     for label, model in models:
         wrapped = isinstance(model, PseudoLabelWrapper)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from hyperfusion.exceptions import InvalidInputError
+
+_LARGEST = 1e18  # squares of what is larger leave the range of float32
+_FEW_ROWS = 20
+_FAR = 1000  # interquartile ranges
 
 
 def local_generator(random_state: Any) -> np.random.RandomState:
@@ -44,7 +49,64 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
             f"({int(bad.sum())} such row(s) in all). Drop these rows or mend them. "
             f"{cure}"
         )
+    _refuse_huge(values)
     return values
+
+
+def _refuse_huge(values: np.ndarray) -> None:
+    huge = np.flatnonzero(np.abs(values) > _LARGEST)
+    if len(huge):
+        raise InvalidInputError(
+            f"Input y holds values that are too large to learn: y is "
+            f"{values[huge[0]]:g} in row {huge[0]} ({len(huge)} such row(s) in all), "
+            f"more than {_LARGEST:g}. Mend these rows, or learn np.log1p(y)."
+        )
+
+
+def warn_of_target(y: np.ndarray, *, stacklevel: int) -> None:
+    """Warn once of a target that hardly anything can be learned from."""
+    if len(y) == 0:
+        return
+    middle, low, high = np.median(y), *np.quantile(y, [0.25, 0.75])
+    far = np.abs(y - middle)
+    if len(y) < _FEW_ROWS:
+        message = (
+            f"There are {len(y)} rows to learn from: with so few, scores and weights "
+            "are luck. Some hundred make a start."
+        )
+    elif not far.any():
+        message = (
+            f"y is {y[0]:g} in all {len(y)} rows, so there is nothing to learn, and "
+            "every prediction will be that number. Is it the right column?"
+        )
+    elif high > low and far.max() > _FAR * (high - low):
+        row = int(far.argmax())
+        message = (
+            f"y is {y[row]:g} in row {row}, while half of all rows lie between {low:g} "
+            f"and {high:g}: {int((far > _FAR * (high - low)).sum())} such row(s) will "
+            "outweigh all others. Mend them if they are mistakes; if not, learn "
+            "np.log1p(y)."
+        )
+    else:
+        return
+    warnings.warn(message, UserWarning, stacklevel=stacklevel + 1)
+
+
+def warn_of_order(X: Any, y: Any, *, stacklevel: int) -> None:
+    """Warn where X and y have the same labels in their indices in another order."""
+    ours, theirs = getattr(X, "index", None), getattr(y, "index", None)
+    if not (isinstance(ours, pd.Index) and isinstance(theirs, pd.Index)):
+        return
+    if len(ours) != len(theirs) or ours.equals(theirs):
+        return
+    if ours.is_unique and theirs.is_unique and ours.isin(theirs).all():
+        warnings.warn(
+            "X and y have the same labels in their indices, but in another order. Rows "
+            "are matched by position, as everywhere in scikit-learn: if the labels "
+            "should match, pass y.loc[X.index].",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _as_float_vector(y: Any) -> np.ndarray:

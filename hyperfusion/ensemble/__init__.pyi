@@ -1,7 +1,6 @@
 from ._block_stacking import BlockStackingRegressor as BlockStackingRegressor
 from ._drift import drift_report as drift_report
 from ._drift import recency_weights as recency_weights
-from ._drift_calibrator import DriftCalibrator as DriftCalibrator
 from ._hyperfusion import HyperFusionRegressor as HyperFusionRegressor
 from ._intervals import coverage_report as coverage_report
 from ._intervals import predict_interval as predict_interval

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import MetaEstimatorMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import (
@@ -19,23 +19,23 @@ from hyperfusion._sklearn_compat import (
     StrOptions,
     _check_sample_weight,
     _fit_context,
+    _num_samples,
 )
-from hyperfusion._validation import check_target, local_generator
+from hyperfusion._validation import check_target, local_generator, warn_of_order
 from hyperfusion.ensemble._combine import mean_by_row
 from hyperfusion.ensemble._folds import make_splits
-from hyperfusion.ensemble._members import for_table, set_seeds
-from hyperfusion.ensemble._out_of_fold import (
-    finite_prediction,
-    fit_parts,
-    request_weight,
+from hyperfusion.ensemble._members import (
+    ask_for_weights,
+    check_features,
+    for_table,
+    set_seeds,
     weight_parameter,
 )
+from hyperfusion.ensemble._out_of_fold import finite_prediction, fit_parts, naming
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._frames import as_frame, check_table
-from hyperfusion.table._names import MODALITIES
-from hyperfusion.table._old import block_columns, split_name
-
-_OTHER = "other"
+from hyperfusion.table._frames import as_frame
+from hyperfusion.table._names import MODALITIES, column_name
+from hyperfusion.table._schema import PLAIN, Schema
 
 
 class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
@@ -60,8 +60,8 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
         Model of the second level. None is a `CatBoostHuberRegressor` of 600 trees.
     blocks : {"modality", "block"} or dict of {str: list of str}, default="modality"
         What the first level's models see: the columns of a modality
-        (`hyperfusion.table._names.MODALITIES`; columns of no modality make one
-        more, "other"), of a block, or of the blocks in each list. A plain array is
+        (`hyperfusion.table.MODALITIES`; columns of no modality make one more,
+        "other"), of a block, or of the blocks in each list. A plain array is
         one block.
     passthrough : {"all", "rest", "none"}, default="all"
         Which columns the final model sees beside the predictions: all, those that no
@@ -118,6 +118,9 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
     >>> model.fit(X, y).blocks_
     {'visual': ['image__a'], 'textual': ['text__b', 'text__c']}
     """
+
+    # with metadata routing they are taken whenever they are passed
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"]), dict, None],
@@ -181,8 +184,10 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
             If `blocks` or `estimator` name what is not there, or `cv` never holds
             some rows back.
         """
-        X = self._check_features(X, reset=True)
-        y = check_target(y, len(X))
+        X = as_frame(X)
+        warn_of_order(X, y, stacklevel=3)
+        y = check_target(y, _num_samples(X))
+        X = check_features(self, X, reset=True)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, y, dtype=np.float64, ensure_non_negative=True
@@ -194,46 +199,42 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
         final = self.final_estimator
         if final is None:
             final = _catboost(600)
-        model = set_seeds(for_table(final, table), rng)
+        model = set_seeds(for_table(ask_for_weights(final), table), rng)
         weights = {}
-        request_weight(model)
         if sample_weight is not None:
             weights[weight_parameter(model)] = sample_weight
         self.final_estimator_ = model.fit(table, y, **weights)
         return self
 
-    def _check_features(self, X: Any, *, reset: bool) -> Any:
-        X = as_frame(X)
-        if isinstance(X, pd.DataFrame):
-            return check_table(self, X, reset=reset)
-        return validate_data(
-            self, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan"
-        )
-
     def _group_columns(self, X: Any) -> dict[str, list[Hashable]]:
-        by_block = block_columns(X)
-        if list(by_block) == [None]:
-            return {_OTHER: by_block[None]}
+        schema = Schema.of(X)
+        there = list(dict.fromkeys(schema.blocks))
+        if there == [None]:
+            return {PLAIN: list(schema.columns)}
         groups: dict[str, list[str | None]]
         if isinstance(self.blocks, Mapping):
             groups = {name: list(blocks) for name, blocks in self.blocks.items()}
-            missing = {b for blocks in groups.values() for b in blocks} - set(by_block)
+            missing = {b for blocks in groups.values() for b in blocks} - set(there)
             if missing or not groups:
                 raise InvalidInputError(
                     f"blocks={self.blocks!r} names blocks that the table has not: "
-                    f"{sorted(map(str, missing))}. It has {list(by_block)}."
+                    f"{sorted(map(str, missing))}. It has {there}."
                 )
         elif self.blocks == "block":
-            groups = {block or _OTHER: [block] for block in by_block}
+            groups = {block or PLAIN: [block] for block in there}
         else:
             groups = {name: list(blocks) for name, blocks in MODALITIES.items()}
             known = {block for blocks in groups.values() for block in blocks}
-            groups[_OTHER] = [block for block in by_block if block not in known]
-        columns = {
-            name: [c for block in blocks for c in by_block.get(block, [])]
+            groups[PLAIN] = [block for block in there if block not in known]
+        positions = {
+            name: [i for block in blocks for i in schema.in_block(block)]
             for name, blocks in groups.items()
         }
-        return {name: found for name, found in columns.items() if found}
+        return {
+            name: [schema.columns[i] for i in found]
+            for name, found in positions.items()
+            if found
+        }
 
     def _first_level(self, X: Any) -> list[Any]:
         """Return a fresh model for each group of columns, which picks its own."""
@@ -250,9 +251,8 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
             if model is None:
                 model = _catboost(300)
             pick = _ColumnPicker(columns)
-            model = for_table(model, _columns(X, columns))
+            model = for_table(ask_for_weights(model), _columns(X, columns))
             models.append(Pipeline([("columns", pick), ("model", model)]))
-            request_weight(model)
         return models
 
     def _fit_first_level(
@@ -261,9 +261,8 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
         splits = make_splits(self.cv, X, y, groups, rng)
         models = self._first_level(X)
         members = [[set_seeds(clone(m), rng) for m in models] for _ in splits]
-        parts = list(
-            fit_parts(members, X, y, splits, sample_weight=weight, n_jobs=self.n_jobs)
-        )
+        how = {"names": list(self.blocks_), "n_jobs": self.n_jobs}
+        parts = list(fit_parts(members, X, y, splits, sample_weight=weight, **how))
         predictions = [
             np.column_stack([p.predictions for p in parts if p.fold == k])
             for k in range(len(splits))
@@ -292,8 +291,9 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
         raw = _columns(X, kept)
         if not isinstance(X, pd.DataFrame):
             return np.column_stack([raw, predictions])
+        block_of = dict(zip(every, Schema.of(X).blocks, strict=True))
         names = [
-            _stacked_name(name, split_name(columns[0])[0])
+            _stacked_name(name, block_of[columns[0]])
             for name, columns in self.blocks_.items()
         ]
         stacked = pd.DataFrame(predictions.astype(np.float32), X.index, names)
@@ -313,11 +313,14 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
             Predictions.
         """
         check_is_fitted(self)
-        X = self._check_features(X, reset=False)
-        by_fold = [
-            np.column_stack([finite_prediction(model, X) for model in fold])
-            for fold in self.estimators_
-        ]
+        X = check_features(self, X, reset=False)
+        by_fold = []
+        for k, models in enumerate(self.estimators_):
+            found = []
+            for name, model in zip(self.blocks_, models, strict=True):
+                with naming(name, k):
+                    found.append(finite_prediction(model, X, name))
+            by_fold.append(np.column_stack(found))
         table = self._second_level(X, np.mean(by_fold, axis=0))
         return np.asarray(self.final_estimator_.predict(table), dtype=np.float64)
 
@@ -330,7 +333,7 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
 
 def _stacked_name(group: str, block: str | None) -> str:
     """Name a prediction after its group, in the group's first block."""
-    return f"{block}__stacked_{group}" if block else f"stacked_{group}"
+    return column_name(block, f"stacked_{group}") if block else f"stacked_{group}"
 
 
 class _ColumnPicker(TransformerMixin, HyperFusionEstimator):

@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
+from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import as_frame, check_frame
-from hyperfusion.table._old import category_columns, split_name
+from hyperfusion.table._schema import Schema
 
 _N_BINS = 10
 _N_LEVELS = 20
@@ -59,9 +59,10 @@ def drift_report(
 
     Parameters
     ----------
-    model : Pipeline, transformer or None
-        Fitted model whose encoders turn both tables into features (all steps of a
-        Pipeline but the last); None if the tables are features already.
+    model : regressor, Pipeline, search, wrapper, transformer or None
+        Fitted model whose encoders turn both tables into features: all steps before
+        the regressor inside it. None if the tables are features already. Where a
+        `PseudoLabelWrapper` holds a whole Pipeline, its first fold encodes.
     X_train : DataFrame or array of shape (n_train, n_features)
         Posts that the model was fitted on.
     X_test : DataFrame or array of shape (n_test, n_features)
@@ -189,10 +190,12 @@ def _told_apart(
 
 
 def _features(model: Any, X: Any) -> pd.DataFrame:
-    model = getattr(model, "best_estimator_", model)
-    if isinstance(model, Pipeline) and not hasattr(model, "transform"):
-        model = model[:-1] if len(model) > 1 else None
-    if hasattr(model, "transform"):
+    if hasattr(model, "predict"):
+        parts = Anatomy.of(model)
+        X = parts.features(as_frame(X))
+        if parts.ensemble is not None and _has_own_encoders(parts.ensemble):
+            X = Anatomy.of(parts.ensemble.estimators_[0][0]).features(X)
+    elif model is not None:
         X = model.transform(X)
     X = as_frame(X)
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
@@ -200,9 +203,18 @@ def _features(model: Any, X: Any) -> pd.DataFrame:
     return table
 
 
+def _has_own_encoders(ensemble: Any) -> bool:
+    """Whether the only member is a pipeline, which encodes in every fold anew."""
+    given = ensemble.members
+    if not isinstance(given, (list, tuple)) or len(given) != 1:
+        return False
+    return hasattr(given[0][1] if isinstance(given[0], tuple) else given[0], "steps")
+
+
 def _kept_columns(table: pd.DataFrame, exclude: Any) -> list[Hashable]:
     names = {exclude} if isinstance(exclude, str) else set(exclude)
-    blocks = {c: split_name(c)[0] for c in table.columns}
+    schema = Schema.of(table)
+    blocks = dict(zip(schema.columns, schema.blocks, strict=True))
     unknown = names - set(blocks) - set(blocks.values())
     if unknown:
         raise InvalidInputError(
@@ -217,30 +229,20 @@ def _kept_columns(table: pd.DataFrame, exclude: Any) -> list[Hashable]:
 
 def _as_numbers(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     """Join both tables; a category becomes the share of all rows with its level."""
-    levels = category_columns(train)
+    levels = train.columns[Schema.of(train).is_category]
     joined = pd.concat(
         [t.astype(dict.fromkeys(levels, object)) for t in (train, test)],
         ignore_index=True,
     )
     for column in levels:
-        joined[column] = (
-            joined[column]
-            .map(joined[column].value_counts(normalize=True))
-            .astype(np.float32)
-        )
+        shares = joined[column].value_counts(normalize=True)
+        joined[column] = joined[column].map(shares).astype(np.float32)
     numbers = as_float32(joined)
-    numbers = np.where(np.isinf(numbers), np.float32(np.nan), numbers)
-    return numbers
+    return np.where(np.isinf(numbers), np.float32(np.nan), numbers)
 
 
 def stability_index(train: pd.Series, test: pd.Series) -> float:
-    """Return the population stability index of one column.
-
-    Parameters
-    ----------
-    train, test : Series
-        The column's cells in both tables: numbers or categories.
-    """
+    """Return the population stability index of one column."""
     if isinstance(train.dtype, pd.CategoricalDtype):
         frequent = pd.Index(train.value_counts().index[:_N_LEVELS].astype(object))
         n_bins = len(frequent)

@@ -6,39 +6,38 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils import Bunch, check_array
+from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import process_routing
-from sklearn.utils.validation import validate_data
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import (
     _check_sample_weight,
-    _num_samples,
     _routing_enabled,
 )
-from hyperfusion._validation import check_target, local_generator
+from hyperfusion._validation import local_generator
 from hyperfusion.ensemble._combine import (
     Blend,
     FoldPredictions,
     crossed_bias,
+    fold_score,
     mean_by_row,
     member_bias,
     score_table,
 )
 from hyperfusion.ensemble._folds import check_weighed, make_splits
 from hyperfusion.ensemble._members import (
+    ask_for_weights,
+    check_features,
     for_table,
     name_members,
     set_seeds,
 )
-from hyperfusion.ensemble._out_of_fold import Part, fit_parts
-from hyperfusion.ensemble._progress import Progress
+from hyperfusion.ensemble._out_of_fold import Part, fit_parts, take_rows
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
-from hyperfusion.table._frames import check_table
+from hyperfusion.table._names import column_name
 
-USER = "user__user"  # as `UserProfileEncoder` writes it
+USER = column_name("user", "user")  # as `UserProfileEncoder` writes it
 
 
 def has_users(X: Any) -> bool:
@@ -65,28 +64,27 @@ class FoldEnsemble(HyperFusionEstimator):
     def _fit(
         self,
         X: Any,
-        y: ArrayLike,
+        y: np.ndarray,
         sample_weight: Any,
         groups: Any,
         fit_params: dict[str, Any],
         extra: Any,
     ) -> Self:
-        """Fit; `extra` holds rows that join the training part of each fold.
+        """Fit on a checked target; `extra` rows join the training part of each fold.
 
         With ``refit="full"`` its last entry joins the fit on all rows.
         """
         # All checks come first: a fit that they refuse leaves a fitted ensemble alone.
-        y = check_target(y, _num_samples(X))
         weight = _check_sample_weight(
             sample_weight, y, dtype=np.float64, ensure_non_negative=True
         )
         rng = local_generator(self.random_state)
-        named = name_members(self.members)
+        named = self._named_members()
         given = None if sample_weight is None else weight
         engine = self._engine_arguments(named, given, groups, fit_params)
         splits = make_splits(self.cv, X, y, engine.pop("groups"), rng)
         check_weighed(splits, weight)
-        X = self._check_features(X, reset=True)
+        X = check_features(self, X, reset=True)
         self.splits_ = splits
         self.members_ = [(name, for_table(member, X)) for name, member in named]
         parts = self._fit_folds(X, y, weight, rng, engine, extra)
@@ -100,19 +98,10 @@ class FoldEnsemble(HyperFusionEstimator):
         ]
         return self
 
-    def _check_features(self, X: Any, *, reset: bool) -> Any:
-        if isinstance(X, pd.DataFrame):
-            return check_table(self, X, reset=reset)
-        if not hasattr(X, "shape"):
-            X = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse=True,
-            dtype=None,
-            ensure_all_finite="allow-nan",
-        )
+    def _named_members(self) -> list[tuple[str, Any]]:
+        """Return the members by name, as they are fitted."""
+        named = name_members(self.members, taken=self._get_param_names())
+        return [(name, ask_for_weights(member)) for name, member in named]
 
     def _engine_arguments(
         self, named: Any, sample_weight: Any, groups: Any, fit_params: dict[str, Any]
@@ -145,7 +134,7 @@ class FoldEnsemble(HyperFusionEstimator):
     ) -> list[Part]:
         members = [self._seeded(rng) for _ in self.splits_]
         n_parts = len(self.splits_) * len(self.members_)
-        progress = Progress(self, X, y, n_parts)
+        progress = _Progress(self, X, y, n_parts)
         engine = engine | self._how()
         parts = []
         for part in fit_parts(members, X, y, self.splits_, extra=extra, **engine):
@@ -165,8 +154,9 @@ class FoldEnsemble(HyperFusionEstimator):
         )
 
     def _how(self) -> dict[str, Any]:
-        names = ("row_filter", "n_jobs", "memory")
-        return {name: getattr(self, name) for name in names}
+        how = ("row_filter", "n_jobs", "memory")
+        names = [name for name, _ in self.members_]
+        return {"names": names, **{name: getattr(self, name) for name in how}}
 
     def _seeded(self, rng: Any) -> list[Any]:
         return [set_seeds(clone(member), rng) for _, member in self.members_]
@@ -242,3 +232,47 @@ class FoldEnsemble(HyperFusionEstimator):
     def _model_bias(self) -> np.ndarray:
         same = len(self.estimators_) == len(self._bias)
         return self._bias if same else self._bias.mean(axis=0, keepdims=True)
+
+
+class _Progress:
+    """Reports the parts of a fit in the order in which they are ready."""
+
+    def __init__(self, ensemble: Any, X: Any, y: np.ndarray, n_parts: int):
+        self.ensemble, self.X, self.y = ensemble, X, y
+        self.root = ensemble._init_callback_context(max_subtasks=n_parts)
+        self.root.call_on_fit_task_begin(estimator=ensemble, X=X, y=y)
+        self.tasks = [
+            self.root.subcontext(task_name="fit-part") for _ in range(n_parts)
+        ]
+        self.waiting = iter(self.tasks)
+        for task in self.tasks:
+            task.call_on_fit_task_begin(estimator=ensemble)
+
+    def report(self, part: Part, weight: np.ndarray) -> None:
+        """Print a fitted part's score; callbacks score it on its validation rows."""
+        rows = self.ensemble.splits_[part.fold][1]
+        if self.ensemble.verbose:
+            self._print(part, self.y[rows], weight[rows])
+        next(self.waiting).call_on_fit_task_end(
+            estimator=self.ensemble,
+            X=lambda: take_rows(self.X, rows),
+            y=self.y[rows],
+            reconstruction_attributes=lambda: {
+                "estimators_": [[part.model]],
+                "weights_": np.ones((1, 1)),
+            },
+        )
+
+    def end(self) -> None:
+        """Tell callbacks that all parts are fitted."""
+        self.root.call_on_fit_task_end(estimator=self.ensemble, X=self.X, y=self.y)
+
+    def _print(self, part: Part, y: np.ndarray, weight: np.ndarray) -> None:
+        fold = FoldPredictions(np.arange(len(y)), part.predictions, y, weight)
+        src, mae = fold_score(fold, part.predictions)
+        print(
+            f"[HyperFusionRegressor] fold {part.fold + 1}/{len(self.ensemble.splits_)} "
+            f"{self.ensemble.members_[part.member][0]}: SRC {src:.4f}, MAE {mae:.4f}, "
+            f"{part.n_rows} rows, {part.seconds:.1f} s",
+            flush=True,
+        )

@@ -15,17 +15,7 @@ from hyperfusion.model_selection import StratifiedRegressionKFold
 
 
 def make_splits(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> list[Split]:
-    """Return the folds of a ``cv`` parameter, checked.
-
-    Parameters
-    ----------
-    cv : int, splitter or iterable of (train, validation)
-        A number gives `StratifiedRegressionKFold`.
-    X, y, groups
-        As the splitter takes them.
-    rng : RandomState or None
-        Seeds the folds of a number.
-    """
+    """Return the folds of a ``cv`` parameter, checked."""
     if isinstance(cv, Integral):
         splitter = StratifiedRegressionKFold(int(cv), random_state=rng)
     else:
@@ -36,20 +26,7 @@ def make_splits(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> list[S
 
 
 def check_splits(splits: Sequence[Split], n_rows: int) -> None:
-    """Raise where folds are missing, empty, out of range, or train what they validate.
-
-    Parameters
-    ----------
-    splits : list of (train, validation) pairs of positions
-        What ``cv`` gives.
-    n_rows : int
-        Number of rows.
-
-    Raises
-    ------
-    InvalidInputError
-        With the fold and the row.
-    """
+    """Raise where folds are missing, empty, or train on what they validate."""
     if not splits:
         raise InvalidInputError("cv gives no fold: it must give one at least.")
     for k, fold in enumerate(splits):
@@ -80,20 +57,7 @@ def _check_positions(rows: np.ndarray, n_rows: int, where: str) -> None:
 
 
 def check_weighed(splits: Sequence[Split], weight: np.ndarray) -> None:
-    """Raise where all rows that a fold validates weigh nothing.
-
-    Parameters
-    ----------
-    splits : list of (train, validation) pairs of positions
-        The folds.
-    weight : ndarray of shape (n_rows,)
-        Weights of the rows, not negative.
-
-    Raises
-    ------
-    InvalidInputError
-        With the fold.
-    """
+    """Raise where all rows that a fold validates weigh nothing."""
     for k, (_, rows) in enumerate(splits):
         if not weight[rows].any():
             raise InvalidInputError(

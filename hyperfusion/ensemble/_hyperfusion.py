@@ -20,20 +20,21 @@ from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
-    _BaseComposition,
+    _num_samples,
     with_callbacks,
 )
+from hyperfusion._validation import check_target, warn_of_order, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
-from hyperfusion.ensemble._members import PRESETS, name_members
-from hyperfusion.ensemble._out_of_fold import finite_prediction
+from hyperfusion.ensemble._members import PRESETS, check_features, name_members
+from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
 from hyperfusion.ensemble._uncertainty import disagreement
 from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
+from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
+from hyperfusion.table._frames import as_frame
 
 
-class HyperFusionRegressor(
-    CallbackSupportMixin, RegressorMixin, FoldEnsemble, _BaseComposition
-):
+class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     """Weighted ensemble of regressors over K folds.
 
     Tier 3 of the paper (section 3.4, equations 8 and 9). Every member is fitted on
@@ -152,6 +153,9 @@ class HyperFusionRegressor(
     [1.0, 0.0]
     """
 
+    # with metadata routing they are taken whenever they are passed
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
+
     _parameter_constraints: dict = {
         "members": [list, tuple, StrOptions(set(PRESETS)), None],
         "cv": ["cv_object"],
@@ -200,37 +204,74 @@ class HyperFusionRegressor(
         self.verbose = verbose
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, those of named members as ``<name>__<parameter>``.
+        """Return the parameters, those of members as ``<name>__<parameter>``.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include the members and their parameters.
+            Whether to include the members, also those of a preset, and their
+            parameters.
 
         Returns
         -------
         dict
             Values by name.
         """
-        return self._get_params("members", deep=deep and _is_named(self.members))
+        params: dict[str, Any] = super().get_params(deep=False)
+        if deep:
+            for name, member in self._members_or_none():
+                params[name] = member
+                nested = member.get_params().items()
+                params |= {f"{name}__{key}": value for key, value in nested}
+        return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of named members as ``<name>__<parameter>``.
+        """Set parameters, those of members as ``<name>__<parameter>``.
 
         Parameters
         ----------
         **params
-            Values by name; a member's name alone replaces the member.
+            Values by name; a member's name alone replaces the member. A preset, or a
+            list without names, becomes a named list in `members`.
 
         Returns
         -------
         self
             The ensemble.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such parameter or member.
         """
-        self.members = params.pop("members", self.members)
-        if _is_named(self.members):
-            return self._set_params("members", **params)
-        return super().set_params(**params)
+        own = set(self._get_param_names())
+        super().set_params(**{k: v for k, v in params.items() if k in own})
+        nested = {k: v for k, v in params.items() if k not in own}
+        if not nested:
+            return self
+        members = dict(self._members_or_none())
+        for key in sorted(nested):  # a member itself comes before its parameters
+            name, _, parameter = key.partition("__")
+            if name not in members:
+                raise InvalidInputError(
+                    f"Invalid parameter {key!r} for estimator "
+                    f"{type(self).__name__}. Its members are {list(members)}, with "
+                    "parameters such as "
+                    f"{next(iter(members), 'name')}__random_state; its own parameters "
+                    f"are {sorted(own)}."
+                )
+            if parameter:
+                members[name].set_params(**{parameter: nested[key]})
+            else:
+                members[name] = nested[key]
+        self.members = list(members.items())
+        return self
+
+    def _members_or_none(self) -> list[tuple[str, Any]]:
+        try:
+            return name_members(self.members)
+        except (InvalidInputError, TypeError):  # told of at fit
+            return []
 
     @with_callbacks
     def fit(
@@ -269,8 +310,19 @@ class HyperFusionRegressor(
             If `X` and `y` don't fit together, `y` is not finite, there are fewer rows
             than folds, `cv` trains on rows that it validates, or all rows that a fold
             validates weigh 0.
+
+        Warns
+        -----
+        UserWarning
+            If there is hardly anything to learn (a constant target, fewer than twenty
+            rows, one value that outweighs all others), or if the indices of `X` and
+            `y` hold the same labels in another order.
         """
         self._validate_params()
+        X = as_frame(X)
+        warn_of_order(X, y, stacklevel=3)
+        y = check_target(y, _num_samples(X))
+        warn_of_target(y, stacklevel=3)
         return self._fit(X, y, sample_weight, groups, fit_params, extra=None)
 
     @property
@@ -314,12 +366,12 @@ class HyperFusionRegressor(
             there is one member.
         """
         check_is_fitted(self)
-        X = self._check_features(X, reset=False)
+        X = check_features(self, X, reset=False)
         weights = self._model_weights()
         mean, variance = np.zeros(X.shape[0]), np.zeros(X.shape[0])
-        for k, models in enumerate(self.estimators_):
+        for k in range(len(self.estimators_)):
             used = np.flatnonzero(weights[k])
-            predictions = [finite_prediction(models[i], X) for i in used]
+            predictions = [self._predict_one(k, i, X) for i in used]
             for i, prediction in zip(used, predictions, strict=True):
                 mean += weights[k, i] * prediction
             if return_std:
@@ -329,6 +381,11 @@ class HyperFusionRegressor(
             return mean
         constant, slope = self.variance_coefficients_
         return mean, np.sqrt(constant + slope * variance)
+
+    def _predict_one(self, fold: int, member: int, X: Any) -> np.ndarray:
+        name = self.members_[member][0]
+        with naming(name, fold):
+            return finite_prediction(self.estimators_[fold][member], X, name)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata such as ``sample_weight`` and ``groups`` are routed.
@@ -344,7 +401,7 @@ class HyperFusionRegressor(
             mapping = MethodMapping().add(caller="fit", callee="split")
             router.add(splitter=check_cv(cv), method_mapping=mapping)
         fit = MethodMapping().add(caller="fit", callee="fit")
-        return router.add(method_mapping=fit, **dict(name_members(self.members)))
+        return router.add(method_mapping=fit, **dict(self._named_members()))
 
     def _sk_visual_block_(self) -> Any:
         return visual_block(self, name_members(self.members))
@@ -356,9 +413,3 @@ class HyperFusionRegressor(
         tags.input_tags.string = True
         tags.input_tags.sparse = True
         return tags
-
-
-def _is_named(members: Any) -> bool:
-    return isinstance(members, (list, tuple)) and all(
-        isinstance(m, tuple) for m in members
-    )

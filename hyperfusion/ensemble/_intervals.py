@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from hyperfusion._anatomy import Anatomy, ensemble_inside
 from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
@@ -18,7 +19,6 @@ from hyperfusion._sklearn_compat import (
     validate_params,
 )
 from hyperfusion._validation import check_target
-from hyperfusion.ensemble._find import find_ensemble
 from hyperfusion.ensemble._fold_ensemble import USER, has_users
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._uncertainty import Calibration, chance_range
@@ -56,7 +56,8 @@ def predict_interval(
     Parameters
     ----------
     model : HyperFusionRegressor, or Pipeline, search or wrapper around one
-        Fitted.
+        Fitted. The ends of a `TransformedTargetRegressor` are those of its regressor,
+        transformed back.
     X : DataFrame or array of shape (n_samples, n_features)
         Rows to predict, as `model` takes them.
     coverage : float, default=0.9
@@ -118,36 +119,49 @@ def predict_interval(
     0.8
     """
     X = as_frame(X)
-    ensemble, table, shift = find_ensemble(model, X)
-    how = (coverage, groups, calibration_groups)
-    return _intervals(ensemble, X, table, shift, *how)[0]
-
-
-def _intervals(
-    ensemble: HyperFusionRegressor,
-    X: Any,
-    table: Any,
-    shift: Any,
-    coverage: float,
-    groups: Any,
-    calibration_groups: Any,
-) -> tuple[pd.DataFrame, np.ndarray, dict[Any, Calibration]]:
-    """Return the intervals, each row's group, and what calibrates the groups."""
-    prediction, std = ensemble.predict(table, return_std=True)
-    prediction = prediction + shift
-    fitted, new = _groups(ensemble, table, groups, calibration_groups)
-    calibrations = _calibrate(ensemble, fitted, new, coverage)
-    margin = std * np.array([calibrations[group].quantile for group in new])
+    parts = ensemble_inside(model)
+    table = parts.features(X)
+    fitted, new = _groups(parts.ensemble, table, groups, calibration_groups)
+    calibrations = _calibrate(parts.ensemble, fitted, new, coverage)
     index = X.index if isinstance(X, pd.DataFrame) else None
-    found = pd.DataFrame(
+    return intervals(parts, table, new, calibrations, index)
+
+
+def intervals(
+    parts: Anatomy,
+    table: Any,
+    groups: np.ndarray | None = None,
+    calibrations: Mapping[Any, Calibration] | None = None,
+    index: Any = None,
+    *,
+    coverage: float = 0.9,
+) -> pd.DataFrame:
+    """Return the intervals of a feature table's rows, in units of the model's target.
+
+    Without `groups` all rows are calibrated together.
+    """
+    ensemble = parts.ensemble
+    if groups is None or calibrations is None:
+        fitted, groups = _groups(ensemble, table, None, None)
+        calibrations = _calibrate(ensemble, fitted, groups, coverage)
+    prediction, std = ensemble.predict(table, return_std=True)
+    margin = std * np.array([calibrations[group].quantile for group in groups])
+    ends = [parts.to_target(prediction + sign * margin) for sign in (-1, 1)]
+    if parts.targets:  # the way back may fall where the target rises
+        unbounded = np.isinf(margin)
+        ends = [np.min(ends, axis=0), np.max(ends, axis=0)]
+        ends = [
+            np.where(unbounded, e, end)
+            for e, end in zip([-np.inf, np.inf], ends, strict=True)
+        ]
+    return pd.DataFrame(
         {
-            "prediction": prediction,
-            "lower": prediction - margin,
-            "upper": prediction + margin,
+            "prediction": parts.to_target(prediction),
+            "lower": ends[0],
+            "upper": ends[1],
         },
         index=index,
     )
-    return found, new, calibrations
 
 
 def _groups(
@@ -231,7 +245,7 @@ def _calibrate(
             f"Too few out-of-fold rows for coverage={coverage}: {', '.join(too_few)}. "
             "Intervals of these groups are infinite.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     return calibrations
 
@@ -326,11 +340,27 @@ def coverage_report(
     >>> report["drift"].to_dict()
     {('all', 'all'): True, ('week', 'first'): False, ('week', 'second'): True}
     """
-    X = as_frame(X)
-    ensemble, table, shift = find_ensemble(model, X)
-    y = check_target(y, np.shape(table)[0])
-    how = (coverage, groups, calibration_groups)
-    held, new, calibrations = _intervals(ensemble, X, table, shift, *how)
+    parts = ensemble_inside(model)
+    table = parts.features(as_frame(X))
+    how = (coverage, by, groups, calibration_groups, tolerance)
+    return coverage_table(parts, table, check_target(y, np.shape(table)[0]), *how)
+
+
+def coverage_table(
+    parts: Anatomy,
+    table: Any,
+    y: np.ndarray,
+    coverage: float,
+    by: Any = None,
+    groups: Any = None,
+    calibration_groups: Any = None,
+    tolerance: float = 0.03,
+) -> pd.DataFrame:
+    """Report as `coverage_report` does, on a feature table."""
+    ensemble = parts.ensemble
+    fitted, new = _groups(ensemble, table, groups, calibration_groups)
+    calibrations = _calibrate(ensemble, fitted, new, coverage)
+    held = intervals(parts, table, new, calibrations)
     posts = pd.DataFrame(
         {
             "inside": (held["lower"] <= y) & (y <= held["upper"]),

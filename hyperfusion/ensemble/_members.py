@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Self
 
 import numpy as np
@@ -10,10 +11,14 @@ from sklearn.base import clone, is_regressor
 from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import get_tags
+from sklearn.utils import check_array, get_tags
+from sklearn.utils.validation import has_fit_parameter, validate_data
 
+from hyperfusion._anatomy import final_step
+from hyperfusion._sklearn_compat import _routing_enabled
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._old import category_columns
+from hyperfusion.table._frames import as_frame, check_table
+from hyperfusion.table._schema import Schema
 
 PRESETS = ("default", "fast")
 NamedMembers = list[tuple[str, Any]]
@@ -76,20 +81,7 @@ class RowLimitedNystroem(Nystroem):
     n_components: int
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit on `X`; `n_components` is an upper bound.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Training rows.
-        y : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        self
-            The fitted transformer.
-        """
+        """Fit on `X`; `n_components` is an upper bound."""
         limit: int = self.n_components
         self.n_components = min(limit, np.shape(X)[0])
         try:
@@ -98,7 +90,7 @@ class RowLimitedNystroem(Nystroem):
             self.n_components = limit
 
 
-def name_members(members: Any) -> NamedMembers:
+def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
     """Return members as a list of (name, regressor) pairs.
 
     Takes a preset's name, None for the default preset, a list of regressors (named
@@ -118,12 +110,15 @@ def name_members(members: Any) -> NamedMembers:
     pairs = [m if isinstance(m, tuple) else (None, m) for m in members]
     names = _unique_names(pairs)
     for name, member in zip(names, (m for _, m in pairs), strict=True):
-        if not (is_regressor(member) and hasattr(member, "fit")):
+        if not (hasattr(member, "fit") and is_regressor(member)):
             raise InvalidInputError(
                 f"The member {name!r} must be a scikit-learn regressor. Got {member!r}."
             )
-        if "__" in name:
-            raise InvalidInputError(f"A member's name can't contain '__': {name!r}.")
+        if "__" in name or name in taken:
+            raise InvalidInputError(
+                f"A member's name can't contain '__', nor be the name of one of the "
+                f"ensemble's parameters: {name!r}."
+            )
     return list(zip(names, (m for _, m in pairs), strict=True))
 
 
@@ -152,7 +147,7 @@ def for_table(member: Any, X: Any) -> Any:
     may_miss = isinstance(X, pd.DataFrame) or _has_missing(X)
     # a frame gives read-only arrays, which some of scikit-learn's regressors refuse
     writable = FunctionTransformer(np.array)
-    if not category_columns(X) and (tags.allow_nan or not may_miss):
+    if not _has_categories(X) and (tags.allow_nan or not may_miss):
         if _is_sklearn(member) and isinstance(X, pd.DataFrame) and _has_missing(X):
             return make_pipeline(writable, clone(member))
         return clone(member)
@@ -160,6 +155,10 @@ def for_table(member: Any, X: Any) -> Any:
 
     numbers = NumericTable(impute=not tags.allow_nan)
     return make_pipeline(numbers, writable, clone(member))
+
+
+def _has_categories(X: Any) -> bool:
+    return isinstance(X, pd.DataFrame) and bool(Schema.of(X).is_category.any())
 
 
 def _is_sklearn(member: Any) -> bool:
@@ -179,3 +178,89 @@ def set_seeds(member: Any, rng: np.random.RandomState) -> Any:
     names = [k for k in sorted(params) if k.split("__")[-1] == "random_state"]
     seeds = {k: int(rng.randint(2**31 - 1)) for k in names if params[k] is None}
     return member.set_params(**seeds)
+
+
+def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Return a table or array that members can read; record or compare its columns.
+
+    An array, after a table without categories at fit, is taken for its columns in
+    their order.
+    """
+    X = as_frame(X)
+    if not reset and not isinstance(X, pd.DataFrame):
+        X = _like_fitted(estimator, X)
+    if isinstance(X, pd.DataFrame):
+        X = check_table(estimator, X, reset=reset)
+        if reset:
+            estimator._has_categories = _has_categories(X)
+        return X
+    if not hasattr(X, "shape"):
+        X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse=get_tags(estimator).input_tags.sparse,
+        dtype=None,
+        ensure_all_finite="allow-nan",
+    )
+
+
+def _like_fitted(estimator: Any, X: Any) -> Any:
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or np.ndim(X) != 2 or np.shape(X)[1] != len(names):
+        return X
+    if estimator._has_categories:
+        raise InvalidInputError(
+            f"{type(estimator).__name__} was fitted on a table with categories, got "
+            f"{type(X).__name__}. Give a DataFrame with the columns {list(names[:20])}."
+        )
+    return pd.DataFrame(X.toarray() if hasattr(X, "toarray") else X, columns=names)
+
+
+def takes_weight(member: Any) -> bool:
+    """Whether a member's ``fit`` takes weights (for a pipeline, its last step's)."""
+    if _routing_enabled() and isinstance(member, Pipeline):
+        return bool(member.get_metadata_routing().consumes("fit", ["sample_weight"]))
+    return has_fit_parameter(final_step(member), "sample_weight")
+
+
+def ask_for_weights(member: Any) -> Any:
+    """Return a member that asks for weights, unless it says whether it does.
+
+    With metadata routing, weights reach those that ask for them alone. In a pipeline
+    the last step does, as without routing.
+    """
+    if not _routing_enabled():
+        return member
+    member = clone(member)
+    _ask(member, sample_weight=True)
+    return member
+
+
+def _ask(member: Any, *, sample_weight: bool) -> None:
+    for _, step in getattr(member, "steps", [])[:-1]:
+        _ask(step, sample_weight=False)
+    final = final_step(member)
+    if hasattr(final, "set_fit_request"):
+        routing = final.get_metadata_routing()
+        own = getattr(routing, "_self_request", None) or routing  # of a router
+        asked = getattr(own, "fit", None)
+        if asked is not None and asked.requests.get("sample_weight", False) is None:
+            final.set_fit_request(sample_weight=sample_weight)
+
+
+def weight_parameter(member: Any) -> str:
+    """Return the name under which a member's ``fit`` takes weights."""
+    if _routing_enabled():
+        return "sample_weight"
+    final, prefix = member, ""
+    while isinstance(final, Pipeline):
+        name, final = final.steps[-1]
+        prefix += f"{name}__"
+    if not has_fit_parameter(final, "sample_weight"):
+        raise InvalidInputError(
+            f"sample_weight was passed, but the member {type(final).__name__} does not "
+            "support it: leave the weights or the member out."
+        )
+    return f"{prefix}sample_weight"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_memory, has_fit_parameter
+from sklearn.utils.validation import check_memory
 from threadpoolctl import threadpool_limits
 
-from hyperfusion._sklearn_compat import _routing_enabled, _safe_indexing
+from hyperfusion._sklearn_compat import _safe_indexing
+from hyperfusion.ensemble._members import takes_weight, weight_parameter
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import IQRFilter
 from hyperfusion.table._frames import check_columns
@@ -47,6 +48,7 @@ def fit_parts(
     y: np.ndarray,
     splits: Sequence[Split],
     *,
+    names: Sequence[str],
     sample_weight: np.ndarray | None = None,
     fit_params: Sequence[dict[str, Any]] | None = None,
     extra: Sequence[ExtraRows | None] | None = None,
@@ -56,35 +58,9 @@ def fit_parts(
 ) -> Iterator[Part]:
     """Fit every member on every split and predict the split's validation rows.
 
-    Parameters
-    ----------
-    members : list of K lists of N regressors
-        ``members[k][i]`` is cloned and fitted on the training part of split k.
-    X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
-        Features.
-    y : ndarray of shape (n_samples,)
-        Targets.
-    splits : list of K (train, validation) pairs of positions
-        An empty validation part gives no predictions (a fit on all rows).
-    sample_weight : ndarray of shape (n_samples,), optional
-        Weights of the rows.
-    fit_params : list of N dicts, optional
-        Further arguments of the members' ``fit``.
-    extra : list of K (X, y, sample_weight or None), optional
-        Rows that join the training part of split k alone and are never validated.
-        Members that can't take weights get them without, unless `sample_weight` is
-        given as well.
-    row_filter : object with ``fit_resample`` and ``sample_indices_``, optional
-        Chooses which training rows stay; extra rows are not filtered.
-    n_jobs : int, optional
-        Parallel tasks, through joblib.
-    memory : str or joblib.Memory, optional
-        Where parts are kept; those that are there already are not fitted again.
-
-    Yields
-    ------
-    Part
-        In the order of folds, then members, as they are ready.
+    ``members[k][i]`` is cloned for split k, ``names[i]`` is its name. ``extra[k]``
+    joins the training part of split k alone, unfiltered, and is never validated. Parts
+    come by folds, then members; those that `memory` holds are not fitted again.
     """
     fit_params = fit_params or [{}] * len(members[0])
     extra = extra or [None] * len(splits)
@@ -96,6 +72,7 @@ def fit_parts(
             kept,
             k,
             i,
+            names[i],
             member,
             X,
             y,
@@ -125,6 +102,7 @@ def _fit_kept_part(args: tuple[Any, ...], fit_params: dict[str, Any]) -> Part:
 def _fit_part(
     fold: int,
     index: int,
+    name: str,
     member: Any,
     X: Any,
     y: np.ndarray,
@@ -156,22 +134,27 @@ def _fit_part(
         params[weight_parameter(member)] = weight
     predictions = np.empty(0)
     # the last digits of linear algebra depend on its threads, and those on n_jobs
-    with threadpool_limits(1, user_api="blas"):
-        model = _fit(clone(member), f"{index} in fold {fold}", X_train, y_train, params)
+    with threadpool_limits(1, user_api="blas"), naming(name, fold, member):
+        model = clone(member).fit(X_train, y_train, **params)
         if len(validation):
-            predictions = finite_prediction(model, take_rows(X, validation))
+            predictions = finite_prediction(model, take_rows(X, validation), name)
     seconds = time.perf_counter() - start
     return Part(fold, index, model, predictions, seconds, len(y_train))
 
 
-def _fit(model: Any, which: str, X: Any, y: np.ndarray, params: dict[str, Any]) -> Any:
+@contextmanager
+def naming(name: str, fold: int, member: Any = None) -> Iterator[None]:
+    """Add to errors which member they come from, and in which fold."""
     try:
-        return model.fit(X, y, **params)
+        yield
     except Exception as error:
+        hint = (
+            " A Pipeline gets the table as it is: where it can't read categories or "
+            "missing values, begin it with NumericTable(impute=True)."
+        )
         error.add_note(
-            f"This comes from member {which}: {model!r}. A Pipeline gets the table as "
-            "it is: where it can't read categories or missing values, begin it with "
-            "NumericTable(impute=True)."
+            f"This comes from the member {name!r} in fold {fold}."
+            + (hint if hasattr(member, "steps") else "")
         )
         raise
 
@@ -209,54 +192,12 @@ def filtered_rows(row_filter: Any, X: Any, y: np.ndarray) -> np.ndarray:
     return np.asarray(rows)
 
 
-def takes_weight(member: Any) -> bool:
-    """Whether a member's ``fit`` takes weights (for a pipeline, its last step's)."""
-    if _routing_enabled() and isinstance(member, Pipeline):
-        return bool(member.get_metadata_routing().consumes("fit", ["sample_weight"]))
-    return has_fit_parameter(_last_step(member), "sample_weight")
-
-
-def request_weight(member: Any) -> None:
-    """Let a member that takes weights ask for them, unless it says whether it does.
-
-    With metadata routing, pipelines pass weights to steps that ask for them alone.
-    """
-    final = _last_step(member)
-    if not _routing_enabled() or not hasattr(final, "set_fit_request"):
-        return
-    asked = getattr(final.get_metadata_routing(), "fit", None)  # routers have none
-    if asked is not None and asked.requests.get("sample_weight", False) is None:
-        final.set_fit_request(sample_weight=True)
-
-
-def _last_step(member: Any) -> Any:
-    while isinstance(member, Pipeline):
-        member = member.steps[-1][1]
-    return member
-
-
-def weight_parameter(member: Any) -> str:
-    """Return the name under which a member's ``fit`` takes weights."""
-    if _routing_enabled():
-        return "sample_weight"
-    final, prefix = member, ""
-    while isinstance(final, Pipeline):
-        name, final = final.steps[-1]
-        prefix += f"{name}__"
-    if not has_fit_parameter(final, "sample_weight"):
-        raise ValueError(
-            f"sample_weight was passed, but the member {type(final).__name__} does not "
-            "support it: leave the weights or the member out."
-        )
-    return f"{prefix}sample_weight"
-
-
-def finite_prediction(model: Any, X: Any) -> np.ndarray:
+def finite_prediction(model: Any, X: Any, name: str) -> np.ndarray:
     """Predict; raise where a member predicts NaN or infinity."""
     predictions = np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
     if not np.isfinite(predictions).all():
         raise InvalidInputError(
-            f"The member {model!r} predicts NaN or infinity for "
+            f"The member {name!r}, {model!r}, predicts NaN or infinity for "
             f"{int((~np.isfinite(predictions)).sum())} of {len(predictions)} rows: "
             "scale its target or lower its learning rate."
         )

@@ -15,8 +15,9 @@ from hyperfusion._sklearn_compat import (
     _num_samples,
     with_callbacks,
 )
-from hyperfusion._validation import check_target
+from hyperfusion._validation import check_target, warn_of_order
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
+from hyperfusion.ensemble._members import check_features
 from hyperfusion.ensemble._out_of_fold import rows_of_param, stack_rows, take_rows
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame
@@ -75,22 +76,11 @@ def read_rows(
     groups: Any,
     fit_params: dict[str, Any],
 ) -> Rows:
-    """Check the inputs of ``fit`` and take them apart.
-
-    Parameters
-    ----------
-    ensemble : HyperFusionRegressor
-        Unfitted; checks the columns.
-    X, y, X_unlabeled, sample_weight, groups, fit_params
-        As in `PseudoLabelWrapper.fit`.
-
-    Raises
-    ------
-    InvalidInputError
-        If no row has a label, or the inputs don't fit together.
-    """
-    X = ensemble._check_features(as_frame(X), reset=True)
-    y = check_target(y, X.shape[0], allow_nan=True)
+    """Check the inputs of ``fit`` and take them apart."""
+    X = as_frame(X)
+    warn_of_order(X, y, stacklevel=4)
+    y = check_target(y, _num_samples(X), allow_nan=True)
+    X = check_features(ensemble, X, reset=True)
     known = np.flatnonzero(~np.isnan(y))
     if len(known) == 0:
         raise InvalidInputError(
@@ -128,7 +118,7 @@ def _unlabeled(
     usual = 1.0 if weight is None else float(weight[~missing].mean())
     weight = np.ones(len(places)) if weight is None else weight[places]
     if more is not None and _num_samples(more) > 0:
-        more = _like(X, ensemble._check_features(as_frame(more), reset=False))
+        more = _like(X, _table_or_array(ensemble, X, as_frame(more)))
         rows = stack_rows([rows, more]) if len(places) else more
         n_more = more.shape[0]
         weight = np.append(weight, np.full(n_more, usual))
@@ -136,14 +126,18 @@ def _unlabeled(
     return UnlabeledRows(rows, weight, places)
 
 
-def _like(X: Any, more: Any) -> Any:
-    """Return further rows of the kind of `X`: levels that it lacks are missing."""
+def _table_or_array(ensemble: HyperFusionRegressor, X: Any, more: Any) -> Any:
     kinds = [(isinstance(t, pd.DataFrame), sp.issparse(t)) for t in (X, more)]
     if kinds[0] != kinds[1]:
         raise InvalidInputError(
             "X_unlabeled must be of the same kind as X. Got "
             f"{type(more).__name__} and {type(X).__name__}."
         )
+    return check_features(ensemble, more, reset=False)
+
+
+def _like(X: Any, more: Any) -> Any:
+    """Return further rows in which levels that `X` lacks are missing."""
     if not isinstance(X, pd.DataFrame):
         return more
     more = more.copy()

@@ -24,17 +24,19 @@ from hyperfusion._sklearn_compat import (
     StrOptions,
     _routing_enabled,
 )
-from hyperfusion._validation import check_target, local_generator
+from hyperfusion._validation import check_target, local_generator, warn_of_target
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._pseudo_inputs import Rows, read_rows
 from hyperfusion.ensemble._pseudo_rounds import (
     TRACE,
     Outcome,
     PseudoLabelRounds,
+    Settings,
     merged,
-    read_settings,
 )
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.ensemble._pseudo_select import SelectionRule
+
+_MIN_SHARE, _STRATA = 0.05, 10
 
 
 class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
@@ -46,8 +48,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     again, and compares the out-of-fold predictions of the labeled rows with those
     before. A round that does not help is undone.
 
-    The pseudo-labels in the training part of a fold come from the models of this
-    fold, which never saw the rows that it validates; pseudo-labeled rows are never
+    By default the pseudo-labels in the training part of a fold come from the models of
+    this fold, which never saw the rows that it validates; pseudo-labeled rows are never
     validated. How several members are weighed against each other, and their biases, is
     known from the errors in the other folds, as in `HyperFusionRegressor`.
 
@@ -59,39 +61,20 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     alpha : float, default=1.0
         Strictness: rows whose confidence is above its mean plus `alpha` standard
         deviations join (equation 10).
+    rule : {"balanced", "paper"}, default="balanced"
+        How `alpha` is applied, see Notes. "balanced" chooses within ten quantile bins
+        of the prediction, for each fold by itself, and weighs pseudo-labels by their
+        confidence. "paper" is equation 10 as it stands.
+    max_share : float, default=0.5
+        The most that "balanced" takes of the rows that are still unlabeled in a round;
+        it takes at least a twentieth of them.
     max_rounds : int, default=3
         Rounds at most.
-    confidence : "disagreement" or callable, default="disagreement"
-        "disagreement" is minus the standard deviation of the members' predictions,
-        each freed of its member's mean out-of-fold error. A callable gets these
-        predictions, an array of shape (n_unlabeled, n_members), and the unlabeled
-        rows, and returns one number a row, more for surer. The votes of a lone
-        regressor are those of its `committee`.
-    min_share, max_share : float, default=0.05 and 0.5
-        The least and the most to take in a round of the rows that are still
-        unlabeled, whatever the threshold says. No row may be above it where the
-        confidence is skewed.
-    strata : int or None, default=10
-        Choose within so many quantile bins of the prediction, so that the middle,
-        where models agree most, does not crowd out the extremes. None is the paper's
-        plain rule, one threshold for all rows.
-    weight : float, default=1.0
-        Weight of a pseudo-labeled row whose models agree fully; a label weighs 1.
-    confidence_weights : {"auto", True, False}, default="auto"
-        Whether a pseudo-label weighs less the more its models disagree: by
-        ``v / (v + s**2)`` with the variance `v` of the out-of-fold errors and the
-        standard deviation `s` of the members. Members that can't take weights get
-        the rows unweighted; "auto" warns of them, True is an error.
     min_gain_se : float or None, default=2.0
         A round is kept where its gain is above so many standard errors, see Notes.
         None keeps every round, as the paper does.
-    committee : int, default=5
-        Refits of a lone regressor on random halves of each fold's training part,
-        whose disagreement is its confidence.
     cv : int, splitter, iterable of (train, test) or None, default=None
         The folds. None is the ensemble's own, or 5 for a lone regressor.
-    n_jobs : int, default=None
-        Parallel fits. None is the ensemble's own.
     random_state : int, RandomState instance or None, default=None
         Seed. None is the ensemble's own.
     verbose : int, default=0
@@ -131,15 +114,29 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     Notes
     -----
+    A row's confidence is minus the standard deviation of the members' predictions, each
+    freed of its member's mean out-of-fold error. One member can't disagree with itself:
+    with "balanced", five refits on random halves of each fold's training part vote
+    instead; with "paper", the models of all folds.
+
+    With "balanced", bins of the prediction keep the middle, where models agree most,
+    from crowding out the extremes. A pseudo-label weighs ``v / (v + s**2)``, with the
+    variance `v` of the out-of-fold errors and the standard deviation `s` of the
+    members; members whose ``fit`` takes no weights learn from all alike. With "paper",
+    one set of rows joins all folds, unweighted, labeled by the whole ensemble (with the
+    weights of equation 8). These labels carry what the ensemble learned from the rows
+    that a fold validates, so the scores of later rounds flatter: with
+    ``min_gain_se=None``, which keeps every round, it is the paper's procedure.
+
     The gain of a round is the mean of the relative gains in MAE and in ``1 - SRC``,
     paired row by row. Its standard error is the larger of that over rows and that
     over folds. Two standard errors, and not one, since several rounds are tried and
     the better of two scores flatters.
 
-    The weights and biases of the members that go into the pseudo-labels of a fold
-    are those of the other folds. A fit costs ``max_rounds + 1`` fits of the ensemble
-    at most, one more for ``refit="full"``, and for a lone regressor `committee` fits
-    on half of the rows for each fold.
+    With "balanced", the weights and biases of the members that go into the
+    pseudo-labels of a fold are those of the other folds. A fit costs
+    ``max_rounds + 1`` fits of the ensemble at most, one more for ``refit="full"``, and
+    for a lone regressor five fits on half of the rows for each fold.
 
     If `fit` fails or is interrupted, a fitted wrapper stays what it was.
 
@@ -160,20 +157,17 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     True
     """
 
+    # with metadata routing they are taken whenever they are passed
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
+
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
         "alpha": [Real],
-        "max_rounds": [Interval(Integral, 1, None, closed="left")],
-        "confidence": [StrOptions({"disagreement"}), callable],
-        "min_share": [Interval(Real, 0, 1, closed="both")],
+        "rule": [StrOptions({"balanced", "paper"})],
         "max_share": [Interval(Real, 0, 1, closed="right")],
-        "strata": [Interval(Integral, 1, None, closed="left"), None],
-        "weight": [Interval(Real, 0, None, closed="neither")],
-        "confidence_weights": [StrOptions({"auto"}), "boolean"],
+        "max_rounds": [Interval(Integral, 1, None, closed="left")],
         "min_gain_se": [Interval(Real, 0, None, closed="left"), None],
-        "committee": [Interval(Integral, 2, None, closed="left")],
         "cv": ["cv_object", None],
-        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -183,33 +177,21 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         estimator: Any,
         *,
         alpha: float = 1.0,
-        max_rounds: int = 3,
-        confidence: Any = "disagreement",
-        min_share: float = 0.05,
+        rule: str = "balanced",
         max_share: float = 0.5,
-        strata: int | None = 10,
-        weight: float = 1.0,
-        confidence_weights: Any = "auto",
+        max_rounds: int = 3,
         min_gain_se: float | None = 2.0,
-        committee: int = 5,
         cv: Any = None,
-        n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ):
         self.estimator = estimator
         self.alpha = alpha
-        self.max_rounds = max_rounds
-        self.confidence = confidence
-        self.min_share = min_share
+        self.rule = rule
         self.max_share = max_share
-        self.strata = strata
-        self.weight = weight
-        self.confidence_weights = confidence_weights
+        self.max_rounds = max_rounds
         self.min_gain_se = min_gain_se
-        self.committee = committee
         self.cv = cv
-        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -253,11 +235,6 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             If no row has a label, or the inputs don't fit together.
         """
         self._validate_params()
-        if self.min_share > self.max_share:
-            raise InvalidInputError(
-                f"min_share={self.min_share} must not be above "
-                f"max_share={self.max_share}."
-            )
         ensemble = self._ensemble()
         given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
         if _routing_enabled():
@@ -265,13 +242,14 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             given = dict(process_routing(self, "fit", **given).estimator.fit)
         weight, groups = given.pop("sample_weight", None), given.pop("groups", None)
         rows = read_rows(ensemble, X, y, X_unlabeled, weight, groups, given)
+        warn_of_target(rows.labeled.y, stacklevel=2)
         self._store(self._learn(ensemble, rows), rows)
         return self
 
     def _ensemble(self) -> HyperFusionRegressor:
         """Return the unfitted ensemble, with a number as seed."""
         ensemble = self._wrapped()
-        for name in ("cv", "n_jobs", "random_state"):
+        for name in ("cv", "random_state"):
             if getattr(self, name) is not None:
                 setattr(ensemble, name, getattr(self, name))
         if not isinstance(ensemble.random_state, Integral):
@@ -283,16 +261,21 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     def _wrapped(self) -> HyperFusionRegressor:
         if isinstance(self.estimator, HyperFusionRegressor):
             return clone(self.estimator)
-        ensemble = HyperFusionRegressor([("member", clone(self.estimator))])
-        if _routing_enabled():  # the member's own requests decide
-            ensemble.set_fit_request(sample_weight=True, groups=True)
-        return ensemble
+        return HyperFusionRegressor([("member", clone(self.estimator))])
 
     def _learn(self, ensemble: HyperFusionRegressor, rows: Rows) -> Outcome:
         if len(rows.unlabeled.places) == 0:
             fitted = rows.labeled.fit(ensemble, None)
             return Outcome(fitted, condition="all_labeled")
-        settings = read_settings(self, ensemble, rows)
+        paper = self.rule == "paper"
+        guards = (0.0, 1.0, None) if paper else (_MIN_SHARE, self.max_share, _STRATA)
+        settings = Settings(
+            SelectionRule(self.alpha, *guards),
+            paper,
+            self.max_rounds,
+            self.min_gain_se,
+            self.verbose,
+        )
         refit, ensemble.refit = ensemble.refit, "folds"  # the rounds need fold models
         first = rows.labeled.fit(ensemble, None)
         rounds = PseudoLabelRounds(first, rows, settings)

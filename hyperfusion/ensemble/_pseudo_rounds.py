@@ -6,8 +6,7 @@ from the models of fold k, which never saw the rows that fold k validates.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
@@ -15,93 +14,37 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from hyperfusion._sklearn_compat import _routing_enabled
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._members import name_members
 from hyperfusion.ensemble._out_of_fold import (
     ExtraRows,
     finite_prediction,
+    naming,
     take_rows,
-    takes_weight,
 )
 from hyperfusion.ensemble._pseudo_inputs import Rows
 from hyperfusion.ensemble._pseudo_select import Comparison, SelectionRule, compare
-from hyperfusion.exceptions import InvalidInputError
 
 TRACE = (
     *("round", "n_added", "n_per_fold", "tau", "mean_confidence"),
     *("src_before", "src_after", "mae_before", "mae_after"),
     *("gain", "gain_error", "kept"),
 )
-ConfidenceFunction = Callable[[np.ndarray, Any], Any]
+_COMMITTEE = 5  # refits on halves, whose disagreement is a lone member's confidence
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How pseudo-labels are made, chosen and judged."""
+    """How pseudo-labels are made, chosen and judged.
+
+    With `shared` one set of them joins all folds, as in the paper; otherwise each fold
+    has its own, which weigh by their confidence.
+    """
 
     rule: SelectionRule
+    shared: bool
     max_rounds: int
-    confidence: ConfidenceFunction | None
-    weight: float
-    by_confidence: bool
-    with_weights: bool
     min_gain_se: float | None
-    committee: int
     verbose: int
-
-
-def read_settings(wrapper: Any, ensemble: HyperFusionRegressor, rows: Rows) -> Settings:
-    """Return the settings that a `PseudoLabelWrapper`'s parameters stand for.
-
-    Raises
-    ------
-    InvalidInputError
-        If a member can't take the weights that ``confidence_weights=True`` asks for.
-    """
-    by_confidence = wrapper.confidence_weights is not False
-    weighted = by_confidence or wrapper.weight != 1
-    if weighted:
-        _check_weights(ensemble, required=wrapper.confidence_weights is True)
-    return Settings(
-        SelectionRule(
-            wrapper.alpha, wrapper.min_share, wrapper.max_share, wrapper.strata
-        ),
-        wrapper.max_rounds,
-        wrapper.confidence if callable(wrapper.confidence) else None,
-        wrapper.weight,
-        by_confidence,
-        weighted or rows.labeled.sample_weight is not None,
-        wrapper.min_gain_se,
-        wrapper.committee,
-        wrapper.verbose,
-    )
-
-
-def _check_weights(ensemble: HyperFusionRegressor, *, required: bool) -> None:
-    members = name_members(ensemble.members)
-    without = [name for name, member in members if not takes_weight(member)]
-    if not without:
-        return
-    message = (
-        f"The fit of members {without} takes no sample_weight, so they would learn "
-        "from pseudo-labels as from labels"
-    )
-    if _routing_enabled():
-        message += (
-            " (with metadata routing, a Pipeline takes it where each of its steps "
-            "says so by set_fit_request(sample_weight=True) or False)"
-        )
-    if required:
-        raise InvalidInputError(
-            f"{message}: leave them out, or set confidence_weights='auto'."
-        )
-    warnings.warn(
-        f"{message}. Set confidence_weights=False (and weight=1) for all members "
-        "alike.",
-        UserWarning,
-        stacklevel=5,
-    )
 
 
 @dataclass(frozen=True)
@@ -126,18 +69,7 @@ class Outcome:
 
 
 class PseudoLabelRounds:
-    """Rounds of pseudo-labels around a fitted ensemble that kept its fold models.
-
-    Parameters
-    ----------
-    ensemble : HyperFusionRegressor
-        Fitted on the labeled rows, with ``refit="folds"`` and a number as
-        ``random_state``.
-    rows : Rows
-        The rows that it was fitted on, and the unlabeled ones.
-    settings : Settings
-        How to go on.
-    """
+    """Rounds of pseudo-labels around a fitted ensemble that kept its fold models."""
 
     def __init__(self, ensemble: HyperFusionRegressor, rows: Rows, settings: Settings):
         self.first, self.settings = ensemble, settings
@@ -152,7 +84,8 @@ class PseudoLabelRounds:
         n_rows = len(self.unlabeled.places)
         done = Outcome(self.first, labeled_iter=np.full(n_rows, -1))
         chosen = np.zeros((self.n_folds, n_rows), dtype=bool)
-        votes = self._committee() if len(self.first.members_) == 1 else None
+        needs_votes = len(self.first.members_) == 1 and not self.settings.shared
+        votes = self._committee() if needs_votes else None
         for number in range(1, self.settings.max_rounds + 1):
             parts, taus = self._label(done.ensemble, chosen, votes)
             joining = np.array([p.chosen for p in parts])
@@ -198,7 +131,7 @@ class PseudoLabelRounds:
         pseudo-labels would agree on them.
         """
         rng = np.random.RandomState(self.first.random_state)
-        size = self.settings.committee
+        size = _COMMITTEE
         splits = []
         for train, validation in self.first.splits_:
             for _ in range(size):
@@ -207,7 +140,7 @@ class PseudoLabelRounds:
         refits = self._again().set_params(cv=splits, verbose=0)
         models = [fold[0] for fold in self.labeled.fit(refits, None).estimators_]
         return [
-            _predictions(models[k * size : (k + 1) * size], self.unlabeled.X)
+            self._predictions(k, models[k * size : (k + 1) * size])
             for k in range(self.n_folds)
         ]
 
@@ -218,38 +151,53 @@ class PseudoLabelRounds:
         votes: list[np.ndarray] | None,
     ) -> tuple[list[PseudoLabels], list[float]]:
         """Label all unlabeled rows fold by fold and choose more of them."""
+        if self.settings.shared:
+            return self._label_for_all_folds(ensemble, chosen[0])
         parts, taus = [], []
         for k, models in enumerate(ensemble.estimators_):
-            members = _predictions(models, self.unlabeled.X)
+            members = self._predictions(k, models)
             labels = members @ ensemble._crossed_weights[k]
             vote = members - ensemble._crossed_bias[k] if votes is None else votes[k]
             spread = vote.std(axis=1)
-            confidence = self._confidence(vote, spread)
-            joining, tau = chosen[k].copy(), np.nan
-            pool = np.flatnonzero(~joining)
-            if len(pool):
-                selected, tau = self.settings.rule.select(
-                    confidence[pool], labels[pool]
-                )
-                joining[pool[selected]] = True
+            joining, tau = self._choose(chosen[k], -spread, labels)
             weight = self._weight(ensemble, k, spread)
-            parts.append(PseudoLabels(joining, labels, weight, confidence))
+            parts.append(PseudoLabels(joining, labels, weight, -spread))
             taus.append(tau)
         return parts, taus
 
-    def _confidence(self, votes: np.ndarray, spread: np.ndarray) -> np.ndarray:
-        if self.settings.confidence is None:
-            return -spread
-        given = np.asarray(
-            self.settings.confidence(votes, self.unlabeled.X), dtype=np.float64
-        )
-        if given.shape != spread.shape or not np.isfinite(given).all():
-            raise InvalidInputError(
-                "confidence must return one finite number for each of the "
-                f"{len(spread)} unlabeled rows. Got shape {given.shape} with "
-                f"{int((~np.isfinite(given)).sum())} that are not finite."
-            )
-        return given
+    def _label_for_all_folds(
+        self, ensemble: HyperFusionRegressor, chosen: np.ndarray
+    ) -> tuple[list[PseudoLabels], list[float]]:
+        """Label with the whole ensemble (equations 8 and 9), choose by equation 10."""
+        votes = [
+            self._predictions(k, models) - ensemble._bias[k]
+            for k, models in enumerate(ensemble.estimators_)
+        ]
+        confidence = -np.hstack(votes).std(axis=1)
+        labels = ensemble.predict(self.unlabeled.X)
+        joining, tau = self._choose(chosen, confidence, labels)
+        part = PseudoLabels(joining, labels, self.unlabeled.weight, confidence)
+        return [part] * self.n_folds, [tau] * self.n_folds
+
+    def _choose(
+        self, chosen: np.ndarray, confidence: np.ndarray, labels: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Return the rows that join, those that did before among them."""
+        joining, pool = chosen.copy(), np.flatnonzero(~chosen)
+        if not len(pool):
+            return joining, np.nan
+        selected, tau = self.settings.rule.select(confidence[pool], labels[pool])
+        joining[pool[selected]] = True
+        return joining, tau
+
+    def _predictions(self, fold: int, models: Sequence[Any]) -> np.ndarray:
+        """Return what models of a fold predict for the unlabeled rows, in columns."""
+        names = [name for name, _ in self.first.members_] * len(models)
+        found = []
+        for name, model in zip(names, models, strict=False):
+            with naming(name, fold):
+                found.append(finite_prediction(model, self.unlabeled.X, name))
+        return np.column_stack(found)
 
     def _weight(
         self, ensemble: HyperFusionRegressor, k: int, spread: np.ndarray
@@ -259,20 +207,18 @@ class PseudoLabelRounds:
         A label is off the truth by the noise, a pseudo-label by the models' spread
         as well: weights go by the inverse of the two variances together.
         """
-        weight = self.settings.weight * self.unlabeled.weight
-        if not self.settings.by_confidence:
-            return weight
         known = self.fold >= 0
         known[self.first.splits_[k][1]] = False
         if not known.any():
             known = self.fold >= 0
         errors = self.labeled.y[known] - ensemble.oof_predictions_[known]
         noise = max(float(np.mean(errors**2)), 1e-12)
-        return weight * noise / (noise + spread**2)
+        return self.unlabeled.weight * noise / (noise + spread**2)
 
     def _extra(self, part: PseudoLabels) -> ExtraRows:
         rows = np.flatnonzero(part.chosen)
-        weight = part.weight[rows] if self.settings.with_weights else None
+        plain = self.settings.shared and self.labeled.sample_weight is None
+        weight = None if plain else part.weight[rows]
         return take_rows(self.unlabeled.X, rows), part.labels[rows], weight
 
     def _compare(
@@ -331,8 +277,3 @@ def merged(
     labels = np.sum([p.labels * p.chosen for p in parts], axis=0) / count
     weight = np.sum([p.weight * p.chosen for p in parts], axis=0) / count
     return used, labels, weight
-
-
-def _predictions(models: Sequence[Any], X: Any) -> np.ndarray:
-    """Return a column of predictions for each model."""
-    return np.column_stack([finite_prediction(model, X) for model in models])

@@ -25,22 +25,7 @@ class SelectionRule:
     def select(
         self, confidence: np.ndarray, predictions: np.ndarray
     ) -> tuple[np.ndarray, float]:
-        """Return the rows that are sure enough, and the (mean) threshold.
-
-        Parameters
-        ----------
-        confidence : ndarray of shape (n_rows,)
-            How sure the models are; more is surer.
-        predictions : ndarray of shape (n_rows,)
-            What they predict, for the strata.
-
-        Returns
-        -------
-        chosen : ndarray of shape (n_rows,), bool
-            The rows that are chosen.
-        tau : float
-            The threshold; with strata the mean of theirs, each weighing its rows.
-        """
+        """Return the rows that are sure enough, and the (mean) threshold."""
         if self.strata is None:
             return self._select(confidence, _share(self.max_share, len(confidence)))
         stratum = quantile_bins(predictions, self.strata, _MIN_STRATUM)
@@ -107,15 +92,6 @@ def compare(
     so is the gain. Its standard error is the larger of two: over rows, which is
     too small where the rows of a fold gain together, and over folds, which is a
     matter of luck where there are few.
-
-    Parameters
-    ----------
-    y, before, after : ndarray of shape (n_rows,)
-        Targets, and the predictions to compare.
-    folds : ndarray of shape (n_rows,)
-        The fold that validates each row.
-    weight : ndarray of shape (n_rows,)
-        Weights of the rows, not all 0.
     """
     errors = [np.abs(y - p) for p in (before, after)]
     orders = [_rank_products(y, p, folds, weight) for p in (before, after)]

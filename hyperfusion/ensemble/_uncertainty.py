@@ -15,17 +15,7 @@ from scipy.stats import betabinom
 def disagreement(
     predictions: Sequence[np.ndarray], bias: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Return the weighted variance of members' predictions, each freed of its bias.
-
-    Parameters
-    ----------
-    predictions : list of N arrays of shape (n_samples,)
-        The members' predictions.
-    bias : ndarray of shape (N,)
-        Their mean out-of-fold errors.
-    weights : ndarray of shape (N,)
-        Their weights.
-    """
+    """Return the weighted variance of members' predictions, each freed of its bias."""
     share = weights / weights.sum()
     freed = [p - b for p, b in zip(predictions, bias, strict=True)]
     # summed member by member, so that a row never depends on the others of the call
@@ -66,15 +56,6 @@ def conformal_quantile(
     With equal weights it is the ``ceil((n + 1) * coverage)``-th smallest score. With
     others the rows count by their weights, scaled to add up to the effective number
     of rows, and the new row counts as one.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples,)
-        Sizes of the out-of-fold errors.
-    weight : ndarray of shape (n_samples,)
-        Weights of the rows.
-    coverage : float
-        Share of new rows to cover.
     """
     if weight.sum() <= 0:
         return np.inf
@@ -124,15 +105,7 @@ class Calibration:
 def chance_range(
     n_posts: Sequence[int], calibrations: Sequence[Calibration]
 ) -> tuple[float, float]:
-    """Return between which shares of posts are covered in 95% of cases.
-
-    Parameters
-    ----------
-    n_posts : list of int
-        Number of new posts of each group.
-    calibrations : list of Calibration
-        What covers them; groups are covered independently of each other.
-    """
+    """Return between which shares of posts are covered in 95% of cases."""
     total = np.ones(1)
     for n, calibration in zip(n_posts, calibrations, strict=True):
         total = fftconvolve(total, calibration.chances(n))

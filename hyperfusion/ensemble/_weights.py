@@ -26,23 +26,7 @@ def solve_weights(
     sample_weight: np.ndarray,
     delta: float,
 ) -> np.ndarray:
-    """Return the members' weights.
-
-    Parameters
-    ----------
-    solver : {"greedy", "simplex", "nnls", "equal"}
-        How to look for them.
-    objective : {"both", "mae", "huber", "spearman"}
-        What to minimize.
-    y : ndarray of shape (n_samples,)
-        Targets.
-    predictions : ndarray of shape (n_samples, n_members)
-        Out-of-fold predictions.
-    sample_weight : ndarray of shape (n_samples,)
-        Weights of the rows.
-    delta : float
-        Huber's delta, in the target's units.
-    """
+    """Return the members' weights."""
     n_members = predictions.shape[1]
     if solver == "equal" or n_members == 1:
         return np.full(n_members, 1 / n_members)

@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperfusion._anatomy import Anatomy
 from hyperfusion.encoders import PostEncoder, UserHistory
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._parts import (
-    Parts,
-    find_step,
-    role_column,
-    take_apart,
-)
+from hyperfusion.inspection._posts import role_column
 from hyperfusion.table._frames import as_frame
 
 
@@ -56,7 +52,7 @@ def user_baseline(
 
     See Also
     --------
-    compare : Ranks drafts, with the lift of each.
+    compare_drafts : Ranks drafts, with the lift of each.
 
     Examples
     --------
@@ -71,7 +67,7 @@ def user_baseline(
     0       4.0        3         5.0   1.0
     1       NaN        0         5.0   NaN
     """
-    parts, X = take_apart(model), as_frame(X)
+    parts, X = Anatomy.of(model), as_frame(X)
     if history is not None:
         known = _from_scores(
             history, X[role_column(parts, X, user, "user", "the users")]
@@ -91,7 +87,7 @@ def with_lift(known: pd.DataFrame, prediction: np.ndarray) -> pd.DataFrame:
     return known.assign(prediction=prediction, lift=prediction - known["baseline"])
 
 
-def find_baseline(parts: Parts, X: pd.DataFrame) -> pd.DataFrame | None:
+def find_baseline(parts: Anatomy, X: pd.DataFrame) -> pd.DataFrame | None:
     """Return users' medians before each post from the model's own history."""
     found = _find_history(parts)
     if found is None:
@@ -109,10 +105,10 @@ def find_baseline(parts: Parts, X: pd.DataFrame) -> pd.DataFrame | None:
     return pd.DataFrame({"baseline": baseline, "n_posts": n_posts})
 
 
-def _find_history(parts: Parts) -> tuple[UserHistory, Callable[[Any], Any]] | None:
+def _find_history(parts: Anatomy) -> tuple[UserHistory, Callable[[Any], Any]] | None:
     if parts.steps and isinstance(parts.steps[0], UserHistory):
         return parts.steps[0], lambda X: X
-    encoder = find_step(parts, PostEncoder)
+    encoder = parts.find(PostEncoder)
     for component in getattr(encoder, "components_", ()):
         if isinstance(component.encoder, UserHistory):
             return component.encoder, component.read

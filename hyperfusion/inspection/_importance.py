@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._groups import Groups, group_columns, ranked, sum_groups
-from hyperfusion.inspection._own import own_importances
-from hyperfusion.inspection._parts import (
-    Parts,
-    check_rows,
-    columns_of,
-    take_apart,
+from hyperfusion.inspection._columns import (
+    Groups,
+    group_columns,
+    own_importances,
+    ranked,
+    sum_groups,
 )
+from hyperfusion.inspection._posts import check_rows
+from hyperfusion.table import Schema
 
 
 @validate_params(
@@ -48,7 +50,7 @@ def feature_importance(
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        An ensemble, a pipeline or search that ends in one, or a lone regressor.
+        An ensemble, a Pipeline, search or wrapper around one, or a lone regressor.
     X : DataFrame or array of shape (n_posts, n_columns), default=None
         Posts to explain, as for ``model.predict``; for ``method="shap"`` only.
     method : {"model", "shap"}, default="model"
@@ -99,18 +101,18 @@ def feature_importance(
     0     time__hour    temporal       100.0
     1  geo__latitude  geographic         0.0
     """
-    parts = take_apart(model)
+    parts = Anatomy.of(model)
     if method == "shap":
         if X is None:
             raise InvalidInputError(
                 "method='shap' explains posts: give them as X, such as the last "
                 "thousand."
             )
-        shares, groups, members = _shap_shares(parts, X, by)
+        shares, schema, groups, members = _shap_shares(parts, X, by)
     else:
-        shares, groups, members = _own_shares(parts, by)
+        shares, schema, groups, members = _own_shares(parts, by)
     values = {"importance": 100 * shares.mean(axis=0), "std": 100 * _spread(shares)}
-    frame = ranked(groups, by, values).head(n_top if n_top else len(groups))
+    frame = ranked(schema, groups, by, values).head(n_top if n_top else len(groups))
     frame.attrs = {"method": method, "members": members, "unit": "%"}
     return frame
 
@@ -130,8 +132,9 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (n_posts, n_groups + 1)
-        In the target's units. Each row adds up, with the column ``base``, to the
-        prediction of the explained members: their average over folds and by weight.
+        In the units of the target that the members were fitted to. Each row adds up,
+        with the column ``base``, to the prediction of the explained members: their
+        average over folds and by weight.
 
     Raises
     ------
@@ -154,46 +157,44 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     >>> list(values)
     ['time', 'user', 'base']
     """
-    parts = take_apart(model)
-    folds, groups, members = _fold_shap(parts, X, by)
+    parts, X = Anatomy.of(model), check_rows(X)
+    folds, _, groups, members = _fold_shap(parts, X, by)
     mean = np.mean([values for values, _ in folds], axis=0)
-    index = getattr(X, "index", None)
+    index = X.index if isinstance(X, pd.DataFrame) else None
     frame = pd.DataFrame(mean, columns=list(groups), index=index)
     frame["base"] = np.mean([base for _, base in folds], axis=0)
     frame.attrs = {"members": members}
     return frame
 
 
-def _own_shares(parts: Parts, by: Any) -> tuple[np.ndarray, Groups, list[str]]:
+def _own_shares(
+    parts: Anatomy, by: Any
+) -> tuple[np.ndarray, Schema, Groups, list[str]]:
     """Return each fold's importances by group; every row adds up to 1."""
-    columns = _fitted_columns(parts)
+    schema = Schema.of_numbers(_fitted_columns(parts.regressor))
     folds, members = [], []
     for fold in parts.models:
         found = [
-            (name, weight, own_importances(model, columns))
+            (name, weight, own_importances(model, len(schema.columns)))
             for name, weight, model in fold
             if weight > 0
         ]
-        shares = [(w, _shares(v)) for _, w, v in found if v is not None]
-        if shares:
-            folds.append(_shares(np.sum([w * share for w, share in shares], axis=0)))
+        weighed = [w * _shares(v) for _, w, v in found if v is not None]
+        if weighed:
+            folds.append(_shares(np.sum(weighed, axis=0)))
             members += [name for name, _, values in found if values is not None]
     if not folds:
         raise InvalidInputError(
             "No member with a weight has importances of its own. Use "
             "grouped_permutation_importance(model, X, y), which takes any model."
         )
-    groups = group_columns(columns, by)
-    return (
-        sum_groups(np.array(folds), columns, groups),
-        groups,
-        list(dict.fromkeys(members)),
-    )
+    groups = group_columns(schema, by)
+    shares = sum_groups(np.array(folds), schema.columns, groups)
+    return shares, schema, groups, list(dict.fromkeys(members))
 
 
-def _fitted_columns(parts: Parts) -> Sequence[Any]:
-    """Return the columns that the regressor was fitted on."""
-    regressor = parts.ensemble or parts.regressor
+def _fitted_columns(regressor: Any) -> Sequence[Any]:
+    """Return the columns that a regressor was fitted on."""
     names = getattr(regressor, "feature_names_in_", None)
     if names is not None:
         return list(names)
@@ -205,19 +206,21 @@ def _fitted_columns(parts: Parts) -> Sequence[Any]:
     )
 
 
-def _shap_shares(parts: Parts, X: Any, by: Any) -> tuple[np.ndarray, Groups, list[str]]:
-    folds, groups, members = _fold_shap(parts, X, by)
+def _shap_shares(
+    parts: Anatomy, X: Any, by: Any
+) -> tuple[np.ndarray, Schema, Groups, list[str]]:
+    folds, *rest = _fold_shap(parts, X, by)
     shares = [_shares(np.abs(values).mean(axis=0)) for values, _ in folds]
-    return np.array(shares), groups, members
+    return np.array(shares), *rest
 
 
 def _fold_shap(
-    parts: Parts, X: Any, by: Any
-) -> tuple[list[tuple[np.ndarray, np.ndarray]], Groups, list[str]]:
+    parts: Anatomy, X: Any, by: Any
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], Schema, Groups, list[str]]:
     """Return each fold's SHAP values by group, and their base."""
     features = check_rows(parts.features(check_rows(X)))
-    columns = columns_of(features)
-    groups = group_columns(columns, by)
+    schema = Schema.of(features)
+    groups = group_columns(schema, by)
     folds, members = [], []
     for fold in parts.models:
         explained = [
@@ -228,7 +231,7 @@ def _fold_shap(
         if explained:
             weights = [weight for _, weight, _ in explained]
             values = np.average([v for _, _, v in explained], axis=0, weights=weights)
-            summed = sum_groups(values[:, :-1], columns, groups)
+            summed = sum_groups(values[:, :-1], schema.columns, groups)
             folds.append((summed, values[:, -1]))
             members += [name for name, _, _ in explained]
     if not folds:
@@ -236,7 +239,7 @@ def _fold_shap(
             "No member with a weight brings SHAP values (CatBoostHuberRegressor does). "
             "Use grouped_permutation_importance(model, X, y), which takes any model."
         )
-    return folds, groups, list(dict.fromkeys(members))
+    return folds, schema, groups, list(dict.fromkeys(members))
 
 
 def _shares(values: np.ndarray) -> np.ndarray:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length, check_random_state
 
+from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._groups import Groups, group_columns, ranked
-from hyperfusion.inspection._parts import (
-    Parts,
-    check_rows,
-    columns_of,
-    find_step,
-    take_apart,
-)
+from hyperfusion.inspection._columns import Groups, group_columns, ranked
+from hyperfusion.inspection._posts import check_rows
 from hyperfusion.metrics import spearman_scorer
+from hyperfusion.table import Schema
+from hyperfusion.table._names import FAMILIES
+from hyperfusion.table._schema import LEVELS
 
 # the block that the columns of a role mostly feed
 _ROLE_BLOCKS = {
@@ -147,12 +146,16 @@ def grouped_permutation_importance(
     geo     0.0
     Name: importance, dtype: float64
     """
-    parts, X = take_apart(model), check_rows(X)
-    groups = _groups_of(parts, X, by, on)
+    parts, X = Anatomy.of(model), check_rows(X)
     predictor: Any = model
     if on == "features":
-        predictor, X = parts.regressor, check_rows(parts.features(X))
-        groups = group_columns(columns_of(X), by)
+        predictor = _OnFeatures(parts) if parts.targets else parts.regressor
+        X = check_rows(parts.features(X))
+    schema = Schema.of(X)
+    if on == "features" or isinstance(by, Mapping) or by in ("feature", "vector"):
+        groups = group_columns(schema, by)
+    else:
+        groups = _groups_of_roles(parts, schema, by)
     check_consistent_length(X, y, sample_weight)
     scorer = check_scoring(predictor, scoring=scoring or spearman_scorer)
     weight = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -165,31 +168,44 @@ def grouped_permutation_importance(
     )
     values = np.array(losses)
     std = values.std(axis=1, ddof=1) if n_repeats > 1 else np.full(len(values), np.nan)
-    frame = ranked(groups, by, {"importance": values.mean(axis=1), "std": std})
+    frame = ranked(schema, groups, by, {"importance": values.mean(axis=1), "std": std})
     frame.attrs = {"method": "permutation", "unit": _name(scoring), "score": score}
     return frame
 
 
-def _groups_of(parts: Parts, X: Any, by: Any, on: str) -> Groups:
-    if on == "features":
-        return {}
-    columns = columns_of(X)
-    if isinstance(by, Mapping) or by in ("feature", "vector"):
-        return group_columns(columns, by)
-    encoder = find_step(parts, PostEncoder)
+class _OnFeatures(RegressorMixin, BaseEstimator):
+    """Predicts from features in units of a model's own target."""
+
+    def __init__(self, parts: Anatomy):
+        self.parts = parts
+
+    def fit(self, X: Any, y: Any) -> Self:  # scorers ask whether there is one
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.parts.predict(X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _groups_of_roles(parts: Anatomy, schema: Schema, by: Any) -> Groups:
+    """Return groups of raw columns, by the blocks that their roles feed."""
+    if by not in LEVELS:
+        return group_columns(schema, by)
+    encoder = parts.find(PostEncoder)
     if encoder is None:
         raise InvalidInputError(
             f"by={by!r} needs a PostEncoder that knows the roles of raw columns. Give "
             "a dict of names and columns, by='feature', or on='features'."
         )
-    names = {
-        column: f"{_ROLE_BLOCKS[role]}__{column}"
-        for role, labels in encoder.roles_.items()
-        for column in labels
-    }
-    groups = group_columns(list(names.values()), by)
-    back = {name: column for column, name in names.items()}
-    return {name: [back[c] for c in members] for name, members in groups.items()}
+    groups: Groups = {}
+    for role, labels in encoder.roles_.items():
+        block = _ROLE_BLOCKS.get(role, "meta")
+        for column in labels:
+            name = block if by == "block" else FAMILIES[block]
+            groups.setdefault(name, []).append(column)
+    return groups
 
 
 def _losses(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
 from collections.abc import Hashable
 from typing import Any, Self
@@ -10,13 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hyperfusion.exceptions import AssociationWarning
-from hyperfusion.inspection._candidates import as_post, make_candidates
-from hyperfusion.inspection._noise import ties_of_best
-from hyperfusion.inspection._parts import role_column, take_apart
+from hyperfusion._anatomy import Anatomy
+from hyperfusion.cells._times import read_times
+from hyperfusion.cells._zones import Zone, parse_zone, read_zones
+from hyperfusion.encoders import TemporalEncoder
+from hyperfusion.exceptions import AssociationWarning, InvalidInputError
+from hyperfusion.inspection._differences import predict_with_folds, ties_of_best
 from hyperfusion.inspection._plot import check_vector, new_axes
-from hyperfusion.inspection._predictions import predict_with_folds
-from hyperfusion.inspection._week import hours_of_week, local_clock
+from hyperfusion.inspection._posts import as_post, make_candidates, role_column
 from hyperfusion.inspection._what_if import CAUTION
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -128,12 +130,12 @@ class PostingTimeDisplay:
         """
         warnings.warn(CAUTION, AssociationWarning, stacklevel=2)
         post = as_post(post)
-        parts = take_apart(estimator)
+        parts = Anatomy.of(estimator)
         column = role_column(parts, post, time, "time", "the post's time")
         slots, clock = hours_of_week(post[column], *local_clock(parts, post, timezone))
         candidates, _ = make_candidates(post, {column: slots})
         hours = candidates.iloc[1:].reset_index(drop=True)
-        frame, by_fold = predict_with_folds(estimator, hours)
+        frame, by_fold = predict_with_folds(parts, hours)
         prediction, tied = frame["prediction"].to_numpy(), None
         if by_fold is not None:
             tied = ties_of_best(prediction, by_fold, confidence).reshape(7, 24)
@@ -224,3 +226,74 @@ class PostingTimeDisplay:
         if self.tied.all():
             return "No hour stands out from the others"
         return f"{best}\n(dots: not distinguishable from it)"
+
+
+def local_clock(
+    parts: Anatomy, post: pd.DataFrame, timezone: str | None
+) -> tuple[Any, bool]:
+    """Return the time zone of a post's hours, None if unknown, and what times mean."""
+    encoder = parts.find(TemporalEncoder)
+    is_local = encoder is not None and encoder.naive == "local"
+    if timezone is not None:
+        try:
+            return _as_zone(parse_zone(timezone)), is_local
+        except ValueError as error:
+            raise InvalidInputError(f"timezone can't be used: {error}.") from error
+    if encoder is None:
+        return None, is_local
+    zone = encoder.zone_
+    if encoder.timezone_ is not None and encoder.timezone_ in post:
+        zone = read_zones(post[encoder.timezone_]).clean[0]
+    return _as_zone(zone), is_local
+
+
+def hours_of_week(
+    cells: pd.Series, zone: Any, is_local: bool
+) -> tuple[list[Any], str | None]:
+    """Return the hours of a post's week and the name of their clock."""
+    times, cell = read_times(cells).settle("raise"), cells.iloc[0]
+    if np.isnan(times.seconds[0]):
+        raise InvalidInputError(
+            "The post has no time, so its week is not known. Give it one first."
+        )
+    moment = pd.Timestamp(times.seconds[0], unit="s")
+    naive = bool(times.naive[0])
+    if naive and is_local:
+        return _written(_week(moment), cell, times.seconds[0]), "local"
+    if zone is None and not np.isnan(times.offset[0]):
+        zone = getattr(cell, "tzinfo", None) or _as_zone(int(times.offset[0]))
+    zone = "UTC" if zone is None else zone
+    local = moment.tz_localize("UTC").tz_convert(zone).tz_localize(None)
+    hours = _week(local).tz_localize(
+        zone, ambiguous=np.ones(168, dtype=bool), nonexistent="shift_forward"
+    )
+    if naive:
+        hours_there = hours.tz_convert("UTC").tz_localize(None)
+        return _written(hours_there, cell, times.seconds[0]), str(zone)
+    return _written(hours, cell, times.seconds[0]), str(zone)
+
+
+def _week(moment: pd.Timestamp) -> pd.DatetimeIndex:
+    monday = moment.normalize() - pd.Timedelta(days=moment.day_of_week)
+    return pd.date_range(monday, periods=168, freq="h")
+
+
+def _written(hours: pd.DatetimeIndex, cell: Any, seconds: float) -> list[Any]:
+    """Return hours as datetimes, texts or numbers, whichever the post's time is."""
+    if _counts_seconds(cell):
+        # 1000 for milliseconds; a year is smaller than its seconds
+        unit = max(1, round(float(cell) / seconds)) if seconds else 1
+        return [type(cell)(int(hour.timestamp()) * unit) for hour in hours]
+    return [h.isoformat() for h in hours] if isinstance(cell, str) else list(hours)
+
+
+def _counts_seconds(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return cell.strip().lstrip("+-").isdigit() and len(cell.strip()) != 8
+    return pd.api.types.is_number(cell)
+
+
+def _as_zone(zone: Zone | None) -> Any:
+    if isinstance(zone, int):
+        return datetime.timezone(datetime.timedelta(seconds=zone))
+    return zone

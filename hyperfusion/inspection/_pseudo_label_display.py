@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from hyperfusion._anatomy import find
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._parts import encode_and_predict
 from hyperfusion.inspection._plot import (
     BLUE,
     SKY,
@@ -88,8 +88,8 @@ class PseudoLabelDisplay:
         InvalidInputError
             If the model keeps no trace of rounds, or the metric is unknown.
         """
-        _, model = encode_and_predict(estimator)
-        if not hasattr(model, "trace_"):
+        model = find(estimator, lambda part: hasattr(part, "trace_"))
+        if model is None:
             raise InvalidInputError(
                 f"There is no fitted PseudoLabelWrapper inside "
                 f"{type(estimator).__name__}."

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from hyperfusion._anatomy import Anatomy, final_step
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._parts import take_apart
 from hyperfusion.inspection._plot import BLUE, GRAY, ORANGE, new_axes, shorten
 
 
@@ -87,9 +87,9 @@ class TrainingCurveDisplay:
             If there are no curves, or the member is unknown.
         """
         found: dict[str, list[Any]] = {}
-        for fold in take_apart(estimator).models:
+        for fold in Anatomy.of(estimator).models:
             for name, _, model in fold:
-                last = model[-1] if hasattr(model, "steps") else model
+                last = final_step(model)
                 if hasattr(last, "loss_curve_"):
                     found.setdefault(name, []).append(last)
         if not found or member not in (None, *found):

@@ -7,8 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._parts import take_apart
+from hyperfusion._anatomy import ensemble_inside
 from hyperfusion.inspection._plot import label_size, new_axes, short_labels, text_color
 
 _MOST_TEXTS = 160
@@ -82,12 +81,7 @@ class EnsembleWeightsDisplay:
         InvalidInputError
             If there is no ensemble inside the model.
         """
-        ensemble = take_apart(estimator).ensemble
-        if ensemble is None:
-            raise InvalidInputError(
-                f"There is no HyperFusionRegressor inside {type(estimator).__name__}, "
-                "so there are no weights to draw."
-            )
+        ensemble = ensemble_inside(estimator).ensemble
         names = [name for name, _ in ensemble.members_]
         return cls(weights=ensemble.weights_, names=names).plot(ax, cmap=cmap)
 

@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import AssociationWarning
 from hyperfusion.inspection._baseline import find_baseline, with_lift
-from hyperfusion.inspection._candidates import Grid, as_post, make_candidates
-from hyperfusion.inspection._noise import against, is_noise, tied_ranks, ties_of_best
-from hyperfusion.inspection._parts import take_apart
-from hyperfusion.inspection._predictions import predict_with_folds
+from hyperfusion.inspection._differences import (
+    against,
+    is_noise,
+    predict_with_folds,
+    tied_ranks,
+    ties_of_best,
+)
+from hyperfusion.inspection._posts import Grid, as_post, make_candidates
 from hyperfusion.table._frames import as_frame, check_frame
 
 CAUTION = (
@@ -93,7 +98,7 @@ def what_if(
 
     See Also
     --------
-    compare : Ranks whole drafts.
+    compare_drafts : Ranks whole drafts.
     PostingTimeDisplay : Draws the hours of the week.
 
     Notes
@@ -131,9 +136,10 @@ def what_if(
     2       9        3        18.0               better
     """
     warnings.warn(CAUTION, AssociationWarning, stacklevel=3)
+    parts = Anatomy.of(model)
     candidates, changed = make_candidates(as_post(post), grid)
-    _warn_of_unread(model, changed)
-    frame, by_fold = predict_with_folds(model, candidates, coverage)
+    _warn_of_unread(parts, changed)
+    frame, by_fold = predict_with_folds(parts, candidates, coverage)
     prediction = frame["prediction"].to_numpy()
     difference, noise = against(0, prediction, by_fold, confidence)
     frame["difference"], frame["noise"] = difference, noise
@@ -141,7 +147,7 @@ def what_if(
     frame["tied_with_best"] = ties_of_best(prediction, by_fold, confidence)
     twice = [c for c in changed if c in frame]
     table = candidates[changed].rename(columns={c: f"{c}_tried" for c in twice})
-    return _finish(table.join(frame), model, candidates)
+    return _finish(table.join(frame), parts, candidates)
 
 
 @validate_params(
@@ -221,8 +227,9 @@ def compare_drafts(
     drafts = as_frame(drafts)
     if not isinstance(drafts, pd.DataFrame):
         drafts = pd.DataFrame(np.asarray(drafts))
-    check_frame(drafts, "compare")
-    frame, by_fold = predict_with_folds(model, drafts, coverage)
+    check_frame(drafts, "compare_drafts")
+    parts = Anatomy.of(model)
+    frame, by_fold = predict_with_folds(parts, drafts, coverage)
     prediction = frame["prediction"].to_numpy()
     best = int(np.argmax(prediction))
     difference, noise = against(best, prediction, by_fold, confidence)
@@ -230,16 +237,16 @@ def compare_drafts(
     frame.insert(0, "rank", ranks)
     frame.insert(1, "tied", ranks.duplicated(keep=False))
     frame["difference"], frame["noise"] = difference, noise
-    frame = _finish(frame, model, drafts)
+    frame = _finish(frame, parts, drafts)
     return frame.iloc[np.argsort(-prediction, kind="stable")]
 
 
-def _warn_of_unread(model: Any, changed: list[Any]) -> None:
+def _warn_of_unread(parts: Anatomy, changed: list[Any]) -> None:
     """Warn of columns that no role names: whatever they hold changes nothing."""
-    steps = take_apart(model).steps
-    if not steps or not isinstance(steps[0], PostEncoder):
+    if not parts.steps or not isinstance(parts.steps[0], PostEncoder):
         return
-    read = dict.fromkeys(c for columns in steps[0].roles_.values() for c in columns)
+    roles = parts.steps[0].roles_.values()
+    read = dict.fromkeys(c for columns in roles for c in columns)
     for column in changed:
         if column not in read:
             warnings.warn(
@@ -258,9 +265,9 @@ def _verdicts(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
     return verdicts
 
 
-def _finish(frame: pd.DataFrame, model: Any, posts: pd.DataFrame) -> pd.DataFrame:
+def _finish(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> pd.DataFrame:
     """Add the user's baseline, where it is known, and the caution."""
-    known = find_baseline(take_apart(model), posts)
+    known = find_baseline(parts, posts)
     if known is not None:
         lift = with_lift(known, frame["prediction"].to_numpy())
         frame = frame.join(lift.drop(columns="prediction"))

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import mean_absolute_error
-from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
+from hyperfusion._anatomy import is_search, layers
 from hyperfusion._sklearn_compat import validate_params
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.metrics import spearman_score
@@ -37,8 +39,8 @@ from hyperfusion.model_selection._inputs import (
     split_by_time,
     take,
 )
-from hyperfusion.model_selection._modalities import known_parts
-from hyperfusion.model_selection._score_tables import score_tables
+from hyperfusion.model_selection._scores import score_tables
+from hyperfusion.table import BLOCKS, MODALITIES
 
 _METRICS = ("src", "mae")
 _PAPER = ("visual", "metadata", "textual", "geolocation", *TRAINING_PARTS)
@@ -73,9 +75,11 @@ def ablate(
 
     Parameters
     ----------
-    model : Pipeline or regressor
+    model : Pipeline or regressor, or search or wrapper around one
         A Pipeline of `make_hyperfusion` or of one's own, or a regressor for `X` that
-        is a feature table.
+        is a feature table. A search around a Pipeline is run once a split, and the
+        best that it finds is taken apart. Where a wrapper fits a Pipeline anew in
+        every fold (`PseudoLabelWrapper`), the columns are those of `X`.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the model takes them.
     y : array-like of shape (n_posts,)
@@ -179,7 +183,13 @@ def ablate(
     done = []
     for fold, split in enumerate(splits):
         train, test = labeled_split(split, target, learns_from_unlabeled(model))
-        final, features, left_out = _encode(model, X, target, train, test, verbose)
+        start = time.perf_counter()
+        final, features, left_out = _encode(
+            model, take(X, train), target[train], take(X, test)
+        )
+        if verbose and final is not model:
+            seconds = time.perf_counter() - start
+            print(f"[ablate] encoded, {seconds:.1f} s", flush=True)
         variants = plan_variants(final, features, target[train], wanted, seed)
         fits = Parallel(n_jobs=n_jobs, return_as="generator")(
             delayed(fit_variant)(variant, features, target[train], left_out)
@@ -200,7 +210,8 @@ def _check_parts(parts: str | Sequence[str] | None) -> list[str]:
     if parts is None:
         return list(_PAPER)
     wanted = [parts] if isinstance(parts, str) else list(parts)
-    known = [*known_parts(), *TRAINING_PARTS]
+    blocks = [block for block in BLOCKS if block not in MODALITIES]
+    known = [*MODALITIES, *blocks, *TRAINING_PARTS]
     for part in wanted:
         if part not in known:
             raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
@@ -225,21 +236,26 @@ def _splits(
     return [split_by_time(times, np.flatnonzero(~np.isnan(y)), test_size)]
 
 
-def _encode(
-    model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray, verbose: int
-) -> tuple[Any, Any, Any]:
-    """Return a model's last step, and the features that it gets of both sides."""
-    features, left_out = take(X, train), take(X, test)
-    if not isinstance(model, Pipeline):
-        return model, features, left_out
-    start = time.perf_counter()
-    encoders = clone(model)[:-1]
-    if len(encoders):
-        features = encoders.fit_transform(features, y[train])
-        left_out = encoders.transform(left_out)
-    if verbose:
-        print(f"[ablate] encoded, {time.perf_counter() - start:.1f} s", flush=True)
-    return model[-1], features, left_out
+def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any, Any]:
+    """Return the model without its encoders, and what they make of both sides.
+
+    A search around a pipeline is run, and the best that it finds is taken apart.
+    """
+    if is_search(model) and any(hasattr(layer, "steps") for layer in layers(model)):
+        best = clone(model).fit(X, y).best_estimator_
+        return _encode(best, X, y, left_out)
+    if hasattr(model, "steps"):
+        encoders = clone(model)[:-1]
+        if len(encoders):
+            X, left_out = encoders.fit_transform(X, y), encoders.transform(left_out)
+        return _encode(model.steps[-1][1], X, y, left_out)
+    if isinstance(model, TransformedTargetRegressor) and model.regressor is not None:
+        change = FunctionTransformer(model.func, model.inverse_func)
+        change = clone(change if model.transformer is None else model.transformer)
+        target = np.asarray(change.fit_transform(y.reshape(-1, 1))).reshape(-1)
+        inside, X, left_out = _encode(model.regressor, X, target, left_out)
+        return clone(model).set_params(regressor=inside), X, left_out
+    return model, X, left_out
 
 
 def _print(fitted: Fitted, y: np.ndarray, verbose: int) -> None:

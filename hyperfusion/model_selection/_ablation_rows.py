@@ -13,13 +13,12 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import ShuffleSplit, check_cv
 
+from hyperfusion._anatomy import Anatomy, parameter_path
 from hyperfusion.model_selection._inputs import learns_from_unlabeled, take
-from hyperfusion.model_selection._modalities import columns_of
+from hyperfusion.table import Schema
 
 FULL = "full model"
 TRAINING_PARTS = ("ensemble", "pseudo_labels", "filter", "folds")
-
-_INSIDE = ("estimator_", "regressor_", "best_estimator_")
 
 
 @dataclass
@@ -52,21 +51,7 @@ class Fitted:
 def plan_variants(
     model: Any, features: Any, y: np.ndarray, parts: Sequence[str], seed: int
 ) -> list[Variant]:
-    """Return the full model and its variants, in order.
-
-    Parameters
-    ----------
-    model : regressor
-        The last step of the model.
-    features : DataFrame or array of shape (n_train, n_features)
-        The training posts' features.
-    y : ndarray of shape (n_train,)
-        Their targets, NaN for unlabeled posts.
-    parts : list of str
-        What to take away.
-    seed : int
-        Seed of the single split that replaces the folds.
-    """
+    """Return the full model and its variants, in order."""
     variants = [Variant(FULL, model)]
     for part in parts:
         if part == "ensemble":
@@ -99,7 +84,7 @@ def fit_variant(
     seconds = time.perf_counter() - start
     n_features = features.shape[1]
     done = [Fitted(variant.name, prediction, n_features, seconds)]
-    ensemble = _fitted_ensemble(model)
+    ensemble = Anatomy.of(model).ensemble
     if variant.part == FULL and ensemble is not None and len(ensemble.members_) > 1:
         start = time.perf_counter()
         member = _keep_best_member(ensemble, y)
@@ -118,7 +103,7 @@ def _predict(model: Any, X: Any) -> np.ndarray:
 def _without_columns(model: Any, features: Any, part: str) -> Variant:
     if not isinstance(features, pd.DataFrame):
         return Variant(part, note="the features have no names that tell their block")
-    columns = columns_of(list(features.columns), part)
+    columns = Schema.of(features).leaving_with(part)
     if not columns:
         return Variant(part, note="the feature table has no such column")
     if len(columns) == features.shape[1]:
@@ -137,7 +122,7 @@ def _without_pseudo_labels(model: Any, y: np.ndarray) -> Variant:
 
 
 def _without_filter(model: Any) -> Variant:
-    prefix = _prefix(model)
+    prefix = parameter_path(model)
     if prefix is None or model.get_params()[f"{prefix}row_filter"] is None:
         return Variant("filter", note="the model has no row filter")
     changed = clone(model).set_params(**{f"{prefix}row_filter": None})
@@ -145,12 +130,13 @@ def _without_filter(model: Any) -> Variant:
 
 
 def _without_folds(model: Any, seed: int) -> Variant:
-    prefix = _prefix(model)
+    prefix = parameter_path(model)
     if prefix is None:
         return Variant("folds", note="the model is no ensemble over folds")
-    params = model.get_params()
-    # a wrapper's own folds, if it has any, go before the ensemble's
-    name = "cv" if params.get("cv") is not None else f"{prefix}cv"
+    params, name = model.get_params(), f"{prefix}cv"
+    outer = prefix.removesuffix("estimator__")
+    if f"{outer}min_gain_se" in params and params[f"{outer}cv"] is not None:
+        name = f"{outer}cv"  # the folds of a PseudoLabelWrapper go before
     cv = params[name]
     n_folds = int(cv) if isinstance(cv, Integral) else _n_folds(cv)
     if n_folds < 2:
@@ -166,32 +152,10 @@ def _n_folds(cv: Any) -> int:
         return 5
 
 
-def _prefix(model: Any) -> str | None:
-    """Return what leads to the parameters of the ensemble inside a model."""
-    known = model.get_params()
-    found = [
-        name.removesuffix("members")
-        for name in known
-        if name.split("__")[-1] == "members"
-        and name.removesuffix("members") + "row_filter" in known
-    ]
-    return min(found, key=len) if found else None
-
-
 def _why_no_ensemble(model: Any) -> str:
-    if _prefix(model) is None:
+    if parameter_path(model) is None:
         return "the model is no ensemble"
     return "the ensemble has one member only"
-
-
-def _fitted_ensemble(model: Any) -> Any:
-    """Return the fitted ensemble inside a fitted model, or None."""
-    while model is not None:
-        if hasattr(model, "oof_member_predictions_") and hasattr(model, "weights_"):
-            return model
-        inside = [getattr(model, name) for name in _INSIDE if hasattr(model, name)]
-        model = inside[0] if inside else None
-    return None
 
 
 def _keep_best_member(ensemble: Any, y: np.ndarray) -> str:

@@ -32,7 +32,7 @@ from hyperfusion.model_selection._inputs import (
     split_by_time,
     take,
 )
-from hyperfusion.model_selection._score_tables import score_tables
+from hyperfusion.model_selection._scores import score_tables
 
 SPLITS = ("random", "user", "time")
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from hyperfusion._anatomy import final_step, find, is_search, layers
 from hyperfusion._sklearn_compat import _safe_indexing
-from hyperfusion._validation import check_target
+from hyperfusion._validation import check_target, warn_of_order
 from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._levels import level_codes
 from hyperfusion.cells._times import as_times
@@ -51,21 +51,20 @@ def name_models(model: Any) -> dict[str, Any]:
     return models
 
 
-def final_step(model: Any) -> Any:
-    """Return the last step of a Pipeline (of Pipelines), or the model itself."""
-    while isinstance(model, Pipeline):
-        model = model.steps[-1][1]
-    return model
-
-
 def learns_from_unlabeled(model: Any) -> bool:
     """Whether a model's fit takes rows whose target is NaN, as PseudoLabelWrapper."""
-    return has_fit_parameter(final_step(model), "X_unlabeled")
+    for layer in layers(model):
+        if has_fit_parameter(layer, "X_unlabeled"):
+            return True
+        if not (hasattr(layer, "steps") or is_search(layer)):
+            return False
+    return False
 
 
 def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
     """Return the table (other libraries' as pandas) and the target, NaN allowed."""
     X = as_frame(X)
+    warn_of_order(X, y, stacklevel=4)
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     target = check_target(y, X.shape[0], allow_nan=True)
     if np.isnan(target).all():
@@ -121,11 +120,13 @@ def _is_label(given: Any, X: Any) -> bool:
 
 
 def _role(role: str, models: Iterable[Any]) -> Any:
-    """Return the column that a Pipeline's encoder has in a role."""
+    """Return the column that the encoder inside a model has in a role."""
     for model in models:
-        for _, step in model.steps if isinstance(model, Pipeline) else []:
-            if hasattr(step, "user") and hasattr(step, "time"):
-                return getattr(step, role)
+        encoder = find(
+            model, lambda part: hasattr(part, "user") and hasattr(part, "time")
+        )
+        if encoder is not None:
+            return getattr(encoder, role)
     return None
 
 

@@ -15,7 +15,7 @@ from hyperfusion.cells._columns import as_column, is_missing
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
-from hyperfusion.table._old import split_name
+from hyperfusion.table import Schema
 
 N_BINS = 50
 MIN_LEVELS = 3
@@ -42,7 +42,8 @@ def sounds_later(column: Any) -> bool:
     >>> [sounds_later(c) for c in ("totalViews", "likes_count", "latin_share")]
     [True, True, False]
     """
-    words = [word.lower() for word in _WORD.findall(split_name(column)[1])]
+    (name,) = Schema.of_numbers([column]).names  # without its block
+    words = [word.lower() for word in _WORD.findall(str(name.feature))]
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
 from hyperfusion._version import DISTRIBUTION
-from hyperfusion.ensemble import coverage_report, predict_interval
+from hyperfusion.ensemble._intervals import coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.inspection import (
     DistributionDisplay,
@@ -26,17 +27,11 @@ from hyperfusion.inspection import (
     PredictionIntervalDisplay,
     feature_importance,
 )
-from hyperfusion.inspection._parts import (
-    Parts,
-    encode,
-    encode_and_predict,
-    take_apart,
-)
-from hyperfusion.reports._figures import picture
-from hyperfusion.reports._posts import PostCells
-from hyperfusion.reports._tables import (
+from hyperfusion.reports._contents import (
+    PostCells,
     calibration_table,
     member_table,
+    picture,
     score_table,
     split_table,
 )
@@ -55,7 +50,7 @@ class Section:
     table: pd.DataFrame | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """An HTML page; a notebook shows it in a frame.
 
@@ -72,6 +67,9 @@ class Report:
     """
 
     html: str
+
+    def __repr__(self) -> str:
+        return f"<Report of {len(self.html):,} characters; save(path) writes it>"
 
     def save(self, path: str | Path) -> None:
         """Write the page to a file.
@@ -119,7 +117,7 @@ def make_report(
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        Such as that of `make_hyperfusion`. Parts of the page that a model has nothing
+        Such as that of `make_hyperfusion`. Anatomy of the page that a model has nothing
         to say about are left out.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts that the model was not fitted on, best later ones.
@@ -160,7 +158,7 @@ def make_report(
     --------
     >>> from sklearn.datasets import make_regression
     >>> from sklearn.linear_model import Ridge
-    >>> from hyperfusion import HyperFusionRegressor, report
+    >>> from hyperfusion import HyperFusionRegressor, make_report
     >>> X, y = make_regression(150, 5, noise=5.0, random_state=0)
     >>> ensemble = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:100], y[:100])
     >>> page = make_report(ensemble, X[100:], y[100:])
@@ -171,13 +169,16 @@ def make_report(
     X = as_frame(X)
     posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
     target = check_target(y, len(posts))
-    parts = take_apart(model)
-    steps, regressor = encode_and_predict(model)
-    features = encode(steps, X)
-    predicted = _predict(regressor, features, parts)
+    parts = Anatomy.of(model)
+    features = parts.features(X)
+    if parts.ensemble is None:
+        predicted = pd.DataFrame({"prediction": parts.predict(features)})
+        predicted["lower"] = predicted["upper"] = np.nan
+    else:
+        predicted = intervals(parts, features, coverage=COVERAGE)
     sections = [
         *_scores(parts, predicted, target, evaluation),
-        *_predictions(regressor, features, predicted, target, parts),
+        *_predictions(parts, features, predicted, target),
         *_weights(model, parts),
         *_importances(model, n_features),
     ]
@@ -192,20 +193,12 @@ def make_report(
     return Report(html)
 
 
-def _predict(regressor: Any, features: Any, parts: Parts) -> pd.DataFrame:
-    """Return predictions, with intervals where there is an ensemble."""
-    if parts.ensemble is not None:
-        return predict_interval(regressor, features, coverage=COVERAGE)
-    values = np.asarray(regressor.predict(features), dtype=np.float64).ravel()
-    return pd.DataFrame({"prediction": values, "lower": np.nan, "upper": np.nan})
-
-
 def _template() -> Any:
     try:
         from jinja2 import Environment
     except ImportError as error:
         raise MissingDependencyError(
-            "report needs jinja2, which is not installed. Install it with: "
+            "make_report needs jinja2, which is not installed. Install it with: "
             f"pip install '{DISTRIBUTION}[report]'"
         ) from error
     source = resources.files(__package__).joinpath("page.html.jinja").read_text("utf-8")
@@ -222,7 +215,7 @@ def _number(value: Any) -> str:
 
 
 def _scores(
-    parts: Parts, predicted: pd.DataFrame, target: np.ndarray, evaluation: Any
+    parts: Anatomy, predicted: pd.DataFrame, target: np.ndarray, evaluation: Any
 ) -> Iterator[Section]:
     text = (
         "SRC is Spearman's rank correlation (1 is perfect order, 0 is chance), MAE the "
@@ -230,7 +223,7 @@ def _scores(
         "posts that were learned from, each predicted by models that did not see it. "
         "Random folds promise more than later posts keep."
     )
-    table = score_table(parts.ensemble, predicted["prediction"].to_numpy(), target)
+    table = score_table(parts, predicted["prediction"].to_numpy(), target)
     yield Section("Scores", text, table=table)
     if evaluation is not None:
         text = (
@@ -242,11 +235,7 @@ def _scores(
 
 
 def _predictions(
-    regressor: Any,
-    features: Any,
-    predicted: pd.DataFrame,
-    target: np.ndarray,
-    parts: Parts,
+    parts: Anatomy, features: Any, predicted: pd.DataFrame, target: np.ndarray
 ) -> Iterator[Section]:
     values = predicted["prediction"].to_numpy()
     yield Section(
@@ -260,7 +249,7 @@ def _predictions(
     if parts.ensemble is None:
         yield Section("Calibration", text, table=calibration)
         return
-    covered = coverage_report(regressor, features, target, coverage=COVERAGE)
+    covered = coverage_table(parts, features, target, COVERAGE)
     figure = picture(
         PredictionIntervalDisplay.from_predictions,
         target,
@@ -280,12 +269,13 @@ def _predictions(
     yield Section("Calibration", text, table=calibration)
 
 
-def _weights(model: Any, parts: Parts) -> Iterator[Section]:
+def _weights(model: Any, parts: Anatomy) -> Iterator[Section]:
     if parts.ensemble is None:
         return
     yield Section(
         "Members",
-        "Mean scores over the folds, the seconds of all fits, and the mean weight. "
+        "Mean scores over the folds (in the members' units of the target), the seconds "
+        "of all fits, and the mean weight. "
         "Members that are no better together than apart share one weight.",
         figure=picture(EnsembleWeightsDisplay.from_estimator, model),
         table=member_table(parts.ensemble),

@@ -12,7 +12,6 @@ from sklearn.utils.validation import validate_data
 
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._frames import as_frame, check_table
-from hyperfusion.table._names import parse
 from hyperfusion.table._schema import Schema, declare
 
 Infinite = Literal["raise", "missing", "keep"]
@@ -200,13 +199,3 @@ def take_columns(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
     if np.array_equal(columns, np.arange(start, start + n)):
         return numbers[:, start : start + n]
     return np.take(numbers, columns, axis=1)
-
-
-def vector_groups(names: Sequence[Hashable]) -> dict[str, np.ndarray]:
-    """Return the positions of each vector's columns."""
-    return Schema.of_numbers(names).vectors
-
-
-def stem_of(name: Any) -> str:
-    """Return the vector of a column, or its own name."""
-    return parse(name).vector or str(name)

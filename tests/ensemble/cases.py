@@ -5,7 +5,6 @@ from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import (
     BlockStackingRegressor,
-    DriftCalibrator,
     HyperFusionRegressor,
     PseudoLabelWrapper,
 )
@@ -13,7 +12,6 @@ from tests.common import Case
 
 CASES: list[Case] = [
     Case(BlockStackingRegressor(Ridge(), Ridge(), cv=2, random_state=0)),
-    Case(DriftCalibrator(Ridge(), n_backtests=2)),
     Case(
         HyperFusionRegressor(
             [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=3))],

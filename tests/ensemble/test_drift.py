@@ -1,22 +1,17 @@
-"""Drift: adversarial validation, stability index, recency weights, calibrator."""
+"""Drift: adversarial validation, stability index, recency weights."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import LinearRegression, Ridge
-from sklearn.pipeline import make_pipeline
+from numpy.testing import assert_allclose
+from sklearn.linear_model import Ridge
 
 from hyperfusion import (
-    DriftCalibrator,
     HyperFusionRegressor,
     drift_report,
     make_hyperfusion,
-    predict_interval,
     recency_weights,
 )
 from hyperfusion.ensemble._drift import stability_index
@@ -167,80 +162,3 @@ def test_recent_posts_count_more_in_the_whole_pipeline():
     assert np.corrcoef(model.predict(raw), raw["likes"])[0, 1] > 0.9
     model.fit(raw, y)
     assert np.corrcoef(model.predict(raw), raw["likes"])[0, 1] < -0.9
-
-
-class DropTime(TransformerMixin, BaseEstimator):
-    """Leaves out the first column, so that the model can't see the trend."""
-
-    def fit(self, X, y=None):
-        return self
-
-    def transform(self, X):
-        return X[:, 1:]
-
-
-def trend(slope, n=400, seed=0):
-    rng = np.random.RandomState(seed)
-    X = np.column_stack([np.arange(float(n)), rng.normal(size=n)])
-    return X, X[:, 1] + slope * X[:, 0] + 0.1 * rng.normal(size=n)
-
-
-def test_slopes_of_backtests_by_hand():
-    X = np.column_stack([np.arange(8.0), np.zeros(8)])
-    y = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0])
-    model = DriftCalibrator(DummyRegressor(strategy="median"), n_backtests=2)
-    order = [3, 1, 0, 2, 7, 5, 6, 4]  # rows are sorted by time inside
-    model.fit(X[order], y[order])
-    # first: median 0, errors 1, 2 at ages 1, 2; then median 0 of six, errors 3, 4
-    assert_allclose(model.slopes_, [1.0, (3 + 8) / 5])
-    mean, error = 1.6, 0.6  # standard deviation 1.2 / sqrt(2), over sqrt(2)
-    assert model.slope_ == pytest.approx(mean * (1 - (error / mean) ** 2))
-    assert (model.end_, model.max_age_) == (7.0, 2.0)
-    late = np.column_stack([[5.0, 8.0, 9.0, 99.0], np.zeros(4)])
-    assert_allclose(model.drift_shift(late) / model.slope_, [0, 1, 2, 2])
-
-
-def test_a_steady_trend_is_followed_and_none_is_not_invented():
-    blind = make_pipeline(DropTime(), LinearRegression())
-    X, y = trend(0.01)
-    plain, model = blind.fit(X[:300], y[:300]), DriftCalibrator(blind)
-    model.fit(X[:300], y[:300])
-    before = np.abs(y[300:] - plain.predict(X[300:])).mean()
-    after = np.abs(y[300:] - model.predict(X[300:])).mean()
-    assert after < 0.8 * before
-    X, y = trend(0.0)
-    assert abs(DriftCalibrator(blind).fit(X, y).slope_) < 1e-3
-
-
-def test_dates_missing_times_and_intervals():
-    X, y = trend(0.01)
-    table = pd.DataFrame({"when": pd.date_range("2024-01-01", periods=400)})
-    table["meta__n"] = X[:, 1]
-    features = make_hyperfusion(numeric=["meta__n"], members=[Ridge()], cv=2)
-    model = DriftCalibrator(features, time="when").fit(table[:300], y[:300])
-    later = table[300:].copy()
-    later.iloc[0, 0] = pd.NaT
-    shift = model.drift_shift(later)
-    assert shift[0] == 0
-    assert shift[1] == pytest.approx(2 * model.slope_)
-    interval = predict_interval(model, later)
-    assert_array_equal(interval["prediction"], model.predict(later))
-    assert_allclose(
-        interval["upper"] - interval["prediction"],
-        interval["prediction"] - interval["lower"],
-    )
-
-
-def test_weights_follow_their_rows_into_backtests():
-    X, y = trend(0.0, n=80)
-    y[::2] = 50.0
-    weight = np.tile([0.0, 1.0], 40)
-    ensemble = HyperFusionRegressor([LinearRegression()], cv=2, random_state=0)
-    model = DriftCalibrator(ensemble).fit(X, y, sample_weight=weight)
-    clean = X[1::2]
-    assert np.abs(model.estimator_.predict(clean) - y[1::2]).max() < 1
-    with pytest.raises(InvalidInputError, match="needs at least 8 rows"):
-        DriftCalibrator().fit(X[:7], y[:7])
-    X[5, 0] = np.nan
-    with pytest.raises(InvalidInputError, match="row 5"):
-        DriftCalibrator(time=0).fit(X, y)

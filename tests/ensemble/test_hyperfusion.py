@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,12 +22,15 @@ from sklearn.tree import DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
 from hyperfusion import (
+    BlockStackingRegressor,
     CatBoostHuberRegressor,
     HyperFusionRegressor,
+    PseudoLabelWrapper,
     StratifiedRegressionKFold,
+    evaluate,
     spearman_score,
 )
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import BadCellError, InvalidInputError
 
 
 @pytest.fixture
@@ -265,6 +270,7 @@ def test_bad_members(data, members, message):
         (np.ones(7), "X has 20 rows, y has 7"),
         (None, "y to be passed"),
         (np.array(["a"] * 20), "must be numbers"),
+        (np.r_[np.ones(19), 1e300], r"y is 1e\+300 in row 19"),
     ],
 )
 def test_bad_targets(y, message):
@@ -311,10 +317,167 @@ def test_metadata_routing(data):
         ensemble.fit(X, y, sample_weight=weight, groups=groups)
         for train, test in ensemble.splits_:
             assert not set(groups[train]) & set(groups[test])
-        with pytest.raises(ValueError, match="sample_weight"):
-            clone(ensemble).set_params(members=[Ridge()]).fit(
-                X, y, sample_weight=weight
-            )
+
+
+LINE = [("line", make_pipeline(StandardScaler(), Ridge()))]
+
+
+@pytest.mark.parametrize("members", ["fast", LINE])
+def test_weights_reach_members_that_say_nothing_of_them(data, members):
+    X, y = data
+    weight = np.arange(1.0, 201.0)
+    ensemble = HyperFusionRegressor(members, cv=2, random_state=0)
+    if members == "fast":
+        ensemble.set_params(catboost__iterations=5, trees__n_estimators=5)
+    plain = clone(ensemble).fit(X, y, sample_weight=weight)
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        make_pipeline(scaler, ensemble).fit(X, y, sample_weight=weight)
+        fitted = clone(ensemble).fit(X, y, sample_weight=weight)
+        silent = Recorder().set_fit_request(sample_weight=False)
+        unweighted = HyperFusionRegressor([silent], cv=2)
+        unweighted.fit(X, y, sample_weight=weight)
+    assert_allclose(fitted.oof_predictions_, plain.oof_predictions_)
+    assert unweighted.estimators_[0][0].weight_ is None
+
+
+def test_members_of_presets_and_of_lists_have_parameters(data):
+    preset = HyperFusionRegressor("fast")
+    assert (
+        preset.get_params()["catboost__depth"] == preset.get_params()["catboost"].depth
+    )
+    assert preset.members == "fast"
+    twin = clone(preset.set_params(catboost__depth=3, kernel__ridgecv__cv=4))
+    assert twin.get_params()["catboost__depth"] == 3
+    assert [name for name, _ in twin.members] == ["catboost", "trees", "kernel"]
+    given = [Ridge(), DecisionTreeRegressor(max_depth=3)]
+    unnamed = HyperFusionRegressor(given, cv=3, random_state=0)
+    search = GridSearchCV(unnamed, {"ridge__alpha": [1.0, 1e6]}, cv=2).fit(*data)
+    assert search.best_params_ == {"ridge__alpha": 1.0}
+    unnamed.set_params(ridge=Ridge(7.0))
+    assert unnamed.get_params()["ridge__alpha"] == 7.0
+    assert given[0].alpha == 1.0
+    with pytest.raises(ValueError, match=r"'rigde__alpha'.*\['ridge', 'decisiontree"):
+        unnamed.set_params(rigde__alpha=1.0)
+    with pytest.raises(ValueError, match="alhpa"):
+        unnamed.set_params(ridge__alhpa=1.0)
+
+
+class Fails(Recorder):
+    """Fails where it is told to, with an error of its own."""
+
+    def __init__(self, at="fit"):
+        self.at = at
+
+    def fit(self, X, y, sample_weight=None):
+        if self.at == "fit":
+            raise KeyError("lost")
+        return super().fit(X, y)
+
+    def predict(self, X):
+        if self.at == "predict" or (self.at == "new" and len(X) == 3):
+            raise BadCellError("odd", 3, "b")
+        return super().predict(X)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("at", "error"), [("fit", KeyError), ("predict", BadCellError)]
+)
+def test_failures_name_the_member(data, at, error, n_jobs):
+    members = [("ridge", Ridge()), ("odd one", Fails(at))]
+    ensemble = HyperFusionRegressor(members, cv=2, n_jobs=n_jobs)
+    with pytest.raises(error) as caught:
+        ensemble.fit(*data)
+    assert "member 'odd one' in fold " in caught.value.__notes__[0]
+
+
+def test_failures_at_predict_name_the_member(data):
+    X, y = data
+    ensemble = HyperFusionRegressor([("odd", Fails("new"))], cv=2).fit(X, y)
+    with pytest.raises(BadCellError) as caught:
+        ensemble.predict(X[:3])
+    assert "member 'odd' in fold 0" in caught.value.__notes__[0]
+
+
+def frames(X, y):
+    table = pd.DataFrame(X, columns=[f"meta__{c}" for c in "abcde"])
+    table["meta__kind"] = pd.Categorical(np.where(y > 0, "up", "down"))
+    return table
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow", "pyarrow dtypes", "nullable"])
+def test_tables_of_other_libraries(data, kind):
+    X, y = data
+    table = frames(X, y)
+    convert = {
+        "polars": lambda t: pytest.importorskip("polars").from_pandas(t),
+        "pyarrow": lambda t: pytest.importorskip("pyarrow").Table.from_pandas(t),
+        "pyarrow dtypes": lambda t: t.astype(
+            dict.fromkeys(t.columns[:5], "double[pyarrow]")
+        ),
+        "nullable": lambda t: t.astype(dict.fromkeys(t.columns[:5], "Float64")),
+    }[kind]
+    stack = BlockStackingRegressor(Ridge(), Ridge(), cv=3, random_state=0)
+    members = [("ridge", Ridge()), ("stack", stack)]
+    ensemble = HyperFusionRegressor(members, cv=3, random_state=0)
+    for model in (ensemble, stack, PseudoLabelWrapper(ensemble)):
+        expected = clone(model).fit(table, y).predict(table)
+        found = clone(model).fit(convert(table), y).predict(convert(table))
+        # other libraries order levels otherwise, so that float32 sums round otherwise
+        assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    numbers = table.drop(columns="meta__kind")
+    plain = clone(ensemble).fit(convert(numbers), y)
+    assert_allclose(plain.predict(convert(numbers)), plain.predict(numbers), rtol=1e-5)
+
+
+def test_an_array_after_a_table(data):
+    X, y = data
+    table = frames(X, y)
+    for model in (
+        HyperFusionRegressor([Ridge()], cv=3, random_state=0),
+        BlockStackingRegressor(Ridge(), Ridge(), cv=3, random_state=0),
+        PseudoLabelWrapper(Ridge(), cv=3, random_state=0),
+    ):
+        numbers = table.drop(columns="meta__kind")
+        model.fit(numbers, y)
+        assert_allclose(model.predict(numbers.to_numpy()), model.predict(numbers))
+        model.fit(table, y)
+        with pytest.raises(InvalidInputError, match="a DataFrame with the columns"):
+            model.predict(table.to_numpy())
+
+
+def test_indices_in_another_order_are_told(data):
+    X, y = data
+    table, target = pd.DataFrame(X), pd.Series(y)
+    model = HyperFusionRegressor([Ridge()], cv=3)
+    for fit in (
+        model.fit,
+        PseudoLabelWrapper(model).fit,
+        lambda X, y: evaluate(model, X, y, splits="random"),
+    ):
+        with pytest.warns(UserWarning, match="in another order"):
+            fit(table, target[::-1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            fit(table, target)
+            fit(table, target.set_axis(target.index + 1000))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.ones(40), "y is 1 in all 40 rows"),
+        (np.arange(6.0), "There are 6 rows"),
+        (np.r_[np.arange(300.0), 1e7], r"y is 1e\+07 in row 300.*log1p"),
+    ],
+)
+def test_odd_targets_give_one_warning(y, message):
+    X = np.column_stack([np.arange(len(y)), np.ones(len(y))])
+    with pytest.warns(UserWarning, match=message) as record:
+        HyperFusionRegressor([Ridge()], cv=2).fit(X, y)
+    assert len(record) == 1
+    assert record[0].filename == __file__
 
 
 def test_std_is_the_out_of_fold_error_where_there_is_one_member(data):

@@ -82,6 +82,8 @@ def test_filter_is_shown_only_the_columns_that_it_looks_at():
     ]:
         WidthRecorder.seen = []
         row_filter = WidthRecorder(columns=columns, factor=3.0, max_share=0.2)
-        (part,) = fit_parts([[Rows()]], X, y, split, row_filter=row_filter)
+        (part,) = fit_parts(
+            [[Rows()]], X, y, split, names=["rows"], row_filter=row_filter
+        )
         assert WidthRecorder.seen == widths
         assert_array_equal(part.model.rows_, [i for i in range(50) if i not in gone])

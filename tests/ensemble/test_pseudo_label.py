@@ -124,9 +124,9 @@ def test_a_round_that_is_undone_leaves_the_ensemble(data):
 def test_refit_on_all_rows_learns_from_pseudo_labels_too():
     X, y, unlabeled, *_ = one_direction(0)
     member = make_pipeline(PCA(1, random_state=0), Ridge())
-    settings = {"alpha": -1.0, "max_share": 1.0, "max_rounds": 1}
+    settings = {"alpha": -1.0, "max_rounds": 1}
     ensemble = HyperFusionRegressor([member], refit="full", random_state=0)
-    model = PseudoLabelWrapper(ensemble, confidence_weights=False, **settings)
+    model = PseudoLabelWrapper(ensemble, rule="paper", **settings)
     model.fit(X, y, X_unlabeled=unlabeled)
     assert model.trace_["kept"].all()
     used = np.isfinite(model.transduction_)
@@ -174,12 +174,12 @@ def test_result_does_not_depend_on_jobs_and_repeats(data):
     ensemble = HyperFusionRegressor(
         [("ridge", Ridge()), ("trees", ExtraTreesRegressor(10))], cv=3
     )
-    for estimator in (ensemble, ExtraTreesRegressor(10)):
+    for estimator in (ensemble, HyperFusionRegressor([ExtraTreesRegressor(10)])):
         model = PseudoLabelWrapper(
             estimator, cv=3, random_state=0, max_rounds=1, **ALWAYS
         )
-        one = clone(model).set_params(n_jobs=1).fit(X, y)
-        two = clone(model).set_params(n_jobs=2).fit(X, y)
+        one = clone(model).fit(X, y)
+        two = clone(model).set_params(estimator__n_jobs=2).fit(X, y)
         assert_array_equal(one.predict(X), two.predict(X))
         pd.testing.assert_frame_equal(one.trace_, two.trace_)
         assert_array_equal(pickle.loads(pickle.dumps(one)).predict(X), one.predict(X))
@@ -199,32 +199,25 @@ def test_seed_of_the_ensemble_is_kept_and_a_missing_one_drawn_once(data):
     assert_array_equal(before, np.random.get_state()[1])
 
 
-def test_members_without_weights(data):
+def test_members_without_weights_learn_from_all_rows_alike(data):
     X, y, _ = data
-    members = [("ridge", Ridge()), ("near", KNeighborsRegressor())]
-    model = PseudoLabelWrapper(HyperFusionRegressor(members, cv=3, random_state=0))
-    with pytest.warns(UserWarning, match=r"\['near'\] takes no sample_weight"):
-        model.fit(X, y)
-    with pytest.raises(InvalidInputError, match="near"):
-        clone(model).set_params(confidence_weights=True).fit(X, y)
+    members = [("recorder", Recorder()), ("near", KNeighborsRegressor())]
+    ensemble = HyperFusionRegressor(members, cv=3, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        clone(model).set_params(confidence_weights=False).fit(X, y)
+        model = PseudoLabelWrapper(ensemble, max_rounds=1, **ALWAYS).fit(X, y)
+    recorder, near = model.estimator_.estimators_[0]
+    assert (recorder.weight_ < 1).any()
+    assert near.n_samples_fit_ == len(recorder.weight_)
 
 
-def test_pipelines_ask_for_weights_with_metadata_routing(data):
+def test_pipelines_take_weights_with_metadata_routing(data):
     X, y, _ = data
-    silent = make_pipeline(StandardScaler(), Ridge())
+    member = make_pipeline(StandardScaler(), Recorder())
     with config_context(enable_metadata_routing=True):
-        asking = make_pipeline(
-            StandardScaler().set_fit_request(sample_weight=False),
-            Ridge().set_fit_request(sample_weight=True),
-        )
-        with pytest.warns(UserWarning, match=r"set_fit_request\(sample_weight=True\)"):
-            PseudoLabelWrapper(silent, cv=3, random_state=0).fit(X, y)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            PseudoLabelWrapper(asking, cv=3, random_state=0).fit(X, y)
+        model = PseudoLabelWrapper(member, cv=3, max_rounds=1, random_state=0, **ALWAYS)
+        model.fit(X, y)
+        assert (model.estimator_.estimators_[0][0][-1].weight_ < 1).any()
 
 
 def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
@@ -234,13 +227,11 @@ def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
     rows = read_rows(estimator, X, y, X[:5], weight, None, {})
     assert_array_equal(rows.labeled.sample_weight, np.full(120, 2.0))
     assert_array_equal(rows.unlabeled.weight, [4.0] * 120 + [2.0] * 5)
-    model = PseudoLabelWrapper(
-        estimator, weight=0.5, confidence_weights=False, max_rounds=1, **ALWAYS
-    )
+    model = PseudoLabelWrapper(estimator, rule="paper", max_rounds=1, **ALWAYS)
     model.fit(X, y, sample_weight=weight)
     fitted = model.estimator_.estimators_[0][0]
-    assert (fitted.weight_ == 2.0).all()  # 2 for labels, 4 * 0.5 for the others
-    assert len(fitted.weight_) > 80
+    assert set(fitted.weight_) == {2.0, 4.0}
+    assert (fitted.weight_ == 2.0).sum() == 80
 
 
 def test_groups_and_further_parameters_go_by_rows(data):
@@ -266,30 +257,33 @@ class Annotated(RegressorMixin, BaseEstimator):
         return np.full(len(X), self.mean_)
 
 
-def test_callable_confidence(data):
+def test_rule_of_the_paper_is_one_set_for_all_folds(data):
     X, y, _ = data
-    seen = []
-
-    def surest_first(predictions, rows):
-        seen.append((predictions.shape, rows.shape))
-        return -np.arange(len(rows), dtype=float)
-
-    ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
+    ensemble = HyperFusionRegressor(MEMBERS, cv=3, weighting="equal", random_state=0)
     model = PseudoLabelWrapper(
-        ensemble, confidence=surest_first, strata=None, max_rounds=1, min_share=0.1,
-        max_share=0.1, min_gain_se=0.0,
-    ).fit(X, y)  # fmt: skip
-    assert seen == [((120, 2), (120, 5))] * 3
-    assert model.trace_["n_added"].tolist() == [12]
-    assert model.trace_["mean_confidence"].tolist() == [-5.5]
-    with pytest.raises(InvalidInputError, match="one finite number"):
-        clone(model).set_params(confidence=lambda p, rows: p).fit(X, y)
+        ensemble, rule="paper", alpha=0.5, max_rounds=1, min_gain_se=None
+    ).fit(X, y)
+    first = clone(ensemble).fit(X[~np.isnan(y)], y[~np.isnan(y)])
+    unlabeled = X[np.isnan(y)]
+    votes = [
+        member.predict(unlabeled) - first._bias[k, i]
+        for k, fold in enumerate(first.estimators_)
+        for i, member in enumerate(fold)
+    ]
+    confidence = -np.std(votes, axis=0)
+    tau = confidence.mean() + 0.5 * confidence.std()
+    assert model.trace_["tau"].tolist() == [pytest.approx(tau)]
+    used = model.labeled_iter_[np.isnan(y)] == 1
+    assert_array_equal(used, confidence > tau)
+    assert model.trace_["n_per_fold"].tolist() == [used.sum()]
+    labels = model.transduction_[np.isnan(y)][used]
+    assert_allclose(labels, first.predict(unlabeled)[used])
 
 
 def test_nothing_to_choose_and_nothing_left(data):
     X, y, _ = data
     never = PseudoLabelWrapper(
-        Ridge(), cv=3, alpha=1e9, min_share=0.0, random_state=0
+        Ridge(), cv=3, alpha=1e9, rule="paper", random_state=0
     ).fit(X, y)
     assert never.termination_condition_ == "no_change"
     assert never.n_iter_ == 0
@@ -308,8 +302,8 @@ def test_bad_input(data):
         PseudoLabelWrapper(Ridge()).fit(X, np.full(240, np.nan))
     with pytest.raises(ValueError, match="infinity"):
         PseudoLabelWrapper(Ridge()).fit(X, np.where(np.isnan(y), np.inf, y))
-    with pytest.raises(InvalidInputError, match=r"min_share=0\.6"):
-        PseudoLabelWrapper(Ridge(), min_share=0.6).fit(X, y)
+    with pytest.raises(ValueError, match="'rule' parameter"):
+        PseudoLabelWrapper(Ridge(), rule="paper's").fit(X, y)
 
 
 class Interrupted(Ridge):

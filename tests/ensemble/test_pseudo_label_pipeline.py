@@ -113,7 +113,7 @@ def test_shuffled_labels_score_at_chance_through_the_whole_stack():
         y[rng.permutation(400)[:150]] = np.nan
         model = make_model(random_state=seed, cv=4)
         # keep every round: what leaks would be seen
-        model.set_params(predict__margin=None, predict__confidence_weights=False)
+        model.set_params(predict__min_gain_se=None)
         model.fit(X[:400], y[:400])
         known = ~np.isnan(y[:400])
         oof = model[-1].oof_predictions_[known]

@@ -243,7 +243,7 @@ def test_weights_of_a_fitted_ensemble(model):
     assert labels == ["first", "second"]
     assert len(display.texts_) == 8
     assert EnsembleWeightsDisplay.from_estimator(model).weights.shape == (3, 1)
-    with pytest.raises(InvalidInputError, match="no weights"):
+    with pytest.raises(InvalidInputError, match="no HyperFusionRegressor inside"):
         EnsembleWeightsDisplay.from_estimator(Ridge().fit(numbers, y))
 
 
@@ -344,9 +344,7 @@ def test_pseudo_labels_of_a_wrapper():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(120, 3))
     y = np.where(np.arange(120) < 60, X[:, 0], np.nan)
-    wrapper = PseudoLabelWrapper(
-        Ridge(), cv=3, committee=2, max_rounds=1, random_state=0
-    )
+    wrapper = PseudoLabelWrapper(Ridge(), cv=3, max_rounds=1, random_state=0)
     model = make_pipeline(StandardScaler(), wrapper).fit(X, y)
     display = PseudoLabelDisplay.from_estimator(model)
     assert len(display.lines_) == len(model[-1].trace_)

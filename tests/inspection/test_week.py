@@ -8,9 +8,10 @@ import pytest
 from sklearn.pipeline import make_pipeline
 
 from hyperfusion import CatBoostHuberRegressor, PostEncoder
+from hyperfusion._anatomy import Anatomy
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._parts import role_column, take_apart
-from hyperfusion.inspection._week import hours_of_week, local_clock
+from hyperfusion.inspection._posting_time import hours_of_week, local_clock
+from hyperfusion.inspection._posts import role_column
 
 MOMENT = pd.Timestamp("2024-05-03 23:30", tz="UTC")  # a Friday
 SECONDS = int(MOMENT.timestamp())
@@ -75,7 +76,7 @@ def test_the_model_knows_the_posts_zone():
     def fitted(timezone):
         encoder = PostEncoder(time="when", timezone=timezone)
         member = CatBoostHuberRegressor(iterations=2, early_stopping=False)
-        return take_apart(make_pipeline(encoder, member).fit(posts, y))
+        return Anatomy.of(make_pipeline(encoder, member).fit(posts, y))
 
     by_column = fitted("zone")
     zone, is_local = local_clock(by_column, posts.iloc[[0]], None)

@@ -25,9 +25,8 @@ from hyperfusion import (
 )
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import LabeledSplit, StratifiedRegressionKFold
-from hyperfusion.model_selection._modalities import columns_of
 from hyperfusion.relations import HierarchicalClusterEncoder, RelationEncoder
-from hyperfusion.table import MODALITIES
+from hyperfusion.table import MODALITIES, Schema
 
 PAPER = ["visual", "metadata", "textual", "geolocation"]
 PAPER += ["ensemble", "pseudo_labels", "filter", "folds"]
@@ -161,8 +160,9 @@ def test_relations_leave_with_either_side(clusters):
         levels=(2,), min_cluster_size=5, random_state=0
     )
     relate = RelationEncoder(clusters=cluster if clusters else False)
-    columns = list(relate.fit_transform(X).columns)
-    left = {p: set(columns) - set(columns_of(columns, p)) for p in MODALITIES}
+    related = relate.fit_transform(X)
+    columns, schema = list(related.columns), Schema.of(related)
+    left = {p: set(columns) - set(schema.leaving_with(p)) for p in MODALITIES}
     new = set(columns) - set(X.columns)
     assert len(new) > 6
 
@@ -180,15 +180,15 @@ def test_relations_leave_with_either_side(clusters):
     assert left["metadata"] == set(columns) - {"time__hour"}
     assert left["geolocation"] == set(columns)
     tags_related = {c for c in new if "tags" in c or "_all_" in c or "joint" in c}
-    assert set(columns_of(columns, "tags")) - set(X) == tags_related
+    assert set(schema.leaving_with("tags")) - set(X) == tags_related
 
 
 def test_unknown_relations_leave_with_all_content():
-    columns = ["image__a", "time__hour", "cross__wit"]
-    assert columns_of(columns, "visual") == ["image__a", "cross__wit"]
-    assert columns_of(columns, "textual") == ["cross__wit"]
-    assert columns_of(columns, "metadata") == ["time__hour"]
-    assert columns_of(columns, "cross") == ["cross__wit"]
+    schema = Schema.of_numbers(["image__a", "time__hour", "cross__wit"])
+    assert schema.leaving_with("visual") == ["image__a", "cross__wit"]
+    assert schema.leaving_with("textual") == ["cross__wit"]
+    assert schema.leaving_with("metadata") == ["time__hour"]
+    assert schema.leaving_with("cross") == ["cross__wit"]
 
 
 def test_pipeline_of_posts_with_roles():

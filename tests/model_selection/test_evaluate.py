@@ -16,8 +16,8 @@ from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import evaluate, make_hyperfusion, within_user_spearman
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._bootstrap import TestFold as Fold
-from hyperfusion.model_selection._bootstrap import bootstrap_scores, mean_score
+from hyperfusion.model_selection._scores import TestFold as Fold
+from hyperfusion.model_selection._scores import bootstrap_scores, mean_score
 
 
 @pytest.fixture

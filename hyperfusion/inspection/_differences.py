@@ -1,9 +1,38 @@
-"""Which differences between predictions are more than noise."""
+"""Predictions of each fold's models, and which differences are more than noise."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy.stats import t
+
+from hyperfusion._anatomy import Anatomy
+from hyperfusion.ensemble._intervals import intervals
+
+
+def predict_with_folds(
+    parts: Anatomy, posts: pd.DataFrame, coverage: float | None = None
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Return predictions with intervals, and the predictions of each fold.
+
+    The posts are encoded once. A model without an ensemble has neither intervals
+    (they are NaN) nor folds (None); nor has an ensemble refitted on all rows folds.
+    There are no intervals without a `coverage` either.
+    """
+    features = parts.features(posts)
+    if parts.ensemble is not None and coverage is not None:
+        frame = intervals(parts, features, coverage=coverage, index=posts.index)
+    else:
+        frame = pd.DataFrame({"prediction": parts.predict(features)}, posts.index)
+        frame["lower"] = frame["upper"] = np.nan
+    if parts.ensemble is None or len(parts.models) < 2:
+        return frame, None
+    rows = []
+    for fold in parts.models:
+        used = [(weight, model) for _, weight, model in fold if weight > 0]
+        every = [np.asarray(m.predict(features), np.float64).ravel() for _, m in used]
+        rows.append(np.average(every, axis=0, weights=[weight for weight, _ in used]))
+    return frame, parts.to_target(np.array(rows))
 
 
 def paired_noise(
@@ -14,18 +43,6 @@ def paired_noise(
     The differences of K fold models, each of which lacks one fold of the posts, give
     the grouped jackknife's standard error ``sqrt((K - 1) / K * sum((d - mean)**2))``.
     Noise is that times Student's quantile with K - 1 degrees of freedom.
-
-    Parameters
-    ----------
-    differences : ndarray of shape (n_folds, n_pairs) or None
-        Difference of two posts' predictions by each fold's models; None if not known.
-    confidence : float
-        Two-sided confidence of the quantile.
-
-    Returns
-    -------
-    ndarray of shape (n_pairs,) or float
-        NaN where the differences are not known.
     """
     if differences is None:
         return np.nan

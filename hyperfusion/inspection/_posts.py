@@ -1,15 +1,18 @@
-"""Candidates for a post: the post as it is, and every change that a grid asks for."""
+"""Rows as users give them: posts, candidates of one post, and columns of roles."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
+from hyperfusion._anatomy import Anatomy
+from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame, check_columns
 
@@ -36,15 +39,7 @@ def as_post(post: Any) -> pd.DataFrame:
 
 
 def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[Any]]:
-    """Return the post as it is and all candidates, and the columns that change.
-
-    Parameters
-    ----------
-    post : DataFrame of one row
-        The post.
-    grid : dict of {column: values}, or list of such dicts
-        Each dict stands for all combinations of its values.
-    """
+    """Return the post as it is and all candidates, and the columns that change."""
     grids = [grid] if isinstance(grid, Mapping) else list(grid)
     columns = list(dict.fromkeys(c for one in grids for c in one))
     if not columns:
@@ -113,3 +108,37 @@ def _times(cells: pd.Series, dtype: Any) -> pd.Series:
             for m in moments
         ]
     return pd.Series(pd.DatetimeIndex(moments))
+
+
+def role_column(
+    parts: Anatomy, X: pd.DataFrame, given: Hashable | None, role: str, what: str
+) -> Hashable:
+    """Return a column of posts: the one named, or that of the model's role."""
+    if given is None:
+        encoder = parts.find(PostEncoder)
+        found = [] if encoder is None else encoder.roles_[role]
+        if not found:
+            raise InvalidInputError(
+                f"{role}=None needs a model with a {role} role. Name the column of "
+                f"{what}; there are {list(X.columns)[:20]}."
+            )
+        given = found[0]
+    return check_columns(X, given, role)[0]
+
+
+def check_rows(X: Any) -> pd.DataFrame | np.ndarray:
+    """Return rows as a DataFrame or a two-dimensional array."""
+    X = as_frame(X)
+    if sp.issparse(X):
+        raise InvalidInputError(
+            "X is a sparse matrix, whose columns can't be permuted one by one here. "
+            "Give X.toarray(), or fewer columns."
+        )
+    if isinstance(X, pd.DataFrame):
+        return X
+    X = np.asarray(X)
+    if X.ndim != 2:
+        raise InvalidInputError(
+            f"X must be a table of rows and columns. Got shape {X.shape}."
+        )
+    return X

@@ -1,0 +1,205 @@
+"""The one walker of nested models: pipelines, searches, wrappers and the ensemble.
+
+Parts are told by their attributes, so that nothing else of the package is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from hyperfusion.exceptions import InvalidInputError
+
+_FITTED = ("best_estimator_", "regressor_", "estimator_")
+_UNFITTED = ("estimator", "regressor")
+
+
+def is_ensemble(model: Any) -> bool:
+    """Whether a model is a `HyperFusionRegressor`."""
+    return hasattr(model, "members") and hasattr(model, "weights_per")
+
+
+def is_search(model: Any) -> bool:
+    """Whether a model is a search of scikit-learn's."""
+    return all(hasattr(model, name) for name in ("estimator", "refit", "scoring"))
+
+
+def is_fitted(model: Any) -> bool:
+    """Whether a model is a fitted estimator."""
+    try:
+        check_is_fitted(model)
+    except (NotFittedError, TypeError):
+        return False
+    return True
+
+
+def inner(model: Any) -> Any:
+    """Return the model one level deeper; None for an ensemble or a lone regressor.
+
+    That is the last step of a pipeline, what a fitted search or wrapper has fitted, or
+    what an unfitted one was given.
+    """
+    if is_ensemble(model):
+        return None
+    if hasattr(model, "steps"):
+        return model.steps[-1][1]
+    for name in _FITTED:
+        inside = getattr(model, name, None)
+        if inside is not None and is_fitted(inside):  # bagging keeps a template there
+            return inside
+    if is_fitted(model):
+        return None
+    given = (getattr(model, name, None) for name in _UNFITTED)
+    return next((m for m in given if hasattr(m, "fit")), None)
+
+
+def layers(model: Any) -> Iterator[Any]:
+    """Yield a model and the models inside it, the outermost first."""
+    while model is not None:
+        yield model
+        model = inner(model)
+
+
+def walk(model: Any) -> Iterator[Any]:
+    """Yield a model, all steps and models inside it, and the parts of encoders."""
+    for layer in layers(model):
+        yield layer
+        for _, step in getattr(layer, "steps", [])[:-1]:
+            yield from walk(step)
+        yield from (part.encoder for part in getattr(layer, "components_", ()))
+
+
+def find(model: Any, wanted: type | Callable[[Any], bool]) -> Any:
+    """Return the first part of a class, or that a function accepts; None without."""
+    accepts = (
+        (lambda part: isinstance(part, wanted)) if isinstance(wanted, type) else wanted
+    )
+    return next((part for part in walk(model) if accepts(part)), None)
+
+
+def final_step(model: Any) -> Any:
+    """Return the last step of a pipeline (of pipelines), or the model itself."""
+    while hasattr(model, "steps"):
+        model = model.steps[-1][1]
+    return model
+
+
+def parameter_path(model: Any) -> str | None:
+    """Return what leads to the parameters of the ensemble inside a model, if any."""
+    known = model.get_params()
+    found = [
+        name.removesuffix("members")
+        for name in known
+        if name.split("__")[-1] == "members"
+        and name.removesuffix("members") + "weights_per" in known
+    ]
+    return min(found, key=len) if found else None
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A fitted model taken apart.
+
+    Attributes
+    ----------
+    steps : list of transformers
+        What turns raw columns into features; empty for a lone regressor.
+    regressor : regressor
+        What predicts from the features: the ensemble, if there is one.
+    targets : list of transformers
+        What the models around the regressor do to the target, the outermost first.
+    """
+
+    steps: list[Any]
+    regressor: Any
+    targets: list[Any]
+
+    @classmethod
+    def of(cls, model: Any) -> Anatomy:
+        """Take a fitted pipeline, search, wrapper, ensemble or lone regressor apart."""
+        steps: list[Any] = []
+        targets = []
+        regressor = model
+        for layer in layers(model):
+            regressor = layer
+            check_is_fitted(layer)
+            if hasattr(layer, "steps"):
+                steps += [s for _, s in layer.steps[:-1] if hasattr(s, "transform")]
+            elif hasattr(layer, "regressor_"):
+                targets.append(layer.transformer_)
+            elif hasattr(layer, "estimator_") and hasattr(layer, "support_"):
+                steps.append(layer)  # selects columns, as RFE does
+        if not hasattr(regressor, "predict"):
+            raise InvalidInputError(
+                "model must be a fitted regressor, or a Pipeline, search or wrapper "
+                f"around one. Got {model!r}."
+            )
+        return cls(steps, regressor, targets)
+
+    @property
+    def ensemble(self) -> Any:
+        """The `HyperFusionRegressor` inside, or None."""
+        return self.regressor if is_ensemble(self.regressor) else None
+
+    @property
+    def models(self) -> list[list[tuple[str, float, Any]]]:
+        """Name, weight and fitted model of each member, fold by fold.
+
+        Weights of a fold add up to 1. A lone regressor is one member of one fold.
+        """
+        if self.ensemble is None:
+            return [[("model", 1.0, self.regressor)]]
+        names = [name for name, _ in self.ensemble.members_]
+        weights = self.ensemble.weights_
+        if len(weights) != len(self.ensemble.estimators_):
+            weights = weights.mean(axis=0, keepdims=True)
+        return [
+            list(zip(names, map(float, row), fold, strict=True))
+            for row, fold in zip(weights, self.ensemble.estimators_, strict=True)
+        ]
+
+    def find(self, wanted: type | Callable[[Any], bool]) -> Any:
+        """Return the first step that `wanted` accepts, encoders' parts among them."""
+        found = (find(step, wanted) for step in self.steps)
+        return next((step for step in found if step is not None), None)
+
+    def features(self, X: Any) -> Any:
+        """Return the features of raw rows, as the regressor gets them."""
+        for step in self.steps:
+            X = step.transform(X)
+        return X
+
+    def to_target(self, values: Any) -> np.ndarray:
+        """Return predictions of the regressor in units of the model's target.
+
+        Infinite ones stay as they are.
+        """
+        values = np.array(values, dtype=np.float64)
+        finite = np.isfinite(values)
+        for transformer in reversed(self.targets):
+            column = values[finite].reshape(-1, 1)
+            if len(column):
+                back = transformer.inverse_transform(column)
+                values[finite] = np.asarray(back).reshape(-1)
+        return values
+
+    def predict(self, features: Any) -> np.ndarray:
+        """Return what the whole model predicts from features."""
+        values = np.asarray(self.regressor.predict(features), dtype=np.float64)
+        return self.to_target(values.reshape(-1))
+
+
+def ensemble_inside(model: Any) -> Anatomy:
+    """Take a fitted model apart; raise where there is no ensemble inside."""
+    parts = Anatomy.of(model)
+    if parts.ensemble is None:
+        raise InvalidInputError(
+            f"There is no HyperFusionRegressor inside {type(model).__name__}: give "
+            "an ensemble, or a Pipeline, a search or a wrapper around one."
+        )
+    return parts
