@@ -278,6 +278,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         tags.input_tags.string = True
         tags.input_tags.allow_nan = True
         tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = []
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -288,9 +289,7 @@ def _key(space: str) -> str:
     return f"vectors of {space}"
 
 
-def _known(
-    rows: dict[str, np.ndarray], targets: np.ndarray
-) -> dict[str, np.ndarray]:
+def _known(rows: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, np.ndarray]:
     """Return the rows that can be neighbors, with their targets."""
     known = ~np.isnan(targets)
     if "time" in rows:
