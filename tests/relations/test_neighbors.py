@@ -54,17 +54,20 @@ def brute_force(posts, y, new, *, columns, k, sharpness, trend, user):
         near = np.flatnonzero(sees)
         cosines = vectors[near] @ queries[row]
         order = np.lexsort((-y[near], -posts["when"].astype("int64")[near], -cosines))
-        cosines, values = cosines[order][: k[-1]], (y - level)[near][order][: k[-1]]
         if not len(near):
-            out.append([np.nan] * (2 * len(k) + 2))
+            out.append([np.nan] * (4 * len(k)))
             continue
-        weights = np.exp(sharpness * (cosines - cosines[0]))
+        cosines, values = cosines[order], (y - level)[near][order]
+        days = (here["when"] - posts["when"]).dt.total_seconds().to_numpy() / DAY
+        days = days[near][order]
         features = []
-        for some in k:
-            w, v = weights[:some], values[:some]
-            mean = np.average(v, weights=w)
-            features += [mean, np.sqrt(np.average((v - mean) ** 2, weights=w))]
-        out.append([*features, cosines[0], cosines.mean()])
+        for some in (slice(n) for n in k):
+            w = np.exp(sharpness * (cosines[some] - cosines[0]))
+            mean = np.average(values[some], weights=w)
+            spread = np.sqrt(np.average((values[some] - mean) ** 2, weights=w))
+            age = np.average(days[some], weights=w)
+            features += [mean, spread, cosines[some].mean(), age]
+        out.append(features)
     return np.array(out)
 
 
@@ -76,7 +79,12 @@ def test_equals_brute_force(user, trend, columns):
     new, _ = make_posts(40, seed=1)
     settings = {"sharpness": 6.0, "trend": trend}
     neighbors = NeighborTargets(
-        vectors=columns, user=user, time="when", n_neighbors=(3, 15), **settings
+        vectors=columns,
+        user=user,
+        time="when",
+        n_neighbors=(3, 15),
+        summaries=("mean", "spread", "similarity", "age"),
+        **settings,
     )
     neighbors.fit(posts, y)
     for rows in (posts, new):
@@ -285,11 +293,16 @@ def test_the_nearest_text_is_found():
     )
     y = [1.0, 9, 1, 5, 1, 9, 1, 5]
     neighbors = NeighborTargets(
-        text="title", time="when", n_neighbors=(1,), trend=None, random_state=0
+        text="title",
+        time="when",
+        n_neighbors=(1,),
+        summaries=("mean", "similarity"),
+        trend=None,
+        random_state=0,
     ).set_output(transform="pandas")
     found = neighbors.fit_transform(posts, y)
     assert_allclose(found["text_mean_1"], [np.nan, 1, 1, np.nan, 1, 9, 1, np.nan])
-    assert found["text_similarity"][5] == pytest.approx(1, abs=1e-3)
+    assert found["text_similarity_1"][5] == pytest.approx(1, abs=1e-3)
 
 
 def test_vectors_of_a_feature_table():
@@ -320,15 +333,8 @@ def test_names():
         time="when",
         n_neighbors=(2,),
     ).fit(posts, y)
-    assert list(neighbors.get_feature_names_out()) == [
-        *(
-            "title_mean_2",
-            "title_spread_2",
-            "title_similarity",
-            "title_similarity_mean",
-        ),
-        *("v_mean_2", "v_spread_2", "v_similarity", "v_similarity_mean"),
-    ]
+    expected = [f"{s}_{what}_2" for s in ("title", "v") for what in ("mean", "spread")]
+    assert list(neighbors.get_feature_names_out()) == expected
 
 
 def test_fingerprints_tell_rows_apart():
@@ -347,6 +353,9 @@ def test_fingerprints_tell_rows_apart():
         ({"text": {"a": "title"}, "vectors": {"a": "embedding"}}, "both name"),
         ({"vectors": "embedding", "n_neighbors": (20, 5)}, "ascending"),
         ({"vectors": "embedding", "n_neighbors": ()}, "ascending"),
+        ({"vectors": "embedding", "summaries": ("median",)}, "summaries takes some"),
+        ({"vectors": "embedding", "summaries": ("age",)}, "with time= alone"),
+        ({"vectors": "embedding", "summaries": ()}, "summaries takes some"),
         ({"vectors": "embedding", "n_neighbors": (0, 5)}, "ascending"),
         ({"vectors": "embedding", "user": ["user", "title"]}, "user takes 1"),
         ({"vectors": "embedding", "sharpness": -1}, "sharpness"),
