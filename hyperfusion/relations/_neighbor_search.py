@@ -76,15 +76,16 @@ def search(
     Yields
     ------
     rows : ndarray of shape (m,), int
-        Which queries these are.
+        Which queries these are; those that see no row are left out.
     cosines : ndarray of shape (m, k), float64
         Descending, NaN where there are fewer; of equal ones the later row is first.
     positions : ndarray of shape (m, k), int
         Where the neighbors stand among the stored rows; 0 where there is none.
     """
     order = np.argsort(n_earlier, kind="stable")
-    for batch in gen_batches(len(order), QUERIES):
-        rows = order[batch]
+    order = order[n_earlier[order] > 0]
+    for first in range(0, len(order), QUERIES):
+        rows = order[first : first + QUERIES]
         seen, vectors = n_earlier[rows], queries[rows].astype(np.float32)
         best = np.full((len(rows), k), _NOTHING)
         for stop in range(seen[-1], 0, -STORED):
@@ -127,3 +128,56 @@ def _better(best: np.ndarray, cosines: np.ndarray, start: int) -> np.ndarray:
     )
     both = np.concatenate([best, keys], axis=1)
     return np.partition(both, -k, axis=1)[:, -k:]
+
+
+def recent_means(times: np.ndarray, targets: np.ndarray, n: int) -> np.ndarray:
+    """Return the mean of the `n` latest targets up to the moment of each row.
+
+    Targets of one moment are taken all or not at all, so it may be of some more.
+    """
+    if len(times) == 0:
+        return np.zeros(0)
+    stop = np.searchsorted(times, times, side="right")
+    start = np.searchsorted(times, times[np.maximum(stop - n, 0)])
+    # less the first, which later rows don't change: sums then keep their digits
+    sums = np.concatenate([[0.0], np.cumsum(targets - targets[0])])
+    return targets[0] + (sums[stop] - sums[start]) / (stop - start)
+
+
+def summarize(
+    cosines: np.ndarray,
+    values: np.ndarray,
+    days: np.ndarray | None,
+    *,
+    numbers: Sequence[int],
+    summaries: Sequence[str],
+    sharpness: float,
+) -> np.ndarray:
+    """Return the features of rows from their neighbors, the nearest first.
+
+    Parameters
+    ----------
+    cosines, values, days : ndarray of shape (n_rows, n_neighbors)
+        Similarities (NaN where there is no neighbor), targets, and ages.
+    numbers, summaries, sharpness : sequence of int, sequence of str, float
+        As in `NeighborTargets`.
+    """
+    there = ~np.isnan(cosines)
+    weights = np.exp(sharpness * (cosines - cosines[:, :1]))
+    weights, cosines = (np.where(there, part, 0.0) for part in (weights, cosines))
+    columns = []
+    for k in numbers:
+        w, v = weights[:, :k], values[:, :k]
+        total, count = w.sum(axis=1), there[:, :k].sum(axis=1)
+        with np.errstate(invalid="ignore"):  # nobody is there: NaN
+            mean = (w * v).sum(axis=1) / total
+            square = (w * (v - mean[:, None]) ** 2).sum(axis=1) / total
+            summary = {
+                "mean": mean,
+                "spread": np.sqrt(square),
+                "similarity": cosines[:, :k].sum(axis=1) / count,
+            }
+            if days is not None:
+                summary["age"] = (w * days[:, :k]).sum(axis=1) / total
+        columns += [summary[what] for what in summaries]
+    return np.column_stack(columns)

@@ -15,7 +15,12 @@ from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._neighbor_search import fingerprints, search
+from hyperfusion.relations._neighbor_search import (
+    fingerprints,
+    recent_means,
+    search,
+    summarize,
+)
 from hyperfusion.relations._neighbor_spaces import (
     find_spaces,
     read_marks,
@@ -198,7 +203,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Store rows and their targets, and return what their own neighbors came to.
+        """Store rows and return what their own neighbors came to.
 
         Parameters
         ----------
@@ -332,21 +337,14 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         # by target as well: the order of rows at fit then never matters
         order = np.lexsort((rows["target"], times))
         self.rows_ = {name: cells[order] for name, cells in rows.items()}
-        self.levels_ = self._levels(times[order], self.rows_["target"])
-
-    def _levels(self, times: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return the mean target of the latest rows up to each row's moment."""
-        if self.trend is None or not self.columns_["time"]:
-            return np.zeros(len(targets))
-        stop = np.searchsorted(times, times, side="right")
-        start = np.searchsorted(times, times[np.maximum(stop - self.trend, 0)])
-        base = targets[0] if len(targets) else 0.0
-        sums = np.concatenate([[0.0], np.cumsum(targets - base)])
-        return base + (sums[stop] - sums[start]) / (stop - start)
+        self.levels_ = np.zeros(len(order))
+        if "time" in rows and self.trend is not None:
+            self.levels_ = recent_means(times[order], rows["target"][order], self.trend)
 
     def _features(self, rows: dict[str, np.ndarray]) -> np.ndarray:
         names = self._names()
-        out = np.empty((len(rows["content"]), len(names) * len(self.spaces_)), "f4")
+        shape = len(rows["content"]), len(names) * len(self.spaces_)
+        out = np.full(shape, np.nan, dtype=np.float32)
         for i, name in enumerate(self.spaces_):
             block = out[:, i * len(names) : (i + 1) * len(names)]
             self._write_space(block, _key(name), rows)
@@ -356,7 +354,8 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         self, out: np.ndarray, key: str, rows: dict[str, np.ndarray]
     ) -> None:
         there = np.flatnonzero(self.rows_[key].any(axis=1))
-        stored = {name: cells[there] for name, cells in self.rows_.items()}
+        needed = {key, "target", "content", "time", "user"} & set(self.rows_)
+        stored = {name: self.rows_[name][there] for name in needed}
         residuals = stored["target"] - self.levels_[there]
         n_earlier = np.full(len(out), len(there))
         strangers = []
@@ -366,41 +365,24 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         else:
             strangers.append((rows["content"], stored["content"]))
         if "user" in rows:
+            # 1 is nobody's mark: a row without a user sees all
             strangers.append((np.maximum(rows["user"], 1), stored["user"]))
         n_earlier[~rows[key].any(axis=1)] = 0
         found = search(
             rows[key], stored[key], n_earlier, strangers, self.n_neighbors[-1]
         )
         for which, cosines, positions in found:
-            values = residuals[positions] if len(there) else np.zeros(cosines.shape)
-            days = np.zeros(cosines.shape)
-            if "age" in self.summaries and len(there):
+            days = None
+            if "age" in self.summaries:
                 days = (rows["time"][which, None] - stored["time"][positions]) / DAY
-            out[which] = self._describe(cosines, values, days)
-
-    def _describe(
-        self, cosines: np.ndarray, values: np.ndarray, days: np.ndarray
-    ) -> np.ndarray:
-        """Return the features of some rows from their neighbors, nearest first."""
-        there = ~np.isnan(cosines)
-        weights = np.exp(self.sharpness * (cosines - cosines[:, :1]))
-        weights = np.where(there, weights, 0.0)
-        cosines = np.where(there, cosines, 0.0)
-        columns = []
-        for k in self.n_neighbors:
-            w, v = weights[:, :k], values[:, :k]
-            total = np.where(there[:, 0], w.sum(axis=1), np.nan)
-            counts = np.where(there[:, 0], there[:, :k].sum(axis=1), np.nan)
-            mean = (w * v).sum(axis=1) / total
-            square = (w * (v - mean[:, None]) ** 2).sum(axis=1) / total
-            summary = {
-                "mean": mean,
-                "spread": np.sqrt(square),
-                "similarity": cosines[:, :k].sum(axis=1) / counts,
-                "age": (w * days[:, :k]).sum(axis=1) / total,
-            }
-            columns += [summary[what] for what in self.summaries]
-        return np.column_stack(columns)
+            out[which] = summarize(
+                cosines,
+                residuals[positions],
+                days,
+                numbers=self.n_neighbors,
+                summaries=self.summaries,
+                sharpness=self.sharpness,
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
