@@ -77,6 +77,7 @@ from .regressors import TabNetHuberRegressor as TabNetHuberRegressor
 from .regressors import param_distributions as param_distributions
 from .relations import CrossModalSimilarity as CrossModalSimilarity
 from .relations import HierarchicalClusterEncoder as HierarchicalClusterEncoder
+from .relations import NeighborTargets as NeighborTargets
 from .relations import RelationEncoder as RelationEncoder
 from .reports import make_report as make_report
 from .table import Schema as Schema

@@ -6,6 +6,7 @@ import pandas as pd
 from hyperfusion import (
     CrossModalSimilarity,
     HierarchicalClusterEncoder,
+    NeighborTargets,
     RelationEncoder,
 )
 from hyperfusion.table._schema import Schema, declare
@@ -30,11 +31,33 @@ def feature_table(n=40, width=6):
 TABLE = feature_table()
 
 SMALL_TREE = {"levels": (2, 4), "min_cluster_size": 2, "random_state": 0}
+RNG = np.random.RandomState(0)
+POSTS = pd.DataFrame(
+    {
+        "title": RNG.choice(["red boat", "old boat", "tree", None], 40),
+        "embedding": list(RNG.normal(size=(40, 3))),
+        "user": RNG.choice(["ann", "bob", "eve"], 40),
+        "posted": pd.date_range("2024-05-01", periods=20).repeat(2),
+    }
+)
 
 CASES: list[Case] = [
     Case(CrossModalSimilarity(), X=TABLE),
     Case(HierarchicalClusterEncoder(**SMALL_TREE)),
     Case(HierarchicalClusterEncoder(**SMALL_TREE), X=TABLE),
+    Case(NeighborTargets()),
+    Case(
+        NeighborTargets(
+            text="title",
+            vectors="embedding",
+            user="user",
+            time="posted",
+            n_components=2,
+            random_state=0,
+        ),
+        X=POSTS,
+        y=RNG.normal(size=40),
+    ),
     Case(RelationEncoder()),
     Case(RelationEncoder(clusters=HierarchicalClusterEncoder(**SMALL_TREE)), X=TABLE),
 ]

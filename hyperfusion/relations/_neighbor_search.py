@@ -1,0 +1,183 @@
+"""The most similar of earlier rows: exact, in blocks, the same however it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from sklearn.utils import gen_batches
+
+GRID = 2048
+"""Numbers of a unit vector are whole multiples of 1 / GRID.
+
+The products of two of them and all sums on the way to a cosine are then whole numbers
+below 2**24, which float32 holds exactly: no rounding depends on blocks or threads.
+"""
+
+QUERIES, STORED = 1024, 4096
+
+_NOTHING = np.iinfo(np.int64).min
+_POSITION = 2**32 - 1
+
+
+def on_grid(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors of length 1 in units of 1 / GRID, 0 where one is missing.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n_samples, n_numbers)
+        A vector with a missing or infinite number, or of zeros, is missing.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_numbers), int16
+        The rounding changes a cosine by some 0.0002.
+    """
+    out = np.zeros(vectors.shape, dtype=np.int16)
+    for rows in gen_batches(len(vectors), 16_384):
+        part = np.asarray(vectors[rows], dtype=np.float64)
+        size = np.abs(part).max(axis=1, keepdims=True, initial=0)
+        there = np.isfinite(size[:, 0]) & (size[:, 0] > 0)
+        part = part[there] / size[there]
+        norms = np.sqrt(np.einsum("ij,ij->i", part, part))
+        out[rows][there] = np.rint(part * (GRID / norms)[:, None])
+    return out
+
+
+def fingerprints(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    """Return one number for each row, equal for rows whose vectors are all equal."""
+    found = np.zeros(len(vectors[0]), dtype=np.uint64)
+    for space in vectors:
+        for column in space.T:
+            found = (found + column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+    return found
+
+
+def search(
+    queries: np.ndarray,
+    stored: np.ndarray,
+    n_earlier: np.ndarray,
+    strangers: Sequence[tuple[np.ndarray, np.ndarray]],
+    k: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the `k` most similar stored rows of some queries at a time.
+
+    Parameters
+    ----------
+    queries, stored : ndarray of shape (n, n_numbers), int16
+        From `on_grid`. The stored rows are in the order of time.
+    n_earlier : ndarray of int
+        How many of the stored rows each query sees, from the first.
+    strangers : list of (ndarray, ndarray)
+        Marks of the queries and of the stored rows: no query sees a row of its mark.
+    k : int
+        Number of neighbors.
+
+    Yields
+    ------
+    rows : ndarray of shape (m,), int
+        Which queries these are; those that see no row are left out.
+    cosines : ndarray of shape (m, k), float64
+        Descending, NaN where there are fewer; of equal ones the later row is first.
+    positions : ndarray of shape (m, k), int
+        Where the neighbors stand among the stored rows; 0 where there is none.
+    """
+    order = np.argsort(n_earlier, kind="stable")
+    order = order[n_earlier[order] > 0]
+    for first in range(0, len(order), QUERIES):
+        rows = order[first : first + QUERIES]
+        seen, vectors = n_earlier[rows], queries[rows].astype(np.float32)
+        best = np.full((len(rows), k), _NOTHING)
+        for stop in range(seen[-1], 0, -STORED):
+            block = slice(max(stop - STORED, 0), stop)
+            cosines = vectors @ stored[block].astype(np.float32).T
+            if seen[0] < stop:
+                cosines[np.arange(block.start, stop) >= seen[:, None]] = -np.inf
+            for own, marks in strangers:
+                cosines[own[rows][:, None] == marks[block]] = -np.inf
+            best = _better(best, cosines, block.start)
+        best = np.sort(best, axis=1)[:, ::-1]
+        there = best != _NOTHING
+        found = np.where(there, best >> 32, np.nan) / GRID**2
+        yield rows, found, np.where(there, best & _POSITION, 0)
+
+
+def _better(best: np.ndarray, cosines: np.ndarray, start: int) -> np.ndarray:
+    """Return the largest keys of those that are there and of a block's cosines.
+
+    A key is a whole number: the cosine, then the row's position.
+    """
+    n, k = best.shape
+    above = cosines > (best.min(axis=1) >> 32).astype(np.float32)[:, None]
+    if np.count_nonzero(above) > n * k and cosines.shape[1] > k:
+        width = cosines.shape[1]
+        ranked = cosines.astype(np.float64) * width + np.arange(width)
+        columns = np.argpartition(ranked, -k, axis=1)[:, -k:].ravel()
+        rows = np.repeat(np.arange(n), k)
+        rows, columns = (part[above[rows, columns]] for part in (rows, columns))
+    else:
+        # many times faster than nonzero of two dimensions
+        rows, columns = np.divmod(np.flatnonzero(above), cosines.shape[1])
+    if len(rows) == 0:
+        return best
+    counts = np.bincount(rows, minlength=n)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keys = np.full((n, counts.max()), _NOTHING)
+    keys[rows, place] = (cosines[rows, columns].astype(np.int64) << 32) | (
+        columns + start
+    )
+    both = np.concatenate([best, keys], axis=1)
+    return np.partition(both, -k, axis=1)[:, -k:]
+
+
+def recent_means(times: np.ndarray, targets: np.ndarray, n: int) -> np.ndarray:
+    """Return the mean of the `n` latest targets up to the moment of each row.
+
+    Targets of one moment are taken all or not at all, so it may be of some more.
+    """
+    if len(times) == 0:
+        return np.zeros(0)
+    stop = np.searchsorted(times, times, side="right")
+    start = np.searchsorted(times, times[np.maximum(stop - n, 0)])
+    # less the first, which later rows don't change: sums then keep their digits
+    sums = np.concatenate([[0.0], np.cumsum(targets - targets[0])])
+    return targets[0] + (sums[stop] - sums[start]) / (stop - start)
+
+
+def summarize(
+    cosines: np.ndarray,
+    values: np.ndarray,
+    days: np.ndarray | None,
+    *,
+    numbers: Sequence[int],
+    summaries: Sequence[str],
+    sharpness: float,
+) -> np.ndarray:
+    """Return the features of rows from their neighbors, the nearest first.
+
+    Parameters
+    ----------
+    cosines, values, days : ndarray of shape (n_rows, n_neighbors)
+        Similarities (NaN where there is no neighbor), targets, and ages.
+    numbers, summaries, sharpness : sequence of int, sequence of str, float
+        As in `NeighborTargets`.
+    """
+    there = ~np.isnan(cosines)
+    weights = np.exp(sharpness * (cosines - cosines[:, :1]))
+    weights, cosines = (np.where(there, part, 0.0) for part in (weights, cosines))
+    columns = []
+    for k in numbers:
+        w, v = weights[:, :k], values[:, :k]
+        total, count = w.sum(axis=1), there[:, :k].sum(axis=1)
+        with np.errstate(invalid="ignore"):  # nobody is there: NaN
+            mean = (w * v).sum(axis=1) / total
+            square = (w * (v - mean[:, None]) ** 2).sum(axis=1) / total
+            summary = {
+                "mean": mean,
+                "spread": np.sqrt(square),
+                "similarity": cosines[:, :k].sum(axis=1) / count,
+            }
+            if days is not None:
+                summary["age"] = (w * days[:, :k]).sum(axis=1) / total
+        columns += [summary[what] for what in summaries]
+    return np.column_stack(columns)

@@ -1,0 +1,171 @@
+"""What rows are compared by: texts or ready-made vectors, users and times."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from hyperfusion.cells._times import read_times
+from hyperfusion.encoders._column import is_missing, read_cells
+from hyperfusion.encoders._table import read_levels
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.relations._neighbor_search import on_grid
+from hyperfusion.table._features import as_float32
+from hyperfusion.table._frames import check_columns
+from hyperfusion.table._schema import Schema
+
+
+class TextSpace(BaseEstimator):
+    """Components of the characters of some columns' texts, one after another."""
+
+    def __init__(self, columns: list[Hashable], n_components: int, random_state: Any):
+        self.columns = columns
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, table: pd.DataFrame) -> Self:
+        """Learn terms and components."""
+        from hyperfusion.encoders import TfidfComponents
+
+        encoder = TfidfComponents(
+            n_components=self.n_components,
+            analyzer="characters",
+            ngram_range=(2, 4),
+            random_state=self.random_state,
+        )
+        self.encoder_ = encoder.fit(self._texts(table))
+        return self
+
+    def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
+        """Return the vectors of the rows, on the grid."""
+        self.encoder_.set_params(on_error=on_error)
+        return on_grid(self.encoder_.transform(self._texts(table)))
+
+    def _texts(self, table: pd.DataFrame) -> pd.Series:
+        if len(self.columns) == 1:
+            return table[self.columns[0]]
+        columns = [table[column] for column in self.columns]
+        cells = [
+            [cell for cell in row if not is_missing(cell)]
+            for row in zip(*columns, strict=True)
+        ]
+        return pd.Series(cells, index=table.index, name=str(self.columns))
+
+
+class VectorSpace(BaseEstimator):
+    """Ready-made vectors: columns of numbers, or of arrays, side by side."""
+
+    def __init__(self, columns: list[Hashable]):
+        self.columns = columns
+
+    def fit(self, table: pd.DataFrame) -> Self:
+        """Learn how long the arrays of each column are."""
+        self.sizes_ = {
+            column: _size_of(table[column])
+            for column in self.columns
+            if _holds_arrays(table[column])
+        }
+        return self
+
+    def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
+        """Return the vectors of the rows, on the grid."""
+        numbers = [c for c in self.columns if c not in self.sizes_]
+        parts = [as_float32(table[numbers])] if numbers else []
+        for column, size in self.sizes_.items():
+            parts.append(_read_arrays(table[column], size, on_error))
+        return on_grid(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+
+
+Space = TextSpace | VectorSpace
+
+
+def find_spaces(
+    table: pd.DataFrame,
+    text: Any,
+    vectors: Any,
+    taken: list[Hashable],
+    n_components: int,
+    random_state: Any,
+) -> dict[str, Space]:
+    """Return the unfitted spaces by name; without any, the columns that are left.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Where the columns are.
+    text, vectors : column, list of columns, or dict of {name: columns}
+        What the user gave.
+    taken : list of hashable
+        The columns of users and times.
+    n_components, random_state : int, int or RandomState
+        For the texts.
+    """
+    spaces: dict[str, Space] = {}
+    for name, value in _by_name(text, "text").items():
+        columns = check_columns(table, value, "text")
+        spaces[name] = TextSpace(columns, n_components, random_state)
+    known = Schema.of(table).vectors
+    for name, value in _by_name(vectors, "vectors").items():
+        if name in spaces:
+            raise InvalidInputError(f"text and vectors both name a space {name!r}.")
+        labels = [value] if isinstance(value, str) and value in known else value
+        columns = []
+        for label in labels if isinstance(labels, list) else [labels]:
+            if isinstance(label, str) and label in known:
+                columns += [table.columns[i] for i in known[label]]
+            else:
+                columns += check_columns(table, label, "vectors")
+        spaces[name] = VectorSpace(columns)
+    if not spaces:
+        columns = [column for column in table if column not in taken]
+        spaces["vectors"] = VectorSpace(columns)
+    empty = [name for name, space in spaces.items() if not space.columns]
+    if empty:
+        raise InvalidInputError(
+            f"The space {empty[0]!r} has no column: name some with text= or vectors=."
+        )
+    return spaces
+
+
+def _by_name(value: Any, default: str) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(name): columns for name, columns in value.items()}
+    return {} if value is None else {default: value}
+
+
+def _holds_arrays(cells: pd.Series) -> bool:
+    return any(isinstance(cell, (list, tuple, np.ndarray)) for cell in cells)
+
+
+def _size_of(cells: pd.Series) -> int:
+    return next(len(c) for c in cells if isinstance(c, (list, tuple, np.ndarray)))
+
+
+def _read_arrays(cells: pd.Series, size: int, on_error: str) -> np.ndarray:
+    def read(cell: Any) -> np.ndarray:
+        vector = np.asarray(cell, dtype=np.float32)
+        if vector.shape != (size,):
+            raise ValueError(
+                f"expected a vector of {size} numbers, got one of shape {vector.shape}"
+            )
+        return vector
+
+    nothing = np.full(size, np.nan, dtype=np.float32)
+    found = read_cells(cells, read, on_error, stacklevel=7)
+    return np.stack([nothing if vector is None else vector for vector in found])
+
+
+def read_seconds(cells: pd.Series, on_error: str) -> np.ndarray:
+    """Return the moments of a column in seconds since 1970; NaN where there is none."""
+    return read_times(cells, on_error).seconds
+
+
+def read_marks(cells: pd.Series, on_error: str) -> np.ndarray:
+    """Return one number for each user, larger than 1, and 0 where one is missing."""
+    levels = read_levels(cells, on_error)
+    marks = pd.util.hash_array(levels.fillna("").to_numpy(dtype=object))
+    return np.where(levels.isna(), np.uint64(0), marks | np.uint64(2))
