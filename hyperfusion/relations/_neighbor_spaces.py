@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from hyperfusion.cells._columns import is_missing
+from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
-from hyperfusion.encoders._column import is_missing, read_cells
-from hyperfusion.encoders._table import read_levels
+from hyperfusion.cells._vectors import holds_vectors, vector_size, write_vectors
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._neighbor_search import on_grid
 from hyperfusion.table._features import as_float32
@@ -65,9 +66,9 @@ class VectorSpace(BaseEstimator):
     def fit(self, table: pd.DataFrame) -> Self:
         """Learn how long the arrays of each column are."""
         self.sizes_ = {
-            column: _size_of(table[column])
+            column: vector_size(table[column])
             for column in self.columns
-            if _holds_arrays(table[column])
+            if holds_vectors(table[column])
         }
         return self
 
@@ -76,7 +77,8 @@ class VectorSpace(BaseEstimator):
         numbers = [c for c in self.columns if c not in self.sizes_]
         parts = [as_float32(table[numbers])] if numbers else []
         for column, size in self.sizes_.items():
-            parts.append(_read_arrays(table[column], size, on_error))
+            parts.append(np.empty((len(table), size), dtype=np.float32))
+            write_vectors(table[column], parts[-1])
         return on_grid(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
 
 
@@ -137,35 +139,13 @@ def _by_name(value: Any, default: str) -> dict[str, Any]:
     return {} if value is None else {default: value}
 
 
-def _holds_arrays(cells: pd.Series) -> bool:
-    return any(isinstance(cell, (list, tuple, np.ndarray)) for cell in cells)
-
-
-def _size_of(cells: pd.Series) -> int:
-    return next(len(c) for c in cells if isinstance(c, (list, tuple, np.ndarray)))
-
-
-def _read_arrays(cells: pd.Series, size: int, on_error: str) -> np.ndarray:
-    def read(cell: Any) -> np.ndarray:
-        vector = np.asarray(cell, dtype=np.float32)
-        if vector.shape != (size,):
-            raise ValueError(
-                f"expected a vector of {size} numbers, got one of shape {vector.shape}"
-            )
-        return vector
-
-    nothing = np.full(size, np.nan, dtype=np.float32)
-    found = read_cells(cells, read, on_error, stacklevel=7)
-    return np.stack([nothing if vector is None else vector for vector in found])
-
-
 def read_seconds(cells: pd.Series, on_error: str) -> np.ndarray:
     """Return the moments of a column in seconds since 1970; NaN where there is none."""
-    return read_times(cells, on_error).seconds
+    return read_times(cells).settle(on_error).seconds
 
 
 def read_marks(cells: pd.Series, on_error: str) -> np.ndarray:
     """Return one number for each user, larger than 1, and 0 where one is missing."""
-    levels = read_levels(cells, on_error)
+    levels = read_levels(cells).settle(on_error)
     marks = pd.util.hash_array(levels.fillna("").to_numpy(dtype=object))
     return np.where(levels.isna(), np.uint64(0), marks | np.uint64(2))
