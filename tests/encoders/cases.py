@@ -84,7 +84,7 @@ CASES: list[Case] = [
     ),
     Case(NumberEncoder(), X=POSTS[["fans", "photos", "pro"]]),
     Case(
-        SVDUserEmbedder(user="user", n_components=3, output="both"),
+        SVDUserEmbedder(user="user", n_components=3, output="both", random_state=0),
         X=POSTS[["user", "place"]].assign(tags=["sea, sun", ["snow"], None, "sun"] * 4),
     ),
     Case(CategoryEncoder(), X=POSTS[["user", "place"]]),

@@ -287,13 +287,13 @@ class PackedAttention(nn.Module):
         attn_mask: Tensor | None = None,
     ) -> tuple[Tensor, None]:
         """Return the attended values, and None in place of the weights."""
-        heads = [
+        queries, keys, values = (
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for part in (self.query(query), self.key(key), self.value(value))
-        ]
+        )
         if attn_mask is not None and attn_mask.ndim == 3:
             attn_mask = attn_mask.unflatten(0, (len(query), self.num_heads))
         attended = nn.functional.scaled_dot_product_attention(
-            *heads, attn_mask=attn_mask
+            queries, keys, values, attn_mask=attn_mask
         )
         return self.out(attended.transpose(1, 2).flatten(2)), None

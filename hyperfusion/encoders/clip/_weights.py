@@ -236,10 +236,10 @@ def _wrong_description(content: Any) -> str | None:
     if not isinstance(content, dict) or not isinstance(content["model_cfg"], dict):
         return "'model_cfg' is no object"
     config = content["model_cfg"]
-    parts = [config.get("vision_cfg"), config.get("text_cfg")]
-    if not all(isinstance(part, dict) for part in parts):
+    vision, text = config.get("vision_cfg"), config.get("text_cfg")
+    if not isinstance(vision, dict) or not isinstance(text, dict):
         return "'vision_cfg' and 'text_cfg' must be objects"
-    size = parts[0].get("image_size", 224)
+    size = vision.get("image_size", 224)
     sides = size if isinstance(size, list) and len(size) == 2 else [size]
     for value in (config.get("embed_dim"), *sides):
         if type(value) is not int or not 0 < value <= LARGEST_SIZE:
@@ -256,7 +256,7 @@ def _wrong_preprocess(settings: Any) -> str | None:
             right, wanted = value in CHOICES[name], f"one of {CHOICES[name]}"
         else:
             shape, wanted = ((), "a number") if name == "fill_color" else THREE
-            right = _are_numbers(value, shape) and (name != "std" or np.all(value))
+            right = _are_numbers(value, shape) and (name != "std" or 0 not in value)
         if not right:
             return f"{name} must be {wanted}, got {value!r:.80}"
     return None
