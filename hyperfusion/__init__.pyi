@@ -31,7 +31,6 @@ from .encoders import UserHistory as UserHistory
 from .encoders import UserProfileEncoder as UserProfileEncoder
 from .encoders import VectorEncoder as VectorEncoder
 from .encoders import clear_model_cache as clear_model_cache
-from .ensemble import BlockStackingRegressor as BlockStackingRegressor
 from .ensemble import HyperFusionRegressor as HyperFusionRegressor
 from .ensemble import PseudoLabelWrapper as PseudoLabelWrapper
 from .ensemble import coverage_report as coverage_report

@@ -1,4 +1,3 @@
-from ._block_stacking import BlockStackingRegressor as BlockStackingRegressor
 from ._drift import drift_report as drift_report
 from ._drift import recency_weights as recency_weights
 from ._hyperfusion import HyperFusionRegressor as HyperFusionRegressor

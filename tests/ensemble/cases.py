@@ -4,14 +4,12 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import (
-    BlockStackingRegressor,
     HyperFusionRegressor,
     PseudoLabelWrapper,
 )
 from tests.common import Case
 
 CASES: list[Case] = [
-    Case(BlockStackingRegressor(Ridge(), Ridge(), cv=2, random_state=0)),
     Case(
         HyperFusionRegressor(
             [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=3))],

@@ -12,7 +12,6 @@ from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit, TimeSeri
 from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import (
-    BlockStackingRegressor,
     HyperFusionRegressor,
     PseudoLabelWrapper,
     StratifiedRegressionKFold,
@@ -136,14 +135,11 @@ def test_one_number_weighs_all_rows_alike(data):
     assert_array_equal(one.oof_predictions_, all_.oof_predictions_)
 
 
-@pytest.mark.parametrize("model", [HyperFusionRegressor, BlockStackingRegressor])
-def test_negative_weights_are_refused(data, model):
-    first = [Ridge()] if model is HyperFusionRegressor else Ridge()
-    fused = model(first)
-    if model is BlockStackingRegressor:
-        fused.set_params(final_estimator=Ridge())
+def test_negative_weights_are_refused(data):
     with pytest.raises(ValueError, match="Negative values"):
-        fused.fit(*data, sample_weight=np.r_[-1.0, np.ones(119)])
+        HyperFusionRegressor([Ridge()]).fit(
+            *data, sample_weight=np.r_[-1.0, np.ones(119)]
+        )
 
 
 @pytest.mark.parametrize(
@@ -174,7 +170,6 @@ def test_global_generator_stays_as_it_is(data):
     before = np.random.get_state()[1].copy()
     position = np.random.get_state()[2]
     HyperFusionRegressor([trees], cv=3).fit(X, y)
-    BlockStackingRegressor(trees, trees, cv=3).fit(X, y)
     list(StratifiedRegressionKFold().split(X, y))
     assert_array_equal(np.random.get_state()[1], before)
     assert np.random.get_state()[2] == position
