@@ -72,7 +72,7 @@ BAD = {
 def test_a_bad_cell_is_an_error_that_names_the_row(name):
     cells = [GOOD[0], None, BAD[name], GOOD[1]]
     with pytest.raises(BadCellError) as caught:
-        encoder().fit_transform(cells)
+        encoder(on_error="raise").fit_transform(cells)
     assert caught.value.row == 2
     assert caught.value.reason
     assert "row 2" in str(caught.value)
@@ -87,7 +87,7 @@ def test_a_bad_file_is_named_or_counts_as_missing(name, tmp_path):
     path.write_bytes(FILES[name])
     column = pd.Series([GOOD[0], None, os.fspath(path), np.nan], name="photo")
     with pytest.raises(BadCellError, match="row 2, column 'photo'"):
-        encoder().fit_transform(column)
+        encoder(on_error="raise").fit_transform(column)
     with pytest.warns(BadCellWarning, match="1 cell"):
         found = encoder(on_error="missing", add_indicator=True).fit_transform(column)
     assert_array_equal(found[:, -1], [0, 1, 1, 1])
@@ -99,7 +99,7 @@ def test_a_bad_file_is_named_or_counts_as_missing(name, tmp_path):
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path, cache):
     pipe = tmp_path / "photo.jpg"
     os.mkfifo(pipe)
-    settings = {"cache": tmp_path / "cache"} if cache else {}
+    settings = {"cache": tmp_path / "cache" if cache else None, "on_error": "raise"}
     # a writer, so that reading without end fails here instead of hanging
     with open(os.open(pipe, os.O_RDWR), "wb") as writer:
         writer.write(JPEG)
@@ -118,7 +118,7 @@ def test_the_first_bad_row_is_named():
     cells = [GOOD[0], BAD["truncated"], *GOOD, BAD["missing file"]]
     for _ in range(5):
         with pytest.raises(BadCellError) as caught:
-            encoder(n_jobs=3, batch_size=2).fit_transform(cells)
+            encoder(n_jobs=3, batch_size=2, on_error="raise").fit_transform(cells)
         assert caught.value.row == 1
 
 
@@ -194,4 +194,4 @@ def test_an_odd_image_counts_as_the_picture_that_it_shows(name):
 
 def test_max_pixels_can_be_set():
     with pytest.raises(BadCellError, match="max_pixels=100"):
-        encoder(max_pixels=100).fit_transform([JPEG])
+        encoder(max_pixels=100, on_error="raise").fit_transform([JPEG])

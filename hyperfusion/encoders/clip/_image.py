@@ -103,7 +103,7 @@ class ClipImageEncoder(ClipEncoder):
         Pictures with more pixels are refused before they are decoded. Pillow has a
         limit of its own, ``PIL.Image.MAX_IMAGE_PIXELS``, which stays in force: it
         refuses pictures with more than twice as many pixels.
-    on_error : {"raise", "missing"}, default="raise"
+    on_error : {"raise", "missing"}, default="missing"
         What to do with a cell that can't be used: raise a `BadCellError` that names
         the row, or count it as missing and warn once.
     verbose : int, default=0
@@ -202,7 +202,7 @@ class ClipImageEncoder(ClipEncoder):
         cache: str | os.PathLike[str] | EmbeddingCache | None = None,
         jpeg_draft: bool = False,
         max_pixels: int = MAX_PIXELS,
-        on_error: str = "raise",
+        on_error: str = "missing",
         verbose: int = 0,
     ):
         self.model_name = model_name

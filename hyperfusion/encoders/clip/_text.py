@@ -67,7 +67,7 @@ class ClipTextEncoder(ClipEncoder):
     cache : str, path or EmbeddingCache, optional
         Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
         as they are made, so that a run that was stopped goes on where it was.
-    on_error : {"raise", "missing"}, default="raise"
+    on_error : {"raise", "missing"}, default="missing"
         What to do with a cell that can't be used: raise a `BadCellError` that names
         the row, or count it as missing and warn once.
     verbose : int, default=0
@@ -156,7 +156,7 @@ class ClipTextEncoder(ClipEncoder):
         precision: str = "auto",
         batch_size: int | str = "auto",
         cache: str | os.PathLike[str] | EmbeddingCache | None = None,
-        on_error: str = "raise",
+        on_error: str = "missing",
         verbose: int = 0,
     ):
         self.model_name = model_name
