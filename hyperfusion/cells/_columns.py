@@ -56,7 +56,7 @@ class Cells:
 
     def reject(self, which: np.ndarray, why: Callable[[int], str]) -> Cells:
         """Return numbers some of which are bad too; what was bad keeps its reason."""
-        bad = {int(row): why(row) for row in np.flatnonzero(which)} | self.bad
+        bad = {row: why(row) for row in np.flatnonzero(which).tolist()} | self.bad
         clean = np.where(which, np.nan, self.clean)
         return Cells(clean, dict(sorted(bad.items())), self.source)
 

@@ -29,10 +29,10 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 # beside years, smaller numbers than this (three months) are no seconds since 1970
 _TOO_FEW = 10_000_000
 
-_NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
-_SPACED_OFFSET = re.compile(r"(?<=:\d\d)\s+(?=[+-]\d\d:?\d\d$)")
-_OFFSET = re.compile(r"[T ]\s*\d{2}.*?(?:(Z)|([+-])(\d{2}):?(\d{2})?)$")
+_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?$")
+_DATE_LENGTH = len("2015-03-01")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun"]
 _MONTHS += ["jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
@@ -182,8 +182,8 @@ def _from_numbers(cells: pd.Series) -> tuple[np.ndarray, ...]:
     digits = pd.Series([f"{n:.0f}" for n in numbers[date]], dtype=object)
     days = pd.to_datetime(digits, format="%Y%m%d", errors="coerce", utc=True)
     seconds[date] = clock_seconds(days)
-    # the middle of a year, or of a day, is no moment that anybody writes like this
-    seconds[(size < _LAST_YEAR) & (size > _FIRST_YEAR) & ~year] = np.nan
+    # 2015.5 is no year, nor anybody's second of 1970
+    seconds[(numbers > _FIRST_YEAR) & (numbers < _LAST_YEAR) & ~year] = np.nan
     return seconds, (year | date) & ~np.isnan(seconds), np.full(len(cells), np.nan)
 
 
@@ -193,12 +193,8 @@ def _are_years(numbers: np.ndarray) -> np.ndarray:
 
 
 def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
-    texts = pd.Series([c.strip() if c.isascii() else "" for c in cells], dtype=object)
-    number = texts.str.fullmatch(_NUMBER).to_numpy(dtype=bool)
-    # pandas also takes words like "now": only what begins with a year is a time
-    other = ~number & ~texts.str.match(r"\d{4}").to_numpy(dtype=bool)
-    texts[other] = [_rewritten(text) for text in texts[other]]
-    texts[~number] = [_SPACED_OFFSET.sub("", _UTC.sub("Z", t)) for t in texts[~number]]
+    texts = pd.Series([_in_iso_form(cell) for cell in cells], dtype=object)
+    number = np.array([_NUMBER.fullmatch(text) is not None for text in texts])
     seconds, naive = np.full(len(texts), np.nan), np.zeros(len(texts), dtype=bool)
     offset = np.full(len(texts), np.nan)
     seconds[number], naive[number], _ = _from_numbers(texts[number])
@@ -209,8 +205,16 @@ def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
     return seconds, naive, offset
 
 
-def _rewritten(text: str) -> str:
-    """Return a text with the name of a month in the form of ISO 8601."""
+def _in_iso_form(cell: str) -> str:
+    """Return a number as it is, a date in the form of ISO 8601, else nothing."""
+    text = cell.strip()
+    if not text.isascii():
+        return ""
+    # pandas also takes words like "now": only what begins with a year is a time
+    if text[:4].isdigit():
+        return _UTC.sub("Z", text) if text[-1:] in ("C", "T") else text
+    if _NUMBER.fullmatch(text):
+        return text
     for form in _WITH_MONTH:
         found = form.fullmatch(text)
         if found:
@@ -225,13 +229,13 @@ def _rewritten(text: str) -> str:
 
 
 def _written_offset(text: str) -> float:
-    found = _OFFSET.search(text)
+    if text.endswith("Z"):
+        return 0.0
+    found = _OFFSET.search(text, max(_DATE_LENGTH, len(text) - 6))
     if found is None:
         return np.nan
-    if found[1]:
-        return 0.0
-    size = int(found[3]) * 3600 + int(found[4] or 0) * 60
-    return float(-size if found[2] == "-" else size)
+    size = int(found[2]) * 3600 + int(found[3] or 0) * 60
+    return float(-size if found[1] == "-" else size)
 
 
 _READERS: dict[str, Callable[[pd.Series], tuple[np.ndarray, ...]]] = {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import warnings
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import hyperfusion.cells
 from hyperfusion.cells._columns import Cells, as_column, read_each
 from hyperfusion.cells._images import open_image
 from hyperfusion.cells._levels import read_levels
@@ -215,3 +218,13 @@ def test_one_warning_counts_shows_the_first_and_asks_for_the_role():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cells.settle("missing", warn=False)
+
+
+def test_cells_know_nothing_of_the_package_but_exceptions():
+    folder = Path(hyperfusion.cells.__file__).parent
+    known = re.compile(r"hyperfusion\.(cells|exceptions|_validation)\b")
+    for path in folder.glob("*.py"):
+        lines = re.findall(
+            r"^\s*(?:from|import) (hyperfusion\S*)", path.read_text(), re.M
+        )
+        assert all(known.match(name) for name in lines), path

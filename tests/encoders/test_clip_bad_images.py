@@ -74,7 +74,7 @@ BAD = {
 def test_a_bad_cell_is_an_error_that_names_the_row(name):
     cells = [GOOD[0], None, BAD[name], GOOD[1]]
     with pytest.raises(BadCellError) as caught:
-        encoder().fit_transform(cells)
+        encoder(on_error="raise").fit_transform(cells)
     assert caught.value.row == 2
     assert caught.value.reason
     assert "row 2" in str(caught.value)
@@ -89,7 +89,7 @@ def test_a_bad_file_is_named_or_counts_as_missing(name, tmp_path):
     path.write_bytes(FILES[name])
     column = pd.Series([GOOD[0], None, os.fspath(path), np.nan], name="photo")
     with pytest.raises(BadCellError, match="row 2, column 'photo'"):
-        encoder().fit_transform(column)
+        encoder(on_error="raise").fit_transform(column)
     with pytest.warns(BadCellWarning, match="1 cell"):
         found = encoder(on_error="missing", add_indicator=True).fit_transform(column)
     assert_array_equal(found[:, -1], [0, 1, 1, 1])
@@ -101,7 +101,7 @@ def test_a_bad_file_is_named_or_counts_as_missing(name, tmp_path):
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path, cache):
     pipe = tmp_path / "photo.jpg"
     os.mkfifo(pipe)
-    settings = {"cache": tmp_path / "cache"} if cache else {}
+    settings = {"cache": tmp_path / "cache" if cache else None, "on_error": "raise"}
     # a writer, so that reading without end fails here instead of hanging
     with open(os.open(pipe, os.O_RDWR), "wb") as writer:
         writer.write(JPEG)
@@ -120,7 +120,7 @@ def test_the_first_bad_row_is_named():
     cells = [GOOD[0], BAD["truncated"], *GOOD, BAD["missing file"]]
     for _ in range(5):
         with pytest.raises(BadCellError) as caught:
-            encoder(n_jobs=3, batch_size=2).fit_transform(cells)
+            encoder(n_jobs=3, batch_size=2, on_error="raise").fit_transform(cells)
         assert caught.value.row == 1
 
 
@@ -196,7 +196,7 @@ def test_an_odd_image_counts_as_the_picture_that_it_shows(name):
 
 def test_max_pixels_can_be_set():
     with pytest.raises(BadCellError, match="max_pixels=100"):
-        encoder(max_pixels=100).fit_transform([JPEG])
+        encoder(max_pixels=100, on_error="raise").fit_transform([JPEG])
 
 
 HEIC = b"\x00\x00\x00\x1cftypheic" + bytes(40)
@@ -208,7 +208,7 @@ def test_heic_without_its_package_is_named(tmp_path, monkeypatch):
     path.write_bytes(HEIC)
     for cell in (HEIC, path):
         with pytest.raises(BadCellError, match="pip install pillow-heif"):
-            encoder().fit_transform([cell])
+            encoder(on_error="raise").fit_transform([cell])
 
 
 def test_heic_with_its_package():
@@ -218,7 +218,7 @@ def test_heic_with_its_package():
     found = encoder().fit_transform([file.getvalue(), PHOTO])
     assert found[0] @ found[1] > 0.999
     with pytest.raises(BadCellError, match="row 0"):
-        encoder().fit_transform([HEIC])
+        encoder(on_error="raise").fit_transform([HEIC])
 
 
 def test_a_list_of_pictures_is_the_mean_of_their_vectors(tmp_path):
@@ -243,7 +243,7 @@ def test_a_bad_picture_in_a_list_is_named_or_left_out():
     cells = [GOOD[0], [GOOD[0], JPEG[:50]], [b"no", b"picture"], [GOOD[1], None]]
     column = pd.Series(cells, name="photos")
     with pytest.raises(BadCellError, match="row 1, column 'photos'"):
-        encoder().fit_transform(column)
+        encoder(on_error="raise").fit_transform(column)
     with pytest.warns(BadCellWarning) as caught:
         found = encoder(on_error="missing").fit_transform(column)
     messages = [str(w.message) for w in caught]

@@ -163,6 +163,11 @@ def test_rows_do_not_depend_on_each_other(texts):
     np.testing.assert_array_equal(together, alone)
 
 
+def test_half_an_emoji_is_a_sign_like_others():
+    assert measure("sun \ud83d\ude00")["emoji"] == 1
+    assert measure("sun \ud83d")["characters"] == 5
+
+
 def test_a_table_of_two_columns_is_refused():
     with pytest.raises(ValueError, match="takes one column"):
         TextStatistics().fit(pd.DataFrame({"a": ["x"], "b": ["y"]}))

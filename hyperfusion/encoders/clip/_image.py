@@ -157,7 +157,7 @@ class ClipImageEncoder(ClipEncoder):
         cache: str | os.PathLike[str] | EmbeddingCache | None = None,
         jpeg_draft: bool = False,
         max_pixels: int = MAX_PIXELS,
-        on_error: str = "raise",
+        on_error: str = "missing",
         verbose: int = 0,
     ):
         self.model_name = model_name

@@ -98,7 +98,7 @@ class ClipTextEncoder(ClipEncoder):
         precision: str = "auto",
         batch_size: int | str = "auto",
         cache: str | os.PathLike[str] | EmbeddingCache | None = None,
-        on_error: str = "raise",
+        on_error: str = "missing",
         verbose: int = 0,
     ):
         self.model_name = model_name

@@ -85,7 +85,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         Whether to add the share of words without a vector and the number of words.
     fill_value : float, default=nan
         What the vector is made of where a text has no known word, or is missing.
-    on_error : {"raise", "missing"}, default="raise"
+    on_error : {"raise", "missing"}, default="missing"
         Whether a cell that is no text stops the work with a `BadCellError` that names
         its row, or counts as missing, with one `BadCellWarning`.
 
@@ -171,7 +171,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         lowercase: bool = True,
         add_statistics: bool = True,
         fill_value: float = np.nan,
-        on_error: str = "raise",
+        on_error: str = "missing",
     ):
         self.vectors = vectors
         self.weighting = weighting
