@@ -261,8 +261,17 @@ class BlockStackingRegressor(MetaEstimatorMixin, RegressorMixin, HyperFusionEsti
         splits = make_splits(self.cv, X, y, groups, rng)
         models = self._first_level(X)
         members = [[set_seeds(clone(m), rng) for m in models] for _ in splits]
-        how = {"names": list(self.blocks_), "n_jobs": self.n_jobs}
-        parts = list(fit_parts(members, X, y, splits, sample_weight=weight, **how))
+        parts = list(
+            fit_parts(
+                members,
+                X,
+                y,
+                splits,
+                names=list(self.blocks_),
+                sample_weight=weight,
+                n_jobs=self.n_jobs,
+            )
+        )
         predictions = [
             np.column_stack([p.predictions for p in parts if p.fold == k])
             for k in range(len(splits))

@@ -382,7 +382,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         constant, slope = self.variance_coefficients_
         return mean, np.sqrt(constant + slope * variance)
 
-    def _predict_one(self, fold: int, member: int, X: Any) -> np.ndarray:
+    def _predict_one(self, fold: int, member: Any, X: Any) -> np.ndarray:
         name = self.members_[member][0]
         with naming(name, fold):
             return finite_prediction(self.estimators_[fold][member], X, name)
