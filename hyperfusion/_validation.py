@@ -67,7 +67,7 @@ def warn_of_target(y: np.ndarray, *, stacklevel: int) -> None:
     """Warn once of a target that hardly anything can be learned from."""
     if len(y) == 0:
         return
-    middle, low, high = np.median(y), *np.quantile(y, [0.25, 0.75])
+    low, middle, high = (float(np.quantile(y, q)) for q in (0.25, 0.5, 0.75))
     far = np.abs(y - middle)
     if len(y) < _FEW_ROWS:
         message = (

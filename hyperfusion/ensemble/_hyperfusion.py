@@ -25,7 +25,12 @@ from hyperfusion._sklearn_compat import (
 )
 from hyperfusion._validation import check_target, warn_of_order, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
-from hyperfusion.ensemble._members import PRESETS, check_features, name_members
+from hyperfusion.ensemble._members import (
+    PRESETS,
+    check_features,
+    name_members,
+    set_nested,
+)
 from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
 from hyperfusion.ensemble._uncertainty import disagreement
 from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
@@ -249,22 +254,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         nested = {k: v for k, v in params.items() if k not in own}
         if not nested:
             return self
-        members = dict(self._members_or_none())
-        for key in sorted(nested):  # a member itself comes before its parameters
-            name, _, parameter = key.partition("__")
-            if name not in members:
-                raise InvalidInputError(
-                    f"Invalid parameter {key!r} for estimator "
-                    f"{type(self).__name__}. Its members are {list(members)}, with "
-                    "parameters such as "
-                    f"{next(iter(members), 'name')}__random_state; its own parameters "
-                    f"are {sorted(own)}."
-                )
-            if parameter:
-                members[name].set_params(**{parameter: nested[key]})
-            else:
-                members[name] = nested[key]
-        self.members = list(members.items())
+        self.members = set_nested(self._members_or_none(), nested, self)
         return self
 
     def _members_or_none(self) -> list[tuple[str, Any]]:
@@ -382,7 +372,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         constant, slope = self.variance_coefficients_
         return mean, np.sqrt(constant + slope * variance)
 
-    def _predict_one(self, fold: int, member: int, X: Any) -> np.ndarray:
+    def _predict_one(self, fold: int, member: Any, X: Any) -> np.ndarray:
         name = self.members_[member][0]
         with naming(name, fold):
             return finite_prediction(self.estimators_[fold][member], X, name)

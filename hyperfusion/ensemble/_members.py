@@ -122,6 +122,27 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
     return list(zip(names, (m for _, m in pairs), strict=True))
 
 
+def set_nested(
+    pairs: NamedMembers, params: dict[str, Any], ensemble: Any
+) -> NamedMembers:
+    """Replace members, or set parameters of theirs, by names as ``ridge__alpha``."""
+    members = dict(pairs)
+    for key in sorted(params):  # a member itself comes before its parameters
+        name, _, parameter = key.partition("__")
+        if name not in members:
+            raise InvalidInputError(
+                f"Invalid parameter {key!r} for estimator {type(ensemble).__name__}. "
+                f"Its members are {list(members)}, whose parameters are written as "
+                "<member>__<parameter>; its own parameters are "
+                f"{sorted(ensemble.get_params(deep=False))}."
+            )
+        if parameter:
+            members[name].set_params(**{parameter: params[key]})
+        else:
+            members[name] = params[key]
+    return list(members.items())
+
+
 def _unique_names(pairs: list[tuple[str | None, Any]]) -> list[str]:
     wanted = [name or type(member).__name__.lower() for name, member in pairs]
     given = [name for name, _ in pairs if name is not None]

@@ -174,7 +174,7 @@ class PseudoLabelRounds:
             for k, models in enumerate(ensemble.estimators_)
         ]
         confidence = -np.hstack(votes).std(axis=1)
-        labels = ensemble.predict(self.unlabeled.X)
+        labels = np.asarray(ensemble.predict(self.unlabeled.X))
         joining, tau = self._choose(chosen, confidence, labels)
         part = PseudoLabels(joining, labels, self.unlabeled.weight, confidence)
         return [part] * self.n_folds, [tau] * self.n_folds

@@ -209,9 +209,9 @@ def _fitted_columns(regressor: Any) -> Sequence[Any]:
 def _shap_shares(
     parts: Anatomy, X: Any, by: Any
 ) -> tuple[np.ndarray, Schema, Groups, list[str]]:
-    folds, *rest = _fold_shap(parts, X, by)
+    folds, schema, groups, members = _fold_shap(parts, X, by)
     shares = [_shares(np.abs(values).mean(axis=0)) for values, _ in folds]
-    return np.array(shares), *rest
+    return np.array(shares), schema, groups, members
 
 
 def _fold_shap(
