@@ -61,7 +61,7 @@ _PARAGRAPHS = {
         Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
         as they are made, so that a run that was stopped goes on where it was.""",
     "errors": """
-    on_error : {"raise", "missing"}, default="raise"
+    on_error : {"raise", "missing"}, default="missing"
         What to do with a cell that can't be used: raise a `BadCellError` that names
         the row, or count it as missing and warn once.
     verbose : int, default=0
