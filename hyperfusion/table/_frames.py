@@ -50,10 +50,32 @@ def check_table(
 
 
 def as_frame(X: Any) -> Any:
-    """Return tables of other libraries (Polars, Arrow) as pandas; the rest as it is."""
-    if not isinstance(X, (pd.DataFrame, pd.Series)) and hasattr(X, "to_pandas"):
-        return X.to_pandas()
-    return X
+    """Return tables of other libraries (Polars, Arrow) as pandas; the rest as it is.
+
+    Whole numbers stay whole where some are missing: ids of 18 digits are no floats.
+    """
+    if isinstance(X, (pd.DataFrame, pd.Series)):
+        return X
+    if hasattr(X, "collect") and not hasattr(X, "to_pandas"):
+        raise InvalidInputError(
+            f"Got a {type(X).__name__}, whose rows are not computed yet: call "
+            ".collect() first."
+        )
+    if hasattr(X, "to_arrow"):
+        X = X.to_arrow()
+    if hasattr(X, "schema") and hasattr(X, "to_pandas"):
+        return X.to_pandas(types_mapper=_nullable_integers().get)
+    return X.to_pandas() if hasattr(X, "to_pandas") else X
+
+
+def _nullable_integers() -> dict[Any, Any]:
+    import pyarrow as pa
+
+    kinds = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    return {
+        getattr(pa, kind)(): pd.array([], dtype=kind.title().replace("Ui", "UI")).dtype
+        for kind in kinds
+    }
 
 
 def check_frame(X: pd.DataFrame, name: str) -> None:

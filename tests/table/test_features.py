@@ -12,6 +12,7 @@ from hyperfusion.table._features import (
     take_columns,
     write_features,
 )
+from hyperfusion.table._frames import as_frame
 
 
 def read(X, **options):
@@ -85,3 +86,19 @@ def test_tables_of_other_libraries(library):
     features = read(table)
     assert_array_equal(features.numbers, X)
     assert features.table.blocks == ("meta", "meta")
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_ids_of_many_digits_stay_whole_beside_missing_ones(library):
+    ids = [123456789012345678, None, 123456789012345679]
+    module = pytest.importorskip(library, reason=f"needs {library}")
+    table = module.DataFrame({"id": ids}) if library == "polars" else None
+    table = module.table({"id": ids}) if table is None else table
+    frame = as_frame(table)
+    assert frame["id"].dropna().astype(str).tolist() == [str(ids[0]), str(ids[2])]
+
+
+def test_a_lazy_table_is_told_to_collect():
+    polars = pytest.importorskip("polars", reason="needs polars")
+    with pytest.raises(InvalidInputError, match=r"LazyFrame.*\.collect\(\)"):
+        read(polars.LazyFrame({"a": [1.0]}))
