@@ -405,15 +405,15 @@ def models_reload(run: Run) -> None:
             run.check(what, False, found["error"])
             continue
         values = np.load(run.folder / f"{name}.npy")
-        kind = "catboost" if "CatBoost" in name else "network"
+        family = "catboost" if "CatBoost" in name else "network"
         if name in cells:
             cosine = lowest_cosine(expected[name], values)
             close, shown = cosine >= COSINES["reloaded"], f"lowest cosine {cosine:.7f}"
         else:
             apart = np.abs(expected[name] - values).max() / np.std(y)
-            close, shown = apart <= RELOADED_APART[kind], f"{apart:.0e} spreads apart"
+            close, shown = apart <= RELOADED_APART[family], f"{apart:.0e} spreads apart"
         # CatBoost predicts on the CPU everywhere, so there is nothing to warn of
-        warned = found["warnings"] == (0 if kind == "catboost" else 1)
+        warned = found["warnings"] == (0 if family == "catboost" else 1)
         classes = ", ".join(found["torch"]) or "none"
         shown += f", {found['warnings']} DeviceWarning, classes of torch: {classes}"
         run.check(what, close and warned and not found["torch"], shown)
