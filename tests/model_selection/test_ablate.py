@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -152,8 +154,11 @@ def test_blocks_and_plain_regressors():
 def test_relations_leave_with_either_side(clusters):
     rng = np.random.RandomState(0)
     stems = ["image__clip", "text__title_clip", "text__body_clip", "tags__clip"]
-    X = pd.DataFrame({f"{s}_{i}": rng.normal(size=60) for s in stems for i in range(3)})
+    X = pd.DataFrame(
+        {f"{s}__{i}": rng.normal(size=60) for s in stems for i in range(3)}
+    )
     X["time__hour"] = 1.0
+    replace(Schema.of(X), spaces=dict.fromkeys(stems, "clip")).declare(X)
     cluster = HierarchicalClusterEncoder(
         levels=(2,), min_cluster_size=5, random_state=0
     )
