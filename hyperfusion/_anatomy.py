@@ -101,6 +101,20 @@ def parameter_path(model: Any) -> str | None:
     return min(found, key=len) if found else None
 
 
+def folds_parameter(model: Any) -> str | None:
+    """Return the name of the parameter that holds the folds of the ensemble inside.
+
+    A `PseudoLabelWrapper`'s own, if it has any, go before the ensemble's.
+    """
+    path = parameter_path(model)
+    if path is None:
+        return None
+    params, outer = model.get_params(), path.removesuffix("estimator__")
+    if f"{outer}min_gain_se" in params and params[f"{outer}cv"] is not None:
+        return f"{outer}cv"
+    return f"{path}cv"
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """A fitted model taken apart.

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import ShuffleSplit, check_cv
 
-from hyperfusion._anatomy import Anatomy, parameter_path
+from hyperfusion._anatomy import Anatomy, folds_parameter, parameter_path
 from hyperfusion.model_selection._inputs import learns_from_unlabeled, take
 from hyperfusion.table import Schema
 
@@ -130,14 +130,10 @@ def _without_filter(model: Any) -> Variant:
 
 
 def _without_folds(model: Any, seed: int) -> Variant:
-    prefix = parameter_path(model)
-    if prefix is None:
+    name = folds_parameter(model)
+    if name is None:
         return Variant("folds", note="the model is no ensemble over folds")
-    params, name = model.get_params(), f"{prefix}cv"
-    outer = prefix.removesuffix("estimator__")
-    if f"{outer}min_gain_se" in params and params[f"{outer}cv"] is not None:
-        name = f"{outer}cv"  # the folds of a PseudoLabelWrapper go before
-    cv = params[name]
+    cv = model.get_params()[name]
     n_folds = int(cv) if isinstance(cv, Integral) else _n_folds(cv)
     if n_folds < 2:
         return Variant("folds", note="the model has one fold only")

@@ -27,6 +27,7 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import LabeledSplit, StratifiedRegressionKFold
 from hyperfusion.relations import HierarchicalClusterEncoder, RelationEncoder
 from hyperfusion.table import MODALITIES, Schema
+from hyperfusion.table import feature_table as build_table
 
 PAPER = ["visual", "metadata", "textual", "geolocation"]
 PAPER += ["ensemble", "pseudo_labels", "filter", "folds"]
@@ -152,10 +153,9 @@ def test_blocks_and_plain_regressors():
 def test_relations_leave_with_either_side(clusters):
     rng = np.random.RandomState(0)
     stems = ["image__clip", "text__title_clip", "text__body_clip", "tags__clip"]
-    X = pd.DataFrame(
-        {f"{s}__{i}": rng.normal(size=60) for s in stems for i in range(3)}
-    )
-    X["time__hour"] = 1.0
+    vectors = {stem: rng.normal(size=(60, 3)) for stem in stems}
+    hour = pd.DataFrame({"hour": np.ones(60)})
+    X = build_table({**vectors, "time": hour}, spaces={"clip": stems})
     cluster = HierarchicalClusterEncoder(
         levels=(2,), min_cluster_size=5, random_state=0
     )

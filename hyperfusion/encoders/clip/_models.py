@@ -191,9 +191,9 @@ class BatchRunner:
 def _is_out_of_memory(error: Exception) -> bool:
     import torch
 
-    # on a CPU torch raises a plain RuntimeError
+    # on a CPU torch raises a plain RuntimeError, worded by the operating system
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "not enough memory" in str(error)
+        "DefaultCPUAllocator" in str(error)
     )
 
 
