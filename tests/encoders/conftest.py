@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from hyperfusion import _device
 from tests.encoders.clip_reference import make_network, write_model
+
+
+@pytest.fixture(autouse=True)
+def automatic_devices_are_cpus(monkeypatch):
+    """Vectors agree with open_clip's to the last digits in a CPU's float32 alone."""
+    monkeypatch.setattr(_device, "_first_there", lambda *devices: "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hyperfusion.table import Schema
+from hyperfusion.table._schema import declare as declare_spaces
 
 CLIP = ("image__clip", "text__title_clip", "tags__clip")
 
@@ -34,9 +34,7 @@ def feature_table(n: int = 120, *, seed: int = 0, n_clip: int = 6) -> pd.DataFra
 
 def declare(table: pd.DataFrame) -> pd.DataFrame:
     """The table, which says of its CLIP vectors that they may be compared."""
-    schema = Schema.of(table)
-    spaces = dict.fromkeys(CLIP, "clip")
-    return Schema(schema.columns, schema.is_category, spaces).declare(table)
+    return declare_spaces(table, dict.fromkeys(CLIP, "clip"))
 
 
 def target_of(table: pd.DataFrame, *, seed: int = 1) -> np.ndarray:

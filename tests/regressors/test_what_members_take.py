@@ -7,8 +7,6 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
@@ -23,6 +21,9 @@ from hyperfusion import (
 )
 from hyperfusion.exceptions import InvalidInputError
 from tests.regressors.tables import feature_table, target_of
+
+pl = pytest.importorskip("polars", reason="needs polars")
+pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 
 MEMBERS = [
     CatBoostHuberRegressor(
