@@ -57,11 +57,10 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         None for a table without time; see Notes.
     n_neighbors : sequence of int, default=(5, 20, 60)
         Numbers of neighbors to summarize, ascending. Where there are fewer, all are.
-    summaries : sequence of str, default=("mean", "spread")
+    summaries : sequence of str, default=("mean", "spread", "similarity")
         What is told of the neighbors: ``"mean"`` and ``"spread"``, the weighted mean
         and standard deviation of their targets; ``"similarity"``, their mean cosine;
-        ``"age"``, the weighted mean of the days since. The last two grow with the
-        stored rows: they brought nothing or harm where later rows were predicted.
+        ``"age"``, the weighted mean of the days since.
     sharpness : float, default=10.0
         A neighbor's weight is exp(sharpness * cosine).
     trend : int or None, default=300
@@ -160,7 +159,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         user: Hashable | None = None,
         time: Hashable | None = None,
         n_neighbors: Sequence[int] = (5, 20, 60),
-        summaries: Sequence[str] = ("mean", "spread"),
+        summaries: Sequence[str] = ("mean", "spread", "similarity"),
         sharpness: float = 10.0,
         trend: int | None = 300,
         n_components: int = 256,
