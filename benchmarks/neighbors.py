@@ -27,7 +27,6 @@ from real_posts import Posts, real_posts, score
 
 from hyperfusion import CatBoostHuberRegressor, NeighborTargets, make_hyperfusion
 
-ALL = ("mean", "spread", "similarity", "age")
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "texts and tags as one": {"text": ["text", "tags"]},
@@ -46,7 +45,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "trend of 1000": {"trend": 1000},
     "own user's posts too": {"user": None},
     "means alone": {"summaries": ("mean",)},
-    "all summaries": {"summaries": ALL},
+    "means and spreads": {"summaries": ("mean", "spread")},
+    "ages too": {"summaries": ("mean", "spread", "similarity", "age")},
 }
 
 
@@ -71,7 +71,7 @@ def columns_of(posts: Posts) -> pd.DataFrame:
     counts = np.log1p(data[roles["user_numeric"]].fillna(0).clip(lower=0))
     profile = (counts - counts.mean()) / counts.std()
     columns = {
-        "text": data[roles["text"]].agg(" ".join, axis=1),
+        "text": data[roles["text"][0]],
         "tags": data[roles["tags"]],
         "user": data[roles["user"]],
         "time": data[roles["time"]],

@@ -149,3 +149,19 @@ def read_marks(cells: pd.Series, on_error: str) -> np.ndarray:
     levels = read_levels(cells).settle(on_error)
     marks = pd.util.hash_array(levels.fillna("").to_numpy(dtype=object))
     return np.where(levels.isna(), np.uint64(0), marks | np.uint64(2))
+
+
+def known_rows(
+    rows: dict[str, np.ndarray], targets: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the rows that can be neighbors, with their targets."""
+    known = ~np.isnan(targets)
+    if "time" in rows:
+        known &= ~np.isnan(rows["time"])
+    return {name: cells[known] for name, cells in (rows | {"target": targets}).items()}
+
+
+def identities(rows: dict[str, np.ndarray]) -> pd.MultiIndex:
+    """Return what tells rows apart: times, users and vectors."""
+    names = [name for name in ("time", "user", "content") if name in rows]
+    return pd.MultiIndex.from_arrays([rows[name] for name in names])

@@ -23,6 +23,8 @@ from hyperfusion.relations._neighbor_search import (
 )
 from hyperfusion.relations._neighbor_spaces import (
     find_spaces,
+    identities,
+    known_rows,
     read_marks,
     read_seconds,
 )
@@ -57,11 +59,10 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         None for a table without time; see Notes.
     n_neighbors : sequence of int, default=(5, 20, 60)
         Numbers of neighbors to summarize, ascending. Where there are fewer, all are.
-    summaries : sequence of str, default=("mean", "spread")
+    summaries : sequence of str, default=("mean", "spread", "similarity")
         What is told of the neighbors: ``"mean"`` and ``"spread"``, the weighted mean
         and standard deviation of their targets; ``"similarity"``, their mean cosine;
-        ``"age"``, the weighted mean of the days since. The last two grow with the
-        stored rows: they brought nothing or harm where later rows were predicted.
+        ``"age"``, the weighted mean of the days since.
     sharpness : float, default=10.0
         A neighbor's weight is exp(sharpness * cosine).
     trend : int or None, default=300
@@ -98,12 +99,12 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
 
     Notes
     -----
-    The output is float32. For each space it has each summary of each number of
-    neighbors: ``text_mean_5``, ``text_spread_5``, ``text_mean_20`` and so on. They are
-    NaN where a row has no vector, no time, or nothing older to see. Stored
-    rows without a target, a time or a vector are nobody's neighbors. Rows of the same
-    second don't see each other. Rows given to `transform` are never stored; those
-    whose targets become known enter by `update`.
+    The output is float32: for each space each summary of each number of neighbors,
+    ``text_mean_5``, ``text_spread_5`` and so on. They are NaN where a row has no
+    vector, no time, or nothing older to see. Stored rows without a target, a time or a
+    vector are nobody's neighbors. Rows of the same second don't see each other. Rows
+    given to `transform` are never stored; those whose targets become known enter by
+    `update`.
 
     Without `time` each row sees all stored rows but those of its user and those with
     the very same vectors, which may be itself. That leaves a row's own target out of
@@ -116,13 +117,17 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
     similar rows the later is the nearer, then the one of the larger target. Scale
     columns of numbers of different kinds first.
 
-    With n rows and d numbers a space takes 2 n d bytes, and fitting and transforming
-    the same rows ``n**2 * d`` operations, in blocks of some 20 MB: SPEED
-    Reading 5,000 short texts takes a second of one core.
+    With n rows and d numbers a space takes 2 n d bytes. Fitting and transforming the
+    same rows takes ``n**2 * d`` operations, in blocks of some 100 MB: 300,000 rows of
+    256 numbers some six minutes of one core. One core reads 5,000 short texts in a
+    second.
 
-    The idea is that of retrieval: what similar posts came to says more of a post than
-    what is in it. Not in the paper; the trend and the users are left out since without
-    that, neighbors of later posts differ from those of earlier ones.
+    Not in the paper. The idea is retrieval: what similar posts came to tells something
+    that their words alone don't. On 800 later posts of smp_video one
+    `CatBoostHuberRegressor` has a Spearman correlation of 0.717 and an error of 1.362
+    with the defaults and 0.708 and 1.395 without; on 2,408 of youtube_thumbnails it is
+    0.586 and 1.296 beside 0.585 and 1.301. Fewer components lose it all; tags beside
+    texts, profile counts and small pictures brought nothing.
 
     Examples
     --------
@@ -160,7 +165,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         user: Hashable | None = None,
         time: Hashable | None = None,
         n_neighbors: Sequence[int] = (5, 20, 60),
-        summaries: Sequence[str] = ("mean", "spread"),
+        summaries: Sequence[str] = ("mean", "spread", "similarity"),
         sharpness: float = 10.0,
         trend: int | None = 300,
         n_components: int = 256,
@@ -187,7 +192,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         X : DataFrame or array of shape (n_samples, n_columns)
             Rows.
         y : array-like of shape (n_samples,)
-            Targets; a row whose target is NaN is nobody's neighbor.
+            Targets, NaN where there is none.
 
         Returns
         -------
@@ -257,10 +262,10 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         """
         check_is_fitted(self)
         table = check_table(self, X, reset=False)
-        new = _known(self._read(table), check_target(y, len(table), allow_nan=True))
+        new = known_rows(self._read(table), check_target(y, len(table), allow_nan=True))
         old = self.rows_
-        stays = ~_identities(old).isin(_identities(new))
-        self._store({name: [old[name][stays], new[name]] for name in old})
+        stays = ~identities(old).isin(identities(new))
+        self._store({n: np.concatenate([old[n][stays], new[n]]) for n in old})
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -292,18 +297,13 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
             role: check_columns(table, getattr(self, role), role, max_columns=1)
             for role in ("user", "time")
         }
-        self.spaces_ = find_spaces(
-            table,
-            self.text,
-            self.vectors,
-            self.columns_["user"] + self.columns_["time"],
-            self.n_components,
-            self.random_state,
-        )
+        taken = self.columns_["user"] + self.columns_["time"]
+        reduction = self.n_components, self.random_state
+        self.spaces_ = find_spaces(table, self.text, self.vectors, taken, *reduction)
         for space in self.spaces_.values():
             space.fit(table)
         rows = self._read(table)
-        self._store({name: [cells] for name, cells in _known(rows, targets).items()})
+        self._store(known_rows(rows, targets))
         return rows
 
     def _check_summaries(self) -> None:
@@ -331,8 +331,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
                 rows[role] = read(table[self.columns_[role][0]], self.on_error)
         return rows
 
-    def _store(self, parts: dict[str, list[np.ndarray]]) -> None:
-        rows = {name: np.concatenate(cells) for name, cells in parts.items()}
+    def _store(self, rows: dict[str, np.ndarray]) -> None:
         times = rows.get("time", np.zeros(len(rows["target"])))
         # by target as well: the order of rows at fit then never matters
         order = np.lexsort((rows["target"], times))
@@ -398,16 +397,3 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
 
 def _key(space: str) -> str:
     return f"vectors of {space}"
-
-
-def _known(rows: dict[str, np.ndarray], targets: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the rows that can be neighbors, with their targets."""
-    known = ~np.isnan(targets)
-    if "time" in rows:
-        known &= ~np.isnan(rows["time"])
-    return {name: cells[known] for name, cells in (rows | {"target": targets}).items()}
-
-
-def _identities(rows: dict[str, np.ndarray]) -> pd.MultiIndex:
-    names = [name for name in ("time", "user", "content") if name in rows]
-    return pd.MultiIndex.from_arrays([rows[name] for name in names])

@@ -220,7 +220,7 @@ def test_no_user_sees_their_own_rows():
     assert there.sum() > 100
     assert_allclose(mean[there], 6 - y[there], rtol=1e-6)
     stranger = posts.assign(user="u7", when=pd.Timestamp("2030-01-01"))
-    assert 1 < neighbors.transform(stranger)[:, 2].mean() < 5
+    assert 1 < neighbors.transform(stranger)[:, 3].mean() < 5
 
 
 def test_without_time_rows_are_left_out_of_their_own():
@@ -333,7 +333,8 @@ def test_names():
         time="when",
         n_neighbors=(2,),
     ).fit(posts, y)
-    expected = [f"{s}_{what}_2" for s in ("title", "v") for what in ("mean", "spread")]
+    features = ("mean_2", "spread_2", "similarity_2")
+    expected = [f"{space}_{f}" for space in ("title", "v") for f in features]
     assert list(neighbors.get_feature_names_out()) == expected
 
 
