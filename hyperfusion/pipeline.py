@@ -10,7 +10,7 @@ from hyperfusion.encoders import PostEncoder
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations import RelationEncoder
+from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns
 
 __all__ = ["make_hyperfusion"]
@@ -37,6 +37,7 @@ def make_hyperfusion(
     image_encoder: Any = None,
     text_encoder: Any = None,
     word_vectors: Any = None,
+    neighbors: Any = None,
     cache: Any = None,
     members: Any = None,
     cv: Any = 5,
@@ -78,13 +79,17 @@ def make_hyperfusion(
     numeric, categorical : column or list of columns, default=()
         Further numbers and categories.
     vectors : dict, default=None
-        Ready-made vectors, as lists of columns: ``{"user": [...], "place": [...]}``.
+        Ready-made vectors by the block that they belong to, as `PostEncoder` takes
+        them: ``{"image": "clip_embedding", "user": ["v0", "v1", "v2"]}``.
     image_encoder : ClipImageEncoder, str, None or False, default=None
         An encoder, a model's name, None for the default CLIP, or False for none.
     text_encoder : ClipTextEncoder, str, None or False, default=None
         Likewise for texts and tags.
     word_vectors : str, path, KeyedVectors, None or False, default=None
         Word vectors for `GloveTextVectorizer`; None and False add no such features.
+    neighbors : NeighborTargets, None or False, default=None
+        What similar earlier posts came to; None is the default `NeighborTargets`, where
+        there are texts (or tags) and times, False is none.
     cache : str, path, EmbeddingCache or None, default=None
         Where the CLIP encoders keep embeddings between runs.
     members : str, list of regressors or list of (name, regressor), default=None
@@ -152,6 +157,7 @@ def make_hyperfusion(
         image_encoder=image_encoder,
         text_encoder=text_encoder,
         word_vectors=word_vectors,
+        neighbors=_neighbors(neighbors),
         cache=cache,
         random_state=random_state,
         verbose=verbose,
@@ -172,6 +178,12 @@ def make_hyperfusion(
             ("predict", predict),
         ]
     )
+
+
+def _neighbors(value: Any) -> Any:
+    if value is None or value is True:
+        return NeighborTargets()
+    return None if value is False else value
 
 
 def _is_empty(value: Any) -> bool:

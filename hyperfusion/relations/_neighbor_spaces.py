@@ -8,9 +8,14 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils import gen_batches
 
-from hyperfusion.cells._columns import is_missing
+from hyperfusion._validation import local_generator
+from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._levels import read_levels
+from hyperfusion.cells._texts import read_text
 from hyperfusion.cells._times import read_times
 from hyperfusion.cells._vectors import holds_vectors, vector_size, write_vectors
 from hyperfusion.exceptions import InvalidInputError
@@ -18,6 +23,10 @@ from hyperfusion.relations._neighbor_search import on_grid
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import check_columns
 from hyperfusion.table._schema import Schema
+
+_MOST_TEXTS = 100_000
+_MOST_TERMS = 50_000
+_ROWS = 16_384
 
 
 class TextSpace(BaseEstimator):
@@ -29,32 +38,53 @@ class TextSpace(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, table: pd.DataFrame) -> Self:
-        """Learn terms and components."""
-        from hyperfusion.encoders import TfidfComponents
-
-        encoder = TfidfComponents(
-            n_components=self.n_components,
-            analyzer="characters",
+        """Learn terms and components, from at most 100,000 texts."""
+        texts = [text for text in self._texts(table, "missing", warn=False) if text]
+        rng = local_generator(self.random_state)
+        if len(texts) > _MOST_TEXTS:
+            drawn = rng.choice(len(texts), _MOST_TEXTS, replace=False)
+            texts = [texts[i] for i in drawn]
+        self.terms_ = TfidfVectorizer(
+            analyzer="char_wb",
             ngram_range=(2, 4),
-            random_state=self.random_state,
+            min_df=min(2, max(len(texts), 1)),
+            max_features=_MOST_TERMS,
+            sublinear_tf=True,
+            dtype=np.float32,
         )
-        self.encoder_ = encoder.fit(self._texts(table))
+        self.svd_: TruncatedSVD | None = None
+        try:
+            table_of_terms = self.terms_.fit_transform(texts)
+        except ValueError:  # scikit-learn's way to say that no term is left
+            return self
+        if table_of_terms.shape[1] > 1:
+            size = min(self.n_components, *table_of_terms.shape)
+            self.svd_ = TruncatedSVD(size, random_state=rng)
+            # equal texts have no variance, of which it would give shares
+            with np.errstate(divide="ignore", invalid="ignore"):
+                self.svd_.fit(table_of_terms)
         return self
 
     def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
         """Return the vectors of the rows, on the grid."""
-        self.encoder_.set_params(on_error=on_error)
-        return on_grid(self.encoder_.transform(self._texts(table)))
+        texts = self._texts(table, on_error)
+        if self.svd_ is None:
+            return np.zeros((len(texts), 1), dtype=np.int16)
+        vectors = np.zeros((len(texts), self.svd_.n_components), dtype=np.float32)
+        for rows in gen_batches(len(texts), _ROWS):
+            terms = self.terms_.transform([text or "" for text in texts[rows]])
+            vectors[rows] = self.svd_.transform(terms)
+        return on_grid(vectors)
 
-    def _texts(self, table: pd.DataFrame) -> pd.Series:
-        if len(self.columns) == 1:
-            return table[self.columns[0]]
-        columns = [table[column] for column in self.columns]
-        cells = [
-            [cell for cell in row if not is_missing(cell)]
-            for row in zip(*columns, strict=True)
+    def _texts(
+        self, table: pd.DataFrame, on_error: str, *, warn: bool = True
+    ) -> list[str | None]:
+        columns = [
+            read_cells(table[column], read_text, on_error, warn=warn)
+            for column in self.columns
         ]
-        return pd.Series(cells, index=table.index, name=str(self.columns))
+        rows = zip(*columns, strict=True)
+        return [" ".join(text for text in row if text) or None for row in rows]
 
 
 class VectorSpace(BaseEstimator):

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import NeighborTargets
-from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
+from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.relations import _neighbor_search as search_module
 from hyperfusion.relations._neighbor_search import GRID, fingerprints, on_grid, search
 
@@ -368,11 +368,11 @@ def test_wrong_arguments(settings, message):
         NeighborTargets(**settings).fit(posts, y)
 
 
-def test_vectors_of_another_length_are_bad_cells():
+def test_vectors_of_another_length_are_an_error_and_missing_ones_have_no_neighbors():
     posts, y = make_posts(20)
     posts["embedding"] = [[1.0, 2.0, 3.0]] * 19 + [[1.0]]
-    with pytest.raises(BadCellError, match=r"3 numbers.*\(1,\)"):
-        NeighborTargets(vectors="embedding", on_error="raise").fit(posts, y)
-    with pytest.warns(BadCellWarning, match="1 cell"):
-        features = NeighborTargets(vectors="embedding").fit_transform(posts, y)
+    with pytest.raises(BadCellError, match="row 19, column 'embedding'.* got 1"):
+        NeighborTargets(vectors="embedding").fit(posts, y)
+    posts["embedding"] = [[1.0, 2.0, 3.0]] * 19 + [None]
+    features = NeighborTargets(vectors="embedding").fit_transform(posts, y)
     assert np.isnan(features[-1]).all()

@@ -29,6 +29,7 @@ ENCODED = (
     "numeric",
     "categorical",
     "vectors",
+    "neighbors",
 )
 """The keys of `PostEncoder`'s parameter ``encoders``."""
 
@@ -173,6 +174,8 @@ def default_components(
         for vector in vectors:
             encoder = VectorEncoder(vector.name)
             yield Component(role, vector.name, vector.block, vector.columns, encoder)
+    elif role == "neighbors":
+        yield from _neighbors(owner, roles)
     elif role in ("text", "tags"):
         for column in roles[role]:
             prefix = f"{column}_" if role == "text" else ""
@@ -265,6 +268,21 @@ _COLUMN_PARAMETERS = (
 def _column_parameters(encoder: Any) -> dict[str, Any]:
     params = encoder.get_params(deep=False)
     return {name: params[name] for name in _COLUMN_PARAMETERS if name in params}
+
+
+def _neighbors(owner: Any, roles: Roles) -> Iterator[Component]:
+    """Yield what finds similar earlier posts, where texts and times are known."""
+    text, user, time = roles["text"] or roles["tags"], roles["user"], roles["time"]
+    encoder = owner.neighbors
+    if encoder is None or encoder is False or not (text and time):
+        return
+    own = {"user": _only(user), "time": time[0], "random_state": owner.random_state}
+    if encoder.text is None:
+        own["text"] = text
+    absent = {name: v for name, v in own.items() if getattr(encoder, name) is None}
+    encoder = clone(encoder).set_params(**absent)
+    columns = _unique(text + user + time)
+    yield Component("neighbors", "neighbors", "neighbors", columns, encoder)
 
 
 Built = dict[str, tuple[list[Hashable], Any]]

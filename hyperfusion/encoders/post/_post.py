@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._nested import NestedEncoders
-from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion._sklearn_compat import HasMethods, StrOptions
 from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.encoders.post._components import (
     ENCODED,
@@ -39,7 +39,7 @@ from hyperfusion.table._frames import (
     check_frame,
     check_table,
 )
-from hyperfusion.table._schema import declare
+from hyperfusion.table._schema import Schema, declare
 
 
 class PostEncoder(
@@ -90,6 +90,10 @@ class PostEncoder(
         Word vectors for `GloveTextVectorizer`; None and False add no such features.
     user_embedder : SVDUserEmbedder, True or False, default=False
         Embeds users by the tags of their posts; True takes 32 components.
+    neighbors : NeighborTargets or None, default=None
+        What similar earlier posts of other users came to, as block ``neighbors``. It
+        compares the texts, or the tags where there are none; the roles text, tags, user
+        and time say which columns. `make_hyperfusion` gives one.
     cache : str, path, EmbeddingCache or None, default=None
         Where the CLIP encoders keep embeddings.
     encoders : dict, default=None
@@ -162,6 +166,7 @@ class PostEncoder(
         "vectors": [dict, None],
         **dict.fromkeys(["image_encoder", "text_encoder"], "no_validation"),
         **dict.fromkeys(["word_vectors", "user_embedder", "cache"], "no_validation"),
+        "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
         "on_error": [StrOptions(set(ON_ERROR))],
         "random_state": ["random_state"],
@@ -191,6 +196,7 @@ class PostEncoder(
         text_encoder: Any = None,
         word_vectors: Any = None,
         user_embedder: Any = False,
+        neighbors: Any = None,
         cache: Any = None,
         encoders: dict[str, Any] | None = None,
         on_error: str = "missing",
@@ -217,6 +223,7 @@ class PostEncoder(
         self.text_encoder = text_encoder
         self.word_vectors = word_vectors
         self.user_embedder = user_embedder
+        self.neighbors = neighbors
         self.cache = cache
         self.encoders = encoders
         self.on_error = on_error
@@ -284,7 +291,10 @@ class PostEncoder(
         features = join_parts(parts, table.index, self._n_numbers)
         self._names = list(features.columns)
         self.spaces_ = {v: s for c in self.components_ for v, s in c.spaces.items()}
-        return declare(features, self.spaces_)
+        texts = "text" if self.roles_["text"] else "tags"
+        of_neighbors = Schema.of(features).in_block("neighbors")
+        self._related = {self._names[i]: (texts,) for i in of_neighbors}
+        return declare(features, self.spaces_, self._related)
 
     def transform(self, X: Any) -> pd.DataFrame:
         """Return the features of posts.
@@ -304,7 +314,7 @@ class PostEncoder(
         parts = (component.transform(table) for component in self.components_)
         with warn_once():
             features = join_parts(parts, table.index, self._n_numbers)
-        return declare(features, self.spaces_)
+        return declare(features, self.spaces_, self._related)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features, ``<block>__<feature>``.
@@ -325,7 +335,7 @@ class PostEncoder(
     def _named_encoders(self) -> dict[str, Any]:
         roles, given = named_roles(self), self.encoders or {}
         encoders: dict[str, Any] = {}
-        for role in (role for role in ENCODED if role != "vectors"):
+        for role in (role for role in ENCODED if role not in ("vectors", "neighbors")):
             value = given.get(role, {})
             if isinstance(value, Mapping):
                 named = self._default_encoders(role, roles) | dict(value)
