@@ -371,7 +371,7 @@ def test_wrong_arguments(settings, message):
 def test_vectors_of_another_length_are_an_error_and_missing_ones_have_no_neighbors():
     posts, y = make_posts(20)
     posts["embedding"] = [[1.0, 2.0, 3.0]] * 19 + [[1.0]]
-    with pytest.raises(BadCellError, match="row 19, column 'embedding'.* got 1"):
+    with pytest.raises(BadCellError, match=r"row 19, column 'embedding'.* got 1"):
         NeighborTargets(vectors="embedding").fit(posts, y)
     posts["embedding"] = [[1.0, 2.0, 3.0]] * 19 + [None]
     features = NeighborTargets(vectors="embedding").fit_transform(posts, y)
