@@ -119,7 +119,7 @@ TABLE_ENCODERS = {
 ENCODERS = COLUMN_ENCODERS | TABLE_ENCODERS
 
 TABLE_TRANSFORMERS = {
-    "CrossModalSimilarity": CrossModalSimilarity(category="meta__kind"),
+    "CrossModalSimilarity": CrossModalSimilarity(),
     "HierarchicalClusterEncoder": HierarchicalClusterEncoder(
         target_mean=True, **SMALL_TREE
     ),

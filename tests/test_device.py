@@ -66,7 +66,7 @@ def test_a_fitted_model_goes_where_it_can(gpus):
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("cuda:99", r"device='cuda:99' is not there: torch sees .* Use 'auto' or"),
+        ("cuda:99", r"device='cuda:99' is not there: torch sees .* Use 'auto' "),
         ("nowhere", r"device must be .* Got 'nowhere'"),
     ],
 )

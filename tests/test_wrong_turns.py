@@ -173,7 +173,9 @@ def test_unknown_preset():
 def test_absent_gpu_in_members(member):
     if has_gpu():
         pytest.skip(NO_GPU)
-    with pytest.raises(InvalidInputError, match=r"device='cuda'.*Use 'auto' or 'cpu'"):
+    with pytest.raises(
+        InvalidInputError, match=r"device='cuda'.*Use 'auto' .*or 'cpu'"
+    ):
         member.fit(np.random.RandomState(0).normal(size=(40, 2)), Y)
 
 
@@ -181,8 +183,8 @@ def test_absent_gpu_in_encoders():
     if has_gpu():
         pytest.skip(NO_GPU)
     encoder = ClipImageEncoder("hyperfusion-tiny", device="cuda")
-    with pytest.warns(RuntimeWarning, match=r"'cuda' is not available.*using the CPU"):
-        encoder.fit_transform(X["image"].iloc[:2])
+    with pytest.raises(InvalidInputError, match=r"device='cuda' is not there"):
+        encoder.fit(X["image"].iloc[:2])
 
 
 def test_no_weights_and_no_network(monkeypatch, tmp_path):
@@ -210,7 +212,7 @@ def test_member_that_can_not_read_the_table():
     member = make_pipeline(BlockImputer(), Ridge())
     with pytest.raises(ValueError, match="could not convert") as caught:
         pipeline(members=[("own", member)]).fit(X, Y)
-    assert "member 0 in fold 0" in caught.value.__notes__[0]
+    assert "the member 'own' in fold 0" in caught.value.__notes__[0]
     assert "NumericTable(impute=True)" in caught.value.__notes__[0]
 
 

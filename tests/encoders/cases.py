@@ -20,6 +20,7 @@ from hyperfusion.encoders import (
     TfidfComponents,
     UserHistory,
     UserProfileEncoder,
+    VectorEncoder,
 )
 from tests.common import Case
 
@@ -88,6 +89,8 @@ CASES: list[Case] = [
         X=POSTS[["user", "place"]].assign(tags=["sea, sun", ["snow"], None, "sun"] * 4),
     ),
     Case(CategoryEncoder(), X=POSTS[["user", "place"]]),
+    Case(VectorEncoder()),
+    Case(VectorEncoder(), X=pd.DataFrame({"e": [[1.0, 2.0], None] * 8})),
     Case(
         PostEncoder(
             text="place",
