@@ -119,7 +119,9 @@ TABLE_ENCODERS = {
 ENCODERS = COLUMN_ENCODERS | TABLE_ENCODERS
 
 TABLE_TRANSFORMERS = {
-    "CrossModalSimilarity": CrossModalSimilarity(),
+    "CrossModalSimilarity": CrossModalSimilarity(
+        pairs=[("image__clip", "text__title_clip")]
+    ),
     "HierarchicalClusterEncoder": HierarchicalClusterEncoder(
         target_mean=True, **SMALL_TREE
     ),
@@ -145,8 +147,7 @@ quick = settings(
 def nothing_to_learn(name, X):
     """Whether an encoder may refuse a whole table: no cell of a role is of use."""
     if name in ("TemporalEncoder", "PostEncoder"):
-        times = read_times(X["posted"], "missing", warn=False)
-        return np.isnan(times.seconds).all()
+        return np.isnan(read_times(X["posted"]).clean.seconds).all()
     return name == "SVDUserEmbedder"
 
 

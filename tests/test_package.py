@@ -53,7 +53,9 @@ IMPORTS = {
     "preprocessing": f"{GROUND} table",
     "regressors": f"{GROUND} table preprocessing",
     "model_selection": f"{GROUND} cells table _anatomy",
-    "ensemble": f"{GROUND} cells table preprocessing regressors model_selection _anatomy",
+    "ensemble": (
+        f"{GROUND} cells table preprocessing regressors model_selection _anatomy"
+    ),
     "inspection": f"{MODELS} {TOOLS}",
     "reports": f"{MODELS} {TOOLS} inspection",
     "pipeline": f"{MODELS} {TOOLS}",

@@ -176,8 +176,9 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         # Within float32, so that infinity lies beyond, and clips to a number.
         self.lower_, self.upper_ = np.clip(fences, *_FLOAT32).reshape(-1, 2).T
         self.target_fences_ = (-np.inf, np.inf)
-        if self.on_target and y is not None:
-            self.target_fences_ = _fences(check_target(y, len(table)), self.factor)
+        if self.on_target and y is not None and _drops(self):
+            target = check_target(y, len(table), allow_nan=True)
+            self.target_fences_ = _fences(target, self.factor)
         return values
 
     def _factor_of(self, column: Hashable) -> float:
