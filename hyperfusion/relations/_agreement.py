@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 
 def agreeing_views(blocks: Mapping[str, str | None]) -> dict[str, tuple[str, str]]:
-    """Return the pairs of an image's view and one of texts or tags, by name.
-
-    Parameters
-    ----------
-    blocks : dict of {str: str or None}
-        The block of each view.
-    """
+    """Return the pairs of an image's view and one of texts or tags, by name."""
     images = [view for view, block in blocks.items() if block == "image"]
     texts = [view for view, block in blocks.items() if block in ("text", "tags")]
     return {f"{a}_{b}": (a, b) for a in images for b in texts}
 
 
-def shared_levels(a: Sequence[int], b: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Return the positions of the levels that two views both have."""
-    return {level: (a.index(level), b.index(level)) for level in a if level in b}
-
-
 def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return the normalized pointwise mutual information of two clusterings.
 
-    Parameters
-    ----------
-    a, b : ndarray of shape (n_samples,), int
-        Clusters of the same rows, -1 where missing.
-    shape : (int, int)
-        How many clusters each side has.
-
-    Returns
-    -------
-    ndarray of the given shape, float32
-        For each pair of clusters ``log(p(a, b) / (p(a) p(b))) / -log(p(a, b))``: 1
-        where one never comes without the other, 0 where they are independent, -1
-        where they never come together.
+    For clusters of the same rows, -1 where missing, it is for each pair of clusters
+    ``log(p(a, b) / (p(a) p(b))) / -log(p(a, b))``: 1 where one never comes without the
+    other, 0 where they are independent, -1 where they never come together.
     """
     both = (a >= 0) & (b >= 0)
     counts = np.zeros(shape)
