@@ -50,17 +50,11 @@ _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](?:\d{4}|\d{2})(?!\d)", re.A
 
 @dataclass
 class Times:
-    """Moments of a column.
+    """Moments of a column, one a row.
 
-    Attributes
-    ----------
-    seconds : ndarray of float64
-        Whole seconds since 1970, NaN where there is no time.
-    naive : ndarray of bool
-        Where the cell did not say what its time zone is; the seconds are then what a
-        clock in UTC would show.
-    offset : ndarray of float64
-        Seconds east of UTC that the cell names, otherwise NaN.
+    `seconds` are whole ones since 1970, NaN where there is no time. `naive` cells did
+    not say what their time zone is: these seconds are what a clock in UTC would show.
+    `offset` is the number of seconds east of UTC that a cell names, otherwise NaN.
     """
 
     seconds: np.ndarray

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,21 +76,15 @@ def render(pictures: Pictures, image_size: int) -> Iterator[Image.Image]:
             mask = masks[scene.texture][pictures.phase[row]]
             picture.paste(tuple(shades[row]), mask=mask)
         draw = ImageDraw.Draw(picture)
-        for points in _corners(scene, pictures.jitter[row], pictures.angle[row]):
-            draw.polygon((points * image_size).ravel().tolist(), tuple(colors[row]))
+        cos, sin = np.cos(pictures.angle[row]), np.sin(pictures.angle[row])
+        outline = _OUTLINES[scene.shape] @ np.array([[cos, sin], [-sin, cos]])
+        center = _CENTERS[scene.position] + pictures.jitter[row]
+        for place in _PLACES[scene.number]:
+            corners = center + _RADII[scene.size] * (outline + place * _PITCH)
+            draw.polygon((corners * image_size).ravel().tolist(), tuple(colors[row]))
         if pictures.blurred[row]:
             picture = picture.filter(ImageFilter.GaussianBlur(image_size / 40))
         yield picture
-
-
-def _corners(scene: Any, jitter: np.ndarray, angle: float) -> Iterator[np.ndarray]:
-    """Yield the corners of each shape, in shares of the picture's side."""
-    radius = _RADII[scene.size]
-    cos, sin = np.cos(angle), np.sin(angle)
-    outline = _OUTLINES[scene.shape] @ np.array([[cos, sin], [-sin, cos]])
-    center = _CENTERS[scene.position] + jitter
-    for place in _PLACES[scene.number]:
-        yield center + radius * (outline + place * _PITCH)
 
 
 def _shaded(palette: dict, codes: pd.Series, exposure: np.ndarray) -> np.ndarray:

@@ -50,20 +50,9 @@ _TILT = 3.0
 
 
 def draw_scenes(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFrame:
-    """Draw a scene for every post.
+    """Draw a scene for every post, as codes into the levels of `ATTRIBUTES`.
 
-    Parameters
-    ----------
-    category : ndarray of shape (n_posts,), int
-        Code of each post's category; categories prefer some colors, shapes and
-        backgrounds.
-    rng : RandomState
-        Source of randomness.
-
-    Returns
-    -------
-    DataFrame of shape (n_posts, 7), int
-        Codes into the levels of `ATTRIBUTES`.
+    Categories prefer some colors, shapes and backgrounds.
     """
     scenes = {}
     for attribute, levels in ATTRIBUTES.items():

@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hyperfusion.datasets._captions import ENDINGS, MOODS, Captions
+from hyperfusion.datasets._captions import ENDINGS, MOODS, Captions, Tags
 from hyperfusion.datasets._drawing import Pictures
 from hyperfusion.datasets._scenes import ATTRIBUTES
-from hyperfusion.datasets._tags import Tags
 from hyperfusion.datasets._world import World
 
 BASE = 6.4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hyperfusion.datasets._cells import (
     clean_texts,
     clean_vectors,
 )
-from hyperfusion.datasets._files import check_folder
+from hyperfusion.datasets._files import as_bunch, check_folder
 from hyperfusion.datasets._smpd_files import (
     find_crawled,
     find_part,
@@ -154,17 +155,9 @@ def load_smpd(
     if split == "train":
         reference = find_part(place, split, "category")
         target = read_labels(find_part(place, split, "labels"), len(data), reference)
-    order = np.argsort(data["Postdate"].to_numpy(), kind="stable")
-    data = data.iloc[order].reset_index(drop=True)
-    post_hoc = [c for c in ("photo_count", *_CRAWLED, *_MEANS) if c in data]
-    if strict:
-        data, post_hoc = data.drop(columns=post_hoc), []
-    return Bunch(
-        data=data,
-        target=None if target is None else target[order],
-        roles=_roles(data, has_images),
-        post_hoc=post_hoc,
-    )
+    late = ("photo_count", *_CRAWLED, *_MEANS)
+    roles = partial(_roles, has_images=has_images)
+    return as_bunch(data, target, "Postdate", late, strict=strict, roles=roles)
 
 
 def _clean(raw: pd.DataFrame) -> pd.DataFrame:
@@ -184,8 +177,8 @@ def _clean(raw: pd.DataFrame) -> pd.DataFrame:
     for column in raw.columns.intersection([*_PLACE, *_USER_NUMBERS], sort=False):
         data[column] = clean_numbers(raw[column])
     if "timezone_offset" in raw:
-        cells = clean_texts(raw["timezone_offset"], placeholders=True)
-        data["timezone_offset"] = cells
+        offsets = clean_texts(raw["timezone_offset"], placeholders=True)
+        data["timezone_offset"] = offsets
     if "photo_firstdate" in raw:
         data["photo_firstdate"] = clean_seconds(raw["photo_firstdate"])
     if "photo_firstdatetaken" in raw:
@@ -202,9 +195,7 @@ def _with_crawled(data: pd.DataFrame, path: Path) -> pd.DataFrame:
     numbers.index = crawled.index
     photos = numbers["photoCount"]
     for mean, total in _MEANS.items():
-        numbers[mean] = (numbers[total] / photos.where(photos != 0)).where(
-            photos != 0, 0
-        )
+        numbers[mean] = (numbers[total] / photos).where(photos != 0, 0)
     if "joinedDate" in crawled:
         numbers["joinedDate"] = clean_dates(crawled["joinedDate"])
     rows = numbers.reindex(data["Pathalias"]).set_axis(data.index)

@@ -13,7 +13,7 @@ from hyperfusion.datasets._files import (
     as_ids,
     check_unique,
     find_file,
-    read_json,
+    parse_json,
     table_of,
 )
 from hyperfusion.exceptions import InvalidInputError
@@ -86,9 +86,13 @@ def read_posts(folder: Path, split: str) -> pd.DataFrame:
     check_rows(users, path, posts, reference)
     posts = posts.join(users[users.columns.difference(posts.columns, sort=False)])
     path = find_part(folder, split, "image paths")
-    images = read_image_paths(path)
-    check_rows(images, path, posts, reference)
-    return posts.join(images["image"])
+    files = [PurePosixPath(line.replace("\\", "/")) for line in _lines(path)]
+    paths = pd.Series([str(file) for file in files], dtype=object)
+    keys = pd.DataFrame({"Pid": [file.stem for file in files]})
+    if all(len(file.parts) > 1 for file in files):
+        keys["Uid"] = [file.parent.name for file in files]
+    check_rows(keys, path, posts, reference)
+    return posts.assign(image=paths)
 
 
 def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -97,7 +101,7 @@ def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
     The file holds a list of objects, or an object of columns, which are lists or
     objects from row number to cell. All keys are read where none is needed.
     """
-    content = read_json(path)
+    content = parse_json(path.read_bytes(), path)
     if isinstance(content, dict):
         table = _from_columns(content, path)
     elif isinstance(content, list):
@@ -129,7 +133,14 @@ def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
     columns = {}
     for name, cells in _renamed(content).items():
         if isinstance(cells, dict):
-            cells = _in_row_order(cells, f"{path}, column {name!r}")
+            rows = {int(key): cell for key, cell in cells.items() if key.isdecimal()}
+            absent = [row for row in range(len(cells)) if row not in rows]
+            if absent:
+                raise InvalidInputError(
+                    f"{path}, column {name!r} has no row {absent[0]}, of "
+                    f"{len(cells)}: row numbers begin at 0 and leave none out."
+                )
+            cells = [rows[row] for row in range(len(cells))]
         if not isinstance(cells, list):
             raise InvalidInputError(
                 f"{path}, column {name!r}: expected cells by row, got {cells!r:.60}."
@@ -142,28 +153,6 @@ def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
             f"Got {lengths}."
         )
     return pd.DataFrame(columns, dtype=object)
-
-
-def _in_row_order(cells: dict[str, Any], place: str) -> list[Any]:
-    rows = {int(key): cell for key, cell in cells.items() if key.isdecimal()}
-    for row in range(len(cells)):
-        if row not in rows:
-            raise InvalidInputError(
-                f"{place} has no row {row}, of {len(cells)}: row numbers begin at 0 "
-                "and leave none out."
-            )
-    return [rows[row] for row in range(len(cells))]
-
-
-def read_image_paths(path: Path) -> pd.DataFrame:
-    """Return the paths of the pictures, with the keys that they are made of."""
-    lines = _lines(path)
-    parts = [PurePosixPath(line.replace("\\", "/")) for line in lines]
-    table = pd.DataFrame({"image": [str(p) for p in parts]}, dtype=object)
-    table["Pid"] = [p.stem for p in parts]
-    if all(len(p.parts) > 1 for p in parts):
-        table["Uid"] = [p.parent.name for p in parts]
-    return table
 
 
 def read_labels(path: Path, n_posts: int, reference: Path) -> np.ndarray:

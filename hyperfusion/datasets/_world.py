@@ -96,7 +96,9 @@ def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> World:
     away = rng.uniform(size=n_posts) < 0.2
     place = np.where(away, rng.randint(len(PLACES), size=n_posts), home)
     shift = rng.normal(scale=0.15, size=(n_posts, 2))
+    likes = np.ones((n_posts, len(CATEGORIES)))
     favorite = users["favorite"].to_numpy()[user]
+    likes[np.arange(n_posts), favorite] = 2 * len(CATEGORIES)
     return World(
         users=users,
         user=user,
@@ -106,7 +108,7 @@ def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> World:
         latitude=PLACES["latitude"].to_numpy()[place] + shift[:, 0],
         longitude=PLACES["longitude"].to_numpy()[place] + shift[:, 1],
         distance=np.hypot(*shift.T),
-        category=_draw_categories(favorite, rng),
+        category=draw_codes(likes, rng),
         n_photos=rng.geometric(0.45, size=n_posts),
     )
 
@@ -146,12 +148,6 @@ def _draw_times(
     local_time = START + seconds.astype("timedelta64[s]")
     offset = PLACES["offset"].to_numpy()[home] * 3_600
     return local_time - offset.astype("timedelta64[s]"), local_time
-
-
-def _draw_categories(favorite: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    weights = np.ones((len(favorite), len(CATEGORIES)))
-    weights[np.arange(len(favorite)), favorite] = 2 * len(CATEGORIES)
-    return draw_codes(weights, rng)
 
 
 def offset_name(hours: float) -> str:
