@@ -82,9 +82,8 @@ def as_category(
     form.
     """
     codes = pd.Index(known, dtype=object).get_indexer(levels)
-    seen = list(levels.dropna().unique())
-    if known and seen and (codes < 0).all():
-        cause, new, old = _cause(seen, known)
+    if known and (codes < 0).all() and levels.notna().any():
+        cause, new, old = _cause(list(levels.dropna().unique()), known)
         if cause or not expect_new:
             warn_caller(
                 f"No cell of column {levels.name!r} has a level that is known from "

@@ -56,14 +56,15 @@ def parse_json(content: bytes, place: object) -> Any:
 def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
     """Return a file of one JSON object a line as a table of the needed keys."""
     rows = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if line.strip():
-            row = parse_json(line, f"{path}, line {number}")
-            if not isinstance(row, dict):
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            rows.append(parse_json(line, f"{path}, line {number}"))
+            if not isinstance(rows[-1], dict):
                 raise InvalidInputError(
-                    f"{path}, line {number}: expected an object, got {row!r:.60}."
+                    f"{path}, line {number}: expected an object, got {rows[-1]!r:.60}."
                 )
-            rows.append(row)
     return table_of(rows, needed, path)
 
 
