@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.datasets._scenes import (
+from hyperfusion.datasets._pictures import (
     ATTRIBUTES,
     BACKGROUNDS,
     CATEGORIES,
@@ -75,15 +75,8 @@ _UNSTATED_LEVEL = {"size": 1, "texture": 0}
 _GROUNDS = ("on a {} background", "against a {} wall", "over {} paper")
 
 OPENINGS = ("", "", "just ", "today: ", "finally, ", "once more: ", "guess what: ")
-MOODS = {
-    "": 0.0,
-    "dreamy": 0.45,
-    "stunning": 0.35,
-    "vintage": 0.2,
-    "quiet": -0.1,
-    "messy": -0.3,
-    "boring": -0.45,
-}
+MOODS = {"": 0.0, "dreamy": 0.45, "stunning": 0.35, "vintage": 0.2}
+MOODS |= {"quiet": -0.1, "messy": -0.3, "boring": -0.45}
 """Adjectives that a caption may hold, with what they do to the score."""
 _MOOD_SHARES = [0.52] + [0.08] * (len(MOODS) - 1)
 
@@ -98,16 +91,9 @@ REMARKS = (
 LINK = "https://example.org/p"
 
 
-TAG_EFFECTS = {
-    "photooftheday": 0.25,
-    "inspiration": 0.2,
-    "handmade": 0.15,
-    "minimal": 0.1,
-    "daily": 0.0,
-    "share": -0.1,
-    "followme": -0.2,
-    "sale": -0.35,
-}
+TAG_EFFECTS = {"photooftheday": 0.25, "inspiration": 0.2, "handmade": 0.15}
+TAG_EFFECTS |= {"minimal": 0.1, "daily": 0.0, "share": -0.1}
+TAG_EFFECTS |= {"followme": -0.2, "sale": -0.35}
 """Tags that say nothing about the picture, with what they do to the score."""
 
 
@@ -117,9 +103,7 @@ class Captions:
 
     text: list[str]
     style: pd.DataFrame
-    """Codes of opening, mood and ending, number of remarks, whether there is a link."""
-    match: np.ndarray
-    """Share of a caption's statements that are true of the picture."""
+    match: np.ndarray  # share of a caption's statements that are true of the picture
 
     @property
     def n_words(self) -> np.ndarray:
@@ -215,11 +199,9 @@ def plural_of(word: str) -> str:
 class Tags:
     """The tags of all posts, with what the score depends on."""
 
-    text: list[str]
-    """Hashtags separated by spaces; an empty text where there are none."""
+    text: list[str]  # hashtags separated by spaces, or nothing
     count: np.ndarray
-    effect: np.ndarray
-    """Sum of the effects of the general tags."""
+    effect: np.ndarray  # sum of the effects of the general tags
 
 
 def draw_tags(

@@ -84,6 +84,18 @@ def table_of(rows: list[Any], needed: Iterable[str], path: Path) -> pd.DataFrame
     return pd.DataFrame(columns, dtype=object)
 
 
+def finite_numbers(cells: pd.Series, path: Path) -> np.ndarray:
+    """Return numbers as float64, all of which must be finite."""
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        row = int(bad[0])
+        raise InvalidInputError(
+            f"{path}, row {row}: {cells.iloc[row]!r:.60} is not a finite number."
+        )
+    return numbers
+
+
 def as_ids(cells: pd.Series, path: Path) -> pd.Series:
     """Return ids as texts, whether the file holds numbers or texts."""
     texts = [

@@ -13,8 +13,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.datasets._captions import draw_captions, draw_tags
-from hyperfusion.datasets._drawing import Pictures, draw_pictures, render
-from hyperfusion.datasets._scenes import CATEGORIES
+from hyperfusion.datasets._pictures import CATEGORIES, Pictures, draw_pictures, render
 from hyperfusion.datasets._score import contributions
 from hyperfusion.datasets._world import PLACES, World, draw_world, offset_name
 
@@ -185,6 +184,7 @@ def _images(
     cells: list[Any] = []
     if folder is not None:
         Path(folder).mkdir(parents=True, exist_ok=True)
+    cell: Any
     for row, cell in enumerate(render(pictures, image_size)):
         if folder is not None and not missing[row]:
             path = Path(folder) / f"{row + 1:06d}{'.png' if row % 4 == 3 else '.jpg'}"

@@ -17,6 +17,7 @@ from hyperfusion.datasets._files import (
     check_folder,
     check_unique,
     find_file,
+    finite_numbers,
     read_json_lines,
 )
 from hyperfusion.exceptions import InvalidInputError
@@ -110,7 +111,8 @@ def load_smp_video(
     target = None
     if split == "train":
         path, labels = _read(place, "popularity", ["pid", "uid", "popularity"])
-        target = _target(_joined(posts, path, labels, key="pid")["popularity"], path)
+        labels = _joined(posts, path, labels, key="pid")
+        target = finite_numbers(labels["popularity"], path)
     data, late = _clean(data, posts_path), ["post_suggested_words", *_USER_COUNTS]
     return as_bunch(data, target, "post_time", late, strict=strict, roles=_roles)
 
@@ -150,17 +152,6 @@ def _joined(
             )
     new = partner.columns.difference(left.columns, sort=False)
     return left.join(partner[new])
-
-
-def _target(cells: pd.Series, path: Path) -> np.ndarray:
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(numbers))
-    if len(bad):
-        raise InvalidInputError(
-            f"{path}: the popularity of post {bad[0]} is {cells.iloc[bad[0]]!r}, not a "
-            "finite number."
-        )
-    return numbers
 
 
 def _clean(data: pd.DataFrame, path: Path) -> pd.DataFrame:

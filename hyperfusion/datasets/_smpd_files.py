@@ -13,6 +13,7 @@ from hyperfusion.datasets._files import (
     as_ids,
     check_unique,
     find_file,
+    finite_numbers,
     parse_json,
     table_of,
 )
@@ -113,14 +114,18 @@ def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
             f"{path}: expected a list of objects or an object of columns, got "
             f"{content!r:.60}."
         )
+    _check_columns(table, needed, path)
+    for key in table.columns.intersection(["Pid", "Uid"]):
+        table[key] = as_ids(table[key], path)
+    return table
+
+
+def _check_columns(table: pd.DataFrame, needed: tuple[str, ...], path: Path) -> None:
     absent = [key for key in needed if key not in table]
     if absent:
         raise InvalidInputError(
             f"{path} has no column {absent[0]!r}; it has {sorted(table)}."
         )
-    for key in table.columns.intersection(["Pid", "Uid"]):
-        table[key] = as_ids(table[key], path)
-    return table
 
 
 def _renamed(row: Any) -> Any:
@@ -159,14 +164,7 @@ def read_labels(path: Path, n_posts: int, reference: Path) -> np.ndarray:
     """Return one finite number for each post."""
     lines = _lines(path)
     _check_length(len(lines), path, n_posts, reference)
-    labels = pd.to_numeric(pd.Series(lines), errors="coerce").to_numpy(np.float64)
-    bad = np.flatnonzero(~np.isfinite(labels))
-    if len(bad):
-        row = int(bad[0])
-        raise InvalidInputError(
-            f"{path}, row {row}: {lines[row]!r:.60} is not a finite number."
-        )
-    return labels
+    return finite_numbers(pd.Series(lines), path)
 
 
 def _lines(path: Path) -> list[str]:
@@ -207,11 +205,7 @@ def read_crawled(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise InvalidInputError(f"{path} is not a table ({error}).") from error
-    absent = [c for c in ("Pathalias", *columns) if c not in table]
-    if absent:
-        raise InvalidInputError(
-            f"{path} has no column {absent[0]!r}; it has {sorted(table)}."
-        )
+    _check_columns(table, ("Pathalias", *columns), path)
     table["Pathalias"] = clean_texts(table["Pathalias"], placeholders=True)
     table = table.dropna(subset="Pathalias").drop_duplicates()
     check_unique(table["Pathalias"], path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hyperfusion.datasets._scenes import CATEGORIES, draw_codes
+from hyperfusion.datasets._pictures import CATEGORIES, draw_codes
 
 START = np.datetime64("2022-01-01T00:00:00", "s")
 DAYS = 480
@@ -49,33 +49,17 @@ class World:
     """Users, times and places of all posts, in time order."""
 
     users: pd.DataFrame
-    """One row for each user."""
-    user: np.ndarray
-    """Row of each post's user."""
-    time: np.ndarray
-    """Moment of each post (UTC, datetime64[s])."""
-    local_time: np.ndarray
-    """The same on the clock of the user's home."""
-    place: np.ndarray
-    """Row of each post's place."""
+    user: np.ndarray  # row of each post's user
+    user_vectors: np.ndarray
+    time: np.ndarray  # UTC, datetime64[s]
+    local_time: np.ndarray  # the same on the clock of the user's home
+    place: np.ndarray  # row of each post's place
+    place_vectors: np.ndarray
     latitude: np.ndarray
     longitude: np.ndarray
-    distance: np.ndarray
-    """Distance from the center of the place, in degrees."""
+    distance: np.ndarray  # from the center of the place, in degrees
     category: np.ndarray
-    """Code of each post's category."""
     n_photos: np.ndarray
-    """Number of pictures that were posted together."""
-
-    @property
-    def user_vectors(self) -> np.ndarray:
-        """Vector of each post's user."""
-        return self.users.filter(regex=r"^v\d").to_numpy()[self.user]
-
-    @property
-    def place_vectors(self) -> np.ndarray:
-        """Vector of each post's place."""
-        return _PLACE_VECTORS[self.place]
 
     @property
     def progress(self) -> np.ndarray:
@@ -102,9 +86,11 @@ def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> World:
     return World(
         users=users,
         user=user,
+        user_vectors=users.filter(regex=r"^v\d").to_numpy()[user],
         time=time[order],
         local_time=local_time[order],
         place=place,
+        place_vectors=_PLACE_VECTORS[place],
         latitude=PLACES["latitude"].to_numpy()[place] + shift[:, 0],
         longitude=PLACES["longitude"].to_numpy()[place] + shift[:, 1],
         distance=np.hypot(*shift.T),

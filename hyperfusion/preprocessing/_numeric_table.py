@@ -160,10 +160,7 @@ class NumericTable(BlockTransformer):
         return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
 
     def _transform_features(self, features: Features) -> np.ndarray:
-        codes = self._codes(features.categories)[:, self.many_]
-        if self.target_encoder_ is None:
-            return self._numbers(features, None)
-        return self._numbers(features, target_means(self.target_encoder_, codes))
+        return self._numbers(features, None)
 
     def _numbers(self, features: Features, means: np.ndarray | None) -> np.ndarray:
         numbers = features.numbers
@@ -176,7 +173,9 @@ class NumericTable(BlockTransformer):
         flags = [
             codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_
         ]
-        if means is None:
+        if means is None and self.target_encoder_ is not None:
+            means = target_means(self.target_encoder_, codes[:, self.many_])
+        elif means is None:
             means = np.empty((len(codes), len(self.frequencies_)))
             for i, shares in enumerate(self.frequencies_):
                 means[:, i] = np.append(shares, 0.0)[codes[:, self.many_[i]]]  # -1: 0

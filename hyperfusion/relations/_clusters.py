@@ -19,18 +19,18 @@ from hyperfusion._target_means import (
 )
 from hyperfusion._validation import check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._agreement import (
-    agreeing_views,
-    agreement,
-    agreement_table,
-)
 from hyperfusion.relations._tree import (
     Assignment,
     check_levels,
     descend,
     grow_tree,
 )
-from hyperfusion.relations._views import ViewReducer, find_views, join_views
+from hyperfusion.relations._views import (
+    ViewReducer,
+    agreement_table,
+    find_views,
+    join_views,
+)
 from hyperfusion.table._features import Features, read_features, write_features
 from hyperfusion.table._transformer import TableTransformer
 
@@ -210,31 +210,32 @@ class HierarchicalClusterEncoder(TableTransformer):
         return self._write(features, paths, means)
 
     def _feature_names(self, names: Any) -> list[str]:
-        numbers, clusters = [], []
-        for view, levels in self.levels_.items():
-            for level in levels:
-                name = f"{view}_{level}" if view else f"cluster_{level}"
-                clusters.append(name)
-                numbers += [f"{name}_{what}" for what in ("distance", "margin", "size")]
-                if view in self.target_encoders_:
-                    numbers.append(f"{name}_target_mean")
-        for pair in self.agreement_:
-            numbers += [f"{pair}_{level}_agreement" for level in self._shared(pair)]
-        return numbers + clusters
+        return [name for name, _ in self._columns()]
 
     @property
     def related_(self) -> list[tuple[str, ...]]:
         """For each column of the output the blocks that it relates."""
         check_is_fitted(self)
-        blocks = {v: () if b is None else (b,) for v, b in self.blocks_.items()}
+        return [blocks for _, blocks in self._columns()]
+
+    def _columns(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the names of the output's columns and the blocks that they relate."""
+        blocks: dict[str, tuple[str, ...]] = {
+            view: () if block is None else (block,)
+            for view, block in self.blocks_.items()
+        }
         blocks[JOINT] = tuple(dict.fromkeys(b for bs in blocks.values() for b in bs))
         numbers, clusters = [], []
         for view, levels in self.levels_.items():
-            n_numbers = 4 if view in self.target_encoders_ else 3
-            numbers += [blocks[view]] * n_numbers * len(levels)
-            clusters += [blocks[view]] * len(levels)
+            measures = ["distance", "margin", "size"]
+            measures += ["target_mean"] * (view in self.target_encoders_)
+            for level in levels:
+                name = f"{view}_{level}" if view else f"cluster_{level}"
+                clusters.append((name, blocks[view]))
+                numbers += [(f"{name}_{what}", blocks[view]) for what in measures]
         for pair, (a, b) in self.agreeing_.items():
-            numbers += [blocks[a] + blocks[b]] * len(self._shared(pair))
+            both = blocks[a] + blocks[b]
+            numbers += [(f"{pair}_{k}_agreement", both) for k in self._shared(pair)]
         return numbers + clusters
 
     def _fit(
@@ -299,7 +300,9 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     def _fit_agreement(self, paths: Path) -> None:
         self.agreement_: dict[str, list[np.ndarray]] = {}
-        self.agreeing_ = agreeing_views(self.blocks_)
+        images = [view for view, block in self.blocks_.items() if block == "image"]
+        texts = [v for v, block in self.blocks_.items() if block in ("text", "tags")]
+        self.agreeing_ = {f"{a}_{b}": (a, b) for a in images for b in texts}
         for pair, (a, b) in self.agreeing_.items():
             self.agreement_[pair] = [
                 agreement_table(
@@ -331,7 +334,9 @@ class HierarchicalClusterEncoder(TableTransformer):
         for pair, tables in self.agreement_.items():
             a, b = self.agreeing_[pair]
             for table, (i, j) in zip(tables, self._shared(pair).values(), strict=True):
-                numbers.append(agreement(table, paths[a][i].labels, paths[b][j].labels))
+                ours, theirs = paths[a][i].labels, paths[b][j].labels
+                known = (ours >= 0) & (theirs >= 0)
+                numbers.append(np.where(known, table[ours, theirs], np.nan))
         values = np.column_stack(numbers).astype(np.float32)
         if not features.is_frame:
             ids = [np.where(labels >= 0, labels, np.nan) for labels in clusters]

@@ -1,4 +1,4 @@
-"""Pictures of scenes: simple shapes on a background with a texture."""
+"""Pictures of synthetic posts: a few shapes on a background with a texture."""
 
 from __future__ import annotations
 
@@ -9,13 +9,48 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter
 
-from hyperfusion.datasets._scenes import (
-    BACKGROUNDS,
-    COLORS,
-    SHAPES,
-    TEXTURES,
-    draw_scenes,
-)
+CATEGORIES = ("art", "fashion", "food", "nature", "sport", "travel")
+
+COLORS = {
+    "red": (215, 30, 35),
+    "orange": (245, 135, 20),
+    "yellow": (250, 220, 30),
+    "green": (35, 150, 55),
+    "cyan": (0, 185, 195),
+    "blue": (35, 70, 215),
+    "purple": (125, 45, 165),
+    "pink": (250, 90, 175),
+}
+BACKGROUNDS = {
+    "white": (245, 245, 245),
+    "gray": (135, 135, 135),
+    "black": (25, 25, 25),
+    "brown": (110, 70, 45),
+    "sand": (225, 200, 150),
+    "mint": (180, 230, 195),
+    "sky": (165, 205, 250),
+    "rose": (250, 200, 205),
+}
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "crescent")
+NUMBERS = ("one", "two", "three", "four")
+SIZES = ("small", "medium", "large")
+POSITIONS = ("middle", "left", "right", "top", "bottom")
+TEXTURES = ("plain", "striped", "dotted", "checked", "grainy")
+
+ATTRIBUTES = {
+    "number": NUMBERS,
+    "size": SIZES,
+    "color": tuple(COLORS),
+    "shape": SHAPES,
+    "position": POSITIONS,
+    "background": tuple(BACKGROUNDS),
+    "texture": TEXTURES,
+}
+"""Attributes of a scene with their levels; a scene holds codes into these."""
+
+_WEIGHTS = {"number": (4, 3, 2, 2), "texture": (4, 2, 2, 2, 2)}
+_TILTED = ("color", "shape", "background")
+_TILT = 3.0
 
 # Of small, medium and large shapes, in shares of the picture's side.
 _RADII = (0.085, 0.12, 0.16)
@@ -34,18 +69,35 @@ _N_PHASES = 8
 class Pictures:
     """What the pictures of all posts show, and how they were taken."""
 
-    scenes: pd.DataFrame
-    """Codes of the attributes, one row for each post."""
-    exposure: np.ndarray
-    """Factor on all colors; 1 is neutral."""
+    scenes: pd.DataFrame  # codes of the attributes
+    exposure: np.ndarray  # factor on all colors
     blurred: np.ndarray
-    """Pictures that are out of focus."""
-    jitter: np.ndarray
-    """Small shift of the shapes, in shares of the picture's side."""
-    angle: np.ndarray
-    """Small turn of the shapes, in radians."""
-    phase: np.ndarray
-    """Which of several patterns a texture has."""
+    jitter: np.ndarray  # shift of the shapes, in shares of the picture's side
+    angle: np.ndarray  # turn of the shapes, in radians
+    phase: np.ndarray  # which of several patterns a texture has
+
+
+def draw_scenes(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFrame:
+    """Draw a scene for every post, as codes into the levels of `ATTRIBUTES`.
+
+    Categories prefer some colors, shapes and backgrounds.
+    """
+    scenes = {}
+    for attribute, levels in ATTRIBUTES.items():
+        weights = np.ones((len(CATEGORIES), len(levels)))
+        weights *= _WEIGHTS.get(attribute, 1)
+        if attribute in _TILTED:
+            for code in range(len(CATEGORIES)):
+                weights[code, [code, code + 1]] = _TILT
+        scenes[attribute] = draw_codes(weights[category], rng)
+    return pd.DataFrame(scenes)
+
+
+def draw_codes(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Draw one code for each row of weights, in proportion to them."""
+    edges = np.cumsum(weights, axis=1)
+    points = rng.uniform(size=(len(weights), 1)) * edges[:, -1:]
+    return (points >= edges).sum(axis=1)
 
 
 def draw_pictures(category: np.ndarray, rng: np.random.RandomState) -> Pictures:
@@ -119,33 +171,31 @@ def _circle(n_points: int = 24, start: float = 0.0, stop: float = 1.0) -> np.nda
     return np.column_stack([np.cos(angles), np.sin(angles)])
 
 
-def _outline(shape: str) -> np.ndarray:
-    """Return the corners of a shape that fits into the unit circle."""
-    if shape == "circle":
-        return _circle()
-    if shape == "square":
-        return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.85
-    if shape == "triangle":
-        return np.array([(0, -1), (1, 0.8), (-1, 0.8)])
-    if shape == "star":
-        radii = np.tile([1.1, 0.42], 5)[:, None]
-        points = _circle(11, start=-0.25, stop=0.75)[:-1]
-        return points * radii
-    if shape == "cross":
-        a, b = 1.0, 0.32
-        corners = [(-b, -a), (b, -a), (b, -b), (a, -b), (a, b), (b, b)]
-        return np.array(corners + [(-x, -y) for x, y in corners])
-    if shape == "ring":
+def _outlines() -> list[np.ndarray]:
+    """Return the corners of each shape, which fits into the unit circle."""
+    cross = [
+        (-0.32, -1),
+        (0.32, -1),
+        (0.32, -0.32),
+        (1, -0.32),
+        (1, 0.32),
+        (0.32, 0.32),
+    ]
+    t = 2 * np.pi * np.linspace(0, 1, 30, endpoint=False)
+    y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
+    moon = _circle(start=0.14, stop=0.86)
+    outlines = {
+        "circle": _circle(),
+        "square": np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.85,
+        "triangle": np.array([(0, -1), (1, 0.8), (-1, 0.8)]),
+        "star": _circle(11, -0.25, 0.75)[:-1] * np.tile([1.1, 0.42], 5)[:, None],
+        "cross": np.array([*cross, *((-x, -y) for x, y in cross)]),
         # Outer and inner circle in one path: the seam between them has no width.
-        return np.concatenate([_circle(), 0.5 * _circle()[::-1]])
-    if shape == "heart":
-        t = 2 * np.pi * np.linspace(0, 1, 30, endpoint=False)
-        x = 16 * np.sin(t) ** 3
-        y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
-        return np.column_stack([x, -y]) / 16
-    outer = _circle(start=0.14, stop=0.86)
-    inner = outer[::-1] * (0.62, 0.8) + (0.3, 0)
-    return np.concatenate([outer, inner])
+        "ring": np.concatenate([_circle(), 0.5 * _circle()[::-1]]),
+        "heart": np.column_stack([16 * np.sin(t) ** 3, -y]) / 16,
+        "crescent": np.concatenate([moon, moon[::-1] * (0.62, 0.8) + (0.3, 0)]),
+    }
+    return [outlines[shape] for shape in SHAPES]
 
 
-_OUTLINES = [_outline(shape) for shape in SHAPES]
+_OUTLINES = _outlines()
