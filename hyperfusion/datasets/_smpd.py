@@ -170,19 +170,18 @@ def _clean(raw: pd.DataFrame) -> pd.DataFrame:
             f"Row {row}: post {raw['Pid'].iloc[row]!r} has the Postdate "
             f"{raw['Postdate'].iloc[row]!r}, expected seconds since 1970."
         )
-    for column in _TEXTS:
-        data[column] = clean_texts(raw[column])
-    for column in raw.columns.intersection(_CATEGORIES, sort=False):
-        data[column] = clean_texts(raw[column], placeholders=True)
-    for column in raw.columns.intersection([*_PLACE, *_USER_NUMBERS], sort=False):
-        data[column] = clean_numbers(raw[column])
-    if "timezone_offset" in raw:
-        offsets = clean_texts(raw["timezone_offset"], placeholders=True)
-        data["timezone_offset"] = offsets
-    if "photo_firstdate" in raw:
-        data["photo_firstdate"] = clean_seconds(raw["photo_firstdate"])
+    known_texts = partial(clean_texts, placeholders=True)
+    for read, columns in (
+        (clean_texts, _TEXTS),
+        (known_texts, _CATEGORIES),
+        (clean_numbers, [*_PLACE, *_USER_NUMBERS]),
+        (known_texts, ["timezone_offset"]),
+        (clean_seconds, ["photo_firstdate"]),
+        (clean_dates, ["photo_firstdatetaken"]),
+    ):
+        for column in raw.columns.intersection(columns, sort=False):
+            data[column] = read(raw[column])
     if "photo_firstdatetaken" in raw:
-        data["photo_firstdatetaken"] = clean_dates(raw["photo_firstdatetaken"])
         waited = data["Postdate"] - data["photo_firstdatetaken"]
         data["first_taken_days"] = waited / np.timedelta64(1, "D")
     return data
@@ -233,10 +232,7 @@ def _roles(data: pd.DataFrame, has_images: bool) -> dict[str, Any]:
         return [c for c in columns if c in data]
 
     created = there(["joinedDate", "photo_firstdate"])
-    vectors = {
-        "user": there(["user_description"]),
-        "place": there(["location_description"]),
-    }
+    kinds = {"user": "user_description", "place": "location_description"}
     numbers = [*_USER_NUMBERS, "first_taken_days", *_CRAWLED, *_MEANS]
     roles = {
         "image": "image" if has_images else None,
@@ -251,6 +247,6 @@ def _roles(data: pd.DataFrame, has_images: bool) -> dict[str, Any]:
         "longitude": "Longitude",
         "geo_accuracy": "Geoaccuracy",
         "categorical": there(_CATEGORIES),
-        "vectors": {key: columns for key, columns in vectors.items() if columns},
+        "vectors": {kind: [c] for kind, c in kinds.items() if c in data},
     }
     return {role: value for role, value in roles.items() if value}

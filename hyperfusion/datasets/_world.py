@@ -74,7 +74,13 @@ def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> World:
     activity = users["activity"].to_numpy()
     user = rng.choice(n_users, p=activity / activity.sum(), size=n_posts)
     home = users["home"].to_numpy()[user]
-    time, local_time = _draw_times(users["start"].to_numpy()[user], home, rng)
+    start = users["start"].to_numpy()[user]
+    day = (start + (1 - start) * rng.uniform(size=n_posts)) * DAYS
+    hour = rng.choice(24, p=_HOURS / _HOURS.sum(), size=n_posts)
+    seconds = np.floor(day) * 86_400 + hour * 3_600 + rng.randint(3_600, size=n_posts)
+    local_time = START + seconds.astype("timedelta64[s]")
+    offset = PLACES["offset"].to_numpy()[home] * 3_600
+    time = local_time - offset.astype("timedelta64[s]")
     order = np.argsort(time, kind="stable")
     user, home = user[order], home[order]
     away = rng.uniform(size=n_posts) < 0.2
@@ -122,18 +128,6 @@ def _draw_users(n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
             **{f"v{i}": rng.normal(size=n_users) for i in range(N_USER_VECTORS)},
         }
     )
-
-
-def _draw_times(
-    start: np.ndarray, home: np.ndarray, rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray]:
-    n_posts = len(start)
-    day = (start + (1 - start) * rng.uniform(size=n_posts)) * DAYS
-    hour = rng.choice(24, p=_HOURS / _HOURS.sum(), size=n_posts)
-    seconds = np.floor(day) * 86_400 + hour * 3_600 + rng.randint(3_600, size=n_posts)
-    local_time = START + seconds.astype("timedelta64[s]")
-    offset = PLACES["offset"].to_numpy()[home] * 3_600
-    return local_time - offset.astype("timedelta64[s]"), local_time
 
 
 def offset_name(hours: float) -> str:

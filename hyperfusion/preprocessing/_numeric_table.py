@@ -71,11 +71,10 @@ class NumericTable(BlockTransformer):
 
     Notes
     -----
-    As with scikit-learn's ``TargetEncoder``, ``fit_transform(X, y)`` differs from
-    ``fit(X, y).transform(X)``: it encodes each row with the means of the folds that
-    don't hold it, so that no training row sees its own label. Use `fit_transform` (a
-    Pipeline does) on the rows that a regressor is trained on, inside the folds of an
-    ensemble. Rows where `y` is NaN don't enter the means.
+    As with ``TargetEncoder``, ``fit_transform(X, y)`` differs from ``fit(X,
+    y).transform(X)``: it encodes each row with the means of folds that don't hold it.
+    Use it (a Pipeline does) on the rows that a regressor is trained on, inside the
+    folds of an ensemble. Rows where `y` is NaN don't enter the means.
 
     A missing value of a category with many levels has a mean of its own where some
     were missing at fit, and the mean of all targets otherwise, as new levels have.

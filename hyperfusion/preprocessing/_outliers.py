@@ -41,11 +41,10 @@ class IQRFilter(TableTransformer):
     3.3): a value is an outlier where it lies more than `factor` interquartile ranges
     below the first or above the third quartile of the training rows.
 
-    As a step of an ordinary Pipeline it keeps all rows and mends outlying cells. As
-    ``row_filter`` of `HyperFusionRegressor`, which applies it to the training part of
-    each fold, its `fit_resample` drops the rows whose target, or whose value in one of
-    `columns`, is an outlier. imbalanced-learn's Pipeline refuses a step that can do
-    both, so `action` can say which.
+    In an ordinary Pipeline it keeps all rows and mends outlying cells. As `row_filter`
+    of `HyperFusionRegressor`, which applies it to the training part of each fold, its
+    `fit_resample` drops the rows whose target, or whose value in one of `columns`, is
+    an outlier. imbalanced-learn's Pipeline refuses what can do both: set `action`.
 
     Parameters
     ----------
@@ -152,7 +151,15 @@ class IQRFilter(TableTransformer):
             given = list(table.columns[is_number])
         names = list(given) if isinstance(given, Mapping) else given
         self.columns_ = check_columns(table, names, "columns")
-        factors = [self._factor_of(column) for column in self.columns_]
+        factors = [self.factor] * len(self.columns_)
+        if isinstance(given, Mapping):
+            factors = [given[column] for column in self.columns_]
+            for column, factor in given.items():
+                if not (isinstance(factor, Real) and float(factor) >= 0):
+                    raise InvalidInputError(
+                        f"columns[{column!r}] must be a factor of at least 0. Got "
+                        f"{factor!r}."
+                    )
         values = as_float32(table[self.columns_])
         fences = [_fences(v, f) for v, f in zip(values.T, factors, strict=True)]
         # Within float32, so that infinity lies beyond, and clips to a number.
@@ -161,16 +168,6 @@ class IQRFilter(TableTransformer):
         if self.on_target and y is not None:
             self.target_fences_ = _fences(check_target(y, len(table)), self.factor)
         return values
-
-    def _factor_of(self, column: Hashable) -> float:
-        if not isinstance(self.columns, Mapping):
-            return self.factor
-        factor = self.columns[column]
-        if not (isinstance(factor, Real) and float(factor) >= 0):
-            raise InvalidInputError(
-                f"columns[{column!r}] must be a factor of at least 0. Got {factor!r}."
-            )
-        return float(factor)
 
     @available_if(_drops)
     @_fit_context(prefer_skip_nested_validation=True)

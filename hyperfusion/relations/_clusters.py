@@ -85,10 +85,9 @@ class HierarchicalClusterEncoder(TableTransformer):
     sizes_ : dict of {str: list of ndarray}
         For each cluster its share of the posts at fit.
     agreement_ : dict of {str: list of ndarray}
-        For the pairs of image and text, and image and tags, how much more often two
-        clusters come together than by chance, level by level.
+        For each of the pairs below the table of agreements, level by level.
     agreeing_ : dict of {str: (str, str)}
-        The views of these pairs.
+        The pairs of an image's view and one of texts or tags.
     blocks_ : dict of {str: str or None}
         The block of each view but "joint".
     target_encoders_ : dict of {str: TargetEncoder}
@@ -112,23 +111,19 @@ class HierarchicalClusterEncoder(TableTransformer):
     - ``<view>_<L>_size``: the cluster's share of the posts at fit;
     - ``<view>_<L>``: the cluster, a category (a number for an array);
 
-    and for image with text, and image with tags,
-
-    - ``image_text_<L>_agreement``: the normalized pointwise mutual information of the
-      two clusters at fit: 1 where they only come together, 0 where they come together
-      as often as chance would have it, -1 where they never did.
+    and for image with text, and image with tags, ``image_text_<L>_agreement``: the
+    normalized pointwise mutual information of the two clusters at fit: 1 where they
+    only come together, 0 where they do so as often as by chance, -1 where they never
+    did.
 
     A post without a vector in any column of a view is missing there. Of several
     vectors in a block a missing one counts as the mean.
 
-    Target means belong inside the folds of an ensemble: make them in the first step
-    of a member that is a Pipeline, as the example of `RelationEncoder` does, and each
-    fold grows its trees and takes its means from its own training posts. In a step
-    before the ensemble, other posts' means would have held every post's label: with
-    labels that are pure noise the out-of-fold predictions then correlate with them
-    (0.12 measured, 0.01 inside the folds). Without `target_mean` that is no concern:
-    members encode the clusters, and `NumericTable` and CatBoost take target means
-    inside the fold.
+    Target means belong inside the folds of an ensemble, as in the second example of
+    `RelationEncoder`: in a step before, other posts' means hold every post's label, and
+    out-of-fold predictions correlate with labels of pure noise (0.12 measured, 0.01
+    inside the folds). Without `target_mean` that is no concern: members encode the
+    clusters inside the fold.
 
     With n posts, d components and K clusters on the last level it costs
     ``O(n d K)`` for assigning, and the PCA, fitted on at most 100,000 posts. Measured

@@ -50,8 +50,7 @@ class RelationEncoder(TableTransformer):
     Notes
     -----
     A table without anything to relate passes through unchanged. Labels are used only
-    by clusters that were asked for target means; these belong inside the folds of the
-    ensemble, as in the second example.
+    by clusters with target means, which belong inside the folds of the ensemble.
 
     Examples
     --------
@@ -136,19 +135,20 @@ class RelationEncoder(TableTransformer):
     def _start(self, X: Any) -> pd.DataFrame:
         table = _with_text_names(check_table(self, X, reset=True, numeric=True))
         self.schema_ = Schema.of(table)
-        self.relations_ = self._relations(self.schema_.numbers().aligned())
+        self.relations_ = self._relations()
         return table
 
-    def _relations(self, aligned: dict[str, list[str]]) -> list[tuple[str, Any]]:
+    def _relations(self) -> list[tuple[str, Any]]:
+        aligned = self.schema_.numbers().aligned()
         relations: list[tuple[str, Any]] = []
-        if self.similarity not in (None, False):
-            relations.append(("cross", clone(self.similarity)))
-        elif self.similarity is None and aligned:
+        if self.similarity is None and aligned:
             relations.append(("cross", CrossModalSimilarity()))
+        elif self.similarity not in (None, False):
+            relations.append(("cross", clone(self.similarity)))
         if self.clusters is True:
-            clusters = HierarchicalClusterEncoder(random_state=self.random_state)
-            relations.append(("cluster", clusters))
-        elif self.clusters is not False and self.clusters is not None:
+            tree = HierarchicalClusterEncoder(random_state=self.random_state)
+            relations.append(("cluster", tree))
+        elif self.clusters not in (None, False):
             relations.append(("cluster", clone(self.clusters)))
         return relations
 

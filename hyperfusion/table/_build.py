@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -64,17 +65,16 @@ def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.Dat
     numbers = np.empty((len(index), n_numbers), dtype=np.float32)
     names: list[str] = []
     categories: dict[str, pd.Series] = {}
-    twice: set[str] = set()
+    labels: Counter[str] = Counter()
     for part in parts:
         with np.errstate(over="ignore"):  # beyond float32 is infinite, as it was
             part.write(numbers[:, len(names) : len(names) + len(part.names)])
-        new = [*part.names, *part.categories]
-        twice |= {name for name in new if new.count(name) > 1}
-        twice |= {*new} & {*names, *categories}
+        labels.update([*part.names, *part.categories])
         names += part.names
         categories |= {c: s.set_axis(index) for c, s in part.categories.items()}
+    twice = sorted(label for label, count in labels.items() if count > 1)
     if twice:
-        raise InvalidInputError(f"Two features have the same name: {sorted(twice)}.")
+        raise InvalidInputError(f"Two features have the same name: {twice}.")
     table = pd.DataFrame(numbers, index=index, columns=names, copy=False)
     for name, values in categories.items():
         table[name] = values
