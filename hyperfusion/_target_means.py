@@ -13,19 +13,9 @@ from hyperfusion.exceptions import InvalidInputError
 
 
 def fit_target_means(codes: np.ndarray, y: np.ndarray) -> TargetEncoder:
-    """Fit scikit-learn's shrunken target means of each column's codes.
+    """Fit scikit-learn's shrunken target means of the codes in each column.
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples, n_columns), int
-        Categories as numbers.
-    y : ndarray of shape (n_samples,), float
-        Targets; rows where they are NaN don't count.
-
-    Raises
-    ------
-    InvalidInputError
-        If no row has a target.
+    Rows whose target is NaN don't count; that all are is an `InvalidInputError`.
     """
     labeled = ~np.isnan(y)
     if not labeled.any():
@@ -45,18 +35,6 @@ def cross_fit_target_means(
     """Return each row's target means from folds that don't hold the row.
 
     Rows without a target get the means of all others, as at transform.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples, n_columns), int
-        Categories as numbers.
-    y : ndarray of shape (n_samples,), float
-        Targets, NaN where there is none.
-    cv : int
-        Number of folds.
-    random_state : int, RandomState instance or None
-        Shuffles the rows into folds; None draws from the operating system, never
-        from numpy's global state.
     """
     means = target_means(fit_target_means(codes, y), codes).copy()
     labeled = np.flatnonzero(~np.isnan(y))

@@ -49,11 +49,6 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
             f"({int(bad.sum())} such row(s) in all). Drop these rows or mend them. "
             f"{cure}"
         )
-    _refuse_huge(values)
-    return values
-
-
-def _refuse_huge(values: np.ndarray) -> None:
     huge = np.flatnonzero(np.abs(values) > _LARGEST)
     if len(huge):
         raise InvalidInputError(
@@ -61,6 +56,7 @@ def _refuse_huge(values: np.ndarray) -> None:
             f"{values[huge[0]]:g} in row {huge[0]} ({len(huge)} such row(s) in all), "
             f"more than {_LARGEST:g}. Mend these rows, or learn np.log1p(y)."
         )
+    return values
 
 
 def warn_of_target(y: np.ndarray, *, stacklevel: int) -> None:

@@ -21,16 +21,10 @@ _OURS = ("hyperfusion", "sklearn", "joblib")
 
 @dataclass(frozen=True)
 class Cells:
-    """What was read of a column, in one form for all kinds of cells.
+    """What was read of a column: values, bad rows and why, and the column itself.
 
-    Attributes
-    ----------
-    clean : Any
-        The values, one a row; NaN or None for the missing and the bad.
-    bad : dict of {int: str}
-        The rows whose cells can't be used, ascending, and why.
-    source : Series
-        The column itself.
+    `clean` has one value a row, NaN or None for the missing and the bad; `bad` has the
+    rows whose cells can't be used, ascending, with the reasons.
     """
 
     clean: Any
@@ -38,14 +32,10 @@ class Cells:
     source: pd.Series
 
     def settle(self, on_error: str, *, warn: bool = True) -> Any:
-        """Return the values, after what is to be done about the bad cells.
+        """Return the values, after an error or a warning about the bad cells.
 
-        Parameters
-        ----------
-        on_error : {"raise", "missing"}
-            Raise a `BadCellError` for the first, or warn once of all of them.
-        warn : bool
-            False at fit, whose bad cells the following transform reports.
+        With "raise" the first bad cell raises a `BadCellError`. At fit, `warn` is
+        False: the following transform reports the same cells.
         """
         if self.bad and on_error == "raise":
             row, reason = next(iter(self.bad.items()))
@@ -90,10 +80,7 @@ def warn_caller(message: str) -> None:
 def as_column(X: Any) -> pd.Series:
     """Return cells as a Series of a NumPy dtype, or of datetimes with a time zone.
 
-    Parameters
-    ----------
-    X : Series, list, array of shape (n_samples,) or (n_samples, 1)
-        The cells: of pandas (on NumPy or Arrow), polars, pyarrow, NumPy or a list.
+    They come from pandas (on NumPy or Arrow), polars, pyarrow, NumPy or a list.
     """
     if isinstance(X, (np.ndarray, pd.DataFrame)) and X.shape[1:] == (1,):
         X = X[:, 0] if isinstance(X, np.ndarray) else X.iloc[:, 0]
@@ -104,8 +91,11 @@ def as_column(X: Any) -> pd.Series:
     else:
         to_list = getattr(X, "to_list", None) or getattr(X, "to_pylist", None)
         values = list(X) if to_list is None else to_list()
-        name = getattr(X, "name", None)
-        cells = pd.Series(_one_dimensional(values), dtype=object, name=name)
+        # pandas would take equally long lists for the rows of a table
+        array = np.empty(len(values), dtype=object)
+        for row, value in enumerate(values):
+            array[row] = value
+        cells = pd.Series(array, name=getattr(X, "name", None))
     if isinstance(cells.dtype, pd.SparseDtype):
         cells = cells.sparse.to_dense()
     if isinstance(cells.dtype, (np.dtype, pd.DatetimeTZDtype)):
@@ -113,14 +103,6 @@ def as_column(X: Any) -> pd.Series:
     if cells.dtype.kind in "biuf" and not cells.hasnans:
         return cells.astype(cells.dtype.numpy_dtype)
     return cells.astype(object)
-
-
-def _one_dimensional(values: list[Any]) -> np.ndarray:
-    # pandas would take equally long lists for the rows of a table
-    array = np.empty(len(values), dtype=object)
-    for row, value in enumerate(values):
-        array[row] = value
-    return array
 
 
 def is_missing(cell: Any) -> bool:

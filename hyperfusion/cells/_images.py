@@ -25,18 +25,9 @@ _BYTES = (bytes, bytearray, memoryview)
 
 @dataclass(frozen=True)
 class ReadImage:
-    """A decoded picture and what is known of its origin.
+    """A decoded picture, its mode before the conversion to RGB, and its file's size.
 
-    Attributes
-    ----------
-    image : PIL.Image.Image
-        The picture in RGB, turned upright as its EXIF orientation says.
-    mode : str
-        Pillow's name of the pixels' form before the conversion to RGB.
-    has_transparency : bool
-        Whether the picture had an alpha channel or a transparent color.
-    n_bytes : int or None
-        Size of the encoded file; None for pictures that are already decoded.
+    The size in bytes is None for pictures that are decoded already.
     """
 
     image: Image.Image
@@ -48,24 +39,13 @@ class ReadImage:
 def open_image(cell: Any, max_pixels: int = MAX_PIXELS) -> Image.Image | None:
     """Return the picture of a cell in RGB, upright; None where the cell is blank text.
 
-    Parameters
-    ----------
-    cell : str, path, bytes, BytesIO, dict, PIL image or uint8 array
-        A file's path, a file's content, or a decoded picture. An array has the shape
-        (height, width), or (height, width, channels) with 1, 3 or 4 channels. A dict
-        has the content as ``bytes``, or a ``path`` where there is none.
-    max_pixels : int
-        Pictures with more pixels are refused before they are decoded.
+    A cell is a path, a file's content, a decoded picture, or a dict that has the
+    content as ``bytes`` or a ``path``. Arrays are uint8 of shape (height, width), or
+    (height, width, channels) with 1, 3 or 4 channels. Pictures of more than
+    `max_pixels` are refused before they are decoded. The first frame of an animation
+    is read. Transparency is dropped, as by ``convert("RGB")``.
 
-    Raises
-    ------
-    ValueError, TypeError or OSError
-        If the cell can't be used: these are what `read_cells` takes for a bad cell.
-
-    Notes
-    -----
-    The first frame of an animation is read. Transparency is dropped, as by
-    ``convert("RGB")``.
+    Raises ValueError, TypeError or OSError, which `read_cells` takes for a bad cell.
     """
     read = read_image(cell, max_pixels)
     return None if read is None else read.image
@@ -155,16 +135,11 @@ def _convert(image: Image.Image, n_bytes: int | None, max_pixels: int) -> ReadIm
     if image.format == "EPS":
         raise ValueError("EPS files are programs, not pictures: convert them first")
     image.load()
-    picture = _to_rgb(_upright(image))
-    return ReadImage(picture, image.mode, image.has_transparency_data, n_bytes)
-
-
-def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        # the pixels were read; damaged EXIF data only leave the orientation unknown
-        return image
+        picture = ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data: only the orientation stays unknown
+        picture = image
+    return ReadImage(_to_rgb(picture), image.mode, image.has_transparency_data, n_bytes)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

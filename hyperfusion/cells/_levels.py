@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -78,37 +77,21 @@ def as_category(
 ) -> pd.Series:
     """Return levels as ``category`` dtype; levels that are not known are missing.
 
-    Where none at all is known this warns, and says what the likely cause is.
-
-    Parameters
-    ----------
-    levels : Series
-        From `read_levels`.
-    known : list of str
-        The levels of fit.
-    expect_new : bool
-        Whether a column of new levels only (new users, say) is nothing to wonder at
-        unless there is a sign that they are the known ones in another form.
+    Where none at all is known this warns, and says what the likely cause is. With
+    `expect_new` (new users, say) it takes a sign that they are known ones in another
+    form.
     """
     codes = pd.Index(known, dtype=object).get_indexer(levels)
-    if known and (codes < 0).all():
-        _warn_of_strangers(levels, known, expect_new)
+    if known and (codes < 0).all() and levels.notna().any():
+        cause, new, old = _cause(list(levels.dropna().unique()), known)
+        if cause or not expect_new:
+            warn_caller(
+                f"No cell of column {levels.name!r} has a level that is known from "
+                f"fit, so all {int(levels.notna().sum())} count as missing: here is "
+                f"{new!r}, at fit was {old!r}. {cause or 'Is it the same column?'}"
+            )
     values = pd.Categorical.from_codes(codes, categories=known)
     return pd.Series(values, index=levels.index)
-
-
-def _warn_of_strangers(levels: pd.Series, known: list[str], expect_new: bool) -> None:
-    seen = list(levels.dropna().unique())
-    if not seen:
-        return
-    cause, new, old = _cause(seen, known)
-    if cause is None and expect_new:
-        return
-    warn_caller(
-        f"No cell of column {levels.name!r} has a level that is known from fit, so all "
-        f"{int(levels.notna().sum())} count as missing: here is {new!r}, at fit was "
-        f"{old!r}. {cause or 'Is it the same column?'}"
-    )
 
 
 def _cause(seen: list[str], known: list[str]) -> tuple[str | None, str, str]:
@@ -118,26 +101,19 @@ def _cause(seen: list[str], known: list[str]) -> tuple[str | None, str, str]:
         if booleans <= _BOOLEANS[0] and numbers <= _BOOLEANS[1]:
             cause = "One side has booleans, the other 0 and 1: give both alike."
             return cause, seen[0], known[0]
-    by_number = _by(_number, known)
-    for level in seen:
-        number = _number(level)
-        if number in by_number:
-            cause = (
-                "These are numbers written in two ways, as when ids become floats "
-                "(which lose the digits of long ones): read the column as text at both "
-                "times, such as pd.read_csv(path, dtype={column: str})."
-            )
-            return cause, level, by_number[number]
-    by_fold = _by(str.casefold, known)
-    for level in seen:
-        if level.casefold() in by_fold:
-            cause = "They differ in upper and lower case."
-            return cause, level, by_fold[level.casefold()]
+    ways = {
+        "These are numbers written in two ways, as when ids become floats (which lose "
+        "the digits of long ones): read the column as text at both times, such as "
+        "pd.read_csv(path, dtype={column: str}).": _number,
+        "They differ in upper and lower case.": str.casefold,
+    }
+    for cause, key in ways.items():
+        forms = {key(level): level for level in known}
+        for level in seen:
+            form = key(level)
+            if form is not None and form in forms:
+                return cause, level, forms[form]
     return None, seen[0], known[0]
-
-
-def _by(key: Any, levels: Iterable[str]) -> dict[Any, str]:
-    return {key(level): level for level in levels if key(level) is not None}
 
 
 def _number(level: str) -> float | None:

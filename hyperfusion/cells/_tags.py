@@ -51,8 +51,8 @@ def read_tags(cell: Any) -> list[str] | None:
 
 def _split(text: str) -> Iterable[str]:
     if _WRITTEN_LIST.fullmatch(text):
-        items = _ITEM.findall(text)
-        return [_unquoted(item) for item in items if item[0] in "\"'"]
+        items = [item[1:-1] for item in _ITEM.findall(text) if item[0] in "\"'"]
+        return [mend(_ESCAPE.sub(_character, item)) for item in items]
     if _BRACKETS.fullmatch(text):
         text = text[1:-1]
     separator = next((s for s in _SEPARATORS if s in text), None)
@@ -63,10 +63,6 @@ def _split(text: str) -> Iterable[str]:
 def _split_hashtags(part: str) -> list[str]:
     several = part[:1] in ("#", "＃") and len(_HASHES.findall(part)) > 1  # noqa: RUF001
     return _HASHES.split(part) if several else [part]
-
-
-def _unquoted(item: str) -> str:
-    return mend(_ESCAPE.sub(_character, item[1:-1]))
 
 
 def _character(escape: re.Match) -> str:

@@ -50,17 +50,11 @@ _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](?:\d{4}|\d{2})(?!\d)", re.A
 
 @dataclass
 class Times:
-    """Moments of a column.
+    """Moments of a column, one a row.
 
-    Attributes
-    ----------
-    seconds : ndarray of float64
-        Whole seconds since 1970, NaN where there is no time.
-    naive : ndarray of bool
-        Where the cell did not say what its time zone is; the seconds are then what a
-        clock in UTC would show.
-    offset : ndarray of float64
-        Seconds east of UTC that the cell names, otherwise NaN.
+    `seconds` are whole ones since 1970, NaN where there is no time. `naive` cells did
+    not say what their time zone is: these seconds are what a clock in UTC would show.
+    `offset` is the number of seconds east of UTC that a cell names, otherwise NaN.
     """
 
     seconds: np.ndarray
@@ -87,11 +81,24 @@ def read_times(column: Any) -> Cells:
     cells = as_column(column)
     n = len(cells)
     times = Times(np.full(n, np.nan), np.zeros(n, dtype=bool), np.full(n, np.nan))
-    for kind, rows in _rows_of_kinds(cells).items():
-        found = _READERS[kind](cells.iloc[rows])
-        times.seconds[rows], times.naive[rows], times.offset[rows] = found
-    _drop_small_numbers_beside_years(cells, times)
+    if cells.dtype.kind in "Miuf":
+        reader = _from_datetimes if cells.dtype.kind == "M" else _from_numbers
+        readers = np.full(n, reader, dtype=object)
+    else:
+        readers = np.array([_reader_of(cell) for cell in cells], dtype=object)
+    for reader in set(readers) - {None}:
+        rows = np.flatnonzero(readers == reader)
+        times.seconds[rows], times.naive[rows], times.offset[rows] = reader(
+            cells.iloc[rows]
+        )
     seconds = times.seconds
+    small = np.flatnonzero(np.abs(seconds) < _TOO_FEW)
+    if len(small) and cells.dtype.kind != "M":
+        # beside years, small numbers can't be meant as seconds
+        numbers = as_floats(cells)
+        years = _are_years(numbers)
+        few = years.any() & (np.abs(numbers) < _TOO_FEW)[small] & ~years[small]
+        seconds[small[few]] = np.nan
     seconds[~((seconds >= _EARLIEST) & (seconds <= _LATEST))] = np.nan
     unread = np.flatnonzero(np.isnan(seconds))
     there = zip(unread, cells.iloc[unread], strict=True)
@@ -122,23 +129,15 @@ def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.S
     return cells
 
 
-def _rows_of_kinds(cells: pd.Series) -> dict[str, np.ndarray]:
-    """Return the rows of each kind of cell; cells of no kind can't be read."""
-    kind = {"M": "datetimes", "i": "numbers", "u": "numbers", "f": "numbers"}
-    if cells.dtype.kind in kind:
-        return {kind[cells.dtype.kind]: np.arange(len(cells))}
-    kinds = np.array([_kind(cell) for cell in cells], dtype=object)
-    return {kind: np.flatnonzero(kinds == kind) for kind in set(kinds) - {None}}
-
-
-def _kind(cell: Any) -> str | None:
+def _reader_of(cell: Any) -> Callable[[pd.Series], tuple[np.ndarray, ...]] | None:
+    """Return what reads cells of a kind; None for cells that can't be read."""
     if isinstance(cell, str):
-        return "texts"
+        return _from_texts
     if is_missing(cell):
         return None
     if isinstance(cell, (datetime.date, np.datetime64, pd.Period)):
-        return "datetimes"
-    return "numbers" if _is_number(cell) else None
+        return _from_datetimes
+    return _from_numbers if _is_number(cell) else None
 
 
 def _is_number(cell: Any) -> bool:
@@ -238,13 +237,6 @@ def _written_offset(text: str) -> float:
     return float(-size if found[1] == "-" else size)
 
 
-_READERS: dict[str, Callable[[pd.Series], tuple[np.ndarray, ...]]] = {
-    "datetimes": _from_datetimes,
-    "numbers": _from_numbers,
-    "texts": _from_texts,
-}
-
-
 def clock_seconds(moments: pd.Series) -> np.ndarray:
     """Return the whole seconds since 1970 that clocks show; NaN for NaT."""
     clock = moments.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
@@ -253,23 +245,22 @@ def clock_seconds(moments: pd.Series) -> np.ndarray:
     return seconds
 
 
-def _drop_small_numbers_beside_years(cells: pd.Series, times: Times) -> None:
-    """Make numbers missing that can't be meant as seconds: others are years."""
-    small = np.flatnonzero(np.abs(times.seconds) < _TOO_FEW)
-    if len(small) == 0 or cells.dtype.kind == "M":
-        return
-    numbers = as_floats(cells)
-    years = _are_years(numbers)
-    if years.any():
-        few = small[(np.abs(numbers) < _TOO_FEW)[small] & ~years[small]]
-        times.seconds[few] = np.nan
-
-
 def _why(cell: Any) -> str:
     said = f"can't read {shown(cell)} as a time of the years 1678 to 2261"
     slashed = _SLASHED.match(cell.strip()) if isinstance(cell, str) else None
     if slashed is not None:
-        return f"{said}: {_advice_on_order(slashed)}"
+        day_first = "pd.to_datetime(column, dayfirst=True)"
+        month_first = "pd.to_datetime(column, dayfirst=False)"
+        if int(slashed[1]) > 12:
+            return f"{said}: turn the column into dates first, day first: {day_first}"
+        if int(slashed[2]) > 12:
+            return (
+                f"{said}: turn the column into dates first, month first: {month_first}"
+            )
+        return (
+            f"{said}: its day and its month can't be told apart: turn the column into "
+            f"dates first, with {day_first} or {month_first}"
+        )
     if _is_number(cell):
         return (
             f"{said}: numbers are seconds since 1970 (or milli-, micro- or "
@@ -278,17 +269,4 @@ def _why(cell: Any) -> str:
     return (
         f"{said}: give datetimes, ISO 8601 texts, or seconds since 1970; turn other "
         "texts into dates first, with pd.to_datetime(column, format=...)"
-    )
-
-
-def _advice_on_order(slashed: re.Match) -> str:
-    day_first = "pd.to_datetime(column, dayfirst=True)"
-    month_first = "pd.to_datetime(column, dayfirst=False)"
-    if int(slashed[1]) > 12:
-        return f"turn the column into dates first, day first: {day_first}"
-    if int(slashed[2]) > 12:
-        return f"turn the column into dates first, month first: {month_first}"
-    return (
-        "its day and its month can't be told apart: turn the column into dates first, "
-        f"with {day_first} or {month_first}"
     )

@@ -11,8 +11,6 @@ import pandas as pd
 from hyperfusion.cells._columns import is_blank, shown
 from hyperfusion.exceptions import BadCellError
 
-_ROWS = 16_384
-
 
 def holds_vectors(cells: pd.Series) -> bool:
     """Whether the cells of a column are arrays or lists (by the first there is)."""
@@ -20,27 +18,25 @@ def holds_vectors(cells: pd.Series) -> bool:
         return True
     if cells.dtype != object and not pd.api.types.is_string_dtype(cells.dtype):
         return False
-    return _is_vector(_first(cells))
+    first = next((cell for cell in cells if not is_blank(cell)), None)
+    if isinstance(first, str):
+        return first.lstrip().startswith("[")
+    return isinstance(first, (list, tuple)) or (
+        isinstance(first, np.ndarray) and first.ndim == 1
+    )
 
 
 def vector_size(cells: pd.Series) -> int:
-    """Return how many numbers the first vector of a column has.
-
-    Raises
-    ------
-    BadCellError
-        If no cell holds a vector.
-    """
+    """Return how many numbers the first vector of a column has; raise without one."""
     if _is_arrow_list(cells):
         for chunk in _chunks(cells):
             lengths = np.asarray(chunk.drop_null().value_lengths())
             if len(lengths):
                 return int(lengths[0])
-        first = None
     else:
-        first = _first(cells)
-        if first is not None:
-            return len(_numbers(first, _row_of_first(cells), cells.name))
+        for row, cell in enumerate(cells):
+            if not is_blank(cell):
+                return len(_numbers(cell, row, cells.name))
     raise BadCellError(
         "no cell of the column holds a vector, so how many numbers it has is not "
         "known: leave the column out",
@@ -50,19 +46,10 @@ def vector_size(cells: pd.Series) -> int:
 
 
 def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
-    """Write the vectors of a column into an array; missing cells become NaN.
+    """Write a column of vectors into a float32 array; missing cells become NaN.
 
-    Parameters
-    ----------
-    cells : Series of length n_rows
-        Arrays, lists, texts of JSON lists, or pyarrow lists (of fixed size or not).
-    out : ndarray of shape (n_rows, n_numbers), float32
-        Where they go: the only copy of the numbers.
-
-    Raises
-    ------
-    BadCellError
-        If a vector has another length, or holds what is no number.
+    They are arrays, lists, texts of JSON lists, or pyarrow lists (of fixed size or
+    not). A vector of another length, or of what is no number, is a `BadCellError`.
     """
     if _is_arrow_list(cells):
         _write_arrow(cells, out)
@@ -78,13 +65,7 @@ def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
 
 
 def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
-    """Write columns of numbers side by side into an array, as one vector a row.
-
-    Raises
-    ------
-    BadCellError
-        If a cell is no number.
-    """
+    """Write columns of numbers side by side into an array, as one vector a row."""
     for position, (label, column) in enumerate(table.items()):
         numbers = pd.to_numeric(column, errors="coerce")
         values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -129,22 +110,6 @@ def _chunks(cells: pd.Series) -> Any:
 
     array = pa.array(cells.array)
     return array.chunks if isinstance(array, pa.ChunkedArray) else [array]
-
-
-def _first(cells: pd.Series) -> Any:
-    return next((cell for cell in cells if not is_blank(cell)), None)
-
-
-def _row_of_first(cells: pd.Series) -> int:
-    return next(row for row, cell in enumerate(cells) if not is_blank(cell))
-
-
-def _is_vector(cell: Any) -> bool:
-    if isinstance(cell, str):
-        return cell.lstrip().startswith("[")
-    return isinstance(cell, (list, tuple)) or (
-        isinstance(cell, np.ndarray) and cell.ndim == 1
-    )
 
 
 def _numbers(cell: Any, row: int, column: Any) -> np.ndarray:

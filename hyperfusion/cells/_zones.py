@@ -40,7 +40,11 @@ def parse_zone(cell: Any) -> Zone | None:
         try:
             return _check_offset(float(text) * 3600, cell)
         except ValueError:
-            return _check_name(text)
+            pass
+        try:
+            return ZoneInfo(text).key
+        except (KeyError, ValueError, OSError) as error:
+            raise _unknown_zone(text) from error
     is_number = isinstance(cell, Real) and not isinstance(cell, (bool, np.bool_))
     if is_number and -12 <= cell <= 14:
         return _check_offset(float(cell) * 3600, cell)
@@ -52,13 +56,6 @@ def _check_offset(seconds: float, cell: Any) -> int:
     if not -12 * 3600 <= seconds <= 14 * 3600:
         raise _unknown_zone(cell)
     return round(seconds)
-
-
-def _check_name(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (KeyError, ValueError, OSError) as error:
-        raise _unknown_zone(name) from error
 
 
 def _unknown_zone(cell: Any) -> ValueError:
@@ -78,35 +75,23 @@ def to_utc_and_local(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the seconds of moments in UTC and on local clocks.
 
-    Parameters
-    ----------
-    times : Times
-        The moments.
-    zones : list
-        The time zone of each. Where it is None the local clock is that of the offset
-        which the time itself names, otherwise that of UTC.
-    naive_is_local : bool
-        Whether times that name no zone were read from local clocks.
+    Without a time zone, the local clock is that of the offset which the time itself
+    names, otherwise that of UTC. With `naive_is_local`, times that name no zone were
+    read from local clocks.
     """
     utc = times.seconds.copy()
     local = utc + np.nan_to_num(times.offset)
-    for zone, rows in _rows_of_zones(zones, ~np.isnan(times.seconds)).items():
+    rows_of: dict[Zone, list[int]] = {}
+    for row, zone in enumerate(zones):
+        if zone is not None and not np.isnan(times.seconds[row]):
+            rows_of.setdefault(zone, []).append(row)
+    for zone, rows in rows_of.items():
         moments = times.seconds[rows]
         if naive_is_local:
             clock = times.naive[rows]
             moments[clock] = _from_clock(moments[clock], zone)
         utc[rows], local[rows] = moments, _to_clock(moments, zone)
     return utc, local
-
-
-def _rows_of_zones(
-    zones: list[Zone | None], known: np.ndarray
-) -> dict[Zone, np.ndarray]:
-    rows: dict[Zone, list[int]] = {}
-    for row, zone in enumerate(zones):
-        if zone is not None and known[row]:
-            rows.setdefault(zone, []).append(row)
-    return {zone: np.array(where) for zone, where in rows.items()}
 
 
 def _to_clock(seconds: np.ndarray, zone: Zone) -> np.ndarray:

@@ -1,14 +1,21 @@
-"""Captions of synthetic posts, in varied words."""
+"""Captions and tags of synthetic posts, in varied words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hyperfusion.datasets._scenes import ATTRIBUTES
+from hyperfusion.datasets._pictures import (
+    ATTRIBUTES,
+    BACKGROUNDS,
+    CATEGORIES,
+    COLORS,
+    SHAPES,
+)
 
 _WORDS: dict[str, list[tuple[str, ...]]] = {
     "number": [
@@ -68,15 +75,8 @@ _UNSTATED_LEVEL = {"size": 1, "texture": 0}
 _GROUNDS = ("on a {} background", "against a {} wall", "over {} paper")
 
 OPENINGS = ("", "", "just ", "today: ", "finally, ", "once more: ", "guess what: ")
-MOODS = {
-    "": 0.0,
-    "dreamy": 0.45,
-    "stunning": 0.35,
-    "vintage": 0.2,
-    "quiet": -0.1,
-    "messy": -0.3,
-    "boring": -0.45,
-}
+MOODS = {"": 0.0, "dreamy": 0.45, "stunning": 0.35, "vintage": 0.2}
+MOODS |= {"quiet": -0.1, "messy": -0.3, "boring": -0.45}
 """Adjectives that a caption may hold, with what they do to the score."""
 _MOOD_SHARES = [0.52] + [0.08] * (len(MOODS) - 1)
 
@@ -91,15 +91,19 @@ REMARKS = (
 LINK = "https://example.org/p"
 
 
+TAG_EFFECTS = {"photooftheday": 0.25, "inspiration": 0.2, "handmade": 0.15}
+TAG_EFFECTS |= {"minimal": 0.1, "daily": 0.0, "share": -0.1}
+TAG_EFFECTS |= {"followme": -0.2, "sale": -0.35}
+"""Tags that say nothing about the picture, with what they do to the score."""
+
+
 @dataclass
 class Captions:
     """The captions of all posts, with what the score depends on."""
 
     text: list[str]
     style: pd.DataFrame
-    """Codes of opening, mood and ending, number of remarks, whether there is a link."""
-    match: np.ndarray
-    """Share of a caption's statements that are true of the picture."""
+    match: np.ndarray  # share of a caption's statements that are true of the picture
 
     @property
     def n_words(self) -> np.ndarray:
@@ -110,58 +114,20 @@ class Captions:
 def draw_captions(
     scenes: pd.DataFrame, off_topic: float, rng: np.random.RandomState
 ) -> Captions:
-    """Write a caption for every picture.
-
-    Parameters
-    ----------
-    scenes : DataFrame of shape (n_posts, 7), int
-        What the pictures show.
-    off_topic : float
-        Share of captions about another picture; as many again mix both.
-    rng : RandomState
-        Source of randomness.
-
-    Returns
-    -------
-    Captions
-        One for each post.
-    """
-    described = _described(scenes, off_topic, rng)
-    stated = _stated(described, rng)
-    agree = (described == scenes) & stated
-    style = _draw_style(len(scenes), rng)
-    return Captions(
-        text=_write(described, stated, style, rng),
-        style=style,
-        match=(agree.sum(axis=1) / stated.sum(axis=1)).to_numpy(),
-    )
-
-
-def _described(
-    scenes: pd.DataFrame, off_topic: float, rng: np.random.RandomState
-) -> pd.DataFrame:
-    """Return the scenes that the captions are about."""
+    """Write captions: a share of `off_topic` about other pictures, as many on both."""
     n_posts = len(scenes)
     kind = rng.uniform(size=n_posts)
     share = np.where(kind < off_topic, 1.0, np.where(kind < 2 * off_topic, 0.5, 0.0))
     swap = rng.uniform(size=scenes.shape) < share[:, None]
     others = scenes.iloc[rng.randint(n_posts, size=n_posts)].reset_index(drop=True)
-    return scenes.where(~swap, others)
-
-
-def _stated(described: pd.DataFrame, rng: np.random.RandomState) -> pd.DataFrame:
-    """Return which attributes each caption mentions."""
-    stated = pd.DataFrame(True, index=described.index, columns=described.columns)
-    for attribute, share in _STATED.items():
-        stated[attribute] = rng.uniform(size=len(described)) < share
+    described = scenes.where(~swap, others)
+    stated = pd.DataFrame(True, index=scenes.index, columns=scenes.columns)
+    for attribute, share_stated in _STATED.items():
+        stated[attribute] = rng.uniform(size=n_posts) < share_stated
     for attribute, level in _UNSTATED_LEVEL.items():
         stated[attribute] &= described[attribute] != level
-    return stated
-
-
-def _draw_style(n_posts: int, rng: np.random.RandomState) -> pd.DataFrame:
-    """Draw how captions are written: mood, remarks, ending, link."""
-    return pd.DataFrame(
+    agree = (described == scenes) & stated
+    style = pd.DataFrame(
         {
             "opening": rng.randint(len(OPENINGS), size=n_posts),
             "mood": rng.choice(len(MOODS), p=_MOOD_SHARES, size=n_posts),
@@ -171,22 +137,21 @@ def _draw_style(n_posts: int, rng: np.random.RandomState) -> pd.DataFrame:
             "link": rng.uniform(size=n_posts) < 0.1,
         }
     )
-
-
-def _write(
-    described: pd.DataFrame,
-    stated: pd.DataFrame,
-    style: pd.DataFrame,
-    rng: np.random.RandomState,
-) -> list[str]:
-    """Write one caption for each described scene."""
-    picks = rng.randint(1 << 16, size=(len(described), len(ATTRIBUTES)))
-    orders = rng.randint(4, size=len(described))
-    codes, used = described.to_numpy(), stated.to_numpy()
-    return [
-        _caption(codes[row], used[row], picks[row], orders[row], manner)
-        for row, manner in enumerate(style.itertuples(index=False))
-    ]
+    picks = rng.randint(1 << 16, size=(n_posts, len(ATTRIBUTES)))
+    orders = rng.randint(4, size=n_posts)
+    rows = zip(
+        described.to_numpy(),
+        stated.to_numpy(),
+        picks,
+        orders,
+        style.itertuples(index=False),
+        strict=True,
+    )
+    return Captions(
+        text=[_caption(*row) for row in rows],
+        style=style,
+        match=(agree.sum(axis=1) / stated.sum(axis=1)).to_numpy(),
+    )
 
 
 def _caption(
@@ -196,10 +161,17 @@ def _caption(
     for column, attribute in enumerate(ATTRIBUTES):
         options = _WORDS[attribute][codes[column]] if stated[column] else ("",)
         words[attribute] = options[picks[column] % len(options)]
+    shape = plural_of(words["shape"]) if codes[0] > 0 else words["shape"]
     mood = list(MOODS)[style.mood]
-    subject = _subject(words, mood, plural=codes[0] > 0)
+    subject = _joined(mood, words["size"], words["color"], shape)
+    number = words["number"]
+    if number == "a" and subject[0] in "aeiou":
+        number = "an"
+    subject = f"{number} {subject}"
     position = words["position"]
-    ground = _ground(words, picks[0] >> 4)
+    ground = _joined(words["texture"], words["background"])
+    if ground:
+        ground = _GROUNDS[(picks[0] >> 4) % len(_GROUNDS)].format(ground)
     if order == 0 and ground:
         text = f"{ground}, {_joined(subject, position)}"
     elif order == 1:
@@ -214,20 +186,6 @@ def _caption(
     return " ".join(parts)
 
 
-def _subject(words: dict[str, str], mood: str, *, plural: bool) -> str:
-    shape = plural_of(words["shape"]) if plural else words["shape"]
-    phrase = _joined(mood, words["size"], words["color"], shape)
-    number = words["number"]
-    if number == "a" and phrase[0] in "aeiou":
-        number = "an"
-    return f"{number} {phrase}"
-
-
-def _ground(words: dict[str, str], pick: int) -> str:
-    description = _joined(words["texture"], words["background"])
-    return _GROUNDS[pick % len(_GROUNDS)].format(description) if description else ""
-
-
 def _joined(*words: str) -> str:
     return " ".join(w for w in words if w)
 
@@ -235,3 +193,43 @@ def _joined(*words: str) -> str:
 def plural_of(word: str) -> str:
     """Return the plural of a shape's word."""
     return word + ("es" if word.endswith(("s", "x")) else "s")
+
+
+@dataclass
+class Tags:
+    """The tags of all posts, with what the score depends on."""
+
+    text: list[str]  # hashtags separated by spaces, or nothing
+    count: np.ndarray
+    effect: np.ndarray  # sum of the effects of the general tags
+
+
+def draw_tags(
+    scenes: pd.DataFrame,
+    category: np.ndarray,
+    zeal: np.ndarray,
+    rng: np.random.RandomState,
+) -> Tags:
+    """Write true tags for every post, each possible one with probability `zeal`."""
+    colors, topics, grounds = list(COLORS), CATEGORIES, list(BACKGROUNDS)
+    tags = [
+        [
+            colors[scene.color],
+            plural_of(SHAPES[scene.shape]),
+            colors[scene.color] + SHAPES[scene.shape],
+            topics[code],
+            grounds[scene.background] + "_background",
+            *TAG_EFFECTS,
+        ]
+        for scene, code in zip(scenes.itertuples(index=False), category, strict=True)
+    ]
+    n_effects = len(TAG_EFFECTS)
+    used = rng.uniform(size=(len(tags), 5 + n_effects)) < zeal[:, None]
+    return Tags(
+        text=[
+            " ".join(f"#{tag}" for tag in compress(row, chosen))
+            for row, chosen in zip(tags, used, strict=True)
+        ],
+        count=used.sum(axis=1),
+        effect=used[:, -n_effects:] @ np.array(list(TAG_EFFECTS.values())),
+    )

@@ -26,12 +26,7 @@ _HOUR = re.compile(r"((?:18|19|20)\d\d|2100)(\d\d)(\d\d)(\d\d)(?:\.0*)?")
 def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
     """Return texts without surrounding space; None where nothing is left.
 
-    Parameters
-    ----------
-    cells : Series
-        Texts; numbers are written out.
-    placeholders : bool, default=False
-        Whether words like ``None`` mean that the cell is missing.
+    Numbers are written out. With `placeholders` words like ``None`` count as missing.
     """
     texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
     nothing = texts.str.lower().isin(_PLACEHOLDERS) if placeholders else texts == ""
@@ -83,21 +78,16 @@ def clean_vectors(cells: pd.Series, width: int) -> pd.Series:
     bad = np.zeros(len(different) + 1, dtype=bool)
     for code, text in enumerate(different):
         words = text.strip("[]").replace(",", " ").replace(";", " ").split()
-        if not words:
-            continue
-        numbers = _numbers_of(words, width)
-        bad[code] = numbers is None
-        vectors[code] = numbers
+        try:
+            with np.errstate(over="ignore"):
+                numbers = np.array(words, dtype=np.float32)
+        except ValueError:
+            numbers = np.array([])
+        if len(numbers) == width and np.isfinite(numbers).all():
+            vectors[code] = numbers
+        else:
+            bad[code] = len(words) > 0
     rows = np.flatnonzero(bad[codes])
     why = {int(r): f"{shown(cells.iloc[r])} is not {width} numbers" for r in rows}
     values = pd.Series([vectors[code] for code in codes], cells.index, dtype=object)
     return Cells(values, why, cells).settle("missing")
-
-
-def _numbers_of(words: list[str], width: int) -> np.ndarray | None:
-    try:
-        with np.errstate(over="ignore"):
-            numbers = np.array(words, dtype=np.float32)
-    except ValueError:
-        return None
-    return numbers if len(numbers) == width and np.isfinite(numbers).all() else None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from sklearn.utils import Bunch
 
 from hyperfusion.exceptions import InvalidInputError
 
@@ -40,13 +42,14 @@ def check_folder(folder: str | os.PathLike) -> Path:
     return path
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file."""
+def parse_json(content: bytes, place: object) -> Any:
+    """Return the content of a JSON file, or of a line of one."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(
-            f"{path} is not valid JSON ({error}); it may be truncated: get it again."
+            f"{place} is not valid JSON ({error}); the file may be truncated: get it "
+            "again."
         ) from error
 
 
@@ -55,22 +58,14 @@ def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
     rows = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if line.strip():
-                rows.append(_object(line, f"{path}, line {number}"))
+            if not line.strip():
+                continue
+            rows.append(parse_json(line, f"{path}, line {number}"))
+            if not isinstance(rows[-1], dict):
+                raise InvalidInputError(
+                    f"{path}, line {number}: expected an object, got {rows[-1]!r:.60}."
+                )
     return table_of(rows, needed, path)
-
-
-def _object(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            f"{place} is not valid JSON ({error}); the file may be truncated: get it "
-            "again."
-        ) from error
-    if not isinstance(content, dict):
-        raise InvalidInputError(f"{place}: expected an object, got {content!r:.60}.")
-    return content
 
 
 def table_of(rows: list[Any], needed: Iterable[str], path: Path) -> pd.DataFrame:
@@ -87,6 +82,18 @@ def table_of(rows: list[Any], needed: Iterable[str], path: Path) -> pd.DataFrame
                 )
         columns[key] = [row[key] for row in rows]
     return pd.DataFrame(columns, dtype=object)
+
+
+def finite_numbers(cells: pd.Series, path: Path) -> np.ndarray:
+    """Return numbers as float64, all of which must be finite."""
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        row = int(bad[0])
+        raise InvalidInputError(
+            f"{path}, row {row}: {cells.iloc[row]!r:.60} is not a finite number."
+        )
+    return numbers
 
 
 def as_ids(cells: pd.Series, path: Path) -> pd.Series:
@@ -111,3 +118,26 @@ def check_unique(ids: pd.Series, path: Path) -> None:
             f"{path}: {ids.name} {twice.iloc[0]!r} is in rows {rows[0]} and {rows[1]}; "
             "each row needs its own."
         )
+
+
+def as_bunch(
+    data: pd.DataFrame,
+    target: np.ndarray | None,
+    time: str,
+    post_hoc: Iterable[str],
+    *,
+    strict: bool,
+    roles: Callable[[pd.DataFrame], dict[str, Any]],
+) -> Bunch:
+    """Return posts in the order of time; `roles` are those of the columns that stay."""
+    order = np.argsort(data[time].to_numpy(), kind="stable")
+    late = [column for column in post_hoc if column in data]
+    data = data.iloc[order].reset_index(drop=True)
+    if strict:
+        data, late = data.drop(columns=late), []
+    return Bunch(
+        data=data,
+        target=None if target is None else target[order],
+        roles=roles(data),
+        post_hoc=late,
+    )

@@ -9,26 +9,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._sklearn_compat import Interval, validate_params
-from hyperfusion.datasets._captions import draw_captions
-from hyperfusion.datasets._drawing import Pictures, draw_pictures, render
-from hyperfusion.datasets._scenes import CATEGORIES
+from hyperfusion.datasets._captions import draw_captions, draw_tags
+from hyperfusion.datasets._pictures import CATEGORIES, Pictures, draw_pictures, render
 from hyperfusion.datasets._score import contributions
-from hyperfusion.datasets._tags import draw_tags
 from hyperfusion.datasets._world import PLACES, World, draw_world, offset_name
 
 _OFF_TOPIC = 0.1
 _NOISE = 0.65
-_MISSING = {
-    "caption": 0.02,
-    "tags": 0.03,
-    "user_created": 0.1,
-    "followers": 0.05,
-    "place": 0.1,
-}
+_MISSING = {"caption": 0.02, "tags": 0.03, "user_created": 0.1}
+_MISSING |= {"followers": 0.05, "place": 0.1}
 _NO_IMAGE = 0.03
 _NO_POSITION = 0.3
 
@@ -136,7 +128,11 @@ def make_posts(
     noise = _NOISE * rng.standard_t(5, size=n_posts)
     parts = contributions(world, pictures, captions, tags, noise)
     data = _table(world, captions.text, tags.text, rng)
-    _hide_cells(data, rng)
+    for column, share in _MISSING.items():
+        data[column] = data[column].mask(rng.uniform(size=n_posts) < share)
+    hidden = rng.uniform(size=n_posts) < _NO_POSITION
+    data.loc[hidden, ["latitude", "longitude"]] = np.nan
+    data.loc[hidden, "geo_accuracy"] = 0
     data.insert(1, "image", _images(pictures, rng, image_size, folder))
     return Bunch(
         data=data,
@@ -171,18 +167,10 @@ def _table(
         "category": np.array(CATEGORIES, dtype=object)[world.category],
         "n_photos": world.n_photos,
     }
-    vectors = [("user", world.user_vectors), ("place", world.place_vectors)]
-    for name, values in vectors:
+    vectors = {"user": world.user_vectors, "place": world.place_vectors}
+    for name, values in vectors.items():
         columns |= {f"{name}_v{i}": v for i, v in enumerate(values.T.astype("float32"))}
     return pd.DataFrame(columns)
-
-
-def _hide_cells(data: pd.DataFrame, rng: np.random.RandomState) -> None:
-    for column, share in _MISSING.items():
-        data[column] = data[column].mask(rng.uniform(size=len(data)) < share)
-    hidden = rng.uniform(size=len(data)) < _NO_POSITION
-    data.loc[hidden, ["latitude", "longitude"]] = np.nan
-    data.loc[hidden, "geo_accuracy"] = 0
 
 
 def _images(
@@ -196,20 +184,14 @@ def _images(
     cells: list[Any] = []
     if folder is not None:
         Path(folder).mkdir(parents=True, exist_ok=True)
-    for row, picture in enumerate(render(pictures, image_size)):
-        if missing[row]:
-            cells.append(None)
-        elif folder is None:
-            cells.append(picture)
-        else:
-            cells.append(_saved(picture, Path(folder), row))
+    cell: Any
+    for row, cell in enumerate(render(pictures, image_size)):
+        if folder is not None and not missing[row]:
+            path = Path(folder) / f"{row + 1:06d}{'.png' if row % 4 == 3 else '.jpg'}"
+            cell.save(path, quality=92)
+            cell = str(path)
+        cells.append(None if missing[row] else cell)
     return pd.Series(cells, dtype=object)
-
-
-def _saved(picture: Image.Image, folder: Path, row: int) -> str:
-    path = folder / f"{row + 1:06d}{'.png' if row % 4 == 3 else '.jpg'}"
-    picture.save(path, quality=92)
-    return str(path)
 
 
 def _roles(data: pd.DataFrame) -> dict[str, Any]:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hyperfusion.datasets._captions import ENDINGS, MOODS, Captions
-from hyperfusion.datasets._drawing import Pictures
-from hyperfusion.datasets._scenes import ATTRIBUTES
-from hyperfusion.datasets._tags import Tags
+from hyperfusion.datasets._captions import ENDINGS, MOODS, Captions, Tags
+from hyperfusion.datasets._pictures import ATTRIBUTES, Pictures
 from hyperfusion.datasets._world import World
 
 BASE = 6.4
@@ -45,7 +43,8 @@ def contributions(
             "tags": _tags(tags),
             "user": _user(world) + world.user_vectors @ _USER_WEIGHTS,
             "time": _time(world),
-            "geo": _geo(world),
+            # cities differ, and their centers from their outskirts
+            "geo": _PLACE[world.place] - 0.6 * (world.distance - 0.19),
             "meta": _meta(world),
             "place": world.place_vectors @ _PLACE_WEIGHTS,
             "cross": _MATCH * (captions.match - _USUAL_MATCH),
@@ -98,11 +97,6 @@ def _time(world: World) -> np.ndarray:
     effect += 0.2 * (clock.day_of_week.to_numpy() >= 5)
     effect += 0.2 * np.cos(2 * np.pi * (clock.day_of_year.to_numpy() - 172) / 365)
     return effect + _DRIFT * world.progress**1.5
-
-
-def _geo(world: World) -> np.ndarray:
-    """Tell cities apart, and their centers from their outskirts."""
-    return _PLACE[world.place] - 0.6 * (world.distance - 0.19)
 
 
 def _meta(world: World) -> np.ndarray:

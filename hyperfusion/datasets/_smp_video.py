@@ -12,10 +12,12 @@ from sklearn.utils import Bunch
 from hyperfusion._sklearn_compat import StrOptions, validate_params
 from hyperfusion.datasets._cells import clean_numbers, clean_seconds, clean_texts
 from hyperfusion.datasets._files import (
+    as_bunch,
     as_ids,
     check_folder,
     check_unique,
     find_file,
+    finite_numbers,
     read_json_lines,
 )
 from hyperfusion.exceptions import InvalidInputError
@@ -30,16 +32,9 @@ _USER_COUNTS = [
     "user_friend_count",
 ]
 _NUMBERS = ["video_height", "video_width", "video_duration", "music_duration"]
-_POSTS = [
-    "pid",
-    "uid",
-    "post_time",
-    "post_content",
-    "post_suggested_words",
-    "post_text_language",
-    "post_location",
-    "video_path",
-]
+_CATEGORIES = ["post_text_language", "post_location", "video_ratio", "music_title"]
+_POSTS = ["pid", "uid", "post_time", "post_content", "post_suggested_words"]
+_POSTS += [*_CATEGORIES[:2], "video_path"]
 _VIDEOS = ["pid", "uid", "vid", *_NUMBERS, "video_ratio", "video_format", "music_title"]
 
 
@@ -116,19 +111,10 @@ def load_smp_video(
     target = None
     if split == "train":
         path, labels = _read(place, "popularity", ["pid", "uid", "popularity"])
-        target = _target(_joined(posts, path, labels, key="pid")["popularity"], path)
-    data = _clean(data, posts_path)
-    order = np.argsort(data["post_time"].to_numpy(), kind="stable")
-    data = data.iloc[order].reset_index(drop=True)
-    post_hoc = ["post_suggested_words", *_USER_COUNTS]
-    if strict:
-        data, post_hoc = data.drop(columns=post_hoc), []
-    return Bunch(
-        data=data,
-        target=None if target is None else target[order],
-        roles=_roles(strict),
-        post_hoc=post_hoc,
-    )
+        labels = _joined(posts, path, labels, key="pid")
+        target = finite_numbers(labels["popularity"], path)
+    data, late = _clean(data, posts_path), ["post_suggested_words", *_USER_COUNTS]
+    return as_bunch(data, target, "post_time", late, strict=strict, roles=_roles)
 
 
 def _read(folder: Path, part: str, keys: list[str]) -> tuple[Path, pd.DataFrame]:
@@ -157,30 +143,15 @@ def _joined(
         )
     partner = right.loc[left[key]].reset_index(drop=True)
     if key == "pid":
-        _check_same_user(left, partner, path)
+        differ = np.flatnonzero(left["uid"] != partner["uid"])
+        if len(differ):
+            pid, uid = left[["pid", "uid"]].iloc[differ[0]]
+            raise InvalidInputError(
+                f"{path}: post {pid!r} is by {partner['uid'].iloc[differ[0]]!r}, in "
+                f"the file of posts by {uid!r}."
+            )
     new = partner.columns.difference(left.columns, sort=False)
     return left.join(partner[new])
-
-
-def _check_same_user(left: pd.DataFrame, right: pd.DataFrame, path: Path) -> None:
-    differ = np.flatnonzero(left["uid"] != right["uid"])
-    if len(differ):
-        row = differ[0]
-        raise InvalidInputError(
-            f"{path}: post {left['pid'].iloc[row]!r} is by {right['uid'].iloc[row]!r}, "
-            f"in the file of posts by {left['uid'].iloc[row]!r}."
-        )
-
-
-def _target(cells: pd.Series, path: Path) -> np.ndarray:
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(numbers))
-    if len(bad):
-        raise InvalidInputError(
-            f"{path}: the popularity of post {bad[0]} is {cells.iloc[bad[0]]!r}, not a "
-            "finite number."
-        )
-    return numbers
 
 
 def _clean(data: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -205,21 +176,16 @@ def _clean(data: pd.DataFrame, path: Path) -> pd.DataFrame:
     return data
 
 
-def _roles(strict: bool) -> dict[str, object]:
+def _roles(data: pd.DataFrame) -> dict[str, object]:
     idle = ("user_heart_count", "user_friend_count")
     roles: dict[str, object] = {
         "text": ["post_content"],
         "user": "uid",
         "time": "post_time",
         "numeric": list(_NUMBERS),
-        "categorical": [
-            "post_text_language",
-            "post_location",
-            "video_ratio",
-            "music_title",
-        ],
+        "categorical": list(_CATEGORIES),
     }
-    if not strict:
+    if _USER_COUNTS[0] in data:
         roles["tags"] = "post_suggested_words"
         roles["user_numeric"] = [c for c in _USER_COUNTS if c not in idle]
     return roles

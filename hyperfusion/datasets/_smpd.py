@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hyperfusion.datasets._cells import (
     clean_texts,
     clean_vectors,
 )
-from hyperfusion.datasets._files import check_folder
+from hyperfusion.datasets._files import as_bunch, check_folder
 from hyperfusion.datasets._smpd_files import (
     find_crawled,
     find_part,
@@ -154,17 +155,9 @@ def load_smpd(
     if split == "train":
         reference = find_part(place, split, "category")
         target = read_labels(find_part(place, split, "labels"), len(data), reference)
-    order = np.argsort(data["Postdate"].to_numpy(), kind="stable")
-    data = data.iloc[order].reset_index(drop=True)
-    post_hoc = [c for c in ("photo_count", *_CRAWLED, *_MEANS) if c in data]
-    if strict:
-        data, post_hoc = data.drop(columns=post_hoc), []
-    return Bunch(
-        data=data,
-        target=None if target is None else target[order],
-        roles=_roles(data, has_images),
-        post_hoc=post_hoc,
-    )
+    late = ("photo_count", *_CRAWLED, *_MEANS)
+    roles = partial(_roles, has_images=has_images)
+    return as_bunch(data, target, "Postdate", late, strict=strict, roles=roles)
 
 
 def _clean(raw: pd.DataFrame) -> pd.DataFrame:
@@ -177,19 +170,18 @@ def _clean(raw: pd.DataFrame) -> pd.DataFrame:
             f"Row {row}: post {raw['Pid'].iloc[row]!r} has the Postdate "
             f"{raw['Postdate'].iloc[row]!r}, expected seconds since 1970."
         )
-    for column in _TEXTS:
-        data[column] = clean_texts(raw[column])
-    for column in raw.columns.intersection(_CATEGORIES, sort=False):
-        data[column] = clean_texts(raw[column], placeholders=True)
-    for column in raw.columns.intersection([*_PLACE, *_USER_NUMBERS], sort=False):
-        data[column] = clean_numbers(raw[column])
-    if "timezone_offset" in raw:
-        cells = clean_texts(raw["timezone_offset"], placeholders=True)
-        data["timezone_offset"] = cells
-    if "photo_firstdate" in raw:
-        data["photo_firstdate"] = clean_seconds(raw["photo_firstdate"])
+    known_texts = partial(clean_texts, placeholders=True)
+    for read, columns in (
+        (clean_texts, _TEXTS),
+        (known_texts, _CATEGORIES),
+        (clean_numbers, [*_PLACE, *_USER_NUMBERS]),
+        (known_texts, ["timezone_offset"]),
+        (clean_seconds, ["photo_firstdate"]),
+        (clean_dates, ["photo_firstdatetaken"]),
+    ):
+        for column in raw.columns.intersection(columns, sort=False):
+            data[column] = read(raw[column])
     if "photo_firstdatetaken" in raw:
-        data["photo_firstdatetaken"] = clean_dates(raw["photo_firstdatetaken"])
         waited = data["Postdate"] - data["photo_firstdatetaken"]
         data["first_taken_days"] = waited / np.timedelta64(1, "D")
     return data
@@ -202,9 +194,7 @@ def _with_crawled(data: pd.DataFrame, path: Path) -> pd.DataFrame:
     numbers.index = crawled.index
     photos = numbers["photoCount"]
     for mean, total in _MEANS.items():
-        numbers[mean] = (numbers[total] / photos.where(photos != 0)).where(
-            photos != 0, 0
-        )
+        numbers[mean] = (numbers[total] / photos).where(photos != 0, 0)
     if "joinedDate" in crawled:
         numbers["joinedDate"] = clean_dates(crawled["joinedDate"])
     rows = numbers.reindex(data["Pathalias"]).set_axis(data.index)
@@ -242,10 +232,7 @@ def _roles(data: pd.DataFrame, has_images: bool) -> dict[str, Any]:
         return [c for c in columns if c in data]
 
     created = there(["joinedDate", "photo_firstdate"])
-    vectors = {
-        "user": there(["user_description"]),
-        "place": there(["location_description"]),
-    }
+    kinds = {"user": "user_description", "place": "location_description"}
     numbers = [*_USER_NUMBERS, "first_taken_days", *_CRAWLED, *_MEANS]
     roles = {
         "image": "image" if has_images else None,
@@ -260,6 +247,6 @@ def _roles(data: pd.DataFrame, has_images: bool) -> dict[str, Any]:
         "longitude": "Longitude",
         "geo_accuracy": "Geoaccuracy",
         "categorical": there(_CATEGORIES),
-        "vectors": {key: columns for key, columns in vectors.items() if columns},
+        "vectors": {kind: [c] for kind, c in kinds.items() if c in data},
     }
     return {role: value for role, value in roles.items() if value}

@@ -13,7 +13,8 @@ from hyperfusion.datasets._files import (
     as_ids,
     check_unique,
     find_file,
-    read_json,
+    finite_numbers,
+    parse_json,
     table_of,
 )
 from hyperfusion.exceptions import InvalidInputError
@@ -86,9 +87,13 @@ def read_posts(folder: Path, split: str) -> pd.DataFrame:
     check_rows(users, path, posts, reference)
     posts = posts.join(users[users.columns.difference(posts.columns, sort=False)])
     path = find_part(folder, split, "image paths")
-    images = read_image_paths(path)
-    check_rows(images, path, posts, reference)
-    return posts.join(images["image"])
+    files = [PurePosixPath(line.replace("\\", "/")) for line in _lines(path)]
+    paths = pd.Series([str(file) for file in files], dtype=object)
+    keys = pd.DataFrame({"Pid": [file.stem for file in files]})
+    if all(len(file.parts) > 1 for file in files):
+        keys["Uid"] = [file.parent.name for file in files]
+    check_rows(keys, path, posts, reference)
+    return posts.assign(image=paths)
 
 
 def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -97,7 +102,7 @@ def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
     The file holds a list of objects, or an object of columns, which are lists or
     objects from row number to cell. All keys are read where none is needed.
     """
-    content = read_json(path)
+    content = parse_json(path.read_bytes(), path)
     if isinstance(content, dict):
         table = _from_columns(content, path)
     elif isinstance(content, list):
@@ -109,14 +114,18 @@ def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
             f"{path}: expected a list of objects or an object of columns, got "
             f"{content!r:.60}."
         )
+    _check_columns(table, needed, path)
+    for key in table.columns.intersection(["Pid", "Uid"]):
+        table[key] = as_ids(table[key], path)
+    return table
+
+
+def _check_columns(table: pd.DataFrame, needed: tuple[str, ...], path: Path) -> None:
     absent = [key for key in needed if key not in table]
     if absent:
         raise InvalidInputError(
             f"{path} has no column {absent[0]!r}; it has {sorted(table)}."
         )
-    for key in table.columns.intersection(["Pid", "Uid"]):
-        table[key] = as_ids(table[key], path)
-    return table
 
 
 def _renamed(row: Any) -> Any:
@@ -129,7 +138,14 @@ def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
     columns = {}
     for name, cells in _renamed(content).items():
         if isinstance(cells, dict):
-            cells = _in_row_order(cells, f"{path}, column {name!r}")
+            rows = {int(key): cell for key, cell in cells.items() if key.isdecimal()}
+            absent = [row for row in range(len(cells)) if row not in rows]
+            if absent:
+                raise InvalidInputError(
+                    f"{path}, column {name!r} has no row {absent[0]}, of "
+                    f"{len(cells)}: row numbers begin at 0 and leave none out."
+                )
+            cells = [rows[row] for row in range(len(cells))]
         if not isinstance(cells, list):
             raise InvalidInputError(
                 f"{path}, column {name!r}: expected cells by row, got {cells!r:.60}."
@@ -144,40 +160,11 @@ def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns, dtype=object)
 
 
-def _in_row_order(cells: dict[str, Any], place: str) -> list[Any]:
-    rows = {int(key): cell for key, cell in cells.items() if key.isdecimal()}
-    for row in range(len(cells)):
-        if row not in rows:
-            raise InvalidInputError(
-                f"{place} has no row {row}, of {len(cells)}: row numbers begin at 0 "
-                "and leave none out."
-            )
-    return [rows[row] for row in range(len(cells))]
-
-
-def read_image_paths(path: Path) -> pd.DataFrame:
-    """Return the paths of the pictures, with the keys that they are made of."""
-    lines = _lines(path)
-    parts = [PurePosixPath(line.replace("\\", "/")) for line in lines]
-    table = pd.DataFrame({"image": [str(p) for p in parts]}, dtype=object)
-    table["Pid"] = [p.stem for p in parts]
-    if all(len(p.parts) > 1 for p in parts):
-        table["Uid"] = [p.parent.name for p in parts]
-    return table
-
-
 def read_labels(path: Path, n_posts: int, reference: Path) -> np.ndarray:
     """Return one finite number for each post."""
     lines = _lines(path)
     _check_length(len(lines), path, n_posts, reference)
-    labels = pd.to_numeric(pd.Series(lines), errors="coerce").to_numpy(np.float64)
-    bad = np.flatnonzero(~np.isfinite(labels))
-    if len(bad):
-        row = int(bad[0])
-        raise InvalidInputError(
-            f"{path}, row {row}: {lines[row]!r:.60} is not a finite number."
-        )
-    return labels
+    return finite_numbers(pd.Series(lines), path)
 
 
 def _lines(path: Path) -> list[str]:
@@ -218,11 +205,7 @@ def read_crawled(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise InvalidInputError(f"{path} is not a table ({error}).") from error
-    absent = [c for c in ("Pathalias", *columns) if c not in table]
-    if absent:
-        raise InvalidInputError(
-            f"{path} has no column {absent[0]!r}; it has {sorted(table)}."
-        )
+    _check_columns(table, ("Pathalias", *columns), path)
     table["Pathalias"] = clean_texts(table["Pathalias"], placeholders=True)
     table = table.dropna(subset="Pathalias").drop_duplicates()
     check_unique(table["Pathalias"], path)

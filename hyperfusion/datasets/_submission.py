@@ -92,7 +92,20 @@ def _checked_ids(post_ids: Iterable[Any], prefix: str) -> list[str]:
         raise InvalidInputError(
             f"post_ids must be one id for each post. Got {post_ids!r}."
         )
-    ids = [_checked_id(cell, row, prefix) for row, cell in enumerate(post_ids)]
+    ids = []
+    for row, cell in enumerate(post_ids):
+        if isinstance(cell, Integral) and not isinstance(cell, bool):
+            cell = str(int(cell))
+        if not isinstance(cell, str) or not cell.strip():
+            raise InvalidInputError(
+                f"post_ids must be texts or whole numbers: row {row} is {cell!r}."
+            )
+        ids.append(cell.strip())
+        if prefix and ids[-1].startswith(prefix):
+            raise InvalidInputError(
+                f"post_ids: {ids[-1]!r} in row {row} begins with the prefix {prefix!r} "
+                "already: pass prefix=''."
+            )
     if not ids:
         raise InvalidInputError("post_ids is empty: there is nothing to write.")
     twice = [name for name, count in Counter(ids).items() if count > 1]
@@ -103,22 +116,6 @@ def _checked_ids(post_ids: Iterable[Any], prefix: str) -> list[str]:
             "such id(s) in all): each post takes one score."
         )
     return ids
-
-
-def _checked_id(cell: Any, row: int, prefix: str) -> str:
-    if isinstance(cell, Integral) and not isinstance(cell, bool):
-        cell = str(int(cell))
-    if not isinstance(cell, str) or not cell.strip():
-        raise InvalidInputError(
-            f"post_ids must be texts or whole numbers: row {row} is {cell!r}."
-        )
-    cell = cell.strip()
-    if prefix and cell.startswith(prefix):
-        raise InvalidInputError(
-            f"post_ids: {cell!r} in row {row} begins with the prefix {prefix!r} "
-            "already: pass prefix=''."
-        )
-    return cell
 
 
 def _checked_scores(scores: ArrayLike, n_posts: int) -> list[float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hyperfusion.datasets._scenes import CATEGORIES, draw_codes
+from hyperfusion.datasets._pictures import CATEGORIES, draw_codes
 
 START = np.datetime64("2022-01-01T00:00:00", "s")
 DAYS = 480
@@ -49,33 +49,17 @@ class World:
     """Users, times and places of all posts, in time order."""
 
     users: pd.DataFrame
-    """One row for each user."""
-    user: np.ndarray
-    """Row of each post's user."""
-    time: np.ndarray
-    """Moment of each post (UTC, datetime64[s])."""
-    local_time: np.ndarray
-    """The same on the clock of the user's home."""
-    place: np.ndarray
-    """Row of each post's place."""
+    user: np.ndarray  # row of each post's user
+    user_vectors: np.ndarray
+    time: np.ndarray  # UTC, datetime64[s]
+    local_time: np.ndarray  # the same on the clock of the user's home
+    place: np.ndarray  # row of each post's place
+    place_vectors: np.ndarray
     latitude: np.ndarray
     longitude: np.ndarray
-    distance: np.ndarray
-    """Distance from the center of the place, in degrees."""
+    distance: np.ndarray  # from the center of the place, in degrees
     category: np.ndarray
-    """Code of each post's category."""
     n_photos: np.ndarray
-    """Number of pictures that were posted together."""
-
-    @property
-    def user_vectors(self) -> np.ndarray:
-        """Vector of each post's user."""
-        return self.users.filter(regex=r"^v\d").to_numpy()[self.user]
-
-    @property
-    def place_vectors(self) -> np.ndarray:
-        """Vector of each post's place."""
-        return _PLACE_VECTORS[self.place]
 
     @property
     def progress(self) -> np.ndarray:
@@ -90,23 +74,33 @@ def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> World:
     activity = users["activity"].to_numpy()
     user = rng.choice(n_users, p=activity / activity.sum(), size=n_posts)
     home = users["home"].to_numpy()[user]
-    time, local_time = _draw_times(users["start"].to_numpy()[user], home, rng)
+    start = users["start"].to_numpy()[user]
+    day = (start + (1 - start) * rng.uniform(size=n_posts)) * DAYS
+    hour = rng.choice(24, p=_HOURS / _HOURS.sum(), size=n_posts)
+    seconds = np.floor(day) * 86_400 + hour * 3_600 + rng.randint(3_600, size=n_posts)
+    local_time = START + seconds.astype("timedelta64[s]")
+    offset = PLACES["offset"].to_numpy()[home] * 3_600
+    time = local_time - offset.astype("timedelta64[s]")
     order = np.argsort(time, kind="stable")
     user, home = user[order], home[order]
     away = rng.uniform(size=n_posts) < 0.2
     place = np.where(away, rng.randint(len(PLACES), size=n_posts), home)
     shift = rng.normal(scale=0.15, size=(n_posts, 2))
+    likes = np.ones((n_posts, len(CATEGORIES)))
     favorite = users["favorite"].to_numpy()[user]
+    likes[np.arange(n_posts), favorite] = 2 * len(CATEGORIES)
     return World(
         users=users,
         user=user,
+        user_vectors=users.filter(regex=r"^v\d").to_numpy()[user],
         time=time[order],
         local_time=local_time[order],
         place=place,
+        place_vectors=_PLACE_VECTORS[place],
         latitude=PLACES["latitude"].to_numpy()[place] + shift[:, 0],
         longitude=PLACES["longitude"].to_numpy()[place] + shift[:, 1],
         distance=np.hypot(*shift.T),
-        category=_draw_categories(favorite, rng),
+        category=draw_codes(likes, rng),
         n_photos=rng.geometric(0.45, size=n_posts),
     )
 
@@ -134,24 +128,6 @@ def _draw_users(n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
             **{f"v{i}": rng.normal(size=n_users) for i in range(N_USER_VECTORS)},
         }
     )
-
-
-def _draw_times(
-    start: np.ndarray, home: np.ndarray, rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray]:
-    n_posts = len(start)
-    day = (start + (1 - start) * rng.uniform(size=n_posts)) * DAYS
-    hour = rng.choice(24, p=_HOURS / _HOURS.sum(), size=n_posts)
-    seconds = np.floor(day) * 86_400 + hour * 3_600 + rng.randint(3_600, size=n_posts)
-    local_time = START + seconds.astype("timedelta64[s]")
-    offset = PLACES["offset"].to_numpy()[home] * 3_600
-    return local_time - offset.astype("timedelta64[s]"), local_time
-
-
-def _draw_categories(favorite: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    weights = np.ones((len(favorite), len(CATEGORIES)))
-    weights[np.arange(len(favorite)), favorite] = 2 * len(CATEGORIES)
-    return draw_codes(weights, rng)
 
 
 def offset_name(hours: float) -> str:

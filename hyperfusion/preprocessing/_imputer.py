@@ -20,19 +20,15 @@ MISSING_LEVEL = "__missing__"
 
 STRATEGIES = ("zero", "mean", "median", "count", "clamp")
 
+# of all other blocks the median
 _DEFAULTS: dict[str | None, str] = {
-    "image": "median",
     "text": "zero",
     "tags": "zero",
     "user": "zero",
     "time": "clamp",
     "geo": "mean",
-    "meta": "count",
     "place": "mean",
-    "cross": "median",
-    "cluster": "median",
-    "neighbors": "median",
-    None: "median",
+    "meta": "count",
 }
 
 _ROWS = 16_384
@@ -92,12 +88,8 @@ class BlockImputer(BlockTransformer):
         What each flag is named after: a column or a vector.
     levels_ : list of list
         For each category column the levels seen at fit.
-    is_category_ : ndarray of shape (`n_features_in_`,), bool
-        Which columns hold categories.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+    %(is_category)s
+    %(columns_seen)s
 
     See Also
     --------
@@ -147,9 +139,10 @@ class BlockImputer(BlockTransformer):
         self.lower_ = np.full(n, -np.inf, dtype=np.float32)
         self.upper_ = np.full(n, np.inf, dtype=np.float32)
         for vector, columns in schema.vectors.items():
-            self._fit_columns(numbers, columns, self._vector_strategy(vector))
+            self._fit_columns(numbers, columns, self._strategy_of(vector, "mean"))
         for column in schema.singles.tolist():
-            strategy = self._column_strategy(schema.blocks[column])
+            block = schema.blocks[column]
+            strategy = self._strategy_of(block, _DEFAULTS.get(block, "median"))
             self._fit_columns(numbers, np.array([column]), strategy)
         self._find_flagged(features)
         self.levels_ = [list(c.cat.categories) for _, c in features.categories.items()]
@@ -166,44 +159,43 @@ class BlockImputer(BlockTransformer):
                     f"{value!r} instead."
                 )
 
-    def _vector_strategy(self, vector: str) -> str | float:
+    def _strategy_of(self, name: str | None, default: str) -> str | float:
         if isinstance(self.strategy, Mapping):
-            return self.strategy.get(vector, "mean")
-        return "mean" if self.strategy is None else self.strategy
-
-    def _column_strategy(self, block: str | None) -> str | float:
-        if isinstance(self.strategy, Mapping):
-            return self.strategy.get(block, _DEFAULTS[block])
-        return _DEFAULTS[block] if self.strategy is None else self.strategy
+            return self.strategy.get(name, default)
+        return default if self.strategy is None else self.strategy
 
     def _fit_columns(
         self, numbers: np.ndarray, columns: np.ndarray, strategy: str | float
     ) -> None:
+        if strategy == "zero":
+            return
         if not isinstance(strategy, str):
             self.fill_[columns] = strategy
             return
-        if strategy == "zero":
-            return
         values = take_columns(numbers, columns)
-        seen = ~np.isnan(values)
         if strategy == "mean":
+            seen = ~np.isnan(values)
             totals = np.sum(values, axis=0, where=seen, dtype=np.float64)
             self.fill_[columns] = totals / np.maximum(seen.sum(axis=0), 1)
             return
-        for column, value, there in zip(columns, values.T, seen.T, strict=True):
-            self._fit_median(column, value[there], strategy)
-
-    def _fit_median(self, column: int, seen: np.ndarray, strategy: str) -> None:
-        if not len(seen) or (strategy == "count" and _are_counts(seen)):
-            return
-        self.fill_[column] = np.median(seen.astype(np.float64))
-        if strategy == "clamp":
-            self.lower_[column], self.upper_[column] = seen.min(), seen.max()
+        for column, cells in zip(columns, values.T, strict=True):
+            present = cells[~np.isnan(cells)]
+            counts = np.all((present >= 0) & (present == np.floor(present)))
+            if not len(present) or (strategy == "count" and counts):
+                continue
+            self.fill_[column] = np.median(present.astype(np.float64))
+            if strategy == "clamp":
+                self.lower_[column], self.upper_[column] = present.min(), present.max()
 
     def _find_flagged(self, features: Features) -> None:
         schema = features.schema
         singles = {i: np.array([i]) for i in schema.singles.tolist()}
-        held = _held_flags(features, list(singles))
+        # which rows the table's own flags mark, or don't, as patterns within a block
+        held = set()
+        for column in singles:
+            values, block = features.numbers[:, column], schema.blocks[column]
+            if np.isin(values, (0, 1)).all():
+                held |= {(block, _pattern(values == flag)) for flag in (0, 1)}
         names = [str(features.names[i]) for i in singles] + list(schema.vectors)
         candidates = [*singles.values(), *schema.vectors.values()]
         together: dict[tuple[str | None, bytes], list[np.ndarray]] = {}
@@ -240,36 +232,15 @@ class BlockImputer(BlockTransformer):
         return [*super()._number_sources(n_numbers), *flags]
 
     def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
-        filled = {
-            name: _with_missing_level(column, levels)
-            for (name, column), levels in zip(
-                categories.items(), self.levels_, strict=True
-            )
-        }
+        filled = {}
+        pairs = zip(categories.items(), self.levels_, strict=True)
+        for (name, column), levels in pairs:
+            texts = np.array([*map(str, levels), MISSING_LEVEL], dtype=object)
+            codes = column.cat.set_categories(levels).cat.codes  # -1 is the last
+            unique = list(dict.fromkeys(texts))
+            filled[name] = pd.Categorical(texts[codes], categories=unique)
         return pd.DataFrame(filled, index=categories.index)
-
-
-def _held_flags(
-    features: Features, singles: list[int]
-) -> set[tuple[str | None, bytes]]:
-    """Which rows the table's own flags mark, or don't, as patterns within a block."""
-    held = set()
-    for column in singles:
-        values, block = features.numbers[:, column], features.schema.blocks[column]
-        if np.isin(values, (0, 1)).all():
-            held |= {(block, _pattern(values == 1)), (block, _pattern(values == 0))}
-    return held
 
 
 def _pattern(rows: np.ndarray) -> bytes:
     return np.packbits(rows).tobytes()
-
-
-def _are_counts(seen: np.ndarray) -> bool:
-    return bool((seen >= 0).all() and (seen == np.floor(seen)).all())
-
-
-def _with_missing_level(column: pd.Series, levels: list[Any]) -> pd.Categorical:
-    texts = np.array([*(str(level) for level in levels), MISSING_LEVEL], dtype=object)
-    codes = column.cat.set_categories(levels).cat.codes  # -1, the last, is missing
-    return pd.Categorical(texts[codes], categories=list(dict.fromkeys(texts)))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._sklearn_compat import Interval, _check_feature_names_in, _fit_context
+from hyperfusion._sklearn_compat import Interval, _check_feature_names_in
 from hyperfusion._target_means import (
     cross_fit_target_means,
     fit_target_means,
@@ -61,12 +61,8 @@ class NumericTable(BlockTransformer):
         What fills missing numbers.
     empty_ : ndarray of int
         Positions, among the numbers, of columns without any number at fit.
-    is_category_ : ndarray of shape (`n_features_in_`,), bool
-        Which columns hold categories.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+    %(is_category)s
+    %(columns_seen)s
 
     See Also
     --------
@@ -75,11 +71,10 @@ class NumericTable(BlockTransformer):
 
     Notes
     -----
-    As with scikit-learn's ``TargetEncoder``, ``fit_transform(X, y)`` differs from
-    ``fit(X, y).transform(X)``: it encodes each row with the means of the folds that
-    don't hold it, so that no training row sees its own label. Use `fit_transform` (a
-    Pipeline does) on the rows that a regressor is trained on, inside the folds of an
-    ensemble. Rows where `y` is NaN don't enter the means.
+    As with ``TargetEncoder``, ``fit_transform(X, y)`` differs from ``fit(X,
+    y).transform(X)``: it encodes each row with the means of folds that don't hold it.
+    Use it (a Pipeline does) on the rows that a regressor is trained on, inside the
+    folds of an ensemble. Rows where `y` is NaN don't enter the means.
 
     A missing value of a category with many levels has a mean of its own where some
     were missing at fit, and the mean of all targets otherwise, as new levels have.
@@ -120,22 +115,7 @@ class NumericTable(BlockTransformer):
         self.cv = cv
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Learn from a table and turn it into numbers, with cross-fitted means.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Numbers and categories; missing values are allowed.
-        y : array-like of shape (n_samples,), default=None
-            Targets, NaN where there is none.
-
-        Returns
-        -------
-        DataFrame or ndarray of shape (n_samples, n_features_out)
-            Numbers: a table for a table, an array for an array.
-        """
+    def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)
         codes = self._codes(features.categories)[:, self.many_]
         means = None
@@ -179,10 +159,7 @@ class NumericTable(BlockTransformer):
         return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
 
     def _transform_features(self, features: Features) -> np.ndarray:
-        codes = self._codes(features.categories)[:, self.many_]
-        if self.target_encoder_ is None:
-            return self._numbers(features, None)
-        return self._numbers(features, target_means(self.target_encoder_, codes))
+        return self._numbers(features, None)
 
     def _numbers(self, features: Features, means: np.ndarray | None) -> np.ndarray:
         numbers = features.numbers
@@ -195,27 +172,16 @@ class NumericTable(BlockTransformer):
         flags = [
             codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_
         ]
-        if means is None:
-            means = _shares(codes[:, self.many_], self.frequencies_)
+        if means is None and self.target_encoder_ is not None:
+            means = target_means(self.target_encoder_, codes[:, self.many_])
+        elif means is None:
+            means = np.empty((len(codes), len(self.frequencies_)))
+            for i, shares in enumerate(self.frequencies_):
+                means[:, i] = np.append(shares, 0.0)[codes[:, self.many_[i]]]  # -1: 0
         return np.concatenate([numbers, *flags, means], axis=1, dtype=np.float32)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns of the output.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Names of the input's columns, where it had none at fit.
-
-        Returns
-        -------
-        ndarray of str
-            Names of the numbers, then ``<column>=<level>``, then
-            ``<column>_target_mean`` (or ``<column>_frequency``); a name that the
-            table has already gets a number.
-        """
-        check_is_fitted(self)
-        every = _check_feature_names_in(self, input_features)
+    def _feature_names(self, names: Any) -> list[str]:
+        every = _check_feature_names_in(self, names)
         names = list(every[~self.is_category_])
         if self.imputer_ is not None:
             names = list(self.imputer_.get_feature_names_out(names))
@@ -225,7 +191,7 @@ class NumericTable(BlockTransformer):
             names += map(single_name, levels)
         suffix = "frequency" if self.target_encoder_ is None else "target_mean"
         names += [f"{categories[i]}_{suffix}" for i in self.many_]
-        return np.asarray(unique_names(names), dtype=object)
+        return unique_names(names)
 
     @property
     def sources_(self) -> list[list[int]]:
@@ -246,10 +212,3 @@ class NumericTable(BlockTransformer):
 
 def _as_frame(features: Features) -> pd.DataFrame:
     return pd.DataFrame(features.numbers, columns=features.names, copy=False)
-
-
-def _shares(codes: np.ndarray, frequencies: list[np.ndarray]) -> np.ndarray:
-    shares = np.empty(codes.shape)
-    for i, frequency in enumerate(frequencies):
-        shares[:, i] = np.append(frequency, 0.0)[codes[:, i]]  # the last one is -1
-    return shares

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import (
     Interval,
     StrOptions,
@@ -24,6 +21,7 @@ from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import check_columns, check_table
+from hyperfusion.table._transformer import TableTransformer
 
 _FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 
@@ -36,18 +34,17 @@ def _mends(estimator: Any) -> bool:
     return estimator.action != "drop"
 
 
-class IQRFilter(TransformerMixin, HyperFusionEstimator):
+class IQRFilter(TableTransformer):
     """Filter outliers by the interquartile range, in the training rows only.
 
     The paper's "outlier filtering using the interquartile range method" (section
     3.3): a value is an outlier where it lies more than `factor` interquartile ranges
     below the first or above the third quartile of the training rows.
 
-    As a step of an ordinary Pipeline it keeps all rows and mends outlying cells. As
-    ``row_filter`` of `HyperFusionRegressor`, which applies it to the training part of
-    each fold, its `fit_resample` drops the rows whose target, or whose value in one of
-    `columns`, is an outlier. imbalanced-learn's Pipeline refuses a step that can do
-    both, so `action` can say which.
+    In an ordinary Pipeline it keeps all rows and mends outlying cells. As `row_filter`
+    of `HyperFusionRegressor`, which applies it to the training part of each fold, its
+    `fit_resample` drops the rows whose target, or whose value in one of `columns`, is
+    an outlier. imbalanced-learn's Pipeline refuses what can do both: set `action`.
 
     Parameters
     ----------
@@ -87,10 +84,7 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
     dropped_by_ : dict
         After `fit_resample`, how many rows each column (and "target") takes away. A
         row counts for each column that takes it away.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+    %(columns_seen)s
 
     See Also
     --------
@@ -103,6 +97,8 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
     largest number where there are no fences. There are none where both quartiles are
     the same number (half of the values are that number, and the range tells nothing)
     and where fewer than four values are finite. Rows at predict are never dropped.
+
+    All columns come out of `transform`; those looked at, and arrays, as float32.
 
     Examples
     --------
@@ -144,33 +140,26 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         self.max_share = max_share
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the fences.
+    def _fit(self, X: Any, y: Any) -> None:
+        self._find_fences(X, y, every=_mends(self))
 
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            The rows. Only the columns looked at have to be numbers.
-        y : array-like of shape (n_samples,), default=None
-            Targets. Not needed unless rows are dropped by them.
-
-        Returns
-        -------
-        self
-            The fitted filter.
-        """
-        self._fit(X, y, every=_mends(self))
-        return self
-
-    def _fit(self, X: Any, y: Any, *, every: bool) -> np.ndarray:
+    def _find_fences(self, X: Any, y: Any, *, every: bool) -> np.ndarray:
         table = check_table(self, X, reset=True)
         given = self.columns
         if given is None and every:
-            given = _number_columns(table)
+            is_number = [pd.api.types.is_numeric_dtype(t) for t in table.dtypes]
+            given = list(table.columns[is_number])
         names = list(given) if isinstance(given, Mapping) else given
         self.columns_ = check_columns(table, names, "columns")
-        factors = [self._factor_of(column) for column in self.columns_]
+        factors = [self.factor] * len(self.columns_)
+        if isinstance(given, Mapping):
+            factors = [given[column] for column in self.columns_]
+            for column, factor in given.items():
+                if not (isinstance(factor, Real) and float(factor) >= 0):
+                    raise InvalidInputError(
+                        f"columns[{column!r}] must be a factor of at least 0. Got "
+                        f"{factor!r}."
+                    )
         values = as_float32(table[self.columns_])
         fences = [_fences(v, f) for v, f in zip(values.T, factors, strict=True)]
         # Within float32, so that infinity lies beyond, and clips to a number.
@@ -180,16 +169,6 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
             target = check_target(y, len(table), allow_nan=True)
             self.target_fences_ = _fences(target, self.factor)
         return values
-
-    def _factor_of(self, column: Hashable) -> float:
-        if not isinstance(self.columns, Mapping):
-            return self.factor
-        factor = self.columns[column]
-        if not (isinstance(factor, Real) and float(factor) >= 0):
-            raise InvalidInputError(
-                f"columns[{column!r}] must be a factor of at least 0. Got {factor!r}."
-            )
-        return float(factor)
 
     @available_if(_drops)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -215,28 +194,19 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
         InvalidInputError
             If more than `max_share` of the rows would go.
         """
-        values = self._fit(X, y, every=False)
+        values = self._find_fences(X, y, every=False)
         target = check_target(y, len(values))
         low, high = self.target_fences_
-        outlying = {
-            column: (v < lower) | (v > upper)
-            for column, v, lower, upper in zip(
-                self.columns_, values.T, self.lower_, self.upper_, strict=True
-            )
-        }
+        beyond = (values < self.lower_) | (values > self.upper_)
+        outlying = dict(zip(self.columns_, beyond.T, strict=True))
         outlying["target"] = (target < low) | (target > high)
         dropped = np.any(list(outlying.values()), axis=0)
         self.dropped_by_ = {c: int(rows.sum()) for c, rows in outlying.items()}
         self.n_dropped_ = int(dropped.sum())
         self.sample_indices_ = np.flatnonzero(~dropped)
-        self._report(len(values))
-        rows = self.sample_indices_
-        return _safe_indexing(X, rows), _safe_indexing(y, rows)
-
-    def _report(self, n_samples: int) -> None:
-        share = self.n_dropped_ / n_samples
+        share = self.n_dropped_ / len(values)
         what = (
-            f"{self.n_dropped_} of {n_samples} rows ({share:.1%}; "
+            f"{self.n_dropped_} of {len(values)} rows ({share:.1%}; "
             f"by column: {self.dropped_by_})"
         )
         if share > self.max_share:
@@ -247,22 +217,10 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
             )
         if self.verbose:
             print(f"[IQRFilter] drops {what}")
+        rows = self.sample_indices_
+        return _safe_indexing(X, rows), _safe_indexing(y, rows)
 
-    def transform(self, X: Any) -> Any:
-        """Clip the cells beyond the fences, or make them missing.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Columns as at fit.
-
-        Returns
-        -------
-        DataFrame or ndarray of shape (n_samples, n_features)
-            All rows; the columns looked at are float32. An array comes out as
-            float32.
-        """
-        check_is_fitted(self)
+    def _transform(self, X: Any) -> Any:
         table = check_table(self, X, reset=False)
         values = as_float32(table[self.columns_])
         if self.action != "missing":
@@ -277,28 +235,12 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
             return table
         return as_float32(table)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns, which stay as they are.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Names of the input's columns, where it had none at fit.
-
-        Returns
-        -------
-        ndarray of str
-            One name for each column.
-        """
-        check_is_fitted(self)
-        return _check_feature_names_in(self, input_features)
+    def _feature_names(self, names: Any) -> np.ndarray:
+        return _check_feature_names_in(self, names)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
         tags.input_tags.string = True  # cells not looked at may hold anything
-        tags.transformer_tags.preserves_dtype = []
         return tags
 
 
@@ -306,11 +248,6 @@ class IQRFilter(TransformerMixin, HyperFusionEstimator):
 # and the wrapped method would always be available.
 for _method in (IQRFilter.transform, IQRFilter.fit_transform):
     setattr(IQRFilter, _method.__name__, available_if(_mends)(_method))
-
-
-def _number_columns(table: pd.DataFrame) -> list[Hashable]:
-    is_number = [pd.api.types.is_numeric_dtype(t) for t in table.dtypes]
-    return list(table.columns[is_number])
 
 
 def _fences(values: np.ndarray, factor: float) -> tuple[float, float]:

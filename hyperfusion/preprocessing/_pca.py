@@ -58,12 +58,8 @@ class BlockPCA(BlockTransformer):
         The positions of each reduced vector's columns among the numbers.
     passed_ : ndarray of int
         The positions of the numbers that pass through; they come first in the output.
-    is_category_ : ndarray of shape (`n_features_in_`,), bool
-        Which columns hold categories.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+    %(is_category)s
+    %(columns_seen)s
 
     See Also
     --------

@@ -66,12 +66,8 @@ class BlockScaler(BlockTransformer):
         Which numbers become 0.
     lower_, upper_ : ndarray of shape (n_numbers,), float32
         Where the scaled values end.
-    is_category_ : ndarray of shape (`n_features_in_`,), bool
-        Which columns hold categories.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+    %(is_category)s
+    %(columns_seen)s
 
     See Also
     --------
@@ -132,11 +128,15 @@ class BlockScaler(BlockTransformer):
             groups = [c[usable[c]] for c in features.schema.vectors.values()]
             self._fit_vectors(numbers, [g for g in groups if len(g)])
             usable[self.columns_.get("vectors", [])] = False
-        self._fit_standard_where_quartiles_meet(numbers, methods, usable)
+        # the standard deviation where the quartiles of "robust" coincide
+        robust = np.flatnonzero(usable & (methods == "robust"))
+        if len(robust):
+            low, high = np.nanquantile(_take(numbers, robust), [0.25, 0.75], axis=0)
+            methods[robust[low == high]] = "standard"
         for method, fit in (
             ("quantile", self._fit_quantile),
             ("standard", _fit_standard),
-            ("robust", _fit_robust),
+            ("robust", lambda *given: RobustScaler().fit(_take(*given))),
         ):
             columns = np.flatnonzero(usable & (methods == method))
             if len(columns):
@@ -161,17 +161,12 @@ class BlockScaler(BlockTransformer):
             return
         columns = np.concatenate(groups)
         scaler = _fit_standard(numbers, columns)
-        common = [np.full(len(v), np.sqrt(v.mean())) for v in _split_by(scaler, groups)]
+        common = [
+            np.full(len(variances), np.sqrt(variances.mean()))
+            for variances in np.split(scaler.var_, np.cumsum([*map(len, groups)])[:-1])
+        ]
         scaler.scale_ = np.concatenate(common)
         self.columns_["vectors"], self.scalers_["vectors"] = columns, scaler
-
-    def _fit_standard_where_quartiles_meet(
-        self, numbers: np.ndarray, methods: np.ndarray, usable: np.ndarray
-    ) -> None:
-        robust = np.flatnonzero(usable & (methods == "robust"))
-        if len(robust):
-            low, high = np.nanquantile(_take(numbers, robust), [0.25, 0.75], axis=0)
-            methods[robust[low == high]] = "standard"
 
     def _fit_quantile(
         self, numbers: np.ndarray, columns: np.ndarray
@@ -211,20 +206,13 @@ class BlockScaler(BlockTransformer):
                 with np.errstate(over="ignore"):  # infinity is clipped right after
                     scaled = scaler.transform(values)
                 if name == "quantile":
-                    _mend_rounded(scaled, values, scaler.quantiles_)
+                    # a rank that is rounded to below 0 or above 1 gives NaN
+                    lost = np.isnan(scaled) & ~np.isnan(values)
+                    is_low = values < np.median(scaler.quantiles_, axis=0)
+                    scaled[lost] = np.where(is_low, -np.inf, np.inf)[lost]
                 part[:, columns] = scaled
             np.clip(part, self.lower_, self.upper_, out=part)
         return out
-
-
-def _mend_rounded(
-    scaled: np.ndarray, values: np.ndarray, quantiles: np.ndarray
-) -> None:
-    """Put values back whose rank was rounded to below 0 or above 1, which gives NaN."""
-    lost = np.isnan(scaled) & ~np.isnan(values)
-    if lost.any():
-        is_low = values < np.median(quantiles, axis=0)
-        scaled[lost] = np.where(is_low, -np.inf, np.inf)[lost]  # clipped right after
 
 
 def _take(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -242,12 +230,3 @@ def _fit_standard(numbers: np.ndarray, columns: np.ndarray) -> StandardScaler:
         setattr(scaler, name, np.concatenate([getattr(s, name) for s in parts]))
     scaler.n_features_in_ = len(columns)
     return scaler
-
-
-def _fit_robust(numbers: np.ndarray, columns: np.ndarray) -> RobustScaler:
-    return RobustScaler().fit(_take(numbers, columns))
-
-
-def _split_by(scaler: StandardScaler, groups: list[np.ndarray]) -> list[np.ndarray]:
-    ends = np.cumsum([len(g) for g in groups])[:-1]
-    return np.split(scaler.var_, ends)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from sklearn.base import TransformerMixin
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._sklearn_compat import Interval, _fit_context
+from hyperfusion._sklearn_compat import Interval
 from hyperfusion._target_means import (
     cross_fit_target_means,
     fit_target_means,
@@ -20,21 +19,20 @@ from hyperfusion._target_means import (
 )
 from hyperfusion._validation import check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._agreement import (
-    agreeing_views,
-    agreement,
-    agreement_table,
-    shared_levels,
-)
-from hyperfusion.relations._cluster_table import write_clusters
 from hyperfusion.relations._tree import (
     Assignment,
     check_levels,
     descend,
     grow_tree,
 )
-from hyperfusion.relations._views import ViewReducer, find_views, join_views
-from hyperfusion.table._features import Features, read_features
+from hyperfusion.relations._views import (
+    ViewReducer,
+    agreement_table,
+    find_views,
+    join_views,
+)
+from hyperfusion.table._features import Features, read_features, write_features
+from hyperfusion.table._transformer import TableTransformer
 
 JOINT = "joint"
 
@@ -43,7 +41,7 @@ _POSITIVE = Interval(Integral, 1, None, closed="left")
 Path = dict[str, list[Assignment]]
 
 
-class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
+class HierarchicalClusterEncoder(TableTransformer):
     """Coarse-to-fine clusters of posts, for each modality and for all together.
 
     The paper's abstract names "hierarchical clustering features that capture
@@ -87,20 +85,16 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     sizes_ : dict of {str: list of ndarray}
         For each cluster its share of the posts at fit.
     agreement_ : dict of {str: list of ndarray}
-        For the pairs of image and text, and image and tags, how much more often two
-        clusters come together than by chance, level by level.
+        For each of the pairs below the table of agreements, level by level.
     agreeing_ : dict of {str: (str, str)}
-        The views of these pairs.
+        The pairs of an image's view and one of texts or tags.
     blocks_ : dict of {str: str or None}
         The block of each view but "joint".
     target_encoders_ : dict of {str: TargetEncoder}
         The fitted encoders of the clusters' target means.
     reducers_ : dict of {str: estimator}
         What normalizes and reduces each block.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+    %(columns_seen)s
 
     See Also
     --------
@@ -117,23 +111,19 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
     - ``<view>_<L>_size``: the cluster's share of the posts at fit;
     - ``<view>_<L>``: the cluster, a category (a number for an array);
 
-    and for image with text, and image with tags,
-
-    - ``image_text_<L>_agreement``: the normalized pointwise mutual information of the
-      two clusters at fit: 1 where they only come together, 0 where they come together
-      as often as chance would have it, -1 where they never did.
+    and for image with text, and image with tags, ``image_text_<L>_agreement``: the
+    normalized pointwise mutual information of the two clusters at fit: 1 where they
+    only come together, 0 where they do so as often as by chance, -1 where they never
+    did.
 
     A post without a vector in any column of a view is missing there. Of several
     vectors in a block a missing one counts as the mean.
 
-    Target means belong inside the folds of an ensemble: make them in the first step
-    of a member that is a Pipeline, as the example of `RelationEncoder` does, and each
-    fold grows its trees and takes its means from its own training posts. In a step
-    before the ensemble, other posts' means would have held every post's label: with
-    labels that are pure noise the out-of-fold predictions then correlate with them
-    (0.12 measured, 0.01 inside the folds). Without `target_mean` that is no concern:
-    members encode the clusters, and `NumericTable` and CatBoost take target means
-    inside the fold.
+    Target means belong inside the folds of an ensemble, as in the second example of
+    `RelationEncoder`: in a step before, other posts' means hold every post's label, and
+    out-of-fold predictions correlate with labels of pure noise (0.12 measured, 0.01
+    inside the folds). Without `target_mean` that is no concern: members encode the
+    clusters inside the fold.
 
     With n posts, d components and K clusters on the last level it costs
     ``O(n d K)`` for assigning, and the PCA, fitted on at most 100,000 posts. Measured
@@ -190,44 +180,8 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         self.cv = cv
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Grow the trees.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_features)
-            A feature table, or vectors.
-        y : array-like of shape (n_posts,), default=None
-            Targets, NaN where there is none; only for `target_mean`.
-
-        Returns
-        -------
-        self
-            The fitted encoder.
-        """
-        with threadpool_limits(1):
-            self._fit(X, y)
-        return self
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Grow the trees and return the posts' clusters, with cross-fitted means.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_features)
-            A feature table, or vectors.
-        y : array-like of shape (n_posts,), default=None
-            Targets, NaN where there is none; only for `target_mean`.
-
-        Returns
-        -------
-        DataFrame or ndarray of shape (n_posts, n_features_out)
-            For a table numbers and categories, for an array float32 numbers.
-        """
-        with threadpool_limits(1):
-            features, paths, y, rng = self._fit(X, y)
+    def _fit_transform(self, X: Any, y: Any) -> Any:
+        features, paths, y, rng = self._fit(X, y)
         means = {}
         if self.target_mean:
             seed = int(rng.randint(2**31 - 1))
@@ -237,20 +191,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
                 )
         return self._write(features, paths, means)
 
-    def transform(self, X: Any) -> Any:
-        """Return the clusters of posts.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_features)
-            Columns as at fit.
-
-        Returns
-        -------
-        DataFrame or ndarray of shape (n_posts, n_features_out)
-            For a table numbers and categories, for an array float32 numbers.
-        """
-        check_is_fitted(self)
+    def _transform(self, X: Any) -> Any:
         features = read_features(self, X, reset=False, infinite="missing")
         with threadpool_limits(1):
             paths = {
@@ -263,45 +204,33 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         }
         return self._write(features, paths, means)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the output's columns.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        ndarray of str
-            Names of the numbers, then of the clusters.
-        """
-        check_is_fitted(self)
-        numbers, clusters = [], []
-        for view, levels in self.levels_.items():
-            for level in levels:
-                name = f"{view}_{level}" if view else f"cluster_{level}"
-                clusters.append(name)
-                numbers += [f"{name}_{what}" for what in ("distance", "margin", "size")]
-                if view in self.target_encoders_:
-                    numbers.append(f"{name}_target_mean")
-        for pair in self.agreement_:
-            numbers += [f"{pair}_{level}_agreement" for level in self._shared(pair)]
-        return np.asarray(numbers + clusters, dtype=object)
+    def _feature_names(self, names: Any) -> list[str]:
+        return [name for name, _ in self._columns()]
 
     @property
     def related_(self) -> list[tuple[str, ...]]:
         """For each column of the output the blocks that it relates."""
         check_is_fitted(self)
-        blocks = {v: () if b is None else (b,) for v, b in self.blocks_.items()}
+        return [blocks for _, blocks in self._columns()]
+
+    def _columns(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the names of the output's columns and the blocks that they relate."""
+        blocks: dict[str, tuple[str, ...]] = {
+            view: () if block is None else (block,)
+            for view, block in self.blocks_.items()
+        }
         blocks[JOINT] = tuple(dict.fromkeys(b for bs in blocks.values() for b in bs))
         numbers, clusters = [], []
         for view, levels in self.levels_.items():
-            n_numbers = 4 if view in self.target_encoders_ else 3
-            numbers += [blocks[view]] * n_numbers * len(levels)
-            clusters += [blocks[view]] * len(levels)
+            measures = ["distance", "margin", "size"]
+            measures += ["target_mean"] * (view in self.target_encoders_)
+            for level in levels:
+                name = f"{view}_{level}" if view else f"cluster_{level}"
+                clusters.append((name, blocks[view]))
+                numbers += [(f"{name}_{what}", blocks[view]) for what in measures]
         for pair, (a, b) in self.agreeing_.items():
-            numbers += [blocks[a] + blocks[b]] * len(self._shared(pair))
+            both = blocks[a] + blocks[b]
+            numbers += [(f"{pair}_{k}_agreement", both) for k in self._shared(pair)]
         return numbers + clusters
 
     def _fit(
@@ -312,13 +241,26 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         if self.target_mean:
             y = check_target(y, len(features.numbers), allow_nan=True)
         rng = local_generator(self.random_state)
-        self._fit_views(features, rng)
+        with threadpool_limits(1):
+            self._fit_views(features, rng)
+            paths = self._grow(features.numbers, levels, rng)
+        self._fit_agreement(paths)
+        self.target_encoders_ = {}
+        if self.target_mean:
+            self.target_encoders_ = {
+                view: fit_target_means(_labels(path), y) for view, path in paths.items()
+            }
+        return features, paths, y, rng
+
+    def _grow(
+        self, numbers: np.ndarray, levels: list[int], rng: np.random.RandomState
+    ) -> Path:
+        paths = {}
         self.levels_: dict[str, list[int]] = {}
         self.centers_: dict[str, list[np.ndarray]] = {}
         self.parents_: dict[str, list[np.ndarray]] = {}
         self.sizes_: dict[str, list[np.ndarray]] = {}
-        paths = {}
-        for view, points in self._reduced(features.numbers):
+        for view, points in self._reduced(numbers):
             there = points[~np.isnan(points[:, 0])]
             tree = grow_tree(there, levels, self.min_cluster_size, rng)
             self.levels_[view], self.centers_[view], self.parents_[view] = tree
@@ -327,13 +269,7 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
                 np.bincount(a.labels[a.labels >= 0], minlength=len(c)) / len(there)
                 for a, c in zip(paths[view], self.centers_[view], strict=True)
             ]
-        self._fit_agreement(paths)
-        self.target_encoders_ = {}
-        if self.target_mean:
-            self.target_encoders_ = {
-                view: fit_target_means(_labels(path), y) for view, path in paths.items()
-            }
-        return features, paths, y, rng
+        return paths
 
     def _fit_views(self, features: Features, rng: np.random.RandomState) -> None:
         numbers = features.numbers
@@ -359,7 +295,9 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
 
     def _fit_agreement(self, paths: Path) -> None:
         self.agreement_: dict[str, list[np.ndarray]] = {}
-        self.agreeing_ = agreeing_views(self.blocks_)
+        images = [view for view, block in self.blocks_.items() if block == "image"]
+        texts = [v for v, block in self.blocks_.items() if block in ("text", "tags")]
+        self.agreeing_ = {f"{a}_{b}": (a, b) for a in images for b in texts}
         for pair, (a, b) in self.agreeing_.items():
             self.agreement_[pair] = [
                 agreement_table(
@@ -371,8 +309,9 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
             ]
 
     def _shared(self, pair: str) -> dict[int, tuple[int, int]]:
+        """Return the positions of the levels that both views of a pair have."""
         a, b = (self.levels_[view] for view in self.agreeing_[pair])
-        return shared_levels(a, b)
+        return {level: (a.index(level), b.index(level)) for level in a if level in b}
 
     def _write(
         self, features: Features, paths: Path, means: dict[str, np.ndarray]
@@ -390,20 +329,23 @@ class HierarchicalClusterEncoder(TransformerMixin, HyperFusionEstimator):
         for pair, tables in self.agreement_.items():
             a, b = self.agreeing_[pair]
             for table, (i, j) in zip(tables, self._shared(pair).values(), strict=True):
-                numbers.append(agreement(table, paths[a][i].labels, paths[b][j].labels))
-        counts = [len(c) for view in paths for c in self.centers_[view]]
-        names = self.get_feature_names_out()
-        return write_clusters(features, numbers, clusters, counts, names)
+                ours, theirs = paths[a][i].labels, paths[b][j].labels
+                known = (ours >= 0) & (theirs >= 0)
+                numbers.append(np.where(known, table[ours, theirs], np.nan))
+        values = np.column_stack(numbers).astype(np.float32)
+        if not features.is_frame:
+            ids = [np.where(labels >= 0, labels, np.nan) for labels in clusters]
+            return np.column_stack([values, *ids]).astype(np.float32)
+        centers = [c for view in paths for c in self.centers_[view]]
+        categories = {
+            i: pd.Categorical.from_codes(labels, list(range(len(c))))
+            for i, (labels, c) in enumerate(zip(clusters, centers, strict=True))
+        }
+        levels = pd.DataFrame(categories, index=features.index)
+        return write_features(values, self.get_feature_names_out(), levels)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "target_encoders_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
 
 def _labels(path: list[Assignment]) -> np.ndarray:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Hashable
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import clone
 
-from hyperfusion._base import HyperFusionEstimator, visual_block
+from hyperfusion._base import visual_block
+from hyperfusion.relations._clusters import HierarchicalClusterEncoder
+from hyperfusion.relations._similarity import CrossModalSimilarity
 from hyperfusion.table._frames import check_table
 from hyperfusion.table._names import column_name
 from hyperfusion.table._schema import Schema, declare
+from hyperfusion.table._transformer import TableTransformer
 
 
-class RelationEncoder(TransformerMixin, HyperFusionEstimator):
+class RelationEncoder(TableTransformer):
     """Add similarities and clusters to a feature table.
 
     Tier 2 of the paper (section 3.3, "Cross-Modal Coherence Measurement", and the
@@ -38,10 +40,7 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
         The fitted transformers.
     schema_ : Schema
         What the table's columns are.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+    %(columns_seen)s
 
     See Also
     --------
@@ -51,8 +50,7 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
     Notes
     -----
     A table without anything to relate passes through unchanged. Labels are used only
-    by clusters that were asked for target means; these belong inside the folds of the
-    ensemble, as in the second example.
+    by clusters with target means, which belong inside the folds of the ensemble.
 
     Examples
     --------
@@ -105,138 +103,66 @@ class RelationEncoder(TransformerMixin, HyperFusionEstimator):
         self.clusters = clusters
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit the relations that the table allows.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_features)
-            A feature table.
-        y : array-like of shape (n_posts,), default=None
-            Targets, for clusters that were asked for target means.
-
-        Returns
-        -------
-        self
-            The fitted transformer.
-        """
+    def _fit(self, X: Any, y: Any) -> None:
         table = self._start(X)
         for _, relation in self.relations_:
             relation.fit(table, y)
-        return self
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> pd.DataFrame:
-        """Fit, and return the table with the new columns.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_features)
-            A feature table.
-        y : array-like of shape (n_posts,), default=None
-            Targets, for clusters that were asked for target means.
-        **fit_params : dict
-            Ignored; present for scikit-learn's conventions.
-
-        Returns
-        -------
-        DataFrame of shape (n_posts, n_features + n_new)
-            The table and the new blocks.
-        """
+    def _fit_transform(self, X: Any, y: Any) -> pd.DataFrame:
         table = self._start(X)
         parts = [relation.fit_transform(table, y) for _, relation in self.relations_]
         return self._join(table, parts)
 
-    def transform(self, X: Any) -> pd.DataFrame:
-        """Return the table with the new columns.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_features)
-            Columns as at fit.
-
-        Returns
-        -------
-        DataFrame of shape (n_posts, n_features + n_new)
-            The table and the new blocks.
-        """
-        check_is_fitted(self)
+    def _transform(self, X: Any) -> pd.DataFrame:
         table = _with_text_names(check_table(self, X, reset=False, numeric=True))
         parts = [relation.transform(table) for _, relation in self.relations_]
         return self._join(table, parts)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns: those that came in, then the new ones.
+    def _feature_names(self, names: Any) -> list[Hashable]:
+        new = [name for _, names in self._new() for name in names]
+        return [*self.schema_.columns, *new]
 
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        ndarray of str
-            Names.
-        """
-        check_is_fitted(self)
-        new = [name for _, _, names in self._new() for name in names]
-        return np.asarray([*self.schema_.columns, *new], dtype=object)
-
-    def _new(self) -> list[tuple[str, Any, list[str]]]:
-        """Return block, transformer and columns of each relation."""
+    def _new(self) -> list[tuple[Any, list[str]]]:
+        """Return each relation with the columns that it adds."""
         return [
-            (block, relation, [column_name(block, n) for n in _names(relation)])
+            (
+                relation,
+                [column_name(block, str(n)) for n in relation.get_feature_names_out()],
+            )
             for block, relation in self.relations_
         ]
 
     def _start(self, X: Any) -> pd.DataFrame:
-        self._validate_params()
         table = _with_text_names(check_table(self, X, reset=True, numeric=True))
         self.schema_ = Schema.of(table)
-        self.relations_ = self._relations(self.schema_.numbers().aligned())
+        self.relations_ = self._relations()
         return table
 
-    def _relations(self, aligned: dict[str, list[str]]) -> list[tuple[str, Any]]:
-        from hyperfusion.relations import CrossModalSimilarity
-
-        relations = []
-        if self.similarity not in (None, False):
-            relations.append(("cross", clone(self.similarity)))
-        elif self.similarity is None and aligned:
+    def _relations(self) -> list[tuple[str, Any]]:
+        aligned = self.schema_.numbers().aligned()
+        relations: list[tuple[str, Any]] = []
+        if self.similarity is None and aligned:
             relations.append(("cross", CrossModalSimilarity()))
+        elif self.similarity not in (None, False):
+            relations.append(("cross", clone(self.similarity)))
         if self.clusters is True:
-            from hyperfusion.relations import HierarchicalClusterEncoder
-
-            clusters = HierarchicalClusterEncoder(random_state=self.random_state)
-            relations.append(("cluster", clusters))
-        elif self.clusters is not False and self.clusters is not None:
+            tree = HierarchicalClusterEncoder(random_state=self.random_state)
+            relations.append(("cluster", tree))
+        elif self.clusters not in (None, False):
             relations.append(("cluster", clone(self.clusters)))
         return relations
 
     def _join(self, table: pd.DataFrame, parts: list[Any]) -> pd.DataFrame:
-        if not parts:
-            return table.copy(deep=False)
         frames = [table]
         related = dict(self.schema_.related)
-        for part, (_, relation, names) in zip(parts, self._new(), strict=True):
+        for part, (relation, names) in zip(parts, self._new(), strict=True):
             frame = part if isinstance(part, pd.DataFrame) else pd.DataFrame(part)
             frames.append(frame.set_axis(names, axis=1).set_axis(table.index, axis=0))
-            blocks = getattr(relation, "related_", [])
-            related |= dict(zip(names, blocks, strict=False))
+            related |= dict(zip(names, getattr(relation, "related_", ()), strict=False))
         return declare(pd.concat(frames, axis=1), self.schema_.spaces, related)
 
     def _sk_visual_block_(self) -> Any:
         return visual_block(self, getattr(self, "relations_", []))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
-
-
-def _names(relation: Any) -> list[str]:
-    return [str(name) for name in relation.get_feature_names_out()]
 
 
 def _with_text_names(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._nested import NestedEncoders
-from hyperfusion._sklearn_compat import _fit_context
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._vectors import (
     ALL,
@@ -25,20 +22,20 @@ from hyperfusion.relations._vectors import (
     flatten_tags,
     input_of,
     mean_direction,
-    others_of,
     unit,
     vectors_of,
 )
 from hyperfusion.table._features import Features, read_features, take_columns
 from hyperfusion.table._frames import check_columns, check_table
 from hyperfusion.table._schema import block_of_vector
+from hyperfusion.table._transformer import TableTransformer
 
 _ROWS = 4096
 
 Reader = Callable[[slice], dict[str, np.ndarray]]
 
 
-class CrossModalSimilarity(NestedEncoders, TransformerMixin, HyperFusionEstimator):
+class CrossModalSimilarity(NestedEncoders, TableTransformer):
     """Cosines between the image, the texts and the tags of each post.
 
     Equation 5 of the paper, for each pair of vectors that one model has put into the
@@ -80,10 +77,7 @@ class CrossModalSimilarity(NestedEncoders, TransformerMixin, HyperFusionEstimato
         it has one vector, otherwise block and vector.
     related_ : list of tuple of str
         For each column of the output the blocks that it relates.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+    %(columns_seen)s
 
     See Also
     --------
@@ -139,93 +133,35 @@ class CrossModalSimilarity(NestedEncoders, TransformerMixin, HyperFusionEstimato
         self.encoders = encoders
         self.tags = tags
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the vectors, and fit the encoders of raw columns.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n_posts, n_columns)
-            A feature table, or raw columns for the encoders.
-        y : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        self
-            The fitted transformer.
-        """
+    def _fit(self, X: Any, y: Any) -> None:
         if self.encoders is None:
             self._fit_sides(self._read(X, reset=True))
-            return self
+            return
         table = check_table(self, X, reset=True)
         self._fit_raw_sides(table)
         for name, column in self.sides_.items():
-            self._fit_encoder(name, table[column])
-        return self
+            encoder = clone(self._named_encoders()[name])
+            self.encoders_[name] = encoder.fit(input_of(encoder, table[column]))
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit_transform(self, X: Any, y: Any = None) -> pd.DataFrame:
-        """Fit and return the similarities; each cell is encoded once.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n_posts, n_columns)
-            A feature table, or raw columns for the encoders.
-        y : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        DataFrame of shape (n_posts, n_similarities), float32
-            The similarities, with the index of `X`.
-        """
+    def _fit_transform(self, X: Any, y: Any) -> pd.DataFrame:
         if self.encoders is None:
             features = self._read(X, reset=True)
             self._fit_sides(features)
-            return self._frame(self._compare(features), features.index)
+            return self._compare(features)
         table = check_table(self, X, reset=True)
         self._fit_raw_sides(table)
-        return self._frame(self._compare_raw(table, self._fit_encode), table.index)
+        return self._compare_raw(table, self._fit_encode)
 
-    def transform(self, X: Any) -> pd.DataFrame:
-        """Return the similarities of posts.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n_posts, n_columns)
-            Columns as at fit.
-
-        Returns
-        -------
-        DataFrame of shape (n_posts, n_similarities), float32
-            The similarities, with the index of `X`.
-        """
-        check_is_fitted(self)
+    def _transform(self, X: Any) -> pd.DataFrame:
         if self.encoders is None:
-            features = self._read(X, reset=False)
-            return self._frame(self._compare(features), features.index)
-        table = check_table(self, X, reset=False)
-        return self._frame(self._compare_raw(table, self._encode), table.index)
+            return self._compare(self._read(X, reset=False))
+        return self._compare_raw(check_table(self, X, reset=False), self._encode)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the similarities.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        ndarray of str
-            One name for each column of the output.
-        """
-        check_is_fitted(self)
-        names = [f"{a}_{b}_cosine" for a, b in map(self._short, self.pairs_)]
+    def _feature_names(self, names: Any) -> list[str]:
+        found = [f"{a}_{b}_cosine" for a, b in map(self._short, self.pairs_)]
         for a, b in map(self._short, self._tag_pairs()):
-            names += [f"{a}_{b}_best_cosine", f"{a}_{b}_mean_cosine"]
-        return np.asarray(names, dtype=object)
+            found += [f"{a}_{b}_best_cosine", f"{a}_{b}_mean_cosine"]
+        return found
 
     def _short(self, pair: Pair) -> Pair:
         return self.names_[pair[0]], self.names_.get(pair[1], pair[1])
@@ -265,8 +201,10 @@ class CrossModalSimilarity(NestedEncoders, TransformerMixin, HyperFusionEstimato
         widths = {name: len(c) for name, c in self.sides_.items()}
         check_widths(self.pairs_, aligned, widths)
         self.names_ = {n: s for n, s in schema.short_names().items() if n in used}
-        blocks = {name: block_of_vector(name) for name in self.sides_}
-        self.related_ = [_blocks(pair, blocks, aligned) for pair in self.pairs_]
+        self.related_ = []
+        for pair in self.pairs_:
+            sides = aligned if pair[1] == ALL else pair
+            self.related_.append(tuple(dict.fromkeys(map(block_of_vector, sides))))
 
     def _fit_raw_sides(self, table: pd.DataFrame) -> None:
         columns = check_columns(table, list(self.encoders or {}), "encoders")
@@ -284,12 +222,12 @@ class CrossModalSimilarity(NestedEncoders, TransformerMixin, HyperFusionEstimato
         self.names_ = {name: name for name in self.sides_}
         self.encoders_, self.related_ = {}, []
 
-    def _compare(self, features: Features) -> np.ndarray:
+    def _compare(self, features: Features) -> pd.DataFrame:
         def read(rows: slice) -> dict[str, np.ndarray]:
             numbers = features.numbers[rows]
             return {n: take_columns(numbers, c) for n, c in self.sides_.items()}
 
-        return self._cosines(read, len(features.numbers))
+        return self._frame(self._cosines(read, len(features.numbers)), features.index)
 
     def _cosines(self, read: Reader, n: int) -> np.ndarray:
         cosines = np.empty((n, len(self.pairs_)), dtype=np.float32)
@@ -297,49 +235,43 @@ class CrossModalSimilarity(NestedEncoders, TransformerMixin, HyperFusionEstimato
             units = {name: unit(vectors) for name, vectors in read(rows).items()}
             for i, (a, b) in enumerate(self.pairs_):
                 if b == ALL:
-                    others = others_of(a, self.aligned_)
-                    other = mean_direction([units[o] for o in others])
+                    others = [units[o] for o in self.aligned_ if o != a]
+                    other = mean_direction(others)
                 else:
                     other = units[b]
                 cosines[rows, i] = cosine(units[a], other)
         return cosines
 
-    def _compare_raw(self, table: pd.DataFrame, encode: Callable) -> np.ndarray:
+    def _compare_raw(self, table: pd.DataFrame, encode: Callable) -> pd.DataFrame:
         vectors = {
             name: encode(name, table[column]) for name, column in self.sides_.items()
         }
         widths = {name: v.shape[1] for name, v in vectors.items()}
         check_widths(self.pairs_, self.aligned_, widths)
-        cosines = self._cosines(
-            lambda rows: {name: v[rows] for name, v in vectors.items()}, len(table)
-        )
-        pairs = self._tag_pairs()
-        if not pairs:
-            return cosines
-        rows, numbers, texts = flatten_tags(table[self.tags])
-        singles = np.empty((0, 1))
-        if len(texts):
-            cells = pd.Series(texts, name=self.tags, dtype=object)
-            singles = self._encode(str(self.tags), cells)
         parts = [
-            best_and_mean(
-                vectors[a if b == str(self.tags) else b], rows, numbers, singles
+            self._cosines(
+                lambda rows: {name: v[rows] for name, v in vectors.items()}, len(table)
             )
-            for a, b in pairs
         ]
-        return np.column_stack([cosines, *parts])
+        pairs = self._tag_pairs()
+        if pairs:
+            tag = str(self.tags)
+            rows, numbers, texts = flatten_tags(table[self.tags])
+            cells = pd.Series(texts, name=self.tags, dtype=object)
+            singles = self._encode(tag, cells) if len(texts) else np.empty((0, 1))
+            parts += [
+                best_and_mean(vectors[a if b == tag else b], rows, numbers, singles)
+                for a, b in pairs
+            ]
+        return self._frame(np.column_stack(parts), table.index)
 
     def _tag_pairs(self) -> list[tuple[str, str]]:
         if self.tags is None:
             return []
         return [p for p in self.pairs_ if str(self.tags) in p and ALL not in p]
 
-    def _fit_encoder(self, name: str, cells: pd.Series) -> None:
-        encoder = clone((self.encoders or {})[self.sides_[name]])
-        self.encoders_[name] = encoder.fit(input_of(encoder, cells))
-
     def _fit_encode(self, name: str, cells: pd.Series) -> np.ndarray:
-        encoder = clone((self.encoders or {})[self.sides_[name]])
+        encoder = clone(self._named_encoders()[name])
         output = encoder.fit_transform(input_of(encoder, cells))
         self.encoders_[name] = encoder
         return vectors_of(encoder, output)
@@ -372,15 +304,5 @@ class CrossModalSimilarity(NestedEncoders, TransformerMixin, HyperFusionEstimato
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
         tags.input_tags.string = self.encoders is not None
-        tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _blocks(
-    pair: Pair, blocks: Mapping[str, str], aligned: Sequence[str]
-) -> tuple[str, ...]:
-    sides = [*aligned] if pair[1] == ALL else [*pair]
-    return tuple(dict.fromkeys(blocks[side] for side in sides))

@@ -17,17 +17,10 @@ _ROWS = 4096
 
 @dataclass(frozen=True)
 class Assignment:
-    """Where rows fall at one level of a tree.
+    """Where rows fall at one level of a tree: -1 and NaN where they have no place.
 
-    Attributes
-    ----------
-    labels : ndarray of shape (n_samples,), int
-        The cluster of each row, -1 where it has none.
-    distance : ndarray of shape (n_samples,)
-        Distance to the cluster's own center.
-    margin : ndarray of shape (n_samples,)
-        How much farther the nearest other center of the level is; negative where a
-        cluster of another branch is nearer, NaN where there is no other.
+    The margin says how much farther the nearest other center of the level is than the
+    own one: negative where a cluster of another branch is nearer, NaN without others.
     """
 
     labels: np.ndarray
@@ -55,38 +48,26 @@ def grow_tree(
 ) -> tuple[list[int], list[np.ndarray], list[np.ndarray]]:
     """Split points into few clusters, these into more, and so on.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n_samples, n_dimensions), float32
-        What to cluster.
-    levels : sequence of int
-        How many clusters each level shall have, increasing.
-    min_cluster_size : int
-        No level has more than ``n_samples // min_cluster_size`` clusters; one that
-        could have no more clusters than the level before is left out.
-    rng : RandomState
-        Draws the first centers.
-
-    Returns
-    -------
-    kept : list of int
-        The levels that are not left out, as they were asked for.
-    centers : list of ndarray of shape (n_clusters, n_dimensions)
-        The centers of each level.
-    parents : list of ndarray of shape (n_clusters,)
-        For each cluster its parent on the level before; 0 on the first level.
+    Returns the levels that are kept, and for each the clusters' centers and their
+    parents on the level before (0 on the first level). No level has more than
+    ``n_samples // min_cluster_size`` clusters; one that could have no more clusters
+    than the level before is left out.
     """
-    n = len(points)
-    labels, n_nodes = np.zeros(n, dtype=np.int64), 1
+    labels, n_nodes = np.zeros(len(points), dtype=np.int64), 1
     kept: list[int] = []
     centers: list[np.ndarray] = []
     parents: list[np.ndarray] = []
     for level in levels:
-        wanted = max(min(level, n // min_cluster_size), 1)
+        wanted = max(min(level, len(points) // min_cluster_size), 1)
         if wanted <= n_nodes and kept:
             continue
         children = share_out(np.bincount(labels, minlength=n_nodes), wanted)
-        split = _split_nodes(points, labels, children, rng)
+        order = np.argsort(labels, kind="stable")
+        ends = np.cumsum(np.bincount(labels, minlength=n_nodes))[:-1]
+        split = [
+            _split(points[rows], size, int(rng.randint(2**31 - 1)))
+            for rows, size in zip(np.split(order, ends), children, strict=True)
+        ]
         kept.append(level)
         parents.append(np.repeat(np.arange(n_nodes), [len(c) for c in split]))
         centers.append(np.concatenate(split).astype(np.float32))
@@ -107,20 +88,6 @@ def share_out(counts: np.ndarray, total: int) -> np.ndarray:
     return np.clip(1 + extra, 1, np.maximum(counts, 1))
 
 
-def _split_nodes(
-    points: np.ndarray,
-    labels: np.ndarray,
-    children: np.ndarray,
-    rng: np.random.RandomState,
-) -> list[np.ndarray]:
-    order = np.argsort(labels, kind="stable")
-    ends = np.cumsum(np.bincount(labels, minlength=len(children)))[:-1]
-    return [
-        _split(points[rows], size, int(rng.randint(2**31 - 1)))
-        for rows, size in zip(np.split(order, ends), children, strict=True)
-    ]
-
-
 def _split(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     """Return the centers of the clusters of points that hold any."""
     if n_clusters == 1:
@@ -136,19 +103,7 @@ def _split(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
 def nearest_children(
     points: np.ndarray, labels: np.ndarray, centers: np.ndarray, parents: np.ndarray
 ) -> Assignment:
-    """Assign each point to the nearest of its own cluster's children.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n_samples, n_dimensions)
-        The points.
-    labels : ndarray of shape (n_samples,), int
-        Their clusters on the level before.
-    centers : ndarray of shape (n_clusters, n_dimensions)
-        The centers of the level.
-    parents : ndarray of shape (n_clusters,), int
-        The centers' parents on the level before.
-    """
+    """Assign each point to the nearest child of its cluster (of `labels`)."""
     n = len(points)
     chosen = np.empty(n, dtype=np.int64)
     distance = np.empty(n)
@@ -179,13 +134,8 @@ def descend(
     for level_centers, level_parents in zip(centers, parents, strict=True):
         level = nearest_children(known, labels, level_centers, level_parents)
         labels = level.labels
-        path.append(_with_missing(level, there))
+        every = np.full((3, len(there)), np.nan)
+        every[0] = -1
+        every[:, there] = labels, level.distance, level.margin
+        path.append(Assignment(every[0].astype(np.int64), every[1], every[2]))
     return path
-
-
-def _with_missing(level: Assignment, there: np.ndarray) -> Assignment:
-    labels = np.full(len(there), -1)
-    distance, margin = np.full((2, len(there)), np.nan)
-    labels[there], distance[there] = level.labels, level.distance
-    margin[there] = level.margin
-    return Assignment(labels, distance, margin)

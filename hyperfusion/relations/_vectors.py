@@ -42,17 +42,12 @@ def choose_pairs(
     return [(a, b) for a, b in pairs]
 
 
-def others_of(name: str, aligned: Sequence[str]) -> list[str]:
-    """Return the vectors that "all" stands for beside one of them."""
-    return [other for other in aligned if other != name]
-
-
 def check_widths(
     pairs: Sequence[Pair], aligned: Sequence[str], widths: Mapping[str, int]
 ) -> None:
     """Raise where the vectors of a pair don't have the same number of columns."""
     for a, b in pairs:
-        others = others_of(a, aligned) if b == ALL else [b]
+        others = [o for o in aligned if o != a] if b == ALL else [b]
         if not others or any(widths[a] != widths[other] for other in others):
             raise InvalidInputError(
                 f"{a} and {b} can't be compared: the vectors have "
@@ -94,19 +89,17 @@ def mean_direction(units: Sequence[np.ndarray]) -> np.ndarray:
 
 def flatten_tags(cells: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return each tag's row and number, and the texts of the numbers."""
-    tags = [_tags_of(cell) for cell in cells]
+    tags: list[list[str]] = []
+    for cell in cells:
+        try:
+            tags.append(read_tags(cell) or [])
+        except TypeError:  # missing or no text: the encoder of the column speaks of it
+            tags.append([])
     rows = np.repeat(np.arange(len(tags)), [len(t) for t in tags])
     numbers, texts = pd.factorize(
         np.array([tag for row in tags for tag in row], dtype=object)
     )
     return rows, numbers, texts
-
-
-def _tags_of(cell: Any) -> list[str]:
-    try:
-        return read_tags(cell) or []
-    except TypeError:  # missing, or no text: the encoder of the column speaks of it
-        return []
 
 
 def input_of(encoder: Any, cells: pd.Series) -> Any:

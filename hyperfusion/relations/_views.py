@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -21,17 +20,8 @@ _ROWS = 4096
 _PCA_ROWS = 100_000
 
 
-@dataclass(frozen=True)
-class View:
-    """Some vectors of a table that are clustered together.
-
-    Attributes
-    ----------
-    block : str or None
-        The block that they belong to.
-    vectors : list of ndarray of int
-        The positions of each vector's columns among the numbers.
-    """
+class View(NamedTuple):
+    """The block and the positions of vectors that are clustered together."""
 
     block: str | None
     vectors: list[np.ndarray]
@@ -48,12 +38,11 @@ def find_views(features: Features, blocks: Any) -> dict[str, View]:
         blocks = blocks or [b for b in BLOCKS if schema.vectors_in(b)]
     views = {}
     for name in blocks:
-        if name in schema.vectors:
-            block = block_of_vector(name)
-            views[name.replace("__", "_")] = View(block, [schema.vectors[name]])
-        elif schema.vectors_in(name):
-            columns = [schema.vectors[v] for v in schema.vectors_in(name)]
-            views[name] = View(name, columns)
+        vectors = [name] if name in schema.vectors else schema.vectors_in(name)
+        if vectors:
+            columns = [schema.vectors[vector] for vector in vectors]
+            view = View(block_of_vector(vectors[0]), columns)
+            views[name.replace("__", "_")] = view
     return views
 
 
@@ -77,7 +66,11 @@ class ViewReducer(BaseEstimator):
         if len(rows) > _PCA_ROWS:
             rows = np.sort(rng.permutation(rows)[:_PCA_ROWS])
         parts = self._parts(numbers, rows)
-        self.means_ = [_mean_of_complete(part) for part in parts]
+        self.means_ = []
+        for part in parts:
+            complete = part[~np.isnan(part[:, 0])]
+            mean = complete.mean(axis=0, dtype=np.float64) if len(complete) else 0
+            self.means_.append(np.float32(mean))
         joined = self._joined(parts)
         n, p = joined.shape
         solver = "covariance_eigh" if n >= p else "full"
@@ -130,8 +123,21 @@ def join_views(reduced: list[np.ndarray]) -> np.ndarray:
     return every
 
 
-def _mean_of_complete(vectors: np.ndarray) -> np.ndarray:
-    complete = vectors[~np.isnan(vectors[:, 0])]
-    if not len(complete):
-        return np.zeros(vectors.shape[1], dtype=np.float32)
-    return complete.mean(axis=0, dtype=np.float64).astype(np.float32)
+def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the normalized pointwise mutual information of two clusterings.
+
+    For clusters of the same rows, -1 where missing, it is for each pair of clusters
+    ``log(p(a, b) / (p(a) p(b))) / -log(p(a, b))``: 1 where one never comes without the
+    other, 0 where they are independent, -1 where they never come together.
+    """
+    both = (a >= 0) & (b >= 0)
+    counts = np.zeros(shape)
+    np.add.at(counts, (a[both], b[both]), 1)
+    joint = counts / max(counts.sum(), 1)
+    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    table = np.full(shape, -1.0)
+    seen = joint > 0
+    if seen.sum() == 1:  # one pair holds all rows: nothing can be told
+        return np.where(seen, 0.0, table).astype(np.float32)
+    table[seen] = np.log(joint[seen] / independent[seen]) / -np.log(joint[seen])
+    return table.astype(np.float32)

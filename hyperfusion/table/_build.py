@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Self
 
 import numpy as np
@@ -27,14 +29,7 @@ from hyperfusion.table._schema import Schema, declare
 class Part:
     """Columns that go into a feature table side by side.
 
-    Attributes
-    ----------
-    names : sequence of str
-        Names of the columns of numbers.
-    write : callable
-        Writes the numbers into a float32 array of shape (n_rows, n_numbers).
-    categories : dict of {str: Series}
-        Columns of ``category`` dtype.
+    `write` writes the numbers into a float32 array of shape (n_rows, n_numbers).
     """
 
     names: Sequence[str]
@@ -44,56 +39,42 @@ class Part:
     @classmethod
     def of(cls, block: str, frame: pd.DataFrame) -> Self:
         """Return a block's features, whose names are plain, as a part."""
+        return cls.named([column_name(block, str(c)) for c in frame], frame)
+
+    @classmethod
+    def named(cls, names: Sequence[str], frame: pd.DataFrame) -> Self:
+        """Return the columns of a frame, under other names, as a part."""
         is_category = Schema.of(frame).is_category
-        plain = frame.loc[:, ~is_category]
-        levels = frame.loc[:, is_category]
+        plain, levels = frame.loc[:, ~is_category], frame.loc[:, is_category]
 
         def write(out: np.ndarray) -> None:
-            out[:] = plain
+            out[:] = as_float32(plain)
 
-        return cls(
-            [column_name(block, str(c)) for c in plain],
-            write,
-            {column_name(block, str(c)): levels[c] for c in levels},
-        )
+        numbers = compress(names, ~is_category)
+        of_levels = zip(compress(names, is_category), levels, strict=True)
+        return cls([*numbers], write, {name: levels[c] for name, c in of_levels})
 
 
 def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.DataFrame:
     """Write parts side by side into one feature table.
 
-    Parameters
-    ----------
-    parts : iterable of Part
-        Read one at a time: a generator keeps only one of them in memory.
-    index : Index of length n_rows
-        The index of the result.
-    n_numbers : int
-        Total number of columns that are not categories.
-
-    Returns
-    -------
-    DataFrame of shape (n_rows, n_features)
-        Numbers first, held in one float32 allocation, then categories.
-
-    Raises
-    ------
-    InvalidInputError
-        If two columns get the same name.
+    Numbers, `n_numbers` in all, come first, in one float32 allocation, then categories.
+    Parts are read one at a time: a generator keeps only one of them in memory. Two
+    columns of the same name are an `InvalidInputError`.
     """
     numbers = np.empty((len(index), n_numbers), dtype=np.float32)
     names: list[str] = []
     categories: dict[str, pd.Series] = {}
-    twice: set[str] = set()
+    labels: Counter[str] = Counter()
     for part in parts:
         with np.errstate(over="ignore"):  # beyond float32 is infinite, as it was
             part.write(numbers[:, len(names) : len(names) + len(part.names)])
-        new = [*part.names, *part.categories]
-        twice |= {name for name in new if new.count(name) > 1}
-        twice |= {*new} & {*names, *categories}
+        labels.update([*part.names, *part.categories])
         names += part.names
         categories |= {c: s.set_axis(index) for c, s in part.categories.items()}
+    twice = sorted(label for label, count in labels.items() if count > 1)
     if twice:
-        raise InvalidInputError(f"Two features have the same name: {sorted(twice)}.")
+        raise InvalidInputError(f"Two features have the same name: {twice}.")
     table = pd.DataFrame(numbers, index=index, columns=names, copy=False)
     for name, values in categories.items():
         table[name] = values
@@ -157,7 +138,9 @@ def feature_table(
         raise InvalidInputError(f"parts differ in their numbers of rows: {lengths}.")
     joined = [_named_part(name, frame) for name, frame in frames.items()]
     n_numbers = sum(len(part.names) for part in joined)
-    table = join_parts(joined, _index_of(frames, parts), n_numbers)
+    indexed = (n for n, v in parts.items() if isinstance(v, (pd.DataFrame, pd.Series)))
+    index = frames[next(indexed, next(iter(frames)))].index
+    table = join_parts(joined, index, n_numbers)
     of_vector = {v: space for space, vs in (spaces or {}).items() for v in vs}
     schema = Schema.of(table)
     unknown = sorted(set(of_vector) - set(schema.vectors))
@@ -192,38 +175,19 @@ def _as_part(name: Any, value: Any) -> pd.DataFrame:
 
 
 def _named_part(name: str | None, frame: pd.DataFrame) -> Part:
-    is_category = Schema.of(frame).is_category
     block, _, vector = (name or "").partition("__")
     if vector:
-        if is_category.any():
+        levels = frame.columns[Schema.of(frame).is_category]
+        if len(levels):
             raise InvalidInputError(
-                f"parts[{name!r}] is a vector, and its column "
-                f"{frame.columns[is_category][0]!r} holds categories."
+                f"parts[{name!r}] is a vector, and its column {levels[0]!r} holds "
+                "categories."
             )
-        names = vector_columns(str(name), frame.shape[1])
-    elif block:
+        return Part.named(vector_columns(str(name), frame.shape[1]), frame)
+    if block:
         singles = unique_names([single_name(c) for c in frame])
-        names = [column_name(block, single) for single in singles]
-    else:
-        names = [str(c) for c in frame]
-    numbers = as_float32(frame.loc[:, ~is_category])
-
-    def write(out: np.ndarray) -> None:
-        out[:] = numbers
-
-    of_numbers = [n for n, c in zip(names, is_category, strict=True) if not c]
-    of_levels = [n for n, c in zip(names, is_category, strict=True) if c]
-    levels = frame.loc[:, is_category]
-    categories = {n: levels[c] for n, c in zip(of_levels, levels, strict=True)}
-    return Part(of_numbers, write, categories)
-
-
-def _index_of(frames: Mapping[Any, pd.DataFrame], given: Mapping[Any, Any]) -> pd.Index:
-    own = (
-        name for name, v in given.items() if isinstance(v, (pd.DataFrame, pd.Series))
-    )
-    first = next(own, next(iter(frames)))
-    return frames[first].index
+        return Part.named([column_name(block, single) for single in singles], frame)
+    return Part.named([str(c) for c in frame], frame)
 
 
 def describe_table(X: Any) -> pd.DataFrame:

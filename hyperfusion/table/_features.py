@@ -21,18 +21,8 @@ Infinite = Literal["raise", "missing", "keep"]
 class Features:
     """A feature table or array taken apart.
 
-    Attributes
-    ----------
-    numbers : ndarray of shape (n_samples, n_numbers), float32
-        Often a view of what was passed: never write into it.
-    categories : DataFrame of shape (n_samples, n_categories)
-        The category columns, with the table's index.
-    table : Schema
-        What the columns of the input are.
-    schema : Schema
-        What the columns of `numbers` are.
-    is_frame : bool
-        Whether the input was a table with names.
+    The float32 numbers are often a view of what was passed: never write into them.
+    `table` is the schema of the input's columns, `schema` that of the numbers.
     """
 
     numbers: np.ndarray
@@ -62,34 +52,26 @@ def read_features(
 ) -> Features:
     """Take a feature table or an array apart and record (or compare) its columns.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Where the columns' names and number are recorded.
-    X : DataFrame or array of shape (n_samples, n_features)
-        Numbers and categories; tables of other libraries as well.
-    reset : bool
-        Whether to record the columns (at fit) or to compare them.
-    infinite : {"raise", "missing", "keep"}, default="raise"
-        What becomes of infinite values: an error, NaN, or nothing.
-
-    Returns
-    -------
-    Features
-        Numbers as float32, categories as they are.
-
-    Raises
-    ------
-    InvalidInputError
-        If a column is neither a number nor a category.
-    BadCellError
-        If a value is infinite (or too large for float32) and that is not allowed.
+    A column that is neither a number nor a category is an `InvalidInputError`. With
+    "raise" an infinite value, or one too large for float32, is a `BadCellError`; with
+    "missing" it becomes NaN; with "keep" it stays.
     """
     X = as_frame(X)
     if isinstance(X, pd.DataFrame):
-        features = _read_frame(check_table(estimator, X, reset=reset))
-        if infinite == "raise":
-            _refuse_infinite(features)
+        table = check_table(estimator, X, reset=reset)
+        schema = Schema.of(table)
+        levels = list(table.columns[schema.is_category])
+        # drop keeps views of the numbers, where a mask would copy them
+        numbers = as_float32(table.drop(columns=levels) if levels else table)
+        features = Features(numbers, table[levels], schema, schema.numbers(), True)
+        if infinite == "raise" and has_infinite(numbers):
+            row, column = np.argwhere(np.isinf(numbers))[0]
+            raise BadCellError(
+                "Input X contains infinity or a value too large for dtype('float32'): "
+                "BlockImputer takes such values as missing, IQRFilter clips them",
+                int(row),
+                features.names[column],
+            )
     else:
         finite = "allow-nan" if infinite == "raise" else False
         with np.errstate(over="ignore"):  # overflow is found as infinity
@@ -105,61 +87,33 @@ def read_features(
     return features
 
 
-def _read_frame(table: pd.DataFrame) -> Features:
-    schema = Schema.of(table)
-    levels = list(table.columns[schema.is_category])
-    # drop keeps views of the numbers, where a mask would copy them
-    plain = table.drop(columns=levels) if levels else table
-    categories = table[levels]
-    return Features(as_float32(plain), categories, schema, schema.numbers(), True)
-
-
 def as_float32(frame: pd.DataFrame) -> np.ndarray:
     """Return the numbers of a table, often as a view; refuse what is no number."""
     if any(pd.api.types.is_object_dtype(t) for t in frame.dtypes):
         frame = frame.infer_objects()
+    fill: dict[str, float] = {}  # older pandas copies where it is given
     for column, dtype in frame.dtypes.items():
-        if not (pd.api.types.is_numeric_dtype(dtype) or _may_be_numbers(frame[column])):
+        is_object = pd.api.types.is_object_dtype(dtype)
+        # objects other than texts fail in the conversion, with numpy's own message
+        texts = is_object and any(isinstance(c, (str, bytes)) for c in frame[column])
+        if texts or not (is_object or pd.api.types.is_numeric_dtype(dtype)):
             raise InvalidInputError(
                 f"Column {column!r} has dtype {dtype}, which is neither a number nor a "
                 "category: encode it first (PostEncoder does), turn it into numbers, "
                 "or make it a category with .astype('category')."
             )
-    fill: dict[str, float] = {}  # older pandas copies where it is given
-    if any(pd.api.types.is_object_dtype(t) or _is_extension(t) for t in frame.dtypes):
-        fill = {"na_value": np.nan}
+        if is_object or isinstance(dtype, pd.api.extensions.ExtensionDtype):
+            fill = {"na_value": np.nan}
     with np.errstate(over="ignore"):  # overflow is found as infinity
         return frame.to_numpy(dtype=np.float32, **fill)
 
 
-def _is_extension(dtype: Any) -> bool:
-    return isinstance(dtype, pd.api.extensions.ExtensionDtype)
-
-
-def _may_be_numbers(column: pd.Series) -> bool:
-    # Objects of other kinds fail in the conversion, with numpy's own message.
-    is_object = pd.api.types.is_object_dtype(column.dtype)
-    return is_object and not any(isinstance(cell, (str, bytes)) for cell in column)
-
-
 def has_infinite(numbers: np.ndarray) -> bool:
     """Whether an array holds infinity, found without an array of its size."""
-    if numbers.size == 0:
-        return False
-    largest = np.fmax.reduce(numbers, axis=None)
-    smallest = np.fmin.reduce(numbers, axis=None)
-    return bool(np.isinf(largest) or np.isinf(smallest))
-
-
-def _refuse_infinite(features: Features) -> None:
-    if has_infinite(features.numbers):
-        row, column = np.argwhere(np.isinf(features.numbers))[0]
-        raise BadCellError(
-            "Input X contains infinity or a value too large for dtype('float32'): "
-            "BlockImputer takes such values as missing, IQRFilter clips them",
-            int(row),
-            features.names[column],
-        )
+    return numbers.size > 0 and bool(
+        np.isinf(np.fmax.reduce(numbers, axis=None))
+        or np.isinf(np.fmin.reduce(numbers, axis=None))
+    )
 
 
 def write_features(
@@ -168,19 +122,11 @@ def write_features(
     categories: pd.DataFrame,
     schema: Schema | None = None,
 ) -> pd.DataFrame:
-    """Return a feature table around one array of numbers, without a copy of it.
+    """Return a feature table around one float32 array, without a copy of it.
 
-    Parameters
-    ----------
-    numbers : ndarray of shape (n_samples, n_numbers), float32
-        The numbers.
-    names : sequence of str of length n_numbers + n_categories
-        Names of all columns: the numbers' first, then the categories'.
-    categories : DataFrame of shape (n_samples, n_categories)
-        The categories; the result gets their index.
-    schema : Schema, default=None
-        Of the table that the columns come from: what it declares of vectors that are
-        still there is declared of the result.
+    `names` has the numbers' names, then those of the categories, whose index the
+    result gets. With the schema of the table that the columns come from, what it
+    declares of columns that are still there is declared of the result.
     """
     n = numbers.shape[1]
     table = pd.DataFrame(

@@ -64,18 +64,12 @@ def as_frame(X: Any) -> Any:
     if hasattr(X, "to_arrow"):
         X = X.to_arrow()
     if hasattr(X, "schema") and hasattr(X, "to_pandas"):
-        return X.to_pandas(types_mapper=_nullable_integers().get)
+        import pyarrow as pa
+
+        names = [f"{sign}Int{n}" for sign in ("", "U") for n in (8, 16, 32, 64)]
+        nullable = {getattr(pa, n.lower())(): pd.array([], n).dtype for n in names}
+        return X.to_pandas(types_mapper=nullable.get)
     return X.to_pandas() if hasattr(X, "to_pandas") else X
-
-
-def _nullable_integers() -> dict[Any, Any]:
-    import pyarrow as pa
-
-    kinds = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
-    return {
-        getattr(pa, kind)(): pd.array([], dtype=kind.title().replace("Ui", "UI")).dtype
-        for kind in kinds
-    }
 
 
 def check_frame(X: pd.DataFrame, name: str) -> None:
@@ -99,25 +93,20 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
 def check_columns(
     table: pd.DataFrame, value: Columns, role: str, *, max_columns: int | None = None
 ) -> list[Hashable]:
-    """Return the labels of the columns that a role names.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Where the columns must be.
-    value : label, list of labels, or None
-        What the user gave for the role.
-    role : str
-        The parameter's name, for messages.
-    max_columns : int, optional
-        How many columns the role can take.
-    """
+    """Return the labels of the columns that a role names, at most `max_columns`."""
     if value is None:
         return []
     labels: list[Any] = [value] if _is_label(value, table) else [*cast(Sequence, value)]
     for label in labels:
         if label not in table.columns:
-            raise InvalidInputError(_missing_column(table, label, role))
+            known = [str(c) for c in table.columns]
+            close = difflib.get_close_matches(str(label), known, n=3)
+            hint = (
+                f"Did you mean {close}?" if close else f"Its columns are {known[:20]}."
+            )
+            raise InvalidInputError(
+                f"{role}={label!r} is not a column of the table. {hint}"
+            )
     twice = [label for i, label in enumerate(labels) if label in labels[:i]]
     if twice:
         raise InvalidInputError(
@@ -135,10 +124,3 @@ def _is_label(value: Any, table: pd.DataFrame) -> bool:
     if isinstance(value, (str, numbers.Integral)) or not isinstance(value, Iterable):
         return True
     return isinstance(value, tuple) and value in table.columns
-
-
-def _missing_column(table: pd.DataFrame, label: Any, role: str) -> str:
-    known = [str(c) for c in table.columns]
-    close = difflib.get_close_matches(str(label), known, n=3)
-    hint = f" Did you mean {close}?" if close else f" Its columns are {known[:20]}."
-    return f"{role}={label!r} is not a column of the table.{hint}"

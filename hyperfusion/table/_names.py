@@ -12,21 +12,6 @@ from dataclasses import dataclass
 
 from hyperfusion.exceptions import InvalidInputError
 
-BLOCKS = (
-    "image",
-    "text",
-    "tags",
-    "user",
-    "time",
-    "geo",
-    "meta",
-    "place",
-    "cross",
-    "cluster",
-    "neighbors",
-)
-"""Names of the blocks, in the order in which tables hold them."""
-
 RELATIONS = ("cross", "cluster", "neighbors")
 """Blocks whose columns relate other blocks to each other."""
 
@@ -45,13 +30,16 @@ FAMILIES: Mapping[str, str] = {
     "user": "user",
     "time": "temporal",
     "geo": "geographic",
-    "place": "geographic",
     "meta": "metadata",
+    "place": "geographic",
     "cross": "relational",
     "cluster": "relational",
     "neighbors": "relational",
 }
 """The family of each block, for tables of importances."""
+
+BLOCKS = tuple(FAMILIES)
+"""Names of the blocks, in the order in which tables hold them."""
 
 _SEPARATOR = "__"
 
@@ -60,17 +48,8 @@ _SEPARATOR = "__"
 class ColumnName:
     """A column's name taken apart.
 
-    Attributes
-    ----------
-    block : str or None
-        The block, None where the name names none.
-    feature : hashable
-        The feature within the block; the whole name where there is no block.
-    vector : str or None
-        Block and name of the vector that the column is a number of, such as
-        ``"image__clip"``.
-    index : int
-        Which of the vector's numbers; 0 outside of vectors.
+    The feature is that within the block, or the whole name where there is no block. A
+    number of a vector has the vector's name, such as ``"image__clip"``, and its index.
     """
 
     block: str | None
@@ -80,17 +59,7 @@ class ColumnName:
 
 
 def parse(column: Hashable) -> ColumnName:
-    """Take the name of a column apart.
-
-    Parameters
-    ----------
-    column : hashable
-        The name; what is no text belongs to no block.
-
-    Returns
-    -------
-    ColumnName
-        Its parts.
+    """Take the name of a column apart; what is no text belongs to no block.
 
     Examples
     --------
@@ -100,10 +69,9 @@ def parse(column: Hashable) -> ColumnName:
     >>> parse("petal__length")
     ColumnName(block=None, feature='petal__length', vector=None, index=0)
     """
-    if not isinstance(column, str):
-        return ColumnName(None, column)
-    block, separator, feature = column.partition(_SEPARATOR)
-    if not separator or not feature or block not in BLOCKS:
+    text = column if isinstance(column, str) else ""
+    block, _, feature = text.partition(_SEPARATOR)
+    if not feature or block not in BLOCKS:
         return ColumnName(None, column)
     name, index = _vector_part(feature)
     if name is None:
@@ -201,9 +169,8 @@ def unique_names(names: Iterable[str]) -> list[str]:
     >>> unique_names(["a", "b", "a", "a_2", "a"])
     ['a', 'b', 'a_3', 'a_2', 'a_4']
     """
-    names = list(names)
-    taken, unique = set(names), []
-    seen: set[str] = set()
+    names, unique = list(names), []
+    taken, seen = set(names), set[str]()
     for name in names:
         candidate, number = name, 2
         while candidate in seen or (candidate != name and candidate in taken):

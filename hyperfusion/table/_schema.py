@@ -36,17 +36,20 @@ class Schema:
     Built once for a table, by its names' grammar, its dtypes, and what those who made
     the vectors declared. Everything that asks which columns belong together asks it.
 
-    Attributes
+    Parameters
     ----------
     columns : tuple of hashable
         Labels of the columns, or positions of an array's.
     is_category : ndarray of shape (n_columns,), bool
         Which columns hold categories (pandas' ``category`` dtype).
-    spaces : dict of {vector: space}
+    spaces : dict of {vector: space}, default={}
         Vectors of the same space, such as images and texts of one CLIP, may be
         compared with each other.
-    related : dict of {column: tuple of blocks}
+    related : dict of {column: tuple of blocks}, default={}
         The blocks that a column of the blocks cross, cluster and neighbors relates.
+
+    Attributes
+    ----------
     names : tuple of ColumnName
         The columns' names, taken apart.
     vectors : dict of {vector: ndarray of int}
@@ -95,10 +98,9 @@ class Schema:
     def __getstate__(self) -> dict[str, Any]:
         # what is read off the columns' names is many times larger than they are
         return {
-            "columns": self.columns,
-            "is_category": self.is_category,
-            "spaces": dict(self.spaces),
-            "related": dict(self.related),
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("names", "vectors")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -133,11 +135,33 @@ class Schema:
 
     @classmethod
     def of_numbers(cls, columns: Sequence[Hashable]) -> Self:
-        """Return the schema of columns that hold numbers."""
+        """Return the schema of columns that hold numbers.
+
+        Parameters
+        ----------
+        columns : sequence of hashable
+            Their labels.
+
+        Returns
+        -------
+        Schema
+            That of a table of these columns.
+        """
         return cls(tuple(columns), np.zeros(len(columns), dtype=bool))
 
     def select(self, positions: np.ndarray) -> Schema:
-        """Return the schema of some columns, by positions or by a mask."""
+        """Return the schema of some columns.
+
+        Parameters
+        ----------
+        positions : ndarray of int or bool
+            Their positions, or a mask.
+
+        Returns
+        -------
+        Schema
+            That of a table of these columns.
+        """
         positions = np.asarray(positions)
         if positions.dtype == bool:
             positions = np.flatnonzero(positions)
@@ -145,7 +169,13 @@ class Schema:
         return Schema(columns, self.is_category[positions], self.spaces, self.related)
 
     def numbers(self) -> Schema:
-        """Return the schema of the columns that hold numbers."""
+        """Return the schema of the columns that hold numbers.
+
+        Returns
+        -------
+        Schema
+            Without the categories.
+        """
         return self.select(~self.is_category)
 
     @property
@@ -161,20 +191,48 @@ class Schema:
         )
 
     def in_block(self, block: str | None) -> np.ndarray:
-        """Return the positions of a block's columns."""
+        """Return the positions of a block's columns.
+
+        Parameters
+        ----------
+        block : str or None
+            One of `BLOCKS`; None for the columns of no block.
+
+        Returns
+        -------
+        ndarray of int
+            Ascending.
+        """
         return np.flatnonzero([b == block for b in self.blocks])
 
     def vectors_in(self, block: str) -> list[str]:
-        """Return the names of a block's vectors."""
+        """Return the names of a block's vectors.
+
+        Parameters
+        ----------
+        block : str
+            One of `BLOCKS`.
+
+        Returns
+        -------
+        list of str
+            In the order of their first columns.
+        """
         return [v for v in self.vectors if block_of_vector(v) == block]
 
     def aligned(self) -> dict[str, list[str]]:
-        """Return the spaces of more than one vector, with these in the blocks' order.
+        """Return the spaces of more than one vector.
 
-        Vectors of one space have the same length; those of another are left out.
+        Returns
+        -------
+        dict of {str: list of str}
+            Their vectors in the blocks' order. Vectors of another length than the
+            first are left out.
         """
         spaces: dict[str, list[str]] = {}
-        for vector in sorted(self.vectors, key=_block_order):
+        for vector in sorted(
+            self.vectors, key=lambda v: BLOCKS.index(block_of_vector(v))
+        ):
             if vector in self.spaces:
                 spaces.setdefault(self.spaces[vector], []).append(vector)
         for space, vectors in spaces.items():
@@ -183,9 +241,13 @@ class Schema:
         return {space: v for space, v in spaces.items() if len(v) > 1}
 
     def short_names(self) -> dict[str, str]:
-        """Return a short name for each vector: its block's where it is the only one.
+        """Return a short name for each vector.
 
-        Otherwise block and name joined by one underscore.
+        Returns
+        -------
+        dict of {str: str}
+            Its block's where that has no other vector, otherwise block and name joined
+            by one underscore.
         """
         short = {}
         for vector in self.vectors:
@@ -203,20 +265,20 @@ class Schema:
         ----------
         part : str
             One of `MODALITIES` or of `BLOCKS`.
+
+        Returns
+        -------
+        list
+            Their labels.
         """
         leaving = set(MODALITIES.get(part, (part,)))
-        return [
-            column
+        behind = [
+            {block, *self.related.get(column, _CONTENT)}
+            if block in RELATIONS
+            else {block}
             for column, block in zip(self.columns, self.blocks, strict=True)
-            if leaving & self._blocks_behind(column, block)
         ]
-
-    def _blocks_behind(self, column: Hashable, block: str | None) -> set[str]:
-        if block is None:
-            return set()
-        if block not in RELATIONS:
-            return {block}
-        return {block, *self.related.get(column, _CONTENT)}
+        return [c for c, b in zip(self.columns, behind, strict=True) if leaving & b]
 
     def group_names(self, by: str) -> list[Hashable]:
         """Return the name of each column's group.
@@ -226,6 +288,16 @@ class Schema:
         by : {"feature", "vector", "block", "family"}
             How columns are gathered: each alone, those of a vector, of a block, or of
             a family of blocks.
+
+        Returns
+        -------
+        list of length n_columns
+            "other" for columns of no block or family.
+
+        Raises
+        ------
+        InvalidInputError
+            If `by` is none of these.
         """
         if by not in LEVELS:
             raise InvalidInputError(f"by must be one of {LEVELS}. Got {by!r} instead.")
@@ -281,16 +353,7 @@ def check_parts(
 ) -> None:
     """Raise where a parameter names what is neither a block nor a vector of a table.
 
-    Parameters
-    ----------
-    names : sequence of str
-        What the user gave.
-    schema : Schema
-        The table's.
-    parameter : str
-        The parameter's name, for the message.
-    plain : bool, default=False
-        Whether None stands for the columns of no block.
+    With `plain`, None stands for the columns of no block.
     """
     known = {*BLOCKS, *schema.vectors, *([None] if plain else [])}
     unknown = [name for name in names if name not in known]
@@ -299,7 +362,3 @@ def check_parts(
             f"{parameter} names {unknown}, which are neither blocks nor vectors of the "
             f"table. Blocks: {list(BLOCKS)}; vectors here: {sorted(schema.vectors)}."
         )
-
-
-def _block_order(vector: str) -> int:
-    return BLOCKS.index(block_of_vector(vector))

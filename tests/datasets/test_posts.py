@@ -13,7 +13,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
 from hyperfusion.datasets import make_posts
-from hyperfusion.datasets._scenes import ATTRIBUTES, BACKGROUNDS, COLORS
+from hyperfusion.datasets._pictures import ATTRIBUTES, BACKGROUNDS, COLORS
 from hyperfusion.table import BLOCKS
 
 
@@ -256,7 +256,7 @@ def test_wrong_parameters_are_named(wrong):
 
 def test_every_attribute_shows_in_the_picture():
     """Changing one attribute of a scene alone changes the picture."""
-    from hyperfusion.datasets._drawing import draw_pictures, render
+    from hyperfusion.datasets._pictures import draw_pictures, render
 
     pictures = draw_pictures(np.zeros(1, dtype=int), np.random.RandomState(0))
     pictures.scenes.loc[0] = 0

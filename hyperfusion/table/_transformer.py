@@ -1,0 +1,129 @@
+"""What transformers of feature tables share: methods, tags, words of docstrings."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._docstrings import fill_slots
+from hyperfusion._sklearn_compat import _fit_context
+
+SLOTS = {
+    "is_category": """
+        is_category_ : ndarray of shape (`n_features_in_`,), bool
+            Which columns hold categories.
+        """,
+    "columns_seen": """
+        n_features_in_ : int
+            Number of columns seen at fit.
+        feature_names_in_ : ndarray of shape (`n_features_in_`,)
+            Their names, where all are strings.
+        """,
+}
+"""Paragraphs for lines such as ``%(columns_seen)s`` in the docstrings of subclasses."""
+
+
+class TableTransformer(TransformerMixin, HyperFusionEstimator):
+    """Base of transformers that take tables with missing cells and categories.
+
+    Subclasses implement ``_fit(X, y)``, ``_transform(X)``, ``_feature_names(names)``
+    and, where it isn't one after the other, ``_fit_transform(X, y)``.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        fill_slots(**SLOTS)(cls)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from a table.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            The rows, with whatever columns the class takes.
+        y : array-like of shape (n_samples,), default=None
+            Targets, where the transformer learns from them.
+
+        Returns
+        -------
+        self
+            The fitted transformer.
+        """
+        self._fit(X, y)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Learn from a table and transform it.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            The rows, with whatever columns the class takes.
+        y : array-like of shape (n_samples,), default=None
+            Targets, where the transformer learns from them. Means of the target are
+            those of folds that don't hold the row.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples, n_features_out)
+            As `transform` returns it.
+        """
+        return self._fit_transform(X, y)
+
+    def transform(self, X: Any) -> Any:
+        """Transform a table.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Columns as at fit.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples, n_features_out)
+            A table with the index of `X` for a table, float32 numbers for an array.
+        """
+        check_is_fitted(self)
+        return self._transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of the output.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input's columns, where it had none at fit and they stay.
+
+        Returns
+        -------
+        ndarray of str
+            Names of the numbers, then of the categories.
+        """
+        check_is_fitted(self)
+        return np.asarray(self._feature_names(input_features), dtype=object)
+
+    def _fit(self, X: Any, y: Any) -> Any:
+        raise NotImplementedError
+
+    def _fit_transform(self, X: Any, y: Any) -> Any:
+        self._fit(X, y)
+        return self._transform(X)
+
+    def _transform(self, X: Any) -> Any:
+        raise NotImplementedError
+
+    def _feature_names(self, names: Any) -> Any:
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
