@@ -45,7 +45,7 @@ IMPORTS = {
     "metrics": "exceptions _sklearn_compat _validation cells",
     "persistence": GROUND,
     "cells": "exceptions _sklearn_compat _validation",
-    "table": "exceptions _sklearn_compat _validation",
+    "table": "exceptions _sklearn_compat _validation _base _docstrings",
     "_anatomy": f"{GROUND} table",
     "datasets": f"{GROUND} cells table",
     "encoders": f"{GROUND} cells table",

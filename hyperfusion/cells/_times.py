@@ -27,7 +27,6 @@ from hyperfusion.exceptions import InvalidInputError
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 # beside years, smaller numbers than this (three months) are no seconds since 1970
-_TOO_FEW = 10_000_000
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
@@ -69,7 +68,7 @@ def read_times(column: Any) -> Cells:
     RFC 2822 and of Twitter's form, and numbers (also as texts): whole ones from 1900
     to 2100 are years, those of eight digits that are a date (20150301) are that date,
     all others are seconds since 1970, or milli-, micro- or nanoseconds where they are
-    too large for that. Beside years, numbers below ten million are bad cells.
+    too large for that. Fractions of years (2015.5) are bad cells.
 
     Examples
     --------
@@ -92,13 +91,6 @@ def read_times(column: Any) -> Cells:
             cells.iloc[rows]
         )
     seconds = times.seconds
-    small = np.flatnonzero(np.abs(seconds) < _TOO_FEW)
-    if len(small) and cells.dtype.kind != "M":
-        # beside years, small numbers can't be meant as seconds
-        numbers = as_floats(cells)
-        years = _are_years(numbers)
-        few = years.any() & (np.abs(numbers) < _TOO_FEW)[small] & ~years[small]
-        seconds[small[few]] = np.nan
     seconds[~((seconds >= _EARLIEST) & (seconds <= _LATEST))] = np.nan
     unread = np.flatnonzero(np.isnan(seconds))
     there = zip(unread, cells.iloc[unread], strict=True)
@@ -174,21 +166,16 @@ def _from_numbers(cells: pd.Series) -> tuple[np.ndarray, ...]:
     size = np.abs(numbers)
     unit = np.select([size < 1e11, size < 1e14, size < 1e17], [1.0, 1e3, 1e6], 1e9)
     seconds = np.floor(numbers / unit)
-    year = _are_years(numbers)
+    year = (numbers >= _FIRST_YEAR) & (numbers <= _LAST_YEAR)
+    seconds[year & (np.floor(numbers) != numbers)] = np.nan
+    year &= np.floor(numbers) == numbers
     first_day = (numbers[year] - 1970).astype(np.int64).astype("datetime64[Y]")
     seconds[year] = first_day.astype("datetime64[s]").astype(np.int64)
     date = (numbers >= 1e4 * _FIRST_YEAR) & (numbers < 1e4 * (_LAST_YEAR + 1))
     digits = pd.Series([f"{n:.0f}" for n in numbers[date]], dtype=object)
     days = pd.to_datetime(digits, format="%Y%m%d", errors="coerce", utc=True)
     seconds[date] = clock_seconds(days)
-    # 2015.5 is no year, nor anybody's second of 1970
-    seconds[(numbers > _FIRST_YEAR) & (numbers < _LAST_YEAR) & ~year] = np.nan
     return seconds, (year | date) & ~np.isnan(seconds), np.full(len(cells), np.nan)
-
-
-def _are_years(numbers: np.ndarray) -> np.ndarray:
-    in_range = (numbers >= _FIRST_YEAR) & (numbers <= _LAST_YEAR)
-    return in_range & (np.floor(numbers) == numbers)
 
 
 def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
