@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
 ROOTS = "exceptions _version _sklearn_compat _validation"
-GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means metrics"
+GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
 IMPORTS = {
@@ -40,6 +40,7 @@ IMPORTS = {
     "_device": "exceptions _validation",
     "_base": "exceptions _sklearn_compat _version",
     "_docstrings": "",
+    "_transformer": "_base _docstrings _sklearn_compat",
     "_nested": "exceptions",
     "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation cells",

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import _check_feature_names_in
+from hyperfusion._transformer import TableTransformer
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import (
     Features,
@@ -16,7 +17,6 @@ from hyperfusion.table._features import (
     write_features,
 )
 from hyperfusion.table._names import unique_names
-from hyperfusion.table._transformer import TableTransformer
 
 
 class BlockTransformer(TableTransformer):

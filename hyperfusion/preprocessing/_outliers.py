@@ -17,11 +17,11 @@ from hyperfusion._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
+from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import check_columns, check_table
-from hyperfusion.table._transformer import TableTransformer
 
 _FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 

@@ -17,6 +17,7 @@ from hyperfusion._target_means import (
     fit_target_means,
     target_means,
 )
+from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._tree import (
@@ -32,7 +33,6 @@ from hyperfusion.relations._views import (
     join_views,
 )
 from hyperfusion.table._features import Features, read_features, write_features
-from hyperfusion.table._transformer import TableTransformer
 
 JOINT = "joint"
 

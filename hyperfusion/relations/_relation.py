@@ -9,12 +9,12 @@ import pandas as pd
 from sklearn.base import clone
 
 from hyperfusion._base import visual_block
+from hyperfusion._transformer import TableTransformer
 from hyperfusion.relations._clusters import HierarchicalClusterEncoder
 from hyperfusion.relations._similarity import CrossModalSimilarity
 from hyperfusion.table._frames import check_table
 from hyperfusion.table._names import column_name
 from hyperfusion.table._schema import Schema, declare
-from hyperfusion.table._transformer import TableTransformer
 
 
 class RelationEncoder(TableTransformer):

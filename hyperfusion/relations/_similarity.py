@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 
 from hyperfusion._nested import NestedEncoders
+from hyperfusion._transformer import TableTransformer
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._vectors import (
     ALL,
@@ -28,7 +29,6 @@ from hyperfusion.relations._vectors import (
 from hyperfusion.table._features import Features, read_features, take_columns
 from hyperfusion.table._frames import check_columns, check_table
 from hyperfusion.table._schema import block_of_vector
-from hyperfusion.table._transformer import TableTransformer
 
 _ROWS = 4096
 

@@ -1,4 +1,4 @@
-"""What transformers of feature tables share: methods, tags, words of docstrings."""
+"""What transformers of tables share: methods, tags, and words of their docstrings."""
 
 from __future__ import annotations
 
