@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import hyperfusion
-from hyperfusion import exceptions, feature_table
+from hyperfusion import exceptions, table
 
 validate = pytest.importorskip("numpydoc.validate", reason="needs numpydoc").validate
 
@@ -24,7 +24,7 @@ EXAMPLE = "EX01"
 
 def public_objects():
     """Classes and functions by the name under which they are imported."""
-    for module in (hyperfusion, feature_table, exceptions):
+    for module in (hyperfusion, table, exceptions):
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value) or inspect.isfunction(value):
