@@ -34,8 +34,9 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     """Weighted ensemble of regressors over K folds.
 
     Tier 3 of the paper (section 3.4, equations 8 and 9). Every member is fitted on
-    the training part of every fold; weights come from out-of-fold predictions; a
-    new row's prediction is the weighted average of all fold models.
+    the training part of every fold. Weights come from out-of-fold predictions: those of
+    each row by models that did not learn from it. A new row's prediction is the
+    weighted average of all fold models.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         rows as in equation 8.
     objective : {"both", "mae", "huber", "spearman"}, default="both"
         What the weights minimize (not for "nnls" and "equal"): "both" is the mean of
-        ``1 - SRC`` and MAE, each relative to the best single member.
+        ``1 - SRC`` (Spearman's rank correlation) and MAE (mean absolute error), each
+        relative to the best single member.
     delta : float, default=0.5
         Huber's delta for ``objective="huber"``, in standard deviations of the target.
     shrink_to_equal : bool, default=False

@@ -33,7 +33,10 @@ def solve_weights(
     unit = np.std(y) or 1.0  # tolerances below are in standard deviations
     y, predictions, delta = y / unit, predictions / unit, delta / unit
     if solver == "nnls":
-        return _nnls(y, predictions, sample_weight)
+        root = np.sqrt(sample_weight)
+        weights, _ = nnls(predictions * root[:, None], y * root)
+        total = weights.sum()
+        return weights / total if total > 0 else np.full(n_members, 1 / n_members)
     loss = make_loss(objective, y, predictions, sample_weight, delta)
     if solver == "greedy":
         return _greedy(predictions, loss)
@@ -129,13 +132,3 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
         for start in 3 * corners
     ]
     return softmax(min(found, key=lambda result: result.fun).x)
-
-
-def _nnls(
-    y: np.ndarray, predictions: np.ndarray, sample_weight: np.ndarray
-) -> np.ndarray:
-    """Solve non-negative least squares, then divide by the sum."""
-    root = np.sqrt(sample_weight)
-    weights, _ = nnls(predictions * root[:, None], y * root)
-    total = weights.sum()
-    return weights / total if total > 0 else np.full(len(weights), 1 / len(weights))
