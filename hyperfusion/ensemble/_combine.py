@@ -33,10 +33,7 @@ class FoldPredictions:
 
 @dataclass(frozen=True)
 class Blend:
-    """How to weigh the members.
-
-    `delta` is Huber's, in standard deviations of the targets that are looked at.
-    """
+    """How to weigh the members; `delta` is in standard deviations of the target."""
 
     solver: str
     objective: str
@@ -59,20 +56,13 @@ class Blend:
         return *pooled, self.delta * unit
 
     def crossed(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
-        """Return weights for each fold that were solved on the other folds alone.
-
-        Rows that the fold itself validates don't count there, whatever other folds
-        validate them as well; equal weights where none is left.
-        """
+        """Return weights for each fold, solved on rows that it does not validate."""
         return np.array([self.solve(other_rows(fold, folds)) for fold in folds])
 
     def honest(
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
     ) -> list[np.ndarray]:
-        """Return predictions of each fold, with weights not solved on their rows.
-
-        A single fold is cut in two: each half is weighed by the other.
-        """
+        """Return predictions of each fold, with weights not solved on their rows."""
         if self.keeps_equal(folds, crossed):
             return [f.predictions @ _equal(crossed.shape[1]) for f in folds]
         honest = []
@@ -80,7 +70,7 @@ class Blend:
             prediction = fold.predictions @ weights
             if not any(f.weight.any() for f in other_rows(fold, folds)):
                 half = np.unique(fold.rows, return_inverse=True)[1] % 2 == 0
-                for here in (half, ~half):  # every other row
+                for here in (half, ~half):  # each half is weighed by the other
                     solved = self.solve([fold.part(~here)])
                     prediction[here] = fold.predictions[here] @ solved
             honest.append(prediction)
@@ -100,21 +90,16 @@ class Blend:
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
     ) -> bool:
         """Whether equal weights are preferred and solved ones not clearly better."""
-        return (
-            self.shrink_to_equal and len(folds) > 1 and not self._gains(folds, crossed)
-        )
+        may = self.shrink_to_equal and len(folds) > 1
+        return may and not self._gains(folds, crossed)
 
     def _gains(self, folds: Sequence[FoldPredictions], crossed: np.ndarray) -> bool:
-        """Whether solved weights beat equal ones by a standard error over folds.
-
-        They are judged on folds that they were not solved on.
-        """
+        """Whether solved weights beat equal ones by a standard error over folds."""
         delta = self._pooled(folds)[-1]
         gains = []
         for fold, weights in zip(folds, crossed, strict=True):
-            loss = make_loss(
-                self.objective, fold.y, fold.predictions, fold.weight, delta
-            )
+            rows = (fold.y, fold.predictions, fold.weight)
+            loss = make_loss(self.objective, *rows, delta)
             equal = loss(fold.predictions.mean(axis=1))
             gains.append(equal - loss(fold.predictions @ weights))
         error = np.std(gains, ddof=1) / np.sqrt(len(gains))
@@ -140,10 +125,7 @@ def member_bias(folds: Sequence[FoldPredictions]) -> np.ndarray:
 
 
 def crossed_bias(folds: Sequence[FoldPredictions]) -> np.ndarray:
-    """Return, for each fold, the members' mean errors on the other folds alone.
-
-    Rows that the fold itself validates don't count; 0 where none is left.
-    """
+    """Return members' mean errors on the rows that a fold does not validate, or 0."""
     found = []
     for fold in folds:
         others = [f for f in other_rows(fold, folds) if f.weight.any()]

@@ -372,14 +372,14 @@ def _coverage(
     sizes = posts["calibration"].value_counts()
     low, high = chance_range(sizes.to_list(), [calibrations[g] for g in sizes.index])
     share = posts["inside"].mean()
-    by_chance = low <= share <= high
+    gap = share - coverage
     return {
         "n": len(posts),
         "coverage": share,
-        "gap": share - coverage,
+        "gap": gap,
         "low": low,
         "high": high,
         "width": posts["width"].mean(),
         "bias": posts["bias"].mean(),
-        "drift": bool(abs(share - coverage) > tolerance and not by_chance),
+        "drift": bool(abs(gap) > tolerance and not low <= share <= high),
     }

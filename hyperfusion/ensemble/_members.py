@@ -78,13 +78,8 @@ class RowLimitedNystroem(Nystroem):
 
 
 def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
-    """Return members as a list of (name, regressor) pairs.
-
-    Takes a preset's name, None for the default preset, a list of regressors (named
-    after their classes, numbered where a class comes twice) or the pairs themselves.
-    """
-    if members is None:
-        return preset_members("default")
+    """Return members as (name, regressor) pairs; classes name those without a name."""
+    members = "default" if members is None else members
     if isinstance(members, str):
         if members not in PRESETS:
             raise InvalidInputError(
@@ -135,11 +130,9 @@ def set_nested(
 
 
 def for_table(member: Any, X: Any) -> Any:
-    """Return a clone of a member that can read `X`.
+    """Return a clone of a member that can read `X`, if need be as numbers.
 
-    Pipelines and regressors whose tag says that they take categories get the table
-    as it is; any other regressor gets numbers, through `NumericTable`. A frame may
-    hold missing values at predict even where it has none at fit.
+    A frame may hold missing values at predict even where it has none at fit.
     """
     tags = get_tags(member).input_tags
     if isinstance(member, Pipeline) or tags.categorical:
@@ -184,9 +177,9 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     their order.
     """
     X = as_frame(X)
-    names = None if reset else getattr(estimator, "feature_names_in_", None)
-    is_array = names is not None and not isinstance(X, pd.DataFrame)
-    if is_array and np.ndim(X) == 2 and np.shape(X)[1] == len(names):
+    names: Any = () if reset else getattr(estimator, "feature_names_in_", ())
+    has_columns = np.ndim(X) == 2 and np.shape(X)[1] == len(names)
+    if has_columns and len(names) and not isinstance(X, pd.DataFrame):
         if estimator._has_categories:
             raise InvalidInputError(
                 f"{type(estimator).__name__} was fitted on a table with categories, "
@@ -219,10 +212,9 @@ def takes_weight(member: Any) -> bool:
 
 
 def ask_for_weights(member: Any) -> Any:
-    """Return a member that asks for weights, unless it says whether it does.
+    """Return a member that asks for weights where routing needs that.
 
-    With metadata routing, weights reach those that ask for them alone. In a pipeline
-    the last step does, as without routing.
+    One that says whether it does stays. In a pipeline the last step asks.
     """
     if not _routing_enabled():
         return member

@@ -58,9 +58,8 @@ def fit_parts(
 ) -> Iterator[Part]:
     """Fit every member on every split and predict the split's validation rows.
 
-    ``members[k][i]`` is cloned for split k, ``names[i]`` is its name. ``extra[k]``
-    joins the training part of split k alone, unfiltered, and is never validated. Parts
-    come by folds, then members; those that `memory` holds are not fitted again.
+    ``members[k][i]`` is cloned for split k. ``extra[k]`` joins the training part of
+    split k alone, unfiltered, and is never validated. Parts come fold by fold.
     """
     fit_params = fit_params or [{}] * len(members[0])
     extra = extra or [None] * len(splits)

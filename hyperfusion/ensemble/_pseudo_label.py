@@ -50,8 +50,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     By default the pseudo-labels in the training part of a fold come from the models of
     this fold, which never saw the rows that it validates; pseudo-labeled rows are never
-    validated. How several members are weighed against each other, and their biases, is
-    known from the errors in the other folds, as in `HyperFusionRegressor`.
+    validated.
 
     Parameters
     ----------
@@ -121,23 +120,21 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     instead; with "paper", the models of all folds.
 
     With "balanced", bins of the prediction keep the middle, where models agree most,
-    from crowding out the extremes. A pseudo-label weighs ``v / (v + s**2)``, with the
+    from crowding out the extremes, and the weights and biases of members come from the
+    other folds. A pseudo-label weighs ``v / (v + s**2)``, with the
     variance `v` of the out-of-fold errors and the standard deviation `s` of the
     members; members whose ``fit`` takes no weights learn from all alike. With "paper",
     one set of rows joins all folds, unweighted, labeled by the whole ensemble (with the
-    weights of equation 8). These labels carry what the ensemble learned from the rows
-    that a fold validates, so the scores of later rounds flatter: with
-    ``min_gain_se=None``, which keeps every round, it is the paper's procedure.
+    weights of equation 8), which has learned from the rows that a fold validates: the
+    scores of later rounds flatter. With ``min_gain_se=None`` it is the paper's
+    procedure.
 
     The gain of a round is the mean of the relative gains in MAE and in ``1 - SRC``,
     paired row by row. Its standard error is the larger of that over rows and that
-    over folds. Two standard errors, and not one, since several rounds are tried and
-    the better of two scores flatters.
+    over folds. Two of them, and not one, since the best of several rounds flatters.
 
-    With "balanced", the weights and biases of the members that go into the
-    pseudo-labels of a fold are those of the other folds. A fit costs
-    ``max_rounds + 1`` fits of the ensemble at most, one more for ``refit="full"``, and
-    for a lone regressor five fits on half of the rows for each fold.
+    A fit costs ``max_rounds + 1`` fits of the ensemble at most, one more for
+    ``refit="full"``, and for a lone regressor five fits on half of the rows a fold.
 
     If `fit` fails or is interrupted, a fitted wrapper stays what it was.
 

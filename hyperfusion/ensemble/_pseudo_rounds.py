@@ -34,11 +34,7 @@ _COMMITTEE = 5  # refits on halves, whose disagreement is a lone member's confid
 
 @dataclass(frozen=True)
 class Settings:
-    """How pseudo-labels are made, chosen and judged.
-
-    With `shared` one set of them joins all folds, as in the paper; otherwise each fold
-    has its own, which weigh by their confidence.
-    """
+    """How pseudo-labels are made, chosen and judged; `shared` ones join all folds."""
 
     rule: SelectionRule
     shared: bool

@@ -52,9 +52,7 @@ def conformal_quantile(
 ) -> float:
     """Return the finite-sample conformal quantile of scores; infinity if too few.
 
-    With equal weights it is the ``ceil((n + 1) * coverage)``-th smallest score. With
-    others the rows count by their weights, scaled to add up to the effective number
-    of rows, and the new row counts as one.
+    Weights are scaled to add up to the effective number of rows; the new row is one.
     """
     if weight.sum() <= 0:
         return np.inf

@@ -87,9 +87,8 @@ def _greedy(
 ) -> np.ndarray:
     """Add the member that helps most, again and again; keep the best stage.
 
-    Caruana et al. (2004), selection with replacement. Differences below a
-    millionth don't count, and of equal members one that is in already wins, so
-    that rounding never chooses. Ends early after `patience` steps in vain.
+    Differences below a millionth don't count, and of equal members one that is in
+    already wins, so that rounding never chooses.
     """
     n_members = predictions.shape[1]
     counts = np.zeros(n_members)
@@ -111,9 +110,7 @@ def _greedy(
 def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
     """Minimize over all convex combinations, from equal weights and from each member.
 
-    Nelder and Mead's method on the logits takes any objective: the rank
-    correlation is piecewise constant and has no gradient. Its first steps are wide,
-    since on a constant piece there is nothing to follow.
+    A rank correlation has no gradient: Nelder and Mead's first steps must be wide.
     """
     n_members = predictions.shape[1]
     corners = np.vstack([np.zeros(n_members), np.eye(n_members)])

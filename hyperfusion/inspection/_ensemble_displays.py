@@ -101,8 +101,8 @@ class EnsembleWeightsDisplay(_plot.Display):
         )
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label="Weight")
         size = _plot.label_size(n_members)
-        look = {"ha": "center", "va": "center"}
-        look["fontsize"] = min(size, _plot.label_size(2 * n_columns))
+        smaller = min(size, _plot.label_size(2 * n_columns))
+        look = {"ha": "center", "va": "center", "fontsize": smaller}
         self.texts_ = []
         labeled = table if table.size <= _MOST_TEXTS else np.empty((0, 0))
         for (row, column), weight in np.ndenumerate(labeled):

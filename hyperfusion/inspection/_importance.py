@@ -42,7 +42,7 @@ def feature_importance(
 
     The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``.
     Members of an ensemble that have importances (CatBoost, TabNet, trees) enter with
-    their weights in each fold; the mean and the spread over the folds are reported.
+    their weights in each fold.
 
     Parameters
     ----------

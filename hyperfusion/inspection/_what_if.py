@@ -106,7 +106,6 @@ def what_if(
     Of simulated changes without any effect, for 2 to 10 folds, linear models took 7 to
     15 % for one (10 % are meant), CatBoost and trees 0 to 10 %, the fewer the more
     folds; they miss many small effects. Of many candidates some stand out by chance.
-
     The candidates are encoded once and predicted two or three times.
 
     Examples

@@ -171,7 +171,8 @@ def ablate(
     without geolocation    0.0
     Name: src_change, dtype: float64
     """
-    wanted = [parts] if isinstance(parts, str) else list(parts or _PAPER)
+    parts = _PAPER if parts is None else parts
+    wanted = [parts] if isinstance(parts, str) else list(parts)
     blocks = [block for block in BLOCKS if block not in MODALITIES]
     known = [*MODALITIES, *blocks, *TRAINING_PARTS]
     for part in wanted:
@@ -211,7 +212,7 @@ def ablate(
         fitted = {}
         for one in (one for several in fits for one in several):
             fitted[one.name] = one
-            if verbose:
+            if verbose and one.prediction is not None:
                 said = f"[ablate] {one.name}"
                 print_scores(said, target[test], one.prediction, one.seconds)
         for variant in variants:

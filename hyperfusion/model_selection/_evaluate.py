@@ -205,11 +205,8 @@ def evaluate(
     scores, differences = score_tables(
         predictions, units is not None, list(models), n_bootstrap, confidence, rng
     )
-    return Bunch(
-        scores=scores,
-        differences=differences,
-        predictions=predictions.drop(columns="unit"),
-    )
+    predictions = predictions.drop(columns="unit")
+    return Bunch(scores=scores, differences=differences, predictions=predictions)
 
 
 def _plan(

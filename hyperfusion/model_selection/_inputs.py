@@ -124,11 +124,7 @@ def _has_roles(part: Any) -> bool:
 def read_folds(
     cv: Any, what: str, y: np.ndarray, units: np.ndarray | None, random_state: Any
 ) -> list[Split]:
-    """Return folds, as positions in the whole table.
-
-    Numbers and splitters cut the labeled rows. A splitter that takes groups gets the
-    rows' users as such.
-    """
+    """Return folds, as positions in the whole table, of the labeled rows."""
     if isinstance(cv, Integral):
         cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
         units = None
@@ -189,10 +185,7 @@ def split_by_time(times: pd.Series, rows: np.ndarray, test_size: float) -> Split
 
 
 def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:
-    """Return a split that tests labeled rows; unlabeled ones train, or are left out.
-
-    Unlabeled rows train wherever they stand: a model may look at their features.
-    """
+    """Return a split that tests labeled rows; unlabeled ones all train, or none."""
     train, test = (rows[~np.isnan(y[rows])] for rows in split)
     if not len(test) or not len(train):
         raise InvalidInputError(

@@ -123,9 +123,7 @@ def level_means(
 ) -> LevelMeans | None:
     """Compare each repeated value of a column with the mean target of its rows.
 
-    Half of a level's rows predict the mean of the other half only so well (the
-    reliability of the means). A column that follows the means closer than that has
-    seen these very rows' targets.
+    Their bound is the reliability of the means: how well halves of the rows agree.
     """
     there = np.flatnonzero(~np.isnan(x))
     values, codes, sizes = np.unique(x[there], return_inverse=True, return_counts=True)

@@ -35,7 +35,7 @@ class TestFold:
 
 
 def print_scores(
-    said: str, y: np.ndarray, prediction: np.ndarray | None, seconds: float
+    said: str, y: np.ndarray, prediction: np.ndarray, seconds: float
 ) -> None:
     """Print what a fitted model scores, after what it is."""
     print(
@@ -167,8 +167,7 @@ def score_tables(
         counts = draw_units(len(units), n_bootstrap, rng)
         for users, some in _subsets(tested, has_users):
             folds = {model: _folds(some, model, has_users) for model in models}
-            metrics = METRICS if has_users else METRICS[:2]
-            for metric in metrics:
+            for metric in METRICS if has_users else METRICS[:2]:
                 key = {"split": split, "users": users, "metric": metric}
                 values = {m: mean_score(folds[m], metric) for m in models}
                 samples = {
