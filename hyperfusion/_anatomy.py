@@ -39,11 +39,7 @@ def is_fitted(model: Any) -> bool:
 
 
 def inner(model: Any) -> Any:
-    """Return the model one level deeper; None for an ensemble or a lone regressor.
-
-    That is the last step of a pipeline, what a fitted search or wrapper has fitted, or
-    what an unfitted one was given.
-    """
+    """Return the model one level deeper; None for an ensemble or a lone regressor."""
     if is_ensemble(model):
         return None
     if hasattr(model, "steps"):
@@ -76,10 +72,10 @@ def walk(model: Any) -> Iterator[Any]:
 
 def find(model: Any, wanted: type | Callable[[Any], bool]) -> Any:
     """Return the first part of a class, or that a function accepts; None without."""
-    accepts = (
-        (lambda part: isinstance(part, wanted)) if isinstance(wanted, type) else wanted
-    )
-    return next((part for part in walk(model) if accepts(part)), None)
+    for part in walk(model):
+        if isinstance(part, wanted) if isinstance(wanted, type) else wanted(part):
+            return part
+    return None
 
 
 def final_step(model: Any) -> Any:
@@ -119,14 +115,8 @@ def folds_parameter(model: Any) -> str | None:
 class Anatomy:
     """A fitted model taken apart.
 
-    Attributes
-    ----------
-    steps : list of transformers
-        What turns raw columns into features; empty for a lone regressor.
-    regressor : regressor
-        What predicts from the features: the ensemble, if there is one.
-    targets : list of transformers
-        What the models around the regressor do to the target, the outermost first.
+    `steps` turn raw columns into features, from which `regressor` (the ensemble, if
+    there is one) predicts; `targets` transform the target, the outermost first.
     """
 
     steps: list[Any]
@@ -189,10 +179,7 @@ class Anatomy:
         return X
 
     def to_target(self, values: Any) -> np.ndarray:
-        """Return predictions of the regressor in units of the model's target.
-
-        Infinite ones stay as they are.
-        """
+        """Return predictions in units of the model's target; infinite ones stay."""
         values = np.array(values, dtype=np.float64)
         finite = np.isfinite(values)
         for transformer in reversed(self.targets):

@@ -36,19 +36,9 @@ class HyperFusionEstimator(BaseEstimator):
 
 
 def visual_block(estimator: Any, parts: Sequence[tuple[str, Any]]) -> Any:
-    """Return how the HTML representation draws an estimator and its named parts.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The whole, drawn as one box where it has no parts yet.
-    parts : list of (name, estimator)
-        Drawn side by side.
-    """
+    """Return how HTML shows an estimator: its named parts side by side, if any."""
     if not parts:
-        name = type(estimator).__name__
-        return _VisualBlock(
-            "single", estimator, names=name, name_details=repr(estimator)
-        )
+        details = {"names": type(estimator).__name__, "name_details": repr(estimator)}
+        return _VisualBlock("single", estimator, **details)
     names, inner = zip(*parts, strict=True)
     return _VisualBlock("parallel", list(inner), names=list(names))

@@ -33,10 +33,7 @@ class FoldPredictions:
 
 @dataclass(frozen=True)
 class Blend:
-    """How to weigh the members.
-
-    `delta` is Huber's, in standard deviations of the targets that are looked at.
-    """
+    """How to weigh the members; `delta` is in standard deviations of the target."""
 
     solver: str
     objective: str
@@ -45,47 +42,39 @@ class Blend:
     shrink_to_equal: bool
 
     def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
-        """Return the weights that do best on all these folds together.
-
-        Equal ones where no row has a weight.
-        """
-        y, predictions, weight = _pooled(folds)
+        """Return the weights that do best on all folds; equal ones without any row."""
+        y, predictions, weight, delta = self._pooled(folds)
         if not weight.any():
             return _equal(predictions.shape[1])
-        delta = self.delta * TargetScaler.fit(y, weight).spread
         return solve_weights(self.solver, self.objective, y, predictions, weight, delta)
 
-    def crossed(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
-        """Return weights for each fold that were solved on the other folds alone.
+    def _pooled(self, folds: Sequence[FoldPredictions]) -> tuple[Any, ...]:
+        """Return targets, predictions and weights of all rows, and Huber's delta."""
+        names = ("y", "predictions", "weight")
+        pooled = [np.concatenate([getattr(f, name) for f in folds]) for name in names]
+        unit = TargetScaler.fit(pooled[0], pooled[2]).spread if pooled[2].any() else 1.0
+        return *pooled, self.delta * unit
 
-        Rows that the fold itself validates don't count there, whatever other folds
-        validate them as well; equal weights where none is left.
-        """
+    def crossed(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
+        """Return weights for each fold, solved on rows that it does not validate."""
         return np.array([self.solve(other_rows(fold, folds)) for fold in folds])
 
     def honest(
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
     ) -> list[np.ndarray]:
-        """Return predictions of each fold, with weights not solved on their rows.
-
-        A single fold is cut in two: each half is weighed by the other.
-        """
+        """Return predictions of each fold, with weights not solved on their rows."""
         if self.keeps_equal(folds, crossed):
             return [f.predictions @ _equal(crossed.shape[1]) for f in folds]
-        return [
-            fold.predictions @ weights
-            if any(f.weight.any() for f in other_rows(fold, folds))
-            else self._by_halves(fold)
-            for fold, weights in zip(folds, crossed, strict=True)
-        ]
-
-    def _by_halves(self, fold: FoldPredictions) -> np.ndarray:
-        half = np.unique(fold.rows, return_inverse=True)[1] % 2  # every other row
-        prediction = np.empty(len(fold.rows))
-        for side in (0, 1):
-            here = half == side
-            prediction[here] = fold.predictions[here] @ self.solve([fold.part(~here)])
-        return prediction
+        honest = []
+        for fold, weights in zip(folds, crossed, strict=True):
+            prediction = fold.predictions @ weights
+            if not any(f.weight.any() for f in other_rows(fold, folds)):
+                half = np.unique(fold.rows, return_inverse=True)[1] % 2 == 0
+                for here in (half, ~half):  # each half is weighed by the other
+                    solved = self.solve([fold.part(~here)])
+                    prediction[here] = fold.predictions[here] @ solved
+            honest.append(prediction)
+        return honest
 
     def weights(
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
@@ -101,22 +90,16 @@ class Blend:
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
     ) -> bool:
         """Whether equal weights are preferred and solved ones not clearly better."""
-        return (
-            self.shrink_to_equal and len(folds) > 1 and not self._gains(folds, crossed)
-        )
+        may = self.shrink_to_equal and len(folds) > 1
+        return may and not self._gains(folds, crossed)
 
     def _gains(self, folds: Sequence[FoldPredictions], crossed: np.ndarray) -> bool:
-        """Whether solved weights beat equal ones by a standard error over folds.
-
-        They are judged on folds that they were not solved on.
-        """
-        y, _, weight = _pooled(folds)
-        delta = self.delta * TargetScaler.fit(y, weight).spread
+        """Whether solved weights beat equal ones by a standard error over folds."""
+        delta = self._pooled(folds)[-1]
         gains = []
         for fold, weights in zip(folds, crossed, strict=True):
-            loss = make_loss(
-                self.objective, fold.y, fold.predictions, fold.weight, delta
-            )
+            rows = (fold.y, fold.predictions, fold.weight)
+            loss = make_loss(self.objective, *rows, delta)
             equal = loss(fold.predictions.mean(axis=1))
             gains.append(equal - loss(fold.predictions @ weights))
         error = np.std(gains, ddof=1) / np.sqrt(len(gains))
@@ -142,26 +125,13 @@ def member_bias(folds: Sequence[FoldPredictions]) -> np.ndarray:
 
 
 def crossed_bias(folds: Sequence[FoldPredictions]) -> np.ndarray:
-    """Return, for each fold, the members' mean errors on the other folds alone.
-
-    Rows that the fold itself validates don't count; 0 where none is left.
-    """
+    """Return members' mean errors on the rows that a fold does not validate, or 0."""
     found = []
     for fold in folds:
         others = [f for f in other_rows(fold, folds) if f.weight.any()]
         nothing = np.zeros(fold.predictions.shape[1])
         found.append(member_bias(others).mean(axis=0) if others else nothing)
     return np.array(found)
-
-
-def _pooled(
-    folds: Sequence[FoldPredictions],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return (
-        np.concatenate([f.y for f in folds]),
-        np.concatenate([f.predictions for f in folds]),
-        np.concatenate([f.weight for f in folds]),
-    )
 
 
 def mean_by_row(
@@ -177,12 +147,13 @@ def mean_by_row(
     return total / count.reshape(-1, *[1] * (len(shape) - 1))
 
 
-def fold_score(fold: FoldPredictions, prediction: np.ndarray) -> tuple[float, float]:
+def fold_score(
+    y: np.ndarray, prediction: np.ndarray, weight: np.ndarray
+) -> tuple[float, float]:
     """Return SRC and MAE of a prediction of one fold's validation rows."""
-    weight = fold.weight
     return (
-        spearman_score(fold.y, prediction, sample_weight=weight),
-        float(mean_absolute_error(fold.y, prediction, sample_weight=weight)),
+        spearman_score(y, prediction, sample_weight=weight),
+        float(mean_absolute_error(y, prediction, sample_weight=weight)),
     )
 
 
@@ -200,7 +171,7 @@ def score_table(
         ]
         rows.append(("ensemble", honest[k], sum(seconds for _, _, seconds in rows)))
         for name, prediction, seconds in rows:
-            src, mae = fold_score(fold, prediction)
+            src, mae = fold_score(fold.y, prediction, fold.weight)
             table.append(
                 {"fold": k, "member": name, "src": src, "mae": mae}
                 | {"n_validation": len(fold.rows), "seconds": seconds}

@@ -29,8 +29,6 @@ _N_LEVELS = 20
 @validate_params(
     {
         "model": [HasMethods("predict"), HasMethods("transform"), None],
-        "X_train": "no_validation",
-        "X_test": "no_validation",
         "exclude": ["array-like", str],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
@@ -126,14 +124,13 @@ def drift_report(
     train, test = (_features(model, X) for X in (X_train, X_test))
     if list(train.columns) != list(test.columns):
         differing = sorted(
-            {str(c) for c in train.columns.symmetric_difference(test.columns)}
+            {*map(str, train.columns.symmetric_difference(test.columns))}
         )
         raise InvalidInputError(
             f"X_train and X_test must have the same columns. These differ: {differing}."
         )
     kept = _kept_columns(train, exclude)
     train, test = train[kept], test[kept]
-    numbers = _as_numbers(train, test)
     later = np.repeat([0, 1], [len(train), len(test)])
     if min(len(train), len(test)) < cv:
         raise InvalidInputError(
@@ -143,9 +140,19 @@ def drift_report(
     psi = [stability_index(train[c], test[c]) for c in kept]
     if random_state is None:
         random_state = np.random.RandomState()  # the global generator stays as it is
-    aucs, importance = _told_apart(
-        numbers, later, cv, n_estimators, n_jobs, random_state
-    )
+    numbers, aucs, importance = _as_numbers(train, test), [], np.zeros(len(kept))
+    folds = StratifiedKFold(cv, shuffle=True, random_state=random_state)
+    for fit, judge in folds.split(numbers, later):
+        trees = ExtraTreesClassifier(
+            n_estimators,
+            min_samples_leaf=3,
+            class_weight="balanced",
+            n_jobs=n_jobs,
+            random_state=random_state,
+        ).fit(numbers[fit], later[fit])
+        chance = trees.predict_proba(numbers[judge])[:, 1]
+        aucs.append(roc_auc_score(later[judge], chance))
+        importance += trees.feature_importances_ / cv
     columns = pd.DataFrame(
         {
             "importance": importance,
@@ -164,51 +171,21 @@ def drift_report(
     )
 
 
-def _told_apart(
-    numbers: np.ndarray,
-    later: np.ndarray,
-    cv: int,
-    n_estimators: int,
-    n_jobs: int | None,
-    random_state: Any,
-) -> tuple[list[float], np.ndarray]:
-    """Return the AUC of each fold's trees, and the columns' mean importance."""
-    aucs, importance = [], np.zeros(numbers.shape[1])
-    folds = StratifiedKFold(cv, shuffle=True, random_state=random_state)
-    for fit, judge in folds.split(numbers, later):
-        trees = ExtraTreesClassifier(
-            n_estimators,
-            min_samples_leaf=3,
-            class_weight="balanced",
-            n_jobs=n_jobs,
-            random_state=random_state,
-        ).fit(numbers[fit], later[fit])
-        chance = trees.predict_proba(numbers[judge])[:, 1]
-        aucs.append(roc_auc_score(later[judge], chance))
-        importance += trees.feature_importances_ / cv
-    return aucs, importance
-
-
 def _features(model: Any, X: Any) -> pd.DataFrame:
     if hasattr(model, "predict"):
         parts = Anatomy.of(model)
         X = parts.features(as_frame(X))
-        if parts.ensemble is not None and _has_own_encoders(parts.ensemble):
-            X = Anatomy.of(parts.ensemble.estimators_[0][0]).features(X)
+        given = getattr(parts.ensemble, "members", None)
+        if isinstance(given, (list, tuple)) and len(given) == 1:
+            only = given[0][1] if isinstance(given[0], tuple) else given[0]
+            if hasattr(only, "steps"):  # it encodes in every fold anew
+                X = Anatomy.of(parts.ensemble.estimators_[0][0]).features(X)
     elif model is not None:
         X = model.transform(X)
     X = as_frame(X)
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
     check_frame(table, "drift_report")
     return table
-
-
-def _has_own_encoders(ensemble: Any) -> bool:
-    """Whether the only member is a pipeline, which encodes in every fold anew."""
-    given = ensemble.members
-    if not isinstance(given, (list, tuple)) or len(given) != 1:
-        return False
-    return hasattr(given[0][1] if isinstance(given[0], tuple) else given[0], "steps")
 
 
 def _kept_columns(table: pd.DataFrame, exclude: Any) -> list[Hashable]:

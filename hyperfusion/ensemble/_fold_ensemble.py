@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
+from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import process_routing
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
     _check_sample_weight,
     _routing_enabled,
 )
@@ -25,16 +32,19 @@ from hyperfusion.ensemble._combine import (
     member_bias,
     score_table,
 )
-from hyperfusion.ensemble._folds import check_weighed, make_splits
 from hyperfusion.ensemble._members import (
+    PRESETS,
     ask_for_weights,
     check_features,
     for_table,
     name_members,
     set_seeds,
 )
-from hyperfusion.ensemble._out_of_fold import Part, fit_parts, take_rows
+from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
+from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.table._names import column_name
 
 USER = column_name("user", "user")  # as `UserProfileEncoder` writes it
@@ -46,20 +56,54 @@ def has_users(X: Any) -> bool:
 
 
 class FoldEnsemble(HyperFusionEstimator):
-    """The steps of `HyperFusionRegressor.fit`; the parameters are declared there."""
+    """The parameters and the steps of `HyperFusionRegressor`, documented there."""
 
-    members: Any
-    cv: Any
-    weighting: str
-    weights_per: str
-    objective: str
-    delta: float
-    shrink_to_equal: bool
-    row_filter: Any
-    refit: str
-    n_jobs: int | None
-    memory: Any
-    random_state: Any
+    _parameter_constraints: dict = {
+        "members": [list, tuple, StrOptions(set(PRESETS)), None],
+        "cv": ["cv_object"],
+        "weighting": [StrOptions(set(SOLVERS))],
+        "weights_per": [StrOptions({"pooled", "fold"})],
+        "objective": [StrOptions(set(OBJECTIVES))],
+        "delta": [Interval(Real, 0, None, closed="neither")],
+        "shrink_to_equal": ["boolean"],
+        "row_filter": [HasMethods("fit_resample"), None],
+        "refit": [StrOptions({"folds", "full"})],
+        "n_jobs": [Integral, None],
+        "memory": [str, HasMethods("cache"), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        members: Any = None,
+        *,
+        cv: Any = 5,
+        weighting: str = "greedy",
+        weights_per: str = "pooled",
+        objective: str = "both",
+        delta: float = 0.5,
+        shrink_to_equal: bool = False,
+        row_filter: Any = None,
+        refit: str = "folds",
+        n_jobs: int | None = None,
+        memory: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.members = members
+        self.cv = cv
+        self.weighting = weighting
+        self.weights_per = weights_per
+        self.objective = objective
+        self.delta = delta
+        self.shrink_to_equal = shrink_to_equal
+        self.row_filter = row_filter
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
 
     def _fit(
         self,
@@ -82,21 +126,53 @@ class FoldEnsemble(HyperFusionEstimator):
         named = self._named_members()
         given = None if sample_weight is None else weight
         engine = self._engine_arguments(named, given, groups, fit_params)
-        splits = make_splits(self.cv, X, y, engine.pop("groups"), rng)
-        check_weighed(splits, weight)
+        splits = self._make_splits(X, y, weight, engine.pop("groups"), rng)
         X = check_features(self, X, reset=True)
         self.splits_ = splits
         self.members_ = [(name, for_table(member, X)) for name, member in named]
-        parts = self._fit_folds(X, y, weight, rng, engine, extra)
+        fits = self._fit_parts(X, y, splits, rng, engine, extra)
+        parts = list(self._reported(fits, X, y, weight))
         self._weigh(parts, y, weight)
         self._learn_users(X)
         if self.refit == "full":
-            parts = self._fit_full(X, y, rng, engine, extra)
+            everything = [(np.arange(len(y)), np.arange(0))]
+            last = None if extra is None else extra[-1:]
+            parts = list(self._fit_parts(X, y, everything, rng, engine, last))
         n_fits = max(p.fold for p in parts) + 1
         self.estimators_ = [
             [p.model for p in parts if p.fold == k] for k in range(n_fits)
         ]
         return self
+
+    def _make_splits(
+        self, X: Any, y: np.ndarray, weight: np.ndarray, groups: Any, rng: Any
+    ) -> list[Split]:
+        """Return the folds; raise where they are empty or train on what they test."""
+        if isinstance(self.cv, Integral):
+            splitter = StratifiedRegressionKFold(int(self.cv), random_state=rng)
+        else:
+            splitter = check_cv(self.cv)
+        folds = splitter.split(X, y, groups)
+        splits = [(np.asarray(a), np.asarray(b)) for a, b in folds]
+        if not splits:
+            raise InvalidInputError("cv gives no fold: it must give one at least.")
+        for k, fold in enumerate(splits):
+            for side, rows in zip(("training", "validation"), fold, strict=True):
+                _check_positions(rows, len(y), f"the {side} part of fold {k} of cv")
+            both = np.intersect1d(*fold)
+            if len(both):
+                raise InvalidInputError(
+                    f"Fold {k} of cv trains on rows that it validates, such as row "
+                    f"{both[0]} ({len(both)} in all): out-of-fold predictions need the "
+                    "two parts to be apart."
+                )
+            if not weight[fold[1]].any():
+                raise InvalidInputError(
+                    f"sample_weight is 0 for all {len(fold[1])} rows that fold {k} "
+                    "validates: it can't be scored. Leave these rows out, weigh some "
+                    "of them above 0, or choose a cv that mixes them with others."
+                )
+        return splits
 
     def _named_members(self) -> list[tuple[str, Any]]:
         """Return the members by name, as they are fitted."""
@@ -123,43 +199,57 @@ class FoldEnsemble(HyperFusionEstimator):
             "fit_params": [routed[name].fit for name, _ in named],
         }
 
-    def _fit_folds(
+    def _fit_parts(
         self,
         X: Any,
         y: np.ndarray,
-        weight: np.ndarray,
+        splits: list[Split],
         rng: Any,
-        engine: Any,
+        engine: dict[str, Any],
         extra: Any,
-    ) -> list[Part]:
-        members = [self._seeded(rng) for _ in self.splits_]
-        n_parts = len(self.splits_) * len(self.members_)
-        progress = _Progress(self, X, y, n_parts)
-        engine = engine | self._how()
-        parts = []
-        for part in fit_parts(members, X, y, self.splits_, extra=extra, **engine):
-            progress.report(part, weight)
-            parts.append(part)
-        progress.end()
-        return parts
-
-    def _fit_full(
-        self, X: Any, y: np.ndarray, rng: Any, engine: Any, extra: Any
-    ) -> list[Part]:
-        everything = [(np.arange(len(y)), np.arange(0))]
-        engine = engine | self._how()
-        last = None if extra is None else extra[-1:]
-        return list(
-            fit_parts([self._seeded(rng)], X, y, everything, extra=last, **engine)
+    ) -> Iterator[Part]:
+        return fit_parts(
+            [[set_seeds(clone(m), rng) for _, m in self.members_] for _ in splits],
+            X,
+            y,
+            splits,
+            names=[name for name, _ in self.members_],
+            row_filter=self.row_filter,
+            n_jobs=self.n_jobs,
+            memory=self.memory,
+            extra=extra,
+            **engine,
         )
 
-    def _how(self) -> dict[str, Any]:
-        how = ("row_filter", "n_jobs", "memory")
-        names = [name for name, _ in self.members_]
-        return {"names": names, **{name: getattr(self, name) for name in how}}
-
-    def _seeded(self, rng: Any) -> list[Any]:
-        return [set_seeds(clone(member), rng) for _, member in self.members_]
+    def _reported(
+        self, parts: Iterator[Part], X: Any, y: np.ndarray, weight: np.ndarray
+    ) -> Iterator[Part]:
+        """Pass parts on: print their scores, and let callbacks score them."""
+        n_parts = len(self.splits_) * len(self.members_)
+        root = self._init_callback_context(max_subtasks=n_parts)
+        root.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        tasks = [root.subcontext(task_name="fit-part") for _ in range(n_parts)]
+        for task in tasks:
+            task.call_on_fit_task_begin(estimator=self)
+        for task, part in zip(tasks, parts, strict=True):
+            rows = self.splits_[part.fold][1]
+            if self.verbose:
+                scores = fold_score(y[rows], part.predictions, weight[rows])
+                print(
+                    f"[HyperFusionRegressor] fold {part.fold + 1}/{len(self.splits_)} "
+                    f"{self.members_[part.member][0]}: SRC {scores[0]:.4f}, MAE "
+                    f"{scores[1]:.4f}, {part.n_rows} rows, {part.seconds:.1f} s",
+                    flush=True,
+                )
+            fitted = {"estimators_": [[part.model]], "weights_": np.ones((1, 1))}
+            task.call_on_fit_task_end(
+                estimator=self,
+                X=partial(take_rows, X, rows),
+                y=y[rows],
+                reconstruction_attributes=partial(dict, fitted),
+            )
+            yield part
+        root.call_on_fit_task_end(estimator=self, X=X, y=y)
 
     @property
     def _validated(self) -> list[np.ndarray]:
@@ -184,13 +274,7 @@ class FoldEnsemble(HyperFusionEstimator):
         single = [f.predictions for f in folds]
         self.oof_member_predictions_ = mean_by_row(self._validated, single, len(y))
         self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)
-        self._learn_variance(folds, y, weight)
-        self._scores = score_table(folds, honest, parts, [n for n, _ in self.members_])
-
-    def _learn_variance(
-        self, folds: list[FoldPredictions], y: np.ndarray, weight: np.ndarray
-    ) -> None:
-        """Relate the members' disagreement to the size of out-of-fold errors."""
+        # the members' disagreement tells how large out-of-fold errors are
         spread = [
             disagreement(list(f.predictions.T), bias, weights)
             for f, bias, weights in zip(folds, self._bias, self.weights_, strict=True)
@@ -198,12 +282,12 @@ class FoldEnsemble(HyperFusionEstimator):
         variance = mean_by_row(self._validated, spread, len(y))
         self.oof_residuals_ = y - self.oof_predictions_
         seen = np.isfinite(self.oof_residuals_) & (weight > 0)
-        self.variance_coefficients_ = fit_variance(
+        constant, slope = self.variance_coefficients_ = fit_variance(
             self.oof_residuals_[seen], variance[seen], weight[seen]
         )
-        constant, slope = self.variance_coefficients_
         self.oof_std_ = np.sqrt(constant + slope * variance)
         self._oof_weight = weight
+        self._scores = score_table(folds, honest, parts, [n for n, _ in self.members_])
 
     def _learn_users(self, X: Any) -> None:
         """Note whose posts were in the training part of the fold that validates a row.
@@ -234,45 +318,16 @@ class FoldEnsemble(HyperFusionEstimator):
         return self._bias if same else self._bias.mean(axis=0, keepdims=True)
 
 
-class _Progress:
-    """Reports the parts of a fit in the order in which they are ready."""
-
-    def __init__(self, ensemble: Any, X: Any, y: np.ndarray, n_parts: int):
-        self.ensemble, self.X, self.y = ensemble, X, y
-        self.root = ensemble._init_callback_context(max_subtasks=n_parts)
-        self.root.call_on_fit_task_begin(estimator=ensemble, X=X, y=y)
-        self.tasks = [
-            self.root.subcontext(task_name="fit-part") for _ in range(n_parts)
-        ]
-        self.waiting = iter(self.tasks)
-        for task in self.tasks:
-            task.call_on_fit_task_begin(estimator=ensemble)
-
-    def report(self, part: Part, weight: np.ndarray) -> None:
-        """Print a fitted part's score; callbacks score it on its validation rows."""
-        rows = self.ensemble.splits_[part.fold][1]
-        if self.ensemble.verbose:
-            self._print(part, self.y[rows], weight[rows])
-        next(self.waiting).call_on_fit_task_end(
-            estimator=self.ensemble,
-            X=lambda: take_rows(self.X, rows),
-            y=self.y[rows],
-            reconstruction_attributes=lambda: {
-                "estimators_": [[part.model]],
-                "weights_": np.ones((1, 1)),
-            },
+def _check_positions(rows: np.ndarray, n_rows: int, where: str) -> None:
+    if len(rows) == 0:
+        raise InvalidInputError(f"There is no row in {where}: give it one at least.")
+    if rows.dtype.kind not in "iu":
+        raise InvalidInputError(
+            f"There must be positions of rows in {where}. Got dtype {rows.dtype}."
         )
-
-    def end(self) -> None:
-        """Tell callbacks that all parts are fitted."""
-        self.root.call_on_fit_task_end(estimator=self.ensemble, X=self.X, y=self.y)
-
-    def _print(self, part: Part, y: np.ndarray, weight: np.ndarray) -> None:
-        fold = FoldPredictions(np.arange(len(y)), part.predictions, y, weight)
-        src, mae = fold_score(fold, part.predictions)
-        print(
-            f"[HyperFusionRegressor] fold {part.fold + 1}/{len(self.ensemble.splits_)} "
-            f"{self.ensemble.members_[part.member][0]}: SRC {src:.4f}, MAE {mae:.4f}, "
-            f"{part.n_rows} rows, {part.seconds:.1f} s",
-            flush=True,
+    wrong = rows[(rows < 0) | (rows >= n_rows)]
+    if len(wrong):
+        raise InvalidInputError(
+            f"There is a position {wrong[0]} in {where}, but the {n_rows} rows are "
+            f"numbered 0 to {n_rows - 1}."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -17,23 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import visual_block
 from hyperfusion._sklearn_compat import (
     CallbackSupportMixin,
-    HasMethods,
-    Interval,
-    StrOptions,
     _num_samples,
     with_callbacks,
 )
 from hyperfusion._validation import check_target, warn_of_order, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
-from hyperfusion.ensemble._members import (
-    PRESETS,
-    check_features,
-    name_members,
-    set_nested,
-)
+from hyperfusion.ensemble._members import check_features, name_members, set_nested
 from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
 from hyperfusion.ensemble._uncertainty import disagreement
-from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.table._frames import as_frame
@@ -43,8 +34,9 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     """Weighted ensemble of regressors over K folds.
 
     Tier 3 of the paper (section 3.4, equations 8 and 9). Every member is fitted on
-    the training part of every fold; weights come from out-of-fold predictions; a
-    new row's prediction is the weighted average of all fold models.
+    the training part of every fold. Weights come from out-of-fold predictions: those of
+    each row by models that did not learn from it. A new row's prediction is the
+    weighted average of all fold models.
 
     Parameters
     ----------
@@ -66,7 +58,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         rows as in equation 8.
     objective : {"both", "mae", "huber", "spearman"}, default="both"
         What the weights minimize (not for "nnls" and "equal"): "both" is the mean of
-        ``1 - SRC`` and MAE, each relative to the best single member.
+        ``1 - SRC`` (Spearman's rank correlation) and MAE (mean absolute error), each
+        relative to the best single member.
     delta : float, default=0.5
         Huber's delta for ``objective="huber"``, in standard deviations of the target.
     shrink_to_equal : bool, default=False
@@ -161,53 +154,6 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     # with metadata routing they are taken whenever they are passed
     __metadata_request__fit = {"sample_weight": True, "groups": True}
 
-    _parameter_constraints: dict = {
-        "members": [list, tuple, StrOptions(set(PRESETS)), None],
-        "cv": ["cv_object"],
-        "weighting": [StrOptions(set(SOLVERS))],
-        "weights_per": [StrOptions({"pooled", "fold"})],
-        "objective": [StrOptions(set(OBJECTIVES))],
-        "delta": [Interval(Real, 0, None, closed="neither")],
-        "shrink_to_equal": ["boolean"],
-        "row_filter": [HasMethods("fit_resample"), None],
-        "refit": [StrOptions({"folds", "full"})],
-        "n_jobs": [Integral, None],
-        "memory": [str, HasMethods("cache"), None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
-
-    def __init__(
-        self,
-        members: Any = None,
-        *,
-        cv: Any = 5,
-        weighting: str = "greedy",
-        weights_per: str = "pooled",
-        objective: str = "both",
-        delta: float = 0.5,
-        shrink_to_equal: bool = False,
-        row_filter: Any = None,
-        refit: str = "folds",
-        n_jobs: int | None = None,
-        memory: Any = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ):
-        self.members = members
-        self.cv = cv
-        self.weighting = weighting
-        self.weights_per = weights_per
-        self.objective = objective
-        self.delta = delta
-        self.shrink_to_equal = shrink_to_equal
-        self.row_filter = row_filter
-        self.refit = refit
-        self.n_jobs = n_jobs
-        self.memory = memory
-        self.random_state = random_state
-        self.verbose = verbose
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, those of members as ``<name>__<parameter>``.
 
@@ -249,12 +195,10 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         InvalidInputError
             If there is no such parameter or member.
         """
-        own = set(self._get_param_names())
-        super().set_params(**{k: v for k, v in params.items() if k in own})
-        nested = {k: v for k, v in params.items() if k not in own}
-        if not nested:
-            return self
-        self.members = set_nested(self._members_or_none(), nested, self)
+        own = {k: params.pop(k) for k in self._get_param_names() if k in params}
+        super().set_params(**own)
+        if params:
+            self.members = set_nested(self._members_or_none(), params, self)
         return self
 
     def _members_or_none(self) -> list[tuple[str, Any]]:
@@ -325,11 +269,9 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     def named_estimators_(self) -> Bunch:
         """The fitted models of each member, one a fold, by the member's name."""
         check_is_fitted(self)
-        models = {
-            name: [fold[i] for fold in self.estimators_]
-            for i, (name, _) in enumerate(self.members_)
-        }
-        return Bunch(**models)
+        names = [name for name, _ in self.members_]
+        models = map(list, zip(*self.estimators_, strict=True))
+        return Bunch(**dict(zip(names, models, strict=True)))
 
     def predict(
         self, X: Any, *, return_std: bool = False
@@ -360,10 +302,13 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         weights = self._model_weights()
         mean, variance = np.zeros(X.shape[0]), np.zeros(X.shape[0])
         for k in range(len(self.estimators_)):
-            used = np.flatnonzero(weights[k])
-            predictions = [self._predict_one(k, i, X) for i in used]
-            for i, prediction in zip(used, predictions, strict=True):
+            used, predictions = np.flatnonzero(weights[k]), []
+            for i in used:
+                name = self.members_[i][0]
+                with naming(name, k):
+                    prediction = finite_prediction(self.estimators_[k][i], X, name)
                 mean += weights[k, i] * prediction
+                predictions.append(prediction)
             if return_std:
                 bias, share = self._model_bias()[k, used], weights[k, used]
                 variance += share.sum() * disagreement(predictions, bias, share)
@@ -371,11 +316,6 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
             return mean
         constant, slope = self.variance_coefficients_
         return mean, np.sqrt(constant + slope * variance)
-
-    def _predict_one(self, fold: int, member: Any, X: Any) -> np.ndarray:
-        name = self.members_[member][0]
-        with naming(name, fold):
-            return finite_prediction(self.estimators_[fold][member], X, name)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata such as ``sample_weight`` and ``groups`` are routed.

@@ -25,20 +25,15 @@ from hyperfusion.ensemble._uncertainty import Calibration, chance_range
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame
 
-_COVERAGE = [Interval(Real, 0, 1, closed="neither")]
-_GROUPS = [StrOptions({"user"}), "array-like", None]
+_CONSTRAINTS: dict[str, list[Any]] = {
+    "model": [HasMethods("predict")],
+    "coverage": [Interval(Real, 0, 1, closed="neither")],
+    "groups": [StrOptions({"user"}), "array-like", None],
+    "calibration_groups": ["array-like", None],
+}
 
 
-@validate_params(
-    {
-        "model": [HasMethods("predict")],
-        "X": "no_validation",
-        "coverage": _COVERAGE,
-        "groups": _GROUPS,
-        "calibration_groups": ["array-like", None],
-    },
-    prefer_skip_nested_validation=True,
-)
+@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
 def predict_interval(
     model: Any,
     X: Any,
@@ -51,7 +46,8 @@ def predict_interval(
 
     An interval is the prediction plus and minus ``q * y_std``: `y_std` is that of
     `HyperFusionRegressor.predict`, and `q` the conformal quantile of the out-of-fold
-    errors, each divided by its own `y_std` [1]_. Nothing is fitted for it.
+    errors (of models that did not learn from the post), each divided by its own
+    `y_std` [1]_. Nothing is fitted for it.
 
     Parameters
     ----------
@@ -147,21 +143,11 @@ def intervals(
     prediction, std = ensemble.predict(table, return_std=True)
     margin = std * np.array([calibrations[group].quantile for group in groups])
     ends = [parts.to_target(prediction + sign * margin) for sign in (-1, 1)]
-    if parts.targets:  # the way back may fall where the target rises
-        unbounded = np.isinf(margin)
-        ends = [np.min(ends, axis=0), np.max(ends, axis=0)]
-        ends = [
-            np.where(unbounded, e, end)
-            for e, end in zip([-np.inf, np.inf], ends, strict=True)
-        ]
-    return pd.DataFrame(
-        {
-            "prediction": parts.to_target(prediction),
-            "lower": ends[0],
-            "upper": ends[1],
-        },
-        index=index,
-    )
+    # sorted, since the way back may fall where the target rises
+    lower, upper = np.where(np.isinf(margin), [[-np.inf], [np.inf]], np.sort(ends, 0))
+    prediction = parts.to_target(prediction)
+    table = {"prediction": prediction, "lower": lower, "upper": upper}
+    return pd.DataFrame(table, index=index)
 
 
 def _groups(
@@ -177,39 +163,30 @@ def _groups(
             )
         if groups is None:
             return np.zeros(n_fit), np.zeros(n_new)
-        return _user_groups(ensemble, table)
+        known = ensemble._user_known
+        if known is None or not has_users(table):
+            raise InvalidInputError(
+                f"groups='user' needs the column {USER!r} in the feature table, which "
+                "the role user of PostEncoder and make_hyperfusion gives. Pass groups "
+                "as an array instead."
+            )
+        return np.where(known == 1, "known", "new"), known_users(ensemble, table)
     if calibration_groups is None:
         raise InvalidInputError(
             "groups needs calibration_groups: the group of each labeled row that was "
             "passed to fit, in the same order."
         )
-    pairs = []
+    fitted, new = np.asarray(calibration_groups), np.asarray(groups)
     for name, values, length in (
-        ("calibration_groups", calibration_groups, n_fit),
-        ("groups", groups, n_new),
+        ("calibration_groups", fitted, n_fit),
+        ("groups", new, n_new),
     ):
-        values = np.asarray(values)
         if values.shape != (length,):
             raise InvalidInputError(
                 f"{name} must hold one group for each of {length} rows. Got shape "
                 f"{values.shape}."
             )
-        pairs.append(values)
-    return pairs[0], pairs[1]
-
-
-def _user_groups(
-    ensemble: HyperFusionRegressor, table: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    known = ensemble._user_known
-    if known is None or not has_users(table):
-        raise InvalidInputError(
-            f"groups='user' needs the column {USER!r} in the feature table, which "
-            "the role user of PostEncoder and make_hyperfusion gives. Pass groups as "
-            "an array instead."
-        )
-    calibration = np.where(known == 1, "known", "new")
-    return calibration, known_users(ensemble, table)
+    return fitted, new
 
 
 def known_users(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.ndarray:
@@ -252,13 +229,9 @@ def _calibrate(
 
 @validate_params(
     {
-        "model": [HasMethods("predict")],
-        "X": "no_validation",
+        **_CONSTRAINTS,
         "y": ["array-like"],
-        "coverage": _COVERAGE,
         "by": ["array-like", dict, None],
-        "groups": _GROUPS,
-        "calibration_groups": ["array-like", None],
         "tolerance": [Interval(Real, 0, 1, closed="left")],
     },
     prefer_skip_nested_validation=True,
@@ -342,8 +315,9 @@ def coverage_report(
     """
     parts = ensemble_inside(model)
     table = parts.features(as_frame(X))
+    target = check_target(y, np.shape(table)[0])
     how = (coverage, by, groups, calibration_groups, tolerance)
-    return coverage_table(parts, table, check_target(y, np.shape(table)[0]), *how)
+    return coverage_table(parts, table, target, *how)
 
 
 def coverage_table(
@@ -370,7 +344,11 @@ def coverage_table(
         }
     ).reset_index(drop=True)
     reports = {("all", "all"): posts}
-    for name, values in _partitions(ensemble, table, by).items():
+    given = by if isinstance(by, Mapping) else {} if by is None else {"by": by}
+    partitions = {str(k): pd.Series(v).reset_index(drop=True) for k, v in given.items()}
+    if ensemble._user_known is not None and has_users(table):
+        partitions.setdefault("user", pd.Series(known_users(ensemble, table)))
+    for name, values in partitions.items():
         if len(values) != len(posts):
             raise InvalidInputError(
                 f"by[{name!r}] must hold one value for each of {len(posts)} rows. Got "
@@ -385,23 +363,6 @@ def coverage_table(
     return pd.DataFrame(rows, index=index)
 
 
-def _partitions(
-    ensemble: HyperFusionRegressor, table: Any, by: Any
-) -> dict[str, pd.Series]:
-    if by is None:
-        by = {}
-    if not isinstance(by, Mapping):
-        by = {"by": by}
-    partitions = {
-        str(name): pd.Series(values).reset_index(drop=True)
-        for name, values in by.items()
-    }
-    tells = ensemble._user_known is not None and has_users(table)
-    if tells and "user" not in partitions:
-        partitions["user"] = pd.Series(known_users(ensemble, table))
-    return partitions
-
-
 def _coverage(
     posts: pd.DataFrame,
     coverage: float,
@@ -411,14 +372,14 @@ def _coverage(
     sizes = posts["calibration"].value_counts()
     low, high = chance_range(sizes.to_list(), [calibrations[g] for g in sizes.index])
     share = posts["inside"].mean()
-    by_chance = low <= share <= high
+    gap = share - coverage
     return {
         "n": len(posts),
         "coverage": share,
-        "gap": share - coverage,
+        "gap": gap,
         "low": low,
         "high": high,
         "width": posts["width"].mean(),
         "bias": posts["bias"].mean(),
-        "drift": bool(abs(share - coverage) > tolerance and not by_chance),
+        "drift": bool(abs(gap) > tolerance and not low <= share <= high),
     }

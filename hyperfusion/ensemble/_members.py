@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from sklearn.base import clone, is_regressor
 from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -17,6 +18,7 @@ from sklearn.utils.validation import has_fit_parameter, validate_data
 from hyperfusion._anatomy import final_step
 from hyperfusion._sklearn_compat import _routing_enabled
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection._inputs import numbered
 from hyperfusion.table._frames import as_frame, check_table
 from hyperfusion.table._schema import Schema
 
@@ -30,32 +32,23 @@ def preset_members(name: str) -> NamedMembers:
     "default" are the paper's four (section 3.4). "fast" are three of different kinds
     without a network.
     """
-    return _fast_members() if name == "fast" else _paper_members()
+    from hyperfusion import regressors
 
-
-def _paper_members() -> NamedMembers:
-    from hyperfusion.regressors import (
-        CatBoostHuberRegressor,
-        ClipHierarchicalRegressor,
-        CoAttentionRegressor,
-        TabNetHuberRegressor,
-    )
-
-    return [
-        ("catboost", CatBoostHuberRegressor(iterations=600)),
-        ("tabnet", TabNetHuberRegressor()),
-        ("coattention", CoAttentionRegressor()),
-        ("hierarchical", ClipHierarchicalRegressor()),
+    members: NamedMembers = [
+        ("catboost", regressors.CatBoostHuberRegressor(iterations=600))
     ]
-
-
-def _fast_members() -> NamedMembers:
+    if name == "default":
+        return [
+            *members,
+            ("tabnet", regressors.TabNetHuberRegressor()),
+            ("coattention", regressors.CoAttentionRegressor()),
+            ("hierarchical", regressors.ClipHierarchicalRegressor()),
+        ]
     from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.linear_model import RidgeCV
     from sklearn.preprocessing import StandardScaler
 
     from hyperfusion.preprocessing import NumericTable
-    from hyperfusion.regressors import CatBoostHuberRegressor
 
     smooth = Pipeline(
         [
@@ -65,14 +58,8 @@ def _fast_members() -> NamedMembers:
             ("ridgecv", RidgeCV(np.logspace(-3, 3, 13))),
         ]
     )
-    return [
-        ("catboost", CatBoostHuberRegressor(iterations=600)),
-        (
-            "trees",
-            ExtraTreesRegressor(200, min_samples_leaf=3, max_features=0.5),
-        ),
-        ("kernel", smooth),
-    ]
+    trees = ExtraTreesRegressor(200, min_samples_leaf=3, max_features=0.5)
+    return [*members, ("trees", trees), ("kernel", smooth)]
 
 
 class RowLimitedNystroem(Nystroem):
@@ -91,13 +78,8 @@ class RowLimitedNystroem(Nystroem):
 
 
 def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
-    """Return members as a list of (name, regressor) pairs.
-
-    Takes a preset's name, None for the default preset, a list of regressors (named
-    after their classes, numbered where a class comes twice) or the pairs themselves.
-    """
-    if members is None:
-        return preset_members("default")
+    """Return members as (name, regressor) pairs; classes name those without a name."""
+    members = "default" if members is None else members
     if isinstance(members, str):
         if members not in PRESETS:
             raise InvalidInputError(
@@ -108,8 +90,12 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
     if len(members) == 0:
         raise InvalidInputError("members is empty: give at least one regressor.")
     pairs = [m if isinstance(m, tuple) else (None, m) for m in members]
-    names = _unique_names(pairs)
-    for name, member in zip(names, (m for _, m in pairs), strict=True):
+    given = [name for name, _ in pairs if name is not None]
+    if len(set(given)) != len(given):
+        raise InvalidInputError(f"Names of members must be unique. Got {given}.")
+    names = numbered([name or type(m).__name__.lower() for name, m in pairs])
+    named = [(own or name, m) for (own, m), name in zip(pairs, names, strict=True)]
+    for name, member in named:
         if not (hasattr(member, "fit") and is_regressor(member)):
             raise InvalidInputError(
                 f"The member {name!r} must be a scikit-learn regressor. Got {member!r}."
@@ -119,7 +105,7 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
                 f"A member's name can't contain '__', nor be the name of one of the "
                 f"ensemble's parameters: {name!r}."
             )
-    return list(zip(names, (m for _, m in pairs), strict=True))
+    return named
 
 
 def set_nested(
@@ -143,24 +129,10 @@ def set_nested(
     return list(members.items())
 
 
-def _unique_names(pairs: list[tuple[str | None, Any]]) -> list[str]:
-    wanted = [name or type(member).__name__.lower() for name, member in pairs]
-    given = [name for name, _ in pairs if name is not None]
-    if len(set(given)) != len(given):
-        raise InvalidInputError(f"Names of members must be unique. Got {given}.")
-    names = []
-    for i, name in enumerate(wanted):
-        repeated = wanted.count(name) > 1 and pairs[i][0] is None
-        names.append(f"{name}-{wanted[: i + 1].count(name)}" if repeated else name)
-    return names
-
-
 def for_table(member: Any, X: Any) -> Any:
-    """Return a clone of a member that can read `X`.
+    """Return a clone of a member that can read `X`, if need be as numbers.
 
-    Pipelines and regressors whose tag says that they take categories get the table
-    as it is; any other regressor gets numbers, through `NumericTable`. A frame may
-    hold missing values at predict even where it has none at fit.
+    A frame may hold missing values at predict even where it has none at fit.
     """
     tags = get_tags(member).input_tags
     if isinstance(member, Pipeline) or tags.categorical:
@@ -169,7 +141,8 @@ def for_table(member: Any, X: Any) -> Any:
     # a frame gives read-only arrays, which some of scikit-learn's regressors refuse
     writable = FunctionTransformer(np.array)
     if not _has_categories(X) and (tags.allow_nan or not may_miss):
-        if _is_sklearn(member) and isinstance(X, pd.DataFrame) and _has_missing(X):
+        is_sklearn = type(member).__module__.startswith("sklearn.")
+        if is_sklearn and isinstance(X, pd.DataFrame) and _has_missing(X):
             return make_pipeline(writable, clone(member))
         return clone(member)
     from hyperfusion.preprocessing import NumericTable
@@ -180,10 +153,6 @@ def for_table(member: Any, X: Any) -> Any:
 
 def _has_categories(X: Any) -> bool:
     return isinstance(X, pd.DataFrame) and bool(Schema.of(X).is_category.any())
-
-
-def _is_sklearn(member: Any) -> bool:
-    return type(member).__module__.startswith("sklearn.")
 
 
 def _has_missing(X: Any) -> bool:
@@ -208,8 +177,16 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     their order.
     """
     X = as_frame(X)
-    if not reset and not isinstance(X, pd.DataFrame):
-        X = _like_fitted(estimator, X)
+    names: Any = () if reset else getattr(estimator, "feature_names_in_", ())
+    has_columns = np.ndim(X) == 2 and np.shape(X)[1] == len(names)
+    if has_columns and len(names) and not isinstance(X, pd.DataFrame):
+        if estimator._has_categories:
+            raise InvalidInputError(
+                f"{type(estimator).__name__} was fitted on a table with categories, "
+                f"got {type(X).__name__}. Give a DataFrame with the columns "
+                f"{list(names[:20])}."
+            )
+        X = pd.DataFrame(X.toarray() if sp.issparse(X) else X, columns=names)
     if isinstance(X, pd.DataFrame):
         X = check_table(estimator, X, reset=reset)
         if reset:
@@ -227,18 +204,6 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     )
 
 
-def _like_fitted(estimator: Any, X: Any) -> Any:
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is None or np.ndim(X) != 2 or np.shape(X)[1] != len(names):
-        return X
-    if estimator._has_categories:
-        raise InvalidInputError(
-            f"{type(estimator).__name__} was fitted on a table with categories, got "
-            f"{type(X).__name__}. Give a DataFrame with the columns {list(names[:20])}."
-        )
-    return pd.DataFrame(X.toarray() if hasattr(X, "toarray") else X, columns=names)
-
-
 def takes_weight(member: Any) -> bool:
     """Whether a member's ``fit`` takes weights (for a pipeline, its last step's)."""
     if _routing_enabled() and isinstance(member, Pipeline):
@@ -247,10 +212,9 @@ def takes_weight(member: Any) -> bool:
 
 
 def ask_for_weights(member: Any) -> Any:
-    """Return a member that asks for weights, unless it says whether it does.
+    """Return a member that asks for weights where routing needs that.
 
-    With metadata routing, weights reach those that ask for them alone. In a pipeline
-    the last step does, as without routing.
+    One that says whether it does stays. In a pipeline the last step asks.
     """
     if not _routing_enabled():
         return member

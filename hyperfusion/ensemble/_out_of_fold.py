@@ -58,9 +58,8 @@ def fit_parts(
 ) -> Iterator[Part]:
     """Fit every member on every split and predict the split's validation rows.
 
-    ``members[k][i]`` is cloned for split k, ``names[i]`` is its name. ``extra[k]``
-    joins the training part of split k alone, unfiltered, and is never validated. Parts
-    come by folds, then members; those that `memory` holds are not fitted again.
+    ``members[k][i]`` is cloned for split k. ``extra[k]`` joins the training part of
+    split k alone, unfiltered, and is never validated. Parts come fold by fold.
     """
     fit_params = fit_params or [{}] * len(members[0])
     extra = extra or [None] * len(splits)
@@ -118,18 +117,27 @@ def _fit_part(
 ) -> Part:
     start = time.perf_counter()
     if row_filter is not None:
-        seen = take_rows(_columns_read(row_filter, X), train)
-        train = train[filtered_rows(row_filter, seen, y[train])]
+        train = train[_filtered_rows(row_filter, X, y, train)]
     X_train, y_train = take_rows(X, train), y[train]
     weight = None if sample_weight is None else sample_weight[train]
     params = {k: rows_of_param(v, train, len(y)) for k, v in fit_params.items()}
     if y_extra is not None:
         weight = params.pop("sample_weight", weight)  # there if routed
-        _check_no_rows(params, fit_params)
+        for key, value in params.items():
+            if value is not fit_params[key]:
+                raise InvalidInputError(
+                    f"The fit parameter {key!r} has one value a row, and "
+                    "pseudo-labeled rows have none: leave it out, or fit without "
+                    "unlabeled rows."
+                )
         if weight is None and not takes_weight(member):
             extra_weight = None
-        extra = (X_extra, y_extra, extra_weight)
-        X_train, y_train, weight = _append(X_train, y_train, weight, extra)
+        if weight is not None or extra_weight is not None:
+            pairs = ((y_train, weight), (y_extra, extra_weight))
+            weights = [np.ones(len(t)) if w is None else w for t, w in pairs]
+            weight = np.concatenate(weights)
+        X_train = stack_rows([X_train, X_extra])
+        y_train = np.concatenate([y_train, y_extra])
     if weight is not None:
         params[weight_parameter(member)] = weight
     predictions = np.empty(0)
@@ -166,30 +174,24 @@ def take_rows(X: Any, rows: np.ndarray) -> Any:
     return _safe_indexing(X, rows)
 
 
-def _columns_read(row_filter: Any, X: Any) -> Any:
-    """Return the columns of `X` that a filter looks at.
-
-    To learn which rows stay, an `IQRFilter` need not be shown (nor copy) a wide table.
-    It wants at least one column.
-    """
-    if not isinstance(row_filter, IQRFilter) or not isinstance(X, pd.DataFrame):
-        return X
-    given = row_filter.columns
-    names = list(given) if isinstance(given, Mapping) else given
-    return X[check_columns(X, names, "columns") or [X.columns[0]]]
-
-
-def filtered_rows(row_filter: Any, X: Any, y: np.ndarray) -> np.ndarray:
-    """Return the positions of the rows that a filter keeps."""
+def _filtered_rows(
+    row_filter: Any, X: Any, y: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Return which of the rows a filter keeps, as positions among them."""
+    if isinstance(row_filter, IQRFilter) and isinstance(X, pd.DataFrame):
+        # it need not be shown (nor copy) a wide table, but wants at least one column
+        given = row_filter.columns
+        names = list(given) if isinstance(given, Mapping) else given
+        X = X[check_columns(X, names, "columns") or [X.columns[0]]]
     row_filter = clone(row_filter)
-    row_filter.fit_resample(X, y)
-    rows = getattr(row_filter, "sample_indices_", None)
-    if rows is None:
+    row_filter.fit_resample(take_rows(X, rows), y[rows])
+    kept = getattr(row_filter, "sample_indices_", None)
+    if kept is None:
         raise InvalidInputError(
             f"row_filter={row_filter!r} does not tell which rows it keeps: it needs an "
             "attribute sample_indices_ after fit_resample, as IQRFilter has."
         )
-    return np.asarray(rows)
+    return np.asarray(kept)
 
 
 def finite_prediction(model: Any, X: Any, name: str) -> np.ndarray:
@@ -209,29 +211,6 @@ def rows_of_param(value: Any, train: np.ndarray, n_samples: int) -> Any:
     if is_per_row and len(value) == n_samples:
         return take_rows(value, train)
     return value
-
-
-def _check_no_rows(params: dict[str, Any], given: dict[str, Any]) -> None:
-    """Raise where a parameter has a value a row, but none for the extra rows."""
-    for name, value in params.items():
-        if value is not given[name]:
-            raise InvalidInputError(
-                f"The fit parameter {name!r} has one value a row, and pseudo-labeled "
-                "rows have none: leave it out, or fit without unlabeled rows."
-            )
-
-
-def _append(
-    X: Any, y: np.ndarray, weight: np.ndarray | None, extra: ExtraRows
-) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    X_extra, y_extra, extra_weight = extra
-    if weight is not None or extra_weight is not None:
-        parts = [
-            np.ones(len(t)) if w is None else w
-            for t, w in ((y, weight), (y_extra, extra_weight))
-        ]
-        weight = np.concatenate(parts)
-    return stack_rows([X, X_extra]), np.concatenate([y, y_extra]), weight
 
 
 def stack_rows(parts: Iterable[Any]) -> Any:

@@ -49,21 +49,14 @@ class LabeledRows:
 
 
 @dataclass(frozen=True)
-class UnlabeledRows:
-    """Rows without a target: those of `X` first, then the further ones."""
-
-    X: Any
-    weight: np.ndarray
-    places: np.ndarray
-
-
-@dataclass(frozen=True)
 class Rows:
-    """Labeled and unlabeled rows, and all targets in their places."""
+    """Labeled and unlabeled rows; those of `X` stand before the further ones."""
 
     labeled: LabeledRows
-    unlabeled: UnlabeledRows
-    target: np.ndarray
+    unlabeled: Any
+    weight: np.ndarray  # of the unlabeled rows
+    places: np.ndarray  # likewise, in the target
+    target: np.ndarray  # of all rows, NaN for unlabeled ones
     n_further: int
 
 
@@ -100,44 +93,29 @@ def read_rows(
         None if groups is None else take_rows(groups, known),
         {k: rows_of_param(v, known, len(y)) for k, v in fit_params.items()},
     )
-    unlabeled = _unlabeled(ensemble, X, np.isnan(y), weight, X_unlabeled)
-    n_more = len(unlabeled.places) - (len(y) - len(known))
-    target = np.append(y, np.full(n_more, np.nan))
-    return Rows(labeled, unlabeled, target, n_more)
+    places = np.flatnonzero(np.isnan(y))
+    unlabeled, n_further = take_rows(X, places), 0
+    own_weight = np.ones(len(places)) if weight is None else weight[places]
+    if X_unlabeled is not None and _num_samples(X_unlabeled) > 0:
+        further = _like(ensemble, X, as_frame(X_unlabeled))
+        unlabeled = stack_rows([unlabeled, further]) if len(places) else further
+        n_further = further.shape[0]
+        usual = 1.0 if weight is None else float(weight[known].mean())
+        own_weight = np.append(own_weight, np.full(n_further, usual))
+        places = np.append(places, len(y) + np.arange(n_further))
+    target = np.append(y, np.full(n_further, np.nan))
+    return Rows(labeled, unlabeled, own_weight, places, target, n_further)
 
 
-def _unlabeled(
-    ensemble: HyperFusionRegressor,
-    X: Any,
-    missing: np.ndarray,
-    weight: np.ndarray | None,
-    more: Any,
-) -> UnlabeledRows:
-    places = np.flatnonzero(missing)
-    rows = take_rows(X, places)
-    usual = 1.0 if weight is None else float(weight[~missing].mean())
-    weight = np.ones(len(places)) if weight is None else weight[places]
-    if more is not None and _num_samples(more) > 0:
-        more = _like(X, _table_or_array(ensemble, X, as_frame(more)))
-        rows = stack_rows([rows, more]) if len(places) else more
-        n_more = more.shape[0]
-        weight = np.append(weight, np.full(n_more, usual))
-        places = np.append(places, len(missing) + np.arange(n_more))
-    return UnlabeledRows(rows, weight, places)
-
-
-def _table_or_array(ensemble: HyperFusionRegressor, X: Any, more: Any) -> Any:
+def _like(ensemble: HyperFusionRegressor, X: Any, more: Any) -> Any:
+    """Return further rows in which levels that `X` lacks are missing."""
     kinds = [(isinstance(t, pd.DataFrame), sp.issparse(t)) for t in (X, more)]
     if kinds[0] != kinds[1]:
         raise InvalidInputError(
             "X_unlabeled must be of the same kind as X. Got "
             f"{type(more).__name__} and {type(X).__name__}."
         )
-    return check_features(ensemble, more, reset=False)
-
-
-def _like(X: Any, more: Any) -> Any:
-    """Return further rows in which levels that `X` lacks are missing."""
+    more = check_features(ensemble, more, reset=False)
     if not isinstance(X, pd.DataFrame):
         return more
     more = more.copy()

@@ -45,13 +45,12 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     The second stage of the paper's training (section 3.5, equation 10), made so that
     it can't fool its own validation. Each round labels the unlabeled rows with the
     ensemble, adds those that the ensemble is surest of to the training rows, fits
-    again, and compares the out-of-fold predictions of the labeled rows with those
-    before. A round that does not help is undone.
+    again, and compares the labeled rows' out-of-fold predictions (by models that did
+    not learn from the row) with those before. A round that does not help is undone.
 
     By default the pseudo-labels in the training part of a fold come from the models of
     this fold, which never saw the rows that it validates; pseudo-labeled rows are never
-    validated. How several members are weighed against each other, and their biases, is
-    known from the errors in the other folds, as in `HyperFusionRegressor`.
+    validated.
 
     Parameters
     ----------
@@ -98,8 +97,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         Rounds that were tried, with the one that was undone.
     trace_ : DataFrame
         One row a round: rows added in any fold, pseudo-labeled rows in a fold,
-        threshold tau and confidence of the added rows (means over folds), SRC and MAE
-        before and after, the gain, its standard error, and whether it was kept.
+        threshold tau and confidence of the added rows (means over folds), Spearman's
+        rank correlation (SRC) and MAE before and after, the gain, its standard error,
+        and whether it was kept.
     oof_predictions_ : ndarray of shape (n_samples,)
         Out-of-fold predictions of the rows of `X`, NaN for unlabeled ones.
     n_features_in_ : int
@@ -120,23 +120,21 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     instead; with "paper", the models of all folds.
 
     With "balanced", bins of the prediction keep the middle, where models agree most,
-    from crowding out the extremes. A pseudo-label weighs ``v / (v + s**2)``, with the
+    from crowding out the extremes, and the weights and biases of members come from the
+    other folds. A pseudo-label weighs ``v / (v + s**2)``, with the
     variance `v` of the out-of-fold errors and the standard deviation `s` of the
     members; members whose ``fit`` takes no weights learn from all alike. With "paper",
     one set of rows joins all folds, unweighted, labeled by the whole ensemble (with the
-    weights of equation 8). These labels carry what the ensemble learned from the rows
-    that a fold validates, so the scores of later rounds flatter: with
-    ``min_gain_se=None``, which keeps every round, it is the paper's procedure.
+    weights of equation 8), which has learned from the rows that a fold validates: the
+    scores of later rounds flatter. With ``min_gain_se=None`` it is the paper's
+    procedure.
 
     The gain of a round is the mean of the relative gains in MAE and in ``1 - SRC``,
     paired row by row. Its standard error is the larger of that over rows and that
-    over folds. Two standard errors, and not one, since several rounds are tried and
-    the better of two scores flatters.
+    over folds. Two of them, and not one, since the best of several rounds flatters.
 
-    With "balanced", the weights and biases of the members that go into the
-    pseudo-labels of a fold are those of the other folds. A fit costs
-    ``max_rounds + 1`` fits of the ensemble at most, one more for ``refit="full"``, and
-    for a lone regressor five fits on half of the rows for each fold.
+    A fit costs ``max_rounds + 1`` fits of the ensemble at most, one more for
+    ``refit="full"``, and for a lone regressor five fits on half of the rows a fold.
 
     If `fit` fails or is interrupted, a fitted wrapper stays what it was.
 
@@ -264,18 +262,14 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         return HyperFusionRegressor([("member", clone(self.estimator))])
 
     def _learn(self, ensemble: HyperFusionRegressor, rows: Rows) -> Outcome:
-        if len(rows.unlabeled.places) == 0:
+        if len(rows.places) == 0:
             fitted = rows.labeled.fit(ensemble, None)
             return Outcome(fitted, condition="all_labeled")
         paper = self.rule == "paper"
         guards = (0.0, 1.0, None) if paper else (_MIN_SHARE, self.max_share, _STRATA)
-        settings = Settings(
-            SelectionRule(self.alpha, *guards),
-            paper,
-            self.max_rounds,
-            self.min_gain_se,
-            self.verbose,
-        )
+        rule = SelectionRule(self.alpha, *guards)
+        stop = (self.max_rounds, self.min_gain_se)
+        settings = Settings(rule, paper, *stop, self.verbose)
         refit, ensemble.refit = ensemble.refit, "folds"  # the rounds need fold models
         first = rows.labeled.fit(ensemble, None)
         rounds = PseudoLabelRounds(first, rows, settings)
@@ -286,7 +280,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     def _store(self, done: Outcome, rows: Rows) -> None:
         """Set the fitted attributes, all at the end."""
-        places = rows.unlabeled.places
+        places = rows.places
         transduction, labeled_iter = rows.target.copy(), np.zeros(len(rows.target), int)
         if len(places):
             labeled_iter[places] = done.labeled_iter
@@ -303,10 +297,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         self.n_iter_, self._trace = len(done.trace), done.trace
         self.termination_condition_ = done.condition
         self.n_features_in_ = done.ensemble.n_features_in_
-        names = getattr(done.ensemble, "feature_names_in_", None)
         self.__dict__.pop("feature_names_in_", None)
-        if names is not None:
-            self.feature_names_in_ = names
+        if hasattr(done.ensemble, "feature_names_in_"):
+            self.feature_names_in_ = done.ensemble.feature_names_in_
 
     @property
     def trace_(self) -> pd.DataFrame:
@@ -379,8 +372,5 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.input_tags.sparse = True
+        tags.input_tags = HyperFusionRegressor().__sklearn_tags__().input_tags
         return tags

@@ -34,11 +34,7 @@ _COMMITTEE = 5  # refits on halves, whose disagreement is a lone member's confid
 
 @dataclass(frozen=True)
 class Settings:
-    """How pseudo-labels are made, chosen and judged.
-
-    With `shared` one set of them joins all folds, as in the paper; otherwise each fold
-    has its own, which weigh by their confidence.
-    """
+    """How pseudo-labels are made, chosen and judged; `shared` ones join all folds."""
 
     rule: SelectionRule
     shared: bool
@@ -73,7 +69,7 @@ class PseudoLabelRounds:
 
     def __init__(self, ensemble: HyperFusionRegressor, rows: Rows, settings: Settings):
         self.first, self.settings = ensemble, settings
-        self.labeled, self.unlabeled = rows.labeled, rows.unlabeled
+        self.rows, self.labeled = rows, rows.labeled
         self.n_folds = len(ensemble.splits_)
         self.fold = np.full(len(self.labeled.y), -1)
         for k, (_, validated) in reversed(list(enumerate(ensemble.splits_))):
@@ -81,7 +77,7 @@ class PseudoLabelRounds:
 
     def run(self) -> Outcome:
         """Return the last ensemble that was worth keeping."""
-        n_rows = len(self.unlabeled.places)
+        n_rows = len(self.rows.places)
         done = Outcome(self.first, labeled_iter=np.full(n_rows, -1))
         chosen = np.zeros((self.n_folds, n_rows), dtype=bool)
         needs_votes = len(self.first.members_) == 1 and not self.settings.shared
@@ -96,7 +92,26 @@ class PseudoLabelRounds:
             scores = self._compare(done.ensemble, ensemble)
             min_gain_se = self.settings.min_gain_se
             kept = min_gain_se is None or scores.gain > min_gain_se * scores.gain_error
-            self._record(done, number, joining, chosen, parts, taus, scores, kept)
+            added = joining & ~chosen
+            confidence = np.array([p.confidence for p in parts])
+            line = {
+                "round": number,
+                "n_added": int((added.any(axis=0) & ~chosen.any(axis=0)).sum()),
+                "n_per_fold": float(joining.sum(axis=1).mean()),
+                "tau": float(np.nanmean(taus)),
+                "mean_confidence": float(confidence[added].mean()),
+                **vars(scores),
+                "kept": bool(kept),
+            }
+            done.trace.append(line)
+            if self.settings.verbose:
+                print(
+                    "[PseudoLabelWrapper] round {round}: {n_added} rows added, "
+                    "SRC {src_before:.4f} -> {src_after:.4f}, "
+                    "MAE {mae_before:.4f} -> {mae_after:.4f}, ".format(**line)
+                    + ("kept" if kept else "rolled back"),
+                    flush=True,
+                )
             if not kept:
                 done.condition = "no_improvement"
                 break
@@ -130,13 +145,12 @@ class PseudoLabelRounds:
         They learn from labeled rows alone and so are fitted once: refits that share
         pseudo-labels would agree on them.
         """
-        rng = np.random.RandomState(self.first.random_state)
-        size = _COMMITTEE
-        splits = []
-        for train, validation in self.first.splits_:
-            for _ in range(size):
-                half = rng.choice(train, (len(train) + 1) // 2, replace=False)
-                splits.append((np.sort(half), validation))
+        rng, size = np.random.RandomState(self.first.random_state), _COMMITTEE
+        splits = [
+            (np.sort(rng.choice(train, (len(train) + 1) // 2, replace=False)), rows)
+            for train, rows in self.first.splits_
+            for _ in range(size)
+        ]
         refits = self._again().set_params(cv=splits, verbose=0)
         models = [fold[0] for fold in self.labeled.fit(refits, None).estimators_]
         return [
@@ -151,8 +165,16 @@ class PseudoLabelRounds:
         votes: list[np.ndarray] | None,
     ) -> tuple[list[PseudoLabels], list[float]]:
         """Label all unlabeled rows fold by fold and choose more of them."""
-        if self.settings.shared:
-            return self._label_for_all_folds(ensemble, chosen[0])
+        if self.settings.shared:  # equations 8 and 9 label, 10 chooses
+            freed = [
+                self._predictions(k, models) - ensemble._bias[k]
+                for k, models in enumerate(ensemble.estimators_)
+            ]
+            confidence = -np.hstack(freed).std(axis=1)
+            labels = np.asarray(ensemble.predict(self.rows.unlabeled))
+            joining, tau = self._choose(chosen[0], confidence, labels)
+            part = PseudoLabels(joining, labels, self.rows.weight, confidence)
+            return [part] * self.n_folds, [tau] * self.n_folds
         parts, taus = [], []
         for k, models in enumerate(ensemble.estimators_):
             members = self._predictions(k, models)
@@ -164,20 +186,6 @@ class PseudoLabelRounds:
             parts.append(PseudoLabels(joining, labels, weight, -spread))
             taus.append(tau)
         return parts, taus
-
-    def _label_for_all_folds(
-        self, ensemble: HyperFusionRegressor, chosen: np.ndarray
-    ) -> tuple[list[PseudoLabels], list[float]]:
-        """Label with the whole ensemble (equations 8 and 9), choose by equation 10."""
-        votes = [
-            self._predictions(k, models) - ensemble._bias[k]
-            for k, models in enumerate(ensemble.estimators_)
-        ]
-        confidence = -np.hstack(votes).std(axis=1)
-        labels = np.asarray(ensemble.predict(self.unlabeled.X))
-        joining, tau = self._choose(chosen, confidence, labels)
-        part = PseudoLabels(joining, labels, self.unlabeled.weight, confidence)
-        return [part] * self.n_folds, [tau] * self.n_folds
 
     def _choose(
         self, chosen: np.ndarray, confidence: np.ndarray, labels: np.ndarray
@@ -191,35 +199,31 @@ class PseudoLabelRounds:
         return joining, tau
 
     def _predictions(self, fold: int, models: Sequence[Any]) -> np.ndarray:
-        """Return what models of a fold predict for the unlabeled rows, in columns."""
+        """Return what a fold's models predict for unlabeled rows, one column each."""
         names = [name for name, _ in self.first.members_] * len(models)
         found = []
         for name, model in zip(names, models, strict=False):
             with naming(name, fold):
-                found.append(finite_prediction(model, self.unlabeled.X, name))
+                found.append(finite_prediction(model, self.rows.unlabeled, name))
         return np.column_stack(found)
 
     def _weight(
         self, ensemble: HyperFusionRegressor, k: int, spread: np.ndarray
     ) -> np.ndarray:
-        """Return the pseudo-labels' weights, relative to a label's.
-
-        A label is off the truth by the noise, a pseudo-label by the models' spread
-        as well: weights go by the inverse of the two variances together.
-        """
+        """Return weights: the inverse of the noise and the spread together."""
         known = self.fold >= 0
         known[self.first.splits_[k][1]] = False
         if not known.any():
             known = self.fold >= 0
         errors = self.labeled.y[known] - ensemble.oof_predictions_[known]
         noise = max(float(np.mean(errors**2)), 1e-12)
-        return self.unlabeled.weight * noise / (noise + spread**2)
+        return self.rows.weight * noise / (noise + spread**2)
 
     def _extra(self, part: PseudoLabels) -> ExtraRows:
         rows = np.flatnonzero(part.chosen)
         plain = self.settings.shared and self.labeled.sample_weight is None
         weight = None if plain else part.weight[rows]
-        return take_rows(self.unlabeled.X, rows), part.labels[rows], weight
+        return take_rows(self.rows.unlabeled, rows), part.labels[rows], weight
 
     def _compare(
         self, before: HyperFusionRegressor, after: HyperFusionRegressor
@@ -233,38 +237,6 @@ class PseudoLabelRounds:
             self.fold[rows],
             np.ones(rows.sum()) if weight is None else weight[rows],
         )
-
-    def _record(
-        self,
-        done: Outcome,
-        number: int,
-        joining: np.ndarray,
-        chosen: np.ndarray,
-        parts: list[PseudoLabels],
-        taus: list[float],
-        scores: Comparison,
-        kept: bool,
-    ) -> None:
-        added = joining & ~chosen
-        confidence = np.array([p.confidence for p in parts])
-        line = {
-            "round": number,
-            "n_added": int((added.any(axis=0) & ~chosen.any(axis=0)).sum()),
-            "n_per_fold": float(joining.sum(axis=1).mean()),
-            "tau": float(np.nanmean(taus)),
-            "mean_confidence": float(confidence[added].mean()),
-            **vars(scores),
-            "kept": bool(kept),
-        }
-        done.trace.append(line)
-        if self.settings.verbose:
-            print(
-                f"[PseudoLabelWrapper] round {number}: {line['n_added']} rows added, "
-                f"SRC {scores.src_before:.4f} -> {scores.src_after:.4f}, "
-                f"MAE {scores.mae_before:.4f} -> {scores.mae_after:.4f}, "
-                f"{'kept' if kept else 'rolled back'}",
-                flush=True,
-            )
 
 
 def merged(

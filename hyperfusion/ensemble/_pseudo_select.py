@@ -40,8 +40,7 @@ class SelectionRule:
     def _most_of_each(self, stratum: np.ndarray, confidence: np.ndarray) -> np.ndarray:
         """Return the most rows to take of each stratum; they add up to `max_share`.
 
-        What is left after rounding down goes to the largest remainders, of equal ones
-        to those with the surest row.
+        The largest remainders are rounded up, of equal ones those with the surest row.
         """
         quota = np.round(self.max_share * np.bincount(stratum), 9)
         most = np.floor(quota).astype(int)
@@ -85,13 +84,10 @@ def compare(
     folds: np.ndarray,
     weight: np.ndarray,
 ) -> Comparison:
-    """Compare out-of-fold predictions row by row.
+    """Compare out-of-fold predictions row by row, as `PseudoLabelWrapper` tells.
 
-    The gain is the mean of the relative gains in MAE and in ``1 - SRC``. Both are
-    means over rows (the SRC of products of standardized ranks within a fold), and
-    so is the gain. Its standard error is the larger of two: over rows, which is
-    too small where the rows of a fold gain together, and over folds, which is a
-    matter of luck where there are few.
+    The standard error over rows is too small where the rows of a fold gain together,
+    that over folds is luck where there are few: the larger counts.
     """
     errors = [np.abs(y - p) for p in (before, after)]
     orders = [_rank_products(y, p, folds, weight) for p in (before, after)]
@@ -111,16 +107,14 @@ def _rank_products(
     products = np.zeros(len(y))
     for fold in np.unique(folds[weight > 0]):
         rows = folds == fold
-        ranks = (rankdata(values[rows]) for values in (y, prediction))
-        one, two = (_standardized(r, weight[rows]) for r in ranks)
-        products[rows] = one * two
+        product = np.ones(rows.sum())
+        for values in (y, prediction):
+            ranks = rankdata(values[rows])
+            ranks -= np.average(ranks, weights=weight[rows])
+            scale = np.sqrt(np.average(ranks**2, weights=weight[rows]))
+            product *= ranks / scale if scale > 0 else 0.0
+        products[rows] = product
     return products
-
-
-def _standardized(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    centered = values - np.average(values, weights=weight)
-    scale = np.sqrt(np.average(centered**2, weights=weight))
-    return centered / scale if scale > 0 else np.zeros(len(values))
 
 
 def _standard_error(

@@ -28,10 +28,9 @@ def fit_variance(
 ) -> np.ndarray:
     """Return (a, b), not negative, with squared error = a + b * disagreement.
 
-    Weighted least squares on out-of-fold errors, in two rounds: the second divides
-    by the variance that the first finds, since large errors vary most. `a` is at least
-    a hundredth of the mean squared error, so that models that agree by chance never
-    promise a perfect prediction.
+    Least squares in two rounds: the second divides by the variance that the first
+    finds, since large errors vary most. `a` is at least a hundredth of the mean squared
+    error: models that agree by chance never promise a perfect prediction.
     """
     unit = np.average(error**2, weights=weight)
     if unit == 0:
@@ -53,9 +52,7 @@ def conformal_quantile(
 ) -> float:
     """Return the finite-sample conformal quantile of scores; infinity if too few.
 
-    With equal weights it is the ``ceil((n + 1) * coverage)``-th smallest score. With
-    others the rows count by their weights, scaled to add up to the effective number
-    of rows, and the new row counts as one.
+    Weights are scaled to add up to the effective number of rows; the new row is one.
     """
     if weight.sum() <= 0:
         return np.inf

@@ -33,7 +33,10 @@ def solve_weights(
     unit = np.std(y) or 1.0  # tolerances below are in standard deviations
     y, predictions, delta = y / unit, predictions / unit, delta / unit
     if solver == "nnls":
-        return _nnls(y, predictions, sample_weight)
+        root = np.sqrt(sample_weight)
+        weights, _ = nnls(predictions * root[:, None], y * root)
+        total = weights.sum()
+        return weights / total if total > 0 else np.full(n_members, 1 / n_members)
     loss = make_loss(objective, y, predictions, sample_weight, delta)
     if solver == "greedy":
         return _greedy(predictions, loss)
@@ -84,9 +87,8 @@ def _greedy(
 ) -> np.ndarray:
     """Add the member that helps most, again and again; keep the best stage.
 
-    Caruana et al. (2004), selection with replacement. Differences below a
-    millionth don't count, and of equal members one that is in already wins, so
-    that rounding never chooses. Ends early after `patience` steps in vain.
+    Differences below a millionth don't count, and of equal members one that is in
+    already wins, so that rounding never chooses.
     """
     n_members = predictions.shape[1]
     counts = np.zeros(n_members)
@@ -108,9 +110,7 @@ def _greedy(
 def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
     """Minimize over all convex combinations, from equal weights and from each member.
 
-    Nelder and Mead's method on the logits takes any objective: the rank
-    correlation is piecewise constant and has no gradient. Its first steps are wide,
-    since on a constant piece there is nothing to follow.
+    A rank correlation has no gradient: Nelder and Mead's first steps must be wide.
     """
     n_members = predictions.shape[1]
     corners = np.vstack([np.zeros(n_members), np.eye(n_members)])
@@ -129,13 +129,3 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
         for start in 3 * corners
     ]
     return softmax(min(found, key=lambda result: result.fun).x)
-
-
-def _nnls(
-    y: np.ndarray, predictions: np.ndarray, sample_weight: np.ndarray
-) -> np.ndarray:
-    """Solve non-negative least squares, then divide by the sum."""
-    root = np.sqrt(sample_weight)
-    weights, _ = nnls(predictions * root[:, None], y * root)
-    total = weights.sum()
-    return weights / total if total > 0 else np.full(len(weights), 1 / len(weights))

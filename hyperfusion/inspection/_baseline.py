@@ -69,16 +69,18 @@ def user_baseline(
     """
     parts, X = Anatomy.of(model), as_frame(X)
     if history is not None:
-        known = _from_scores(
-            history, X[role_column(parts, X, user, "user", "the users")]
-        )
+        by_user = history.dropna().groupby(level=0)
+        users = X[role_column(parts, X, user, "user", "the users")].astype(object)
+        medians, counts = users.map(by_user.median()), users.map(by_user.size())
+        known = pd.DataFrame({"baseline": medians, "n_posts": counts.fillna(0)})
+        known = known.astype({"baseline": np.float64, "n_posts": int})
+    elif (found := find_baseline(parts, X)) is not None:
+        known = found
     else:
-        known = find_baseline(parts, X)
-        if known is None:
-            raise InvalidInputError(
-                "The model keeps no history of its users (which needs the roles user "
-                "and time). Give history=pd.Series(scores, index=users)."
-            )
+        raise InvalidInputError(
+            "The model keeps no history of its users (which needs the roles user "
+            "and time). Give history=pd.Series(scores, index=users)."
+        )
     return with_lift(known, np.asarray(model.predict(X), dtype=np.float64))
 
 
@@ -113,15 +115,3 @@ def _find_history(parts: Anatomy) -> tuple[UserHistory, Callable[[Any], Any]] | 
         if isinstance(component.encoder, UserHistory):
             return component.encoder, component.read
     return None
-
-
-def _from_scores(history: pd.Series, users: pd.Series) -> pd.DataFrame:
-    by_user = history.dropna().groupby(level=0)
-    medians, counts = by_user.median(), by_user.size()
-    users = users.astype(object)
-    return pd.DataFrame(
-        {
-            "baseline": users.map(medians).astype(np.float64),
-            "n_posts": users.map(counts).fillna(0).astype(int),
-        }
-    )

@@ -19,33 +19,31 @@ Groups = dict[Hashable, list[Any]]
 
 def group_columns(schema: Schema, by: Any) -> Groups:
     """Return the groups of columns, in the order of their first columns."""
+    groups: Groups = {}
     if isinstance(by, Mapping):
-        return _own_groups(schema.columns, by)
+        known = set(schema.columns)
+        for name, members in by.items():
+            is_one = isinstance(members, str) or not isinstance(members, Iterable)
+            groups[name] = [members] if is_one else list(members)
+            unknown = [c for c in groups[name] if c not in known]
+            if unknown:
+                raise InvalidInputError(
+                    f"by[{name!r}] names columns that are not there: {unknown[:5]}. "
+                    f"The table has {list(schema.columns)[:20]}."
+                )
+            if not groups[name]:
+                raise InvalidInputError(
+                    f"by[{name!r}] is empty: name at least one column."
+                )
+        if not groups:
+            raise InvalidInputError("by is an empty dict: name at least one group.")
+        return groups
     if not isinstance(by, str) or by not in LEVELS:
         raise InvalidInputError(
             f"by must be one of {LEVELS} or a dict of names and columns. Got {by!r}."
         )
-    groups: Groups = {}
     for name, column in zip(schema.group_names(by), schema.columns, strict=True):
         groups.setdefault(name, []).append(column)
-    return groups
-
-
-def _own_groups(columns: Sequence[Any], by: Mapping[Any, Any]) -> Groups:
-    known, groups = set(columns), {}
-    for name, members in by.items():
-        is_one = isinstance(members, str) or not isinstance(members, Iterable)
-        groups[name] = [members] if is_one else list(members)
-        unknown = [c for c in groups[name] if c not in known]
-        if unknown or not groups[name]:
-            raise InvalidInputError(
-                f"by[{name!r}] names columns that are not there: {unknown[:5]}. The "
-                f"table has {list(columns)[:20]}."
-                if unknown
-                else f"by[{name!r}] is empty: name at least one column."
-            )
-    if not groups:
-        raise InvalidInputError("by is an empty dict: name at least one group.")
     return groups
 
 
@@ -77,6 +75,13 @@ def ranked(
     frame = pd.DataFrame(table)
     frame = frame.sort_values("importance", ascending=False, kind="stable")
     return frame.set_axis(pd.RangeIndex(1, len(frame) + 1, name="rank"))
+
+
+def spread(values: np.ndarray) -> np.ndarray:
+    """Return the standard deviation over folds or repeats; NaN for a single one."""
+    if len(values) < 2:
+        return np.full(values.shape[1], np.nan)
+    return values.std(axis=0, ddof=1)
 
 
 def own_importances(model: Any, n_columns: int) -> np.ndarray | None:

@@ -15,9 +15,8 @@ def predict_with_folds(
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Return predictions with intervals, and the predictions of each fold.
 
-    The posts are encoded once. A model without an ensemble has neither intervals
-    (they are NaN) nor folds (None); nor has an ensemble refitted on all rows folds.
-    There are no intervals without a `coverage` either.
+    Intervals are NaN without an ensemble or a `coverage`; the folds are None without
+    an ensemble, or where it was refitted on all rows.
     """
     features = parts.features(posts)
     if parts.ensemble is not None and coverage is not None:
@@ -38,12 +37,7 @@ def predict_with_folds(
 def paired_noise(
     differences: np.ndarray | None, confidence: float
 ) -> np.ndarray | float:
-    """Return how large a difference must be to be told from zero.
-
-    The differences of K fold models, each of which lacks one fold of the posts, give
-    the grouped jackknife's standard error ``sqrt((K - 1) / K * sum((d - mean)**2))``.
-    Noise is that times Student's quantile with K - 1 degrees of freedom.
-    """
+    """Return how large a difference must be to be told from zero; see `what_if`."""
     if differences is None:
         return np.nan
     n_folds = len(differences)
@@ -52,10 +46,7 @@ def paired_noise(
 
 
 def is_noise(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
-    """Return where a difference does not stand out, up to rounding.
-
-    Where the noise is not known only equal predictions count as such.
-    """
+    """Return where differences don't stand out; only equal ones if noise is unknown."""
     rounding = 1e-9 * (1 + np.abs(difference))
     return np.abs(difference) <= np.nan_to_num(noise, nan=0.0) + rounding
 
@@ -63,10 +54,9 @@ def is_noise(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
 def tied_ranks(
     prediction: np.ndarray, by_fold: np.ndarray | None, confidence: float
 ) -> np.ndarray:
-    """Return ranks from 1, the highest prediction first; ties share a rank.
+    """Return ranks from 1, the highest prediction first.
 
-    A row shares the rank of the best row above it from which it can't be told apart,
-    if that row leads its rank; otherwise it leads the next one.
+    A row that can't be told from the leader of a rank shares it; the next one leads.
     """
     order = np.argsort(-prediction, kind="stable")
     ranks = np.empty(len(prediction), dtype=int)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -17,6 +16,7 @@ from hyperfusion.inspection._columns import (
     group_columns,
     own_importances,
     ranked,
+    spread,
     sum_groups,
 )
 from hyperfusion.inspection._posts import check_rows
@@ -25,10 +25,7 @@ from hyperfusion.table import Schema
 
 @validate_params(
     {
-        "model": [object],
-        "X": [object],
         "method": [StrOptions({"model", "shap"})],
-        "by": [object],
         "n_top": [Interval(Integral, 1, None, closed="left"), None],
     },
     prefer_skip_nested_validation=True,
@@ -45,7 +42,7 @@ def feature_importance(
 
     The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``.
     Members of an ensemble that have importances (CatBoost, TabNet, trees) enter with
-    their weights in each fold; the mean and the spread over the folds are reported.
+    their weights in each fold.
 
     Parameters
     ----------
@@ -108,10 +105,12 @@ def feature_importance(
                 "method='shap' explains posts: give them as X, such as the last "
                 "thousand."
             )
-        shares, schema, groups, members = _shap_shares(parts, X, by)
+        folds, schema, groups, members = _fold_shap(parts, X, by)
+        found = [_shares(np.abs(values).mean(axis=0)) for values, _ in folds]
+        shares = np.array(found)
     else:
         shares, schema, groups, members = _own_shares(parts, by)
-    values = {"importance": 100 * shares.mean(axis=0), "std": 100 * _spread(shares)}
+    values = {"importance": 100 * shares.mean(axis=0), "std": 100 * spread(shares)}
     frame = ranked(schema, groups, by, values).head(n_top if n_top else len(groups))
     frame.attrs = {"method": method, "members": members, "unit": "%"}
     return frame
@@ -171,7 +170,15 @@ def _own_shares(
     parts: Anatomy, by: Any
 ) -> tuple[np.ndarray, Schema, Groups, list[str]]:
     """Return each fold's importances by group; every row adds up to 1."""
-    schema = Schema.of_numbers(_fitted_columns(parts.regressor))
+    columns = getattr(parts.regressor, "feature_names_in_", None)
+    if columns is None:
+        if not hasattr(parts.regressor, "n_features_in_"):
+            raise InvalidInputError(
+                f"{type(parts.regressor).__name__} does not say which columns it was "
+                "fitted on. Use grouped_permutation_importance(model, X, y)."
+            )
+        columns = range(parts.regressor.n_features_in_)
+    schema = Schema.of_numbers(list(columns))
     folds, members = [], []
     for fold in parts.models:
         found = [
@@ -191,27 +198,6 @@ def _own_shares(
     groups = group_columns(schema, by)
     shares = sum_groups(np.array(folds), schema.columns, groups)
     return shares, schema, groups, list(dict.fromkeys(members))
-
-
-def _fitted_columns(regressor: Any) -> Sequence[Any]:
-    """Return the columns that a regressor was fitted on."""
-    names = getattr(regressor, "feature_names_in_", None)
-    if names is not None:
-        return list(names)
-    if hasattr(regressor, "n_features_in_"):
-        return list(range(regressor.n_features_in_))
-    raise InvalidInputError(
-        f"{type(regressor).__name__} does not say which columns it was fitted on. Use "
-        "grouped_permutation_importance(model, X, y)."
-    )
-
-
-def _shap_shares(
-    parts: Anatomy, X: Any, by: Any
-) -> tuple[np.ndarray, Schema, Groups, list[str]]:
-    folds, schema, groups, members = _fold_shap(parts, X, by)
-    shares = [_shares(np.abs(values).mean(axis=0)) for values, _ in folds]
-    return np.array(shares), schema, groups, members
 
 
 def _fold_shap(
@@ -245,10 +231,3 @@ def _fold_shap(
 def _shares(values: np.ndarray) -> np.ndarray:
     """Return values divided by their sum; zeros stay zeros."""
     return values / max(values.sum(), np.finfo(float).tiny)
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    """Return the standard deviation over folds or repeats; NaN for a single one."""
-    if len(values) < 2:
-        return np.full(values.shape[1], np.nan)
-    return values.std(axis=0, ddof=1)

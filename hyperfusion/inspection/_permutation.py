@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, Self
 
@@ -18,38 +17,26 @@ from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._columns import Groups, group_columns, ranked
+from hyperfusion.inspection._columns import Groups, group_columns, ranked, spread
 from hyperfusion.inspection._posts import check_rows
 from hyperfusion.metrics import spearman_scorer
 from hyperfusion.table import Schema
 from hyperfusion.table._names import FAMILIES
-from hyperfusion.table._schema import LEVELS
 
 # the block that the columns of a role mostly feed
 _ROLE_BLOCKS = {
     "image": "image",
     "text": "text",
     "tags": "tags",
-    "user": "user",
-    "user_created": "user",
-    "user_numeric": "user",
-    "time": "time",
-    "timezone": "time",
-    "latitude": "geo",
-    "longitude": "geo",
-    "geo_accuracy": "geo",
-    "place": "geo",
-    "numeric": "meta",
-    "categorical": "meta",
+    **dict.fromkeys(("user", "user_created", "user_numeric"), "user"),
+    **dict.fromkeys(("time", "timezone"), "time"),
+    **dict.fromkeys(("latitude", "longitude", "geo_accuracy", "place"), "geo"),
 }
 
 
 @validate_params(
     {
-        "model": [object],
-        "X": [object],
         "y": ["array-like"],
-        "by": [object],
         "on": [StrOptions({"features", "columns"})],
         "scoring": [str, callable, None],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
@@ -152,24 +139,28 @@ def grouped_permutation_importance(
         predictor = _OnFeatures(parts) if parts.targets else parts.regressor
         X = check_rows(parts.features(X))
     schema = Schema.of(X)
-    if on == "features" or isinstance(by, Mapping) or by in ("feature", "vector"):
-        groups = group_columns(schema, by)
+    if on == "columns" and isinstance(by, str) and by in ("block", "family"):
+        groups = _groups_of_roles(parts, by)
     else:
-        groups = _groups_of_roles(parts, schema, by)
+        groups = group_columns(schema, by)
     check_consistent_length(X, y, sample_weight)
     scorer = check_scoring(predictor, scoring=scoring or spearman_scorer)
     weight = {} if sample_weight is None else {"sample_weight": sample_weight}
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
     score = float(scorer(predictor, X, y, **weight))
-    losses = Parallel(n_jobs=n_jobs)(
-        delayed(_losses)(scorer, predictor, X, y, weight, members, orders, score)
+    scores = Parallel(n_jobs=n_jobs)(
+        delayed(_scores)(scorer, predictor, X, y, weight, members, orders)
         for members in groups.values()
     )
-    values = np.array(losses)
-    std = values.std(axis=1, ddof=1) if n_repeats > 1 else np.full(len(values), np.nan)
-    frame = ranked(schema, groups, by, {"importance": values.mean(axis=1), "std": std})
-    frame.attrs = {"method": "permutation", "unit": _name(scoring), "score": score}
+    losses = score - np.array(scores).T
+    values = {"importance": losses.mean(axis=0), "std": spread(losses)}
+    frame = ranked(schema, groups, by, values)
+    name = scoring or "SRC"
+    if not isinstance(name, str):
+        function = getattr(scoring, "_score_func", scoring)  # what make_scorer wraps
+        name = getattr(function, "__name__", "score")
+    frame.attrs = {"method": "permutation", "unit": name, "score": score}
     return frame
 
 
@@ -189,10 +180,8 @@ class _OnFeatures(RegressorMixin, BaseEstimator):
         return True
 
 
-def _groups_of_roles(parts: Anatomy, schema: Schema, by: Any) -> Groups:
+def _groups_of_roles(parts: Anatomy, by: str) -> Groups:
     """Return groups of raw columns, by the blocks that their roles feed."""
-    if by not in LEVELS:
-        return group_columns(schema, by)
     encoder = parts.find(PostEncoder)
     if encoder is None:
         raise InvalidInputError(
@@ -202,13 +191,13 @@ def _groups_of_roles(parts: Anatomy, schema: Schema, by: Any) -> Groups:
     groups: Groups = {}
     for role, labels in encoder.roles_.items():
         block = _ROLE_BLOCKS.get(role, "meta")
-        for column in labels:
-            name = block if by == "block" else FAMILIES[block]
-            groups.setdefault(name, []).append(column)
+        name = block if by == "block" else FAMILIES[block]
+        if labels:
+            groups.setdefault(name, []).extend(labels)
     return groups
 
 
-def _losses(
+def _scores(
     scorer: Any,
     predictor: Any,
     X: Any,
@@ -216,10 +205,9 @@ def _losses(
     weight: dict[str, Any],
     columns: list[Any],
     orders: list[np.ndarray],
-    score: float,
 ) -> list[float]:
     return [
-        score - float(scorer(predictor, permuted(X, columns, order), y, **weight))
+        float(scorer(predictor, permuted(X, columns, order), y, **weight))
         for order in orders
     ]
 
@@ -233,12 +221,3 @@ def permuted(X: Any, columns: list[Any], order: np.ndarray) -> Any:
     moved = X[columns].iloc[order].set_axis(X.index)
     rest = X.drop(columns=columns)
     return pd.concat([rest, moved], axis=1)[list(X.columns)]
-
-
-def _name(scoring: Any) -> str:
-    if scoring is None:
-        return "SRC"
-    if isinstance(scoring, str):
-        return scoring
-    function = getattr(scoring, "_score_func", scoring)  # what make_scorer wraps
-    return getattr(function, "__name__", "score")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from inspect import isfunction
 from typing import Any
 
 import numpy as np
 
+from hyperfusion._docstrings import fill_slots
 from hyperfusion._version import DISTRIBUTION
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 
@@ -26,18 +28,61 @@ FAMILY_COLORS = {
 }
 
 
-def new_axes(ax: Any, display: Any) -> tuple[Any, Any]:
-    """Return the figure and axes to draw on; a new figure where `ax` is None."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{type(display).__name__}.plot needs matplotlib, which is not installed. "
-            f"Install it with: pip install '{DISTRIBUTION}[plot]'"
-        ) from error
-    if ax is None:
-        return plt.subplots(layout="constrained")
-    return ax.figure, ax
+_PARAGRAPHS = {
+    "ax": "ax : matplotlib Axes, default=None\n    Where to draw; None makes a figure.",
+    "axes": """
+        ax_ : matplotlib Axes
+            Axes with the picture.
+        figure_ : matplotlib Figure
+            Figure that holds them.""",
+    "metric": """
+        metric : {"src", "mae"}, default="%s"
+            Which score to draw: Spearman's rank correlation (SRC) or the mean absolute
+            error (MAE).""",
+    "held_out": """
+        X : DataFrame or array of shape (n_posts, n_columns)
+            Posts, best those that the model was not fitted on.
+        y : array-like of shape (n_posts,)
+            True scores.""",
+    "bins": """
+        bins : int, str or sequence, default="auto"
+            As for `numpy.histogram_bin_edges`; "auto" makes 50 at most.""",
+    "sample": """
+        max_points : int, default=1000
+            Draw a random sample of so many posts at most. The share in the legend is
+            that of all posts.
+        random_state : int, RandomState instance or None, default=0
+            Draws the sample.""",
+    "drawn": "Returns\n-------\n%s\n    The drawn display.",
+}
+
+
+class Display:
+    """Base class of all Displays. Their docstrings have slots for `_PARAGRAPHS`."""
+
+    ax_: Any
+    figure_: Any
+
+    def __init_subclass__(cls, metric: str = "") -> None:
+        own = {"drawn": cls.__name__, "metric": metric}
+        filled = {k: p % own[k] if k in own else p for k, p in _PARAGRAPHS.items()}
+        methods = (getattr(value, "__func__", value) for value in vars(cls).values())
+        for documented in (cls, *filter(isfunction, methods)):
+            fill_slots(**filled)(documented)
+
+    def _open(self, ax: Any) -> None:
+        """Set the axes to draw on; they are in a new figure where `ax` is None."""
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{type(self).__name__}.plot needs matplotlib, which is not installed. "
+                f"Install it with: pip install '{DISTRIBUTION}[plot]'"
+            ) from error
+        if ax is None:
+            self.figure_, self.ax_ = plt.subplots(layout="constrained")
+        else:
+            self.figure_, self.ax_ = ax.figure, ax
 
 
 def shorten(label: Any, length: int = 32) -> str:

@@ -17,14 +17,14 @@ from hyperfusion.cells._zones import Zone, parse_zone, read_zones
 from hyperfusion.encoders import TemporalEncoder
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection._differences import predict_with_folds, ties_of_best
-from hyperfusion.inspection._plot import check_vector, new_axes
+from hyperfusion.inspection._plot import Display, check_vector
 from hyperfusion.inspection._posts import as_post, make_candidates, role_column
 from hyperfusion.inspection._what_if import CAUTION
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-class PostingTimeDisplay:
+class PostingTimeDisplay(Display):
     """Predictions of one post by weekday and hour, with ties of the best marked.
 
     Use `from_estimator`, or `from_predictions` for means over many posts. What is
@@ -43,10 +43,7 @@ class PostingTimeDisplay:
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes with the picture.
-    figure_ : matplotlib Figure
-        Figure that holds them.
+    %(axes)s
     image_ : AxesImage
         The map of hours.
     colorbar_ : Colorbar
@@ -108,15 +105,11 @@ class PostingTimeDisplay:
             where the model or the time knows it, otherwise UTC.
         confidence : float, default=0.9
             How sure a difference to the best hour must be to count as one.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+        %(ax)s
         cmap : str or Colormap, default="viridis"
             Colors from the lowest to the highest prediction.
 
-        Returns
-        -------
-        PostingTimeDisplay
-            The drawn display.
+        %(drawn)s
 
         Raises
         ------
@@ -147,12 +140,7 @@ class PostingTimeDisplay:
 
     @classmethod
     def from_predictions(
-        cls,
-        times: Any,
-        y: ArrayLike,
-        *,
-        ax: Any = None,
-        cmap: Any = "viridis",
+        cls, times: Any, y: ArrayLike, *, ax: Any = None, cmap: Any = "viridis"
     ) -> Self:
         """Draw mean scores (or predictions) of posts by weekday and hour.
 
@@ -162,16 +150,12 @@ class PostingTimeDisplay:
             When the posts were published; the clock is the times' own.
         y : array-like of shape (n_posts,)
             Scores or predictions.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+        %(ax)s
         cmap : str or Colormap, default="viridis"
             Colors from the lowest to the highest mean. Hours without a post are
             left blank.
 
-        Returns
-        -------
-        PostingTimeDisplay
-            The drawn display.
+        %(drawn)s
         """
         when = pd.DatetimeIndex(pd.to_datetime(pd.Series(times).reset_index(drop=True)))
         scores = pd.Series(check_vector("y", y, len(when)))
@@ -187,17 +171,13 @@ class PostingTimeDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+        %(ax)s
         cmap : str or Colormap, default="viridis"
             Colors from the lowest to the highest value.
 
-        Returns
-        -------
-        self
-            The display.
+        %(drawn)s
         """
-        self.figure_, self.ax_ = new_axes(ax, self)
+        self._open(ax)
         values = np.asarray(self.values, dtype=np.float64)
         self.image_ = self.ax_.imshow(values, cmap=cmap, aspect="auto")
         self.colorbar_ = self.figure_.colorbar(
@@ -213,19 +193,17 @@ class PostingTimeDisplay:
         self.ax_.set_xticks(range(0, 24, 3))
         clock = "" if self.clock is None else f" ({self.clock})"
         self.ax_.set_xlabel(f"Hour of the day{clock}")
-        self.ax_.set_title(self._title(values), fontsize=10)
-        return self
-
-    def _title(self, values: np.ndarray) -> str:
         if np.isnan(values).all():
-            return "No posts"
-        day, hour = np.unravel_index(np.nanargmax(values), values.shape)
-        best = f"Highest: {DAYS[day]} {hour}:00"
-        if self.tied is None:
-            return best
-        if self.tied.all():
-            return "No hour stands out from the others"
-        return f"{best}\n(dots: not distinguishable from it)"
+            title = "No posts"
+        elif self.tied is not None and self.tied.all():
+            title = "No hour stands out from the others"
+        else:
+            day, hour = np.unravel_index(np.nanargmax(values), values.shape)
+            title = f"Highest: {DAYS[day]} {hour}:00"
+            if self.tied is not None:
+                title += "\n(dots: not distinguishable from it)"
+        self.ax_.set_title(title, fontsize=10)
+        return self
 
 
 def local_clock(
@@ -268,8 +246,7 @@ def hours_of_week(
         zone, ambiguous=np.ones(168, dtype=bool), nonexistent="shift_forward"
     )
     if naive:
-        hours_there = hours.tz_convert("UTC").tz_localize(None)
-        return _written(hours_there, cell, times.seconds[0]), str(zone)
+        hours = hours.tz_convert("UTC").tz_localize(None)
     return _written(hours, cell, times.seconds[0]), str(zone)
 
 
@@ -280,17 +257,13 @@ def _week(moment: pd.Timestamp) -> pd.DatetimeIndex:
 
 def _written(hours: pd.DatetimeIndex, cell: Any, seconds: float) -> list[Any]:
     """Return hours as datetimes, texts or numbers, whichever the post's time is."""
-    if _counts_seconds(cell):
+    text = cell.strip() if isinstance(cell, str) else None
+    is_count = pd.api.types.is_number(cell)
+    if is_count or (text and text.lstrip("+-").isdigit() and len(text) != 8):
         # 1000 for milliseconds; a year is smaller than its seconds
         unit = max(1, round(float(cell) / seconds)) if seconds else 1
         return [type(cell)(int(hour.timestamp()) * unit) for hour in hours]
-    return [h.isoformat() for h in hours] if isinstance(cell, str) else list(hours)
-
-
-def _counts_seconds(cell: Any) -> bool:
-    if isinstance(cell, str):
-        return cell.strip().lstrip("+-").isdigit() and len(cell.strip()) != 8
-    return pd.api.types.is_number(cell)
+    return list(hours) if text is None else [hour.isoformat() for hour in hours]
 
 
 def _as_zone(zone: Zone | None) -> Any:

@@ -24,8 +24,7 @@ def as_post(post: Any) -> pd.DataFrame:
     post = as_frame(post)
     if isinstance(post, Mapping):
         # a cell may be a list (of tags), which must not become several rows
-        cells = {c: pd.Series([cell]) for c, cell in post.items()}
-        return pd.DataFrame(cells)
+        return pd.DataFrame({c: pd.Series([cell]) for c, cell in post.items()})
     if isinstance(post, pd.Series):
         return post.to_frame().T.infer_objects()
     if not isinstance(post, pd.DataFrame):
@@ -47,8 +46,7 @@ def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[
             "grid is empty: give a dict such as {'posted_at': times}, or a list of "
             "such dicts."
         )
-    for column in columns:
-        check_columns(post, [column], "grid")
+    check_columns(post, columns, "grid")
     own = {column: post[column].iloc[0] for column in columns}
     rows = [own]
     for one in grids:
@@ -83,7 +81,20 @@ def _cells(values: list[Any], dtype: Any) -> Any:
         return pd.Categorical(values, categories=[*known, *new])
     cells = pd.Series(values, dtype=object)
     if pd.api.types.is_datetime64_any_dtype(dtype):
-        return _times(cells, dtype)
+        zone = getattr(dtype, "tz", None)
+        moments = [pd.Timestamp(cell) for cell in cells]
+        aware = [m for m in moments if m is not pd.NaT and m.tzinfo is not None]
+        if zone is None and aware:
+            raise InvalidInputError(
+                f"The grid's time {aware[0]} has a time zone, but the post's times "
+                "have none. Give what the same clock shows, without a zone."
+            )
+        if zone is not None:
+            moments = [
+                m.tz_convert(zone) if m.tzinfo is not None else m.tz_localize(zone)
+                for m in moments
+            ]
+        return pd.Series(pd.DatetimeIndex(moments))
     plain = all(isinstance(v, Number) or v is None for v in values)
     if pd.api.types.is_numeric_dtype(dtype) and plain:
         cells = pd.to_numeric(cells)
@@ -91,23 +102,6 @@ def _cells(values: list[Any], dtype: Any) -> Any:
     if isinstance(dtype, pd.StringDtype) and all(isinstance(v, str) for v in values):
         return cells.astype(dtype)
     return cells
-
-
-def _times(cells: pd.Series, dtype: Any) -> pd.Series:
-    zone = getattr(dtype, "tz", None)
-    moments = [pd.Timestamp(cell) for cell in cells]
-    aware = [m for m in moments if m is not pd.NaT and m.tzinfo is not None]
-    if zone is None and aware:
-        raise InvalidInputError(
-            f"The grid's time {aware[0]} has a time zone, but the post's times have "
-            "none. Give what the same clock shows, without a zone."
-        )
-    if zone is not None:
-        moments = [
-            m.tz_convert(zone) if m.tzinfo is not None else m.tz_localize(zone)
-            for m in moments
-        ]
-    return pd.Series(pd.DatetimeIndex(moments))
 
 
 def role_column(

@@ -29,19 +29,13 @@ CAUTION = (
     "differed in this way scored differently, for whatever reason. They don't promise "
     "what the change would cause."
 )
-_SHARE = Interval(Real, 0, 1, closed="neither")
-
-
-@validate_params(
-    {
-        "model": [object],
-        "post": [object],
-        "grid": [object],
-        "coverage": [_SHARE],
-        "confidence": [_SHARE],
-    },
-    prefer_skip_nested_validation=True,
+_SHARE = [Interval(Real, 0, 1, closed="neither")]
+_checked = validate_params(
+    {"coverage": _SHARE, "confidence": _SHARE}, prefer_skip_nested_validation=True
 )
+
+
+@_checked
 def what_if(
     model: Any, post: Any, grid: Grid, *, coverage: float = 0.9, confidence: float = 0.9
 ) -> pd.DataFrame:
@@ -112,7 +106,6 @@ def what_if(
     Of simulated changes without any effect, for 2 to 10 folds, linear models took 7 to
     15 % for one (10 % are meant), CatBoost and trees 0 to 10 %, the fewer the more
     folds; they miss many small effects. Of many candidates some stand out by chance.
-
     The candidates are encoded once and predicted two or three times.
 
     Examples
@@ -138,33 +131,35 @@ def what_if(
     warnings.warn(CAUTION, AssociationWarning, stacklevel=3)
     parts = Anatomy.of(model)
     candidates, changed = make_candidates(as_post(post), grid)
-    _warn_of_unread(parts, changed)
+    if parts.steps and isinstance(parts.steps[0], PostEncoder):
+        roles = parts.steps[0].roles_.values()
+        read = dict.fromkeys(c for columns in roles for c in columns)
+        for column in changed:
+            if column not in read:
+                warnings.warn(
+                    f"grid[{column!r}] changes no prediction, since the model does not "
+                    f"read this column. It reads {list(read)}.",
+                    UserWarning,
+                    stacklevel=3,
+                )
     frame, by_fold = predict_with_folds(parts, candidates, coverage)
     prediction = frame["prediction"].to_numpy()
     difference, noise = against(0, prediction, by_fold, confidence)
     frame["difference"], frame["noise"] = difference, noise
-    frame["verdict"] = _verdicts(difference, noise)
+    verdict = np.where(difference > 0, "better", "worse").astype(object)
+    verdict[np.isnan(frame["noise"])] = "noise not known"
+    verdict[is_noise(difference, noise)] = "not distinguishable"
+    verdict[0] = "as it is"
+    frame["verdict"] = verdict
     frame["tied_with_best"] = ties_of_best(prediction, by_fold, confidence)
     twice = [c for c in changed if c in frame]
     table = candidates[changed].rename(columns={c: f"{c}_tried" for c in twice})
     return _finish(table.join(frame), parts, candidates)
 
 
-@validate_params(
-    {
-        "model": [object],
-        "drafts": [object],
-        "coverage": [_SHARE],
-        "confidence": [_SHARE],
-    },
-    prefer_skip_nested_validation=True,
-)
+@_checked
 def compare_drafts(
-    model: Any,
-    drafts: pd.DataFrame,
-    *,
-    coverage: float = 0.9,
-    confidence: float = 0.9,
+    model: Any, drafts: pd.DataFrame, *, coverage: float = 0.9, confidence: float = 0.9
 ) -> pd.DataFrame:
     """Rank drafts of posts by their predictions; ties share a rank.
 
@@ -239,30 +234,6 @@ def compare_drafts(
     frame["difference"], frame["noise"] = difference, noise
     frame = _finish(frame, parts, drafts)
     return frame.iloc[np.argsort(-prediction, kind="stable")]
-
-
-def _warn_of_unread(parts: Anatomy, changed: list[Any]) -> None:
-    """Warn of columns that no role names: whatever they hold changes nothing."""
-    if not parts.steps or not isinstance(parts.steps[0], PostEncoder):
-        return
-    roles = parts.steps[0].roles_.values()
-    read = dict.fromkeys(c for columns in roles for c in columns)
-    for column in changed:
-        if column not in read:
-            warnings.warn(
-                f"grid[{column!r}] changes no prediction, since the model does not "
-                f"read this column. It reads {list(read)}.",
-                UserWarning,
-                stacklevel=4,
-            )
-
-
-def _verdicts(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
-    stands_out = np.where(difference > 0, "better", "worse").astype(object)
-    stands_out[np.isnan(noise) & np.ones(len(difference), bool)] = "noise not known"
-    verdicts = np.where(is_noise(difference, noise), "not distinguishable", stands_out)
-    verdicts[0] = "as it is"
-    return verdicts
 
 
 def _finish(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> pd.DataFrame:

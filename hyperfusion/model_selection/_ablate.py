@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.metrics import mean_absolute_error
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -19,7 +18,6 @@ from sklearn.utils.parallel import Parallel, delayed
 from hyperfusion._anatomy import is_search, layers
 from hyperfusion._sklearn_compat import validate_params
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection._ablation_rows import (
     FULL,
     TRAINING_PARTS,
@@ -29,7 +27,6 @@ from hyperfusion.model_selection._ablation_rows import (
 )
 from hyperfusion.model_selection._evaluate import COMMON_CONSTRAINTS
 from hyperfusion.model_selection._inputs import (
-    Split,
     check_posts,
     find_times,
     find_users,
@@ -39,7 +36,7 @@ from hyperfusion.model_selection._inputs import (
     split_by_time,
     take,
 )
-from hyperfusion.model_selection._scores import score_tables
+from hyperfusion.model_selection._scores import print_scores, score_tables
 from hyperfusion.table import BLOCKS, MODALITIES
 
 _METRICS = ("src", "mae")
@@ -120,7 +117,8 @@ def ablate(
         One row for each variant, indexed by its name: "full model", then "without
         visual" and so on. The columns are
 
-        - ``src``, ``mae``: scores of the variant;
+        - ``src`` (Spearman's rank correlation, SRC), ``mae`` (mean absolute error):
+          scores of the variant;
         - ``src_change``, ``mae_change``: the variant's score less the full model's.
           The part helps where ``src_change`` is negative and ``mae_change`` positive;
         - ``src_change_low``, ``src_change_high``, ``mae_change_low``,
@@ -141,12 +139,12 @@ def ablate(
 
     Notes
     -----
-    "Without ensemble" is the single member with the lowest out-of-fold MAE, which
-    costs no further fit. "Without folds" fits and weighs the members on one random
-    split in the proportions of a fold. "Without filter" drops the ``row_filter``,
-    "without pseudo_labels" fits the same model on the labeled posts alone. The
-    intervals tell how far the choice of test posts moves a change; the seed of the
-    model moves it as well.
+    "Without ensemble" is the single member with the lowest out-of-fold MAE (that of
+    models on posts that they did not learn from), which costs no further fit. "Without
+    folds" fits and weighs the members on one random split in the proportions of a fold.
+    "Without filter" drops the ``row_filter``, "without pseudo_labels" fits the same
+    model on the labeled posts alone. The intervals tell how far the choice of test
+    posts moves a change; the seed of the model moves it as well.
 
     Each variant costs what fitting the last step costs: for an ensemble K folds times
     N members, or N for "folds".
@@ -173,13 +171,28 @@ def ablate(
     without geolocation    0.0
     Name: src_change, dtype: float64
     """
-    wanted = _check_parts(parts)
+    parts = _PAPER if parts is None else parts
+    wanted = [parts] if isinstance(parts, str) else list(parts)
+    blocks = [block for block in BLOCKS if block not in MODALITIES]
+    known = [*MODALITIES, *blocks, *TRAINING_PARTS]
+    for part in wanted:
+        if part not in known:
+            raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
     X, target = check_posts(X, y)
     units = find_users(X, users, [model])
     moments = find_times(X, times, [model])
     rng = check_random_state(random_state)
     seed = int(rng.randint(2**31 - 1))
-    splits = _splits(target, cv, units, moments, test_size, seed)
+    if cv is not None:
+        splits = read_folds(cv, "cv", target, units, seed)
+    elif moments is not None:
+        labeled = np.flatnonzero(~np.isnan(target))
+        splits = [split_by_time(moments, labeled, test_size)]
+    else:
+        raise InvalidInputError(
+            "The times of the posts are not known: pass times= as a column's name or "
+            "with one value a row, or say with cv= where to score."
+        )
     done = []
     for fold, split in enumerate(splits):
         train, test = labeled_split(split, target, learns_from_unlabeled(model))
@@ -198,42 +211,14 @@ def ablate(
         )
         fitted = {}
         for one in (one for several in fits for one in several):
-            _print(one, target[test], verbose)
             fitted[one.name] = one
+            if verbose and one.prediction is not None:
+                said = f"[ablate] {one.name}"
+                print_scores(said, target[test], one.prediction, one.seconds)
         for variant in variants:
             one = fitted.get(variant.name, Fitted(variant.name, note=variant.note))
             done.append((fold, test, one))
     return _result(done, target, units, n_bootstrap, confidence, rng)
-
-
-def _check_parts(parts: str | Sequence[str] | None) -> list[str]:
-    if parts is None:
-        return list(_PAPER)
-    wanted = [parts] if isinstance(parts, str) else list(parts)
-    blocks = [block for block in BLOCKS if block not in MODALITIES]
-    known = [*MODALITIES, *blocks, *TRAINING_PARTS]
-    for part in wanted:
-        if part not in known:
-            raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
-    return wanted
-
-
-def _splits(
-    y: np.ndarray,
-    cv: Any,
-    units: np.ndarray | None,
-    times: pd.Series | None,
-    test_size: float,
-    seed: int,
-) -> list[Split]:
-    if cv is not None:
-        return read_folds(cv, "cv", y, units, seed)
-    if times is None:
-        raise InvalidInputError(
-            "The times of the posts are not known: pass times= as a column's name or "
-            "with one value a row, or say with cv= where to score."
-        )
-    return [split_by_time(times, np.flatnonzero(~np.isnan(y)), test_size)]
 
 
 def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any, Any]:
@@ -256,16 +241,6 @@ def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any,
         inside, X, left_out = _encode(model.regressor, X, target, left_out)
         return clone(model).set_params(regressor=inside), X, left_out
     return model, X, left_out
-
-
-def _print(fitted: Fitted, y: np.ndarray, verbose: int) -> None:
-    if verbose and fitted.prediction is not None:
-        print(
-            f"[ablate] {fitted.name}: SRC {spearman_score(y, fitted.prediction):.4f}, "
-            f"MAE {mean_absolute_error(y, fitted.prediction):.4f}, "
-            f"{fitted.seconds:.1f} s",
-            flush=True,
-        )
 
 
 def _result(

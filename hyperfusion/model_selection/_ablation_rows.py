@@ -52,15 +52,27 @@ def plan_variants(
     model: Any, features: Any, y: np.ndarray, parts: Sequence[str], seed: int
 ) -> list[Variant]:
     """Return the full model and its variants, in order."""
+    path = parameter_path(model)
     variants = [Variant(FULL, model)]
     for part in parts:
         if part == "ensemble":
             # fitted together with the full model, whose members it takes
-            variants.append(Variant(part, note=_why_no_ensemble(model)))
+            one = "the ensemble has one member only"
+            note = "the model is no ensemble" if path is None else one
+            variants.append(Variant(part, note=note))
+        elif part == "pseudo_labels" and not learns_from_unlabeled(model):
+            variants.append(Variant(part, note="the model makes no pseudo-labels"))
+        elif part == "pseudo_labels" and not np.isnan(y).any():
+            variants.append(Variant(part, note="all posts have labels"))
         elif part == "pseudo_labels":
-            variants.append(_without_pseudo_labels(model, y))
+            # the model itself, not what it wraps: its folds and its seed stay
+            variants.append(Variant(part, model, labeled_only=True))
         elif part == "filter":
-            variants.append(_without_filter(model))
+            if path is None or model.get_params()[f"{path}row_filter"] is None:
+                variants.append(Variant(part, note="the model has no row filter"))
+            else:
+                changed = clone(model).set_params(**{f"{path}row_filter": None})
+                variants.append(Variant(part, changed))
         elif part == "folds":
             variants.append(_without_folds(model, seed))
         else:
@@ -80,24 +92,22 @@ def fit_variant(
         features = features.drop(columns=variant.without_columns)
         left_out = left_out.drop(columns=variant.without_columns)
     model = clone(variant.model).fit(features, y)
-    prediction = _predict(model, left_out)
-    seconds = time.perf_counter() - start
-    n_features = features.shape[1]
-    done = [Fitted(variant.name, prediction, n_features, seconds)]
+    done = [_predicted(variant.name, model, features, left_out, start)]
     ensemble = Anatomy.of(model).ensemble
     if variant.part == FULL and ensemble is not None and len(ensemble.members_) > 1:
         start = time.perf_counter()
-        member = _keep_best_member(ensemble, y)
-        prediction = _predict(model, left_out)
-        seconds = time.perf_counter() - start
-        note = f"{member} alone"
-        done.append(Fitted(f"without {TRAINING_PARTS[0]}", prediction, n_features))
-        done[-1].seconds, done[-1].note = seconds, note
+        note = f"{_keep_best_member(ensemble, y)} alone"
+        name = Variant("ensemble").name
+        done.append(_predicted(name, model, features, left_out, start, note))
     return done
 
 
-def _predict(model: Any, X: Any) -> np.ndarray:
-    return np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
+def _predicted(
+    name: str, model: Any, features: Any, left_out: Any, start: float, note: str = ""
+) -> Fitted:
+    prediction = np.asarray(model.predict(left_out), dtype=np.float64).reshape(-1)
+    seconds = time.perf_counter() - start
+    return Fitted(name, prediction, features.shape[1], seconds, note)
 
 
 def _without_columns(model: Any, features: Any, part: str) -> Variant:
@@ -111,47 +121,19 @@ def _without_columns(model: Any, features: Any, part: str) -> Variant:
     return Variant(part, model, without_columns=columns)
 
 
-def _without_pseudo_labels(model: Any, y: np.ndarray) -> Variant:
-    part = "pseudo_labels"
-    if not learns_from_unlabeled(model):
-        return Variant(part, note="the model makes no pseudo-labels")
-    if not np.isnan(y).any():
-        return Variant(part, note="all posts have labels")
-    # the model itself, not what it wraps: its folds and its seed stay
-    return Variant(part, model, labeled_only=True)
-
-
-def _without_filter(model: Any) -> Variant:
-    prefix = parameter_path(model)
-    if prefix is None or model.get_params()[f"{prefix}row_filter"] is None:
-        return Variant("filter", note="the model has no row filter")
-    changed = clone(model).set_params(**{f"{prefix}row_filter": None})
-    return Variant("filter", changed)
-
-
 def _without_folds(model: Any, seed: int) -> Variant:
     name = folds_parameter(model)
     if name is None:
         return Variant("folds", note="the model is no ensemble over folds")
     cv = model.get_params()[name]
-    n_folds = int(cv) if isinstance(cv, Integral) else _n_folds(cv)
+    try:
+        n_folds = int(cv) if isinstance(cv, Integral) else check_cv(cv).get_n_splits()
+    except (TypeError, ValueError):  # it depends on the groups
+        n_folds = 5
     if n_folds < 2:
         return Variant("folds", note="the model has one fold only")
     single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
     return Variant("folds", clone(model).set_params(**{name: single}))
-
-
-def _n_folds(cv: Any) -> int:
-    try:
-        return check_cv(cv).get_n_splits()
-    except (TypeError, ValueError):  # it depends on the groups
-        return 5
-
-
-def _why_no_ensemble(model: Any) -> str:
-    if parameter_path(model) is None:
-        return "the model is no ensemble"
-    return "the ensemble has one member only"
 
 
 def _keep_best_member(ensemble: Any, y: np.ndarray) -> str:

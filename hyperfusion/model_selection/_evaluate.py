@@ -12,14 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection._inputs import (
     Split,
     check_posts,
@@ -32,7 +30,7 @@ from hyperfusion.model_selection._inputs import (
     split_by_time,
     take,
 )
-from hyperfusion.model_selection._scores import score_tables
+from hyperfusion.model_selection._scores import print_scores, score_tables
 
 SPLITS = ("random", "user", "time")
 
@@ -131,7 +129,7 @@ def evaluate(
         scores : DataFrame
             One row for each `split`, `model`, `users` ("all", "known" to the
             training rows, "new") and `metric` ("src": Spearman's rank correlation,
-            "mae": mean absolute error, "within_user_src": rank correlation within
+            SRC; "mae": mean absolute error, "within_user_src": rank correlation within
             users of three posts or more), with `score`, the bounds `low` and
             `high` of its interval, and with `n_posts` and `n_users` that it counts.
         differences : DataFrame
@@ -185,8 +183,14 @@ def evaluate(
     units = find_users(X, users, models.values())
     moments = find_times(X, times, models.values())
     rng = check_random_state(random_state)
+    learning = {name: learns_from_unlabeled(m) for name, m in models.items()}
     plan = _plan(splits, target, units, moments, test_size, n_repeats, rng)
-    jobs = _jobs(plan, models, target)
+    jobs = [
+        _Job(name, fold, kind, *labeled_split(split, target, learns))
+        for name, folds in plan.items()
+        for fold, split in enumerate(folds)
+        for kind, learns in learning.items()
+    ]
     fits = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_fit_predict)(models[job.model], X, target, job.train, job.test)
         for job in jobs
@@ -194,16 +198,15 @@ def evaluate(
     tables = []
     for job, (prediction, seconds) in zip(jobs, fits, strict=True):
         tables.append(_table(job, target, prediction, units))
-        _print(tables[-1], job, seconds, verbose)
+        if verbose:
+            said = f"[evaluate] {job.split} split {job.fold}, {job.model}"
+            print_scores(said, target[job.test], prediction, seconds)
     predictions = pd.concat(tables, ignore_index=True)
     scores, differences = score_tables(
         predictions, units is not None, list(models), n_bootstrap, confidence, rng
     )
-    return Bunch(
-        scores=scores,
-        differences=differences,
-        predictions=predictions.drop(columns="unit"),
-    )
+    predictions = predictions.drop(columns="unit")
+    return Bunch(scores=scores, differences=differences, predictions=predictions)
 
 
 def _plan(
@@ -239,41 +242,16 @@ def _plan(
                 f"splits has {name!r}, but {name}s of the posts are not known: pass "
                 f"{name}s= as a column's name or with one value a row."
             )
-        plan[name] = _make_split(name, y, units, times, test_size, n_repeats, rng)
+        rows = np.flatnonzero(~np.isnan(y))
+        if name == "time" and times is not None:
+            plan[name] = [split_by_time(times, rows, test_size)]
+            continue
+        kind = GroupShuffleSplit if name == "user" else ShuffleSplit
+        splitter = kind(n_repeats, test_size=test_size, random_state=rng)
+        groups = units[rows] if name == "user" and units is not None else None
+        folds = splitter.split(rows, groups=groups)
+        plan[name] = [(rows[train], rows[test]) for train, test in folds]
     return plan
-
-
-def _make_split(
-    name: str,
-    y: np.ndarray,
-    units: np.ndarray | None,
-    times: pd.Series | None,
-    test_size: float,
-    n_repeats: int,
-    rng: np.random.RandomState,
-) -> list[Split]:
-    rows = np.flatnonzero(~np.isnan(y))
-    if name == "time" and times is not None:
-        return [split_by_time(times, rows, test_size)]
-    if name == "user" and units is not None:
-        by_user = GroupShuffleSplit(n_repeats, test_size=test_size, random_state=rng)
-        folds = list(by_user.split(rows, groups=units[rows]))
-    else:
-        by_row = ShuffleSplit(n_repeats, test_size=test_size, random_state=rng)
-        folds = list(by_row.split(rows))
-    return [(rows[train], rows[test]) for train, test in folds]
-
-
-def _jobs(
-    plan: dict[str, list[Split]], models: dict[str, Any], y: np.ndarray
-) -> list[_Job]:
-    jobs = []
-    for name, folds in plan.items():
-        for fold, split in enumerate(folds):
-            for kind, model in models.items():
-                rows = labeled_split(split, y, learns_from_unlabeled(model))
-                jobs.append(_Job(name, fold, kind, *rows))
-    return jobs
 
 
 def _fit_predict(
@@ -295,14 +273,3 @@ def _table(
         return table.assign(known_user=None, unit=job.test)
     seen = units[job.train[~np.isnan(y[job.train])]]
     return table.assign(known_user=np.isin(units[job.test], seen), unit=units[job.test])
-
-
-def _print(table: pd.DataFrame, job: _Job, seconds: float, verbose: int) -> None:
-    if verbose:
-        y, prediction = table["y"], table["prediction"]
-        print(
-            f"[evaluate] {job.split} split {job.fold}, {job.model}: "
-            f"SRC {spearman_score(y, prediction):.4f}, "
-            f"MAE {mean_absolute_error(y, prediction):.4f}, {seconds:.1f} s",
-            flush=True,
-        )

@@ -24,23 +24,22 @@ from hyperfusion.table._frames import as_frame, check_columns
 Split = tuple[np.ndarray, np.ndarray]
 
 
-def name_models(model: Any) -> dict[str, Any]:
-    """Return models by name: of a dict, of a list, or of a single model.
+def numbered(names: list[str]) -> list[str]:
+    """Return names that come once as they are, and others with their number."""
+    return [
+        f"{name}-{names[: i + 1].count(name)}" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
 
-    Models of a list are named after their classes (a Pipeline's last step), numbered
-    where a class comes twice.
-    """
+
+def name_models(model: Any) -> dict[str, Any]:
+    """Return models by name; outside of a dict, by the class of their last step."""
     if isinstance(model, Mapping):
         models = {str(name): m for name, m in model.items()}
-    elif isinstance(model, (list, tuple)):
-        kinds = [type(final_step(m)).__name__ for m in model]
-        names = [
-            f"{kind}-{kinds[: i + 1].count(kind)}" if kinds.count(kind) > 1 else kind
-            for i, kind in enumerate(kinds)
-        ]
-        models = dict(zip(names, model, strict=True))
     else:
-        models = {type(final_step(model)).__name__: model}
+        listed = model if isinstance(model, (list, tuple)) else [model]
+        names = numbered([type(final_step(m)).__name__ for m in listed])
+        models = dict(zip(names, listed, strict=True))
     if not models:
         raise InvalidInputError("model is empty: give at least one model.")
     for name, one in models.items():
@@ -96,10 +95,16 @@ def _values(
 ) -> pd.Series | None:
     """Return what was given (a column's name or one value a row), or a model's role."""
     if given is None:
-        given = _role(role, models)
+        encoders = (find(m, _has_roles) for m in models)
+        encoder = next((e for e in encoders if e is not None), None)
+        given = getattr(encoder, role, None)
     if given is None:
         return None
-    if not _is_label(given, X):
+    if isinstance(given, tuple):  # a label only where there is such a column
+        is_label = isinstance(X, pd.DataFrame) and given in X.columns
+    else:
+        is_label = isinstance(given, str) or not isinstance(given, Iterable)
+    if not is_label:
         values = as_column(given)
         if len(values) != X.shape[0]:
             raise InvalidInputError(
@@ -112,57 +117,37 @@ def _values(
     return table[column].reset_index(drop=True)
 
 
-def _is_label(given: Any, X: Any) -> bool:
-    """Whether a value names a column; tuples do only where there is such a column."""
-    if isinstance(given, tuple):
-        return isinstance(X, pd.DataFrame) and given in X.columns
-    return isinstance(given, str) or not isinstance(given, Iterable)
-
-
-def _role(role: str, models: Iterable[Any]) -> Any:
-    """Return the column that the encoder inside a model has in a role."""
-    for model in models:
-        encoder = find(
-            model, lambda part: hasattr(part, "user") and hasattr(part, "time")
-        )
-        if encoder is not None:
-            return getattr(encoder, role)
-    return None
+def _has_roles(part: Any) -> bool:
+    return hasattr(part, "user") and hasattr(part, "time")
 
 
 def read_folds(
     cv: Any, what: str, y: np.ndarray, units: np.ndarray | None, random_state: Any
 ) -> list[Split]:
-    """Return folds, as positions in the whole table.
-
-    Numbers and splitters cut the labeled rows. A splitter that takes groups gets the
-    rows' users as such.
-    """
+    """Return folds, as positions in the whole table, of the labeled rows."""
     if isinstance(cv, Integral):
         cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
         units = None
     if isinstance(cv, str) or not hasattr(cv, "split"):
         return read_splits(cv, what, len(y))
     rows = np.flatnonzero(~np.isnan(y))
+    if hasattr(cv, "get_metadata_routing"):  # scikit-learn's warn where they don't
+        takes_groups = cv.get_metadata_routing().split.requests.get("groups")
+    else:
+        takes_groups = "groups" in signature(cv.split).parameters
     groups = {}
-    if units is not None and _takes_groups(cv):
+    if units is not None and takes_groups:
         groups["groups"] = units[rows]
     folds = cv.split(rows, y[rows], **groups)
     return [(rows[train], rows[test]) for train, test in folds]
 
 
-def _takes_groups(cv: Any) -> bool:
-    """Whether a splitter uses groups; scikit-learn's warn where they don't."""
-    if hasattr(cv, "get_metadata_routing"):
-        return bool(cv.get_metadata_routing().split.requests.get("groups"))
-    return "groups" in signature(cv.split).parameters
-
-
 def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
     """Return (train, test) pairs of positions, checked."""
     try:
-        if isinstance(splits, tuple) and len(splits) == 2 and _are_positions(splits[0]):
-            splits = [splits]
+        if isinstance(splits, tuple) and len(splits) == 2:
+            train = splits[0]
+            splits = [splits] if len(train) and np.ndim(train[0]) == 0 else splits
         pairs = [(np.asarray(a), np.asarray(b)) for a, b in splits]
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
@@ -173,25 +158,18 @@ def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
         raise InvalidInputError(f"{what} is empty: give at least one (train, test).")
     for pair in pairs:
         for side, rows in zip(("train", "test"), pair, strict=True):
-            _check_positions(rows, what, side, n_rows)
+            if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
+                raise InvalidInputError(
+                    f"{what} must give positions of rows for train and test. Got an "
+                    f"array of shape {rows.shape} and dtype {rows.dtype} for {side}."
+                )
+            outside = rows[(rows < 0) | (rows >= n_rows)]
+            if len(outside):
+                raise InvalidInputError(
+                    f"{what} names row {outside[0]} for {side}; there are {n_rows} "
+                    "rows."
+                )
     return pairs
-
-
-def _check_positions(rows: np.ndarray, what: str, side: str, n_rows: int) -> None:
-    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
-        raise InvalidInputError(
-            f"{what} must give positions of rows for train and test. Got an array of "
-            f"shape {rows.shape} and dtype {rows.dtype} for {side}."
-        )
-    outside = rows[(rows < 0) | (rows >= n_rows)]
-    if len(outside):
-        raise InvalidInputError(
-            f"{what} names row {outside[0]} for {side}; there are {n_rows} rows."
-        )
-
-
-def _are_positions(rows: Any) -> bool:
-    return len(rows) > 0 and np.ndim(rows[0]) == 0
 
 
 def split_by_time(times: pd.Series, rows: np.ndarray, test_size: float) -> Split:
@@ -207,10 +185,7 @@ def split_by_time(times: pd.Series, rows: np.ndarray, test_size: float) -> Split
 
 
 def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:
-    """Return a split that tests labeled rows; unlabeled ones train, or are left out.
-
-    Unlabeled rows train wherever they stand: a model may look at their features.
-    """
+    """Return a split that tests labeled rows; unlabeled ones all train, or none."""
     train, test = (rows[~np.isnan(y[rows])] for rows in split)
     if not len(test) or not len(train):
         raise InvalidInputError(

@@ -63,12 +63,9 @@ class LabeledSplit(BaseCrossValidator):
 
         Parameters
         ----------
-        X : array-like of length n_samples, default=None
-            For splitters whose number of folds depends on the rows.
-        y : array-like of shape (n_samples,), default=None
-            Likewise; NaN for unlabeled rows.
-        groups : array-like of shape (n_samples,), default=None
-            Likewise.
+        X, y, groups : array-like of length n_samples, default=None
+            For splitters whose number of folds depends on them; `y` is NaN for
+            unlabeled rows.
 
         Returns
         -------
@@ -138,10 +135,8 @@ class LabeledScorer:
         for name, value in params.items():
             if hasattr(value, "__len__") and len(value) == len(labeled):
                 params[name] = _safe_indexing(value, rows)
-        score = check_scoring(estimator, scoring=self.scoring)
-        return score(
-            estimator, _safe_indexing(X, rows), _safe_indexing(y, rows), **params
-        )
+        X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
+        return check_scoring(estimator, scoring=self.scoring)(estimator, X, y, **params)
 
     def __repr__(self) -> str:
         return f"labeled_scorer({self.scoring!r})"

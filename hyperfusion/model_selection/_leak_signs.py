@@ -34,14 +34,7 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def sounds_later(column: Any) -> bool:
-    """Whether a column's name is that of a count that grows after the post.
-
-    Examples
-    --------
-    >>> from hyperfusion.model_selection._leak_signs import sounds_later
-    >>> [sounds_later(c) for c in ("totalViews", "likes_count", "latin_share")]
-    [True, True, False]
-    """
+    """Whether a column's name is that of a count that grows after the post."""
     (name,) = Schema.of_numbers([column]).names  # without its block
     words = [word.lower() for word in _WORD.findall(str(name.feature))]
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
@@ -53,10 +46,9 @@ def numbers_of(column: pd.Series) -> np.ndarray | None:
         return None
     cells = as_column(column)
     if cells.dtype == object:
-        if not all(isinstance(cell, Number) or is_missing(cell) for cell in cells):
-            cells = cells.infer_objects()
-        else:
+        if all(isinstance(cell, Number) or is_missing(cell) for cell in cells):
             return read_numbers(cells).clean
+        cells = cells.infer_objects()
     if cells.dtype.kind == "M":
         return read_times(cells).clean.seconds
     return read_numbers(cells).clean if cells.dtype.kind in "biuf" else None
@@ -122,10 +114,8 @@ class LevelMeans:
             return False
         error = np.sqrt(2 / (self.n_levels - 3))
         sure = 1 - 1e-12
-        gap = np.arctanh(min(self.correlation, sure)) - np.arctanh(
-            min(self.bound, sure)
-        )
-        return bool(gap > 4 * error)
+        found, most = np.arctanh(np.minimum([self.correlation, self.bound], sure))
+        return bool(found - most > 4 * error)
 
 
 def level_means(
@@ -133,9 +123,7 @@ def level_means(
 ) -> LevelMeans | None:
     """Compare each repeated value of a column with the mean target of its rows.
 
-    Half of a level's rows predict the mean of the other half only so well (the
-    reliability of the means). A column that follows the means closer than that has
-    seen these very rows' targets.
+    Their bound is the reliability of the means: how well halves of the rows agree.
     """
     there = np.flatnonzero(~np.isnan(x))
     values, codes, sizes = np.unique(x[there], return_inverse=True, return_counts=True)
@@ -157,7 +145,9 @@ def level_means(
     agreement = max(spearman_score(*halves), 0.0)
     reliability = 2 * agreement / (1 + agreement)
     values = values[repeated]
-    linear = _linear_correlation(values, means)
+    linear = 0.0
+    if np.ptp(values) > 0 and np.ptp(means) > 0:
+        linear = min(abs(float(np.corrcoef(values, means)[0, 1])), 1.0)
     return LevelMeans(
         len(values),
         bool(np.allclose(values, means, rtol=0, atol=1e-3 * target.std()))
@@ -168,18 +158,12 @@ def level_means(
     )
 
 
-def _linear_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return min(abs(float(np.corrcoef(a, b)[0, 1])), 1.0)
-
-
 def order_within_levels(x: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
     """Return the correlation of ranks within levels, 0 where there are too few rows."""
     rows = pd.DataFrame({"x": x, "y": y})[codes >= 0].dropna()
     groups = rows.groupby(codes[rows.index])
     ranks = groups.rank()
-    ranks = ranks - ranks.groupby(codes[rows.index]).transform("mean")
+    ranks -= ranks.groupby(codes[rows.index]).transform("mean")
     spread = np.sqrt((ranks**2).sum())
     if (ranks["x"] != 0).sum() < MIN_ROWS or spread.min() == 0:
         return 0.0

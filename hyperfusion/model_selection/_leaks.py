@@ -110,8 +110,9 @@ def check_leaks(
         Rows that will be trained and tested on, as positions, or what cuts them: a
         splitter that takes groups gets the users.
     threshold : float, default=0.8
-        Out-of-fold rank correlation above which a single column is implausible. The
-        whole of a good model reaches some 0.7 on posts of the SMP Challenge.
+        Rank correlation, out of fold (on rows that were not learned from), above which
+        a single column is implausible. The whole of a good model reaches some 0.7 on
+        posts of the SMP Challenge.
     random_state : int, RandomState instance or None, default=0
         Seed of the folds, a number of `splits` too, and of the halves of levels.
 
@@ -209,7 +210,12 @@ def _in_columns(
     levels: dict[Hashable, np.ndarray] = {}
     if units is not None:
         levels["users"] = units[labeled]
-    levels |= {c: codes for c in table if (codes := _category(table[c])) is not None}
+    for column in table:  # categories and texts whose values repeat
+        codes = None
+        if numbers_of(table[column]) is None:
+            codes = levels_of(table[column])
+        if codes is not None and codes.max(initial=-1) + 1 <= len(codes) / 2:
+            levels[column] = codes
     for column in table:
         numbers = numbers_of(table[column])
         codes = levels_of(table[column]) if numbers is None else bins_of(numbers)
@@ -226,16 +232,6 @@ def _in_columns(
             yield within
         elif value >= _NAMED and sounds_later(column):
             yield _Finding(column, "total counted later", value, evidence)
-
-
-def _category(column: pd.Series) -> np.ndarray | None:
-    """Return the levels of a column of categories or texts, if they repeat."""
-    if numbers_of(column) is not None:
-        return None
-    codes = levels_of(column)
-    if codes is None or codes.max(initial=-1) + 1 > len(codes) / 2:
-        return None
-    return codes
 
 
 def _of_numbers(
@@ -294,20 +290,19 @@ def _dates(column: pd.Series) -> pd.Series | None:
     cells = as_column(column)
     if cells.dtype == object:
         # numbers, also as texts, may be anybody's ids
-        dated = np.array([_names_day(cell) for cell in cells])
-        cells = cells.where(dated, None)
+        dated = [
+            re.match(_DAY, cell) is not None
+            if isinstance(cell, str)
+            else isinstance(cell, (datetime.date, np.datetime64, pd.Period))
+            for cell in cells
+        ]
+        cells = cells.where(np.array(dated), None)
     elif cells.dtype.kind != "M":
         return None
     seconds = read_times(cells).clean.seconds
     if np.isfinite(seconds).sum() <= 0.9 * column.notna().sum():
         return None
     return pd.to_datetime(pd.Series(seconds, index=column.index), unit="s", utc=True)
-
-
-def _names_day(cell: Any) -> bool:
-    if isinstance(cell, str):
-        return re.match(_DAY, cell) is not None
-    return isinstance(cell, (datetime.date, np.datetime64, pd.Period))
 
 
 def _across(
@@ -319,7 +314,12 @@ def _across(
 ) -> Iterator[_Finding]:
     """Yield what passes from the training rows of a split to its test rows."""
     train, test = split
-    rows = _row_hashes(table, y)
+    levels = [levels_of(table.iloc[:, place]) for place in range(table.shape[1])]
+    compared = [codes for codes in levels if codes is not None]
+    rows = np.arange(len(table))  # equal targets alone don't make equal rows
+    if compared:
+        cells = pd.DataFrame(np.column_stack([*compared, pd.factorize(y)[0]]))
+        rows = pd.util.hash_pandas_object(cells, index=False).to_numpy()
     same = np.isin(rows[test], rows[train]) | np.isin(test, train)
     if same.any():
         evidence = f"{int(same.sum())} of {len(test)} test rows are in training too"
@@ -334,13 +334,3 @@ def _across(
         if later.any():
             evidence = f"{later.mean():.0%} of training rows follow the first test row"
             yield _Finding(None, "trains on later posts", float(later.mean()), evidence)
-
-
-def _row_hashes(table: pd.DataFrame, y: np.ndarray) -> np.ndarray:
-    """Return a hash of each row's numbers, texts and target."""
-    levels = [levels_of(table.iloc[:, place]) for place in range(table.shape[1])]
-    compared = [codes for codes in levels if codes is not None]
-    if not compared:  # equal targets alone don't make equal rows
-        return np.arange(len(table))
-    cells = pd.DataFrame(np.column_stack([*compared, pd.factorize(y)[0]]))
-    return pd.util.hash_pandas_object(cells, index=False).to_numpy()

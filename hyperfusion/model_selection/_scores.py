@@ -17,16 +17,8 @@ from hyperfusion.metrics import (
 )
 
 METRICS = ("src", "mae", "within_user_src")
-"""Rank correlation, mean absolute error, rank correlation within users."""
-
-MIN_POSTS = 3
-"""Posts that a rank correlation needs."""
-
-MIN_UNITS = 2
-"""Users (or posts) without which there is nothing to draw from."""
-
-
-_KEYS = ["split", "users", "metric"]
+MIN_POSTS = 3  # that a rank correlation needs
+MIN_UNITS = 2  # users (or posts) without which there is nothing to draw from
 
 
 @dataclass(frozen=True)
@@ -40,6 +32,17 @@ class TestFold:
     units: np.ndarray
     """What the bootstrap draws: the number of each row's user, or of the row."""
     has_users: bool
+
+
+def print_scores(
+    said: str, y: np.ndarray, prediction: np.ndarray, seconds: float
+) -> None:
+    """Print what a fitted model scores, after what it is."""
+    print(
+        f"{said}: SRC {spearman_score(y, prediction):.4f}, "
+        f"MAE {mean_absolute_error(y, prediction):.4f}, {seconds:.1f} s",
+        flush=True,
+    )
 
 
 def score(fold: TestFold, metric: str) -> float:
@@ -91,22 +94,18 @@ def bootstrap_scores(
     )
 
 
-def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Return the middle part of bootstrap values; NaN where there is none."""
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
-
-
 def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
     one_unit = len(np.unique(fold.units)) < MIN_UNITS
     if one_unit or (metric == "src" and len(fold.y) < MIN_POSTS):
         return np.full(len(counts), np.nan)
     if metric == "within_user_src":
-        return _within_user_scores(fold, counts)
+        # a user's own score is the same in every sample; how often it counts isn't
+        users = scores_of_users(fold)
+        if len(users) < MIN_UNITS:
+            return np.full(len(counts), np.nan)
+        weights = counts[:, users.index] * users["n_posts"].to_numpy()
+        own = users["score"].to_numpy()
+        return np.array([_mean(own, weight) for weight in weights])
     if metric == "mae":
         error = np.abs(fold.y - fold.prediction)
         return np.array([_mean(error, sample[fold.units]) for sample in counts])
@@ -119,16 +118,6 @@ def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
             ranks = true.of(weight), predicted.of(weight)
             scores[i] = weighted_correlation(*ranks, weight)
     return scores
-
-
-def _within_user_scores(fold: TestFold, counts: np.ndarray) -> np.ndarray:
-    # a user's own score is the same in every sample; only how often it counts isn't
-    users = scores_of_users(fold)
-    if len(users) < MIN_UNITS:
-        return np.full(len(counts), np.nan)
-    scores, sizes = users["score"].to_numpy(), users["n_posts"].to_numpy()
-    weights = counts[:, users.index] * sizes
-    return np.array([_mean(scores, weight) for weight in weights])
 
 
 def scores_of_users(fold: TestFold) -> pd.DataFrame:
@@ -178,8 +167,7 @@ def score_tables(
         counts = draw_units(len(units), n_bootstrap, rng)
         for users, some in _subsets(tested, has_users):
             folds = {model: _folds(some, model, has_users) for model in models}
-            metrics = METRICS if has_users else METRICS[:2]
-            for metric in metrics:
+            for metric in METRICS if has_users else METRICS[:2]:
                 key = {"split": split, "users": users, "metric": metric}
                 values = {m: mean_score(folds[m], metric) for m in models}
                 samples = {
@@ -198,16 +186,12 @@ def score_tables(
                     | _bounds(samples[m] - samples[first], confidence)
                     for m in models[1:]
                 ]
-    bounds = ["low", "high"]
-    return (
-        _ordered(scores, ["model", "score", *bounds, "n_posts", "n_users"]),
-        _ordered(differences, ["model", "baseline", "difference", *bounds]),
+    keys, bounds = ["split", "model", "users", "metric"], ["low", "high"]
+    counted = [*keys, "score", *bounds, "n_posts", "n_users"]
+    paired = [*keys, "baseline", "difference", *bounds]
+    return pd.DataFrame(scores, columns=counted), pd.DataFrame(
+        differences, None, paired
     )
-
-
-def _ordered(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    split, *rest = _KEYS
-    return pd.DataFrame(rows, columns=[split, columns[0], *rest, *columns[1:]])
 
 
 def _subsets(
@@ -236,8 +220,13 @@ def _folds(tested: pd.DataFrame, model: str, has_users: bool) -> list[TestFold]:
 
 
 def _bounds(samples: np.ndarray, confidence: float) -> dict[str, float]:
-    low, high = interval(samples, confidence)
-    return {"low": low, "high": high}
+    """Return the middle part of bootstrap values; NaN where there is none."""
+    samples = samples[~np.isnan(samples)]
+    if not len(samples):
+        return {"low": np.nan, "high": np.nan}
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(samples, [tail, 1 - tail])
+    return {"low": float(low), "high": float(high)}
 
 
 def _sizes(folds: list[TestFold], has_users: bool, metric: str) -> dict[str, Any]:

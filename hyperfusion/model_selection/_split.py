@@ -111,10 +111,16 @@ class StratifiedRegressionKFold(BaseCrossValidator):
         X, y, groups = indexable(X, y, groups)
         target = check_target(y, np.shape(y)[0])
         n_rows = len(target)
+        count, what = n_rows, "rows"
         if groups is not None:
-            _check_no_missing(pd.Series(groups))
-        count = n_rows if groups is None else pd.Series(groups).nunique()
-        what = "rows" if groups is None else "groups"
+            count, what = pd.Series(groups).nunique(), "groups"
+            missing = np.flatnonzero(pd.isna(pd.Series(groups)))
+            if len(missing):
+                raise InvalidInputError(
+                    f"groups is missing in row {missing[0]} ({len(missing)} such "
+                    "row(s) in all): fill it, with one value for all of them or one "
+                    "for each."
+                )
         if self.n_splits < 2 or self.n_splits > count:
             raise InvalidInputError(
                 f"n_splits={self.n_splits} must be at least 2 and at most the number "
@@ -125,15 +131,6 @@ class StratifiedRegressionKFold(BaseCrossValidator):
         rng = local_generator(self.random_state) if self.shuffle else None
         folds = kind(self.n_splits, shuffle=self.shuffle, random_state=rng)
         yield from folds.split(np.zeros(n_rows), bins, groups)
-
-
-def _check_no_missing(groups: pd.Series) -> None:
-    missing = np.flatnonzero(groups.isna())
-    if len(missing):
-        raise InvalidInputError(
-            f"groups is missing in row {missing[0]} ({len(missing)} such row(s) in "
-            "all): fill it, with one value for all of them or one for each."
-        )
 
 
 def quantile_bins(y: np.ndarray, n_bins: int, min_size: int) -> np.ndarray:

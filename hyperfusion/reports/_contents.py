@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,40 +63,29 @@ def score_table(
     parts: Anatomy, predicted: np.ndarray, target: np.ndarray
 ) -> pd.DataFrame:
     """Return SRC and MAE on these posts and, of an ensemble, out of fold."""
-    rows = [_scores("these posts", predicted, target)]
+    rows = [("these posts", predicted, target)]
     ensemble = parts.ensemble
     if ensemble is not None:
         seen = np.isfinite(ensemble.oof_residuals_)
         held = ensemble.oof_predictions_[seen]
         true = parts.to_target(held + ensemble.oof_residuals_[seen])
-        rows.append(_scores("out of fold", parts.to_target(held), true))
+        rows.append(("out of fold", parts.to_target(held), true))
     median = np.full(len(target), np.median(target))
-    rows.append(_scores("these posts, always their median", median, target))
-    return pd.DataFrame(rows)
-
-
-def _scores(name: str, predicted: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    return {
-        "posts": name,
-        "n": len(target),
-        "SRC": spearman_score(target, predicted),
-        "MAE": mean_absolute_error(target, predicted),
-    }
+    rows.append(("these posts, always their median", median, target))
+    scores = [
+        (name, len(y), spearman_score(y, p), mean_absolute_error(y, p))
+        for name, p, y in rows
+    ]
+    return pd.DataFrame(scores, columns=["posts", "n", "SRC", "MAE"])
 
 
 def split_table(evaluation: Any) -> pd.DataFrame:
     """Return the scores of `evaluate`, one row a split and kind of users."""
     scores = evaluation["scores"]
-    values = [
-        f"{s:.3f} ({low:.3f} to {high:.3f})"
-        for s, low, high in zip(
-            scores["score"], scores["low"], scores["high"], strict=True
-        )
-    ]
-    keys = ["split", "model", "users"]
-    wide = scores.assign(value=values).pivot_table(
-        index=keys, columns="metric", values="value", aggfunc="first", sort=False
-    )
+    numbers, text = scores[["score", "low", "high"]], "{:.3f} ({:.3f} to {:.3f})".format
+    scores = scores.assign(value=[text(*row) for row in numbers.to_numpy()])
+    keys = {"index": ["split", "model", "users"], "columns": "metric"}
+    wide = scores.pivot_table(values="value", aggfunc="first", sort=False, **keys)
     return wide.fillna("").reset_index().rename_axis(columns=None)
 
 
@@ -104,15 +93,14 @@ def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame
     """Return the mean prediction and target of ten groups sorted by prediction."""
     order = np.argsort(predicted, kind="stable")
     groups = [g for g in np.array_split(order, 10) if len(g)]
-    return pd.DataFrame(
-        {
-            "group": np.arange(1, len(groups) + 1),
-            "n": [len(g) for g in groups],
-            "mean prediction": [float(predicted[g].mean()) for g in groups],
-            "mean target": [float(target[g].mean()) for g in groups],
-            "MAE": [float(np.abs(predicted[g] - target[g]).mean()) for g in groups],
-        }
-    )
+    table = {
+        "group": np.arange(1, len(groups) + 1),
+        "n": [len(g) for g in groups],
+        "mean prediction": [predicted[g].mean() for g in groups],
+        "mean target": [target[g].mean() for g in groups],
+        "MAE": [np.abs(predicted[g] - target[g]).mean() for g in groups],
+    }
+    return pd.DataFrame(table)
 
 
 def member_table(ensemble: Any) -> pd.DataFrame:
@@ -126,53 +114,49 @@ def member_table(ensemble: Any) -> pd.DataFrame:
     return table.reset_index()
 
 
-class PostCells:
-    """What a report tells of single posts."""
+def worst_posts(
+    parts: Anatomy,
+    posts: pd.DataFrame,
+    predicted: pd.DataFrame,
+    target: np.ndarray,
+    n: int,
+) -> Iterator[dict[str, Any]]:
+    """Yield what to show of the posts with the largest errors, the largest first."""
+    encoder = parts.find(PostEncoder)
+    roles = {} if encoder is None else encoder.roles_
+    named = [c for role in _SHOWN for c in roles.get(role, [])]
+    columns = list(dict.fromkeys(named)) or list(posts.columns[:_MAX_COLUMNS])
+    error = predicted["prediction"].to_numpy() - target
+    for row in np.argsort(-np.abs(error), kind="stable")[:n]:
+        bounds = predicted[["lower", "upper"]].iloc[row]
+        yield {
+            "row": int(row),
+            "image": _first_image(posts[c].iloc[row] for c in roles.get("image", [])),
+            "cells": [(str(c), _text(posts[c].iloc[row])) for c in columns],
+            "target": float(target[row]),
+            "prediction": float(predicted["prediction"].iloc[row]),
+            "interval": None if bounds.isna().any() else tuple(map(float, bounds)),
+        }
 
-    def __init__(self, parts: Anatomy, posts: pd.DataFrame):
-        self.posts = posts
-        encoder = parts.find(PostEncoder)
-        self.roles = {} if encoder is None else encoder.roles_
-        named = [c for role in _SHOWN for c in self.roles.get(role, [])]
-        self.columns = list(dict.fromkeys(named)) or list(posts.columns[:_MAX_COLUMNS])
 
-    def worst(
-        self, predicted: pd.DataFrame, target: np.ndarray, n: int
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the posts with the largest errors, the largest first."""
-        error = predicted["prediction"].to_numpy() - target
-        for row in np.argsort(-np.abs(error), kind="stable")[:n]:
-            bounds = predicted[["lower", "upper"]].iloc[row]
-            yield {
-                "row": int(row),
-                "image": self._image(row),
-                "cells": [(str(c), self._text(row, c)) for c in self.columns],
-                "target": float(target[row]),
-                "prediction": float(predicted["prediction"].iloc[row]),
-                "interval": None if bounds.isna().any() else tuple(map(float, bounds)),
-            }
+def _first_image(cells: Iterator[Any]) -> str | None:
+    from hyperfusion.cells._images import open_image
 
-    def _image(self, row: int) -> str | None:
-        from hyperfusion.cells._images import open_image
+    for cell in cells:
+        try:
+            image = open_image(cell)
+        except (ValueError, TypeError, OSError):  # the encoders have told of it
+            continue
+        if image is not None:
+            return thumbnail(image)
+    return None
 
-        for column in self.roles.get("image", []):
-            cell = self.posts[column].iloc[row]
-            try:
-                image = open_image(cell)
-            except (ValueError, TypeError, OSError):  # the encoders have told of it
-                image = None
-            if image is not None:
-                return thumbnail(image)
-        return None
 
-    def _text(self, row: int, column: Hashable) -> str:
-        from hyperfusion.cells._columns import is_missing
+def _text(cell: Any) -> str:
+    from hyperfusion.cells._columns import is_missing
 
-        cell = self.posts[column].iloc[row]
-        if is_missing(cell):
-            return "—"
-        parts = cell if isinstance(cell, (list, tuple)) else [cell]
-        text = " ".join(map(str, parts))
-        if len(text) <= _MAX_CHARACTERS:
-            return text
-        return f"{text[: _MAX_CHARACTERS - 1]}…"
+    if is_missing(cell):
+        return "—"
+    parts = cell if isinstance(cell, (list, tuple)) else [cell]
+    text = " ".join(map(str, parts))
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 1]}…"

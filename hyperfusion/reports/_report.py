@@ -28,12 +28,12 @@ from hyperfusion.inspection import (
     feature_importance,
 )
 from hyperfusion.reports._contents import (
-    PostCells,
     calibration_table,
     member_table,
     picture,
     score_table,
     split_table,
+    worst_posts,
 )
 from hyperfusion.table._frames import as_frame
 
@@ -89,7 +89,6 @@ class Report:
 @validate_params(
     {
         "model": [HasMethods("predict")],
-        "X": "no_validation",
         "y": ["array-like"],
         "evaluation": [dict, None],
         "title": [str],
@@ -110,14 +109,15 @@ def make_report(
 ) -> Report:
     """Write a page about a fitted model and how it does on labeled posts.
 
-    The page has scores, the distributions of figure 2 of the paper, predictions with
+    The page has scores (SRC is Spearman's rank correlation, MAE the mean absolute
+    error), the distributions of figure 2 of the paper, predictions with
     intervals, calibration, the ensemble's weights, importances (the paper's table 2)
     and the posts with the largest errors, with their images.
 
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        Such as that of `make_hyperfusion`. Anatomy of the page that a model has nothing
+        Such as that of `make_hyperfusion`. Parts of the page that a model has nothing
         to say about are left out.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts that the model was not fitted on, best later ones.
@@ -179,16 +179,14 @@ def make_report(
     sections = [
         *_scores(parts, predicted, target, evaluation),
         *_predictions(parts, features, predicted, target),
-        *_weights(model, parts),
-        *_importances(model, n_features),
+        *_members(model, parts, n_features),
     ]
-    cells = PostCells(parts, posts)
     html = template.render(
         title=title,
         model=type(model).__name__,
         n_posts=len(posts),
         sections=sections,
-        worst=list(cells.worst(predicted, target, n_worst)),
+        worst=list(worst_posts(parts, posts, predicted, target, n_worst)),
     )
     return Report(html)
 
@@ -244,45 +242,37 @@ def _predictions(
         "narrower than that of the true scores.",
         figure=picture(DistributionDisplay.from_predictions, target, values),
     )
-    calibration = calibration_table(values, target)
+    if parts.ensemble is not None:
+        covered = coverage_table(parts, features, target, COVERAGE).iloc[0]
+        figure = picture(
+            PredictionIntervalDisplay.from_predictions,
+            target,
+            values,
+            lower=predicted["lower"],
+            upper=predicted["upper"],
+            coverage=COVERAGE,
+        )
+        text = (
+            f"Intervals for {COVERAGE:.0%} of posts hold {covered['coverage']:.1%} of "
+            "these."
+        )
+        if covered["drift"]:
+            text += " That is further off than chance explains: posts have changed."
+        yield Section("Intervals", text, figure=figure)
     text = "Posts sorted by their prediction, in ten groups of one size."
-    if parts.ensemble is None:
-        yield Section("Calibration", text, table=calibration)
-        return
-    covered = coverage_table(parts, features, target, COVERAGE)
-    figure = picture(
-        PredictionIntervalDisplay.from_predictions,
-        target,
-        values,
-        lower=predicted["lower"],
-        upper=predicted["upper"],
-        coverage=COVERAGE,
-    )
-    share = covered["coverage"].iloc[0]
-    drift = " That is further off than chance explains: posts have changed."
-    yield Section(
-        "Intervals",
-        f"Intervals for {COVERAGE:.0%} of posts hold {share:.1%} of these."
-        + (drift if covered["drift"].iloc[0] else ""),
-        figure=figure,
-    )
-    yield Section("Calibration", text, table=calibration)
+    yield Section("Calibration", text, table=calibration_table(values, target))
 
 
-def _weights(model: Any, parts: Anatomy) -> Iterator[Section]:
-    if parts.ensemble is None:
-        return
-    yield Section(
-        "Members",
-        "Mean scores over the folds (in the members' units of the target), the seconds "
-        "of all fits, and the mean weight. "
-        "Members that are no better together than apart share one weight.",
-        figure=picture(EnsembleWeightsDisplay.from_estimator, model),
-        table=member_table(parts.ensemble),
-    )
-
-
-def _importances(model: Any, n_features: int) -> Iterator[Section]:
+def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
+    if parts.ensemble is not None:
+        yield Section(
+            "Members",
+            "Mean scores over the folds (in the members' units of the target), the "
+            "seconds of all fits, and the mean weight. "
+            "Members that are no better together than apart share one weight.",
+            figure=picture(EnsembleWeightsDisplay.from_estimator, model),
+            table=member_table(parts.ensemble),
+        )
     try:
         blocks = feature_importance(model, by="block")
         features = feature_importance(model, n_top=n_features)

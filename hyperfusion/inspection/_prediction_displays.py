@@ -1,4 +1,4 @@
-"""Predictions against the truth, with their intervals."""
+"""Predictions and the truth: how both are distributed, and each with its interval."""
 
 from __future__ import annotations
 
@@ -6,19 +6,137 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import gaussian_kde
 from sklearn.utils import check_random_state
 
-from hyperfusion.inspection._plot import (
-    BLUE,
-    GRAY,
-    SKY,
-    VERMILLION,
-    check_vector,
-    new_axes,
-)
+from hyperfusion.inspection import _plot
+from hyperfusion.inspection._plot import check_vector
+
+_MOST_BINS = 50
 
 
-class PredictionIntervalDisplay:
+class DistributionDisplay(_plot.Display):
+    """Histogram and density of predictions and of true scores.
+
+    The paper's figure 2 (section 4.4). Where predictions are narrower than the truth,
+    the model is careful at the extremes. Use `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    y_true : ndarray of shape (n_posts,)
+        True scores.
+    y_pred : ndarray of shape (n_posts,)
+        Predictions.
+
+    Attributes
+    ----------
+    %(axes)s
+    bars_ : list
+        The histograms: a BarContainer of the truth, the outline of the predictions.
+    lines_ : list of Line2D
+        The densities; none for values that are all equal.
+
+    See Also
+    --------
+    PredictionIntervalDisplay : Each prediction against its truth.
+
+    Examples
+    --------
+    >>> from hyperfusion.inspection import DistributionDisplay
+    >>> display = DistributionDisplay.from_predictions([1.0, 2, 4], [2.0, 2, 3])
+    >>> display.ax_.get_ylabel()
+    'Density'
+    """
+
+    def __init__(self, *, y_true: np.ndarray, y_pred: np.ndarray):
+        self.y_true = y_true
+        self.y_pred = y_pred
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        ax: Any = None,
+        bins: Any = "auto",
+    ) -> Self:
+        """Predict posts and draw the distributions.
+
+        Parameters
+        ----------
+        estimator : fitted regressor or Pipeline
+            What predicts.
+        %(held_out)s
+        %(ax)s
+        %(bins)s
+
+        %(drawn)s
+        """
+        return cls.from_predictions(y, estimator.predict(X), ax=ax, bins=bins)
+
+    @classmethod
+    def from_predictions(
+        cls, y_true: ArrayLike, y_pred: ArrayLike, *, ax: Any = None, bins: Any = "auto"
+    ) -> Self:
+        """Draw the distributions of predictions that are there.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like of shape (n_posts,)
+            True scores and predictions.
+        %(ax)s
+        %(bins)s
+
+        %(drawn)s
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no post, or lengths differ.
+        """
+        y_true = check_vector("y_true", y_true)
+        y_pred = check_vector("y_pred", y_pred, len(y_true))
+        return cls(y_true=y_true, y_pred=y_pred).plot(ax, bins=bins)
+
+    def plot(self, ax: Any = None, *, bins: Any = "auto") -> Self:
+        """Draw both histograms on the same bins, and both densities.
+
+        Parameters
+        ----------
+        %(ax)s
+        %(bins)s
+
+        %(drawn)s
+        """
+        self._open(ax)
+        both = np.concatenate([self.y_true, self.y_pred])
+        edges = np.histogram_bin_edges(both, bins)
+        if isinstance(bins, str) and len(edges) > _MOST_BINS + 1:
+            edges = np.histogram_bin_edges(both, _MOST_BINS)
+        self.bars_, self.lines_ = [], []
+        outline = {"histtype": "step", "linewidth": 1.2}
+        for name, values, color, line, style in (
+            ("true", self.y_true, _plot.BLUE, "-", {"alpha": 0.3}),
+            ("predicted", self.y_pred, _plot.ORANGE, "--", outline),
+        ):
+            look = {"color": color, "label": name, **style}
+            self.bars_.append(self.ax_.hist(values, edges, density=True, **look)[2])
+            if np.ptp(values) > 0:
+                kernel = gaussian_kde(values)
+                # out to where the density has vanished
+                beyond = 3 * float(np.sqrt(kernel.covariance[0, 0]))
+                grid = np.linspace(values.min() - beyond, values.max() + beyond, 400)
+                look = {"color": color, "label": f"{name}, density", "linewidth": 2}
+                self.lines_ += self.ax_.plot(grid, kernel(grid), line, **look)
+        self.ax_.margins(y=0.15)
+        self.ax_.set(xlabel="Score", ylabel="Density")
+        self.ax_.legend()
+        return self
+
+
+class PredictionIntervalDisplay(_plot.Display):
     """True scores against predictions, with the interval of each prediction.
 
     Points within their intervals are blue dots, those outside orange-red crosses.
@@ -35,10 +153,7 @@ class PredictionIntervalDisplay:
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes with the picture.
-    figure_ : matplotlib Figure
-        Figure that holds them.
+    %(axes)s
     inside_, outside_ : PathCollection
         The points within and outside their intervals.
     intervals_ : LineCollection
@@ -93,23 +208,13 @@ class PredictionIntervalDisplay:
         ----------
         estimator : HyperFusionRegressor, or Pipeline, search or wrapper around one
             What predicts.
-        X : DataFrame or array of shape (n_posts, n_columns)
-            Posts, best those that the model was not fitted on.
-        y : array-like of shape (n_posts,)
-            True scores.
+        %(held_out)s
         coverage : float, default=0.9
             Share of posts that the intervals are to hold.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
-        max_points : int, default=1000
-            Draw a random sample of so many posts at most.
-        random_state : int, RandomState instance or None, default=0
-            Draws the sample.
+        %(ax)s
+        %(sample)s
 
-        Returns
-        -------
-        PredictionIntervalDisplay
-            The drawn display.
+        %(drawn)s
 
         Raises
         ------
@@ -153,17 +258,10 @@ class PredictionIntervalDisplay:
             Ends of the intervals.
         coverage : float, default=None
             Share of posts that they are to hold, for the legend.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
-        max_points : int, default=1000
-            Draw a random sample of so many posts at most.
-        random_state : int, RandomState instance or None, default=0
-            Draws the sample.
+        %(ax)s
+        %(sample)s
 
-        Returns
-        -------
-        PredictionIntervalDisplay
-            The drawn display.
+        %(drawn)s
 
         Raises
         ------
@@ -183,34 +281,22 @@ class PredictionIntervalDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
-        max_points : int, default=1000
-            Draw a random sample of so many posts at most. The share in the legend is
-            that of all posts.
-        random_state : int, RandomState instance or None, default=0
-            Draws the sample.
+        %(ax)s
+        %(sample)s
 
-        Returns
-        -------
-        self
-            The display.
+        %(drawn)s
         """
-        self.figure_, self.ax_ = new_axes(ax, self)
+        self._open(ax)
         rows = np.arange(len(self.y_true))
         if len(rows) > max_points:
             rng = check_random_state(random_state)
             rows = rng.choice(len(rows), max_points, replace=False)
         y_true, y_pred = self.y_true[rows], self.y_pred[rows]
-        size, alpha = (36, 0.9) if len(rows) <= 60 else (12, 0.6)
+        few = len(rows) <= 60
+        size = 36 if few else 12
+        look = {"color": _plot.SKY, "alpha": 0.6 if few else 0.2, "linewidth": 1.5}
         self.intervals_ = self.ax_.vlines(
-            y_pred,
-            self.lower[rows],
-            self.upper[rows],
-            color=SKY,
-            alpha=0.6 if len(rows) <= 60 else 0.2,
-            linewidth=1.5,
-            zorder=1,
+            y_pred, self.lower[rows], self.upper[rows], zorder=1, **look
         )
         holds = (self.lower <= self.y_true) & (self.y_true <= self.upper)
         share, inside = holds.mean(), holds[rows]
@@ -219,8 +305,8 @@ class PredictionIntervalDisplay:
             y_pred[inside],
             y_true[inside],
             size,
-            color=BLUE,
-            alpha=alpha,
+            color=_plot.BLUE,
+            alpha=0.9 if few else 0.6,
             linewidths=0,
             label=f"within the interval: {share:.1%}{wanted}",
         )
@@ -228,12 +314,12 @@ class PredictionIntervalDisplay:
             y_pred[~inside],
             y_true[~inside],
             size,
-            color=VERMILLION,
+            color=_plot.VERMILLION,
             marker="x",
             label=f"outside: {1 - share:.1%}",
         )
         ends = [min(y_true.min(), y_pred.min()), max(y_true.max(), y_pred.max())]
-        (self.line_,) = self.ax_.plot(ends, ends, "--", color=GRAY, linewidth=1)
+        (self.line_,) = self.ax_.plot(ends, ends, "--", color=_plot.GRAY, linewidth=1)
         self.ax_.set(xlabel="Predicted score", ylabel="True score")
         self.ax_.legend(loc="upper left", framealpha=0.9)
         return self

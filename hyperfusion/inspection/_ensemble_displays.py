@@ -1,0 +1,388 @@
+"""How a model was fitted: weights of members, losses, rounds of pseudo-labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion._anatomy import Anatomy, ensemble_inside, final_step, find
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.inspection import _plot
+
+_MOST_TEXTS = 160
+_METRICS = {"mae": "MAE", "src": "SRC"}
+
+
+class EnsembleWeightsDisplay(_plot.Display):
+    """Weights of the members in each fold, as a map of colors with numbers.
+
+    The weights of equation 8. Use `from_estimator`.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_folds, n_members)
+        Weights; each row adds up to 1.
+    names : sequence of str of length n_members
+        Names of the members.
+
+    Attributes
+    ----------
+    %(axes)s
+    image_ : AxesImage
+        The map: members from top to bottom, folds from left to right, then the mean.
+    colorbar_ : Colorbar
+        What the colors mean.
+    texts_ : list of Text
+        The numbers; none where there are more than 160.
+
+    See Also
+    --------
+    hyperfusion.ensemble.HyperFusionRegressor : Finds the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hyperfusion.inspection import EnsembleWeightsDisplay
+    >>> weights = np.array([[0.7, 0.3], [0.5, 0.5]])
+    >>> display = EnsembleWeightsDisplay(weights=weights, names=["trees", "ridge"])
+    >>> [text.get_text() for text in display.plot().texts_[:3]]
+    ['0.70', '0.50', '0.60']
+    """
+
+    def __init__(self, *, weights: np.ndarray, names: Sequence[str]):
+        self.weights = weights
+        self.names = names
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, ax: Any = None, cmap: Any = "viridis"
+    ) -> Self:
+        """Draw the weights of a fitted ensemble.
+
+        Parameters
+        ----------
+        estimator : HyperFusionRegressor, or Pipeline, search or wrapper around one
+            Fitted.
+        %(ax)s
+        cmap : str or Colormap, default="viridis"
+            Colors from zero to the largest weight.
+
+        %(drawn)s
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no ensemble inside the model.
+        """
+        ensemble = ensemble_inside(estimator).ensemble
+        names = [name for name, _ in ensemble.members_]
+        return cls(weights=ensemble.weights_, names=names).plot(ax, cmap=cmap)
+
+    def plot(self, ax: Any = None, *, cmap: Any = "viridis") -> Self:
+        """Draw the map of weights.
+
+        Parameters
+        ----------
+        %(ax)s
+        cmap : str or Colormap, default="viridis"
+            Colors from zero to the largest weight.
+
+        %(drawn)s
+        """
+        self._open(ax)
+        weights = np.asarray(self.weights, dtype=np.float64)
+        table = np.vstack([weights, weights.mean(axis=0)]).T
+        n_members, n_columns = table.shape
+        self.image_ = self.ax_.imshow(
+            table, cmap=cmap, aspect="auto", vmin=0, vmax=max(table.max(), 1e-9)
+        )
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label="Weight")
+        size = _plot.label_size(n_members)
+        smaller = min(size, _plot.label_size(2 * n_columns))
+        look = {"ha": "center", "va": "center", "fontsize": smaller}
+        self.texts_ = []
+        labeled = table if table.size <= _MOST_TEXTS else np.empty((0, 0))
+        for (row, column), weight in np.ndenumerate(labeled):
+            color = _plot.text_color(weight, self.image_)
+            text = self.ax_.text(column, row, f"{weight:.2f}", color=color, **look)
+            self.texts_.append(text)
+        self.ax_.axvline(n_columns - 1.5, color="white", linewidth=3)
+        folds = [*map(str, range(1, n_columns)), "mean"]
+        step = -(-n_columns // 9)  # no more labels than fit side by side
+        shown = [*range(0, n_columns - step, step), n_columns - 1]
+        self.ax_.set_xticks(shown, [folds[i] for i in shown])
+        labels = _plot.short_labels(self.names, 24)
+        self.ax_.set_yticks(range(n_members), labels, fontsize=size)
+        self.ax_.set(xlabel="Fold")
+        return self
+
+
+class TrainingCurveDisplay(_plot.Display):
+    """Loss after each epoch on the rows trained on and on those held out.
+
+    One pair of lines for the models of each fold; a dot marks the epoch whose weights
+    were kept. Use `from_estimator`.
+
+    Parameters
+    ----------
+    training : list of sequences of float
+        For each model the losses on the rows trained on.
+    validation : list of sequences of float
+        For each model the losses on the rows held out; empty without.
+    best_iter : list of int or None
+        For each model the epoch that was kept, counted from 1.
+    name : str, default=None
+        The member's name, for the title.
+
+    Attributes
+    ----------
+    %(axes)s
+    training_lines_, validation_lines_ : list of Line2D
+        The curves.
+
+    Examples
+    --------
+    >>> from hyperfusion.inspection import TrainingCurveDisplay
+    >>> display = TrainingCurveDisplay(
+    ...     training=[[3.0, 2.0, 1.0]], validation=[[3.0, 2.5, 2.7]], best_iter=[2]
+    ... )
+    >>> len(display.plot().validation_lines_)
+    1
+    """
+
+    def __init__(
+        self,
+        *,
+        training: Sequence[Sequence[float]],
+        validation: Sequence[Sequence[float]],
+        best_iter: Sequence[int | None],
+        name: str | None = None,
+    ):
+        self.training = training
+        self.validation = validation
+        self.best_iter = best_iter
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, member: str | None = None, ax: Any = None
+    ) -> Self:
+        """Draw the curves of a network, or of an ensemble's member in each fold.
+
+        Parameters
+        ----------
+        estimator : fitted regressor or Pipeline
+            A model with ``loss_curve_``, or an ensemble with such members.
+        member : str, default=None
+            Name of the ensemble's member; None is the first that has curves.
+        %(ax)s
+
+        %(drawn)s
+
+        Raises
+        ------
+        InvalidInputError
+            If there are no curves, or the member is unknown.
+        """
+        found: dict[str, list[Any]] = {}
+        for fold in Anatomy.of(estimator).models:
+            for name, _, model in fold:
+                last = final_step(model)
+                if hasattr(last, "loss_curve_"):
+                    found.setdefault(name, []).append(last)
+        if not found or member not in (None, *found):
+            raise InvalidInputError(
+                f"member={member!r} has no training curves. Members with curves: "
+                f"{list(found)}; networks have them."
+            )
+        name = member if member is not None else next(iter(found))
+        models = found[name]
+        return cls(
+            training=[model.loss_curve_ for model in models],
+            validation=[getattr(model, "validation_curve_", []) for model in models],
+            best_iter=[getattr(model, "best_iter_", None) for model in models],
+            name=name,
+        ).plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        %(ax)s
+
+        %(drawn)s
+        """
+        self._open(ax)
+        self.training_lines_ = self._lines(self.training, _plot.BLUE, "-", "trained on")
+        self.validation_lines_ = self._lines(
+            self.validation, _plot.ORANGE, "--", "held out"
+        )
+        curves = [
+            held if len(held) else trained
+            for held, trained in zip(self.validation, self.training, strict=True)
+        ]
+        kept = [
+            (best, curve[best - 1])
+            for best, curve in zip(self.best_iter, curves, strict=True)
+            if best is not None and 1 <= best <= len(curve)
+        ]
+        if kept:
+            look = {"color": "black", "markersize": 4, "zorder": 3}
+            self.ax_.plot(*np.transpose(kept), "o", label="weights kept", **look)
+        self.ax_.set(xlabel="Epoch", ylabel="Loss (scaled target)")
+        longest = max(map(len, (*self.training, *self.validation)))
+        self.ax_.set_xlim(0.5, longest + 0.5)
+        self.ax_.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        if self.name is not None and self.name != "model":
+            self.ax_.set_title(_plot.shorten(self.name, 48))
+        self.ax_.legend()
+        self.ax_.grid(color=_plot.GRAY, alpha=0.2)
+        return self
+
+    def _lines(self, curves: Any, color: str, style: str, label: str) -> list[Any]:
+        lines: list[Any] = []
+        drawn = [np.asarray(curve, dtype=np.float64) for curve in curves if len(curve)]
+        for curve in drawn:
+            lines += self.ax_.plot(
+                np.arange(1, len(curve) + 1),
+                curve,
+                style,
+                color=color,
+                linewidth=1.8 if len(drawn) == 1 else 1,
+                alpha=1 if len(drawn) == 1 else 0.8,
+                marker="o" if len(curve) == 1 else None,
+                markersize=3,
+                label=label if not lines else None,
+            )
+        return lines
+
+
+class PseudoLabelDisplay(_plot.Display, metric="mae"):
+    """Posts added in each round of pseudo-labels, and the score before and after.
+
+    Rounds that were kept are filled, those that were undone hollow. Scores are
+    out-of-fold: each labeled post is predicted by models that did not learn from it.
+    Use `from_estimator`.
+
+    Parameters
+    ----------
+    trace : DataFrame
+        The attribute ``trace_`` of `PseudoLabelWrapper`, one row a round.
+
+    Attributes
+    ----------
+    %(axes)s
+    count_ax_ : matplotlib Axes
+        The same axes' right side, with the numbers of posts.
+    bars_ : BarContainer
+        Posts added.
+    lines_ : list of Line2D
+        One from before to after each round.
+
+    See Also
+    --------
+    hyperfusion.ensemble.PseudoLabelWrapper : Learns from unlabeled posts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion.inspection import PseudoLabelDisplay
+    >>> trace = pd.DataFrame(
+    ...     {"round": [1, 2], "n_added": [40, 25], "kept": [True, False],
+    ...      "mae_before": [1.30, 1.25], "mae_after": [1.25, 1.26]}
+    ... )
+    >>> len(PseudoLabelDisplay(trace=trace).plot().lines_)
+    2
+    """
+
+    def __init__(self, *, trace: pd.DataFrame):
+        self.trace = trace
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, metric: str = "mae", ax: Any = None
+    ) -> Self:
+        """Draw the rounds of a fitted wrapper.
+
+        Parameters
+        ----------
+        estimator : PseudoLabelWrapper, or Pipeline or search around one
+            Fitted.
+        %(metric)s
+        %(ax)s
+
+        %(drawn)s
+
+        Raises
+        ------
+        InvalidInputError
+            If the model keeps no trace of rounds, or the metric is unknown.
+        """
+        model = find(estimator, lambda part: hasattr(part, "trace_"))
+        if model is None:
+            raise InvalidInputError(
+                f"There is no fitted PseudoLabelWrapper inside "
+                f"{type(estimator).__name__}."
+            )
+        return cls(trace=model.trace_).plot(ax, metric=metric)
+
+    def plot(self, ax: Any = None, *, metric: str = "mae") -> Self:
+        """Draw the rounds.
+
+        Parameters
+        ----------
+        %(ax)s
+        %(metric)s
+
+        %(drawn)s
+
+        Raises
+        ------
+        InvalidInputError
+            If the metric is unknown.
+        """
+        _plot.check_metric(metric, _METRICS)
+        self._open(ax)
+        self.lines_ = []
+        self.count_ax_ = self.ax_.twinx()
+        # the scores belong in front of the bars
+        self.ax_.set_zorder(self.count_ax_.get_zorder() + 1)
+        self.ax_.patch.set_visible(False)
+        rounds, counts = ([*self.trace.get(c, [])] for c in ("round", "n_added"))
+        look = {"width": 0.5, "color": _plot.SKY, "alpha": 0.5}
+        self.bars_ = self.count_ax_.bar(rounds, counts, label="posts added", **look)
+        for row in self.trace.to_dict("records"):
+            color = _plot.BLUE if row["kept"] else _plot.VERMILLION
+            self.lines_ += self.ax_.plot(
+                [row["round"] - 1, row["round"]],
+                [row[f"{metric}_before"], row[f"{metric}_after"]],
+                "-" if row["kept"] else "--",
+                color=color,
+                marker="o",
+                markevery=[1],
+                markerfacecolor=color if row["kept"] else "white",
+                label="kept" if row["kept"] else "undone",
+            )
+        self.ax_.set_xlabel("Round (0: labeled posts alone)")
+        self.ax_.set_ylabel(f"Out-of-fold {_METRICS[metric]}")
+        self.count_ax_.set_ylabel("Posts added")
+        self.ax_.set_xticks(range(len(rounds) + 1))
+        self.count_ax_.margins(y=0.4)
+        if rounds:
+            start = self.trace[f"{metric}_before"].iloc[0]
+            self.ax_.plot(rounds[0] - 1, start, "o", color=_plot.BLUE)
+            handles: dict[str, Any] = {}
+            for axes in (self.ax_, self.count_ax_):
+                found, labels = axes.get_legend_handles_labels()
+                handles |= dict(zip(labels, found, strict=True))
+            self.ax_.legend(handles.values(), handles.keys(), loc="best")
+        else:
+            look = {"ha": "center", "transform": self.ax_.transAxes}
+            self.ax_.text(0.5, 0.5, "no rounds", **look)
+            self.ax_.set_yticks([])
+            self.count_ax_.set_yticks([])
+        return self
