@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -154,14 +155,12 @@ def test_bare_years_are_their_first_moment(cell):
     assert times.naive.tolist() == [False, True]
 
 
-def test_years_and_small_numbers_do_not_mix():
-    days = pd.Series(range(1800, 2000), name="day")
-    with pytest.raises(BadCellError, match="row 0, column 'day': can't read 1800"):
-        read_times(days).settle("raise")
-    assert len(read_times(days).bad) == 100
-    # zero for an unknown year
-    assert list(read_times([2015, 0, "2016"]).bad) == [1]
-    assert not read_times([5, 0]).bad
+def test_a_number_is_read_by_itself_whatever_stands_beside_it():
+    column = [2015, 0, "2016", 86400, 1.5e9, 2015.5]
+    whole = read_times(column).clean.seconds
+    alone = [read_times([cell]).clean.seconds[0] for cell in column]
+    assert_array_equal(whole, alone)
+    assert list(read_times(column).bad) == [5]
 
 
 @pytest.mark.parametrize(
