@@ -14,9 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import check_target
 from hyperfusion.cells._columns import ON_ERROR
-from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
-from hyperfusion.encoders._base import TableEncoder
+from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.encoders.user._as_of import (
     DAY,
     make_record,
@@ -25,7 +24,6 @@ from hyperfusion.encoders.user._as_of import (
     score_features,
 )
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._frames import check_columns
 
 Rows = dict[str, np.ndarray]
 """Columns of the stored posts, all of one length."""
@@ -62,10 +60,7 @@ class UserHistory(TableEncoder):
         two sets of real posts.
     last : tuple of int, default=(3, 5)
         Numbers of latest scores whose mean is a feature.
-    on_error : {"missing", "raise"}, default="missing"
-        What to do with a cell that can't be read: treat it as missing and warn once
-        for the column, or raise a :class:`~hyperfusion.exceptions.BadCellError` that
-        names it.
+    %(on_error)s
 
     Attributes
     ----------
@@ -74,10 +69,13 @@ class UserHistory(TableEncoder):
         ``seconds`` since 1970, ``score`` (NaN if unknown), and ``post``.
     codes_ : dict of {str: dict}
         The codes of users, categories and places.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+    %(columns)s
+
+    Raises
+    ------
+    InvalidInputError
+        If a column is not there, or `y`, the posts' scores, is not one number a row;
+        NaN is a post without a score.
 
     See Also
     --------
@@ -86,7 +84,7 @@ class UserHistory(TableEncoder):
 
     Notes
     -----
-    The output is float32. The features, in this order:
+    The features, in this order:
 
     - ``has_history``: 1 where the user has an older post;
     - ``history_posts``, ``history_scores``: number of older posts, and of those with a
@@ -137,7 +135,6 @@ class UserHistory(TableEncoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **dict.fromkeys(_ROLES, "no_validation"),
         # numpy's timedelta passes for a number, so it has to come first
         "label_delay": [
             np.timedelta64,
@@ -172,34 +169,17 @@ class UserHistory(TableEncoder):
         self.last = last
         self.on_error = on_error
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Store posts and their scores.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_columns)
-            Posts.
-        y : array-like of shape (n_posts,)
-            Scores; NaN where there is none.
-
-        Returns
-        -------
-        self
-            The fitted encoder.
-
-        Raises
-        ------
-        InvalidInputError
-            If a column is not there, or `y` does not fit to `X`.
-        """
-        self._validate_params()
-        self._check_last()
-        table = self._table(X, reset=True)
-        self.columns_ = self._find_columns(table)
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)
+        if not whole or len(set(self.last)) < len(self.last):
+            raise InvalidInputError(
+                "last takes whole numbers from 1, all different, such as (3, 5). Got "
+                f"{self.last}."
+            )
+        self.columns_ = self._find_columns(cells)
         self.delay_ = _seconds_of(self.label_delay)
         self.codes_: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
-        self._store(self._read(table, y, warn=False))
-        return self
+        self._store(self._read_posts(cells, y, warn=False))
 
     def update(self, X: Any, y: Any) -> Self:
         """Add posts and scores to the history.
@@ -224,26 +204,18 @@ class UserHistory(TableEncoder):
             The encoder with the longer history.
         """
         check_is_fitted(self)
-        old, new = self.history_, self._read(self._table(X, reset=False), y, warn=True)
+        old = self.history_
+        new = self._read_posts(self._read(X, reset=False), y, warn=True)
         if "post" in old:
             self._store({name: np.concatenate([old[name], new[name]]) for name in old})
         else:
             self._store(_replace_moments(old, new))
         return self
 
-    def _check_last(self) -> None:
-        whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)
-        if not whole or len(set(self.last)) < len(self.last):
-            raise InvalidInputError(
-                "last takes whole numbers from 1, all different, such as (3, 5). Got "
-                f"{self.last}."
-            )
-
-    def _find_columns(self, table: pd.DataFrame) -> dict[str, Any]:
-        columns: dict[str, Any] = {}
-        for role in _ROLES:
-            found = check_columns(table, getattr(self, role), role, max_columns=1)
-            columns[role] = found[0] if found else None
+    def _find_columns(self, table: pd.DataFrame) -> dict[str, Hashable | None]:
+        columns = {
+            role: one_column(table, getattr(self, role), role) for role in _ROLES
+        }
         free = [column for column in table if column not in columns.values()]
         for role in ("user", "time"):
             if columns[role] is None and not free:
@@ -251,18 +223,18 @@ class UserHistory(TableEncoder):
                     f"UserHistory needs a column for {role}=. The table has "
                     f"{list(table.columns)[:20]}."
                 )
-            columns[role] = columns[role] if columns[role] is not None else free.pop(0)
+            if columns[role] is None:
+                columns[role] = free.pop(0)
         return columns
 
-    def _read(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
+    def _read_posts(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
         """Return the posts to store; new users and levels get codes."""
         scores = check_target(y, len(table), allow_nan=True)
         rows = self._read_cells(table, learn=True, warn=warn)
         rows["score"] = scores
         post = self.columns_["post"]
         if post is not None:
-            levels = read_levels(table[post]).settle(self.on_error, warn=warn)
-            rows["post"] = levels.to_numpy(dtype=object)
+            rows["post"] = self._levels(table[post], warn=warn).to_numpy(dtype=object)
         return _take_rows(rows, ~np.isnan(rows["seconds"]))
 
     def _read_cells(
@@ -273,7 +245,7 @@ class UserHistory(TableEncoder):
         for role in _GROUPS:
             column = self.columns_[role]
             if column is not None:
-                levels = read_levels(table[column]).settle(self.on_error, warn=warn)
+                levels = self._levels(table[column], warn=warn)
                 rows[role] = _encode(levels, self.codes_[role], learn=learn)
         return rows
 
@@ -288,9 +260,9 @@ class UserHistory(TableEncoder):
             for name, codes in groups.items()
         }
 
-    def _transform_table(self, table: pd.DataFrame) -> np.ndarray:
-        rows = self._read_cells(table, learn=False)
-        rows["all"] = np.zeros(len(table), dtype=int)
+    def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
+        rows = self._read_cells(cells, learn=False)
+        rows["all"] = np.zeros(len(cells), dtype=int)
         features = post_features(self.posts_, rows["user"], rows["seconds"])
         features |= score_features(
             self.scores_,
@@ -305,10 +277,8 @@ class UserHistory(TableEncoder):
         for name in ("history_posts", "history_scores"):
             features[name] = np.where(missing, np.nan, features[name])
         features["history_missing"] = missing
-        out = np.empty((len(table), len(features)), dtype=np.float32)
-        for column, name in enumerate(self._feature_names()):
-            out[:, column] = features[name]
-        return out
+        columns = [features[name].astype(np.float32) for name in self._feature_names()]
+        return np.stack(columns, axis=1)
 
     def _feature_names(self) -> list[str]:
         return [
@@ -333,7 +303,6 @@ class UserHistory(TableEncoder):
 
 
 def _seconds_of(delay: Any) -> float:
-    """Return a delay that is given in days or as a timedelta, in seconds."""
     if not isinstance(delay, (datetime.timedelta, np.timedelta64)):
         return float(delay) * DAY
     seconds = pd.Timedelta(delay).total_seconds()
@@ -352,7 +321,6 @@ def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndar
 
 
 def _take_rows(rows: Rows, which: np.ndarray) -> Rows:
-    """Return some of the rows."""
     return {name: values[which] for name, values in rows.items()}
 
 
@@ -373,7 +341,10 @@ def _replace_moments(old: Rows, new: Rows) -> Rows:
 
     New rows without any score don't take the place of old ones with a score.
     """
-    old_keys, new_keys = _moments(old), _moments(new)
+    old_keys, new_keys = (
+        pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])
+        for rows in (old, new)
+    )
     scored_old = old_keys[~np.isnan(old["score"])]
     scored_new = new_keys[~np.isnan(new["score"])]
     nameless = new["user"] < 0
@@ -382,7 +353,3 @@ def _replace_moments(old: Rows, new: Rows) -> Rows:
     stays = (old["user"] < 0) | ~old_keys.isin(new_keys)
     old = _take_rows(old, stays)
     return {name: np.concatenate([old[name], new[name]]) for name in old}
-
-
-def _moments(rows: Rows) -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])
