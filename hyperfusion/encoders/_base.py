@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._docstrings import fill_slots
-from hyperfusion._sklearn_compat import _get_output_config
-from hyperfusion.cells._columns import Cells, as_column
+from hyperfusion._sklearn_compat import StrOptions, _get_output_config
+from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._numbers import signed_log, without_overflow
 from hyperfusion.exceptions import InvalidInputError
@@ -47,10 +47,16 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
     """
 
     _slots: ClassVar[dict[str, str]] = SLOTS
+    _parameter_constraints: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         fill_slots(**cls._slots)(cls)
+        on_error = StrOptions(set(ON_ERROR))
+        cls._parameter_constraints = {
+            **cls._parameter_constraints,
+            "on_error": [on_error],
+        }
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from cells.
@@ -71,15 +77,29 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         self._validate_params()
         cells = self._read(X, reset=True)
         self._fit_cells(cells, y)
-        names = pd.Index(self._feature_names())
-        if not names.is_unique:
-            raise InvalidInputError(
-                f"{type(self).__name__} would give two features the same name: "
-                f"{sorted(names[names.duplicated()].unique())}. "
-                "Rename the columns they come from."
-            )
-        self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
+        self._end_fit(cells)
         return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Learn from cells and turn them into features; they are read once.
+
+        Parameters
+        ----------
+        X : Series, list, DataFrame or array of shape (n_samples, n_columns)
+            Cells, as for `fit`.
+        y : array-like of shape (n_samples,), default=None
+            Targets, as for `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32, or DataFrame
+            One row for each row of `X`.
+        """
+        self._validate_params()
+        cells = self._read(X, reset=True)
+        features = self._fit_transform_cells(cells, y)
+        self._end_fit(cells)
+        return self._with_index(X, features)
 
     def transform(self, X: Any) -> Any:
         """Turn cells into features.
@@ -96,12 +116,7 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         """
         check_is_fitted(self)
         features = self._transform_cells(self._read(X, reset=False))
-        if not isinstance(X, pd.Series) or isinstance(features, pd.DataFrame):
-            return features
-        if _get_output_config("transform", self)["dense"] != "pandas":
-            return features
-        # scikit-learn keeps the index of a frame; its older versions forget a Series'
-        return pd.DataFrame(features, index=X.index)
+        return self._with_index(X, features)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features.
@@ -127,6 +142,31 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
 
     def _transform_cells(self, cells: Any) -> Any:
         raise NotImplementedError
+
+    def _fit_transform_cells(self, cells: Any, y: Any) -> Any:
+        self._fit_cells(cells, y)
+        return self._transform_cells(cells)
+
+    def _end_fit(self, cells: Any) -> None:
+        names = pd.Index(self._feature_names())
+        if not names.is_unique:
+            raise InvalidInputError(
+                f"{type(self).__name__} would give two features the same name: "
+                f"{sorted(names[names.duplicated()].unique())}. "
+                "Rename the columns they come from."
+            )
+        self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
+
+    def _with_index(self, X: Any, features: Any) -> Any:
+        """Return features with the index of a Series where pandas output is wanted.
+
+        scikit-learn keeps the index of a frame; its older versions forget a Series'.
+        """
+        if not isinstance(X, pd.Series) or isinstance(features, pd.DataFrame):
+            return features
+        if _get_output_config("transform", self)["dense"] != "pandas":
+            return features
+        return pd.DataFrame(features, index=X.index)
 
     def _feature_names(self) -> list[str]:
         raise NotImplementedError

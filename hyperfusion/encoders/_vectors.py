@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ class VectorEncoder(TableEncoder):
            [nan, nan]], dtype=float32)
     """
 
-    _parameter_constraints: dict = {"name": [str]}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {"name": [str]}
 
     def __init__(self, name: str = "vector"):
         self.name = name

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR, Cells
+from hyperfusion._sklearn_compat import Interval
+from hyperfusion.cells._columns import Cells
 from hyperfusion.cells._levels import as_category, frequent_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, one_column
@@ -73,8 +73,7 @@ class GeoEncoder(TableEncoder):
     0, 0 are missing: devices write them where they don't know better, and no post comes
     from that point of the sea.
 
-    Paper: section 3.3, "Geographic context is encoded via coordinate information and
-    location accuracy measures".
+    Paper: section 3.3, geographic context.
 
     Examples
     --------
@@ -92,7 +91,6 @@ class GeoEncoder(TableEncoder):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "cell_size": [Interval(Real, 0.001, 180, closed="both")],
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(

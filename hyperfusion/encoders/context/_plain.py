@@ -11,7 +11,6 @@ import pandas as pd
 from scipy.stats import skew
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.cells._levels import as_category, frequent_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features
@@ -22,9 +21,8 @@ _HEAVY_TAIL = 2.0
 class CategoryEncoder(TableEncoder):
     """Columns as categories with the levels that were seen at fit.
 
-    scikit-learn's ``OrdinalEncoder`` gives codes, and merges what is rare; this one
-    keeps the levels in pandas' ``category`` dtype, from which regressors of this
-    package know that a column is no number.
+    Unlike scikit-learn's ``OrdinalEncoder`` it keeps the levels. The output has pandas'
+    ``category`` dtype, which tells this package's regressors that it is no number.
 
     Parameters
     ----------
@@ -60,7 +58,6 @@ class CategoryEncoder(TableEncoder):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(self, *, min_frequency: int = 1, on_error: str = "missing"):
@@ -125,7 +122,6 @@ class NumberEncoder(TableEncoder):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "log": ["boolean", StrOptions({"auto"})],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(self, *, log: str | bool = "auto", on_error: str = "missing"):

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import StrOptions
-from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.cells._times import read_times
 from hyperfusion.cells._zones import Zone, parse_zone, read_zones, to_utc_and_local
 from hyperfusion.encoders._base import TableEncoder, one_column
@@ -48,16 +47,14 @@ class TemporalEncoder(TableEncoder):
     timezone : column label, str or None, default=None
         The column of the time zones, or one time zone for all: an offset from UTC
         (``"-05:00"``, ``"+0530"``), hours as a number, or an IANA name
-        (``"Europe/Berlin"``). Clock and calendar are those of this time zone; where
-        none is named, of the offset that the time itself has
-        (``"2024-05-01T22:14+02:00"`` is hour 22), and of UTC where it has none.
+        (``"Europe/Berlin"``). Clock and calendar are those of this time zone; without
+        it of the time's own offset (``"2024-05-01T22:14+02:00"`` is hour 22) or of UTC.
     created : column label or None, default=None
         The column that says since when the user's account exists, in the forms that
         `time` takes.
     naive : {"utc", "local"}, default="utc"
-        What a time is that names no time zone itself (``"2024-05-01 14:00"``, or a
-        datetime without one): UTC, so that it means the same as its seconds since
-        1970, or what a clock showed in the post's `timezone`.
+        What a time without a time zone of its own is (``"2024-05-01 14:00"``): UTC, or
+        what a clock showed in the post's `timezone`.
     cycles : {"all", "seen"}, default="all"
         Which cycles the features tell: day, week and year, or only those that the
         times at fit have seen (see Notes). `PostEncoder` asks for the second.
@@ -98,12 +95,10 @@ class TemporalEncoder(TableEncoder):
     - ``is_missing``: 1 where the time is. What depends on the time is then NaN.
 
     With ``cycles="seen"`` the features of a cycle (hours; weekdays; month, week, day
-    and share of the year) are left out unless the times at fit cover it at least twice
-    and are fine enough for it. In half a year of posts the month is only another name
-    for the date, and a model that has learned from it is lost in a month that it never
-    saw; and where only the year is known, all posts fall on one day, whose weekday is
-    another name for the year. Times that all have one time of day, one day of the month
-    or one day of the year are not fine enough for the day, the week or the year.
+    and share of the year) are left out unless the times at fit cover it at least twice:
+    in half a year of posts the month is another name for the date, and says nothing of
+    a month that was never seen. So they are where all times have one time of day, one
+    day of the month or one day of the year.
 
     Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
     they have eight digits (20150301), otherwise seconds since 1970, or milli-, micro-
@@ -120,12 +115,8 @@ class TemporalEncoder(TableEncoder):
     --------
     >>> import pandas as pd
     >>> from hyperfusion import TemporalEncoder
-    >>> posts = pd.DataFrame(
-    ...     {
-    ...         "posted": ["2024-05-06T01:30:00Z", "2024-05-06T12:00:00Z"],
-    ...         "zone": ["America/New_York", "+02:00"],
-    ...     }
-    ... )
+    >>> times = ["2024-05-06T01:30:00Z", "2024-05-06T12:00:00Z"]
+    >>> posts = pd.DataFrame({"posted": times, "zone": ["America/New_York", "+02:00"]})
     >>> encoder = TemporalEncoder(timezone="zone").set_output(transform="pandas")
     >>> table = encoder.fit_transform(posts)
     >>> table[["hour", "weekday", "hour_of_week", "is_weekend"]]
@@ -137,7 +128,6 @@ class TemporalEncoder(TableEncoder):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "naive": [StrOptions({"utc", "local"})],
         "cycles": [StrOptions({"all", "seen"})],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(

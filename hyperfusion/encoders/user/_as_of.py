@@ -124,8 +124,8 @@ def score_features(
 ) -> dict[str, np.ndarray]:
     """Return what is expected of users, and what their own scores say.
 
-    The records are "all", "user", and perhaps "place" and "category". `seconds` is until
-    when the rows know scores: before that moment, or up to it if `inclusive`.
+    The records are "all", "user", and perhaps "place" and "category". `seconds` is
+    until when the rows know scores: before that moment, or up to it if `inclusive`.
     """
     found = {
         name: look_up(record, groups[name], seconds, inclusive=inclusive)

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target
-from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.cells._times import read_times
 from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.encoders.user._as_of import (
@@ -47,17 +46,16 @@ class UserHistory(TableEncoder):
         The column of the posts' times; None is the first that has no other role,
         after the user's. All forms that `TemporalEncoder` takes.
     category, place : column label or None, default=None
-        Columns that say what to expect of users without scores; None for none.
+        Columns that say what to expect of users without scores.
     post : column label or None, default=None
         The column of the posts' identifiers, by which `update` knows a post again.
     label_delay : float or timedelta, default=0
         Days after a post until its score is known. A younger post counts as a post
         and not as a score.
     shrinkage : float, default=0.5
-        Weight of what is expected of an unknown user, in scores: the mean of n
-        scores becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best
-        is the scores' variance within users by that between them: 0.4 and 1.2 on
-        two sets of real posts.
+        Weight of what is expected of an unknown user, in scores: the mean of n scores
+        becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best is the
+        scores' variance within users by that between them: 0.4 and 1.2 on real posts.
     last : tuple of int, default=(3, 5)
         Numbers of latest scores whose mean is a feature.
     %(on_error)s
@@ -79,7 +77,6 @@ class UserHistory(TableEncoder):
 
     See Also
     --------
-    UserProfileEncoder : What a user's profile counts.
     sklearn.preprocessing.TargetEncoder : Means of categories, blind to time.
 
     Notes
@@ -107,23 +104,16 @@ class UserHistory(TableEncoder):
     nothing: these are NaN, as is what depends on a missing time or user.
 
     Posts of the same second don't see each other. Stored posts without a time are left
-    out. A post whose score is NaN is a post without a score. 500,000 posts take a
-    few seconds, most of it for reading the cells.
-
-    Rows given to `transform` never enter the history; scores that become known enter
-    by `update`. In cross-validation a training row's features hold scores of older
-    training rows, never its own, and those of a validation row only training scores.
+    out. Rows given to `transform` never enter the history; scores that become known
+    enter by `update`. In cross-validation all scores are those of training rows.
+    500,000 posts take a few seconds, most of it for reading the cells.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from hyperfusion import UserHistory
-    >>> posts = pd.DataFrame(
-    ...     {
-    ...         "user": ["ann", "ann", "bob", "ann"],
-    ...         "posted": ["2024-05-01", "2024-05-03", "2024-05-03", "2024-05-06"],
-    ...     }
-    ... )
+    >>> dates = ["2024-05-01", "2024-05-03", "2024-05-03", "2024-05-06"]
+    >>> posts = pd.DataFrame({"user": ["ann", "ann", "bob", "ann"], "posted": dates})
     >>> history = UserHistory(shrinkage=0).set_output(transform="pandas")
     >>> table = history.fit_transform(posts, [4.0, 8.0, 1.0, 5.0])
     >>> table[["history_posts", "history_days_since_last", "history_mean"]]
@@ -143,7 +133,6 @@ class UserHistory(TableEncoder):
         ],
         "shrinkage": [Interval(Real, 0, None, closed="left")],
         "last": ["array-like"],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(
@@ -184,12 +173,10 @@ class UserHistory(TableEncoder):
     def update(self, X: Any, y: Any) -> Self:
         """Add posts and scores to the history.
 
-        A post that is stored already does not count twice. With `post` it is known by
-        its identifier: what is given later replaces what was there, but a missing
-        score never replaces a known one. Without `post` the rows of a user and a
-        second replace the stored ones of that user and second, with the same care
-        for known scores; so a user's posts of one second have to come in one call,
-        and rows without a user are not known again.
+        A post that is stored already does not count twice: what is given later replaces
+        it, but a missing score never replaces a known one. With `post` it is known by
+        its identifier, without by user and second; so a user's posts of one second have
+        to come in one call, and rows without a user are not known again.
 
         Parameters
         ----------
@@ -282,18 +269,11 @@ class UserHistory(TableEncoder):
 
     def _feature_names(self) -> list[str]:
         return [
-            "has_history",
-            "history_posts",
-            "history_scores",
-            "history_days_since_last",
-            "history_posts_per_day",
-            "history_mean",
-            "history_median",
-            "history_spread",
+            *("has_history", "history_posts", "history_scores"),
+            *("history_days_since_last", "history_posts_per_day"),
+            *("history_mean", "history_median", "history_spread"),
             *(f"history_last_{m}" for m in self.last),
-            "history_expected",
-            "history_level",
-            "history_missing",
+            *("history_expected", "history_level", "history_missing"),
         ]
 
     def __sklearn_tags__(self) -> Any:

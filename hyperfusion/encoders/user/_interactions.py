@@ -95,7 +95,6 @@ def _read_whole(cell: Any) -> list[str]:
 def count_matrix(
     rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]
 ) -> scipy.sparse.csr_array:
-    """Count how often each pair of row and column occurs."""
     ones = np.ones(len(rows), dtype=np.float32)
     counts = scipy.sparse.csr_array((ones, (rows, columns)), shape=shape)
     counts.sum_duplicates()

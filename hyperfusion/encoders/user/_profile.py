@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR
+from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._levels import as_category, frequent_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features, one_column
@@ -46,14 +45,11 @@ class UserProfileEncoder(TableEncoder):
         The users that were frequent enough at fit.
     user_ : column label or None
         The column of the users.
-    numeric_ : list of column labels
-        The columns of the numbers.
+    numeric_, with_missing_, counts_ : list of column labels
+        The columns of the numbers, those of them that had missing values at fit, and
+        those that are counts.
     log_ : dict of {column label: bool}
         Whether a column is on a log scale: all but flags are.
-    with_missing_ : list of column labels
-        The columns that had missing values at fit.
-    counts_ : list of column labels
-        The columns that are counts.
     ratios_ : list of tuple (column label, column label)
         The pairs of counts whose ratio is a feature.
     %(columns)s
@@ -75,12 +71,11 @@ class UserProfileEncoder(TableEncoder):
       at fit. A negative count (an overflow, most often) is a cell that can't be read;
     - ``user``: a category with the users of fit.
 
-    How many posts a user has at fit is no feature: it would count posts that were
-    still to come. Profile numbers collected long after the posts leak in the same
-    way; whether they were known in time only the user can tell.
+    How many posts a user has at fit is no feature: it would count posts that were still
+    to come. Profile numbers that were collected long after the posts leak in the same
+    way.
 
-    Paper: section 3.3, "User characteristics are modeled through behavioral patterns,
-    engagement history, and professional status indicators".
+    Paper: section 3.3, user characteristics.
 
     Examples
     --------
@@ -100,7 +95,6 @@ class UserProfileEncoder(TableEncoder):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "max_ratio_columns": [Interval(Integral, 0, None, closed="left")],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(

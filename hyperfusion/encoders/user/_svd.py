@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_non_negative, validate_data
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
-from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.encoders.user._interactions import (
     WEIGHTINGS,
@@ -43,11 +42,10 @@ class SVDUserEmbedder(TableEncoder):
     Parameters
     ----------
     user : label, default=None
-        Column of the users (a position where the table is an array). None takes
-        the first column. Without use for a sparse matrix.
+        Column of the users; None takes the first.
     items : label or list of labels, default=None
-        Columns of the items. None takes all columns but the user's. A cell holds
-        one item, a list of items, or a text of tags.
+        Columns of the items; None takes all but the user's. A cell holds one item, a
+        list of items, or a text of tags.
     n_components : int, default=399
         Length of a vector, cut to the rank of the matrix.
     weighting : {"ppmi", "tfidf", "log", "counts"}, default="ppmi"
@@ -55,34 +53,32 @@ class SVDUserEmbedder(TableEncoder):
         and item; (1 + log c) times the inverse document frequency, rows scaled to
         length 1; log(1 + c); or the count c itself, as in the paper.
     power : float between 0 and 1, default=0.5
-        Power of the singular values by which the vectors are scaled. The paper's
-        is 0: all directions count alike. With 1 the distances between users are
-        those between their rows of M.
+        Power of the singular values by which the vectors are scaled. With 0, as in the
+        paper, all directions count alike; with 1 the distances between users are those
+        between their rows of M.
     output : {"user", "item", "both"}, default="user"
         What `transform` gives for a row: the vector of its user, the mean of the
         vectors of its items, or both.
     split : bool or list of labels, default=True
-        Whether a text holds several tags (separated by commas, semicolons or bars
-        where it has any, otherwise by white space), whose case doesn't matter, or is
-        one item as it is written, such as a place; or the columns of `items` whose
-        texts are to be split.
+        Whether a text holds several tags (between commas, semicolons or bars where it
+        has any, otherwise white space), whose case doesn't matter, or is one item as it
+        is written, such as a place; or the columns whose texts are to be split.
     min_frequency : int, default=1
         Items of fewer users are left out. 2 removes, at little loss, what no two
         users share: often most of the items.
     pad : bool, default=False
-        Whether vectors shorter than asked for are filled with zeros, so that the
-        number of columns does not depend on the data.
+        Whether shorter vectors are filled with zeros, so that the number of columns
+        does not depend on the data.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Start of the randomized decomposition. Pass an int for repeatable results.
 
     Attributes
     ----------
-    users_ : dict of {user: row of `user_vectors_`}
-        The users with items at fit; empty after a fit on a sparse matrix.
-    vocabulary_ : dict of {item: row of `item_vectors_`}
-        The items, named ``column=item`` where there are several columns; empty
-        after a fit on a sparse matrix.
+    users_, vocabulary_ : dict of {str: int}
+        The rows of the users in `user_vectors_`, and of the items in `item_vectors_`,
+        named ``column=item`` where there are several columns. Both are empty after a
+        fit on a sparse matrix.
     user_vectors_ : ndarray of shape (n_users, `n_components_`), float32
         Vectors of the users; NaN for an empty row of a sparse matrix.
     item_vectors_ : ndarray of shape (n_items, `n_components_`), float32
@@ -109,20 +105,17 @@ class SVDUserEmbedder(TableEncoder):
     and `transform` take a sparse matrix whose rows are users, whose columns are items
     and whose cells are counts.
 
-    A user unseen at fit is folded in from the row alone: the weighted counts of
-    the row's items times V S^(power - 1), which for a user seen at fit gives
-    back the vector. A row without a known user and without a known item is
-    missing: NaN, and 1 in the column ``svd_missing``. So are the vectors of items of
-    a row without a known item.
+    A user unseen at fit is folded in from the row alone: the weighted counts of the
+    row's items times V S^(power - 1), which for a user seen at fit gives back the
+    vector. A vector is missing (NaN) where neither the user nor an item is known, and
+    one of items where none is known.
 
-    The vector of a user sums up all rows of the fit, of whatever time. Nothing in
-    it is a label, but posts to come are: fit on earlier posts where that matters.
+    The vector of a user sums up all rows of the fit, of whatever time. Nothing in it is
+    a label, but posts to come are: fit on earlier posts where that matters.
 
-    The largest entry of each item direction is positive. Directions of equal singular
-    values are not unique.
-
-    The decomposition is scikit-learn's ``randomized_svd`` in single precision; where
-    users or items are no more than 100, it is exact up to rounding.
+    The decomposition is scikit-learn's ``randomized_svd`` in single precision, exact up
+    to rounding where users or items are no more than 100. The largest entry of each
+    item direction is positive. Directions of equal singular values are not unique.
 
     Vectors of places, of which the paper has 400 numbers, are those of an embedder of
     their own: ``SVDUserEmbedder(items="place", split=False, output="item")``.
@@ -131,22 +124,14 @@ class SVDUserEmbedder(TableEncoder):
     --------
     >>> import pandas as pd
     >>> from hyperfusion import SVDUserEmbedder
-    >>> posts = pd.DataFrame(
-    ...     {
-    ...         "user": ["ann", "ann", "bob", "cat"],
-    ...         "tags": ["sea, sun", "sun", "sea, sun, sun", "snow"],
-    ...     }
-    ... )
+    >>> tags = ["sea, sun", "sun", "sea, sun, sun", "snow"]
+    >>> posts = pd.DataFrame({"user": ["ann", "ann", "bob", "cat"], "tags": tags})
     >>> embedder = SVDUserEmbedder(weighting="counts", power=1).fit(posts)
-    >>> embedder.get_feature_names_out()
-    array(['svd__0', 'svd__1', 'svd_missing'], dtype=object)
     >>> new = pd.DataFrame({"user": ["ann", "dan", "eve"], "tags": ["", "snow", ""]})
     >>> embedder.transform(new).round(2) + 0.0
     array([[2.24, 0.  , 0.  ],
            [0.  , 1.  , 0.  ],
            [ nan,  nan, 1.  ]], dtype=float32)
-    >>> embedder.vocabulary_
-    {'sea': 0, 'snow': 1, 'sun': 2}
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -156,7 +141,6 @@ class SVDUserEmbedder(TableEncoder):
         "output": [StrOptions(set(_OUTPUTS))],
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "pad": ["boolean"],
-        "on_error": [StrOptions(set(ON_ERROR))],
         "random_state": ["random_state"],
     }
 
