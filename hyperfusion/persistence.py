@@ -1,8 +1,7 @@
 """Save fitted models to files that hold data alone, and load them again.
 
-pickle and joblib work as well, but whoever can write a pickle can run code on the
-machine that loads it. The files here are skops's: a schema and arrays, from which only
-known types are rebuilt.
+Whoever can write a pickle can run code on the machine that loads it. The files here are
+skops's: a schema and arrays, from which only known types are rebuilt.
 """
 
 from __future__ import annotations
@@ -24,17 +23,11 @@ from hyperfusion.exceptions import (
 
 __all__ = ["load_model", "save_model"]
 
-_HARMLESS = frozenset(
-    {
-        "numpy.array",
-        "sklearn.tree._tree.Tree",
-        *(
-            f"{module}.{kind}Path"
-            for module in ("pathlib", "pathlib._local")
-            for kind in ("Posix", "Windows")
-        ),
-    }
-)
+_HARMLESS = {
+    *("numpy.array", "sklearn.tree._tree.Tree"),
+    *("pathlib.PosixPath", "pathlib.WindowsPath"),
+    *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
+}
 """Types that skops asks about although they only hold numbers or names."""
 
 _MOST_PADDING = 500
@@ -119,10 +112,6 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     VersionWarning
         If another version of this package wrote the file.
 
-    See Also
-    --------
-    save_model : Writes such files.
-
     Examples
     --------
     >>> import tempfile
@@ -138,7 +127,12 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     io = _skops()
     path = Path(path)
     with _whole_file(path):
-        _check_padding(path)
+        with zipfile.ZipFile(path) as archive:
+            schema = archive.getinfo("schema.json")
+        # one that takes much more memory than its file is large was made to do harm
+        if schema.file_size > max(_MOST_PADDING * schema.compress_size, 2**24):
+            size = f"{schema.file_size:,}"
+            raise ValueError(f"its schema takes {size} bytes when unpacked")
         asked = io.get_untrusted_types(file=path)
     unknown = [
         name
@@ -167,14 +161,6 @@ def _whole_file(path: Path) -> Iterator[None]:
             f"({type(error).__name__}: {str(error)[:400]}). Save the model again; "
             "pickles are read by pickle.load or joblib.load."
         ) from error
-
-
-def _check_padding(path: Path) -> None:
-    """Refuse a schema that takes much more memory than its file is large."""
-    with zipfile.ZipFile(path) as archive:
-        schema = archive.getinfo("schema.json")
-    if schema.file_size > max(_MOST_PADDING * schema.compress_size, 2**24):
-        raise ValueError(f"its schema takes {schema.file_size:,} bytes when unpacked")
 
 
 def _is_ours(name: str) -> bool:

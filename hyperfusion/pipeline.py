@@ -6,7 +6,9 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from hyperfusion._docstrings import fill_slots
 from hyperfusion.encoders import PostEncoder
+from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.exceptions import InvalidInputError
@@ -16,6 +18,7 @@ from hyperfusion.table._frames import Columns
 __all__ = ["make_hyperfusion"]
 
 
+@fill_slots(**SLOTS)
 def make_hyperfusion(
     *,
     image: Columns = None,
@@ -55,43 +58,11 @@ def make_hyperfusion(
 
     Parameters
     ----------
-    image : column, default=None
-        Images: paths, bytes, PIL images or arrays.
-    text : column or list of columns, default=()
-        Texts, such as title and description.
-    tags : column, default=None
-        Tags: lists, or texts with separators.
-    user : column, default=None
-        User.
-    user_created : column, default=None
-        When the user's account was created.
-    user_numeric : column or list of columns, default=()
-        Counts of the user's profile, such as followers.
-    time : column, default=None
-        When the post was published: dates, or whole numbers of seconds since 1970.
-    timezone : column or str, default=None
-        Local time zone of each post, or one IANA name for all.
-    naive_time : {"utc", "local"}, default="utc"
-        What times without a time zone of their own are: UTC, or what a clock showed in
-        the post's `timezone`.
-    latitude, longitude, geo_accuracy, place : column, default=None
-        Where the post was made, how precisely that is known, and the place's name.
-    numeric, categorical : column or list of columns, default=()
-        Further numbers and categories.
-    vectors : dict, default=None
-        Ready-made vectors by the block that they belong to, as `PostEncoder` takes
-        them: ``{"image": "clip_embedding", "user": ["v0", "v1", "v2"]}``.
-    image_encoder : ClipImageEncoder, str, None or False, default=None
-        An encoder, a model's name, None for the default CLIP, or False for none.
-    text_encoder : ClipTextEncoder, str, None or False, default=None
-        Likewise for texts and tags.
-    word_vectors : str, path, KeyedVectors, None or False, default=None
-        Word vectors for `GloveTextVectorizer`; None and False add no such features.
+    %(roles)s
     neighbors : NeighborTargets, None or False, default=None
         What similar earlier posts came to; None is the default `NeighborTargets`, where
         there are texts (or tags) and times, False is none.
-    cache : str, path, EmbeddingCache or None, default=None
-        Where the CLIP encoders keep embeddings between runs.
+    %(cache)s
     members : str, list of regressors or list of (name, regressor), default=None
         Members of the ensemble: a preset's name or a list; None is "default".
     cv : int, splitter or iterable of splits, default=5
@@ -129,24 +100,12 @@ def make_hyperfusion(
     >>> list(model.named_steps)
     ['encode', 'relate', 'predict']
     """
-    roles: dict[str, Any] = {
-        "image": image,
-        "text": text,
-        "tags": tags,
-        "user": user,
-        "user_created": user_created,
-        "user_numeric": user_numeric,
-        "time": time,
-        "timezone": timezone,
-        "latitude": latitude,
-        "longitude": longitude,
-        "geo_accuracy": geo_accuracy,
-        "place": place,
-        "numeric": numeric,
-        "categorical": categorical,
-        "vectors": vectors,
-    }
-    if all(_is_empty(value) for value in roles.values()):
+    given = dict(locals())  # the parameters
+    roles: dict[str, Any] = {role: given[role] for role in [*ROLES, "vectors"]}
+    if not any(
+        len(value) if hasattr(value, "__len__") else value is not None
+        for value in roles.values()
+    ):
         raise InvalidInputError(
             "make_hyperfusion needs at least one role, such as text='title'. The "
             f"roles are {list(roles)}."
@@ -184,7 +143,3 @@ def _neighbors(value: Any) -> Any:
     if value is None or value is True:
         return NeighborTargets()
     return None if value is False else value
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (hasattr(value, "__len__") and len(value) == 0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Hashable, Iterable
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -12,15 +11,112 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._sklearn_compat import _get_output_config
-from hyperfusion.cells._columns import as_column
+from hyperfusion._docstrings import fill_slots
+from hyperfusion._sklearn_compat import StrOptions, _get_output_config
+from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
+from hyperfusion.cells._levels import read_levels
+from hyperfusion.cells._numbers import signed_log, without_overflow
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._frames import as_frame, check_table
+from hyperfusion.table._frames import Columns, as_frame, check_columns, check_table
 from hyperfusion.table._names import single_name, unique_names
+
+SLOTS = {
+    "on_error": """
+        on_error : {"raise", "missing"}, default="missing"
+            What to do with a cell that can't be used: raise a
+            :class:`~hyperfusion.exceptions.BadCellError` that names its row and column,
+            or treat it as missing and warn once for the column.""",
+    "one_column": """
+        n_features_in_ : int
+            Always 1.""",
+    "columns": """
+        n_features_in_ : int
+            Number of columns at fit.
+        feature_names_in_ : ndarray of str
+            Labels of the columns at fit, where these are texts.""",
+}
+"""Paragraphs that the docstrings of encoders share."""
 
 
 class CellEncoder(TransformerMixin, HyperFusionEstimator):
-    """What encoders of one column and of several have in common."""
+    """Base of encoders, which turn a column or a table of cells into features.
+
+    Subclasses implement ``_fit_cells(cells, y)`` where there is something to learn,
+    ``_transform_cells(cells)``, which returns a float32 array or a DataFrame, and
+    ``_feature_names()``, where `cells` is what ``_read(X, reset=...)`` returns.
+    """
+
+    _slots: ClassVar[dict[str, str]] = SLOTS
+    _parameter_constraints: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        fill_slots(**cls._slots)(cls)
+        on_error = StrOptions(set(ON_ERROR))
+        cls._parameter_constraints = {
+            **cls._parameter_constraints,
+            "on_error": [on_error],
+        }
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from cells.
+
+        Parameters
+        ----------
+        X : Series, list, DataFrame or array of shape (n_samples, n_columns)
+            A column of cells, or a table for encoders that take several columns. The
+            labels of an array's columns are their positions.
+        y : array-like of shape (n_samples,), default=None
+            Targets, for encoders that learn from them; all others ignore it.
+
+        Returns
+        -------
+        self
+            The fitted encoder.
+        """
+        self._validate_params()
+        cells = self._read(X, reset=True)
+        self._fit_cells(cells, y)
+        self._end_fit(cells)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Learn from cells and turn them into features; they are read once.
+
+        Parameters
+        ----------
+        X : Series, list, DataFrame or array of shape (n_samples, n_columns)
+            Cells, as for `fit`.
+        y : array-like of shape (n_samples,), default=None
+            Targets, as for `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32, or DataFrame
+            One row for each row of `X`.
+        """
+        self._validate_params()
+        cells = self._read(X, reset=True)
+        features = self._fit_transform_cells(cells, y)
+        self._end_fit(cells)
+        return self._with_index(X, features)
+
+    def transform(self, X: Any) -> Any:
+        """Turn cells into features.
+
+        Parameters
+        ----------
+        X : Series, list, DataFrame or array of shape (n_samples, n_columns)
+            Cells, in the columns that were there at fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32, or DataFrame
+            One row for each row of `X`.
+        """
+        check_is_fitted(self)
+        features = self._transform_cells(self._read(X, reset=False))
+        return self._with_index(X, features)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features.
@@ -38,6 +134,40 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         check_is_fitted(self)
         return np.asarray(self._feature_names(), dtype=object)
 
+    def _read(self, X: Any, *, reset: bool) -> Any:
+        raise NotImplementedError
+
+    def _fit_cells(self, cells: Any, y: Any) -> None:
+        """Learn from the cells; many encoders have nothing to learn."""
+
+    def _transform_cells(self, cells: Any) -> Any:
+        raise NotImplementedError
+
+    def _fit_transform_cells(self, cells: Any, y: Any) -> Any:
+        self._fit_cells(cells, y)
+        return self._transform_cells(cells)
+
+    def _end_fit(self, cells: Any) -> None:
+        names = pd.Index(self._feature_names())
+        if not names.is_unique:
+            raise InvalidInputError(
+                f"{type(self).__name__} would give two features the same name: "
+                f"{sorted(names[names.duplicated()].unique())}. "
+                "Rename the columns they come from."
+            )
+        self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
+
+    def _with_index(self, X: Any, features: Any) -> Any:
+        """Return features with the index of a Series where pandas output is wanted.
+
+        scikit-learn keeps the index of a frame; its older versions forget a Series'.
+        """
+        if not isinstance(X, pd.Series) or isinstance(features, pd.DataFrame):
+            return features
+        if _get_output_config("transform", self)["dense"] != "pandas":
+            return features
+        return pd.DataFrame(features, index=X.index)
+
     def _feature_names(self) -> list[str]:
         raise NotImplementedError
 
@@ -52,56 +182,10 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
 
 
 class ColumnEncoder(CellEncoder):
-    """Base of encoders that turn one column into a float32 array.
+    """Base of encoders of one column, whose cells are a Series of objects."""
 
-    Subclasses implement ``_fit_cells(cells, y)`` (optional),
-    ``_transform_cells(cells) -> float32 array`` and ``_feature_names() -> list``,
-    where `cells` is what `read_column` returns.
-    """
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from a column.
-
-        Parameters
-        ----------
-        X : Series, list, array of shape (n_samples,) or table of shape (n_samples, 1)
-            The cells.
-        y : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        self
-            The fitted encoder.
-        """
-        self._validate_params()
-        cells = read_column(X, type(self).__name__)
-        self._fit_cells(cells, y)
-        self.n_features_in_ = 1
-        return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Turn a column into features.
-
-        Parameters
-        ----------
-        X : Series, list, array of shape (n_samples,) or table of shape (n_samples, 1)
-            The cells.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features), float32
-            One row for each cell.
-        """
-        check_is_fitted(self)
-        features = self._transform_cells(read_column(X, type(self).__name__))
-        return keep_index(self, X, features)
-
-    def _fit_cells(self, cells: pd.Series, y: Any) -> None:
-        """Learn from the cells; most encoders have nothing to learn."""
-
-    def _transform_cells(self, cells: pd.Series) -> np.ndarray:
-        raise NotImplementedError
+    def _read(self, X: Any, *, reset: bool) -> pd.Series:
+        return read_column(X, type(self).__name__)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -111,51 +195,11 @@ class ColumnEncoder(CellEncoder):
 
 
 class TableEncoder(CellEncoder):
-    """Base of encoders that turn columns of a table into features.
+    """Base of encoders of several columns, whose cells are a DataFrame."""
 
-    Subclasses implement ``_fit_table(table)``, ``_transform_table(table)``, which
-    returns a DataFrame or a float32 array, and ``_feature_names()``.
-    """
+    on_error: str
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from the columns of a table.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_columns)
-            The table; the labels of an array's columns are their positions. A
-            Series, or a list or an array of one dimension, is one column.
-        y : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        self
-            The fitted encoder.
-        """
-        self._validate_params()
-        self._fit_table(self._table(X, reset=True))
-        _check_unique(self._feature_names(), type(self).__name__)
-        return self
-
-    def transform(self, X: Any) -> Any:
-        """Turn the columns of a table into features.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_columns)
-            A table with the columns that were there at fit.
-
-        Returns
-        -------
-        DataFrame or ndarray of shape (n_samples, n_features)
-            One row for each row of `X`, as the class describes it.
-        """
-        check_is_fitted(self)
-        features = self._transform_table(self._table(X, reset=False))
-        return keep_index(self, X, features)
-
-    def _table(self, X: Any, *, reset: bool) -> pd.DataFrame:
+    def _read(self, X: Any, *, reset: bool) -> Any:
         is_column = hasattr(X, "to_list") or hasattr(X, "to_pylist")
         if is_column and not hasattr(X, "columns"):
             X = as_column(X)
@@ -168,33 +212,18 @@ class TableEncoder(CellEncoder):
             X = X.reshape(-1, 1)
         return check_table(self, X, reset=reset)
 
-    def _fit_table(self, table: pd.DataFrame) -> None:
-        raise NotImplementedError
+    def _levels(self, cells: pd.Series, *, warn: bool = True) -> pd.Series:
+        return read_levels(cells).settle(self.on_error, warn=warn)
 
-    def _transform_table(self, table: pd.DataFrame) -> Any:
-        raise NotImplementedError
-
-
-def keep_index(encoder: Any, X: Any, features: Any) -> Any:
-    """Return features with the index of a Series where pandas output is wanted.
-
-    scikit-learn keeps the index of a frame; its older versions forget a Series'.
-    """
-    if not isinstance(X, pd.Series) or isinstance(features, pd.DataFrame):
-        return features
-    if _get_output_config("transform", encoder)["dense"] != "pandas":
-        return features
-    return pd.DataFrame(features, index=X.index)
+    def _scaled(self, cells: Cells, log: bool, *, warn: bool = True) -> np.ndarray:
+        """Return numbers on a log scale, or as they are if float32 can hold them."""
+        if log:
+            return signed_log(cells.settle(self.on_error, warn=warn))
+        return without_overflow(cells).settle(self.on_error, warn=warn)
 
 
 def read_column(X: Any, who: str) -> pd.Series:
-    """Return the cells of one column as an object Series; its name is the column's.
-
-    Raises
-    ------
-    InvalidInputError
-        If there are several columns, or no rows, or if `X` is a single text.
-    """
+    """Return the cells of one column as an object Series; its name is the column's."""
     if hasattr(X, "columns"):
         X = as_frame(X)
     if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
@@ -217,6 +246,12 @@ def read_column(X: Any, who: str) -> pd.Series:
     return cells
 
 
+def one_column(table: pd.DataFrame, value: Columns, role: str) -> Hashable | None:
+    """Return the label of the one column that a parameter names, if it names any."""
+    labels = check_columns(table, value, role, max_columns=1)
+    return labels[0] if labels else None
+
+
 def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
     """Return rows of features as float32, followed by a column ``is_missing``.
 
@@ -228,15 +263,6 @@ def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
         if values is not None:
             row[:-1] = values
     return out
-
-
-def _check_unique(names: list[str], who: str) -> None:
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise InvalidInputError(
-            f"{who} would give two features the same name: {twice}. "
-            "Rename the columns they come from."
-        )
 
 
 def column_features(columns: Iterable[Any]) -> list[str]:

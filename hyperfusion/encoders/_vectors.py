@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion.cells._vectors import (
     holds_vectors,
@@ -14,13 +13,12 @@ from hyperfusion.cells._vectors import (
     write_columns,
     write_vectors,
 )
-from hyperfusion.encoders._base import CellEncoder
+from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._frames import check_table
 from hyperfusion.table._names import vector_columns
 
 
-class VectorEncoder(CellEncoder):
+class VectorEncoder(TableEncoder):
     """Vectors that somebody has made already, as float32 columns of one vector.
 
     For embeddings of images, texts or users from elsewhere. `PostEncoder` uses it for
@@ -35,10 +33,7 @@ class VectorEncoder(CellEncoder):
     ----------
     size_ : int
         How many numbers the vector has.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+    %(columns)s
 
     Raises
     ------
@@ -64,49 +59,31 @@ class VectorEncoder(CellEncoder):
            [nan, nan]], dtype=float32)
     """
 
-    _parameter_constraints: dict = {"name": [str]}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {"name": [str]}
 
     def __init__(self, name: str = "vector"):
         self.name = name
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn how many numbers the vector has.
+    def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        if isinstance(X, (list, tuple)):
+            X = pd.DataFrame({"vector": pd.Series(list(X), dtype=object)})
+        table = super()._read(X, reset=reset)
+        several = [label for label, cells in table.items() if holds_vectors(cells)]
+        if several and table.shape[1] > 1:
+            raise InvalidInputError(
+                "VectorEncoder takes one column of vectors or several of numbers. "
+                f"Column {several[0]!r} holds vectors beside {table.shape[1] - 1} "
+                "other column(s): encode each column of vectors by itself."
+            )
+        return table
 
-        Parameters
-        ----------
-        X : DataFrame, Series or array of shape (n_samples, n_columns)
-            One column of vectors, or several columns of numbers.
-        y : ignored
-            Present for scikit-learn's conventions.
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        self._of_cells = cells.shape[1] == 1 and holds_vectors(cells.iloc[:, 0])
+        self.size_ = vector_size(cells.iloc[:, 0]) if self._of_cells else cells.shape[1]
 
-        Returns
-        -------
-        self
-            The fitted encoder.
-        """
-        self._validate_params()
-        table = self._table(X, reset=True)
-        self._of_cells = table.shape[1] == 1 and holds_vectors(table.iloc[:, 0])
-        self.size_ = vector_size(table.iloc[:, 0]) if self._of_cells else table.shape[1]
-        return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the vectors.
-
-        Parameters
-        ----------
-        X : DataFrame, Series or array of shape (n_samples, n_columns)
-            Columns as at fit.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, `size_`), float32
-            NaN where a vector is missing.
-        """
-        check_is_fitted(self)
-        table = self._table(X, reset=False)
-        out = np.empty((len(table), self.size_), dtype=np.float32)
-        self.write(table, out)
+    def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
+        out = np.empty((len(cells), self.size_), dtype=np.float32)
+        self.write(cells, out)
         return out
 
     def write(self, X: Any, out: np.ndarray) -> None:
@@ -126,18 +103,3 @@ class VectorEncoder(CellEncoder):
 
     def _feature_names(self) -> list[str]:
         return vector_columns(self.name, self.size_)
-
-    def _table(self, X: Any, *, reset: bool) -> pd.DataFrame:
-        if isinstance(X, pd.Series):
-            X = X.to_frame(0 if X.name is None else X.name)
-        elif isinstance(X, (list, tuple)):
-            X = pd.DataFrame({"vector": pd.Series(list(X), dtype=object)})
-        table = check_table(self, X, reset=reset)
-        several = [label for label, cells in table.items() if holds_vectors(cells)]
-        if several and table.shape[1] > 1:
-            raise InvalidInputError(
-                "VectorEncoder takes one column of vectors or several of numbers. "
-                f"Column {several[0]!r} holds vectors beside {table.shape[1] - 1} "
-                "other column(s): encode each column of vectors by itself."
-            )
-        return table

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 from hyperfusion.cells._times import Times, as_times, read_times
 from hyperfusion.cells._zones import parse_zone, read_zones, to_utc_and_local

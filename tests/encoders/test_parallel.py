@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from joblib import parallel_config
+from joblib import effective_n_jobs, parallel_config
 from numpy.testing import assert_array_equal
 
 from hyperfusion import ClipImageEncoder, ImageStatistics, make_posts
 from hyperfusion.cells._columns import read_cells
-from hyperfusion.encoders._parallel import count_jobs, read_ahead
+from hyperfusion.encoders.image._statistics import read_ahead
 from hyperfusion.exceptions import BadCellError
 
 
@@ -26,7 +26,7 @@ def test_order_errors_and_missing_cells_stay(n):
     with pytest.warns(match=f"{n} cell.* first row 2: -1.0 has no root"):
         here = read_cells(cells, root, "missing")
     with parallel_config("threading", n_jobs=3):
-        assert count_jobs() == 3
+        assert effective_n_jobs(None) == 3
         there = read_ahead(cells, root)
     with pytest.warns(match=f"{n} cell.* of column 'c' .* first row 2: -1.0 has no"):
         assert read_cells(*there, "missing") == here
@@ -36,7 +36,7 @@ def test_order_errors_and_missing_cells_stay(n):
 
 def test_nothing_is_spread_unless_asked_for():
     cells = pd.Series([1.0])
-    assert count_jobs() == 1
+    assert effective_n_jobs(None) == 1
     assert read_ahead(cells, root) == (cells, root)
 
 

@@ -16,18 +16,10 @@ ROOM_AFTER_EVICTION = 0.9
 # Failures of the machine rather than of the file. All others mean damage: a flipped
 # bit shows in many ways, from "malformed" to a column that does not exist.
 ENVIRONMENT = {
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOLFS,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_READONLY,
+    *(sqlite3.SQLITE_AUTH, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN),
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR),
+    *(sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_NOMEM),
+    *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY),
 }
 # A page of 16 KiB holds seven vectors of 512 numbers; one of 4 KiB would hold one.
 # WAL lets others read while one writes; with it, NORMAL is safe from a killed process.
@@ -166,12 +158,10 @@ def note_uses(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
 
 
 def count(connection: sqlite3.Connection) -> int:
-    """Return the number of entries."""
     return int(connection.execute("SELECT COUNT(*) FROM embeddings").fetchone()[0])
 
 
 def delete_all(connection: sqlite3.Connection) -> None:
-    """Delete all entries and give the room back to the disk."""
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("DELETE FROM embeddings")
@@ -181,9 +171,8 @@ def delete_all(connection: sqlite3.Connection) -> None:
 
 
 def bytes_taken(connection: sqlite3.Connection) -> int:
-    """Return how much of the file is in use."""
-    free = _pragma(connection, "freelist_count") * _pragma(connection, "page_size")
-    return _file_size(connection) - free
+    used = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
+    return used * _pragma(connection, "page_size")
 
 
 def evict(connection: sqlite3.Connection, max_size: int) -> None:
@@ -200,8 +189,8 @@ def evict(connection: sqlite3.Connection, max_size: int) -> None:
             for table in ("embeddings", "uses"):
                 connection.executemany(f"DELETE FROM {table} WHERE id = ?", leaving)
         taken = bytes_taken(connection)
-    excess = max(0, _file_size(connection) - max_size)
-    _give_back(connection, -(-excess // _pragma(connection, "page_size")))
+    room = max_size // _pragma(connection, "page_size")
+    _give_back(connection, _pragma(connection, "page_count") - room)
 
 
 def check_whole(connection: sqlite3.Connection) -> None:
@@ -216,10 +205,6 @@ def _give_back(connection: sqlite3.Connection, pages: int) -> None:
     if pages > 0:
         # `execute` would stop after the first page
         connection.executescript(f"PRAGMA incremental_vacuum({pages})")
-
-
-def _file_size(connection: sqlite3.Connection) -> int:
-    return _pragma(connection, "page_count") * _pragma(connection, "page_size")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

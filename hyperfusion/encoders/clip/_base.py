@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from numbers import Integral, Real
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,23 +12,20 @@ from sklearn.decomposition import PCA
 
 from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR
-from hyperfusion.encoders._base import ColumnEncoder, read_column
+from hyperfusion.encoders._base import SLOTS, ColumnEncoder
 from hyperfusion.encoders.cache._cache import EmbeddingCache
 from hyperfusion.encoders.clip._models import (
     PRECISIONS,
     ClipModel,
     fingerprint,
     load_model,
-    resolve_precision,
     space_of,
 )
 from hyperfusion.encoders.clip._weights import ClipSource, find_source
 from hyperfusion.exceptions import InvalidInputError
 
-T = TypeVar("T", bound=type)
-
-_PARAGRAPHS = {
+_SLOTS = {
+    **SLOTS,
     "model": """
     model_name : str or path, default="ViT-B-32"
         An architecture of open_clip, ``"hyperfusion-tiny"`` (a small model that comes
@@ -54,16 +51,12 @@ _PARAGRAPHS = {
         uses the CPU.
     precision : {"auto", "fp32", "fp16", "bf16"}, default="auto"
         What the model computes in; "auto" is "fp16" on an NVIDIA GPU and "fp32"
-        elsewhere. The output is float32 always. In a cache each precision has entries
-        of its own, which a CPU and a GPU share.""",
+        elsewhere. The output is float32. In a cache each has entries of its own.""",
     "cache": """
     cache : str, path or EmbeddingCache, optional
         Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
         as they are made, so that a run that was stopped goes on where it was.""",
-    "errors": """
-    on_error : {"raise", "missing"}, default="missing"
-        What to do with a cell that can't be used: raise a `BadCellError` that names
-        the row, or count it as missing and warn once.
+    "verbose": """
     verbose : int, default=0
         Whether to show a progress bar.""",
     "attributes": """
@@ -87,11 +80,11 @@ _PARAGRAPHS = {
     BadCellError
         If a cell can't be used and `on_error="raise"`.""",
     "loading": """
-    A model is loaded when the first cell needs it, once in a process, and is shared by
-    all encoders (`clear_model_cache` lets go of it). It is never pickled. Weights are
-    looked for in ``~/.cache/hyperfusion/weights`` (or the folder that the environment
-    variable ``HYPERFUSION_WEIGHTS`` names), then among those that open_clip downloaded
-    before; only then is the network asked.""",
+    A model is loaded when the first cell needs it, once in a process for all encoders
+    (`clear_model_cache` lets go of it), and is never pickled. Weights are looked for in
+    ``~/.cache/hyperfusion/weights`` (or the folder that the environment variable
+    ``HYPERFUSION_WEIGHTS`` names), among those that open_clip downloaded before, and
+    then in the network.""",
     "references": """
     References
     ----------
@@ -100,22 +93,15 @@ _PARAGRAPHS = {
 }
 
 
-def fill_docstring(cls: T) -> T:
-    """Put the shared paragraphs in the places of a class's docstring that name them."""
-    for name, paragraph in _PARAGRAPHS.items() if cls.__doc__ else ():
-        place = f"\n    <{name}>"
-        cls.__doc__ = cls.__doc__.replace(place, paragraph)  # type: ignore[union-attr]
-    return cls
-
-
 class ClipEncoder(ColumnEncoder):
     """Base of `ClipImageEncoder` and `ClipTextEncoder`.
 
     Subclasses implement ``_embed(cells) -> float32 array`` with one raw embedding a
-    cell; NaN where the cell is missing. It warns of cells with the user's own line:
-    seven frames up, by whichever method it was reached.
+    cell; NaN where the cell is missing. The user's own line is six frames up, by
+    whichever method it is reached.
     """
 
+    _slots = _SLOTS
     _tower: ClassVar[str]
     pca_: PCA | None
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -135,45 +121,31 @@ class ClipEncoder(ColumnEncoder):
             StrOptions({"auto"}),
         ],
         "cache": [str, os.PathLike, EmbeddingCache, None],
-        "on_error": [StrOptions(set(ON_ERROR))],
         "verbose": ["verbose"],
     }
-
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
-        """Learn from a column and return its features; each cell is encoded once.
-
-        Parameters
-        ----------
-        X : Series, list, array of shape (n_samples,) or table of shape (n_samples, 1)
-            The cells.
-        y : ignored
-            Present for scikit-learn's conventions.
-        **fit_params : dict
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features), float32
-            One row for each cell.
-        """
-        self._validate_params()
-        cells = read_column(X, type(self).__name__)
-        vectors = self._learn(cells)
-        self.n_features_in_ = 1
-        return self._features(vectors)
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         if self.n_components is None:
             self._fit_source()
         else:
-            self._learn(cells)
+            self._fit_transform_cells(cells, y)
 
-    def _learn(self, cells: pd.Series) -> np.ndarray:
+    def _fit_transform_cells(self, cells: pd.Series, y: Any) -> np.ndarray:
         self._fit_source()
         vectors = self._normalized(self._embed(cells))
         if self.n_components is not None:
-            self.pca_ = self._fit_pca(vectors[~np.isnan(vectors[:, 0])])
-        return vectors
+            known = vectors[~np.isnan(vectors[:, 0])]
+            most = min(known.shape)
+            if most == 0 or (self.n_components >= 1 and self.n_components > most):
+                raise InvalidInputError(
+                    f"n_components={self.n_components} needs at least as many cells "
+                    f"that are not missing, and at most {known.shape[1]} components. "
+                    f"Got {len(known)} cells."
+                )
+            # exact, without random numbers; its cost grows with the number of features
+            pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
+            self.pca_ = pca.fit(known)
+        return self._features(vectors)
 
     def _fit_source(self) -> ClipSource:
         resolve_device(self.device)
@@ -210,18 +182,6 @@ class ClipEncoder(ColumnEncoder):
             vectors /= np.maximum(norms, 1e-12)
         return vectors
 
-    def _fit_pca(self, known: np.ndarray) -> PCA:
-        most = min(known.shape)
-        if most == 0 or (self.n_components >= 1 and self.n_components > most):
-            raise InvalidInputError(
-                f"n_components={self.n_components} needs at least as many cells that "
-                f"are not missing, and at most {known.shape[1]} components. "
-                f"Got {len(known)} cells."
-            )
-        # exact and without random numbers; its cost grows with the number of features
-        pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
-        return pca.fit(known)
-
     def _features(self, vectors: np.ndarray) -> np.ndarray:
         missing = np.isnan(vectors[:, 0])
         if self.pca_ is not None:
@@ -241,13 +201,14 @@ class Session:
         self.source = encoder._source()
         self._automatic = encoder.device == "auto"
         self._device = device_to_predict(encoder.device)
-        self._precision = resolve_precision(encoder.precision, self._device)
+        self._precision = encoder.precision
+        if self._precision == "auto":
+            self._precision = "fp16" if self._device.startswith("cuda") else "fp32"
         self._tower = encoder._tower
         self._parts = parts
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the model runs on an accelerator."""
         return self._device != "cpu"
 
     def model(self) -> ClipModel:
@@ -264,7 +225,6 @@ class Session:
 
 
 def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Any:
-    """Return a progress bar that shows itself where `verbose` asks for it."""
     from tqdm import tqdm
 
     return tqdm(

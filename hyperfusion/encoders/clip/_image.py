@@ -15,20 +15,13 @@ from typing import Any, ClassVar
 import joblib
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
-from PIL import Image
+from joblib import Parallel, delayed, effective_n_jobs
 
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, warn_caller, warn_of_bad_cells
 from hyperfusion.cells._images import MAX_PIXELS, open_image
-from hyperfusion.encoders._parallel import count_jobs
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
-from hyperfusion.encoders.clip._base import (
-    ClipEncoder,
-    Session,
-    fill_docstring,
-    progress_bar,
-)
+from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders.clip._models import BatchRunner
 from hyperfusion.encoders.clip._pixels import (
     CELL_ERRORS,
@@ -44,7 +37,6 @@ BATCH_ON_CPU = 32
 BATCH_ON_GPU = 256
 
 
-@fill_docstring
 class ClipImageEncoder(ClipEncoder):
     """Features of images from the image tower of a CLIP model.
 
@@ -54,38 +46,38 @@ class ClipImageEncoder(ClipEncoder):
 
     Parameters
     ----------
-    <model>
+    %(model)s
     preprocess : dict, optional
         Changes to what happens to an image before the model sees it: ``mean``, ``std``
         (three numbers each), ``interpolation`` ("bicubic" or "bilinear"),
         ``resize_mode`` ("shortest", "longest" or "squash"), ``fill_color``. What is not
         named stays as the weights' tag or the ``open_clip_config.json`` beside the
-        checkpoint says; ``preprocess_`` shows the whole.
-    <vectors>
+        checkpoint says. A checkpoint without it needs this where an architecture's
+        published weights differ.
+    %(vectors)s
     batch_size : int or "auto", default="auto"
         Images at once; "auto" is 32 on a CPU and 256 on a GPU. When the memory does
         not suffice, batches are halved.
     n_jobs : int, optional
         Threads that read, decode and resize images while the model runs. None means
         one a CPU core, at most eight; -1 one a core, -2 one fewer, and so on.
-    <cache>
+    %(cache)s
     jpeg_draft : bool, default=False
         Whether JPEG files are decoded at a half, a quarter or an eighth of their size,
-        the smallest that is no smaller than what the model sees. Photos take a third to
-        a half of the time to decode and to resize; the features change a little: on
-        pictures of 1600 x 1200 pixels made of noise at all scales the cosine with the
-        exact features was 0.9997 or more (tiny CLIP; ViT-B-32 with random weights).
+        no smaller than what the model sees. Photos take a third to a half of the time;
+        the features change a little (a cosine with the exact ones of 0.9997 or more on
+        noise of 1600 x 1200 pixels).
     max_pixels : int, default=89478485
-        Pictures with more pixels are refused before they are decoded. Pillow has a
-        limit of its own, ``PIL.Image.MAX_IMAGE_PIXELS``, which stays in force: it
-        refuses pictures with more than twice as many pixels.
-    <errors>
+        Pictures with more pixels can't be used: they are refused before they are
+        decoded. Pillow's own limit, ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+    %(on_error)s
+    %(verbose)s
 
     Attributes
     ----------
     preprocess_ : dict
         What happens to an image before the model sees it.
-    <attributes>
+    %(attributes)s
 
     See Also
     --------
@@ -101,19 +93,16 @@ class ClipImageEncoder(ClipEncoder):
 
     A list of pictures in one cell (a carousel, frames of a video; also an array of
     frames) has the mean of their vectors, each of length 1 before if `normalize` says
-    so. A missing picture in it counts for nothing, nor does one that can't be used
-    where `on_error="missing"`; one warning counts these.
+    so. Missing pictures in it don't count, nor do those that can't be used, with one
+    warning, where `on_error="missing"`.
 
     This is equation 2 of the paper, section 3.3. ViT-B-32 encodes some 20 images a
     second on two CPU cores. Within ``joblib.parallel_config`` with several jobs (a Dask
     cluster, say) each encodes some of the batches; files and cache are read here.
 
-    <loading>
+    %(loading)s
 
-    The weights of some architectures are published for several ways of preprocessing:
-    for a checkpoint file of such a one the way must be told.
-
-    <references>
+    %(references)s
 
     Examples
     --------
@@ -122,10 +111,8 @@ class ClipImageEncoder(ClipEncoder):
     >>> black, white = np.zeros((60, 80, 3), np.uint8), np.full((50, 50), 255, np.uint8)
     >>> encoder = ClipImageEncoder("hyperfusion-tiny")
     >>> features = encoder.fit_transform([black, white, None])
-    >>> features.shape == (3, encoder.n_embedding_)
-    True
-    >>> bool(np.isnan(features[2]).all())
-    True
+    >>> features.shape == (3, encoder.n_embedding_), bool(np.isnan(features[2]).all())
+    (True, True)
     """
 
     _tower: ClassVar[str] = "image"
@@ -182,7 +169,13 @@ class ClipImageEncoder(ClipEncoder):
         return source
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
-        lists = [_pictures_of(cell) for cell in cells]
+        lists = [
+            list(cell)
+            if isinstance(cell, (list, tuple))
+            or (isinstance(cell, np.ndarray) and (cell.ndim == 4 or cell.dtype == "O"))
+            else [cell]
+            for cell in cells
+        ]
         pictures = [picture for some in lists for picture in some]
         rows = np.repeat(np.arange(len(lists)), [len(some) for some in lists])
         # a key of its own, as the features differ from the exact ones
@@ -193,16 +186,9 @@ class ClipImageEncoder(ClipEncoder):
         ):
             run = _Run(self, Session(self, **parts), cache, bar)
             vectors, errors = run.embed(pictures, rows, cells.name)
-        if len(pictures) > len(cells) or not np.array_equal(
-            rows, np.arange(len(cells))
-        ):
+        if not np.array_equal(rows, np.arange(len(cells))):
             vectors = _means(self._normalized(vectors), rows, len(cells))
-        self._warn(errors, np.isnan(vectors[:, 0]), cells)
-        return vectors
-
-    def _warn(
-        self, errors: list[tuple[int, str]], missing: np.ndarray, cells: pd.Series
-    ) -> None:
+        missing = np.isnan(vectors[:, 0])
         first = dict(reversed(errors))
         bad = {row: first[row] for row in sorted(first) if missing[row]}
         warn_of_bad_cells(bad, cells)
@@ -213,14 +199,7 @@ class ClipImageEncoder(ClipEncoder):
                 f"{len(left_out)} picture(s) in lists can't be used and are left out "
                 f"of the means, first row {row}: {first[row]}."
             )
-
-
-def _pictures_of(cell: Any) -> Sequence[Any]:
-    if isinstance(cell, (list, tuple)):
-        return cell
-    if isinstance(cell, np.ndarray) and (cell.ndim == 4 or cell.dtype == object):
-        return list(cell)
-    return [cell]
+        return vectors
 
 
 def _means(vectors: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
@@ -241,9 +220,6 @@ class _Prepared:
     vector: np.ndarray | None = None  # it was in the cache
     pixels: np.ndarray | None = None  # it is to be encoded
     same_as: int | None = None  # another place has the same content
-
-
-_Futures = Generator[tuple[int, "Future[_Prepared]"], None, None]
 
 
 class _Run:
@@ -269,7 +245,7 @@ class _Run:
         if size == "auto":
             size = BATCH_ON_GPU if session.on_gpu else BATCH_ON_CPU
         self._runner = BatchRunner(int(size))
-        self._n_processes = count_jobs()
+        self._n_processes = int(effective_n_jobs(None))
         self._resize = geometry(session.source.preprocess)
         self._first: dict[bytes, int] = {}
         self._lock = threading.Lock()
@@ -312,7 +288,9 @@ class _Run:
                 errors[place] = errors[first]
         return vectors, [(int(rows[place]), errors[place]) for place in sorted(errors)]
 
-    def _ahead(self, pictures: Sequence[Any]) -> _Futures:
+    def _ahead(
+        self, pictures: Sequence[Any]
+    ) -> Generator[tuple[int, Future[_Prepared]], None, None]:
         """Yield the pictures' futures in order, with a bounded number under way."""
         workers = self._encoder.n_jobs or min(8, joblib.cpu_count())
         if workers < 0:
@@ -345,22 +323,31 @@ class _Run:
                 found = self._cache.get([key]).get(key)
                 if found is not None and len(found) == self._session.source.width:
                     return _Prepared(vector=found)
-        image = self._open(cell)
-        if image is None:
-            return _Prepared()
-        return _Prepared(key, pixels=np.asarray(self._resize(image)))
-
-    def _open(self, cell: Any) -> Image.Image | None:
         image = None
         if self._encoder.jpeg_draft and isinstance(cell, bytes):
             side = np.max(self._session.source.preprocess["size"])
             image = open_draft(cell, int(side), self._encoder.max_pixels)
-        return open_image(cell, self._encoder.max_pixels) if image is None else image
+        if image is None:
+            image = open_image(cell, self._encoder.max_pixels)
+        if image is None:
+            return _Prepared()
+        return _Prepared(key, pixels=np.asarray(self._resize(image)))
 
     def _encode(
         self, waiting: Sequence[tuple[int, _Prepared]], vectors: np.ndarray
     ) -> None:
-        values = self._values([prepared.pixels for _, prepared in waiting])
+        pixels: list[Any] = [prepared.pixels for _, prepared in waiting]
+        if self._n_processes == 1:
+            values = _encode_batches(self._session, self._runner, pixels)
+        else:
+            # the same batches as without jobs, so that the numbers are the same
+            size = self._runner.size
+            starts = range(0, len(pixels), size)
+            parts = Parallel()(
+                delayed(_encode_batches)(self._session, BatchRunner(size), batch)
+                for batch in (np.stack(pixels[i : i + size]) for i in starts)
+            )
+            values = np.concatenate(parts)
         kept = {}
         for (place, prepared), vector in zip(waiting, values, strict=True):
             vectors[place] = vector
@@ -368,19 +355,6 @@ class _Run:
                 kept[prepared.key] = vector
         if self._cache is not None:
             self._cache.put(kept)
-
-    def _values(self, pixels: Sequence[Any]) -> np.ndarray:
-        """Return the embeddings of images, batch by batch, each by one of the jobs."""
-        if self._n_processes == 1:
-            return _encode_batches(self._session, self._runner, pixels)
-        # the same batches as without jobs, so that the numbers are the same
-        size = self._runner.size
-        batches = [np.stack(pixels[i : i + size]) for i in range(0, len(pixels), size)]
-        parts = Parallel()(
-            delayed(_encode_batches)(self._session, BatchRunner(size), batch)
-            for batch in batches
-        )
-        return np.concatenate(parts)
 
 
 def _encode_batches(

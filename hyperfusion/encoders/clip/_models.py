@@ -135,23 +135,15 @@ def space_of(source: ClipSource) -> str:
 
 
 def _identity(source: ClipSource, parts: dict[str, Any]) -> str:
-    weights = weights_digest(source.weights) if source.weights else _random_name()
+    if source.weights:
+        weights = weights_digest(source.weights)
+    else:
+        import torch
+
+        weights = f"random {RANDOM_SEED} {torch.__version__}"
     name = source.name if source.registered else ""
     whole = {"name": name, "config": source.config, "weights": weights, **parts}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-
-def _random_name() -> str:
-    import torch
-
-    return f"random {RANDOM_SEED} {torch.__version__}"
-
-
-def resolve_precision(precision: str, device: str) -> str:
-    """Return the precision to use: half on a GPU, full on a CPU, unless it is said."""
-    if precision != "auto":
-        return precision
-    return "fp16" if device.startswith("cuda") else "fp32"
 
 
 class BatchRunner:
@@ -163,52 +155,49 @@ class BatchRunner:
     def run(
         self, encode: Callable[[Sequence[Any]], np.ndarray], items: Sequence[Any]
     ) -> np.ndarray:
-        """Encode the items in batches of at most `size`."""
+        import torch
+
         parts: list[np.ndarray] = []
         start = 0
         while start < len(items):
             some = items[start : start + self.size]
-            vectors = self._try(encode, some)
-            if vectors is not None:
-                parts.append(vectors)
+            try:
+                parts.append(encode(some))
+            except (RuntimeError, MemoryError) as error:
+                memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+                # on a CPU torch raises a plain RuntimeError, worded by the system
+                memory = memory or "DefaultCPUAllocator" in str(error)
+                if not memory or len(some) == 1:
+                    raise
+            else:
                 start += len(some)
+                continue
+            # outside of the handler, which would keep the tensors of the batch alive
+            self.size = len(some) // 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
         return np.concatenate(parts)
-
-    def _try(
-        self, encode: Callable[[Sequence[Any]], np.ndarray], items: Sequence[Any]
-    ) -> np.ndarray | None:
-        try:
-            return encode(items)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error) or len(items) == 1:
-                raise
-        # outside of the handler, which would keep the tensors of the batch alive
-        self.size = len(items) // 2
-        _free_memory()
-        return None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    import torch
-
-    # on a CPU torch raises a plain RuntimeError, worded by the operating system
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "DefaultCPUAllocator" in str(error)
-    )
-
-
-def _free_memory() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _build(source: ClipSource) -> Any:
+    from open_clip.factory import load_checkpoint
+
     with _untouched_globals():
         network = _instantiate(source)
-        if source.weights is not None:
-            _load_weights(network, source)
+        if source.weights is None:
+            return network.eval().requires_grad_(False)
+        path = str(source.weights)
+        try:
+            # weights_only: torch's files are pickles, and a pickle can run any code
+            load_checkpoint(network, path, strict=True, weights_only=True)
+        except Exception as error:
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise BadFileError(
+                f"{path} can't be loaded as the weights of {source.name} "
+                f"({type(error).__name__}: {' '.join(reason[:3])[:400]}). Files in "
+                "safetensors format and torch checkpoints that hold tensors only can; "
+                "the architecture must be the one that the weights were trained in."
+            ) from error
     return network.eval().requires_grad_(False)
 
 
@@ -225,24 +214,8 @@ def _instantiate(source: ClipSource) -> Any:
     kind = CustomTextCLIP if own_text else CLIP
     if "multimodal_cfg" in config:
         kind = CoCa
-    with _as_described(source), _parts_from_elsewhere(source, "text model"):
+    with _made(source, "text model"):
         return kind(**config)
-
-
-def _load_weights(network: Any, source: ClipSource) -> None:
-    from open_clip.factory import load_checkpoint
-
-    try:
-        # weights_only: torch's files are pickles, and a pickle can run any code
-        load_checkpoint(network, str(source.weights), strict=True, weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise BadFileError(
-            f"{source.weights} can't be loaded as the weights of {source.name} "
-            f"({type(error).__name__}: {' '.join(reason[:3])[:400]}). Files in "
-            "safetensors format and torch checkpoints that hold tensors only can; "
-            "the architecture must be the one that the weights were trained in."
-        ) from error
 
 
 @contextlib.contextmanager
@@ -270,7 +243,7 @@ def _make_tokenizer(source: ClipSource) -> Any:
 
     text = source.config["text_cfg"]
     name = text.get("hf_tokenizer_name")
-    with _as_described(source), _parts_from_elsewhere(source, "tokenizer"):
+    with _made(source, "tokenizer"):
         if source.registered:
             return open_clip.get_tokenizer(source.name)
         settings = {
@@ -289,35 +262,28 @@ def _make_tokenizer(source: ClipSource) -> Any:
 
 
 @contextlib.contextmanager
-def _as_described(source: ClipSource) -> Iterator[None]:
+def _made(source: ClipSource, part: str) -> Iterator[None]:
+    """Say what is missing or wrong where open_clip can't make a part of a model."""
     try:
         yield
     except HyperFusionError:
         raise
-    # torch and open_clip raise almost anything at a description that makes no sense
-    except Exception as error:
-        if source.registered:
-            raise
-        raise BadFileError(
-            f"The description of {source.name} is of no model that open_clip can make "
-            f"({type(error).__name__}: {str(error)[:400]})."
-        ) from error
-
-
-@contextlib.contextmanager
-def _parts_from_elsewhere(source: ClipSource, part: str) -> Iterator[None]:
-    """Say what is missing for models with parts of Hugging Face's transformers."""
-    try:
-        yield
     except OSError as error:
         raise WeightsNotFoundError(
             f"The {part} of {source.name} comes from Hugging Face; its files are not "
             f"on this machine and could not be downloaded: {error}"
         ) from error
-    except (ImportError, RuntimeError) as error:
-        if "transformers" not in str(error):
+    # torch and open_clip raise almost anything at a description that makes no sense
+    except Exception as error:
+        missing = isinstance(error, (ImportError, RuntimeError))
+        if missing and "transformers" in str(error):
+            raise MissingDependencyError(
+                f"The {part} of {source.name} needs the package transformers: "
+                "pip install transformers"
+            ) from error
+        if source.registered:
             raise
-        raise MissingDependencyError(
-            f"The {part} of {source.name} needs the package transformers: "
-            "pip install transformers"
+        raise BadFileError(
+            f"The description of {source.name} is of no model that open_clip can make "
+            f"({type(error).__name__}: {str(error)[:400]})."
         ) from error

@@ -13,12 +13,7 @@ import pandas as pd
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
-from hyperfusion.encoders.clip._base import (
-    ClipEncoder,
-    Session,
-    fill_docstring,
-    progress_bar,
-)
+from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
 
 TOKENS_ON_CPU = 2048
@@ -26,7 +21,6 @@ TOKENS_ON_GPU = 65_536
 TEXTS_AT_ONCE = 8192
 
 
-@fill_docstring
 class ClipTextEncoder(ClipEncoder):
     """Features of texts from the text tower of a CLIP model.
 
@@ -36,17 +30,18 @@ class ClipTextEncoder(ClipEncoder):
 
     Parameters
     ----------
-    <model>
-    <vectors>
+    %(model)s
+    %(vectors)s
     batch_size : int or "auto", default="auto"
         Texts at once; "auto" is as many as make 2,048 tokens on a CPU and 65,536 on a
         GPU. When the memory does not suffice, batches are halved.
-    <cache>
-    <errors>
+    %(cache)s
+    %(on_error)s
+    %(verbose)s
 
     Attributes
     ----------
-    <attributes>
+    %(attributes)s
 
     Warns
     -----
@@ -62,18 +57,16 @@ class ClipTextEncoder(ClipEncoder):
     Notes
     -----
     Cells are texts, or lists of words or tags, which are joined by spaces. A cell
-    without any text is missing. Equal texts are encoded once a call.
+    without any text is missing. Equal texts are encoded once a call. This is the first
+    part of equation 3 of the paper, section 3.3.
 
-    This is the first part of equation 3 of the paper, section 3.3.
+    Texts are sorted by length, and a batch is as long as its longest text. In a causal
+    text tower this changes nothing but the time; where the tower is not causal, or a
+    trial does not agree with open_clip's own `encode_text`, the full context is used.
 
-    Texts are sorted by length, and a batch is as long as its longest text, not as the
-    model's context. In a causal text tower this changes nothing but the time; it is
-    tried against open_clip's own `encode_text` when a model is first used, and where
-    the two do not agree, or the tower is not causal, the full context is used.
+    %(loading)s
 
-    <loading>
-
-    <references>
+    %(references)s
 
     Examples
     --------
@@ -125,7 +118,14 @@ class ClipTextEncoder(ClipEncoder):
         rows = np.array([row_of.get(text, -1) for text in texts])
         vectors = np.full((len(texts), kept.shape[1]), np.nan, dtype=np.float32)
         vectors[rows >= 0] = kept[rows[rows >= 0]]
-        _warn_of_cut(vectors[:, -1])
+        n_cut = vectors[rows >= 0, -1]
+        if n_cut.any():
+            warnings.warn(
+                f"{np.count_nonzero(n_cut)} of {len(texts)} texts are longer than the "
+                f"model reads: {int(n_cut.sum())} tokens at their ends have no effect.",
+                UserWarning,
+                stacklevel=5,
+            )
         return np.ascontiguousarray(vectors[:, :-1])
 
 
@@ -157,8 +157,9 @@ class _Run:
         keys: list[bytes] = []
         missing = list(range(len(texts)))
         if self._cache is not None:
-            keys = _keys(texts, self._session.fingerprint())
-            missing = _fill_from_cache(self._cache, keys, vectors)
+            name = self._session.fingerprint()
+            keys = [item_key(name, t.encode("utf-8", "surrogatepass")) for t in texts]
+            missing = self._fill_from_cache(keys, vectors)
         self._bar.update(len(texts) - len(missing))
         for start in range(0, len(missing), TEXTS_AT_ONCE):
             rows = missing[start : start + TEXTS_AT_ONCE]
@@ -178,49 +179,28 @@ class _Run:
         start = 0
         while start < len(order):
             longest = len(tokens[order[start]])
-            some = order[start : start + self._size(longest)]
+            size = self._runner.size
+            if self._budget is not None:
+                size = min(size, max(1, self._budget // longest))
+            some = order[start : start + size]
             batch = [tokens[i] for i in some]
             values = self._runner.run(lambda t: encode_tokens(model, t), batch)
             yield some, np.column_stack([values, [n_cut[i] for i in some]])
             start += len(some)
 
-    def _size(self, longest: int) -> int:
-        """How many texts of a length to encode at once."""
-        if self._budget is None:
-            return self._runner.size
-        return min(self._runner.size, max(1, self._budget // longest))
-
-
-def _warn_of_cut(n_cut: np.ndarray) -> None:
-    known = n_cut[~np.isnan(n_cut)]
-    if known.any():
-        warnings.warn(
-            f"{int((known > 0).sum())} of {len(n_cut)} texts are longer than the "
-            f"model reads: {int(known.sum())} tokens at their ends have no effect.",
-            UserWarning,
-            stacklevel=6,
-        )
-
-
-def _keys(texts: Sequence[str], fingerprint: str) -> list[bytes]:
-    return [item_key(fingerprint, t.encode("utf-8", "surrogatepass")) for t in texts]
-
-
-def _fill_from_cache(
-    cache: EmbeddingCache, keys: Sequence[bytes], vectors: np.ndarray
-) -> list[int]:
-    """Write the known embeddings into their rows; return the rows that are left."""
-    missing = []
-    for start in range(0, len(keys), TEXTS_AT_ONCE):
-        some = keys[start : start + TEXTS_AT_ONCE]
-        found = cache.get(some)
-        for row, key in enumerate(some, start):
-            vector = found.get(key)
-            if vector is not None and len(vector) == vectors.shape[1]:
-                vectors[row] = vector
-            else:
-                missing.append(row)
-    return missing
+    def _fill_from_cache(self, keys: list[bytes], vectors: np.ndarray) -> list[int]:
+        """Write the known embeddings into their rows; return the rows that are left."""
+        missing = []
+        for start in range(0, len(keys), TEXTS_AT_ONCE):
+            some = keys[start : start + TEXTS_AT_ONCE]
+            found = self._cache.get(some) if self._cache is not None else {}
+            for row, key in enumerate(some, start):
+                vector = found.get(key)
+                if vector is not None and len(vector) == self._width:
+                    vectors[row] = vector
+                else:
+                    missing.append(row)
+        return missing
 
 
 def tokenize(
@@ -231,9 +211,13 @@ def tokenize(
 
     tokenizer = model.tokenizer
     context = tokenizer.context_length
-    plain = type(tokenizer) is SimpleTokenizer and tokenizer.reduction_fn is None
-    if not plain:
-        return _tokenize_padded(tokenizer, texts, context)
+    if type(tokenizer) is not SimpleTokenizer or tokenizer.reduction_fn is not None:
+        # it pads; more positions show what is cut off
+        longer = tokenizer(list(texts), context_length=4 * context)
+        padding = tokenizer([""], context_length=4 * context)[0, -1]
+        too_many = ((longer != padding).sum(dim=1) - context).clamp(min=0)
+        padded = tokenizer(list(texts), context_length=context)
+        return padded.tolist(), too_many.tolist()
     tokens, n_cut = [], []
     for text in texts:
         ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
@@ -244,18 +228,7 @@ def tokenize(
     return tokens, n_cut
 
 
-def _tokenize_padded(
-    tokenizer: Any, texts: Sequence[str], context: int
-) -> tuple[list[list[int]], list[int]]:
-    """Tokenize with a tokenizer that pads; more positions show what is cut off."""
-    longer = tokenizer(list(texts), context_length=4 * context)
-    padding = tokenizer([""], context_length=4 * context)[0, -1]
-    n_cut = ((longer != padding).sum(dim=1) - context).clamp(min=0)
-    return tokenizer(list(texts), context_length=context).tolist(), n_cut.tolist()
-
-
 def encode_tokens(model: ClipModel, tokens: Sequence[Sequence[int]]) -> np.ndarray:
-    """Return the raw embeddings of tokenized texts."""
     from hyperfusion.encoders.clip import _towers
 
     return _towers.encode_tokens(model, tokens, model.tokenizer.context_length)

@@ -5,11 +5,10 @@
 - An embedding is read off one position of the last block, so that block computes no
   other.
 - In full precision torch multiplies matrices with MKL, which leaves half of an AMD
-  processor's arithmetic unused. oneDNN, which is part of torch as well, uses it, on
-  weights that are put in its own order once.
+  processor's arithmetic unused. torch's oneDNN uses it, on weights in its own order.
 
-Each is tried against open_clip's way when a model is loaded or first used, and where
-the numbers do not agree up to rounding, open_clip's way is taken.
+Each is tried when a model is loaded or first used; where the numbers do not agree with
+open_clip's up to rounding, open_clip's way is taken.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ TYPICAL_ROWS = 1024  # oneDNN may choose the order of the weights by it
 
 
 def encode_images(model: ClipModel, batch: Tensor) -> np.ndarray:
-    """Return the raw embeddings of images that are ready for the model."""
     with model.lock:
         if model.short_images is None:
             model.short_images = _shorten_image_tower(model)
@@ -45,7 +43,6 @@ def encode_images(model: ClipModel, batch: Tensor) -> np.ndarray:
 def encode_tokens(
     model: ClipModel, tokens: Sequence[Sequence[int]], context: int
 ) -> np.ndarray:
-    """Return the raw embeddings of tokenized texts."""
     with model.lock:
         if model.short_texts is None:
             model.short_texts = _short_texts_agree(model, context)
@@ -79,24 +76,18 @@ def _encode_short_texts(model: ClipModel, tokens: np.ndarray) -> np.ndarray:
         *blocks, last = tower.transformer.resblocks
         for block in blocks:
             x = block(x, attn_mask=tower.attn_mask[:length, :length])
-        return model.to_numpy(_project(tower, tower.ln_final(_at_ends(last, x, ends))))
-
-
-def _project(tower: Any, x: Tensor) -> Tensor:
-    """Take a text tower's outputs to the space that images and texts share."""
-    projection = tower.text_projection
-    if isinstance(projection, nn.Linear):
-        return projection(x)
-    return x if projection is None else x @ projection
-
-
-def _at_ends(block: Any, x: Tensor, ends: Tensor) -> Tensor:
-    """Return what a block makes of one position of every row."""
-    rows = torch.arange(len(x), device=x.device)
-    later = torch.arange(x.shape[1], device=x.device) > ends[:, None]
-    mask = torch.zeros_like(later, dtype=x.dtype).masked_fill(later, float("-inf"))
-    mask = mask[:, None].repeat_interleave(block.attn.num_heads, dim=0)
-    return _one_position(block, x, x[rows, ends][:, None], mask)[:, 0]
+        # of the last block, only the position of each text's end is needed
+        later = torch.arange(length, device=x.device) > ends[:, None]
+        mask = torch.zeros_like(later, dtype=x.dtype).masked_fill(later, float("-inf"))
+        mask = mask[:, None].repeat_interleave(last.attn.num_heads, dim=0)
+        at = x[torch.arange(len(x), device=x.device), ends][:, None]
+        x = tower.ln_final(_one_position(last, x, at, mask)[:, 0])
+        projection = tower.text_projection
+        if isinstance(projection, nn.Linear):
+            x = projection(x)
+        elif projection is not None:
+            x = x @ projection
+        return model.to_numpy(x)
 
 
 def _one_position(block: Any, x: Tensor, at: Tensor, mask: Tensor | None) -> Tensor:
@@ -180,20 +171,15 @@ def _agree(expected: np.ndarray, found: np.ndarray, model: ClipModel) -> bool:
 
 def _pad(tokens: Sequence[Sequence[int]], length: int) -> np.ndarray:
     """Return tokenized texts as a table, with zeros behind their ends."""
-    padded = np.zeros((len(tokens), length), dtype=np.int64)
-    for row, ids in enumerate(tokens):
-        padded[row, : len(ids)] = ids
-    return padded
+    return np.array([[*ids, *[0] * (length - len(ids))] for ids in tokens], np.int64)
 
 
 def pack_blocks(network: nn.Module) -> None:
     """Put the plain transformer blocks of a network on the CPU in packed form."""
-    if not _can_pack():
-        return
-    blocks = [m for m in network.modules() if type(m) is ResidualAttentionBlock]
+    modules = list(network.modules()) if _can_pack() else []
     with torch.inference_mode():
-        for block in blocks:
-            if _can_be_packed(block):
+        for block in modules:
+            if type(block) is ResidualAttentionBlock and _can_be_packed(block):
                 _pack(block)
 
 
@@ -233,15 +219,7 @@ def _pack(block: Any) -> None:
 
 
 class PackedLinear(nn.Module):
-    """`torch.nn.Linear` with weights in oneDNN's order.
-
-    Parameters
-    ----------
-    weight : Tensor of shape (n_outputs, n_inputs)
-        float32, on the CPU.
-    bias : Tensor of shape (n_outputs,) or None
-        What is added.
-    """
+    """`torch.nn.Linear` with weights (float32, on the CPU) in oneDNN's order."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
@@ -251,20 +229,13 @@ class PackedLinear(nn.Module):
         self._packed = torch.ops.mkldnn._reorder_linear_weight(contiguous, TYPICAL_ROWS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the layer's outputs."""
         return torch.ops.mkldnn._linear_pointwise(
             x, self._packed, self.bias, "none", [], ""
         )
 
 
 class PackedAttention(nn.Module):
-    """`torch.nn.MultiheadAttention` for inference, with packed projections.
-
-    Parameters
-    ----------
-    attention : MultiheadAttention
-        Batch first, with one width for queries, keys and values.
-    """
+    """`torch.nn.MultiheadAttention` for inference, with packed projections."""
 
     def __init__(self, attention: nn.MultiheadAttention):
         super().__init__()
@@ -286,7 +257,6 @@ class PackedAttention(nn.Module):
         need_weights: bool = False,
         attn_mask: Tensor | None = None,
     ) -> tuple[Tensor, None]:
-        """Return the attended values, and None in place of the weights."""
         queries, keys, values = (
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for part in (self.query(query), self.key(key), self.value(value))

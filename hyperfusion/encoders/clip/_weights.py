@@ -55,7 +55,6 @@ class ClipSource:
 
     @property
     def width(self) -> int:
-        """Length of an embedding."""
         return int(self.config["embed_dim"])
 
 
@@ -69,19 +68,21 @@ def find_source(
     """Find the architecture, the preprocessing and the weights that parameters name.
 
     For the tower "text" nothing is said about images, not even what is unclear.
-
-    Raises
-    ------
-    InvalidInputError
-        If there is no such architecture, tag or file.
-    BadFileError
-        If the description beside the weights is damaged.
-    WeightsNotFoundError
-        If the weights are not on this machine and can't be downloaded.
     """
-    given = _checked_preprocess(preprocess)
-    folder = _folder_of(model_name)
-    if folder is not None:
+    given = _preprocess_of(preprocess or {})
+    if len(given) != len(preprocess or {}):
+        raise InvalidInputError(
+            "preprocess may set mean, std, interpolation, resize_mode and fill_color. "
+            f"Got {preprocess}."
+        )
+    problem = _wrong_preprocess(given)
+    if problem is not None:
+        raise InvalidInputError(f"In preprocess {problem}.")
+    if model_name == TINY:
+        folder = TINY_FOLDER
+    else:
+        folder = Path(model_name.removeprefix("local-dir:")).expanduser()
+    if folder.is_dir() or model_name.startswith("local-dir:"):
         source = _from_folder(model_name, folder, pretrained)
     else:
         source = _from_registry(model_name, pretrained)
@@ -109,15 +110,6 @@ def _file_digest(path: str, _size: int, _modified: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _folder_of(model_name: str) -> Path | None:
-    if model_name == TINY:
-        return TINY_FOLDER
-    if model_name.startswith("local-dir:"):
-        return Path(model_name.removeprefix("local-dir:")).expanduser()
-    path = Path(model_name).expanduser()
-    return path if path.is_dir() else None
-
-
 def _from_folder(model_name: str, folder: Path, pretrained: str | None) -> ClipSource:
     description = _read_description(folder)
     if description is None:
@@ -127,7 +119,14 @@ def _from_folder(model_name: str, folder: Path, pretrained: str | None) -> ClipS
         )
     config, preprocess = description
     if pretrained is None:
-        weights = _weights_in(folder)
+        files = [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES]
+        # a repository may hold the same weights in the form of other libraries, too
+        files.sort(key=lambda f: (SUFFIXES.index(f.suffix), "open_clip" not in f.name))
+        if not files:
+            raise WeightsNotFoundError(
+                f"{folder} holds no weights (a file ending in one of {SUFFIXES})."
+            )
+        weights = files[0]
     elif pretrained == RANDOM:
         weights = None
     else:
@@ -161,8 +160,14 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
         return ClipSource(name, config, _defaults(config), None, True)
     known = open_clip.get_pretrained_cfg(name, tag)
     if known:
-        return _from_tag(name, config, tag, known)
-    if not _looks_like_a_path(tag):
+        # the weights of some tags need an activation that the architecture's plain
+        # description lacks; open_clip only warns of it
+        if known.get("quick_gelu"):
+            config["quick_gelu"] = True
+        settings = {**_defaults(config), **_preprocess_of(known)}
+        return ClipSource(name, config, settings, _tag_file(name, tag, known), True)
+    is_path = Path(tag).suffix in SUFFIXES or os.sep in tag or Path(tag).is_file()
+    if not is_path:
         raise InvalidInputError(
             f"pretrained={tag!r} is neither a tag of {name} ({tags}), nor the path of "
             f"a checkpoint file, nor {RANDOM!r}."
@@ -177,37 +182,11 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
     return ClipSource(name, config, {**_defaults(config), **settings}, path, True)
 
 
-def _from_tag(
-    name: str, config: dict[str, Any], tag: str, known: Mapping[str, Any]
-) -> ClipSource:
-    # the weights of some tags need an activation that the architecture's plain
-    # description lacks; open_clip only warns of it
-    if known.get("quick_gelu"):
-        config["quick_gelu"] = True
-    settings = {**_defaults(config), **_preprocess_of(known)}
-    return ClipSource(name, config, settings, _tag_file(name, tag, known), True)
-
-
-def _looks_like_a_path(text: str) -> bool:
-    return Path(text).suffix in SUFFIXES or os.sep in text or Path(text).is_file()
-
-
 def _checkpoint(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_file():
         raise WeightsNotFoundError(f"pretrained={text!r}: there is no such file.")
     return path
-
-
-def _weights_in(folder: Path) -> Path:
-    files = [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES]
-    # a repository may hold the same weights in the form of other libraries, too
-    files.sort(key=lambda f: (SUFFIXES.index(f.suffix), "open_clip" not in f.name))
-    if not files:
-        raise WeightsNotFoundError(
-            f"{folder} holds no weights (a file ending in one of {SUFFIXES})."
-        )
-    return files[0]
 
 
 def _read_description(
@@ -248,7 +227,6 @@ def _wrong_description(content: Any) -> str | None:
 
 
 def _wrong_preprocess(settings: Any) -> str | None:
-    """Say what is wrong with settings of `preprocess`."""
     if not isinstance(settings, Mapping):
         return "the preprocessing is no object"
     for name, value in _preprocess_of(settings).items():
@@ -284,20 +262,6 @@ def _preprocess_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: settings[k] for k in keys if settings.get(k) is not None}
 
 
-def _checked_preprocess(preprocess: Mapping[str, Any] | None) -> dict[str, Any]:
-    given = dict(preprocess or {})
-    known = _preprocess_of(given)
-    if len(known) != len(given):
-        raise InvalidInputError(
-            "preprocess may set mean, std, interpolation, resize_mode and fill_color. "
-            f"Got {given}."
-        )
-    problem = _wrong_preprocess(given)
-    if problem is not None:
-        raise InvalidInputError(f"In preprocess {problem}.")
-    return known
-
-
 def _shared_preprocess(name: str, tags: list[str]) -> dict[str, Any]:
     """Return how all published weights of an architecture are preprocessed.
 
@@ -305,14 +269,13 @@ def _shared_preprocess(name: str, tags: list[str]) -> dict[str, Any]:
     """
     import open_clip
 
-    shared: dict[str, Any] = {}
-    for number, tag in enumerate(tags):
-        settings = _preprocess_of(open_clip.get_pretrained_cfg(name, tag))
-        for key in shared.keys() | settings.keys():
-            if number > 0 and settings.get(key) != shared.get(key):
-                shared[key] = None
-            else:
-                shared[key] = settings.get(key)
+    all_of_them = [
+        _preprocess_of(open_clip.get_pretrained_cfg(name, tag)) for tag in tags
+    ]
+    shared: dict[str, Any] = dict.fromkeys(key for s in all_of_them for key in s)
+    for key in shared:
+        first, *others = (settings.get(key) for settings in all_of_them)
+        shared[key] = first if all(other == first for other in others) else None
     return shared
 
 
@@ -328,7 +291,20 @@ def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
             return _download(known)
         except Exception as error:
             reason = str(error)
-    raise WeightsNotFoundError(_how_to_bring(name, tag, known, reason))
+    repository, names = _hub_names(known)
+    what = (
+        f"{names[0]} of the Hugging Face repository {repository}"
+        if repository
+        else known.get("url", "its file")
+    )
+    place = _own_folder() / f"{name}.{tag}{Path(what.split()[0]).suffix}"
+    raise WeightsNotFoundError(
+        f"The weights {tag!r} of {name} are not on this machine and could not be "
+        f"downloaded ({reason}). On a machine with a network get {what}. Then save it "
+        f"here as {place} (the environment variable {WEIGHTS_VARIABLE} names "
+        "another folder), or pass pretrained='path/of/the/file'. For a trial without "
+        f"them there is model_name={TINY!r}, a small model that comes with the package."
+    )
 
 
 def _own_folder() -> Path:
@@ -381,21 +357,3 @@ def _download(known: Mapping[str, Any]) -> Path:
     from open_clip.pretrained import download_pretrained
 
     return Path(download_pretrained(dict(known)))
-
-
-def _how_to_bring(name: str, tag: str, known: Mapping[str, Any], reason: str) -> str:
-    repository, names = _hub_names(known)
-    place = _own_folder() / f"{name}.{tag}"
-    what = (
-        f"{names[0]} of the Hugging Face repository {repository}"
-        if repository
-        else known.get("url", "its file")
-    )
-    suffix = Path(what.split()[0]).suffix
-    return (
-        f"The weights {tag!r} of {name} are not on this machine and could not be "
-        f"downloaded ({reason}). On a machine with a network get {what}. Then save it "
-        f"here as {place}{suffix} (the environment variable {WEIGHTS_VARIABLE} names "
-        "another folder), or pass pretrained='path/of/the/file'. For a trial without "
-        f"them there is model_name={TINY!r}, a small model that comes with the package."
-    )

@@ -9,16 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR, Cells
-from hyperfusion.cells._levels import as_category, frequent_levels, read_levels
+from hyperfusion._sklearn_compat import Interval
+from hyperfusion.cells._columns import Cells
+from hyperfusion.cells._levels import as_category, frequent_levels
 from hyperfusion.cells._numbers import read_numbers
-from hyperfusion.encoders._base import TableEncoder
+from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._frames import check_columns
 
 # more columns than the finest grid has, so that row * _COLUMNS + column is unique
 _COLUMNS = 1e6
+_ROLES = ("latitude", "longitude", "accuracy", "place")
 _COORDINATES = ("latitude", "longitude", "x", "y", "z", "cell")
 
 
@@ -39,10 +39,7 @@ class GeoEncoder(TableEncoder):
     min_frequency : int, default=5
         A grid cell with fewer posts at fit than this is missing, as is one that was not
         seen at fit.
-    on_error : {"raise", "missing"}, default="missing"
-        What to do with coordinates that can't be: text, out of range, or one without
-        the other. Raise a :class:`~hyperfusion.exceptions.BadCellError` that names the
-        cell, or treat them as missing and warn once for the column.
+    %(on_error)s
 
     Attributes
     ----------
@@ -52,10 +49,7 @@ class GeoEncoder(TableEncoder):
         The names of places at fit.
     columns_ : dict of {str: column label}
         The columns that are read, by parameter.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+    %(columns)s
 
     Raises
     ------
@@ -75,11 +69,11 @@ class GeoEncoder(TableEncoder):
     - ``has_place``: 1 where there are coordinates (where only `place` is given: where
       there is a name), otherwise 0.
 
-    Coordinates of exactly 0, 0 are missing: devices write them where they don't know
-    better, and no post comes from that point of the sea.
+    Coordinates out of range, or one without the other, can't be used. Those of exactly
+    0, 0 are missing: devices write them where they don't know better, and no post comes
+    from that point of the sea.
 
-    Paper: section 3.3, "Geographic context is encoded via coordinate information and
-    location accuracy measures".
+    Paper: section 3.3, geographic context.
 
     Examples
     --------
@@ -95,13 +89,8 @@ class GeoEncoder(TableEncoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "latitude": "no_validation",
-        "longitude": "no_validation",
-        "accuracy": "no_validation",
-        "place": "no_validation",
         "cell_size": [Interval(Real, 0.001, 180, closed="both")],
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(
@@ -123,54 +112,61 @@ class GeoEncoder(TableEncoder):
         self.min_frequency = min_frequency
         self.on_error = on_error
 
-    def _fit_table(self, table: pd.DataFrame) -> None:
-        self.columns_ = self._find_columns(table)
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        self.columns_ = self._find_columns(cells)
         self.cells_: list[str] = []
         self.places_: list[str] = []
         if "latitude" in self.columns_:
-            cells = self._cells(table.index, *self._coordinates(table, warn=False))
-            self.cells_ = frequent_levels(cells, self.min_frequency)
+            squares = self._squares(cells.index, *self._coordinates(cells, warn=False))
+            self.cells_ = frequent_levels(squares, self.min_frequency)
         if "place" in self.columns_:
-            self.places_ = frequent_levels(self._places(table, warn=False), 1)
+            places = self._levels(cells[self.columns_["place"]], warn=False)
+            self.places_ = frequent_levels(places, 1)
 
-    def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
+    def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         features: dict[str, Any] = {}
-        there: np.ndarray | None = None
+        there: Any = None
         if "latitude" in self.columns_:
-            latitude, longitude = self._coordinates(table)
+            latitude, longitude = self._coordinates(cells)
             there = ~np.isnan(latitude)
-            features |= {"latitude": latitude, "longitude": longitude}
-            features |= _unit_sphere(np.radians(latitude), np.radians(longitude))
-            cells = self._cells(table.index, latitude, longitude)
-            features["cell"] = as_category(cells, self.cells_, expect_new=True)
+            north, east = np.radians(latitude), np.radians(longitude)
+            squares = self._squares(cells.index, latitude, longitude)
+            features = {
+                "latitude": latitude,
+                "longitude": longitude,
+                "x": np.cos(north) * np.cos(east),
+                "y": np.cos(north) * np.sin(east),
+                "z": np.sin(north),
+                "cell": as_category(squares, self.cells_, expect_new=True),
+            }
         if "accuracy" in self.columns_:
-            accuracy = read_numbers(table[self.columns_["accuracy"]])
-            accuracy = accuracy.settle(self.on_error)
+            accuracy = read_numbers(cells[self.columns_["accuracy"]])
             known = True if there is None else there
-            features["accuracy"] = np.where(known, accuracy, np.nan)
+            features["accuracy"] = np.where(
+                known, accuracy.settle(self.on_error), np.nan
+            )
         if "place" in self.columns_:
-            places = self._places(table)
+            places = self._levels(cells[self.columns_["place"]])
             features["place"] = as_category(places, self.places_)
             there = places.notna().to_numpy() if there is None else there
         if there is not None:
             features["has_place"] = there
-        columns = {k: _as_feature(v) for k, v in features.items()}
-        return pd.DataFrame(columns, index=table.index)
+        table = pd.DataFrame(features, index=cells.index)
+        numbers = [name for name in table if name not in ("cell", "place")]
+        return table.astype(dict.fromkeys(numbers, np.float32))
 
     def _feature_names(self) -> list[str]:
         names = list(_COORDINATES) if "latitude" in self.columns_ else []
         names += [name for name in ("accuracy", "place") if name in self.columns_]
-        return (
-            [*names, "has_place"] if {"latitude", "place"} & {*self.columns_} else names
-        )
+        has_place = bool({"latitude", "place"} & {*self.columns_})
+        return [*names, "has_place"] if has_place else names
 
     def _find_columns(self, table: pd.DataFrame) -> dict[str, Hashable]:
-        roles = ("latitude", "longitude", "accuracy", "place")
-        given = {role: getattr(self, role) for role in roles}
+        given = {role: getattr(self, role) for role in _ROLES}
         if all(value is None for value in given.values()) and table.shape[1] == 2:
             given["latitude"], given["longitude"] = table.columns
         columns = {
-            role: check_columns(table, value, role, max_columns=1)[0]
+            role: one_column(table, value, role)
             for role, value in given.items()
             if value is not None
         }
@@ -190,18 +186,32 @@ class GeoEncoder(TableEncoder):
         self, table: pd.DataFrame, *, warn: bool = True
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return latitude and longitude; both are NaN where one can't be used."""
+
+        def degrees(cells: Cells, limit: int, other: np.ndarray) -> np.ndarray:
+            found = cells.clean
+            beyond = np.abs(found) > limit
+            # a lone 0 is half of 0, 0: as missing as the pair
+            half = np.isnan(found) & ~np.isnan(other) & (other != 0)
+            usable = cells.reject(
+                beyond | half,
+                lambda row: (
+                    f"{found[row]:g} is not between -{limit} and {limit} degrees"
+                    if beyond[row]
+                    else "missing, although the other coordinate is there"
+                ),
+            )
+            return usable.settle(self.on_error, warn=warn)
+
         north, east = (
             read_numbers(table[self.columns_[c]]) for c in ("latitude", "longitude")
         )
-        latitude, longitude = (
-            _degrees(*args).settle(self.on_error, warn=warn)
-            for args in ((north, 90, east.clean), (east, 180, north.clean))
-        )
+        latitude = degrees(north, 90, east.clean)
+        longitude = degrees(east, 180, north.clean)
         missing = np.isnan(latitude) | np.isnan(longitude)
         missing |= (latitude == 0) & (longitude == 0)
         return np.where(missing, np.nan, latitude), np.where(missing, np.nan, longitude)
 
-    def _cells(
+    def _squares(
         self, index: pd.Index, latitude: np.ndarray, longitude: np.ndarray
     ) -> pd.Series:
         known = ~np.isnan(latitude)
@@ -218,35 +228,3 @@ class GeoEncoder(TableEncoder):
         cells = np.full(len(latitude), None, dtype=object)
         cells[known] = np.array(names, dtype=object)[where]
         return pd.Series(cells, index=index)
-
-    def _places(self, table: pd.DataFrame, *, warn: bool = True) -> pd.Series:
-        places = read_levels(table[self.columns_["place"]])
-        return places.settle(self.on_error, warn=warn)
-
-
-def _degrees(cells: Cells, limit: int, other: np.ndarray) -> Cells:
-    """Return one coordinate without what can't be, given the other."""
-    degrees = cells.clean
-    beyond = np.abs(degrees) > limit
-    # a lone 0 is half of 0, 0: as missing as the pair
-    half = np.isnan(degrees) & ~np.isnan(other) & (other != 0)
-    return cells.reject(
-        beyond | half,
-        lambda row: (
-            f"{degrees[row]:g} is not between -{limit} and {limit} degrees"
-            if beyond[row]
-            else "missing, although the other coordinate is there"
-        ),
-    )
-
-
-def _unit_sphere(latitude: np.ndarray, longitude: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        "x": np.cos(latitude) * np.cos(longitude),
-        "y": np.cos(latitude) * np.sin(longitude),
-        "z": np.sin(latitude),
-    }
-
-
-def _as_feature(values: Any) -> Any:
-    return values if isinstance(values, pd.Series) else values.astype(np.float32)

@@ -11,9 +11,8 @@ import pandas as pd
 from scipy.stats import skew
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR, Cells
-from hyperfusion.cells._levels import as_category, frequent_levels, read_levels
-from hyperfusion.cells._numbers import read_numbers, signed_log, without_overflow
+from hyperfusion.cells._levels import as_category, frequent_levels
+from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features
 
 _HEAVY_TAIL = 2.0
@@ -22,35 +21,29 @@ _HEAVY_TAIL = 2.0
 class CategoryEncoder(TableEncoder):
     """Columns as categories with the levels that were seen at fit.
 
-    scikit-learn's ``OrdinalEncoder`` gives codes, and merges what is rare; this one
-    keeps the levels in pandas' ``category`` dtype, from which regressors of this
-    package know that a column is no number.
+    Unlike scikit-learn's ``OrdinalEncoder`` it keeps the levels. The output has pandas'
+    ``category`` dtype, which tells this package's regressors that it is no number.
 
     Parameters
     ----------
     min_frequency : int, default=1
         A level with fewer rows at fit than this is missing, as is one that was not
         seen at fit.
-    on_error : {"raise", "missing"}, default="missing"
-        What to do with a cell that holds a collection: raise a
-        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
-        missing and warn once for the column.
+    %(on_error)s
 
     Attributes
     ----------
     levels_ : dict of {column label: list of str}
         The levels of each column, sorted.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+    %(columns)s
 
     Notes
     -----
     The output is always a DataFrame with the input's columns, their labels as text.
-    Levels are texts: 3, 3.0 and "3" are the same level. Blank texts are missing. Where
-    no cell of a column has a level that is known from fit, a
-    :class:`~hyperfusion.exceptions.BadCellWarning` says so, with the likely cause.
+    Levels are texts: 3, 3.0 and "3" are the same level. Blank texts are missing; a
+    collection can't be used. Where no cell of a column has a level that is known from
+    fit, a :class:`~hyperfusion.exceptions.BadCellWarning` says so, with the likely
+    cause.
 
     Examples
     --------
@@ -65,31 +58,26 @@ class CategoryEncoder(TableEncoder):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(self, *, min_frequency: int = 1, on_error: str = "missing"):
         self.min_frequency = min_frequency
         self.on_error = on_error
 
-    def _fit_table(self, table: pd.DataFrame) -> None:
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        levels = {name: self._levels(cells[name], warn=False) for name in cells}
         self.levels_ = {
-            column: frequent_levels(
-                self._levels(table[column], warn=False), self.min_frequency
-            )
-            for column in table
+            name: frequent_levels(column, self.min_frequency)
+            for name, column in levels.items()
         }
 
-    def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
+    def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         columns = [
-            as_category(self._levels(table[column]), levels)
-            for column, levels in self.levels_.items()
+            as_category(self._levels(cells[name]), levels)
+            for name, levels in self.levels_.items()
         ]
         features = dict(zip(self._feature_names(), columns, strict=True))
-        return pd.DataFrame(features, index=table.index)
-
-    def _levels(self, cells: pd.Series, *, warn: bool = True) -> pd.Series:
-        return read_levels(cells).settle(self.on_error, warn=warn)
+        return pd.DataFrame(features, index=cells.index)
 
     def _feature_names(self) -> list[str]:
         return column_features(self.levels_)
@@ -103,26 +91,20 @@ class NumberEncoder(TableEncoder):
     log : {"auto"} or bool, default="auto"
         Which columns become sign(x) * log(1 + abs(x)): all, none, or (``"auto"``)
         those without negative values at fit whose skewness is above 2.
-    on_error : {"raise", "missing"}, default="missing"
-        What to do with a cell that is no finite number: raise a
-        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
-        missing and warn once for the column.
+    %(on_error)s
 
     Attributes
     ----------
     log_ : dict of {column label: bool}
         Whether a column is on a log scale.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+    %(columns)s
 
     Notes
     -----
     The output is always a DataFrame with the input's columns, their labels as text,
     whatever their scale. Missing values stay NaN. Booleans count as 0 and 1, texts that
-    are numbers as these numbers. Without the log scale a number beyond the range of
-    float32 (3.4e38) is a bad cell.
+    are numbers as these numbers. Infinity can't be used, nor can a number beyond the
+    range of float32 (3.4e38) without the log scale.
 
     Neighboring float32 numbers differ by more than 1 above 16.8 million: give ids as
     categories and dates as times.
@@ -140,34 +122,27 @@ class NumberEncoder(TableEncoder):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "log": ["boolean", StrOptions({"auto"})],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(self, *, log: str | bool = "auto", on_error: str = "missing"):
         self.log = log
         self.on_error = on_error
 
-    def _fit_table(self, table: pd.DataFrame) -> None:
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self.log_: dict[Hashable, bool] = {}
-        for column in table:
-            cells = read_numbers(table[column])
+        for name in cells:
+            numbers = read_numbers(cells[name])
             auto = self.log == "auto"
-            self.log_[column] = _has_heavy_tail(cells.clean) if auto else bool(self.log)
-            self._scaled(cells, column, warn=False)
+            self.log_[name] = _has_heavy_tail(numbers.clean) if auto else bool(self.log)
+            self._scaled(numbers, self.log_[name], warn=False)
 
-    def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
-        columns = [self._scaled(read_numbers(table[c]), c) for c in self.log_]
+    def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
+        columns = [
+            self._scaled(read_numbers(cells[name]), log)
+            for name, log in self.log_.items()
+        ]
         features = dict(zip(self._feature_names(), columns, strict=True))
-        return pd.DataFrame(features, index=table.index)
-
-    def _scaled(
-        self, cells: Cells, column: Hashable, *, warn: bool = True
-    ) -> np.ndarray:
-        if self.log_[column]:
-            numbers = signed_log(cells.settle(self.on_error, warn=warn))
-        else:
-            numbers = without_overflow(cells).settle(self.on_error, warn=warn)
-        return numbers.astype(np.float32)
+        return pd.DataFrame(features, index=cells.index, dtype=np.float32)
 
     def _feature_names(self) -> list[str]:
         return column_features(self.log_)

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import StrOptions
-from hyperfusion.cells._columns import ON_ERROR
 from hyperfusion.cells._times import read_times
 from hyperfusion.cells._zones import Zone, parse_zone, read_zones, to_utc_and_local
-from hyperfusion.encoders._base import TableEncoder
+from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._frames import check_columns
 
 _DAY = 86_400
 
@@ -49,23 +47,18 @@ class TemporalEncoder(TableEncoder):
     timezone : column label, str or None, default=None
         The column of the time zones, or one time zone for all: an offset from UTC
         (``"-05:00"``, ``"+0530"``), hours as a number, or an IANA name
-        (``"Europe/Berlin"``). Clock and calendar are those of this time zone; where
-        none is named, of the offset that the time itself has
-        (``"2024-05-01T22:14+02:00"`` is hour 22), and of UTC where it has none.
+        (``"Europe/Berlin"``). Clock and calendar are those of this time zone; without
+        it of the time's own offset (``"2024-05-01T22:14+02:00"`` is hour 22) or of UTC.
     created : column label or None, default=None
         The column that says since when the user's account exists, in the forms that
         `time` takes.
     naive : {"utc", "local"}, default="utc"
-        What a time is that names no time zone itself (``"2024-05-01 14:00"``, or a
-        datetime without one): UTC, so that it means the same as its seconds since
-        1970, or what a clock showed in the post's `timezone`.
+        What a time without a time zone of its own is (``"2024-05-01 14:00"``): UTC, or
+        what a clock showed in the post's `timezone`.
     cycles : {"all", "seen"}, default="all"
         Which cycles the features tell: day, week and year, or only those that the
         times at fit have seen (see Notes). `PostEncoder` asks for the second.
-    on_error : {"raise", "missing"}, default="missing"
-        What to do with a cell that can't be read: raise a
-        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
-        missing and warn once for the column.
+    %(on_error)s
 
     Attributes
     ----------
@@ -77,10 +70,7 @@ class TemporalEncoder(TableEncoder):
         The columns that are read.
     zone_ : int, str or None
         The one time zone for all: seconds east of UTC, or an IANA name.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+    %(columns)s
 
     Raises
     ------
@@ -91,7 +81,7 @@ class TemporalEncoder(TableEncoder):
 
     Notes
     -----
-    The output is float32. The features, in this order:
+    The features, in this order:
 
     - ``hour`` (0 to 23), ``weekday`` (0 is Monday), ``hour_of_week`` (24 times the
       weekday plus the hour), ``month``, ``week`` (ISO 8601), ``day_of_year``,
@@ -105,12 +95,10 @@ class TemporalEncoder(TableEncoder):
     - ``is_missing``: 1 where the time is. What depends on the time is then NaN.
 
     With ``cycles="seen"`` the features of a cycle (hours; weekdays; month, week, day
-    and share of the year) are left out unless the times at fit cover it at least twice
-    and are fine enough for it. In half a year of posts the month is only another name
-    for the date, and a model that has learned from it is lost in a month that it never
-    saw; and where only the year is known, all posts fall on one day, whose weekday is
-    another name for the year. Times that all have one time of day, one day of the month
-    or one day of the year are not fine enough for the day, the week or the year.
+    and share of the year) are left out unless the times at fit cover it at least twice:
+    in half a year of posts the month is another name for the date, and says nothing of
+    a month that was never seen. So they are where all times have one time of day, one
+    day of the month or one day of the year.
 
     Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
     they have eight digits (20150301), otherwise seconds since 1970, or milli-, micro-
@@ -118,8 +106,8 @@ class TemporalEncoder(TableEncoder):
     moment, a date without a time of day as midnight. Beside years, numbers below ten
     million are bad cells.
 
-    Where a clock shows an hour twice
-    and `naive` is ``"local"``, the first is meant. 500,000 rows take a few seconds.
+    Where a clock shows an hour twice and `naive` is ``"local"``, the first is meant.
+    500,000 rows take a few seconds.
 
     Paper: section 3.3, "Spatiotemporal and User Modeling".
 
@@ -127,12 +115,8 @@ class TemporalEncoder(TableEncoder):
     --------
     >>> import pandas as pd
     >>> from hyperfusion import TemporalEncoder
-    >>> posts = pd.DataFrame(
-    ...     {
-    ...         "posted": ["2024-05-06T01:30:00Z", "2024-05-06T12:00:00Z"],
-    ...         "zone": ["America/New_York", "+02:00"],
-    ...     }
-    ... )
+    >>> times = ["2024-05-06T01:30:00Z", "2024-05-06T12:00:00Z"]
+    >>> posts = pd.DataFrame({"posted": times, "zone": ["America/New_York", "+02:00"]})
     >>> encoder = TemporalEncoder(timezone="zone").set_output(transform="pandas")
     >>> table = encoder.fit_transform(posts)
     >>> table[["hour", "weekday", "hour_of_week", "is_weekend"]]
@@ -142,12 +126,8 @@ class TemporalEncoder(TableEncoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "time": "no_validation",
-        "timezone": "no_validation",
-        "created": "no_validation",
         "naive": [StrOptions({"utc", "local"})],
         "cycles": [StrOptions({"all", "seen"})],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(
@@ -167,39 +147,36 @@ class TemporalEncoder(TableEncoder):
         self.cycles = cycles
         self.on_error = on_error
 
-    def _fit_table(self, table: pd.DataFrame) -> None:
-        time = table.columns[0] if self.time is None else self.time
-        self.time_ = _one_column(table, time, "time")
-        self.created_ = _one_column(table, self.created, "created")
-        self.timezone_, self.zone_ = _time_zone(table, self.timezone)
-        zones = self._zones(table, warn=False)
-        utc, _ = self._moments(table[self.time_], zones, warn=False)
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        time = cells.columns[0] if self.time is None else self.time
+        self.time_ = one_column(cells, time, "time")
+        self.created_ = one_column(cells, self.created, "created")
+        self.timezone_, self.zone_ = _time_zone(cells, self.timezone)
+        zones = self._zones(cells, warn=False)
+        utc, _ = self._moments(cells[self.time_], zones, warn=False)
         known = utc[~np.isnan(utc)]
         if len(known) == 0:
             # names the first cell that can't be read; nothing where all are missing
-            read_times(table[self.time_]).settle("raise")
+            read_times(cells[self.time_]).settle("raise")
         self.origin_ = float(known.min()) if len(known) else np.nan
         self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
 
-    def _transform_table(self, table: pd.DataFrame) -> np.ndarray:
-        zones = self._zones(table)
-        utc, local = self._moments(table[self.time_], zones)
+    def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
+        zones = self._zones(cells)
+        utc, local = self._moments(cells[self.time_], zones)
         calendar = _calendar(local)
         features = {name: calendar[name] for name in self._calendar_names()}
         features["days"] = (utc - self.origin_) / _DAY
         if self.timezone_ is not None:
             features["timezone_missing"] = np.array([zone is None for zone in zones])
         if self.created_ is not None:
-            created, _ = self._moments(table[self.created_], zones)
+            created, _ = self._moments(cells[self.created_], zones)
             age = (utc - created) / _DAY
             age[age < 0] = np.nan
             features["account_age"] = age
             features["account_age_missing"] = np.isnan(age)
         features["is_missing"] = np.isnan(utc)
-        out = np.empty((len(table), len(features)), dtype=np.float32)
-        for column, values in enumerate(features.values()):
-            out[:, column] = values
-        return out
+        return np.stack([v.astype(np.float32) for v in features.values()], axis=1)
 
     def _feature_names(self) -> list[str]:
         names = [*self._calendar_names(), "days"]
@@ -226,17 +203,12 @@ class TemporalEncoder(TableEncoder):
         return to_utc_and_local(times, zones, self.naive == "local")
 
 
-def _one_column(table: pd.DataFrame, value: Any, role: str) -> Hashable | None:
-    labels = check_columns(table, value, role, max_columns=1)
-    return labels[0] if labels else None
-
-
 def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone | None]:
     """Return the column of time zones, or the one time zone that is meant."""
     if value is None:
         return None, None
     if not isinstance(value, str) or value in table.columns:
-        return _one_column(table, value, "timezone"), None
+        return one_column(table, value, "timezone"), None
     try:
         return None, parse_zone(value)
     except ValueError as error:
@@ -274,6 +246,10 @@ def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
     )
     day_share = seconds % _DAY / _DAY
     year_length = 365 + np.asarray(date.is_leap_year)
+
+    def cycle(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)
+
     values = [
         hour,
         weekday,
@@ -283,13 +259,9 @@ def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
         day,
         (day - 1 + day_share) / year_length,
         weekday >= 5,
-        *_cycle(day_share),
-        *_cycle(weekday / 7),
-        *_cycle((day - 1) / year_length),
+        *cycle(day_share),
+        *cycle(weekday / 7),
+        *cycle((day - 1) / year_length),
     ]
     features = zip(_CYCLE_OF, values, strict=True)
     return {k: np.where(missing, np.nan, np.asarray(v, float)) for k, v in features}
-
-
-def _cycle(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)

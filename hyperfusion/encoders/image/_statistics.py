@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed, effective_n_jobs
 from PIL import Image
 from scipy import ndimage
 
-from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR, read_cells
-from hyperfusion.cells._images import MAX_PIXELS, ReadImage, is_encoded, read_image
+from hyperfusion._sklearn_compat import Interval
+from hyperfusion.cells._columns import is_missing, read_cells
+from hyperfusion.cells._images import MAX_PIXELS, is_encoded, read_image
 from hyperfusion.encoders._base import ColumnEncoder, stack_rows
-from hyperfusion.encoders._parallel import read_ahead
 
 _SIDE = 512
 _COLOR_SIDE = 64
+_CHUNKS_A_JOB = 4
 
 _MEASURES = (
-    "width",
-    "height",
-    "aspect_ratio",
-    "pixels",
-    "mode_gray",
-    "mode_alpha",
-    "mode_palette",
-    "log_file_size",
-    "brightness",
-    "contrast",
-    "colorfulness",
-    "sharpness",
-    "saturation",
+    *("width", "height", "aspect_ratio", "pixels", "mode_gray", "mode_alpha"),
+    *("mode_palette", "log_file_size", "brightness", "contrast", "colorfulness"),
+    *("sharpness", "saturation"),
 )
 
 
@@ -45,20 +37,15 @@ class ImageStatistics(ColumnEncoder):
     n_colors : int, default=3
         Number of main colors.
     max_pixels : int, default=89478485
-        Larger pictures (width times height) are bad cells: they are refused before
-        they are decoded. Pillow has a limit of its own, ``PIL.Image.MAX_IMAGE_PIXELS``,
-        which stays in force.
-    on_error : {"raise", "missing"}, default="missing"
-        What to do with a cell that is no readable picture: raise a
-        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
-        missing and warn once.
+        Pictures with more pixels can't be used: they are refused before they are
+        decoded. Pillow's own limit, ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+    %(on_error)s
 
     Attributes
     ----------
     has_files_ : bool
         Whether some pictures at fit were files, whose size is a feature.
-    n_features_in_ : int
-        Always 1.
+    %(one_column)s
 
     Notes
     -----
@@ -82,12 +69,10 @@ class ImageStatistics(ColumnEncoder):
 
     Brightness and the measures after it are taken on a copy that is reduced to at most
     512 pixels on a side, so that they compare between resolutions. One core reads some
-    100 pictures of 500 x 400 pixels in a second, most of it decoding. Within
-    ``joblib.parallel_config`` with several jobs (a Dask cluster, say) each reads a part
-    of the pictures.
+    100 pictures of 500 x 400 pixels in a second. Within ``joblib.parallel_config`` with
+    several jobs (a Dask cluster, say) each reads a part of the pictures.
 
-    Paper: section 3.3, "Multimodal Feature Construction and Integration", which names
-    visual features; these are the ones that need no pretrained model.
+    Paper: section 3.3; these are the visual features that need no pretrained model.
 
     References
     ----------
@@ -111,7 +96,6 @@ class ImageStatistics(ColumnEncoder):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_colors": [Interval(Integral, 0, 256, closed="both")],
         "max_pixels": [Interval(Integral, 1, None, closed="left")],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(
@@ -144,9 +128,15 @@ class ImageStatistics(ColumnEncoder):
         if max(small.size) > _SIDE:
             small = small.copy()
             small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-        return np.concatenate(
-            [_form(read), _light(small), _main_colors(small, self.n_colors)]
-        )
+        width, height = read.image.size
+        form = [
+            *(width, height, width / height, width * height),
+            read.mode in ("1", "L", "LA", "La") or read.mode.startswith("I"),
+            read.has_transparency,
+            read.mode in ("P", "PA"),
+            np.nan if read.n_bytes is None else np.log1p(read.n_bytes),
+        ]
+        return np.concatenate([form, _light(small), _main_colors(small, self.n_colors)])
 
     def _feature_names(self) -> list[str]:
         parts = ("red", "green", "blue", "share")
@@ -155,40 +145,22 @@ class ImageStatistics(ColumnEncoder):
         return [*measures, *colors, "is_missing"]
 
 
-def _form(read: ReadImage) -> list[float]:
-    width, height = read.image.size
-    size = np.nan if read.n_bytes is None else np.log1p(read.n_bytes)
-    gray = read.mode in ("1", "L", "LA", "La") or read.mode.startswith("I")
-    palette = read.mode in ("P", "PA")
-    form = [width, height, width / height, width * height]
-    return [*form, gray, read.has_transparency, palette, size]
-
-
 def _light(image: Image.Image) -> list[float]:
     gray = np.asarray(image.convert("L"), dtype=np.float32)
-    bands = [np.asarray(band, dtype=np.float32) for band in image.split()]
+    red, green, blue = (np.asarray(band, dtype=np.float32) for band in image.split())
+    opponents = [red - green, (red + green) / 2 - blue]
+    deviation = np.hypot(*[o.std(dtype=np.float64) for o in opponents])
+    mean = np.hypot(*[o.mean(dtype=np.float64) for o in opponents])
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
     return [
         gray.mean(dtype=np.float64) / 255,
         gray.std(dtype=np.float64) / 255,
-        _colorfulness(*bands),
+        deviation + 0.3 * mean,
         ndimage.laplace(gray, mode="mirror").var(dtype=np.float64),
-        _saturation(*bands),
+        # black pixels have no saturation: 0 / 1
+        ((high - low) / np.maximum(high, 1)).mean(dtype=np.float64),
     ]
-
-
-def _colorfulness(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> float:
-    red_green = red - green
-    yellow_blue = (red + green) / 2 - blue
-    opponents = [red_green, yellow_blue]
-    deviation = np.hypot(*[o.std(dtype=np.float64) for o in opponents])
-    return deviation + 0.3 * np.hypot(*[o.mean(dtype=np.float64) for o in opponents])
-
-
-def _saturation(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> float:
-    high = np.maximum(np.maximum(red, green), blue)
-    low = np.minimum(np.minimum(red, green), blue)
-    # black pixels have no saturation: 0 / 1
-    return ((high - low) / np.maximum(high, 1)).mean(dtype=np.float64)
 
 
 def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
@@ -207,3 +179,37 @@ def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
     for row, (color, count) in zip(colors, ranked, strict=False):
         row[:] = [*(np.array(color) / 255), count / total]
     return colors.ravel()
+
+
+def read_ahead(
+    cells: pd.Series, read: Callable[[Any], Any]
+) -> tuple[pd.Series, Callable[[Any], Any]]:
+    """Read cells in parallel where there are several jobs; `read` has to be picklable.
+
+    Either what was given is returned, or results (and errors) in the place of cells,
+    and a function that returns (or raises) them: `read_cells` gives the same for both.
+    """
+    n_jobs = effective_n_jobs(None)
+    if n_jobs == 1:
+        return cells, read
+    size = max(1, -(-len(cells) // (n_jobs * _CHUNKS_A_JOB)))
+    chunks = [cells.iloc[i : i + size] for i in range(0, len(cells), size)]
+    parts = Parallel()(delayed(_outcomes)(list(chunk), read) for chunk in chunks)
+    outcomes = [outcome for part in parts for outcome in part]
+
+    def result(outcome: Any) -> Any:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return pd.Series(outcomes, cells.index, dtype=object, name=cells.name), result
+
+
+def _outcomes(cells: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
+    results: list[Any] = []
+    for cell in cells:
+        try:
+            results.append(None if is_missing(cell) else read(cell))
+        except (ValueError, TypeError, OSError) as error:
+            results.append(error)
+    return results

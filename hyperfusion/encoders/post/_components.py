@@ -13,6 +13,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+import hyperfusion.encoders as tier
 from hyperfusion.encoders._vectors import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import InvalidInputError
@@ -20,18 +21,15 @@ from hyperfusion.table._build import Part
 from hyperfusion.table._names import column_name, vector_columns
 
 ENCODED = (
-    "image",
-    "text",
-    "tags",
-    "user",
-    "time",
-    "geo",
-    "numeric",
-    "categorical",
-    "vectors",
-    "neighbors",
+    *("image", "text", "tags", "user", "time", "geo"),
+    *("numeric", "categorical", "vectors", "neighbors"),
 )
 """The keys of `PostEncoder`'s parameter ``encoders``."""
+
+_COLUMN_PARAMETERS = (
+    *("user", "numeric", "items", "time", "timezone", "created", "category", "place"),
+    *("latitude", "longitude", "accuracy", "name"),
+)
 
 # the paper's 399 suit 70,000 users; most tables have fewer posts than that
 _SVD_COMPONENTS = 32
@@ -39,49 +37,30 @@ _SVD_COMPONENTS = 32
 
 @dataclass(frozen=True)
 class Component:
-    """An encoder, the columns it reads, and where its features go.
+    """An encoder, the columns it reads, and where its features go."""
 
-    Attributes
-    ----------
-    role : str
-        One of `ENCODED`.
-    name : str
-        What the encoder is called within its role.
-    block : str
-        The block of its features.
-    columns : list of hashable
-        The columns that it reads.
-    encoder : transformer
-        The encoder.
-    prefix : str
-        What its features' names begin with.
-    """
-
-    role: str
-    name: str
+    role: str  # one of `ENCODED`
+    name: str  # of the encoder within its role
     block: str
     columns: list[Hashable]
     encoder: Any
-    prefix: str = ""
+    prefix: str = ""  # of its features' names
 
     def read(self, table: pd.DataFrame) -> Any:
         """Return the encoder's input: a column if it takes one, otherwise a frame."""
-        if takes_one_column(self.encoder):
-            return table[self.columns[0]]
-        return table[self.columns]
+        alone = takes_one_column(self.encoder)
+        return table[self.columns[0] if alone else self.columns]
 
     def fit(self, table: pd.DataFrame, y: Any) -> Part:
-        """Fit the encoder and return the features of the same rows."""
         if isinstance(self.encoder, VectorEncoder):
             self.encoder.fit(self.read(table))
             return self._vector(table)
-        return self._part(self.encoder.fit_transform(self.read(table), y), table.index)
+        return self._part(self.encoder.fit_transform(self.read(table), y), len(table))
 
     def transform(self, table: pd.DataFrame) -> Part:
-        """Return the features of rows."""
         if isinstance(self.encoder, VectorEncoder):
             return self._vector(table)
-        return self._part(self.encoder.transform(self.read(table)), table.index)
+        return self._part(self.encoder.transform(self.read(table)), len(table))
 
     @property
     def spaces(self) -> dict[str, str]:
@@ -97,12 +76,12 @@ class Component:
         columns = self.read(table)
         return Part(names, lambda out: self.encoder.write(columns, out), {})
 
-    def _part(self, output: Any, index: pd.Index) -> Part:
+    def _part(self, output: Any, n_rows: int) -> Part:
         if isinstance(output, pd.DataFrame):
-            names = self._names(list(output.columns))
+            names = [f"{self.prefix}{name}" for name in output.columns]
             return Part.of(self.block, output.set_axis(names, axis=1))
         values = output.toarray() if sp.issparse(output) else np.asarray(output)
-        values = values.reshape(len(index), -1)
+        values = values.reshape(n_rows, -1)
         if values.dtype.kind not in "biuf":
             raise InvalidInputError(
                 f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
@@ -114,11 +93,8 @@ class Component:
         def write(out: np.ndarray) -> None:
             out[:] = values
 
-        names = self._names(self._own_names(values.shape[1]))
-        return Part([column_name(self.block, name) for name in names], write, {})
-
-    def _names(self, own: list[Any]) -> list[str]:
-        return [f"{self.prefix}{name}" for name in own]
+        names = [self._full(name) for name in self._own_names(values.shape[1])]
+        return Part(names, write, {})
 
     def _own_names(self, n_features: int) -> list[str]:
         """Return the encoder's names; numbers that only have numbers are a vector."""
@@ -184,7 +160,9 @@ def default_components(
     else:
         block = "meta" if role in ("numeric", "categorical") else role
         for name, (columns, encoder) in _BUILDERS[role](owner, roles).items():
-            yield Component(role, name, block, columns, encoder)
+            if columns:
+                columns = list(dict.fromkeys(columns))
+                yield Component(role, name, block, columns, encoder)
 
 
 def _replace(default: list[Component], value: Any) -> list[Component]:
@@ -235,7 +213,8 @@ def _replace_by_name(
             raise InvalidInputError(_wrong_encoders(role, value))
         if isinstance(encoder, type(component.encoder)):
             # the columns that it reads are the roles' affair
-            own = _column_parameters(component.encoder)
+            own = component.encoder.get_params(deep=False)
+            own = {key: own[key] for key in _COLUMN_PARAMETERS if key in own}
             component = replace(component, encoder=clone(encoder).set_params(**own))
             components.append(component)
         else:
@@ -259,29 +238,18 @@ def _placed(place: Component, name: str, transformer: Any) -> list[Component]:
     ]
 
 
-_COLUMN_PARAMETERS = (
-    *("user", "numeric", "items", "time", "timezone", "created", "category", "place"),
-    *("latitude", "longitude", "accuracy", "name"),
-)
-
-
-def _column_parameters(encoder: Any) -> dict[str, Any]:
-    params = encoder.get_params(deep=False)
-    return {name: params[name] for name in _COLUMN_PARAMETERS if name in params}
-
-
 def _neighbors(owner: Any, roles: Roles) -> Iterator[Component]:
     """Yield what finds similar earlier posts, where texts and times are known."""
     text, user, time = roles["text"] or roles["tags"], roles["user"], roles["time"]
     encoder = owner.neighbors
-    if encoder is None or encoder is False or not (text and time):
+    if encoder is None or not (text and time):
         return
     own = {"user": _only(user), "time": time[0], "random_state": owner.random_state}
     if encoder.text is None:
         own["text"] = text
     absent = {name: v for name, v in own.items() if getattr(encoder, name) is None}
     encoder = clone(encoder).set_params(**absent)
-    columns = _unique(text + user + time)
+    columns = list(dict.fromkeys(text + user + time))
     yield Component("neighbors", "neighbors", "neighbors", columns, encoder)
 
 
@@ -289,13 +257,11 @@ Built = dict[str, tuple[list[Hashable], Any]]
 
 
 def _image(owner: Any, roles: Roles) -> Built:
-    from hyperfusion.encoders import ClipImageEncoder, ImageStatistics
-
     columns, missing = roles["image"], {"on_error": owner.on_error}
     if not columns:
         return {}
-    built: Built = {"statistics": (columns, ImageStatistics(**missing))}
-    clip = _clip(owner, "image_encoder", ClipImageEncoder, missing)
+    built: Built = {"statistics": (columns, tier.ImageStatistics(**missing))}
+    clip = _clip(owner, "image_encoder", tier.ClipImageEncoder, missing)
     return built if clip is None else built | {"clip": (columns, clip)}
 
 
@@ -317,43 +283,32 @@ def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
 
 
 def _words(owner: Any, role: str) -> dict[str, Any]:
-    from hyperfusion.encoders import (
-        ClipTextEncoder,
-        GloveTextVectorizer,
-        TextStatistics,
-        TfidfComponents,
-    )
-
     missing = {"on_error": owner.on_error}
     encoders = {
-        "statistics": TextStatistics(
+        "statistics": tier.TextStatistics(
             analyzer="word" if role == "text" else "tags", **missing
         ),
-        "tfidf": TfidfComponents(
+        "tfidf": tier.TfidfComponents(
             analyzer="characters",
             ngram_range=(2, 4),
             random_state=owner.random_state,
             **missing,
         ),
-        "clip": _clip(owner, "text_encoder", ClipTextEncoder, missing),
+        "clip": _clip(owner, "text_encoder", tier.ClipTextEncoder, missing),
     }
     if owner.word_vectors is not None and owner.word_vectors is not False:
-        encoders["glove"] = GloveTextVectorizer(owner.word_vectors, **missing)
+        encoders["glove"] = tier.GloveTextVectorizer(owner.word_vectors, **missing)
     return {name: encoder for name, encoder in encoders.items() if encoder is not None}
 
 
 def _user(owner: Any, roles: Roles) -> Built:
-    from hyperfusion.encoders import SVDUserEmbedder, UserHistory, UserProfileEncoder
-
     user, numeric, missing = roles["user"], roles["user_numeric"], owner.on_error
-    built: Built = {}
-    if user or numeric:
-        profile = UserProfileEncoder(
-            user=_only(user), numeric=numeric, on_error=missing
-        )
-        built["profile"] = (_unique(user + numeric), profile)
+    profile = tier.UserProfileEncoder(
+        user=_only(user), numeric=numeric, on_error=missing
+    )
+    built: Built = {"profile": (user + numeric, profile)}
     if owner.user_embedder is not False and user and roles["tags"]:
-        default = SVDUserEmbedder(
+        default = tier.SVDUserEmbedder(
             user=user[0],
             items=roles["tags"],
             n_components=_SVD_COMPONENTS,
@@ -362,28 +317,25 @@ def _user(owner: Any, roles: Roles) -> Built:
             random_state=owner.random_state,
         )
         svd = default if owner.user_embedder is True else clone(owner.user_embedder)
-        built["svd"] = (_unique(user + roles["tags"]), svd)
+        built["svd"] = (user + roles["tags"], svd)
     if user and roles["time"]:
         category, place = roles["categorical"][:1], roles["place"]
-        history = UserHistory(
+        history = tier.UserHistory(
             user=user[0],
             time=roles["time"][0],
             category=_only(category),
             place=_only(place),
             on_error=missing,
         )
-        columns = _unique(user + roles["time"] + category + place)
-        built["history"] = (columns, history)
+        built["history"] = (user + roles["time"] + category + place, history)
     return built
 
 
 def _time(owner: Any, roles: Roles) -> Built:
-    from hyperfusion.encoders import TemporalEncoder
-
     time, zone, created = roles["time"], roles["timezone"], roles["user_created"]
     if not time:
         return {}
-    encoder = TemporalEncoder(
+    encoder = tier.TemporalEncoder(
         time=time[0],
         timezone=zone[0] if zone else owner.timezone,
         created=_only(created),
@@ -391,39 +343,28 @@ def _time(owner: Any, roles: Roles) -> Built:
         cycles="seen",
         on_error=owner.on_error,
     )
-    return {"calendar": (_unique(time + zone + created), encoder)}
+    return {"calendar": (time + zone + created, encoder)}
 
 
 def _geo(owner: Any, roles: Roles) -> Built:
-    from hyperfusion.encoders import GeoEncoder
-
     names = {
         "latitude": roles["latitude"],
         "longitude": roles["longitude"],
         "accuracy": roles["geo_accuracy"],
         "place": roles["place"],
     }
-    columns = _unique([c for value in names.values() for c in value])
-    if not columns:
-        return {}
     params: dict[str, Any] = {k: _only(v) for k, v in names.items()}
-    return {"geo": (columns, GeoEncoder(**params, on_error=owner.on_error))}
+    encoder = tier.GeoEncoder(**params, on_error=owner.on_error)
+    return {"geo": ([c for some in names.values() for c in some], encoder)}
 
 
 def _numeric(owner: Any, roles: Roles) -> Built:
-    from hyperfusion.encoders import NumberEncoder
-
-    columns = roles["numeric"]
-    encoder = NumberEncoder(on_error=owner.on_error)
-    return {"numbers": (columns, encoder)} if columns else {}
+    return {"numbers": (roles["numeric"], tier.NumberEncoder(on_error=owner.on_error))}
 
 
 def _categorical(owner: Any, roles: Roles) -> Built:
-    from hyperfusion.encoders import CategoryEncoder
-
-    columns = roles["categorical"]
-    encoder = CategoryEncoder(on_error=owner.on_error)
-    return {"categories": (columns, encoder)} if columns else {}
+    encoder = tier.CategoryEncoder(on_error=owner.on_error)
+    return {"categories": (roles["categorical"], encoder)}
 
 
 _BUILDERS = {
@@ -438,7 +379,3 @@ _BUILDERS = {
 
 def _only(columns: list[Hashable]) -> Hashable | None:
     return columns[0] if columns else None
-
-
-def _unique(columns: list[Hashable]) -> list[Hashable]:
-    return list(dict.fromkeys(columns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ ROLES: dict[str, int | None] = {
     "user_created": 1,
     "user_numeric": None,
     "time": 1,
+    "timezone": 1,
     "latitude": 1,
     "longitude": 1,
     "geo_accuracy": 1,
@@ -29,6 +30,49 @@ ROLES: dict[str, int | None] = {
     "numeric": None,
     "categorical": None,
 }
+
+SLOTS = {
+    "roles": """
+    image : column, default=None
+        Images: paths, bytes, PIL images or arrays.
+    text : column or list of columns, default=()
+        Texts, such as title and description.
+    tags : column, default=None
+        Tags: lists, or texts with separators.
+    user : column, default=None
+        User.
+    user_created : column, default=None
+        When the user's account was created; with `time` this gives its age.
+    user_numeric : column or list of columns, default=()
+        Counts of the user's profile, such as followers.
+    time : column, default=None
+        When the post was published: dates, or whole numbers of seconds since 1970.
+    timezone : column or str, default=None
+        Local time zone of each post, or one IANA name for all.
+    naive_time : {"utc", "local"}, default="utc"
+        What times without a time zone of their own are: UTC, or what a clock showed in
+        the post's `timezone`.
+    latitude, longitude, geo_accuracy, place : column, default=None
+        Where the post was made, how precisely that is known, and the place's name.
+    numeric, categorical : column or list of columns, default=()
+        Further numbers and categories.
+    vectors : dict, default=None
+        Ready-made vectors by the block that they belong to: ``{"image":
+        "clip_embedding", "text": ["title_e5"], "user": ["v0", "v1", "v2"]}``. A value
+        is one column whose cells are arrays or lists, several columns of numbers (one
+        vector), a list of such, or a dict of them by name. See `VectorEncoder`.
+    image_encoder : ClipImageEncoder, str, None or False, default=None
+        Encoder of images: any transformer of one column, the name of a CLIP
+        architecture, None for the default CLIP, or False for none.
+    text_encoder : ClipTextEncoder, str, None or False, default=None
+        Encoder of texts and tags, likewise.
+    word_vectors : str, path, KeyedVectors, None or False, default=None
+        Word vectors for `GloveTextVectorizer`; None and False add no such features.""",
+    "cache": """
+    cache : str, path, EmbeddingCache or None, default=None
+        Where the CLIP encoders keep embeddings between runs.""",
+}
+"""Paragraphs on the roles, for the docstrings of all that take them."""
 
 VECTOR_BLOCKS = tuple(block for block in BLOCKS if block not in RELATIONS)
 """The blocks that ready-made vectors can belong to."""
@@ -47,29 +91,24 @@ class ReadyVector:
 
 def read_roles(owner: Any, table: pd.DataFrame) -> Roles:
     """Return the columns of each role of an encoder; those of absent roles are none."""
-    roles = {
-        role: check_columns(table, getattr(owner, role), role, max_columns=limit)
+    given = {role: getattr(owner, role) for role in ROLES}
+    zone = given["timezone"]
+    if isinstance(zone, str) and zone not in table:  # one time zone for all
+        given["timezone"] = None
+    return {
+        role: check_columns(table, given[role], role, max_columns=limit)
         for role, limit in ROLES.items()
     }
-    zone = owner.timezone
-    is_column = zone is not None and (not isinstance(zone, str) or zone in table)
-    roles["timezone"] = check_columns(
-        table, zone if is_column else None, "timezone", max_columns=1
-    )
-    return roles
 
 
 def named_roles(owner: Any) -> Roles:
     """Return the columns of each role as they were given, without a table at hand."""
-    return {role: _as_list(getattr(owner, role)) for role in [*ROLES, "timezone"]}
-
-
-def _as_list(value: Any) -> list[Hashable]:
-    if value is None:
-        return []
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return [value]
-    return list(value)
+    roles: Roles = {}
+    for role in ROLES:
+        value = getattr(owner, role)
+        several = isinstance(value, Iterable) and not isinstance(value, str)
+        roles[role] = list(value) if several else [] if value is None else [value]
+    return roles
 
 
 def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
@@ -104,36 +143,23 @@ def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
 
 def _unnamed(
     block: str, value: Any, table: pd.DataFrame, where: str
-) -> list[ReadyVector]:
+) -> Iterator[ReadyVector]:
     is_list = isinstance(value, list)
     if is_list and any(isinstance(item, (list, tuple)) for item in value):
         groups = [check_columns(table, item, where) for item in value]
     else:
-        groups = _by_cells(table, check_columns(table, value, where), where)
-    plain = [group for group in groups if len(group) > 1]
-    return [
-        ReadyVector(block, _name_of(group, plain), group) for group in groups if group
-    ]
-
-
-def _by_cells(
-    table: pd.DataFrame, labels: list[Hashable], where: str
-) -> list[list[Hashable]]:
-    of_vectors = [label for label in labels if holds_vectors(table[label])]
-    if not of_vectors:
-        return [labels]
-    if len(of_vectors) < len(labels):
-        other = next(label for label in labels if label not in of_vectors)
-        raise InvalidInputError(
-            f"{where} names columns of vectors ({of_vectors[0]!r}) and of single "
-            f"numbers ({other!r}). Columns of numbers that are one vector go into a "
-            f"list of their own: [{of_vectors[0]!r}, [{other!r}, ...]]."
-        )
-    return [[label] for label in labels]
-
-
-def _name_of(group: list[Hashable], plain: list[list[Hashable]]) -> str:
-    if len(group) == 1:
-        return str(group[0])
-    number = plain.index(group) + 1
-    return "vector" if number == 1 else f"vector_{number}"
+        labels = check_columns(table, value, where)
+        of_vectors = [label for label in labels if holds_vectors(table[label])]
+        if of_vectors and len(of_vectors) < len(labels):
+            other = next(label for label in labels if label not in of_vectors)
+            raise InvalidInputError(
+                f"{where} names columns of vectors ({of_vectors[0]!r}) and of single "
+                f"numbers ({other!r}). Columns of numbers that are one vector go into "
+                f"a list of their own: [{of_vectors[0]!r}, [{other!r}, ...]]."
+            )
+        groups = [[label] for label in labels] if of_vectors else [labels]
+    long = [group for group in groups if len(group) > 1]
+    for group in filter(None, groups):
+        number = long.index(group) + 1 if group in long else 0
+        names = {0: str(group[0]), 1: "vector"}
+        yield ReadyVector(block, names.get(number, f"vector_{number}"), group)

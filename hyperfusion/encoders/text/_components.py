@@ -14,7 +14,7 @@ from sklearn.utils import gen_batches
 
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._validation import local_generator
-from hyperfusion.cells._columns import ON_ERROR, read_cells
+from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._tags import read_tags
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import ColumnEncoder
@@ -48,9 +48,9 @@ class TfidfComponents(ColumnEncoder):
         ``"word"``: terms are words of two and more letters or digits. ``"tags"``:
         terms are whole tags; a text is split at commas, semicolons or bars where it
         has any, otherwise at white space, and a leading ``#`` does not count.
-        ``"characters"``: terms are neighboring characters within words and at their
-        ends; try ``ngram_range=(2, 4)``. It finds words within hashtags, inflected
-        forms, and parts of texts in languages that don't part their words.
+        ``"characters"``: terms are neighboring characters of a word; try
+        ``ngram_range=(2, 4)``. It finds words within hashtags, inflected forms, and
+        words in languages that don't part them.
     min_df : int or float, default=2
         A term in fewer texts (or a smaller share of the texts) than this is ignored.
     max_features : int or None, default=50_000
@@ -59,10 +59,7 @@ class TfidfComponents(ColumnEncoder):
         Count a term that occurs n times in a text as 1 + log(n).
     random_state : int, RandomState instance or None, default=None
         Seed of the randomized decomposition. None draws one from the system.
-    on_error : {"raise", "missing"}, default="missing"
-        What to do with a cell that is neither text nor a list of texts: raise a
-        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
-        missing and warn once.
+    %(on_error)s
 
     Attributes
     ----------
@@ -73,8 +70,7 @@ class TfidfComponents(ColumnEncoder):
         Fitted on the vectorizer's table; None where that has no or one column.
     n_components_ : int
         Number of features.
-    n_features_in_ : int
-        Always 1.
+    %(one_column)s
 
     Raises
     ------
@@ -84,10 +80,8 @@ class TfidfComponents(ColumnEncoder):
     Notes
     -----
     The features are ``tfidf__0``, ``tfidf__1``, ... A missing or empty text is NaN in
-    all of them, a text without a known term gives 0: it is at the origin of the
-    components. A column without any term that is frequent enough gives a warning, and
-    0 in place of the components, so that the number of features does not depend on
-    the texts.
+    all of them, a text without a known term 0. Where no term of the column is frequent
+    enough, all components are 0, with a warning.
 
     Terms and components are learned from at most 100,000 texts, drawn at random from
     more. With texts of 75 characters that takes 260 MB for words and their pairs and
@@ -126,7 +120,6 @@ class TfidfComponents(ColumnEncoder):
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
         "sublinear_tf": ["boolean"],
         "random_state": ["random_state"],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(
@@ -151,7 +144,22 @@ class TfidfComponents(ColumnEncoder):
         self.on_error = on_error
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
-        vectorizer = self._new_vectorizer()
+        given = self.ngram_range
+        whole = len(given) == 2 and all(isinstance(n, Integral) for n in given)
+        if not whole or not 1 <= given[0] <= given[1]:
+            raise InvalidInputError(
+                "ngram_range must be a pair (shortest, longest) of positive integers, "
+                f"for example (1, 2). Got {given!r}."
+            )
+        characters = self.analyzer == "characters"
+        vectorizer = TfidfVectorizer(
+            analyzer="char_wb" if characters else "word",
+            ngram_range=tuple(given),
+            token_pattern=PATTERNS.get(self.analyzer),
+            min_df=self.min_df,
+            max_features=self.max_features,
+            sublinear_tf=self.sublinear_tf,
+        )
         rng = local_generator(self.random_state)
         texts = [t for t in self._texts(cells, warn=False) if t is not None]
         if len(texts) > MOST_TEXTS:
@@ -201,30 +209,16 @@ class TfidfComponents(ColumnEncoder):
         read = _join_tags if self.analyzer == "tags" else read_text
         return read_cells(cells, read, self.on_error, warn=warn)
 
-    def _new_vectorizer(self) -> TfidfVectorizer:
-        _check_ngrams(self.ngram_range)
-        characters = self.analyzer == "characters"
-        return TfidfVectorizer(
-            analyzer="char_wb" if characters else "word",
-            ngram_range=tuple(self.ngram_range),
-            token_pattern=PATTERNS.get(self.analyzer),
-            min_df=self.min_df,
-            max_features=self.max_features,
-            sublinear_tf=self.sublinear_tf,
-        )
-
 
 def _join_tags(cell: Any) -> str | None:
-    """Return a cell's tags, one in a line."""
     tags = read_tags(cell)
     return None if tags is None else "\n".join(" ".join(t.split()) for t in tags)
 
 
 def _fit_terms(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
     """Return the TF-IDF table of the texts; None where no term is left."""
-    if isinstance(vectorizer.min_df, Integral) and len(texts) < int(vectorizer.min_df):
-        return None
-    if not texts:
+    fewest = vectorizer.min_df if isinstance(vectorizer.min_df, Integral) else 1
+    if len(texts) < int(fewest):
         return None
     try:
         return vectorizer.fit_transform(texts)
@@ -233,12 +227,3 @@ def _fit_terms(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
         if "empty vocabulary" in str(error) or "no terms remain" in str(error):
             return None
         raise
-
-
-def _check_ngrams(ngram_range: Any) -> None:
-    whole = all(isinstance(n, Integral) for n in ngram_range)
-    if len(ngram_range) != 2 or not whole or not 1 <= ngram_range[0] <= ngram_range[1]:
-        raise InvalidInputError(
-            "ngram_range must be a pair (shortest, longest) of positive integers, for "
-            f"example (1, 2). Got {ngram_range!r}."
-        )

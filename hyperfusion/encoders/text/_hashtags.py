@@ -12,7 +12,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import regex
 
@@ -87,46 +87,24 @@ def unknown_cost(length: int) -> float:
 
 
 def segment_costs(words: Sequence[str]) -> dict[str, float]:
-    """Return the words that segmentations are made of, with their costs.
+    """Return the words that segmentations are made of, with their costs."""
 
-    Parameters
-    ----------
-    words : sequence of str
-        A vocabulary, the most frequent word first.
-    """
-    return {
-        word: word_cost(rank)
-        for rank, word in enumerate(words[:_MAX_RANK])
-        if isinstance(word, str) and _is_part(word, rank)
-    }
+    def is_part(word: Any, rank: int) -> bool:
+        if not isinstance(word, str) or len(word) > _MAX_PART:
+            return False
+        if len(word) == 1:
+            return word in _ONE_LETTER_WORDS
+        common = rank < _MAX_RANK_BY_LENGTH.get(len(word), _MAX_RANK)
+        return common and word.isalpha() and word == word.lower()
 
-
-def _is_part(word: str, rank: int) -> bool:
-    if len(word) == 1:
-        return word in _ONE_LETTER_WORDS
-    limit = _MAX_RANK_BY_LENGTH.get(len(word), _MAX_RANK)
-    return (
-        rank < limit
-        and len(word) <= _MAX_PART
-        and word.isalpha()
-        and word == word.lower()
-    )
+    ranked = enumerate(words[:_MAX_RANK])
+    return {word: word_cost(rank) for rank, word in ranked if is_part(word, rank)}
 
 
 def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | None:
     """Cut a word into the cheapest sequence of words (Viterbi's algorithm).
 
-    Parameters
-    ----------
-    word : str
-        A run-together word in lower case.
-    costs : mapping of {str: float}
-        What `segment_costs` returns.
-
-    Returns
-    -------
-    (float, list of str) or None
-        Total cost and words; None where no sequence of words makes up `word`.
+    Returns the total cost and the words; None where no sequence makes up `word`.
     """
     n = len(word)
     best = [0.0] + [math.inf] * n
@@ -168,19 +146,10 @@ class _Memory(dict[str, tuple[int, ...]]):
 
 
 class WordFinder:
-    """Finds the words of texts in a vocabulary.
+    """Finds the words of texts in a vocabulary, which has the most frequent word first.
 
-    Parameters
-    ----------
-    words : sequence of str
-        The vocabulary, the most frequent word first.
-    index : mapping of {str: int}
-        The row of every word, which is also its rank.
-    lowercase : bool
-        Whether words are looked up in lower case only. Otherwise they are looked up
-        as they are written, and in lower case where that is unknown.
-    segment : bool
-        Whether unknown words are split and segmented.
+    `index` says the row of every word, which is also its rank; `lowercase` and
+    `segment` are those of `GloveTextVectorizer`.
     """
 
     def __init__(
@@ -214,36 +183,32 @@ class WordFinder:
 
     def _read(self, token: str) -> Reading:
         """Return the cheapest reading of a token of any kind."""
-        row = self._row(token)
-        whole = [] if row is None else [Reading(word_cost(row), (row,))]
-        parts = self._parts(token)
-        if len(parts) > 1:
-            return min([*whole, _join(self._read_word(part) for part in parts)])
-        return self._read_word(token)
-
-    def _parts(self, token: str) -> list[str]:
         # The corpora of the published vectors were tokenized so: "do", "n't".
         contraction = _CONTRACTION.fullmatch(token)
         if contraction and self._row(contraction[2]) is not None:
-            return [contraction[1], contraction[2]]
-        return split_separators(token) if self._segment else [token]
+            parts = [contraction[1], contraction[2]]
+        else:
+            parts = split_separators(token) if self._segment else [token]
+        if len(parts) > 1:
+            joined = _join(self._read_word(part) for part in parts)
+            return min([*self._whole(token), joined])
+        return self._read_word(token)
+
+    def _whole(self, word: str) -> list[Reading]:
+        row = self._row(word)
+        return [] if row is None else [Reading(word_cost(row), (row,))]
 
     def _read_word(self, word: str) -> Reading:
         """Return the cheapest reading of a token without separators."""
-        row = self._row(word)
-        whole = [] if row is None else [Reading(word_cost(row), (row,))]
+        whole = self._whole(word)
+        unknown = Reading(unknown_cost(len(word)), (UNKNOWN,))
         if not self._segment:
-            return whole[0] if whole else _unknown(word)
+            return whole[0] if whole else unknown
         cases = split_case(word)
         if len(cases) > 1:
-            return min(
-                [
-                    *whole,
-                    *self._segmentation(word),
-                    _join(self._read_word(case) for case in cases),
-                ]
-            )
-        return whole[0] if whole else min([_unknown(word), *self._segmentation(word)])
+            joined = _join(self._read_word(case) for case in cases)
+            return min([*whole, *self._segmentation(word), joined])
+        return whole[0] if whole else min([unknown, *self._segmentation(word)])
 
     def _segmentation(self, word: str) -> list[Reading]:
         if not _MIN_TOKEN <= len(word) <= _MAX_TOKEN:
@@ -252,10 +217,6 @@ class WordFinder:
         if found is None:
             return []
         return [Reading(found[0], tuple(self._index[part] for part in found[1]))]
-
-
-def _unknown(word: str) -> Reading:
-    return Reading(unknown_cost(len(word)), (UNKNOWN,))
 
 
 def _join(readings: Iterable[Reading]) -> Reading:

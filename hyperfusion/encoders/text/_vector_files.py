@@ -28,26 +28,9 @@ Vectors = tuple[Sequence[str], np.ndarray]
 
 
 def read_vector_file(path: Path) -> Vectors:
-    """Read a file of word vectors.
+    """Return the words of a file in its order, and their vectors as a table.
 
-    Parameters
-    ----------
-    path : Path
-        GloVe text, word2vec text or word2vec binary, each plain or gzip; ``.npz`` with
-        the arrays ``words`` and ``vectors``; or ``.npy`` with a list of the words in a
-        ``.json`` file of the same name.
-
-    Returns
-    -------
-    words : sequence of str
-        In the order of the file. Bytes that are not UTF-8 are replaced.
-    table : ndarray of shape (n_words, size), float
-        Memory-mapped for ``.npy``.
-
-    Raises
-    ------
-    BadFileError
-        If the file is empty, cut off, malformed or of another kind.
+    `GloveTextVectorizer` lists the kinds of files. What is not UTF-8 is replaced.
     """
     try:
         words, table = _read(path)
@@ -82,20 +65,16 @@ def _read(path: Path) -> Vectors:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
         return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), table
     if head.startswith(b"PK\x03\x04"):
-        return _read_npz(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            if not {"words", "vectors"} <= set(arrays):
+                raise ValueError(
+                    "it is a zip archive without the arrays 'words' and 'vectors' of "
+                    ".npz files. Unpack it, and give one of its files"
+                )
+            return arrays["words"].tolist(), arrays["vectors"]
     zipped = head.startswith(b"\x1f\x8b")
     with gzip.open(path) if zipped else path.open("rb") as stream:
         return _read_word2vec(stream, path.stat().st_size, zipped)
-
-
-def _read_npz(path: Path) -> Vectors:
-    with np.load(path, allow_pickle=False) as arrays:
-        if not {"words", "vectors"} <= set(arrays):
-            raise ValueError(
-                "it is a zip archive without the arrays 'words' and 'vectors' of .npz "
-                "files. Unpack it, and give one of its files"
-            )
-        return arrays["words"].tolist(), arrays["vectors"]
 
 
 def _read_word2vec(stream: Any, n_bytes: int, zipped: bool) -> Vectors:
@@ -118,7 +97,8 @@ def _read_word2vec(stream: Any, n_bytes: int, zipped: bool) -> Vectors:
             f"its first line promises {n_words} words with {size} numbers each, which "
             "it can't hold; it may be cut off"
         )
-    if _is_binary(stream, size):
+    _, _, numbers = stream.peek(256)[:256].partition(b" ")
+    if _NUMBERS_AS_TEXT.fullmatch(numbers[: 4 * size]) is None:
         return _read_binary(stream, zipped)
     words, table = _read_text(stream, [], size, n_before=1)
     if len(words) != n_words:
@@ -127,11 +107,6 @@ def _read_word2vec(stream: Any, n_bytes: int, zipped: bool) -> Vectors:
             "may be cut off"
         )
     return words, table
-
-
-def _is_binary(stream: Any, size: int) -> bool:
-    _, _, numbers = stream.peek(256)[:256].partition(b" ")
-    return _NUMBERS_AS_TEXT.fullmatch(numbers[: 4 * size]) is None
 
 
 def _read_text(

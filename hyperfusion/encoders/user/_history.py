@@ -11,12 +11,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target
-from hyperfusion.cells._columns import ON_ERROR
-from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
-from hyperfusion.encoders._base import TableEncoder
+from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.encoders.user._as_of import (
     DAY,
     make_record,
@@ -25,7 +23,6 @@ from hyperfusion.encoders.user._as_of import (
     score_features,
 )
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._frames import check_columns
 
 Rows = dict[str, np.ndarray]
 """Columns of the stored posts, all of one length."""
@@ -49,23 +46,19 @@ class UserHistory(TableEncoder):
         The column of the posts' times; None is the first that has no other role,
         after the user's. All forms that `TemporalEncoder` takes.
     category, place : column label or None, default=None
-        Columns that say what to expect of users without scores; None for none.
+        Columns that say what to expect of users without scores.
     post : column label or None, default=None
         The column of the posts' identifiers, by which `update` knows a post again.
     label_delay : float or timedelta, default=0
         Days after a post until its score is known. A younger post counts as a post
         and not as a score.
     shrinkage : float, default=0.5
-        Weight of what is expected of an unknown user, in scores: the mean of n
-        scores becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best
-        is the scores' variance within users by that between them: 0.4 and 1.2 on
-        two sets of real posts.
+        Weight of what is expected of an unknown user, in scores: the mean of n scores
+        becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best is the
+        scores' variance within users by that between them: 0.4 and 1.2 on real posts.
     last : tuple of int, default=(3, 5)
         Numbers of latest scores whose mean is a feature.
-    on_error : {"missing", "raise"}, default="missing"
-        What to do with a cell that can't be read: treat it as missing and warn once
-        for the column, or raise a :class:`~hyperfusion.exceptions.BadCellError` that
-        names it.
+    %(on_error)s
 
     Attributes
     ----------
@@ -74,19 +67,21 @@ class UserHistory(TableEncoder):
         ``seconds`` since 1970, ``score`` (NaN if unknown), and ``post``.
     codes_ : dict of {str: dict}
         The codes of users, categories and places.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+    %(columns)s
+
+    Raises
+    ------
+    InvalidInputError
+        If a column is not there, or `y`, the posts' scores, is not one number a row;
+        NaN is a post without a score.
 
     See Also
     --------
-    UserProfileEncoder : What a user's profile counts.
     sklearn.preprocessing.TargetEncoder : Means of categories, blind to time.
 
     Notes
     -----
-    The output is float32. The features, in this order:
+    The features, in this order:
 
     - ``has_history``: 1 where the user has an older post;
     - ``history_posts``, ``history_scores``: number of older posts, and of those with a
@@ -109,23 +104,16 @@ class UserHistory(TableEncoder):
     nothing: these are NaN, as is what depends on a missing time or user.
 
     Posts of the same second don't see each other. Stored posts without a time are left
-    out. A post whose score is NaN is a post without a score. 500,000 posts take a
-    few seconds, most of it for reading the cells.
-
-    Rows given to `transform` never enter the history; scores that become known enter
-    by `update`. In cross-validation a training row's features hold scores of older
-    training rows, never its own, and those of a validation row only training scores.
+    out. Rows given to `transform` never enter the history; scores that become known
+    enter by `update`. In cross-validation all scores are those of training rows.
+    500,000 posts take a few seconds, most of it for reading the cells.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from hyperfusion import UserHistory
-    >>> posts = pd.DataFrame(
-    ...     {
-    ...         "user": ["ann", "ann", "bob", "ann"],
-    ...         "posted": ["2024-05-01", "2024-05-03", "2024-05-03", "2024-05-06"],
-    ...     }
-    ... )
+    >>> dates = ["2024-05-01", "2024-05-03", "2024-05-03", "2024-05-06"]
+    >>> posts = pd.DataFrame({"user": ["ann", "ann", "bob", "ann"], "posted": dates})
     >>> history = UserHistory(shrinkage=0).set_output(transform="pandas")
     >>> table = history.fit_transform(posts, [4.0, 8.0, 1.0, 5.0])
     >>> table[["history_posts", "history_days_since_last", "history_mean"]]
@@ -137,7 +125,6 @@ class UserHistory(TableEncoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **dict.fromkeys(_ROLES, "no_validation"),
         # numpy's timedelta passes for a number, so it has to come first
         "label_delay": [
             np.timedelta64,
@@ -146,7 +133,6 @@ class UserHistory(TableEncoder):
         ],
         "shrinkage": [Interval(Real, 0, None, closed="left")],
         "last": ["array-like"],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(
@@ -172,44 +158,25 @@ class UserHistory(TableEncoder):
         self.last = last
         self.on_error = on_error
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Store posts and their scores.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_columns)
-            Posts.
-        y : array-like of shape (n_posts,)
-            Scores; NaN where there is none.
-
-        Returns
-        -------
-        self
-            The fitted encoder.
-
-        Raises
-        ------
-        InvalidInputError
-            If a column is not there, or `y` does not fit to `X`.
-        """
-        self._validate_params()
-        self._check_last()
-        table = self._table(X, reset=True)
-        self.columns_ = self._find_columns(table)
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)
+        if not whole or len(set(self.last)) < len(self.last):
+            raise InvalidInputError(
+                "last takes whole numbers from 1, all different, such as (3, 5). Got "
+                f"{self.last}."
+            )
+        self.columns_ = self._find_columns(cells)
         self.delay_ = _seconds_of(self.label_delay)
         self.codes_: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
-        self._store(self._read(table, y, warn=False))
-        return self
+        self._store(self._read_posts(cells, y, warn=False))
 
     def update(self, X: Any, y: Any) -> Self:
         """Add posts and scores to the history.
 
-        A post that is stored already does not count twice. With `post` it is known by
-        its identifier: what is given later replaces what was there, but a missing
-        score never replaces a known one. Without `post` the rows of a user and a
-        second replace the stored ones of that user and second, with the same care
-        for known scores; so a user's posts of one second have to come in one call,
-        and rows without a user are not known again.
+        A post that is stored already does not count twice: what is given later replaces
+        it, but a missing score never replaces a known one. With `post` it is known by
+        its identifier, without by user and second; so a user's posts of one second have
+        to come in one call, and rows without a user are not known again.
 
         Parameters
         ----------
@@ -224,26 +191,18 @@ class UserHistory(TableEncoder):
             The encoder with the longer history.
         """
         check_is_fitted(self)
-        old, new = self.history_, self._read(self._table(X, reset=False), y, warn=True)
+        old = self.history_
+        new = self._read_posts(self._read(X, reset=False), y, warn=True)
         if "post" in old:
             self._store({name: np.concatenate([old[name], new[name]]) for name in old})
         else:
             self._store(_replace_moments(old, new))
         return self
 
-    def _check_last(self) -> None:
-        whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)
-        if not whole or len(set(self.last)) < len(self.last):
-            raise InvalidInputError(
-                "last takes whole numbers from 1, all different, such as (3, 5). Got "
-                f"{self.last}."
-            )
-
-    def _find_columns(self, table: pd.DataFrame) -> dict[str, Any]:
-        columns: dict[str, Any] = {}
-        for role in _ROLES:
-            found = check_columns(table, getattr(self, role), role, max_columns=1)
-            columns[role] = found[0] if found else None
+    def _find_columns(self, table: pd.DataFrame) -> dict[str, Hashable | None]:
+        columns = {
+            role: one_column(table, getattr(self, role), role) for role in _ROLES
+        }
         free = [column for column in table if column not in columns.values()]
         for role in ("user", "time"):
             if columns[role] is None and not free:
@@ -251,18 +210,18 @@ class UserHistory(TableEncoder):
                     f"UserHistory needs a column for {role}=. The table has "
                     f"{list(table.columns)[:20]}."
                 )
-            columns[role] = columns[role] if columns[role] is not None else free.pop(0)
+            if columns[role] is None:
+                columns[role] = free.pop(0)
         return columns
 
-    def _read(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
+    def _read_posts(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
         """Return the posts to store; new users and levels get codes."""
         scores = check_target(y, len(table), allow_nan=True)
         rows = self._read_cells(table, learn=True, warn=warn)
         rows["score"] = scores
         post = self.columns_["post"]
         if post is not None:
-            levels = read_levels(table[post]).settle(self.on_error, warn=warn)
-            rows["post"] = levels.to_numpy(dtype=object)
+            rows["post"] = self._levels(table[post], warn=warn).to_numpy(dtype=object)
         return _take_rows(rows, ~np.isnan(rows["seconds"]))
 
     def _read_cells(
@@ -273,7 +232,7 @@ class UserHistory(TableEncoder):
         for role in _GROUPS:
             column = self.columns_[role]
             if column is not None:
-                levels = read_levels(table[column]).settle(self.on_error, warn=warn)
+                levels = self._levels(table[column], warn=warn)
                 rows[role] = _encode(levels, self.codes_[role], learn=learn)
         return rows
 
@@ -288,9 +247,9 @@ class UserHistory(TableEncoder):
             for name, codes in groups.items()
         }
 
-    def _transform_table(self, table: pd.DataFrame) -> np.ndarray:
-        rows = self._read_cells(table, learn=False)
-        rows["all"] = np.zeros(len(table), dtype=int)
+    def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
+        rows = self._read_cells(cells, learn=False)
+        rows["all"] = np.zeros(len(cells), dtype=int)
         features = post_features(self.posts_, rows["user"], rows["seconds"])
         features |= score_features(
             self.scores_,
@@ -305,25 +264,16 @@ class UserHistory(TableEncoder):
         for name in ("history_posts", "history_scores"):
             features[name] = np.where(missing, np.nan, features[name])
         features["history_missing"] = missing
-        out = np.empty((len(table), len(features)), dtype=np.float32)
-        for column, name in enumerate(self._feature_names()):
-            out[:, column] = features[name]
-        return out
+        columns = [features[name].astype(np.float32) for name in self._feature_names()]
+        return np.stack(columns, axis=1)
 
     def _feature_names(self) -> list[str]:
         return [
-            "has_history",
-            "history_posts",
-            "history_scores",
-            "history_days_since_last",
-            "history_posts_per_day",
-            "history_mean",
-            "history_median",
-            "history_spread",
+            *("has_history", "history_posts", "history_scores"),
+            *("history_days_since_last", "history_posts_per_day"),
+            *("history_mean", "history_median", "history_spread"),
             *(f"history_last_{m}" for m in self.last),
-            "history_expected",
-            "history_level",
-            "history_missing",
+            *("history_expected", "history_level", "history_missing"),
         ]
 
     def __sklearn_tags__(self) -> Any:
@@ -333,7 +283,6 @@ class UserHistory(TableEncoder):
 
 
 def _seconds_of(delay: Any) -> float:
-    """Return a delay that is given in days or as a timedelta, in seconds."""
     if not isinstance(delay, (datetime.timedelta, np.timedelta64)):
         return float(delay) * DAY
     seconds = pd.Timedelta(delay).total_seconds()
@@ -352,7 +301,6 @@ def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndar
 
 
 def _take_rows(rows: Rows, which: np.ndarray) -> Rows:
-    """Return some of the rows."""
     return {name: values[which] for name, values in rows.items()}
 
 
@@ -373,7 +321,10 @@ def _replace_moments(old: Rows, new: Rows) -> Rows:
 
     New rows without any score don't take the place of old ones with a score.
     """
-    old_keys, new_keys = _moments(old), _moments(new)
+    old_keys, new_keys = (
+        pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])
+        for rows in (old, new)
+    )
     scored_old = old_keys[~np.isnan(old["score"])]
     scored_new = new_keys[~np.isnan(new["score"])]
     nameless = new["user"] < 0
@@ -382,7 +333,3 @@ def _replace_moments(old: Rows, new: Rows) -> Rows:
     stays = (old["user"] < 0) | ~old_keys.isin(new_keys)
     old = _take_rows(old, stays)
     return {name: np.concatenate([old[name], new[name]]) for name in old}
-
-
-def _moments(rows: Rows) -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])

@@ -51,21 +51,11 @@ def read_items(
     *,
     warn: bool = True,
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the items of all cells, and for each the row that it is in.
+    """Return for each item of all cells its row and its name.
 
-    Parameters
-    ----------
-    table : DataFrame
-        The posts.
-    columns : list of labels
-        Where the items are. With several columns an item's name starts with its
-        column's, so that a tag and a place of the same name stay two items.
-    split : list of labels
-        Columns whose texts hold several tags, in which case is ignored.
-    on_error : {"raise", "missing"}
-        What to do about a cell that is no item.
-    warn : bool
-        False at fit, whose bad cells the following transform reports.
+    With several columns a name starts with its column's, so that a tag and a place of
+    the same name stay two items. Texts in the columns `split` hold several tags, in
+    which case is ignored.
     """
     rows: list[np.ndarray] = []
     items: list[str] = []
@@ -105,7 +95,6 @@ def _read_whole(cell: Any) -> list[str]:
 def count_matrix(
     rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]
 ) -> scipy.sparse.csr_array:
-    """Count how often each pair of row and column occurs."""
     ones = np.ones(len(rows), dtype=np.float32)
     counts = scipy.sparse.csr_array((ones, (rows, columns)), shape=shape)
     counts.sum_duplicates()

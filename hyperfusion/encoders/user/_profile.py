@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._columns import ON_ERROR, Cells
-from hyperfusion.cells._levels import as_category, frequent_levels, read_levels
-from hyperfusion.cells._numbers import read_numbers, signed_log, without_overflow
-from hyperfusion.encoders._base import TableEncoder, column_features
+from hyperfusion._sklearn_compat import Interval
+from hyperfusion.cells._levels import as_category, frequent_levels
+from hyperfusion.cells._numbers import read_numbers
+from hyperfusion.encoders._base import TableEncoder, column_features, one_column
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_columns
 
@@ -38,10 +37,7 @@ class UserProfileEncoder(TableEncoder):
     max_ratio_columns : int, default=8
         The ratios of all pairs of counts are features where there are at most so many
         counts; 0 for none.
-    on_error : {"raise", "missing"}, default="missing"
-        What to do with a cell that can't be read: raise a
-        :class:`~hyperfusion.exceptions.BadCellError` that names it, or treat it as
-        missing and warn once for the column.
+    %(on_error)s
 
     Attributes
     ----------
@@ -49,20 +45,14 @@ class UserProfileEncoder(TableEncoder):
         The users that were frequent enough at fit.
     user_ : column label or None
         The column of the users.
-    numeric_ : list of column labels
-        The columns of the numbers.
+    numeric_, with_missing_, counts_ : list of column labels
+        The columns of the numbers, those of them that had missing values at fit, and
+        those that are counts.
     log_ : dict of {column label: bool}
         Whether a column is on a log scale: all but flags are.
-    with_missing_ : list of column labels
-        The columns that had missing values at fit.
-    counts_ : list of column labels
-        The columns that are counts.
     ratios_ : list of tuple (column label, column label)
         The pairs of counts whose ratio is a feature.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+    %(columns)s
 
     Raises
     ------
@@ -81,12 +71,11 @@ class UserProfileEncoder(TableEncoder):
       at fit. A negative count (an overflow, most often) is a cell that can't be read;
     - ``user``: a category with the users of fit.
 
-    How many posts a user has at fit is no feature: it would count posts that were
-    still to come. Profile numbers collected long after the posts leak in the same
-    way; whether they were known in time only the user can tell.
+    How many posts a user has at fit is no feature: it would count posts that were still
+    to come. Profile numbers that were collected long after the posts leak in the same
+    way.
 
-    Paper: section 3.3, "User characteristics are modeled through behavioral patterns,
-    engagement history, and professional status indicators".
+    Paper: section 3.3, user characteristics.
 
     Examples
     --------
@@ -104,11 +93,8 @@ class UserProfileEncoder(TableEncoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "user": "no_validation",
-        "numeric": "no_validation",
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "max_ratio_columns": [Interval(Integral, 0, None, closed="left")],
-        "on_error": [StrOptions(set(ON_ERROR))],
     }
 
     def __init__(
@@ -126,23 +112,22 @@ class UserProfileEncoder(TableEncoder):
         self.max_ratio_columns = max_ratio_columns
         self.on_error = on_error
 
-    def _fit_table(self, table: pd.DataFrame) -> None:
-        column = check_columns(table, self.user, "user", max_columns=1)
-        self.user_ = column[0] if column else None
-        self.numeric_ = check_columns(table, self.numeric, "numeric")
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        self.user_ = one_column(cells, self.user, "user")
+        self.numeric_ = check_columns(cells, self.numeric, "numeric")
         if self.user_ is None and not self.numeric_:
             raise InvalidInputError(
                 "UserProfileEncoder needs user, numeric, or both: labels of columns."
             )
         self.users_: list[str] = []
         if self.user_ is not None:
-            users = self._users(table, warn=False)
+            users = self._levels(cells[self.user_], warn=False)
             self.users_ = frequent_levels(users, self.min_frequency)
         self.log_: dict[Hashable, bool] = {}
         self.with_missing_: list[Hashable] = []
         self.counts_: list[Hashable] = []
         for label in self.numeric_:
-            self._learn_numbers(table[label])
+            self._learn_numbers(cells[label])
         few = len(self.counts_) <= self.max_ratio_columns
         self.ratios_ = list(combinations(self.counts_, 2)) if few else []
 
@@ -161,35 +146,27 @@ class UserProfileEncoder(TableEncoder):
         """Return a column on its scale, NaN where it is missing or bad."""
         cells = read_numbers(column)
         if column.name in self.counts_:
-            cells = _without_negatives(cells)
-        if self.log_[column.name]:
-            return signed_log(cells.settle(self.on_error, warn=warn))
-        return without_overflow(cells).settle(self.on_error, warn=warn)
+            numbers = cells.clean
+            cells = cells.reject(
+                numbers < 0,
+                lambda row: f"a count can't be negative, got {numbers[row]:g}",
+            )
+        return self._scaled(cells, self.log_[column.name], warn=warn)
 
-    def _transform_table(self, table: pd.DataFrame) -> pd.DataFrame:
-        numbers = {column: self._numbers(table[column]) for column in self.numeric_}
+    def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
+        numbers = {column: self._numbers(cells[column]) for column in self.numeric_}
         features = list(numbers.values())
         features += [np.isnan(numbers[c]) for c in self.with_missing_]
         features += [numbers[a] - numbers[b] for a, b in self.ratios_]
         columns: list[Any] = [values.astype(np.float32) for values in features]
         if self.user_ is not None:
-            users = self._users(table)
+            users = self._levels(cells[self.user_])
             columns.append(as_category(users, self.users_, expect_new=True))
         named = dict(zip(self._feature_names(), columns, strict=True))
-        return pd.DataFrame(named, index=table.index)
+        return pd.DataFrame(named, index=cells.index)
 
     def _feature_names(self) -> list[str]:
         names = [str(column) for column in self.numeric_]
         names += [f"{c}_missing" for c in self.with_missing_]
         names += [f"{a}_per_{b}" for a, b in self.ratios_]
         return column_features(names if self.user_ is None else [*names, "user"])
-
-    def _users(self, table: pd.DataFrame, *, warn: bool = True) -> pd.Series:
-        return read_levels(table[self.user_]).settle(self.on_error, warn=warn)
-
-
-def _without_negatives(cells: Cells) -> Cells:
-    numbers = cells.clean
-    return cells.reject(
-        numbers < 0, lambda row: f"a count can't be negative, got {numbers[row]:g}"
-    )

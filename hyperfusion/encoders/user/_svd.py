@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
-from sklearn.utils.validation import (
-    check_is_fitted,
-    check_non_negative,
-    validate_data,
-)
+from sklearn.utils.validation import check_non_negative, validate_data
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
-from hyperfusion.cells._columns import ON_ERROR
-from hyperfusion.cells._levels import read_levels
 from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.encoders.user._interactions import (
     WEIGHTINGS,
@@ -49,11 +42,10 @@ class SVDUserEmbedder(TableEncoder):
     Parameters
     ----------
     user : label, default=None
-        Column of the users (a position where the table is an array). None takes
-        the first column. Without use for a sparse matrix.
+        Column of the users; None takes the first.
     items : label or list of labels, default=None
-        Columns of the items. None takes all columns but the user's. A cell holds
-        one item, a list of items, or a text of tags.
+        Columns of the items; None takes all but the user's. A cell holds one item, a
+        list of items, or a text of tags.
     n_components : int, default=399
         Length of a vector, cut to the rank of the matrix.
     weighting : {"ppmi", "tfidf", "log", "counts"}, default="ppmi"
@@ -61,36 +53,32 @@ class SVDUserEmbedder(TableEncoder):
         and item; (1 + log c) times the inverse document frequency, rows scaled to
         length 1; log(1 + c); or the count c itself, as in the paper.
     power : float between 0 and 1, default=0.5
-        Power of the singular values by which the vectors are scaled. The paper's
-        is 0: all directions count alike. With 1 the distances between users are
-        those between their rows of M.
+        Power of the singular values by which the vectors are scaled. With 0, as in the
+        paper, all directions count alike; with 1 the distances between users are those
+        between their rows of M.
     output : {"user", "item", "both"}, default="user"
         What `transform` gives for a row: the vector of its user, the mean of the
         vectors of its items, or both.
     split : bool or list of labels, default=True
-        Whether a text holds several tags (separated by commas, semicolons or bars
-        where it has any, otherwise by white space), whose case doesn't matter, or is
-        one item as it is written, such as a place; or the columns of `items` whose
-        texts are to be split.
+        Whether a text holds several tags (between commas, semicolons or bars where it
+        has any, otherwise white space), whose case doesn't matter, or is one item as it
+        is written, such as a place; or the columns whose texts are to be split.
     min_frequency : int, default=1
         Items of fewer users are left out. 2 removes, at little loss, what no two
         users share: often most of the items.
     pad : bool, default=False
-        Whether vectors shorter than asked for are filled with zeros, so that the
-        number of columns does not depend on the data.
-    on_error : {"missing", "raise"}, default="missing"
-        Whether a cell that is no user or no item counts as missing, with a
-        warning, or is an error.
+        Whether shorter vectors are filled with zeros, so that the number of columns
+        does not depend on the data.
+    %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Start of the randomized decomposition. Pass an int for repeatable results.
 
     Attributes
     ----------
-    users_ : dict of {user: row of `user_vectors_`}
-        The users with items at fit; empty after a fit on a sparse matrix.
-    vocabulary_ : dict of {item: row of `item_vectors_`}
-        The items, named ``column=item`` where there are several columns; empty
-        after a fit on a sparse matrix.
+    users_, vocabulary_ : dict of {str: int}
+        The rows of the users in `user_vectors_`, and of the items in `item_vectors_`,
+        named ``column=item`` where there are several columns. Both are empty after a
+        fit on a sparse matrix.
     user_vectors_ : ndarray of shape (n_users, `n_components_`), float32
         Vectors of the users; NaN for an empty row of a sparse matrix.
     item_vectors_ : ndarray of shape (n_items, `n_components_`), float32
@@ -99,10 +87,12 @@ class SVDUserEmbedder(TableEncoder):
         Singular values of the weighted matrix, largest first.
     n_components_ : int
         Length of the vectors, without padding.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of str
-        Their names, where the table had names.
+    %(columns)s
+
+    Raises
+    ------
+    InvalidInputError
+        If no row has both a user and an item.
 
     See Also
     --------
@@ -110,19 +100,22 @@ class SVDUserEmbedder(TableEncoder):
 
     Notes
     -----
-    A user unseen at fit is folded in from the row alone: the weighted counts of
-    the row's items times V S^(power - 1), which for a user seen at fit gives
-    back the vector. A row without a known user and without a known item is
-    missing: NaN, and 1 in the column ``svd_missing``.
+    The features are ``svd__0``, ``svd__1``, ..., ``svd_missing`` of the user, then
+    ``item_svd__0``, ..., ``item_svd_missing`` of the items. In place of a table, `fit`
+    and `transform` take a sparse matrix whose rows are users, whose columns are items
+    and whose cells are counts.
 
-    The vector of a user sums up all rows of the fit, of whatever time. Nothing in
-    it is a label, but posts to come are: fit on earlier posts where that matters.
+    A user unseen at fit is folded in from the row alone: the weighted counts of the
+    row's items times V S^(power - 1), which for a user seen at fit gives back the
+    vector. A vector is missing (NaN) where neither the user nor an item is known, and
+    one of items where none is known.
 
-    The largest entry of each item direction is positive. Directions of equal singular
-    values are not unique.
+    The vector of a user sums up all rows of the fit, of whatever time. Nothing in it is
+    a label, but posts to come are: fit on earlier posts where that matters.
 
-    The decomposition is scikit-learn's ``randomized_svd`` in single precision; where
-    users or items are no more than 100, it is exact up to rounding.
+    The decomposition is scikit-learn's ``randomized_svd`` in single precision, exact up
+    to rounding where users or items are no more than 100. The largest entry of each
+    item direction is positive. Directions of equal singular values are not unique.
 
     Vectors of places, of which the paper has 400 numbers, are those of an embedder of
     their own: ``SVDUserEmbedder(items="place", split=False, output="item")``.
@@ -131,35 +124,23 @@ class SVDUserEmbedder(TableEncoder):
     --------
     >>> import pandas as pd
     >>> from hyperfusion import SVDUserEmbedder
-    >>> posts = pd.DataFrame(
-    ...     {
-    ...         "user": ["ann", "ann", "bob", "cat"],
-    ...         "tags": ["sea, sun", "sun", "sea, sun, sun", "snow"],
-    ...     }
-    ... )
+    >>> tags = ["sea, sun", "sun", "sea, sun, sun", "snow"]
+    >>> posts = pd.DataFrame({"user": ["ann", "ann", "bob", "cat"], "tags": tags})
     >>> embedder = SVDUserEmbedder(weighting="counts", power=1).fit(posts)
-    >>> embedder.get_feature_names_out()
-    array(['svd__0', 'svd__1', 'svd_missing'], dtype=object)
     >>> new = pd.DataFrame({"user": ["ann", "dan", "eve"], "tags": ["", "snow", ""]})
     >>> embedder.transform(new).round(2) + 0.0
     array([[2.24, 0.  , 0.  ],
            [0.  , 1.  , 0.  ],
            [ nan,  nan, 1.  ]], dtype=float32)
-    >>> embedder.vocabulary_
-    {'sea': 0, 'snow': 1, 'sun': 2}
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "user": "no_validation",
-        "items": "no_validation",
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "weighting": [StrOptions(set(WEIGHTINGS))],
         "power": [Interval(Real, 0, 1, closed="both")],
         "output": [StrOptions(set(_OUTPUTS))],
-        "split": "no_validation",
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "pad": ["boolean"],
-        "on_error": [StrOptions(set(ON_ERROR))],
         "random_state": ["random_state"],
     }
 
@@ -190,71 +171,55 @@ class SVDUserEmbedder(TableEncoder):
         self.on_error = on_error
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the vectors of users and items.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_columns), or sparse matrix
-            Rows of users and items; or a sparse matrix whose rows are users,
-            whose columns are items, and whose cells are counts.
-        y : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        self
-            The fitted embedder.
-
-        Raises
-        ------
-        InvalidInputError
-            If no row has both a user and an item.
-        BadCellError
-            If a cell is no user or no item and ``on_error="raise"``.
-        """
-        self.from_matrix_ = scipy.sparse.issparse(X)
-        if not self.from_matrix_:
-            return super().fit(X, y)
-        self._validate_params()
-        self.users_: dict[str, int] = {}
-        self.vocabulary_: dict[str, int] = {}
-        counts = self._read_matrix(X, reset=True)
-        self.kept_items_ = common_items(counts, self.min_frequency)
-        self._fit_counts(counts[:, self.kept_items_])
-        return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the vectors of each row's user, items, or both.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_posts, n_columns), or sparse matrix
-            Rows of users and items, or a sparse matrix, as at fit.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_features), float32
-            ``svd__0``, ``svd__1``, ..., ``svd_missing`` of the user, then
-            ``item_svd__0``, ..., ``item_svd_missing`` of the items. Where a vector is
-            missing, its numbers are NaN.
-        """
-        check_is_fitted(self)
-        if scipy.sparse.issparse(X) != self.from_matrix_:
+    def _read(self, X: Any, *, reset: bool) -> Any:
+        is_matrix = scipy.sparse.issparse(X)
+        if reset:
+            self.from_matrix_ = is_matrix
+        elif is_matrix != self.from_matrix_:
             what = ["a table", "a sparse matrix"]
             raise InvalidInputError(
                 f"SVDUserEmbedder was fitted on {what[self.from_matrix_]}: it can't "
-                f"transform {what[not self.from_matrix_]}."
+                f"transform {what[is_matrix]}."
             )
-        if not self.from_matrix_:
-            return self._transform_table(self._table(X, reset=False))
-        counts = self._read_matrix(X, reset=False)[:, self.kept_items_]
-        return self._features(counts, np.full(counts.shape[0], -1))
+        if not is_matrix:
+            return super()._read(X, reset=reset)
+        kinds = [np.float64, np.float32]
+        X = validate_data(
+            self, X, reset=reset, accept_sparse="csr", dtype=kinds, copy=True
+        )
+        if self.weighting != "counts":
+            check_non_negative(X, f"SVDUserEmbedder with weighting={self.weighting!r}")
+        counts = scipy.sparse.csr_array(X)
+        counts.sum_duplicates()
+        counts.eliminate_zeros()
+        return counts
 
-    def _fit_table(self, table: pd.DataFrame) -> None:
+    def _fit_cells(self, cells: Any, y: Any) -> None:
+        self.users_: dict[str, int] = {}
+        self.vocabulary_: dict[str, int] = {}
+        if self.from_matrix_:
+            self.kept_items_ = common_items(cells, self.min_frequency)
+            counts = cells[:, self.kept_items_]
+        else:
+            counts = self._learn_names(cells)
+        self.item_weights_ = fit_item_weights(counts, self.weighting)
+        self.singular_values_, directions = _decompose(
+            weigh(counts, self.weighting, self.item_weights_),
+            self.n_components,
+            local_generator(self.random_state),
+        )
+        self.n_components_ = len(self.singular_values_)
+        self.item_vectors_ = directions * self.singular_values_**self.power
+        self.user_vectors_ = self._fold_in(counts)
+
+    def _learn_names(self, table: pd.DataFrame) -> scipy.sparse.csr_array:
+        """Learn the users and the items of a table; return what each user uses."""
         self.user_, self.items_ = find_columns(table, self.user, self.items)
-        self.split_ = self._split_columns(table)
-        users = self._read_users(table, warn=False)
+        if isinstance(self.split, (bool, np.bool_)):
+            self.split_ = list(self.items_) if self.split else []
+        else:
+            self.split_ = check_columns(table, self.split, "split")
+        users = self._levels(table[self.user_], warn=False).to_numpy(dtype=object)
         rows, items = self._read_items(table, warn=False)
         has_user = ~pd.isna(users[rows])
         user_codes, known_users = pd.factorize(users[rows][has_user], sort=True)
@@ -268,58 +233,25 @@ class SVDUserEmbedder(TableEncoder):
         self.users_ = {u: row for row, u in enumerate(known_users[has_items])}
         kept = known_items[self.kept_items_]
         self.vocabulary_ = {item: row for row, item in enumerate(kept)}
-        self._fit_counts(counts[has_items])
+        return counts[has_items]
 
-    def _transform_table(self, table: pd.DataFrame) -> np.ndarray:
-        users = self._read_users(table)
+    def _transform_cells(self, cells: Any) -> np.ndarray:
+        if self.from_matrix_:
+            counts = cells[:, self.kept_items_]
+            return self._features(counts, np.full(counts.shape[0], -1))
+        users = self._levels(cells[self.user_])
         known = np.array([self.users_.get(user, -1) for user in users], dtype=int)
-        rows, items = self._read_items(table)
+        rows, items = self._read_items(cells)
         columns = np.array([self.vocabulary_.get(i, -1) for i in items], dtype=int)
         there = columns >= 0
-        shape = len(table), len(self.vocabulary_)
+        shape = len(cells), len(self.vocabulary_)
         counts = count_matrix(rows[there], columns[there], shape)
         return self._features(counts, known)
-
-    def _split_columns(self, table: pd.DataFrame) -> list[Hashable]:
-        if isinstance(self.split, (bool, np.bool_)):
-            return list(self.items_) if self.split else []
-        return check_columns(table, self.split, "split")
-
-    def _read_users(self, table: pd.DataFrame, *, warn: bool = True) -> np.ndarray:
-        levels = read_levels(table[self.user_]).settle(self.on_error, warn=warn)
-        return levels.to_numpy(dtype=object)
 
     def _read_items(
         self, table: pd.DataFrame, *, warn: bool = True
     ) -> tuple[np.ndarray, list[str]]:
         return read_items(table, self.items_, self.split_, self.on_error, warn=warn)
-
-    def _read_matrix(self, X: Any, *, reset: bool) -> scipy.sparse.csr_array:
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            copy=True,
-        )
-        if self.weighting != "counts":
-            check_non_negative(X, f"SVDUserEmbedder with weighting={self.weighting!r}")
-        counts = scipy.sparse.csr_array(X)
-        counts.sum_duplicates()
-        counts.eliminate_zeros()
-        return counts
-
-    def _fit_counts(self, counts: scipy.sparse.csr_array) -> None:
-        self.item_weights_ = fit_item_weights(counts, self.weighting)
-        self.singular_values_, directions = _decompose(
-            weigh(counts, self.weighting, self.item_weights_),
-            self.n_components,
-            local_generator(self.random_state),
-        )
-        self.n_components_ = len(self.singular_values_)
-        self.item_vectors_ = directions * self.singular_values_**self.power
-        self.user_vectors_ = self._fold_in(counts)
 
     def _fold_in(self, counts: scipy.sparse.csr_array) -> np.ndarray:
         """Return the vectors of users of whom these are the counts."""
@@ -380,12 +312,10 @@ def _decompose(
     )
     noise = np.sqrt(max(matrix.shape)) * np.finfo(np.float32).eps * 10
     rank = int(np.sum(values > values[:1] * noise))
-    return values[:rank].astype(np.float32), _with_signs(directions[:rank].T)
-
-
-def _with_signs(directions: np.ndarray) -> np.ndarray:
-    """Make the largest entry of each column positive; of equal ones the first."""
+    directions = directions[:rank].T
+    # the largest entry of each column becomes positive; of equal ones the first
     sizes = np.abs(directions)
     largest = sizes > (1 - _EQUAL) * sizes.max(axis=0, initial=0)
-    first = largest.argmax(axis=0), np.arange(directions.shape[1])
-    return (directions * np.sign(directions[first])).astype(np.float32)
+    first = largest.argmax(axis=0), np.arange(rank)
+    directions = (directions * np.sign(directions[first])).astype(np.float32)
+    return values[:rank].astype(np.float32), directions
