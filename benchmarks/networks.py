@@ -96,7 +96,7 @@ def time_loops(n: int = 3200, p: int = 200, epochs: int = 30) -> None:
     from skorch.dataset import ValidSplit
     from torch import nn
 
-    from hyperfusion.regressors import _torch_training as room
+    from hyperfusion.regressors.networks import _training
 
     torch.set_num_threads(1)
     rng = np.random.RandomState(0)
@@ -122,12 +122,12 @@ def time_loops(n: int = 3200, p: int = 200, epochs: int = 30) -> None:
 
         def rows(kept):
             parts = (part[kept] for part in (X, codes, y, weight))
-            return room.Rows.of(*parts, torch.device("cpu"))
+            return _training.Rows.of(*parts, torch.device("cpu"))
 
-        schedule = room.Schedule(
+        schedule = _training.Schedule(
             0.5, 1e-3, 1e-2, 128, epochs, epochs, 0.99, None, 0, "ours"
         )
-        room.Training(Ours(), rows(~held), rows(held), schedule, 0).run()
+        _training.Training(Ours(), rows(~held), rows(held), schedule, 0).run()
 
     def skorch() -> None:
         NeuralNetRegressor(

@@ -73,7 +73,7 @@ CELLS: dict[str, st.SearchStrategy] = {
     "photos": _cells(NUMBERS, st.floats()),
     "kind": _cells(USERS, words),
 }
-"""What the cells of each column of wild posts are drawn from."""
+"""What the cells of each column of odd posts are drawn from."""
 
 TYPED: dict[str, list[st.SearchStrategy]] = {
     "user": [st.integers(0, 3), st.sampled_from(["ann", "bob", "🙂"])],
@@ -104,11 +104,11 @@ def posts(draw, names=tuple(CELLS), min_rows=1, max_rows=6):
     n = draw(st.integers(min_rows, max_rows))
     columns = {}
     for name in names:
-        wild = CELLS[name]
-        kind = draw(st.sampled_from([wild, *TYPED.get(name, [])]))
+        odd = CELLS[name]
+        kind = draw(st.sampled_from([odd, *TYPED.get(name, [])]))
         values = draw(st.lists(kind, min_size=n, max_size=n))
         column = pd.Series(values, dtype=object)
-        if kind is not wild:
+        if kind is not odd:
             column = column.infer_objects()
         columns[name] = column
     labels = draw(st.permutations(range(n)))
@@ -143,7 +143,7 @@ levels = st.one_of(
 
 @st.composite
 def feature_tables(draw, cell=numbers, min_rows=1, max_rows=6):
-    """Draw what tier 1 could have made of wild posts at its worst."""
+    """Draw what tier 1 could have made of odd posts at its worst."""
     n = draw(st.integers(min_rows, max_rows))
 
     def column(cells):

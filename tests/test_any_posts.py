@@ -1,6 +1,6 @@
-"""Every transformer on wild tables: a clear error, or features that hold together.
+"""Every transformer on odd tables: a clear error, or features that hold together.
 
-The encoders of images, and CLIP's of texts, meet wild cells in tests of their own.
+The encoders of images, and CLIP's of texts, meet odd cells in tests of their own.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def draw_tables(data, columns):
 @pytest.mark.parametrize("name", ENCODERS)
 @quick
 @given(st.data(), st.randoms(use_true_random=False))
-def test_wild_cells_count_as_missing(name, data, random):
+def test_any_cells_count_as_missing(name, data, random):
     encoder, columns = ENCODERS[name]
     encoder = clone(encoder).set_params(on_error="missing")
     X, later = draw_tables(data, columns)
@@ -224,7 +224,7 @@ def test_wild_cells_count_as_missing(name, data, random):
 @pytest.mark.parametrize("name", ENCODERS)
 @quick
 @given(st.data())
-def test_wild_cells_are_named_where_errors_are_asked_for(name, data):
+def test_any_cells_are_named_where_errors_are_asked_for(name, data):
     encoder, columns = ENCODERS[name]
     encoder = clone(encoder).set_params(on_error="raise")
     X, later = draw_tables(data, columns)
@@ -243,7 +243,7 @@ def test_wild_cells_are_named_where_errors_are_asked_for(name, data):
 @pytest.mark.parametrize("name", TABLE_TRANSFORMERS)
 @quick
 @given(feature_tables(min_rows=2), feature_tables(), st.randoms(use_true_random=False))
-def test_wild_feature_tables(name, X, later, random):
+def test_any_feature_tables(name, X, later, random):
     transformer = clone(TABLE_TRANSFORMERS[name])
     try:
         transformer.fit(X, target(len(X)))
@@ -260,7 +260,7 @@ def test_wild_feature_tables(name, X, later, random):
 
 @quick
 @given(feature_tables())
-def test_wild_rows_are_kept_or_dropped_whole(X):
+def test_any_rows_are_kept_or_dropped_whole(X):
     sampler = IQRFilter(columns=["meta__price", "text__words"], max_share=1.0)
     y = np.arange(len(X), dtype=float)
     kept, scores = sampler.fit_resample(X, y)

@@ -291,3 +291,16 @@ def test_every_import_is_a_declared_dependency():
 
 def test_typed():
     assert (ROOT / "py.typed").exists()
+
+
+def test_private_names_of_scikit_learn_are_imported_in_one_place():
+    wrong = []
+    for path, tree in SOURCES.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or path == "_sklearn_compat.py":
+                continue
+            module = node.module or ""
+            private = "._" in module or any(a.name.startswith("_") for a in node.names)
+            if module.split(".")[0] == "sklearn" and private:
+                wrong.append(f"{path}: {ast.unparse(node)}")
+    assert not wrong, "\n".join(wrong)

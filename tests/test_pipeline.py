@@ -216,10 +216,10 @@ def test_categories_and_cells_never_seen(small):
     model = small_model().fit(X, y)
     new = X.iloc[:3].assign(user="stranger", title="quantum chess")
     assert np.isfinite(model.predict(new)).all()
-    wild = X.astype(object)
-    wild.loc[wild.index[0], "likes"] = "many"
+    odd = X.astype(object)
+    odd.loc[odd.index[0], "likes"] = "many"
     with pytest.warns(BadCellWarning, match="row 0"):
-        assert np.isfinite(model.predict(wild)).all()
+        assert np.isfinite(model.predict(odd)).all()
 
 
 def test_no_role():

@@ -75,7 +75,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     memory : str or joblib.Memory, default=None
         Folder where every fit is kept as it ends. A fit that was killed and is started
         again with the same data, members and `random_state` loses only what was at
-        hand. Costs a hash of the table for every fit, and room for all models.
+        hand. Costs a hash of the table for every fit, and space for all models.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of every member whose own is None.
     verbose : int, default=0

@@ -234,7 +234,7 @@ def test_a_moment_is_the_same_in_all_forms(second):
 )
 @example(["2015-01-01 00:00+9999"])
 @pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning")
-def test_wild_cells(cells):
+def test_any_cells(cells):
     seconds = read_times(pd.Series(cells, dtype=object)).clean.seconds
     alone = [read_times(pd.Series([c], dtype=object)).clean.seconds[0] for c in cells]
     # small numbers beside years are bad, alone they count from 1970

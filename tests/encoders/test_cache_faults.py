@@ -61,7 +61,7 @@ damages = st.one_of(
     st.tuples(st.just("flip"), st.floats(0, 1), st.integers(0, 7)),
     st.tuples(st.just("cut"), st.floats(0, 1), st.just(0)),
     st.tuples(st.just("blank"), st.floats(0, 1), st.integers(1, 2000)),
-    # the first page describes the tables, where damage is at its wildest
+    # the first page describes the tables, where damage is at its worst
     st.tuples(st.just("head"), st.floats(0, 0.01), st.integers(0, 7)),
 )
 

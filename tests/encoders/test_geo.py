@@ -184,7 +184,7 @@ cells = st.floats() | st.floats(-180, 180) | st.none() | st.text(max_size=5)
 @pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning")
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=6))
-def test_wild_coordinates(rows):
+def test_any_coordinates(rows):
     X = table(*zip(*rows, strict=True))
     fitted = encoder().fit(X)
     out = fitted.transform(X)

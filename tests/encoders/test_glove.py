@@ -209,7 +209,7 @@ def test_parameters_are_checked(parameter, value):
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=30) | st.none(), min_size=1, max_size=8))
-def test_wild_columns(column):
+def test_any_columns(column):
     encoder = GloveTextVectorizer(GLOVE, weighting="sif").fit(TEXTS)
     out = encoder.transform([*column, "the sea"])
     assert_array_equal(out[-1:], encoder.transform(["the sea"]))

@@ -191,7 +191,7 @@ def test_costs_rise_with_rank_and_short_words_have_to_be_common():
 @example("\u0130\u0130\u0130stanbul")
 @example("\ud800 nature\udfff")
 @example("A\u0301a\u0301A'n't_-_'s")
-def test_wild_text(text):
+def test_any_text(text):
     find = finder()
     rows = find(text)
     assert all(row == UNKNOWN or 0 <= row < len(WORDS) for row in rows)

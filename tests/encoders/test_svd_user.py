@@ -1,4 +1,4 @@
-"""Vectors of users and items: against dense algebra, by hand, and on wild tables."""
+"""Vectors of users and items: against dense algebra, by hand, and on odd tables."""
 
 import os
 import warnings
@@ -331,7 +331,7 @@ CELLS = st.one_of(
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=12))
-def test_wild_tables(rows):
+def test_any_tables(rows):
     known = [("ann", "sea 🌊", "Rome"), ("bob", "sea, sun", "Oslo")]
     table = pd.DataFrame(known + rows, columns=["user", "tags", "place"], dtype=object)
     embedder = SVDUserEmbedder(output="both")

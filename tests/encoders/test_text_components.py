@@ -205,7 +205,7 @@ def test_bad_ngrams(ngram_range):
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.text(max_size=30) | st.none(), min_size=1, max_size=8))
-def test_wild_texts(texts):
+def test_any_texts(texts):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         encoder = TfidfComponents(n_components=3, min_df=1, random_state=0).fit(texts)

@@ -142,7 +142,7 @@ def test_missing_and_bad_cells():
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=80))
-def test_wild_texts(text):
+def test_any_texts(text):
     row = measure(text)
     if not text.strip():
         assert row["is_missing"] == 1

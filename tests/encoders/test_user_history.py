@@ -310,7 +310,7 @@ WILD = st.one_of(
         max_size=10,
     )
 )
-def test_wild_tables(rows):
+def test_any_tables(rows):
     frame = pd.DataFrame([r[:3] for r in rows], columns=["u", "t", "c"], dtype=object)
     history = UserHistory(category="c")
     with warnings.catch_warnings():

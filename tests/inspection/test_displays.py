@@ -178,8 +178,8 @@ def test_distribution_of_constant_one_and_heavy_tailed_values():
     assert len(constant.lines_) == 1
     one = DistributionDisplay.from_predictions([3.0], [4.0])
     assert one.lines_ == []
-    wild = np.random.RandomState(0).standard_cauchy(2000)
-    assert len(DistributionDisplay.from_predictions(wild, wild).bars_[0]) <= 50
+    odd = np.random.RandomState(0).standard_cauchy(2000)
+    assert len(DistributionDisplay.from_predictions(odd, odd).bars_[0]) <= 50
 
 
 def test_distribution_from_a_pipeline(model):

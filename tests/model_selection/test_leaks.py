@@ -241,7 +241,7 @@ def test_unlabeled_rows_and_arrays(posts):
 
 @settings(max_examples=15, deadline=None)
 @given(st.data())
-def test_wild_columns_never_break_it(data):
+def test_any_columns_never_break_it(data):
     cell = st.one_of(
         st.none(),
         st.floats(),
@@ -255,12 +255,12 @@ def test_wild_columns_never_break_it(data):
     column = pd.Series(data.draw(st.lists(cell, min_size=n, max_size=n)), dtype=object)
     y = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=n, max_size=n))
     findings = check_leaks(
-        pd.DataFrame({"wild": column}),
+        pd.DataFrame({"odd": column}),
         y,
         times=np.arange(n),
         users=column.map(repr),
     )
-    assert set(findings["column"]) <= {"wild"}
+    assert set(findings["column"]) <= {"odd"}
 
 
 def test_faults_are_named(posts):

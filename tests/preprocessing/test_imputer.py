@@ -199,7 +199,7 @@ def test_text_columns_are_refused_by_name():
 
 @settings(max_examples=60, deadline=None)
 @given(feature_tables(), feature_tables())
-def test_wild_tables_come_out_finite(X, later):
+def test_any_tables_come_out_finite(X, later):
     imputer = BlockImputer().fit(X)
     for table in (X, later):
         out = imputer.transform(table)

@@ -155,7 +155,7 @@ def test_with_scikit_learn_set_to_frames():
 
 @settings(max_examples=25, deadline=None)
 @given(feature_tables(min_rows=2), feature_tables())
-def test_wild_tables(X, later):
+def test_any_tables(X, later):
     X, later = (t.replace([np.inf, -np.inf], np.nan) for t in (X, later))
     y = np.arange(len(X), dtype=float)
     for most in (0, 20):

@@ -240,7 +240,7 @@ cells = st.one_of(st.sampled_from([np.nan, np.inf, -np.inf, 3e38]), st.floats(wi
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(cells, min_size=1, max_size=20), st.sampled_from(["clip", "missing"]))
-def test_wild_columns(values, action):
+def test_any_columns(values, action):
     X = pd.DataFrame({"a": np.asarray(values, np.float32)})
     mender = IQRFilter(columns=["a"], action=action).fit(X)
     out = mender.transform(X)["a"]

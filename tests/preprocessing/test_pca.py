@@ -162,7 +162,7 @@ def test_array_in_array_out():
 
 @settings(max_examples=40, deadline=None)
 @given(feature_tables(st.one_of(st.just(np.nan), st.floats(-1e6, 1e6, width=32))))
-def test_wild_tables(X):
+def test_any_tables(X):
     pca = BlockPCA(n_components=2).fit(X)
     out = pca.transform(X)
     assert list(out.columns) == list(pca.get_feature_names_out())

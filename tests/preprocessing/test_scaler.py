@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm
 from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 
-from hyperfusion import BlockScaler
+from hyperfusion import BlockPCA, BlockScaler
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from tests.any_posts import feature_tables
 
@@ -162,7 +162,7 @@ def test_infinity_is_refused_with_its_place():
 
 @settings(max_examples=40, deadline=None)
 @given(feature_tables(), feature_tables())
-def test_wild_tables_stay_within_bounds(X, later):
+def test_any_tables_stay_within_bounds(X, later):
     X, later = (t.replace([np.inf, -np.inf], np.nan) for t in (X, later))
     for method in ("quantile", "standard", "robust"):
         scaler = BlockScaler(method=method).fit(X)
@@ -174,3 +174,15 @@ def test_wild_tables_stay_within_bounds(X, later):
             single = numbers.drop(columns=numbers.filter(like="clip"))
             assert (single.abs().fillna(0) <= 5).all(axis=None)
             assert np.isfinite(numbers.fillna(0)).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "names", [["q_0", "q_1", "q_2"], ["meta__q_0", "meta__q_1", "meta__q_2"]]
+)
+def test_unrelated_numbers_are_scaled_and_kept_one_by_one(names):
+    values = RNG.normal(size=(60, 3)) * [1, 100, 1e4]
+    X = pd.DataFrame(values, columns=names)
+    plain = pd.DataFrame(values, columns=["a", "b", "c"])
+    scaled = BlockScaler().fit_transform(X)
+    assert_allclose(scaled, BlockScaler().fit_transform(plain))
+    assert list(BlockPCA(n_components=1).fit_transform(X)) == names

@@ -1,4 +1,4 @@
-"""Members on tables as wild as they come: nothing breaks, and no row minds another."""
+"""Members on tables as odd as they come: nothing breaks, and no row minds another."""
 
 from __future__ import annotations
 

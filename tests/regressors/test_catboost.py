@@ -76,12 +76,10 @@ def test_predictions_scale_with_the_target(table):
 
 def test_huber_resists_outliers(table):
     X, y = table
-    wild = y.copy()
-    wild[::15] += 500
+    odd = y.copy()
+    odd[::15] += 500
     errors = {
-        loss: np.median(
-            np.abs(y - small(loss=loss, delta=0.01).fit(X, wild).predict(X))
-        )
+        loss: np.median(np.abs(y - small(loss=loss, delta=0.01).fit(X, odd).predict(X)))
         for loss in ("huber", "rmse")
     }
     assert errors["huber"] < errors["rmse"] / 3

@@ -304,12 +304,12 @@ rows = st.lists(st.lists(cells, min_size=4, max_size=4), min_size=2, max_size=12
 
 @settings(max_examples=30, deadline=None)
 @given(rows, rows)
-def test_wild_tables(at_fit, later):
-    def wild(cells):
+def test_any_tables(at_fit, later):
+    def odd(cells):
         values = np.asarray(cells, np.float32)
         return table(image__clip=values[:, :2], tags__clip=values[:, 2:])
 
-    X = wild(at_fit)
+    X = odd(at_fit)
     views = np.asarray(X).reshape(len(X), 2, 2)
     there = np.isfinite(views).all(axis=2) & (views != 0).any(axis=2)
     if there.sum(axis=0).max() < 2:
@@ -317,7 +317,7 @@ def test_wild_tables(at_fit, later):
             HierarchicalClusterEncoder(**SMALL).fit(X)
         return
     encoder = HierarchicalClusterEncoder(**SMALL).fit(X)
-    for posts in (X, wild(later)):
+    for posts in (X, odd(later)):
         out = encoder.transform(posts)
         assert list(out.columns) == list(encoder.get_feature_names_out())
         for view, levels in encoder.levels_.items():

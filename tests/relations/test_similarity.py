@@ -260,3 +260,14 @@ def test_any_vectors(image, title):
     zero = (X.iloc[:, :2] == 0).all(axis=1) | (X.iloc[:, 2:4] == 0).all(axis=1)
     assert_array_equal(there, both & ~zero)
     assert out["image_text_cosine"][there].between(-1, 1).all()
+
+
+def test_parameters_of_the_encoders_are_set_in_place():
+    words = TfidfVectorizer(vocabulary=["up", "right", "diagonal"])
+    similarity = CrossModalSimilarity(encoders={"image": words, "title": words})
+    assert similarity.get_params()["encoders__title__lowercase"] is True
+    similarity.set_params(encoders__title__lowercase=False)
+    assert similarity.encoders["title"].lowercase is False
+    assert similarity.encoders["image"].lowercase is True
+    with pytest.raises(InvalidInputError, match=r"no encoder 'tags__x'.*'title'"):
+        similarity.set_params(encoders__tags__x=1)

@@ -202,7 +202,7 @@ class EmbeddingCache:
         self._leave_parent()
         with self._lock:
             if write and not self._writable:
-                self._disconnect()  # by now there may be room, or permission
+                self._disconnect()  # by now there may be space, or permission
             for _ in range(2):
                 try:
                     result = action(self._open())

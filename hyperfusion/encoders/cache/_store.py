@@ -146,7 +146,7 @@ def insert(connection: sqlite3.Connection, vectors: Mapping[bytes, np.ndarray]) 
 
 
 def note_uses(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
-    """Write down that entries are used now; a store without room is still read."""
+    """Write down that entries are used now; a full store is still read."""
     now = time.time_ns()
     try:
         with connection:
@@ -189,8 +189,8 @@ def evict(connection: sqlite3.Connection, max_size: int) -> None:
             for table in ("embeddings", "uses"):
                 connection.executemany(f"DELETE FROM {table} WHERE id = ?", leaving)
         taken = bytes_taken(connection)
-    room = max_size // _pragma(connection, "page_size")
-    _give_back(connection, _pragma(connection, "page_count") - room)
+    space = max_size // _pragma(connection, "page_size")
+    _give_back(connection, _pragma(connection, "page_count") - space)
 
 
 def check_whole(connection: sqlite3.Connection) -> None:
