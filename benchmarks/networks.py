@@ -125,7 +125,7 @@ def time_loops(n: int = 3200, p: int = 200, epochs: int = 30) -> None:
             return _training.Rows.of(*parts, torch.device("cpu"))
 
         schedule = _training.Schedule(
-            0.5, 1e-3, 1e-2, 128, epochs, epochs, 0.99, None, 0, "ours"
+            0.5, 1e-3, 1e-2, 128, epochs, epochs, None, 0, "ours"
         )
         _training.Training(Ours(), rows(~held), rows(held), schedule, 0).run()
 
