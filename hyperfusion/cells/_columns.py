@@ -95,7 +95,11 @@ def as_column(X: Any) -> pd.Series:
         array = np.empty(len(values), dtype=object)
         for row, value in enumerate(values):
             array[row] = value
-        cells = pd.Series(array, name=getattr(X, "name", None))
+        name = getattr(X, "name", None)
+        try:
+            cells = pd.Series(array, name=name)
+        except UnicodeEncodeError:  # Arrow's texts can't hold half an emoji
+            cells = pd.Series(array, dtype=object, name=name)
     if isinstance(cells.dtype, pd.SparseDtype):
         cells = cells.sparse.to_dense()
     if isinstance(cells.dtype, (np.dtype, pd.DatetimeTZDtype)):

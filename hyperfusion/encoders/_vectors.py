@@ -65,6 +65,11 @@ class VectorEncoder(TableEncoder):
         self.name = name
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype != object:
+            raise InvalidInputError(
+                f"Expected vectors, got one number a row (shape {X.shape}). Reshape "
+                "your data: X.reshape(-1, 1) is a column of vectors of one number."
+            )
         if isinstance(X, (list, tuple)):
             X = pd.DataFrame({"vector": pd.Series(list(X), dtype=object)})
         table = super()._read(X, reset=reset)
@@ -103,3 +108,8 @@ class VectorEncoder(TableEncoder):
 
     def _feature_names(self) -> list[str]:
         return vector_columns(self.name, self.size_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags

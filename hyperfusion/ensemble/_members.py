@@ -178,8 +178,12 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     """
     X = as_frame(X)
     names: Any = () if reset else getattr(estimator, "feature_names_in_", ())
-    has_columns = np.ndim(X) == 2 and np.shape(X)[1] == len(names)
-    if has_columns and len(names) and not isinstance(X, pd.DataFrame):
+    if (
+        len(names)
+        and not isinstance(X, pd.DataFrame)
+        and np.ndim(X) == 2
+        and np.shape(X)[1] == len(names)
+    ):
         if estimator._has_categories:
             raise InvalidInputError(
                 f"{type(estimator).__name__} was fitted on a table with categories, "
