@@ -39,7 +39,7 @@ def posts(n, width=512, singles=40):
         noise = 1.5 * rng.standard_normal((n, width), dtype=np.float32)
         table[:, start : start + width] = own + noise
     table[:, 2 * width :] = rng.lognormal(size=(n, singles))
-    names = [f"{stem}_{i}" for stem in STEMS for i in range(width)]
+    names = [f"{stem}__{i}" for stem in STEMS for i in range(width)]
     names += [f"meta__{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(singles)]
     return pd.DataFrame(table, columns=names, copy=False)
 

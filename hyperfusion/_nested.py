@@ -64,7 +64,8 @@ class NestedEncoders:
 
     def _set_nested(self, path: str, value: Any) -> None:
         encoders = self._named_encoders()
-        name = next((n for n in encoders if f"{path}__".startswith(f"{n}__")), None)
+        found = [n for n in encoders if f"{path}__".startswith(f"{n}__")]
+        name = max(found, key=len, default=None)
         if name is None:
             raise InvalidInputError(
                 f"There is no encoder {path!r} in {type(self).__name__}. Its encoders "
@@ -76,8 +77,15 @@ class NestedEncoders:
                 f"The encoder {name!r} is {encoders[name]!r}: put a transformer there "
                 f"before its parameter {inner!r} is set."
             )
-        encoder = clone(encoders[name]).set_params(**{inner: value}) if inner else value
-        self._put_encoder(name, encoder)
+        if inner:
+            changed = clone(encoders[name]).set_params(**{inner: value})
+            self._put_parameter(name, inner, value, changed)
+        else:
+            self._put_encoder(name, value)
+
+    def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
+        """Keep a parameter of an encoder; `changed` is a clone that has it."""
+        self._put_encoder(name, changed)
 
     def _named_encoders(self) -> dict[str, Any]:
         raise NotImplementedError

@@ -26,7 +26,6 @@ from hyperfusion.exceptions import InvalidInputError
 # seconds from 1970 to the ends of what nanoseconds since then can count
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
-# beside years, smaller numbers than this (three months) are no seconds since 1970
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")

@@ -102,7 +102,11 @@ def _is_arrow_list(cells: pd.Series) -> bool:
     import pyarrow as pa
 
     kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(is_kind(arrow) for is_kind in kinds)
+    if not any(is_kind(arrow) for is_kind in kinds):
+        return False
+    # lists of anything else are read cell by cell, which names the bad one
+    value = arrow.value_type
+    return bool(pa.types.is_integer(value) or pa.types.is_floating(value))
 
 
 def _chunks(cells: pd.Series) -> Any:

@@ -83,7 +83,9 @@ class VectorEncoder(TableEncoder):
         return table
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        self._of_cells = cells.shape[1] == 1 and holds_vectors(cells.iloc[:, 0])
+        one = cells.iloc[:, 0] if cells.shape[1] == 1 else None
+        # where all cells are missing, their size is asked for, in vain
+        self._of_cells = one is not None and (holds_vectors(one) or one.isna().all())
         self.size_ = vector_size(cells.iloc[:, 0]) if self._of_cells else cells.shape[1]
 
     def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:

@@ -287,8 +287,11 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
         span = float(half_life)
     else:
         try:
-            unit = "D" if isinstance(half_life, Real) else None
-            span = pd.Timedelta(half_life, unit=unit)
+            is_number = isinstance(half_life, Real) or str(half_life).strip().isdigit()
+            span = pd.Timedelta(
+                float(half_life) if is_number else half_life,
+                unit="D" if is_number else None,
+            )
         except (ValueError, OverflowError) as error:
             raise InvalidInputError(
                 f"half_life={half_life!r} is no duration: give a number of days, or a "

@@ -141,7 +141,8 @@ class IQRFilter(TableTransformer):
         self.verbose = verbose
 
     def _fit(self, X: Any, y: Any) -> None:
-        self._find_fences(X, y, every=_mends(self))
+        mends = _mends(self)
+        self._find_fences(X, None if mends else y, every=mends)
 
     def _find_fences(self, X: Any, y: Any, *, every: bool) -> np.ndarray:
         table = check_table(self, X, reset=True)
@@ -165,8 +166,8 @@ class IQRFilter(TableTransformer):
         # Within float32, so that infinity lies beyond, and clips to a number.
         self.lower_, self.upper_ = np.clip(fences, *_FLOAT32).reshape(-1, 2).T
         self.target_fences_ = (-np.inf, np.inf)
-        if self.on_target and y is not None and _drops(self):
-            target = check_target(y, len(table), allow_nan=True)
+        if self.on_target and y is not None:
+            target = check_target(y, len(table))
             self.target_fences_ = _fences(target, self.factor)
         return values
 

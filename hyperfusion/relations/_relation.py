@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from typing import Any
 
@@ -14,7 +15,7 @@ from hyperfusion.relations._clusters import HierarchicalClusterEncoder
 from hyperfusion.relations._similarity import CrossModalSimilarity
 from hyperfusion.table._frames import check_table
 from hyperfusion.table._names import column_name
-from hyperfusion.table._schema import Schema, declare
+from hyperfusion.table._schema import Schema, declare, is_declared
 
 
 class RelationEncoder(TableTransformer):
@@ -136,7 +137,30 @@ class RelationEncoder(TableTransformer):
         table = _with_text_names(check_table(self, X, reset=True, numeric=True))
         self.schema_ = Schema.of(table)
         self.relations_ = self._relations()
+        if self.similarity is None and not is_declared(table):
+            self._warn_of_lost_spaces()
         return table
+
+    def _warn_of_lost_spaces(self) -> None:
+        schema = self.schema_
+        sizes = {v: len(columns) for v, columns in schema.vectors.items()}
+        texts = [*schema.vectors_in("text"), *schema.vectors_in("tags")]
+        pairs = [
+            (image, text)
+            for image in schema.vectors_in("image")
+            for text in texts
+            if sizes[image] == sizes[text]
+        ]
+        if pairs:
+            warnings.warn(
+                f"Nothing says whether {pairs[0][0]} and {pairs[0][1]} may be "
+                "compared, so no similarity is computed. The table may have lost it on "
+                "its way through another library. Build it with "
+                "feature_table(..., spaces=...), or name the pairs in "
+                "similarity=CrossModalSimilarity(pairs=...).",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _relations(self) -> list[tuple[str, Any]]:
         aligned = self.schema_.numbers().aligned()

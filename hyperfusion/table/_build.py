@@ -187,6 +187,12 @@ def _named_part(name: str | None, frame: pd.DataFrame) -> Part:
     if block:
         singles = unique_names([single_name(c) for c in frame])
         return Part.named([column_name(block, single) for single in singles], frame)
+    of_block = [c for c in frame if parse(c).block is not None]
+    if of_block:
+        raise InvalidInputError(
+            f"parts[None] has the column {of_block[0]!r}, whose name says that it "
+            "belongs to a block: give it as part of that block, or rename it."
+        )
     return Part.named([str(c) for c in frame], frame)
 
 

@@ -123,4 +123,4 @@ def check_columns(
 def _is_label(value: Any, table: pd.DataFrame) -> bool:
     if isinstance(value, (str, numbers.Integral)) or not isinstance(value, Iterable):
         return True
-    return isinstance(value, tuple) and value in table.columns
+    return isinstance(value, tuple) and len(value) > 0 and value in table.columns

@@ -329,6 +329,11 @@ def declare(
     return table
 
 
+def is_declared(table: pd.DataFrame) -> bool:
+    """Whether those who made a table said which of its vectors may be compared."""
+    return _DECLARED in table.attrs
+
+
 def block_of_vector(vector: str) -> str:
     """Return the block of a vector, with which its name begins."""
     return str(parse(vector).block)

@@ -8,11 +8,11 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from hyperfusion import (
     CategoryEncoder,
@@ -341,3 +341,67 @@ def test_unrelated_numbers_reach_the_ensemble():
         encode, HyperFusionRegressor([("ridge", Ridge(0.1))], cv=3, random_state=0)
     )
     assert model.fit(X, y).score(X, y) > 0.95
+
+
+def test_a_set_parameter_leaves_the_rest_of_the_encoder_open():
+    encoder = PostEncoder(text="title", text_encoder=False)
+    encoder.set_params(encoders__text__tfidf__n_components=2)
+    encoder.set_params(random_state=7, on_error="raise")
+    encoder.set_params(encoders__text__tfidf__min_df=1)
+    tfidf = encoder.get_params()["encoders__text__tfidf"]
+    fitted = clone(encoder).fit(posts()).components_
+    for found in (tfidf, next(c.encoder for c in fitted if c.name == "tfidf")):
+        assert (found.n_components, found.min_df) == (2, 1)
+        assert (found.random_state, found.on_error) == (7, "raise")
+
+
+def test_two_replacements_of_one_class_are_told_apart():
+    several = [TfidfVectorizer(), TfidfVectorizer(analyzer="char")]
+    encoder = PostEncoder(text="title", encoders={"text": several})
+    encoder.set_params(encoders__text__tfidfvectorizer_2__max_features=5)
+    first, second = encoder.encoders["text"]
+    assert first.max_features is None
+    assert (second.analyzer, second.max_features) == ("char", 5)
+
+
+def test_scikit_learns_own_transformers_name_no_vectors():
+    X = pd.DataFrame({"v__3": [1.0, 2.0], "v__4": [3.0, 5.0]})
+    encoder = PostEncoder(
+        numeric=["v__3", "v__4"], encoders={"numeric": StandardScaler()}
+    )
+    assert Schema.of(encoder.fit_transform(X)).vectors == {}
+    X = pd.DataFrame({"t": ["x__3 y__4", "x__3 z__5"]})
+    words = PostEncoder(text="t", encoders={"text": CountVectorizer()})
+    assert Schema.of(words.fit_transform(X)).vectors == {}
+
+
+def test_a_profile_column_called_user_leaves_the_user_its_name():
+    X = posts().assign(who=list("abc") * 20)
+    X["user"] = np.arange(60)
+    features = PostEncoder(user="who", user_numeric="user").fit_transform(X)
+    assert features["user__user"].dtype == "category"
+    assert "user__user_2" in features
+
+
+def test_a_column_of_vectors_without_any_is_named():
+    X = posts().assign(e=None)
+    with pytest.raises(BadCellError, match=r"column 'e'.*no cell.*holds a vector"):
+        PostEncoder(vectors={"image": "e"}).fit(X)
+
+
+@pytest.mark.parametrize("cells", [[["a"], ["b"]], [[[1.0]], [[2.0]]], [[], []]])
+def test_arrow_lists_of_no_numbers_name_the_cell(cells):
+    column = pd.Series(pd.arrays.ArrowExtensionArray(pa.array(cells)))
+    with pytest.raises(BadCellError, match="row 0, column 'e'"):
+        PostEncoder(vectors={"image": "e"}).fit(pd.DataFrame({"e": column}))
+
+
+def test_replacements_that_return_texts_or_other_rows_are_named():
+    for step in (FunctionTransformer(), FunctionTransformer(lambda X: X.to_numpy())):
+        encoder = PostEncoder(categorical=["kind"], encoders={"categorical": step})
+        with pytest.raises(InvalidInputError, match=r"encoders\['categorical'\]"):
+            encoder.fit(posts())
+    fewer = FunctionTransformer(lambda X: np.ones((3, 1)), validate=False)
+    encoder = PostEncoder(numeric="likes", encoders={"numeric": fewer})
+    with pytest.raises(InvalidInputError, match=r"shape \(3, 1\) for 60 posts"):
+        encoder.fit(posts())

@@ -29,9 +29,10 @@ def rows(y, **columns):
 
 def test_fences_by_hand():
     X, y = rows(Y)
-    row_filter = IQRFilter().fit(X, y)
+    row_filter = IQRFilter(action="drop").fit(X, y)
     assert row_filter.target_fences_ == (-50.0, 150.0)
-    assert IQRFilter(factor=3).fit(X, y).target_fences_ == (-125.0, 225.0)
+    drops = IQRFilter(factor=3, action="drop")
+    assert drops.fit(X, y).target_fences_ == (-125.0, 225.0)
 
 
 def test_rows_beyond_a_fence_go_and_rows_on_it_stay():
@@ -39,9 +40,9 @@ def test_rows_beyond_a_fence_go_and_rows_on_it_stay():
     kept_X, kept_y = IQRFilter().fit_resample(X, y)
     assert len(kept_X) == 101
     assert kept_y.max() == 100
-    low, high = IQRFilter().fit(X, y).target_fences_
+    low, high = IQRFilter(action="drop").fit(X, y).target_fences_
     edge = np.array([*np.linspace(0, 100, 101), low, high])
-    fences = IQRFilter().fit(rows(edge)[0], edge).target_fences_
+    fences = IQRFilter(action="drop").fit(rows(edge)[0], edge).target_fences_
     assert low >= fences[0]
     assert high <= fences[1]
 
@@ -250,3 +251,10 @@ def test_any_columns(values, action):
     rest = out[~inside & X["a"].notna()]
     assert rest.isna().all() if action == "missing" else rest.notna().all()
     assert out[X["a"].isna()].isna().all()
+
+
+@pytest.mark.parametrize("y", [["a", "b"] * 30, np.ones((60, 2)), None])
+def test_cells_are_mended_whatever_the_target_is(y):
+    X = np.random.RandomState(0).normal(size=(60, 2))
+    X[0] = 1e6
+    assert np.abs(IQRFilter().fit(X, y).transform(X)).max() < 10

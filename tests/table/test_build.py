@@ -108,3 +108,20 @@ def test_numbers_of_one_part_with_a_name_twice_are_kept_apart():
     table = feature_table({"meta": frame})
     assert len(set(table)) == 2
     assert_array_equal(np.sort(table.to_numpy()[0]), [1, 2])
+
+
+def test_a_table_that_lost_its_spaces_says_so():
+    table = feature_table(
+        {"image__a": np.eye(3), "text__b": np.eye(3)},
+        spaces={"s": ["image__a", "text__b"]},
+    )
+    assert "cross__image_text_cosine" in RelationEncoder().fit_transform(table)
+    lost = pd.DataFrame(table.to_numpy(), columns=table.columns)
+    with pytest.warns(UserWarning, match="image__a and text__b may be"):
+        RelationEncoder().fit(lost)
+
+
+def test_columns_of_no_block_must_not_read_as_some():
+    frame = pd.DataFrame({"meta__x__0": [1.0]})
+    with pytest.raises(InvalidInputError, match=r"'meta__x__0'.*belongs to a block"):
+        feature_table({None: frame})

@@ -18,7 +18,13 @@ from hyperfusion.encoders._vectors import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._build import Part
-from hyperfusion.table._names import column_name, vector_columns
+from hyperfusion.table._frames import as_frame
+from hyperfusion.table._names import (
+    column_name,
+    single_name,
+    unique_names,
+    vector_columns,
+)
 
 ENCODED = (
     *("image", "text", "tags", "user", "time", "geo"),
@@ -77,35 +83,64 @@ class Component:
         return Part(names, lambda out: self.encoder.write(columns, out), {})
 
     def _part(self, output: Any, n_rows: int) -> Part:
-        if isinstance(output, pd.DataFrame):
-            names = [f"{self.prefix}{name}" for name in output.columns]
-            return Part.of(self.block, output.set_axis(names, axis=1))
+        output = as_frame(output)
         values = output.toarray() if sp.issparse(output) else np.asarray(output)
-        values = values.reshape(n_rows, -1)
-        if values.dtype.kind not in "biuf":
+        if values.shape[:1] != (n_rows,):
             raise InvalidInputError(
-                f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
-                f"{values.dtype} values such as {values.flat[0]!r}, where numbers are "
-                "expected. Let it return a DataFrame with categories "
-                "(set_output(transform='pandas')), or encode its output to numbers."
+                f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned an "
+                f"output of shape {values.shape} for {n_rows} posts."
             )
+        if isinstance(output, pd.DataFrame):
+            self._check_dtypes(output)
+            names = self._names(list(output.columns))
+            return Part.of(self.block, output.set_axis(names, axis=1))
+        values = values.reshape(n_rows, -1)
+        self._check_dtypes(pd.DataFrame(values, copy=False))
 
         def write(out: np.ndarray) -> None:
             out[:] = values
 
-        names = [self._full(name) for name in self._own_names(values.shape[1])]
-        return Part(names, write, {})
+        names = self._names(self._own_names(values.shape[1]))
+        return Part([column_name(self.block, name) for name in names], write, {})
+
+    def _check_dtypes(self, output: pd.DataFrame) -> None:
+        for label, dtype in output.dtypes.items():
+            is_category = isinstance(dtype, pd.CategoricalDtype)
+            if not (is_category or pd.api.types.is_numeric_dtype(dtype)):
+                raise InvalidInputError(
+                    f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
+                    f"{dtype} values such as {output[label].iloc[0]!r}, where numbers "
+                    "are expected. Let it return a DataFrame with categories "
+                    "(.astype('category')), or encode its output to numbers."
+                )
+
+    def _names(self, own: list[Any]) -> list[str]:
+        """Return features' names; scikit-learn's own transformers name no vectors."""
+        names = [f"{self.prefix}{name}" for name in own]
+        if type(self._last).__module__.startswith("sklearn.") and not _is_one_vector(
+            self._last
+        ):
+            return unique_names(map(single_name, names))
+        return names
+
+    @property
+    def _last(self) -> Any:
+        return self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
 
     def _own_names(self, n_features: int) -> list[str]:
         """Return the encoder's names; numbers that only have numbers are a vector."""
         kind = type(self.encoder).__name__.lower()
-        last = self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
-        if not isinstance(last, ClassNamePrefixFeaturesOutMixin):
+        if not _is_one_vector(self._last):
             try:
                 return [str(n) for n in self.encoder.get_feature_names_out()]
             except (AttributeError, ValueError, TypeError):
                 pass
         return vector_columns(kind, n_features) if n_features > 1 else [kind]
+
+
+def _is_one_vector(encoder: Any) -> bool:
+    """Whether scikit-learn names the output after the class, as that of a PCA."""
+    return isinstance(encoder, ClassNamePrefixFeaturesOutMixin)
 
 
 def takes_one_column(encoder: Any) -> bool:
@@ -208,6 +243,10 @@ def _replace_by_name(
     for component in default:
         encoder = value.get(component.name, component.encoder)
         if isinstance(encoder, str) and encoder == "drop":
+            continue
+        if isinstance(encoder, Mapping):
+            component.encoder.set_params(**encoder)
+            components.append(component)
             continue
         if not hasattr(encoder, "fit"):
             raise InvalidInputError(_wrong_encoders(role, value))

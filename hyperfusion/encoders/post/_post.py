@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -36,6 +36,7 @@ from hyperfusion.table._frames import (
     check_frame,
     check_table,
 )
+from hyperfusion.table._names import unique_names
 from hyperfusion.table._schema import Schema, declare
 
 
@@ -60,8 +61,9 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         Transformers to use for a role instead of its own: ``{role: transformer, list
         of transformers or "drop"}``, for the roles image, text, tags, user, time,
         geo, numeric, categorical and vectors; or ``{role: {name: transformer or
-        "drop"}}`` for single ones of the role's own (see Notes). Transformers that
-        take one column (as `TfidfVectorizer`) get a column, others a table.
+        "drop"}}`` for single ones of the role's own (see Notes), with a dict of
+        parameters where only these change. Transformers that take one column (as
+        `TfidfVectorizer`) get a column, others a table.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Seed of encoders whose own is None.
@@ -249,11 +251,16 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         for role in (role for role in ENCODED if role not in ("vectors", "neighbors")):
             value = given.get(role, {})
             if isinstance(value, Mapping):
-                named = self._default_encoders(role, roles) | dict(value)
+                named = self._default_encoders(role, roles)
+                for name, own in value.items():
+                    if not isinstance(own, Mapping):
+                        named[name] = own
+                    elif name in named:
+                        named[name].set_params(**own)
             else:
                 several = value if isinstance(value, (list, tuple)) else [value]
-                several = [each for each in several if not isinstance(each, str)]
-                named = {type(each).__name__.lower(): each for each in several}
+                named = dict(zip(_names_of(several), several, strict=True))
+                named = {n: e for n, e in named.items() if not isinstance(e, str)}
             encoders |= {f"{role}__{name}": e for name, e in named.items()}
         return encoders
 
@@ -271,19 +278,31 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         if isinstance(value, Mapping):
             given[role] = {**value, kind: encoder}
         elif isinstance(value, (list, tuple)):
-            names = [type(each).__name__.lower() for each in value]
-            given[role] = [
-                encoder if own == kind else each
-                for own, each in zip(names, value, strict=True)
-            ]
+            pairs = zip(_names_of(value), value, strict=True)
+            given[role] = [encoder if own == kind else each for own, each in pairs]
         else:
             given[role] = encoder
         self.encoders = given
+
+    def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
+        role, _, kind = name.partition("__")
+        given = dict(self.encoders or {})
+        own = given.get(role, {})
+        if isinstance(own, Mapping) and not hasattr(own.get(kind), "fit"):
+            # the parameter alone: what else the role's own encoder is, stays open
+            given[role] = {**own, kind: {**own.get(kind, {}), inner: value}}
+            self.encoders = given
+        else:
+            self._put_encoder(name, changed)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         return tags
+
+
+def _names_of(encoders: Sequence[Any]) -> list[str]:
+    return unique_names(type(encoder).__name__.lower() for encoder in encoders)
 
 
 @contextmanager

@@ -124,10 +124,13 @@ def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
                 f"vectors takes the blocks {VECTOR_BLOCKS} as keys. Got {block!r}."
             )
         where = f"vectors[{block!r}]"
+        if isinstance(value, tuple) and value not in table.columns:
+            value = list(value)
         if isinstance(value, Mapping):
             found += [
                 ReadyVector(block, str(name), check_columns(table, columns, where))
                 for name, columns in value.items()
+                if _check_vector_name(name, where)
             ]
         else:
             found += _unnamed(block, value, table, where)
@@ -141,6 +144,12 @@ def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
     return found
 
 
+def _check_vector_name(name: Any, where: str) -> bool:
+    if str(name).strip("_") == "":
+        raise InvalidInputError(f"{where} gives a vector the name {name!r}.")
+    return True
+
+
 def _unnamed(
     block: str, value: Any, table: pd.DataFrame, where: str
 ) -> Iterator[ReadyVector]:
@@ -149,9 +158,10 @@ def _unnamed(
         groups = [check_columns(table, item, where) for item in value]
     else:
         labels = check_columns(table, value, where)
-        of_vectors = [label for label in labels if holds_vectors(table[label])]
-        if of_vectors and len(of_vectors) < len(labels):
-            other = next(label for label in labels if label not in of_vectors)
+        known = [c for c in labels if not table[c].isna().all()]
+        of_vectors = [label for label in known if holds_vectors(table[label])]
+        if of_vectors and len(of_vectors) < len(known):
+            other = next(label for label in known if label not in of_vectors)
             raise InvalidInputError(
                 f"{where} names columns of vectors ({of_vectors[0]!r}) and of single "
                 f"numbers ({other!r}). Columns of numbers that are one vector go into "

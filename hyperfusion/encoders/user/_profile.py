@@ -169,4 +169,8 @@ class UserProfileEncoder(TableEncoder):
         names = [str(column) for column in self.numeric_]
         names += [f"{c}_missing" for c in self.with_missing_]
         names += [f"{a}_per_{b}" for a, b in self.ratios_]
-        return column_features(names if self.user_ is None else [*names, "user"])
+        if self.user_ is None:
+            return column_features(names)
+        # the user's own name comes first: members and intervals look for it
+        user, *rest = column_features(["user", *names])
+        return [*rest, user]
