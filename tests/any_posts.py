@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from hyperfusion.table._schema import declare
+
 MISSING = [None, math.nan, pd.NaT, pd.NA]
 
 TEXTS = [
@@ -153,4 +155,4 @@ def feature_tables(draw, cell=numbers, min_rows=1, max_rows=6):
     whole = st.one_of(st.none(), st.integers(-5, 5))
     table["user__user"] = pd.Categorical(column(whole))
     table["meta__kind"] = pd.Categorical(column(levels))
-    return table
+    return declare(table, {"image__clip": "clip", "text__title_clip": "clip"})
