@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 import hyperfusion.encoders as tier
+from hyperfusion.encoders._base import column_features
 from hyperfusion.encoders._vectors import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import InvalidInputError
@@ -21,8 +22,6 @@ from hyperfusion.table._build import Part
 from hyperfusion.table._frames import as_frame
 from hyperfusion.table._names import (
     column_name,
-    single_name,
-    unique_names,
     vector_columns,
 )
 
@@ -120,7 +119,7 @@ class Component:
         if type(self._last).__module__.startswith("sklearn.") and not _is_one_vector(
             self._last
         ):
-            return unique_names(map(single_name, names))
+            return column_features(names)
         return names
 
     @property
