@@ -2,26 +2,79 @@
 
 from __future__ import annotations
 
+import os
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from hyperfusion._docstrings import fill_slots
+from hyperfusion._sklearn_compat import _check_sample_weight
+from hyperfusion._validation import check_target
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.relations import NeighborTargets, RelationEncoder
-from hyperfusion.table._frames import Columns
+from hyperfusion.table._frames import Columns, as_frame
 
 __all__ = ["make_hyperfusion"]
+
+
+class PostPipeline(Pipeline):
+    """scikit-learn's Pipeline, which checks target and parameters before it encodes.
+
+    Encoding takes hours where there are many pictures.
+    """
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit the steps in turn.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_columns)
+            Posts.
+        y : array-like of shape (n_samples,), default=None
+            Targets.
+        **params : dict
+            Metadata such as ``sample_weight``, as for scikit-learn's Pipeline.
+
+        Returns
+        -------
+        self
+            The fitted pipeline.
+        """
+        nested = self.get_params(deep=True).values()
+        for estimator in (value for value in nested if hasattr(value, "fit")):
+            if hasattr(estimator, "_validate_params"):
+                estimator._validate_params()
+        wrapper = self[-1]
+        is_wrapped = isinstance(wrapper, PseudoLabelWrapper)
+        ensemble = wrapper.estimator if is_wrapped else wrapper
+        table = as_frame(X)  # whatever is none, the first step refuses
+        if (
+            isinstance(ensemble, HyperFusionRegressor)
+            and getattr(table, "ndim", 0) == 2
+        ):
+            ensemble._named_members()
+            target = check_target(y, table.shape[0], allow_nan=is_wrapped)
+            for name, value in params.items():
+                if name.endswith("sample_weight") and value is not None:
+                    _check_sample_weight(value, target, ensure_non_negative=True)
+            if isinstance(ensemble.cv, Integral):
+                known = target[~np.isnan(target)]
+                next(StratifiedRegressionKFold(int(ensemble.cv)).split(known, known))
+        return super().fit(X, y, **params)
 
 
 @fill_slots(**SLOTS)
 def make_hyperfusion(
     *,
     image: Columns = None,
+    image_folder: str | os.PathLike[str] | None = None,
     text: Columns = (),
     tags: Columns = None,
     user: Columns = None,
@@ -91,7 +144,8 @@ def make_hyperfusion(
     Notes
     -----
     With unlabeled posts, encoders and relations are fitted on labeled and
-    unlabeled posts alike; histories and target means read labeled posts alone.
+    unlabeled posts alike; target means, in histories too, read labeled posts alone, and
+    a history's counts and dates all posts.
 
     Examples
     --------
@@ -110,8 +164,11 @@ def make_hyperfusion(
             "make_hyperfusion needs at least one role, such as text='title'. The "
             f"roles are {list(roles)}."
         )
+    if not isinstance(unlabeled, bool):
+        raise InvalidInputError(f"unlabeled must be True or False. Got {unlabeled!r}.")
     encode = PostEncoder(
         **roles,
+        image_folder=image_folder,
         naive_time=naive_time,
         image_encoder=image_encoder,
         text_encoder=text_encoder,
@@ -130,7 +187,7 @@ def make_hyperfusion(
     )
     if unlabeled:
         predict = PseudoLabelWrapper(predict, verbose=verbose)
-    return Pipeline(
+    return PostPipeline(
         [
             ("encode", encode),
             ("relate", RelationEncoder(random_state=random_state)),

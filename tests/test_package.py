@@ -28,7 +28,7 @@ OUTSIDE_THE_TABLE = {
 CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
-ROOTS = "exceptions _version _sklearn_compat _validation"
+ROOTS = "exceptions _version _sklearn_compat _validation _warnings"
 GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
@@ -36,16 +36,17 @@ IMPORTS = {
     "exceptions": "",
     "_version": "",
     "_sklearn_compat": "",
-    "_validation": "exceptions _sklearn_compat",
-    "_device": "exceptions _validation",
-    "_base": "exceptions _sklearn_compat _version",
+    "_warnings": "",
+    "_validation": "exceptions _sklearn_compat _warnings",
+    "_device": "exceptions _validation _warnings",
+    "_base": "exceptions _sklearn_compat _version _warnings",
     "_docstrings": "",
     "_transformer": "_base _docstrings _sklearn_compat",
     "_nested": "exceptions",
     "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation cells",
     "persistence": GROUND,
-    "cells": "exceptions _sklearn_compat _validation",
+    "cells": "exceptions _sklearn_compat _validation _warnings",
     "table": "exceptions _sklearn_compat _validation _base _docstrings",
     "_anatomy": f"{GROUND} table",
     "datasets": f"{GROUND} cells table",

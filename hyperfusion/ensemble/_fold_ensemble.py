@@ -22,7 +22,7 @@ from hyperfusion._sklearn_compat import (
     _check_sample_weight,
     _routing_enabled,
 )
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import N_JOBS, local_generator
 from hyperfusion.ensemble._combine import (
     Blend,
     FoldPredictions,
@@ -68,7 +68,7 @@ class FoldEnsemble(HyperFusionEstimator):
         "shrink_to_equal": ["boolean"],
         "row_filter": [HasMethods("fit_resample"), None],
         "refit": [StrOptions({"folds", "full"})],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "memory": [str, HasMethods("cache"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
 
 from hyperfusion._nested import NestedEncoders
 from hyperfusion._sklearn_compat import HasMethods, StrOptions
+from hyperfusion._validation import check_target
+from hyperfusion._warnings import each_once, warn_user
+from hyperfusion.cells._columns import as_column, is_blank
+from hyperfusion.cells._images import in_folder
 from hyperfusion.encoders._base import SLOTS as BASE_SLOTS
 from hyperfusion.encoders._base import CellEncoder
+from hyperfusion.encoders.cache._cache import EmbeddingCache
 from hyperfusion.encoders.post._components import (
     ENCODED,
     build_components,
@@ -126,7 +130,9 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "naive_time": [StrOptions({"utc", "local"})],
+        "image_folder": [str, os.PathLike, None],
         "vectors": [dict, None],
+        "cache": [str, os.PathLike, EmbeddingCache, None],
         "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
         "random_state": ["random_state"],
@@ -137,6 +143,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self,
         *,
         image: Columns = None,
+        image_folder: str | os.PathLike[str] | None = None,
         text: Columns = (),
         tags: Columns = None,
         user: Columns = None,
@@ -164,6 +171,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         verbose: int = 0,
     ):
         self.image = image
+        self.image_folder = image_folder
         self.text = text
         self.tags = tags
         self.user = user
@@ -206,20 +214,30 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self._fit_transform_cells(cells, y)
 
     def _fit_transform_cells(self, cells: pd.DataFrame, y: Any) -> pd.DataFrame:
+        if y is not None:
+            check_target(y, len(cells), allow_nan=True)
         self.roles_ = read_roles(self, cells)
         vectors = read_vectors(self.vectors, cells)
         self.roles_["vectors"] = [c for vector in vectors for c in vector.columns]
+        vectors = [v for v in vectors if cells[v.columns].notna().any(axis=None)]
+        for role, columns in self.roles_.items():
+            _warn_of_nothing(role, cells[columns])
+        cells = self._with_folder(cells)
         self.components_ = build_components(self, self.roles_, vectors, y)
         if not self.components_:
             raise InvalidInputError(
                 f"{type(self).__name__} has nothing to encode: give at least one role, "
                 f"such as time= or numeric=. The table has {list(cells.columns)[:20]}."
             )
-        parts = []
-        with _warn_once():
-            for component in self.components_:
+        parts: list[Any] = [None] * len(self.components_)
+        # pictures come last: what is wrong with the rest shows before hours are spent
+        order = sorted(
+            enumerate(self.components_), key=lambda pair: pair[1].role == "image"
+        )
+        with each_once():
+            for place, component in order:
                 start = time.perf_counter()
-                parts.append(component.fit(cells, y))
+                parts[place] = component.fit(cells, y)
                 if self.verbose:
                     print(
                         f"[PostEncoder] {component.block}: "
@@ -236,9 +254,20 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self._related = {self._names[i]: (texts,) for i in of_neighbors}
         return declare(features, self.spaces_, self._related)
 
+    def _with_folder(self, cells: pd.DataFrame) -> pd.DataFrame:
+        """Return posts whose pictures' paths begin in the folder of pictures."""
+        if self.image_folder is None or not self.roles_["image"]:
+            return cells
+        (column,) = self.roles_["image"]
+        found = [in_folder(c, self.image_folder) for c in as_column(cells[column])]
+        cells = cells.copy(deep=False)
+        cells[column] = pd.Series(found, cells.index, dtype=object)
+        return cells
+
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
+        cells = self._with_folder(cells)
         parts = (component.transform(cells) for component in self.components_)
-        with _warn_once():
+        with each_once():
             features = join_parts(parts, cells.index, self._n_numbers)
         return declare(features, self.spaces_, self._related)
 
@@ -301,22 +330,14 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return tags
 
 
+def _warn_of_nothing(role: str, table: pd.DataFrame) -> None:
+    for label, column in table.items():
+        if all(is_blank(cell) for cell in as_column(column)):
+            warn_user(
+                f"Column {label!r} (role {role}) tells nothing: all its {len(column)} "
+                "cells are missing."
+            )
+
+
 def _names_of(encoders: Sequence[Any]) -> list[str]:
     return unique_names(type(encoder).__name__.lower() for encoder in encoders)
-
-
-@contextmanager
-def _warn_once() -> Iterator[None]:
-    """Collect the warnings of a block and give each message once at its end.
-
-    The first of equal warnings keeps its place. Nothing is lost where the block raises.
-    """
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield
-    finally:
-        unique = {(w.category, str(w.message)): w for w in reversed(caught)}
-        for w in reversed(unique.values()):
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ from sklearn.utils import gen_batches
 
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._validation import local_generator
+from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._tags import read_tags
 from hyperfusion.cells._texts import read_text
@@ -169,14 +169,14 @@ class TfidfComponents(ColumnEncoder):
         self.svd_: Any = None
         self.n_components_ = self.n_components
         terms = _fit_terms(vectorizer, texts)
+        if terms is None and not texts:
+            return  # a column without any text needs no word on its terms
         if terms is None:
             place = "" if cells.name is None else f" of column {cells.name!r}"
             share = "" if isinstance(self.min_df, Integral) else "the share "
-            warnings.warn(
+            warn_user(
                 f"No term{place} occurs in at least {share}min_df={self.min_df} of its "
                 f"{len(texts)} texts: all components will be 0.",
-                UserWarning,
-                stacklevel=4,
             )
             return
         self.vectorizer_ = vectorizer
