@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 
 from hyperfusion._sklearn_compat import _VisualBlock
@@ -13,6 +14,14 @@ from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError, VersionWarning
 
 _VERSION = "_hyperfusion_version"
+
+
+def plain_output() -> Any:
+    """Return a context in which transformers within ours give arrays or our frames.
+
+    The global setting of scikit-learn is for what the user calls.
+    """
+    return config_context(transform_output="default")
 
 
 class HyperFusionEstimator(BaseEstimator):

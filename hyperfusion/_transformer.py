@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._sklearn_compat import _fit_context
 
@@ -54,7 +54,8 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         self
             The fitted transformer.
         """
-        self._fit(X, y)
+        with plain_output():
+            self._fit(X, y)
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -74,7 +75,8 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         DataFrame or ndarray of shape (n_samples, n_features_out)
             As `transform` returns it.
         """
-        return self._fit_transform(X, y)
+        with plain_output():
+            return self._fit_transform(X, y)
 
     def transform(self, X: Any) -> Any:
         """Transform a table.
@@ -90,7 +92,8 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
             A table with the index of `X` for a table, float32 numbers for an array.
         """
         check_is_fitted(self)
-        return self._transform(X)
+        with plain_output():
+            return self._transform(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of the output.

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._sklearn_compat import StrOptions, _get_output_config
 from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
@@ -76,7 +76,8 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         """
         self._validate_params()
         cells = self._read(X, reset=True)
-        self._fit_cells(cells, y)
+        with plain_output():
+            self._fit_cells(cells, y)
         self._end_fit(cells)
         return self
 
@@ -97,7 +98,8 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         """
         self._validate_params()
         cells = self._read(X, reset=True)
-        features = self._fit_transform_cells(cells, y)
+        with plain_output():
+            features = self._fit_transform_cells(cells, y)
         self._end_fit(cells)
         return self._with_index(X, features)
 
@@ -115,7 +117,9 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
             One row for each row of `X`.
         """
         check_is_fitted(self)
-        features = self._transform_cells(self._read(X, reset=False))
+        cells = self._read(X, reset=False)
+        with plain_output():
+            features = self._transform_cells(cells)
         return self._with_index(X, features)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
