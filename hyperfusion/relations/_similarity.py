@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils import gen_batches
 
+from hyperfusion._base import with_parameters
 from hyperfusion._nested import NestedEncoders
 from hyperfusion._transformer import TableTransformer
 from hyperfusion.exceptions import InvalidInputError
@@ -35,6 +36,7 @@ _ROWS = 4096
 Reader = Callable[[slice], dict[str, np.ndarray]]
 
 
+@with_parameters
 class CrossModalSimilarity(NestedEncoders, TableTransformer):
     """Cosines between the image, the texts and the tags of each post.
 
@@ -116,22 +118,15 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     1                0.8
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "pairs": [list, tuple, None],
         "encoders": [dict, None],
         "tags": "no_validation",
     }
 
-    def __init__(
-        self,
-        *,
-        pairs: Sequence[tuple[str, str]] | None = None,
-        encoders: Mapping[Hashable, Any] | None = None,
-        tags: Hashable | None = None,
-    ):
-        self.pairs = pairs
-        self.encoders = encoders
-        self.tags = tags
+    pairs: Sequence[tuple[str, str]] | None = None
+    encoders: Mapping[Hashable, Any] | None = None
+    tags: Hashable | None = None
 
     def _fit(self, X: Any, y: Any) -> None:
         if self.encoders is None:

@@ -15,6 +15,7 @@ from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._device import resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions, _fit_context
 from hyperfusion._validation import local_generator
@@ -38,6 +39,7 @@ _COUNT = Interval(Integral, 1, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="right")
 
 
+@with_parameters
 class CatBoostHuberRegressor(CatBoostExplanations, Member):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
@@ -137,7 +139,7 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
     True
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "loss": [StrOptions({"huber", "mae", "rmse"})],
         "delta": [_POSITIVE],
         "iterations": [_COUNT],
@@ -157,44 +159,23 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        *,
-        loss: str = "huber",
-        delta: float = 0.5,
-        iterations: int = 1000,
-        learning_rate: float = 0.05,
-        depth: int = 6,
-        l2_leaf_reg: float = 3.0,
-        random_strength: float = 1.0,
-        colsample: float | str = "auto",
-        vector_weight: float | str = "auto",
-        max_ctr_complexity: int = 1,
-        early_stopping: bool = True,
-        n_iter_no_change: int = 50,
-        max_time: float | None = None,
-        device: str = "auto",
-        n_threads: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ):
-        self.loss = loss
-        self.delta = delta
-        self.iterations = iterations
-        self.learning_rate = learning_rate
-        self.depth = depth
-        self.l2_leaf_reg = l2_leaf_reg
-        self.random_strength = random_strength
-        self.colsample = colsample
-        self.vector_weight = vector_weight
-        self.max_ctr_complexity = max_ctr_complexity
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.max_time = max_time
-        self.device = device
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
+    loss: str = "huber"
+    delta: float = 0.5
+    iterations: int = 1000
+    learning_rate: float = 0.05
+    depth: int = 6
+    l2_leaf_reg: float = 3.0
+    random_strength: float = 1.0
+    colsample: float | str = "auto"
+    vector_weight: float | str = "auto"
+    max_ctr_complexity: int = 1
+    early_stopping: bool = True
+    n_iter_no_change: int = 50
+    max_time: float | None = None
+    device: str = "auto"
+    n_threads: int | None = None
+    random_state: Any = None
+    verbose: int = 0
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
