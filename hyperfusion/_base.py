@@ -15,11 +15,11 @@ from hyperfusion.exceptions import VersionWarning
 
 _VERSION = "_hyperfusion_version"
 
-_Class = TypeVar("_Class", bound=type)
+Class = TypeVar("Class")
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
-def with_parameters(cls: _Class) -> _Class:
+def with_parameters(cls: type[Class]) -> type[Class]:
     """Make the ``__init__`` that stores what a class annotates, and does no more.
 
     Parameters are given by name, and subclasses inherit them.

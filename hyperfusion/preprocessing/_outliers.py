@@ -138,7 +138,7 @@ class IQRFilter(TableTransformer):
 
     def _find_fences(self, X: Any, y: Any, *, every: bool) -> np.ndarray:
         table = check_table(self, X, reset=True)
-        given = self.columns
+        given: Any = self.columns
         if given is None and every:
             is_number = [pd.api.types.is_numeric_dtype(t) for t in table.dtypes]
             given = list(table.columns[is_number])

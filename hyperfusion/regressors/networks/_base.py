@@ -7,16 +7,14 @@ import warnings
 from collections.abc import Collection
 from dataclasses import fields
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._docstrings import fill_slots
-from hyperfusion._sklearn_compat import Interval, StrOptions, _fit_context
+from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion.regressors._common import (
     Member,
@@ -164,31 +162,7 @@ class NetworkRegressor(Member):
         defaults = {name: getattr(cls, name) for name in _OWN_DEFAULTS}
         fill_slots(**SLOTS | {"training": SLOTS["training"] % defaults})(cls)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train the network.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Numbers and categories; missing values are allowed.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the loss, of those held out too. Rows of weight
-            zero are left out.
-
-        Returns
-        -------
-        self
-            The fitted regressor.
-
-        Raises
-        ------
-        InvalidInputError
-            If a column is neither a number nor a category, `y` is not finite, the
-            device is not there, or the training diverges.
-        """
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         from hyperfusion.regressors.networks._training import fixed_threads
 
         started = time.monotonic()
@@ -208,7 +182,6 @@ class NetworkRegressor(Member):
             self._say_what_is_missing(features)
             prepared = self.inputs_.transform(features)
             self._train(prepared, y, weight, held, seed, deadline, device)
-        return self
 
     def _say_what_is_missing(self, features: Features) -> None:
         groups = self.inputs_.layout_["groups"]
@@ -227,7 +200,7 @@ class NetworkRegressor(Member):
             f"{', '.join(blocks)} ({', '.join(sizes)}) and works as a plain network "
             "(hyperfusion.table.describe_table says what columns are taken for).",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     def _is_plain(self, groups: Collection[str]) -> bool:
@@ -293,7 +266,11 @@ class NetworkRegressor(Member):
         return {name: getattr(self, name) for name in own}
 
     def _network_class(self) -> Any:
-        """Return the class of the network, which needs torch."""
+        """Return the class of the network, which needs torch.
+
+        It is built of `NetworkInputs.layout_`, the configuration, and a generator that
+        draws the first weights.
+        """
         raise NotImplementedError
 
     def _build(self, generator: Any) -> Any:
@@ -318,32 +295,19 @@ class NetworkRegressor(Member):
             self._restore(device_to_predict(self.device))
         return self._network
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict the target.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Columns as at fit. Categories not seen at fit count as unknown.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            Predictions in the target's units.
-        """
+    def _predict(self, features: Features) -> np.ndarray:
         from hyperfusion.regressors.networks import _training
 
-        check_is_fitted(self)
+        self._load_network()  # here, so that its warning points at the user's line
         with _training.fixed_threads(self.n_threads):
-            network, numbers, codes = self._prepare(X)
+            network, numbers, codes = self._prepare(features)
             scaled = _training.predict(network, {}, numbers, codes)
         return self.target_scaler_.inverse_transform(scaled.double().cpu().numpy())
 
-    def _prepare(self, X: Any) -> tuple[Any, Any, Any]:
+    def _prepare(self, features: Features) -> tuple[Any, Any, Any]:
         """Return the network and prepared rows, which are on the CPU."""
         import torch
 
-        features = self._read(X)
         network = self._load_network()
         prepared = self.inputs_.transform(features)
         return network, *(torch.from_numpy(part) for part in prepared)

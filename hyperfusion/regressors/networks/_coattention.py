@@ -139,7 +139,7 @@ class CoAttentionRegressor(NetworkRegressor):
                 "to each other."
             )
         with fixed_threads(self.n_threads), torch.inference_mode():
-            network, *rows = self._prepare(X)
+            network, *rows = self._prepare(self._read(X))
             parts = [network.attend(*part)[1] for part in in_parts(network, *rows)]
         first, second = network.sides
         return {

@@ -138,7 +138,7 @@ class TabNetHuberRegressor(NetworkRegressor):
 
         check_is_fitted(self)
         with fixed_threads(self.n_threads):
-            network, numbers, codes = self._prepare(X)
+            network, numbers, codes = self._prepare(self._read(X))
             total, steps = network.explain(numbers, codes)
         columns = self._columns_of_units()
         shares = [_row_shares(total) @ columns, *(step @ columns for step in steps)]

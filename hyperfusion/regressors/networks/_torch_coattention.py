@@ -114,15 +114,6 @@ class CoAttentionNetwork(nn.Module):
     """Image and text tokens in co-attention, joined with the metadata.
 
     Without two sides it is a residual network over all features.
-
-    Parameters
-    ----------
-    layout : dict
-        `NetworkInputs.layout_`.
-    config : dict
-        The regressor's parameters.
-    generator : torch.Generator
-        Draws the first weights.
     """
 
     def __init__(
