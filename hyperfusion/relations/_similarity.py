@@ -143,7 +143,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             self._fit_sides(features)
             return self._compare(features)
         table = check_table(self, X, reset=True)
-        self.encoders_ = self._fit_raw_sides(table)
+        self.encoders_: dict[str, Any] = self._fit_raw_sides(table)
         return self._compare_raw(table, "fit_transform")
 
     def _transform(self, X: Any) -> pd.DataFrame:
@@ -184,7 +184,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
                 "in pairs, or build the table with feature_table(..., spaces=...)."
             )
         self.pairs_ = choose_pairs(self.pairs, schema.vectors, aligned)
-        self.encoders_: dict[str, Any] = {}
+        self.encoders_ = {}
         used = {name for pair in self.pairs_ for name in pair}
         if ALL in used:
             used |= set(aligned)
