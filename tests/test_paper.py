@@ -359,10 +359,8 @@ def test_outliers_leave_training_parts_and_pseudo_labels_join_all(fitted):
         reach = 1.5 * (high - low)
         kept = train[(y[train] >= low - reach) & (y[train] <= high + reach)]
         assert not {3, 77} & {*kept}
-        for name in ("one", "two"):
-            model = models[["one", "two"].index(name)]
-            learned = model[-1].learned_
-            assert_allclose(learned, np.append(y[kept], pseudo))
+        for model in models[:2]:
+            assert_allclose(model[-1].learned_, np.append(y[kept], pseudo))
     validated = np.concatenate([rows for _, rows in ensemble.splits_])
     assert_array_equal(np.sort(validated), np.arange(N_LABELED))
 
@@ -373,7 +371,7 @@ def test_ablation_fills_all_rows_of_table_1():
     tiny = {"image_encoder": "hyperfusion-tiny", "text_encoder": "hyperfusion-tiny"}
     members = [("one", Ridge(1.0)), ("two", Ridge(1e3))]
     model = make_hyperfusion(
-        **posts.roles, **tiny, preset="paper", members=members, random_state=0
+        **posts.roles, **tiny, preset="paper", members=members, cv=2, random_state=0
     )
     model.set_params(predict__max_rounds=1)
     table = ablate(model, posts.data, y, n_bootstrap=10, random_state=0)
