@@ -17,8 +17,8 @@ n log n is some 1.1).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import math
 import os
 import resource
 import subprocess
@@ -194,10 +194,11 @@ class Steps:
     def __init__(self) -> None:
         self.costs: dict[str, tuple[float, float, float]] = {}
 
-    def __call__(self, name: str, work: Callable[[], Any]) -> Any:
+    def run(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function, and keep what that costs."""
         forget_peak()
         start, busy = time.perf_counter(), sum(os.times()[:4])
-        result = work()
+        result = work(*arguments)
         clock, cpu = time.perf_counter() - start, sum(os.times()[:4]) - busy
         self.costs[name] = clock, cpu, peak()
         print(f"    {name}: {clock:.1f} s", file=sys.stderr, flush=True)
@@ -206,10 +207,8 @@ class Steps:
 
 def forget_peak() -> None:
     """Let the peak of memory begin anew, where the system (Linux) can."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def peak() -> float:
@@ -241,8 +240,9 @@ def run(folder: Path, members: str, jobs: int, verbose: int) -> dict[str, Any]:
         return posts
 
     warnings.simplefilter("ignore")
-    step = Steps()
-    posts = step("load", lambda: load("train"))
+    steps = Steps()
+    step = steps.run
+    posts = step("load", load, "train")
     roles = posts.roles
     vectors = {**roles["vectors"], "image": "image_vector"}
     vectors["text"] = "title_vector"
@@ -256,19 +256,19 @@ def run(folder: Path, members: str, jobs: int, verbose: int) -> dict[str, Any]:
     )
     encode, relate, predict = (part for _, part in model.steps)
     y = posts.target
-    table = step("encode", lambda: encode.fit_transform(posts.data, y))
+    table = step("encode", encode.fit_transform, posts.data, y)
     del posts
-    table = step("relate", lambda: relate.fit_transform(table, y))
+    table = step("relate", relate.fit_transform, table, y)
     shape = table.shape
-    step("fit", lambda: predict.fit(table, y))
+    step("fit", predict.fit, table, y)
     del table
-    posts = step("load new", lambda: load("test"))
+    posts = step("load new", load, "test")
     new = step("encode new", lambda: relate.transform(encode.transform(posts.data)))
-    found = step("predict", lambda: predict.predict(new))
+    found = step("predict", predict.predict, new)
     score, signal = np.load(folder / "test_known.npy")
     limit = spearmanr(signal, score).statistic
     return {
-        "costs": step.costs,
+        "costs": steps.costs,
         "shape": shape,
         "src": [float(spearmanr(found, score).statistic), float(limit)],
         "by_member": predict.fold_scores_["seconds"].groupby("member").sum().to_dict(),
@@ -290,7 +290,7 @@ def measure(
     command += ["--members", members, "--jobs", str(options.jobs)]
     command += ["--verbose"] * options.verbose
     print(f"{n} posts, members={members!r}", file=sys.stderr, flush=True)
-    done = subprocess.run(command, check=True, capture_output=not options.verbose)
+    subprocess.run(command, check=True, capture_output=not options.verbose)
     return json.loads((folder / "result.json").read_text())
 
 
@@ -302,12 +302,10 @@ def lines(n: int, found: dict, before: tuple[int, dict] | None) -> Iterator[str]
     for name, (clock, cpu, gigabytes) in costs.items():
         growth = ""
         if before is not None:
-            old = before[1][name]
-            pairs = ((cpu, old[1]), (gigabytes, old[2]))
-            growth = "   " + ", ".join(
-                f"{math.log(max(new, 0.01) / max(was, 0.01)) / math.log(n / before[0]):.2f}"
-                for new, was in pairs
-            )
+            _, *old = np.maximum(before[1][name], 0.01)
+            exponents = np.log(np.maximum([cpu, gigabytes], 0.01) / old)
+            exponents /= np.log(n / before[0])
+            growth = "   " + ", ".join(f"{b:.2f}" for b in exponents)
         yield f"  {name:12}{clock:9.1f}{cpu:9.1f}{gigabytes:7.2f}{growth}"
     found["costs"] = costs
 

@@ -69,6 +69,10 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         Targets are taken less the mean of so many latest ones at their time: what a
         row came to beside others of those days. None takes them as they are, and so
         does a table without time.
+    n_latest : int or None, default=50_000
+        Among how many of the latest earlier rows neighbors are looked for; None is
+        all. Time then grows with the number of rows, not with its square. A table
+        without time has no latest rows: all are compared.
     n_components : int, default=256
         To how many components the TF-IDF of a text's characters is reduced.
     random_state : int, RandomState instance or None, default=None
@@ -152,6 +156,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         "summaries": ["array-like"],
         "sharpness": [Interval(Real, 0, None, closed="left")],
         "trend": [Interval(Integral, 1, None, closed="left"), None],
+        "n_latest": [Interval(Integral, 1, None, closed="left"), None],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "on_error": [StrOptions({"raise", "missing"})],
@@ -168,6 +173,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         summaries: Sequence[str] = ("mean", "spread", "similarity"),
         sharpness: float = 10.0,
         trend: int | None = 300,
+        n_latest: int | None = 50_000,
         n_components: int = 256,
         random_state: Any = None,
         on_error: str = "missing",
@@ -180,6 +186,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         self.summaries = summaries
         self.sharpness = sharpness
         self.trend = trend
+        self.n_latest = n_latest
         self.n_components = n_components
         self.random_state = random_state
         self.on_error = on_error
@@ -367,9 +374,9 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
             # 1 is nobody's mark: a row without a user sees all
             strangers.append((np.maximum(rows["user"], 1), stored["user"]))
         n_earlier[~rows[key].any(axis=1)] = 0
-        found = search(
-            rows[key], stored[key], n_earlier, strangers, self.n_neighbors[-1]
-        )
+        latest = self.n_latest if "time" in rows else None
+        k = self.n_neighbors[-1]
+        found = search(rows[key], stored[key], n_earlier, strangers, k, latest)
         for which, cosines, positions in found:
             days = None
             if "age" in self.summaries:

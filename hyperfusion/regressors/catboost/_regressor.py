@@ -384,9 +384,12 @@ def _pool(
 
 
 def _level_bytes(column: pd.Series) -> np.ndarray:
-    levels = [str(level) for level in column.cat.categories] + [MISSING]
+    # of thousands of users, only those that are there
+    codes, where = np.unique(column.cat.codes, return_inverse=True)
+    named = column.cat.categories
+    levels = [MISSING if code < 0 else str(named[code]) for code in codes]
     coded = [level.encode("utf-8", "surrogatepass") for level in levels]
-    return np.array(coded, dtype=object)[column.cat.codes]
+    return np.array(coded, dtype=object)[where]
 
 
 class _Deadline:
