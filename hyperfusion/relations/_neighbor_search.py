@@ -47,9 +47,12 @@ def on_grid(vectors: np.ndarray) -> np.ndarray:
 def fingerprints(vectors: Sequence[np.ndarray]) -> np.ndarray:
     """Return one number for each row, equal for rows whose vectors are all equal."""
     found = np.zeros(len(vectors[0]), dtype=np.uint64)
+    factor = np.uint64(0x9E3779B97F4A7C15)
     for space in vectors:
-        for column in space.T:
-            found = (found + column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        powers = np.cumprod(np.full(space.shape[1], factor))
+        for rows in gen_batches(len(space), 4096):
+            products = space[rows].astype(np.uint64) * powers[::-1]
+            found[rows] = found[rows] * powers[-1] + products.sum(axis=1)
     return found
 
 
@@ -60,6 +63,7 @@ def search(
     strangers: Sequence[tuple[np.ndarray, np.ndarray]],
     k: int,
     n_latest: int | None = None,
+    there: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield the `k` most similar stored rows of some queries at a time.
 
@@ -75,6 +79,8 @@ def search(
         Number of neighbors.
     n_latest : int or None
         How many of the rows that a query sees, from its last, are compared with it.
+    there : ndarray of int, default=None
+        Where in `stored` the rows that count are, which all else is about; None is all.
 
     Yields
     ------
@@ -85,6 +91,7 @@ def search(
     positions : ndarray of shape (m, k), int
         Where the neighbors stand among the stored rows; 0 where there is none.
     """
+    there = np.arange(len(stored)) if there is None else there
     order = np.argsort(n_earlier, kind="stable")
     order = order[n_earlier[order] > 0]
     for first in range(0, len(order), QUERIES):
@@ -95,7 +102,7 @@ def search(
         best = np.full((len(rows), k), _NOTHING)
         for stop in range(seen[-1], oldest[0], -STORED):
             block = slice(max(stop - STORED, oldest[0]), stop)
-            cosines = vectors @ stored[block].astype(np.float32).T
+            cosines = vectors @ stored[there[block]].astype(np.float32).T
             if seen[0] < stop or oldest[-1] > block.start:
                 at = np.arange(block.start, stop)
                 outside = (at >= seen[:, None]) | (at < oldest[:, None])
@@ -103,9 +110,9 @@ def search(
             same = [(own, marks[block]) for own, marks in of_rows]
             best = _better(best, cosines, same, block.start)
         best = np.sort(best, axis=1)[:, ::-1]
-        there = best != _NOTHING
-        found = np.where(there, best >> 32, np.nan) / GRID**2
-        yield rows, found, np.where(there, best & _POSITION, 0)
+        known = best != _NOTHING
+        found = np.where(known, best >> 32, np.nan) / GRID**2
+        yield rows, found, np.where(known, best & _POSITION, 0)
 
 
 def _better(

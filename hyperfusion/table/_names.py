@@ -8,8 +8,8 @@ list, so a name of another form is never mistaken for one of these.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from functools import lru_cache
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hyperfusion.exceptions import InvalidInputError
 

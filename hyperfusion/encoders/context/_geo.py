@@ -153,9 +153,9 @@ class GeoEncoder(TableEncoder):
             there = places.notna().to_numpy() if there is None else there
         if there is not None:
             features["has_place"] = there
-        table = pd.DataFrame(features, index=cells.index)
-        numbers = [name for name in table if name not in ("cell", "place")]
-        return table.astype(dict.fromkeys(numbers, np.float32))
+        for name in features.keys() - {"cell", "place"}:
+            features[name] = features[name].astype(np.float32)
+        return pd.DataFrame(features, index=cells.index)
 
     def _feature_names(self) -> list[str]:
         names = list(_COORDINATES) if "latitude" in self.columns_ else []
