@@ -88,6 +88,14 @@ def content_of(cell: Any) -> bytes | None:
         return b"file" + bytes(cell)
     if isinstance(cell, np.ndarray) and cell.dtype == np.uint8:
         return f"pixels {cell.shape}".encode() + cell.tobytes()
+    if isinstance(cell, Image.Image) and cell.width * cell.height <= MAX_PIXELS:
+        try:
+            pixels, exif = cell.tobytes(), cell.getexif().tobytes()
+        except Exception:  # a damaged file that is read only now
+            return None
+        transparency = cell.info.get("transparency")
+        head = cell.mode, cell.size, cell.getpalette(), transparency, exif
+        return repr(head).encode() + pixels
     return None
 
 

@@ -84,7 +84,7 @@ def test_characters_find_words_in_hashtags():
     texts = ["#skatepark", "skate park", "#goodcoffee", "good coffee"] * 3
     near = {}
     for analyzer in ("word", "characters"):
-        encoder = TfidfComponents(n_components=2, analyzer=analyzer, random_state=0)
+        encoder = TfidfComponents(n_components=4, analyzer=analyzer, random_state=0)
         hashtag, words, other, _ = encoder.fit_transform(texts)[:4]
         near[analyzer] = hashtag @ words - hashtag @ other
     assert near["word"] < 0.1
