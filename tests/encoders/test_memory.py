@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.inspection import partial_dependence
+from sklearn.linear_model import Ridge
 
 from hyperfusion import (
     ClipImageEncoder,
@@ -92,12 +93,12 @@ def test_a_changed_file_is_read_again(tmp_path, encoded):
 
 def test_partial_dependence_encodes_pictures_once(encoded):
     posts = make_posts(40, random_state=0)
-    roles = {"image": "image", "numeric": posts.roles["numeric"]}
-    from sklearn.linear_model import Ridge
-
+    numeric = posts.roles["numeric"]
+    posts.data[numeric] = posts.data[numeric].astype(float)
+    roles = {"image": "image", "numeric": numeric}
     model = make_hyperfusion(
         **roles, image_encoder="hyperfusion-tiny", members=[Ridge()], cv=2
     ).fit(posts.data, posts.target)
     work = dict(encoded)
-    partial_dependence(model, posts.data, roles["numeric"][:1], grid_resolution=5)
+    partial_dependence(model, posts.data, numeric[:1], grid_resolution=5)
     assert encoded == work
