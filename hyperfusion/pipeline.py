@@ -45,9 +45,10 @@ def make_hyperfusion(
     members: Any = None,
     cv: Any = 5,
     unlabeled: bool = False,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     random_state: Any = None,
-    verbose: int = 0,
+    verbose: int | str = "auto",
 ) -> Pipeline:
     """Assemble the three tiers for a table of posts.
 
@@ -65,18 +66,23 @@ def make_hyperfusion(
     %(cache)s
     members : str, list of regressors or list of (name, regressor), default=None
         Members of the ensemble: a preset's name or a list; None is "default".
-    cv : int, splitter or iterable of splits, default=5
-        Folds of the ensemble.
+    cv : int, "time", "user", splitter or iterable of splits, default=5
+        Folds of the ensemble; "time" (blocks of time) and "user" (whole users) take
+        the columns of these roles.
     unlabeled : bool, default=False
         Whether rows whose target is NaN are unlabeled posts to learn from: the
         ensemble is wrapped in `PseudoLabelWrapper`, and members are searched as
         ``predict__estimator__catboost__depth``.
+    time_limit : float or None, default=None
+        Seconds that `fit` may take in all; members that don't fit are left out, see
+        `HyperFusionRegressor`.
     n_jobs : int, default=None
         Parallel fits of the ensemble.
     random_state : int, RandomState instance or None, default=None
         Seed of everything.
-    verbose : int, default=0
-        1 prints a line for every encoder and every fitted part.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 prints a line for every encoder and every fitted part as well.
 
     Returns
     -------
@@ -124,6 +130,7 @@ def make_hyperfusion(
     predict: Any = HyperFusionRegressor(
         name_members(members),
         cv=cv,
+        time_limit=time_limit,
         n_jobs=n_jobs,
         random_state=random_state,
         verbose=verbose,

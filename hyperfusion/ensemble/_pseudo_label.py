@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._progress import VERBOSE
 from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
@@ -25,6 +26,7 @@ from hyperfusion._sklearn_compat import (
     _routing_enabled,
 )
 from hyperfusion._validation import check_target, local_generator, warn_of_target
+from hyperfusion.ensemble._folds import CV_WORDS
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._pseudo_inputs import Rows, read_rows
 from hyperfusion.ensemble._pseudo_rounds import (
@@ -72,12 +74,14 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     min_gain_se : float or None, default=2.0
         A round is kept where its gain is above so many standard errors, see Notes.
         None keeps every round, as the paper does.
-    cv : int, splitter, iterable of (train, test) or None, default=None
-        The folds. None is the ensemble's own, or 5 for a lone regressor.
+    cv : int, "time", "user", splitter, iterable of (train, test) or None, default=None
+        The folds, as `HyperFusionRegressor` takes them. None is the ensemble's own, or
+        5 for a lone regressor.
     random_state : int, RandomState instance or None, default=None
         Seed. None is the ensemble's own.
-    verbose : int, default=0
-        1 prints a line for every round.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 prints a line for every round as well.
 
     Attributes
     ----------
@@ -165,9 +169,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         "max_share": [Interval(Real, 0, 1, closed="right")],
         "max_rounds": [Interval(Integral, 1, None, closed="left")],
         "min_gain_se": [Interval(Real, 0, None, closed="left"), None],
-        "cv": ["cv_object", None],
+        "cv": ["cv_object", StrOptions(set(CV_WORDS)), None],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     }
 
     def __init__(
@@ -181,7 +185,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         min_gain_se: float | None = 2.0,
         cv: Any = None,
         random_state: Any = None,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.estimator = estimator
         self.alpha = alpha
