@@ -16,6 +16,7 @@ from hyperfusion._sklearn_compat import StrOptions
 VERBOSE = ["verbose", StrOptions({"auto"})]
 """Constraint of parameters called ``verbose``."""
 
+_clock = time.perf_counter
 _SECONDS = "hyperfusion_seconds"
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
@@ -29,7 +30,7 @@ _TQDM: dict[str, Any] = {
 
 def now() -> float:
     """Return seconds by the one clock that all plans and limits are kept by."""
-    return time.perf_counter()
+    return _clock()
 
 
 def note_seconds(table: Any, seconds: float) -> Any:

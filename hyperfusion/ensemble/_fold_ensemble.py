@@ -42,6 +42,7 @@ from hyperfusion.ensemble._members import (
     name_members,
     set_seeds,
 )
+from hyperfusion.ensemble._memory import warn_of_memory
 from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
 from hyperfusion.ensemble._plan import Pairs, TimePlan, cost_of, weighing_seconds
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
@@ -154,21 +155,25 @@ class FoldEnsemble(HyperFusionEstimator):
         self.estimators_ = [
             [p.model for p in parts if p.fold == k] for k in range(n_fits)
         ]
+        self._seconds, self._left = now() - start, plan.deadline - now()
         return self
 
     def _plan(self, X: Any, n_rows: int, start: float) -> TimePlan:
         """Return what the members cost, and the limit that they are to keep."""
         train = int(np.mean([len(rows) for rows, _ in self.splits_]))
         costs = [cost_of(member, train, X.shape[1]) for _, member in self.members_]
+        names = [name for name, _ in self.members_]
+        n_jobs = effective_n_jobs(self.n_jobs)
+        warn_of_memory(X, costs, names, n_jobs)
         limit = np.inf if self.time_limit is None else float(self.time_limit)
         sizes = n_rows, len(costs), len(self.splits_)
         return TimePlan(
             limit,
             start + limit,
-            [name for name, _ in self.members_],
+            names,
             costs,
             len(self.splits_),
-            effective_n_jobs(self.n_jobs),
+            n_jobs,
             last=n_rows / train if self.refit == "full" else 0.0,
             reserved=weighing_seconds(*sizes),
         )

@@ -96,7 +96,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         rows that are not used.
     termination_condition_ : str
         "no_improvement" (the last round was undone), "max_iter", "no_change" (no row
-        was chosen) or "all_labeled" (none is left, or there were none).
+        was chosen), "time_limit" (there was no time for another) or "all_labeled" (none
+        is left, or there were none).
     n_iter_ : int
         Rounds that were tried, with the one that was undone.
     trace_ : DataFrame

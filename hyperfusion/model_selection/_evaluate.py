@@ -18,6 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from hyperfusion._progress import VERBOSE, Progress, tells_lines
 from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._workers import end_with_parent
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import (
     Split,
@@ -265,6 +266,7 @@ def _plan(
 def _fit_predict(
     model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, float]:
+    end_with_parent()
     start = time.perf_counter()
     fitted = clone(model).fit(take(X, train), y[train])
     prediction = np.asarray(fitted.predict(take(X, test)), dtype=np.float64)
