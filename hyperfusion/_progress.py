@@ -151,7 +151,7 @@ class Progress:
         """Say that this much is done."""
         if self._shows:
             with self.bar.get_lock():
-                self.bar.update(size)
+                self.bar.update(min(size, self.bar.total - self.bar.n))
 
 
 def _tqdm() -> Any:

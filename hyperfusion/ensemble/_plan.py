@@ -150,4 +150,4 @@ class TimePlan:
 def weighing_seconds(n_rows: int, n_members: int, n_folds: int) -> float:
     """Return about how long it takes to weigh members, once a fold and once in all."""
     ranks = n_rows * math.log2(n_rows + 2)
-    return 2e-8 * ranks * 25 * n_members * (n_folds + 1)
+    return 5e-9 * ranks * 25 * n_members * (n_folds + 1)

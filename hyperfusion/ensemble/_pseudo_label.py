@@ -18,7 +18,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._progress import VERBOSE
+from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
@@ -246,7 +246,10 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         weight, groups = given.pop("sample_weight", None), given.pop("groups", None)
         rows = read_rows(ensemble, X, y, X_unlabeled, weight, groups, given)
         warn_of_target(rows.labeled.y, stacklevel=2)
-        self._store(self._learn(ensemble, rows), rows)
+        with Progress("pseudo-labels", 1 + self.max_rounds, self.verbose) as progress:
+            progress.at("labeled rows alone")
+            done = self._learn(ensemble, rows, progress)
+        self._store(done, rows)
         return self
 
     def _ensemble(self) -> HyperFusionRegressor:
@@ -266,7 +269,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             return clone(self.estimator)
         return HyperFusionRegressor([("member", clone(self.estimator))])
 
-    def _learn(self, ensemble: HyperFusionRegressor, rows: Rows) -> Outcome:
+    def _learn(
+        self, ensemble: HyperFusionRegressor, rows: Rows, progress: Progress
+    ) -> Outcome:
         if len(rows.places) == 0:
             fitted = rows.labeled.fit(ensemble, None)
             return Outcome(fitted, condition="all_labeled")
@@ -277,8 +282,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         settings = Settings(rule, paper, *stop, self.verbose)
         refit, ensemble.refit = ensemble.refit, "folds"  # the rounds need fold models
         first = rows.labeled.fit(ensemble, None)
+        progress.step()
         rounds = PseudoLabelRounds(first, rows, settings)
-        done = rounds.run()
+        done = rounds.run(progress)
         if refit == "full":
             done.ensemble = rounds.fit_on_all(done)
         return done

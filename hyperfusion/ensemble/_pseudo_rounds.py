@@ -77,14 +77,8 @@ class PseudoLabelRounds:
         for k, (_, validated) in reversed(list(enumerate(ensemble.splits_))):
             self.fold[validated] = k
 
-    def run(self) -> Outcome:
+    def run(self, progress: Progress) -> Outcome:
         """Return the last ensemble that was worth keeping."""
-        settings = self.settings
-        what, rounds = "pseudo-labels", settings.max_rounds
-        with Progress(what, rounds, settings.verbose) as progress:
-            return self._run(progress)
-
-    def _run(self, progress: Progress) -> Outcome:
         n_rows = len(self.rows.places)
         done = Outcome(self.first, labeled_iter=np.full(n_rows, -1))
         chosen = np.zeros((self.n_folds, n_rows), dtype=bool)
