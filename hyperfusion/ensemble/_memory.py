@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import scipy.sparse as sp
+from joblib.parallel import get_active_backend
 
 from hyperfusion.ensemble._plan import Cost
 
@@ -31,6 +32,8 @@ def warn_of_memory(
     X: Any, costs: Sequence[Cost], names: Sequence[str], n_jobs: int
 ) -> None:
     """Warn where fits will not fit the memory that is there."""
+    if "Dask" in type(get_active_backend()[0]).__name__:
+        return  # the workers are on other machines
     there, table = available_bytes(), table_bytes(X)
     need = bytes_needed(table, costs, n_jobs)
     if there is None or need <= there:
