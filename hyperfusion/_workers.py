@@ -1,4 +1,4 @@
-"""Workers of parallel work: they end with what started them, and say what they did."""
+"""Parallel work whose workers end with it, and that says what they worked on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing import current_process
@@ -15,12 +15,46 @@ from pathlib import Path
 from typing import Any
 
 from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
 
+Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 _SECONDS = 0.5
 _watching = False
 
 
-def end_with_parent() -> None:
+def in_parallel(
+    function: Callable[..., Any], calls: Iterable[Call], n_jobs: int | None
+) -> Iterator[Any]:
+    """Yield the results of calls, each a title, arguments and keywords, in order.
+
+    SIGTERM unwinds the main thread, so that workers end and temporary files go. The
+    error that a killed worker leads to has the titles of what was being worked on.
+    Without workers nothing is changed: SIGTERM ends the process at once.
+    """
+    with _orderly(n_jobs) as folder:
+        yield from Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(_work)(folder, title, function, *args, **kwargs)
+            for title, args, kwargs in calls
+        )
+
+
+def _work(
+    folder: Path | None, title: str, function: Any, /, *args: Any, **kwargs: Any
+) -> Any:
+    _end_with_parent()
+    note = None if folder is None else folder / str(os.getpid())
+    with suppress(OSError):  # a worker on another machine has no such folder
+        if note:
+            note.write_text(title)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        with suppress(OSError):
+            if note:
+                note.unlink()
+
+
+def _end_with_parent() -> None:
     """Let a worker of joblib's end as soon as the process that started it is gone.
 
     Without this it ends with its task, which may take hours.
@@ -39,13 +73,8 @@ def _watch(parent: int) -> None:
 
 
 @contextmanager
-def orderly(n_jobs: int | None) -> Iterator[Path | None]:
-    """Let parallel work end orderly; yields a folder for `working_on`, or None.
-
-    SIGTERM unwinds the main thread, so that workers end and temporary files go. The
-    error that a killed worker leads to says what was being worked on. Without
-    workers nothing is changed: SIGTERM ends the process at once.
-    """
+def _orderly(n_jobs: int | None) -> Iterator[Path | None]:
+    """Yield a folder for notes of workers, None where there are none."""
     if effective_n_jobs(n_jobs) == 1:
         yield None
         return
@@ -77,19 +106,3 @@ def _unwinding() -> Iterator[None]:
 
 def _leave(number: int, _: Any) -> None:
     raise SystemExit(128 + number)
-
-
-@contextmanager
-def working_on(folder: Path | None, title: str) -> Iterator[None]:
-    """Note in the folder what is being worked on, as long as it is."""
-    end_with_parent()
-    note = None if folder is None else folder / f"{os.getpid()}"
-    with suppress(OSError):  # a worker on another machine has no such folder
-        if note:
-            note.write_text(title)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if note:
-                note.unlink()

@@ -10,20 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory
 from threadpoolctl import threadpool_limits
 
 from hyperfusion._progress import now
 from hyperfusion._sklearn_compat import _safe_indexing
-from hyperfusion._workers import orderly, working_on
+from hyperfusion._workers import in_parallel
 from hyperfusion.ensemble._members import takes_weight, weight_parameter
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import IQRFilter
@@ -73,10 +71,10 @@ def fit_parts(
     kept = None if memory is None else check_memory(memory).cache(_fit_kept_part)
     # Each array is an argument of its own: joblib's Dask backend sends an argument to
     # the cluster once, but what a tuple or a dict holds again with every task.
-    with orderly(n_jobs) as folder:
-        tasks = (
-            delayed(_fit_or_find_part)(
-                folder,
+    calls = (
+        (
+            f"the member {names[i]!r} in fold {k}",
+            (
                 kept,
                 k,
                 i,
@@ -88,21 +86,18 @@ def fit_parts(
                 sample_weight,
                 *(extra[k] or (None, None, None)),
                 row_filter,
-                **fit_params[i],
-            )
-            for k, i in pairs
+            ),
+            fit_params[i],
         )
-        yield from Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+        for k, i in pairs
+    )
+    yield from in_parallel(_fit_or_find_part, calls, n_jobs)
 
 
-def _fit_or_find_part(
-    folder: Path | None, kept: Any, /, *args: Any, **fit_params: Any
-) -> Part:
-    fold, _, name = args[:3]
-    with working_on(folder, f"the member {name!r} in fold {fold}"):
-        if kept is None:
-            return _fit_part(*args, **fit_params)
-        return kept(args, fit_params)
+def _fit_or_find_part(kept: Any, /, *args: Any, **fit_params: Any) -> Part:
+    if kept is None:
+        return _fit_part(*args, **fit_params)
+    return kept(args, fit_params)
 
 
 def _fit_kept_part(args: tuple[Any, ...], fit_params: dict[str, Any]) -> Part:

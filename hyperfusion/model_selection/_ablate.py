@@ -12,11 +12,11 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 
 from hyperfusion._anatomy import is_search, layers
 from hyperfusion._progress import Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import validate_params
+from hyperfusion._workers import in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._ablation_rows import (
     FULL,
@@ -209,12 +209,10 @@ def ablate(
             tried = [v for v in variants if v.model is not None]
             share = 1 / (len(tried) + 1)
             progress.step(share)
-            fits = Parallel(n_jobs=n_jobs, return_as="generator")(
-                delayed(fit_variant)(variant, features, target[train], left_out)
-                for variant in tried
-            )
-            fitted = {}
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
+            shared = features, target[train], left_out
+            calls = ((t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True))
+            fits, fitted = in_parallel(fit_variant, calls, n_jobs), {}
             results = progress.over(fits, titles, share)
             for one in (one for several in results for one in several):
                 fitted[one.name] = one

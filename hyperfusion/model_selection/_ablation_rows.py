@@ -14,7 +14,6 @@ from sklearn.base import clone
 from sklearn.model_selection import ShuffleSplit, check_cv
 
 from hyperfusion._anatomy import Anatomy, folds_parameter, parameter_path
-from hyperfusion._workers import end_with_parent
 from hyperfusion.model_selection._inputs import learns_from_unlabeled, take
 from hyperfusion.table import Schema
 
@@ -85,7 +84,6 @@ def fit_variant(
     variant: Variant, features: Any, y: np.ndarray, left_out: Any
 ) -> list[Fitted]:
     """Fit a variant and predict; the full model's best member comes with it."""
-    end_with_parent()
     start = time.perf_counter()
     if variant.labeled_only:
         rows = np.flatnonzero(~np.isnan(y))

@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 
 from hyperfusion._progress import VERBOSE, Progress, tells_lines
 from hyperfusion._sklearn_compat import Interval, validate_params
-from hyperfusion._workers import end_with_parent
+from hyperfusion._workers import in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import (
     Split,
@@ -198,10 +197,11 @@ def evaluate(
         for fold, split in enumerate(folds)
         for kind, learns in learning.items()
     ]
-    fits = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_fit_predict)(models[job.model], X, target, job.train, job.test)
+    calls = (
+        (job.title, (models[job.model], X, target, job.train, job.test), {})
         for job in jobs
     )
+    fits = in_parallel(_fit_predict, calls, n_jobs)
     tables = []
     with Progress("evaluate", len(jobs), verbose) as progress:
         results = progress.over(fits, [job.title for job in jobs])
@@ -266,7 +266,6 @@ def _plan(
 def _fit_predict(
     model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    end_with_parent()
     start = time.perf_counter()
     fitted = clone(model).fit(take(X, train), y[train])
     prediction = np.asarray(fitted.predict(take(X, test)), dtype=np.float64)
