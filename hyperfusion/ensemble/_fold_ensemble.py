@@ -164,7 +164,7 @@ class FoldEnsemble(HyperFusionEstimator):
         costs = [cost_of(member, train, X.shape[1]) for _, member in self.members_]
         names = [name for name, _ in self.members_]
         n_jobs = effective_n_jobs(self.n_jobs)
-        warn_of_memory(X, costs, names, n_jobs)
+        warn_of_memory(X, costs, names, len(self.splits_), n_jobs)
         limit = np.inf if self.time_limit is None else float(self.time_limit)
         sizes = n_rows, len(costs), len(self.splits_)
         return TimePlan(
@@ -251,9 +251,8 @@ class FoldEnsemble(HyperFusionEstimator):
             task.call_on_fit_task_begin(estimator=self)
         with Progress("fit", n_folds * sum(costs), self.verbose) as progress:
             plan.announce = progress.at
-            titles = (plan.title(*p) for p in np.ndindex(n_folds, len(costs)))
-            if self.time_limit is not None:
-                titles = iter(())
+            places = np.ndindex(n_folds, len(costs)) if self.time_limit is None else ()
+            titles = [plan.title(k, i) for k, i in places]
             # parts may be fewer than tasks, and must be asked for their end
             shown = progress.over(parts, titles, lambda part: costs[part.member])
             for part, task in zip(shown, tasks, strict=False):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from joblib.parallel import get_active_backend
@@ -17,34 +18,38 @@ from hyperfusion.ensemble._plan import Cost
 _WORKER = 3e8  # a process with the libraries that members import
 
 
-def bytes_needed(table: float, costs: Sequence[Cost], n_jobs: int) -> float:
+def bytes_needed(
+    table: float, costs: Sequence[Cost], n_folds: int, n_jobs: int
+) -> float:
     """Return the bytes that fits take at their peak, beside the table itself.
 
     Each has a copy of its rows. Workers share a copy of the table that joblib writes.
     """
-    largest = sorted((cost.bytes for cost in costs), reverse=True)
+    largest = max(cost.bytes for cost in costs)
+    kept = n_folds * sum(cost.kept for cost in costs)
     if n_jobs == 1:
-        return table + largest[0]
-    return table + n_jobs * (table + largest[0] + _WORKER)
+        return kept + table + largest
+    return kept + table + n_jobs * (table + largest + _WORKER)
 
 
 def warn_of_memory(
-    X: Any, costs: Sequence[Cost], names: Sequence[str], n_jobs: int
+    X: Any, costs: Sequence[Cost], names: Sequence[str], n_folds: int, n_jobs: int
 ) -> None:
     """Warn where fits will not fit the memory that is there."""
     if "Dask" in type(get_active_backend()[0]).__name__:
         return  # the workers are on other machines
     there, table = available_bytes(), table_bytes(X)
-    need = bytes_needed(table, costs, n_jobs)
+    need = bytes_needed(table, costs, n_folds, n_jobs)
     if there is None or need <= there:
         return
-    dearest = max(range(len(costs)), key=lambda i: costs[i].bytes)
+    sizes = [cost.bytes + n_folds * cost.kept for cost in costs]
+    dearest = int(np.argmax(sizes))
     fewer = "" if n_jobs == 1 else f" fewer n_jobs than {n_jobs},"
     warnings.warn(
         f"The fit takes about {_gigabytes(need)} of memory, and "
         f"{_gigabytes(there)} are available: the table of {X.shape[0]:,} rows and "
         f"{X.shape[1]:,} columns has {_gigabytes(table)}, and the member "
-        f"{names[dearest]!r} takes {_gigabytes(costs[dearest].bytes)} more. What "
+        f"{names[dearest]!r} takes {_gigabytes(sizes[dearest])} more. What "
         f"helps:{fewer} fewer columns (n_components of the encoders), or members that "
         "take less.",
         UserWarning,

@@ -17,10 +17,11 @@ Pairs = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one core and bytes beside the table that one fit takes."""
+    """Seconds of one core and bytes beside the table that one fit takes, and keeps."""
 
     seconds: float
     bytes: float
+    kept: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class _Formula:
     number: float = 1.0
     stops_early: bool = False
     bytes: float = 0.0
+    kept_row: float = 0.0
 
     def cost(self, params: dict[str, Any], n_rows: int, n_columns: int) -> Cost:
         value = params.get(self.grows_with)
@@ -46,17 +48,18 @@ class _Formula:
         return Cost(
             share * (self.row * n_rows + self.cell * cells),
             self.bytes + self.cell_bytes * cells,
+            share * self.kept_row * n_rows,
         )
 
 
 # measured on one core of a 2.5 GHz server; only the ratios matter, see `TimePlan`
 _FORMULAS = {
     "CatBoostHuberRegressor": _Formula(1e-4, 1.8e-6, 6, "iterations", 600, True, 2e8),
-    "TabNetHuberRegressor": _Formula(4e-3, 1e-6, 8, "max_iter", 60, True),
-    "CoAttentionRegressor": _Formula(2e-3, 1.5e-6, 8, "max_iter", 60, True),
-    "ClipHierarchicalRegressor": _Formula(1.5e-3, 1e-6, 8, "max_iter", 60, True),
-    "ExtraTreesRegressor": _Formula(0, 1.2e-5, 8, "n_estimators", 200),
-    "RandomForestRegressor": _Formula(0, 2e-5, 8, "n_estimators", 200),
+    "TabNetHuberRegressor": _Formula(4e-3, 1e-6, 8, "max_iter", 60, True, 1e8),
+    "CoAttentionRegressor": _Formula(2e-3, 1.5e-6, 8, "max_iter", 60, True, 1e8),
+    "ClipHierarchicalRegressor": _Formula(1.5e-3, 1e-6, 8, "max_iter", 60, True, 1e8),
+    "ExtraTreesRegressor": _Formula(0, 1.2e-5, 8, "n_estimators", 200, kept_row=1e4),
+    "RandomForestRegressor": _Formula(0, 2e-5, 8, "n_estimators", 200, kept_row=1e4),
     "HistGradientBoostingRegressor": _Formula(1e-5, 1e-6, 10, "max_iter", 100),
     "RidgeCV": _Formula(0, 4e-7, 24),
     "Ridge": _Formula(0, 5e-8, 16),

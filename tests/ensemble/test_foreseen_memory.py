@@ -74,8 +74,9 @@ def test_the_size_of_tables():
 
 def test_more_workers_and_larger_members_need_more():
     costs = [Cost(1, GB), Cost(1, 2 * GB)]
-    assert bytes_needed(GB, costs, 1) == 3 * GB
-    assert bytes_needed(GB, costs, 2) > 2 * (GB + 2 * GB)
+    assert bytes_needed(GB, costs, 5, 1) == 3 * GB
+    assert bytes_needed(GB, costs, 5, 2) > 2 * (GB + 2 * GB)
+    assert bytes_needed(GB, [Cost(1, GB, GB)], 5, 1) == 7 * GB  # models are kept
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ model.fit(small, small.iloc[:, 0])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
 model.fit(X, X.iloc[:, 0])
-print(peak() - before, bytes_needed(table_bytes(X), [cost_of(member, 10_000, 300)], 1))
+print(peak() - before, bytes_needed(table_bytes(X), [cost_of(member, 10_000, 300)], 2, 1))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
