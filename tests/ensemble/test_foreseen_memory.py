@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,11 +108,7 @@ def test_a_fit_that_fits_is_silent(data, recwarn):
 @pytest.mark.slow  # a process of its own, whose peak is read
 @pytest.mark.parametrize("kind", ["CatBoostHuberRegressor", "CoAttentionRegressor"])
 def test_the_peak_at_20000_posts_is_foreseen(kind):
-    resource = pytest.importorskip("resource")
-    assert resource
-    import subprocess
-    import sys
-
+    pytest.importorskip("resource")
     script = f"""
 import resource
 import numpy as np, pandas as pd
@@ -132,7 +131,8 @@ model.fit(small, small.iloc[:, 0])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
 model.fit(X, X.iloc[:, 0])
-print(peak() - before, bytes_needed(table_bytes(X), [cost_of(member, 10_000, 300)], 2, 1))
+costs = [cost_of(member, 10_000, 300)]
+print(peak() - before, bytes_needed(table_bytes(X), costs, 2, 1))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
