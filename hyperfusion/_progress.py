@@ -83,7 +83,7 @@ class Progress:
 
     It shows where a person watches and the work takes longer than half a second, unless
     `verbose` is 0 or the work is part of work that is silent; with `always` wherever
-    lines are asked for, too. Its time moves while one step takes long.
+    `verbose` asks for lines, at once. Its time moves while one step takes long.
     """
 
     shown: ClassVar[list[Progress]] = []
@@ -106,12 +106,13 @@ class Progress:
         )
         self._options = {"desc": what, "total": total, "leave": not Progress.shown}
         self._options |= {"unit": unit} if unit else {"bar_format": _FORMAT}
+        self._options |= {"delay": 0} if told else {}
         self.bar: Any = None
 
     def __enter__(self) -> Self:
         Progress._n_silent += self._silent
         if self._shows:
-            self.bar = _tqdm()(**self._options, **_TQDM)
+            self.bar = _tqdm()(**_TQDM | self._options)
             Progress.shown.append(self)
             self._done = threading.Event()
             threading.Thread(target=self._tick, daemon=True).start()
