@@ -62,7 +62,7 @@ def table_bytes(X: Any) -> float:
     if isinstance(X, pd.DataFrame):
         return float(X.memory_usage(index=False).sum())
     if sp.issparse(X):
-        return float(X.data.nbytes * 2)
+        return 12.0 * X.nnz
     return float(getattr(X, "nbytes", 0))
 
 
