@@ -79,7 +79,7 @@ def say(line: str) -> None:
 
 
 class Progress:
-    """A bar with the time left, on stderr, as a context.
+    """A bar on stderr, with the time left if steps take `even` times, as a context.
 
     It shows where a person watches and the work takes longer than half a second, unless
     `verbose` is 0 or the work is part of work that is silent; with `always` wherever
@@ -96,6 +96,7 @@ class Progress:
         verbose: Any = "auto",
         *,
         unit: str | None = None,
+        even: bool = True,
         always: bool = False,
     ):
         self._silent = verbose != "auto" and not verbose
@@ -105,7 +106,8 @@ class Progress:
             always and told
         )
         self._options = {"desc": what, "total": total, "leave": not Progress.shown}
-        self._options |= {"unit": unit} if unit else {"bar_format": _FORMAT}
+        shape = _FORMAT if even else _FORMAT.replace("<{remaining}", "")
+        self._options |= {"unit": unit} if unit else {"bar_format": shape}
         self._options |= {"delay": 0} if told else {}
         self.bar: Any = None
 

@@ -244,7 +244,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return declare(features, self.spaces_, self._related)
 
     def _progress(self) -> Progress:
-        return Progress("encode", len(self.components_), self.verbose)
+        return Progress("encode", len(self.components_), self.verbose, even=False)
 
     def _feature_names(self) -> list[str]:
         return self._names
