@@ -155,7 +155,9 @@ class Progress:
         if self._shows:
             with self.bar.get_lock():
                 total = self.bar.total
-                self.bar.update(size if total is None else min(size, total - self.bar.n))
+                self.bar.update(
+                    size if total is None else min(size, total - self.bar.n)
+                )
 
 
 def _tqdm() -> Any:
