@@ -102,7 +102,8 @@ class _Pieces:
     def _peek(self) -> str:
         """Return the next sign that is no space, "" at the end."""
         while True:
-            self._at = _SPACE.match(self._text, self._at).end()
+            spaces = _SPACE.match(self._text, self._at)
+            self._at = spaces.end() if spaces else self._at
             if self._at < len(self._text) or not self._read():
                 return self._text[self._at : self._at + 1]
 
