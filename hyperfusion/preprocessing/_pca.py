@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
@@ -26,6 +27,7 @@ _SIZE = (
 )
 
 
+@with_parameters
 class BlockPCA(BlockTransformer):
     """Reduce each vector of a feature table by a PCA of its own.
 
@@ -88,22 +90,15 @@ class BlockPCA(BlockTransformer):
     ['time__hour', 'image__clip_pca__0', 'image__clip_pca__1']
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "n_components": [*_SIZE, dict],
         "blocks": [list, tuple, StrOptions({"declared"}), None],
         "whiten": ["boolean"],
     }
 
-    def __init__(
-        self,
-        *,
-        n_components: float | Mapping[str, float] = 64,
-        blocks: Sequence[str] | str | None = None,
-        whiten: bool = False,
-    ):
-        self.n_components = n_components
-        self.blocks = blocks
-        self.whiten = whiten
+    n_components: float | Mapping[str, float] = 64
+    blocks: Sequence[str] | str | None = None
+    whiten: bool = False
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers = features.numbers
@@ -184,19 +179,9 @@ class BlockPCA(BlockTransformer):
             start += width
         return out
 
-    def _number_names(self, names: list[str]) -> list[str]:
-        components = [
-            name
+    def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
+        return [(numbers[c], [c]) for c in self.passed_] + [
+            (name, self.columns_[vector])
             for vector, pca in self.pcas_.items()
             for name in vector_columns(f"{vector}_pca".lstrip("_"), pca.n_components_)
         ]
-        return [names[c] for c in self.passed_] + components
-
-    def _number_sources(self, n_numbers: int) -> list[list[int]]:
-        passed = [[int(c)] for c in self.passed_]
-        reduced = [
-            self.columns_[vector].tolist()
-            for vector, pca in self.pcas_.items()
-            for _ in range(pca.n_components_)
-        ]
-        return passed + reduced
