@@ -1,12 +1,23 @@
-"""The three tiers as one scikit-learn Pipeline."""
+"""The three tiers as one scikit-learn Pipeline, and how it predicts part by part."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils import gen_batches
 
 from hyperfusion._docstrings import fill_slots
+from hyperfusion._sklearn_compat import (
+    HasMethods,
+    Interval,
+    _safe_indexing,
+    validate_params,
+)
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
@@ -16,7 +27,7 @@ from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFi
 from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns
 
-__all__ = ["make_hyperfusion"]
+__all__ = ["make_hyperfusion", "predict_batches"]
 
 
 @fill_slots(**SLOTS)
@@ -73,8 +84,9 @@ def make_hyperfusion(
         - ``"default"``: what measures best for its time;
         - ``"paper"``: the paper's system as it stands, features, preprocessing, members
           and training alike. It takes longest.
-    members : list of regressors or list of (name, regressor), default=None
-        Members of the ensemble instead of the preset's.
+    members : str, list of regressors or list of (name, regressor), default=None
+        Members of the ensemble instead of the preset's; the name of a preset gives
+        the members of that one.
     cv : int, splitter or iterable of splits, default=5
         Folds of the ensemble.
     unlabeled : bool, default=None
@@ -124,11 +136,6 @@ def make_hyperfusion(
         )
     if preset not in PRESETS:
         raise InvalidInputError(f"preset must be one of {PRESETS}. Got {preset!r}.")
-    if isinstance(members, str):
-        raise InvalidInputError(
-            f"members must be a list of regressors. Got {members!r}: the name of a "
-            "preset goes into preset."
-        )
     paper = preset == "paper"
     if neighbors is None or neighbors is True:
         neighbors = None if paper else NeighborTargets()
@@ -203,3 +210,98 @@ def _as_in_paper(
         ("normalize", BlockScaler()),
         steps[2],
     ]
+
+
+@validate_params(
+    {
+        "model": [HasMethods("predict")],
+        "X": "no_validation",
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "verbose": ["verbose"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def predict_batches(
+    model: Any, X: Any, *, batch_size: int = 10_000, verbose: int = 0
+) -> np.ndarray:
+    """Predict rows part by part, in memory that doesn't grow with their number.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted; any that has ``predict``.
+    X : DataFrame, array, path or iterable of tables
+        Rows as ``model.predict`` takes them; the path of a Parquet file; or tables
+        (of pandas, Polars or pyarrow), one after another, each of which is predicted
+        as it comes. Of an Arrow table or reader, and of a Parquet file, only a part is
+        turned into pandas at a time.
+    batch_size : int, default=10_000
+        Rows of a part. Features take some 4 bytes each: 100 MB for 10,000 rows of
+        2,500.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        What ``model.predict`` returns for all rows at once, but for the last digits
+        where a member's linear algebra rounds by the number of rows. A table without
+        rows has none.
+
+    Raises
+    ------
+    InvalidInputError
+        If `X` is none of these.
+
+    Notes
+    -----
+    A :class:`~hyperfusion.exceptions.BadCellWarning` counts the cells of a part, and
+    its row is the part's.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from hyperfusion import predict_batches
+    >>> X = np.arange(5.0).reshape(-1, 1)
+    >>> model = LinearRegression().fit(X, 2 * X[:, 0])
+    >>> predict_batches(model, X, batch_size=2).round(6).tolist()
+    [0.0, 2.0, 4.0, 6.0, 8.0]
+    """
+    from tqdm import tqdm
+
+    n_rows, parts = _parts(X, batch_size)
+    found = [np.empty(0)]
+    with tqdm(total=n_rows, desc="predict", unit="row", disable=not verbose) as bar:
+        for part in parts:
+            n = part.shape[0] if hasattr(part, "shape") else len(part)
+            if n:
+                found.append(np.asarray(model.predict(part)))
+            bar.update(n)
+    return np.concatenate(found)
+
+
+def _parts(X: Any, batch_size: int) -> tuple[int | None, Iterable[Any]]:
+    """Return the number of rows, where it is known, and parts of them."""
+    if isinstance(X, (str, os.PathLike)):
+        return _parts_of_file(X, batch_size)
+    if hasattr(X, "to_batches"):  # a table or a reader of Arrow
+        return getattr(X, "num_rows", None), X.to_batches(max_chunksize=batch_size)
+    if hasattr(X, "shape"):
+        n = X.shape[0]
+        rows = gen_batches(n, batch_size)
+        return n, (_safe_indexing(X, part) for part in rows)
+    if isinstance(X, Iterable):
+        return None, X
+    raise InvalidInputError(
+        "predict_batches takes a table, an array, the path of a Parquet file, or an "
+        f"iterable of tables. Got {type(X).__name__}."
+    )
+
+
+def _parts_of_file(
+    path: str | os.PathLike[str], batch_size: int
+) -> tuple[int, Iterator[Any]]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    return file.metadata.num_rows, file.iter_batches(batch_size)

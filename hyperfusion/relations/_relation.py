@@ -177,7 +177,8 @@ class RelationEncoder(TableTransformer):
             frame = part if isinstance(part, pd.DataFrame) else pd.DataFrame(part)
             frames.append(frame.set_axis(names, axis=1).set_axis(table.index, axis=0))
             related |= dict(zip(names, getattr(relation, "related_", ()), strict=False))
-        return declare(pd.concat(frames, axis=1), self.schema_.spaces, related)
+        joined = pd.concat(frames, axis=1) if parts else table.copy(deep=False)
+        return declare(joined, self.schema_.spaces, related)
 
     def _sk_visual_block_(self) -> Any:
         return visual_block(self, getattr(self, "relations_", []))

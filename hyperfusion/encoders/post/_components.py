@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 import hyperfusion.encoders as tier
-from hyperfusion.encoders._base import column_features
+from hyperfusion.encoders._base import CellEncoder, column_features
 from hyperfusion.encoders._vectors import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import InvalidInputError
@@ -65,7 +65,10 @@ class Component:
     def transform(self, table: pd.DataFrame) -> Part:
         if isinstance(self.encoder, VectorEncoder):
             return self._vector(table)
-        return self._part(self.encoder.transform(self.read(table)), len(table))
+        read = self.encoder.transform
+        if isinstance(self.encoder, CellEncoder):
+            read = self.encoder._transform_known
+        return self._part(read(self.read(table)), len(table))
 
     @property
     def spaces(self) -> dict[str, str]:

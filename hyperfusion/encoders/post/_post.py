@@ -208,7 +208,8 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         used.update(*(component.columns for component in self.components_))
         table = X.loc[:, [c in used for c in X.columns]]
         check_frame(table, type(self).__name__)
-        return table
+        # columns are looked up one by one, which Arrow's texts are slow at
+        return table.set_axis(table.columns.astype(object), axis=1)
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self._fit_transform_cells(cells, y)

@@ -31,6 +31,7 @@ from hyperfusion.table._schema import Schema
 MISSING = "__missing__"
 """The level that missing categories become."""
 
+_FEW_ROWS = 1000
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 _COUNT = Interval(Integral, 1, None, closed="left")
@@ -266,8 +267,10 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
     def _predict(self, features: Features) -> np.ndarray:
         if not self.model_:
             return np.full(len(features.numbers), self.target_scaler_.center)
-        pool, model = _pool(features), self._load_model()
-        scaled = model.predict(pool, thread_count=self._threads())
+        # threads of a few rows cost more than they save
+        threads = self._threads() if len(features.numbers) > _FEW_ROWS else 1
+        pool, model = _pool(features, threads=threads), self._load_model()
+        scaled = model.predict(pool, thread_count=threads)
         return self.target_scaler_.inverse_transform(scaled)
 
     def _pool_of(self, X: Any, y: Any = None, weight: Any = None) -> Any:
@@ -310,7 +313,10 @@ def _is_constant(features: Features) -> bool:
 
 
 def _pool(
-    features: Features, y: np.ndarray | None = None, weight: np.ndarray | None = None
+    features: Features,
+    y: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    threads: int = -1,
 ) -> Any:
     """Return rows in CatBoost's form that needs least memory, numbers first."""
     from catboost import FeaturesData, Pool
@@ -321,13 +327,16 @@ def _pool(
         num_feature_data=numbers if numbers.shape[1] else None,
         cat_feature_data=np.column_stack(levels) if levels else None,
     )
-    return Pool(data, label=y, weight=weight)
+    return Pool(data, label=y, weight=weight, thread_count=threads)
 
 
 def _level_bytes(column: pd.Series) -> np.ndarray:
-    levels = [str(level) for level in column.cat.categories] + [MISSING]
+    # of thousands of users, only those that are there
+    codes, where = np.unique(column.cat.codes, return_inverse=True)
+    named = column.cat.categories
+    levels = [MISSING if code < 0 else str(named[code]) for code in codes]
     coded = [level.encode("utf-8", "surrogatepass") for level in levels]
-    return np.array(coded, dtype=object)[column.cat.codes]
+    return np.array(coded, dtype=object)[where]
 
 
 class _Deadline:
