@@ -29,7 +29,8 @@ CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
 ROOTS = "exceptions _version _sklearn_compat _validation"
-GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer metrics"
+GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer"
+GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
 IMPORTS = {
@@ -42,6 +43,7 @@ IMPORTS = {
     "_docstrings": "",
     "_transformer": "_base _docstrings _sklearn_compat",
     "_nested": "exceptions",
+    "_text_components": "",
     "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation cells",
     "persistence": GROUND,

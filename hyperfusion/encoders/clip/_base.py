@@ -55,7 +55,9 @@ _SLOTS = {
     "cache": """
     cache : str, path or EmbeddingCache, optional
         Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
-        as they are made, so that a run that was stopped goes on where it was.""",
+        as they are made, so that a run that was stopped goes on where it was. Without
+        it the latest are kept in memory (64 MB, some 30,000 of 512 numbers, for the
+        whole process), so that the same items are not encoded again at once.""",
     "verbose": """
     verbose : int, default=0
         Whether to show a progress bar.""",

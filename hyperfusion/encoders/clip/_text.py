@@ -13,6 +13,7 @@ import pandas as pd
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
+from hyperfusion.encoders.cache._memory import MemoryCache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
 
@@ -140,7 +141,7 @@ class _Run:
         self,
         encoder: ClipTextEncoder,
         session: Session,
-        cache: EmbeddingCache | None,
+        cache: EmbeddingCache | MemoryCache,
         bar: Any,
     ):
         self._session = session
@@ -154,20 +155,16 @@ class _Run:
 
     def embed(self, texts: list[str]) -> np.ndarray:
         vectors = np.empty((len(texts), self._width), dtype=np.float32)
-        keys: list[bytes] = []
-        missing = list(range(len(texts)))
-        if self._cache is not None:
-            name = self._session.fingerprint()
-            keys = [item_key(name, t.encode("utf-8", "surrogatepass")) for t in texts]
-            missing = self._fill_from_cache(keys, vectors)
+        name = self._session.fingerprint()
+        keys = [item_key(name, t.encode("utf-8", "surrogatepass")) for t in texts]
+        missing = self._fill_from_cache(keys, vectors)
         self._bar.update(len(texts) - len(missing))
         for start in range(0, len(missing), TEXTS_AT_ONCE):
             rows = missing[start : start + TEXTS_AT_ONCE]
             for some, values in self._encode([texts[r] for r in rows]):
                 done = [rows[i] for i in some]
                 vectors[done] = values
-                if self._cache is not None:
-                    self._cache.put({keys[r]: vectors[r] for r in done})
+                self._cache.put({keys[r]: vectors[r] for r in done})
                 self._bar.update(len(done))
         return vectors
 
@@ -193,7 +190,7 @@ class _Run:
         missing = []
         for start in range(0, len(keys), TEXTS_AT_ONCE):
             some = keys[start : start + TEXTS_AT_ONCE]
-            found = self._cache.get(some) if self._cache is not None else {}
+            found = self._cache.get(some)
             for row, key in enumerate(some, start):
                 vector = found.get(key)
                 if vector is not None and len(vector) == self._width:
