@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
 
 from hyperfusion._docstrings import fill_slots
+from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
@@ -58,9 +59,10 @@ def make_hyperfusion(
     members: Any = None,
     cv: Any = 5,
     unlabeled: bool | None = None,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     random_state: Any = None,
-    verbose: int = 0,
+    verbose: int | str = "auto",
 ) -> Pipeline:
     """Assemble the three tiers for a table of posts.
 
@@ -87,19 +89,24 @@ def make_hyperfusion(
     members : str, list of regressors or list of (name, regressor), default=None
         Members of the ensemble instead of the preset's; the name of a preset gives
         the members of that one.
-    cv : int, splitter or iterable of splits, default=5
-        Folds of the ensemble.
+    cv : int, "time", "user", splitter or iterable of splits, default=5
+        Folds of the ensemble; "time" (blocks of time) and "user" (whole users) take
+        the columns of these roles.
     unlabeled : bool, default=None
         Whether rows whose target is NaN are unlabeled posts to learn from: the
         ensemble is wrapped in `PseudoLabelWrapper`, and members are searched as
         ``predict__estimator__catboost__depth``. None is True for the preset "paper"
         and False for others.
+    time_limit : float or None, default=None
+        Seconds that `fit` may take in all; members that don't fit are left out, see
+        `HyperFusionRegressor`.
     n_jobs : int, default=None
         Parallel fits of the ensemble.
     random_state : int, RandomState instance or None, default=None
         Seed of everything.
-    verbose : int, default=0
-        1 prints a line for every encoder and every fitted part.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 prints a line for every encoder and every fitted part as well.
 
     Returns
     -------
@@ -153,6 +160,7 @@ def make_hyperfusion(
     ensemble = HyperFusionRegressor(
         name_members(preset if members is None else members),
         cv=cv,
+        time_limit=time_limit,
         n_jobs=n_jobs,
         random_state=random_state,
         verbose=verbose,
@@ -217,12 +225,12 @@ def _as_in_paper(
         "model": [HasMethods("predict")],
         "X": "no_validation",
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     },
     prefer_skip_nested_validation=True,
 )
 def predict_batches(
-    model: Any, X: Any, *, batch_size: int = 10_000, verbose: int = 0
+    model: Any, X: Any, *, batch_size: int = 10_000, verbose: int | str = "auto"
 ) -> np.ndarray:
     """Predict rows part by part, in memory that doesn't grow with their number.
 
@@ -238,8 +246,8 @@ def predict_batches(
     batch_size : int, default=10_000
         Rows of a part. Features take some 4 bytes each: 100 MB for 10,000 rows of
         2,500.
-    verbose : int, default=0
-        Whether to show a progress bar.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook, 0 never does.
 
     Returns
     -------
@@ -267,16 +275,14 @@ def predict_batches(
     >>> predict_batches(model, X, batch_size=2).round(6).tolist()
     [0.0, 2.0, 4.0, 6.0, 8.0]
     """
-    from tqdm import tqdm
-
     n_rows, parts = _parts(X, batch_size)
     found = [np.empty(0)]
-    with tqdm(total=n_rows, desc="predict", unit="row", disable=not verbose) as bar:
+    with Progress("predict", n_rows, verbose, unit="row") as progress:
         for part in parts:
             n = part.shape[0] if hasattr(part, "shape") else len(part)
             if n:
                 found.append(np.asarray(model.predict(part)))
-            bar.update(n)
+            progress.step(n)
     return np.concatenate(found)
 
 

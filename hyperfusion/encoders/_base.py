@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._docstrings import fill_slots
+from hyperfusion._progress import note_seconds, now
 from hyperfusion._sklearn_compat import StrOptions, _get_output_config
 from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
 from hyperfusion.cells._levels import read_levels
@@ -95,11 +96,12 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         ndarray of shape (n_samples, n_features), float32, or DataFrame
             One row for each row of `X`.
         """
+        start = now()
         self._validate_params()
         cells = self._read(X, reset=True)
         features = self._fit_transform_cells(cells, y)
         self._end_fit(cells)
-        return self._with_index(X, features)
+        return note_seconds(self._with_index(X, features), now() - start)
 
     def transform(self, X: Any) -> Any:
         """Turn cells into features.

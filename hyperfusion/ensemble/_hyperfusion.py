@@ -48,9 +48,11 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         hold-out of their own).
         Regressors that can't read categories or missing values get the feature table
         as numbers, through `NumericTable`; pipelines get it as it is.
-    cv : int, splitter or iterable of (train, test), default=5
+    cv : int, "time", "user", splitter or iterable of (train, test), default=5
         The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups`
-        are passed to `fit`.
+        are passed to `fit`. "time" are five blocks of time, each predicted by the
+        models of the others, "user" five folds of whole users: the times and users are
+        those of the feature table, or the `groups` that are passed to `fit`.
     weighting : {"greedy", "simplex", "nnls", "equal"}, default="greedy"
         How members are weighed: greedy selection with replacement [1]_, the best
         convex combination, non-negative least squares divided by its sum, or all
@@ -80,13 +82,23 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         hand. Costs a hash of the table for every fit, and space for all models.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of every member whose own is None.
-    verbose : int, default=0
-        1 prints a line for every fitted part.
+    time_limit : float or None, default=None
+        Seconds that `fit` may take, with those of the `PostEncoder` and the
+        `RelationEncoder` before it. Members are fitted from the cheapest to the
+        dearest, see Notes; those that there is no time for are left out.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 prints a line for every fitted part as well.
 
     Attributes
     ----------
     members_ : list of (name, regressor)
         The members as they were fitted, unfitted themselves.
+    plan_ : list of (name, regressor)
+        The members that were fitted, as they were given: with ``members=plan_`` and no
+        `time_limit` the same ensemble is fitted again, bit for bit.
+    skipped_ : dict of {str: str}
+        Members that `time_limit` left no time for, and why.
     estimators_ : list of lists of regressors
         Fitted models: ``estimators_[k][i]`` is member i of fold k (one inner list
         where ``refit="full"``).
@@ -123,6 +135,13 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     Fits ``n_folds * n_members`` models (and ``n_members`` more for
     ``refit="full"``). scikit-learn's callbacks (1.9) are supported: each part is a
     task, and scoring callbacks score each fold's models on its validation rows.
+
+    With a `time_limit` a member starts only if all its folds fit what is left, by a
+    declared cost of rows and columns that the first fold of the cheapest member has
+    brought to the speed of this machine; other classes than this package's and a few
+    of scikit-learn's are taken for average. A member whose first folds take longer
+    than thought is dropped between folds. A fold is never cut. The cheapest member is
+    always fitted, with a warning where it takes longer than the limit.
 
     Weights in `oof_predictions_` are solved on rows that the fold does not validate;
     a single split is cut in two, and each half is weighed by the other. Two traces of
@@ -328,7 +347,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
             Routes to the splitter and to the members.
         """
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        cv = StratifiedRegressionKFold() if isinstance(self.cv, Integral) else self.cv
+        word_or_number = isinstance(self.cv, (str, Integral))
+        cv = StratifiedRegressionKFold() if word_or_number else self.cv
         if hasattr(cv, "split"):
             mapping = MethodMapping().add(caller="fit", callee="split")
             router.add(splitter=check_cv(cv), method_mapping=mapping)

@@ -191,8 +191,13 @@ def _has_missing(X: Any) -> bool:
     return is_float and bool(np.isnan(X).any())
 
 
-def set_seeds(member: Any, rng: np.random.RandomState) -> Any:
-    """Give every ``random_state`` parameter that is None a seed of its own."""
+def set_seeds(member: Any, name: str, fold: int, seed: int) -> Any:
+    """Give every ``random_state`` parameter that is None a seed of its own.
+
+    It does not depend on which other members there are.
+    """
+    sequence = np.random.SeedSequence([seed, fold, *name.encode()])
+    rng = np.random.RandomState(sequence.generate_state(1))
     params = member.get_params(deep=True)
     names = [k for k in sorted(params) if k.split("__")[-1] == "random_state"]
     seeds = {k: int(rng.randint(2**31 - 1)) for k in names if params[k] is None}

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error
 
+from hyperfusion._progress import say
 from hyperfusion.metrics import (
     spearman_score,
     weighted_correlation,
@@ -39,10 +40,9 @@ def print_scores(
     said: str, y: np.ndarray, prediction: np.ndarray, seconds: float
 ) -> None:
     """Print what a fitted model scores, after what it is."""
-    print(
+    say(
         f"{said}: SRC {spearman_score(y, prediction):.4f}, "
-        f"MAE {mean_absolute_error(y, prediction):.4f}, {seconds:.1f} s",
-        flush=True,
+        f"MAE {mean_absolute_error(y, prediction):.4f}, {seconds:.1f} s"
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 
+from hyperfusion._progress import Progress
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, warn_caller, warn_of_bad_cells
 from hyperfusion.cells._images import MAX_PIXELS, open_image
@@ -146,7 +147,7 @@ class ClipImageEncoder(ClipEncoder):
         jpeg_draft: bool = False,
         max_pixels: int = MAX_PIXELS,
         on_error: str = "missing",
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.model_name = model_name
         self.pretrained = pretrained
@@ -235,7 +236,7 @@ class _Run:
         encoder: ClipImageEncoder,
         session: Session,
         cache: EmbeddingCache | MemoryCache,
-        bar: Any,
+        bar: Progress,
     ):
         self._encoder = encoder
         self._session = session
@@ -271,7 +272,7 @@ class _Run:
                         raise BadCellError(str(error), row, column) from error
                     errors[place] = str(error)
                     prepared = _Prepared()
-                self._bar.update()
+                self._bar.step()
                 if prepared.same_as is not None:
                     copies.append((place, prepared.same_as))
                 elif prepared.vector is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from hyperfusion._progress import Progress
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
@@ -93,7 +94,7 @@ class ClipTextEncoder(ClipEncoder):
         batch_size: int | str = "auto",
         cache: str | os.PathLike[str] | EmbeddingCache | None = None,
         on_error: str = "missing",
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.model_name = model_name
         self.pretrained = pretrained
@@ -142,7 +143,7 @@ class _Run:
         encoder: ClipTextEncoder,
         session: Session,
         cache: EmbeddingCache | MemoryCache,
-        bar: Any,
+        bar: Progress,
     ):
         self._session = session
         self._cache = cache
@@ -158,14 +159,14 @@ class _Run:
         name = self._session.fingerprint()
         keys = [item_key(name, t.encode("utf-8", "surrogatepass")) for t in texts]
         missing = self._fill_from_cache(keys, vectors)
-        self._bar.update(len(texts) - len(missing))
+        self._bar.step(len(texts) - len(missing))
         for start in range(0, len(missing), TEXTS_AT_ONCE):
             rows = missing[start : start + TEXTS_AT_ONCE]
             for some, values in self._encode([texts[r] for r in rows]):
                 done = [rows[i] for i in some]
                 vectors[done] = values
                 self._cache.put({keys[r]: vectors[r] for r in done})
-                self._bar.update(len(done))
+                self._bar.step(len(done))
         return vectors
 
     def _encode(self, texts: list[str]) -> Iterator[tuple[list[int], np.ndarray]]:

@@ -51,6 +51,11 @@ class Component:
     encoder: Any
     prefix: str = ""  # of its features' names
 
+    @property
+    def title(self) -> str:
+        """What is read by what, for people."""
+        return f"{self.block}: {type(self.encoder).__name__} of {self.columns[:3]}"
+
     def read(self, table: pd.DataFrame) -> Any:
         """Return the encoder's input: a column if it takes one, otherwise a frame."""
         alone = takes_one_column(self.encoder)

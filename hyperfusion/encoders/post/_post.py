@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from hyperfusion._nested import NestedEncoders
+from hyperfusion._progress import VERBOSE, Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import HasMethods, StrOptions
 from hyperfusion.encoders._base import SLOTS as BASE_SLOTS
 from hyperfusion.encoders._base import CellEncoder
@@ -70,8 +70,9 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Seed of encoders whose own is None.
-    verbose : int, default=0
-        1 prints a line for every encoder.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 prints a line for every encoder as well.
 
     Attributes
     ----------
@@ -135,7 +136,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     }
 
     def __init__(
@@ -167,7 +168,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         encoders: dict[str, Any] | None = None,
         on_error: str = "missing",
         random_state: Any = None,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.image = image
         self.text = text
@@ -225,18 +226,15 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
                 f"such as time= or numeric=. The table has {list(cells.columns)[:20]}."
             )
         parts = []
-        with _warn_once():
+        with _warn_once(), self._progress() as progress:
             for component in self.components_:
                 check_columns(cells, component.columns, component.role)
-                start = time.perf_counter()
+                start, what = now(), component.title
+                progress.at(what)
                 parts.append(component.fit(cells, y))
-                if self.verbose:
-                    print(
-                        f"[PostEncoder] {component.block}: "
-                        f"{type(component.encoder).__name__} of "
-                        f"{component.columns[:3]}, {time.perf_counter() - start:.1f} s",
-                        flush=True,
-                    )
+                progress.step()
+                if tells_lines(self.verbose):
+                    say(f"[PostEncoder] {what}, {now() - start:.1f} s")
         self._n_numbers = sum(len(part.names) for part in parts)
         features = join_parts(parts, cells.index, self._n_numbers)
         self._names = list(features.columns)
@@ -247,10 +245,16 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return declare(features, self.spaces_, self._related)
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
-        parts = (component.transform(cells) for component in self.components_)
-        with _warn_once():
+        with _warn_once(), self._progress() as progress:
+            parts = progress.over(
+                (component.transform(cells) for component in self.components_),
+                (component.title for component in self.components_),
+            )
             features = join_parts(parts, cells.index, self._n_numbers)
         return declare(features, self.spaces_, self._related)
+
+    def _progress(self) -> Progress:
+        return Progress("encode", len(self.components_), self.verbose, even=False)
 
     def _feature_names(self) -> list[str]:
         return self._names
