@@ -1,4 +1,4 @@
-"""Fits, ablations and image chunks on a real Dask cluster: a process, two threads."""
+"""Fits, ablations and image chunks on a real Dask cluster of two processes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ MEMBERS = [
 def cluster():
     with (
         distributed.LocalCluster(
-            n_workers=1,
-            threads_per_worker=2,
+            n_workers=2,
+            threads_per_worker=1,
             processes=True,
             dashboard_address=None,
         ) as workers,
