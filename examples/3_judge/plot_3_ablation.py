@@ -57,7 +57,8 @@ parts = [*MODALITIES, "ensemble", "folds"]
 table = ablate(
     model, posts.data, posts.target, parts=parts, test_size=0.3, random_state=0
 )
-table[["src", "src_change", "src_change_low", "src_change_high", "n_features"]].round(3)
+columns = ["src", "src_change", "src_change_low", "src_change_high", "n_features"]
+print(table[columns].round(3).to_string())
 
 # %%
 # A part helps where the score falls without it. The interval comes from drawing users
