@@ -88,10 +88,18 @@ def make_hyperfusion(
     InvalidInputError
         If no role is given, or members are unknown.
 
+    See Also
+    --------
+    guess_roles : Suggests the roles of a table, with reasons.
+    evaluate : The first next step: scores on random, user and time splits.
+    predict_interval : The second: how sure are the predictions?
+    make_report : The third: one page about the fitted model and its worst errors.
+    PostEncoder : The encoders behind each role.
+
     Notes
     -----
-    With unlabeled posts, encoders and relations are fitted on labeled and
-    unlabeled posts alike; histories and target means read labeled posts alone.
+    With unlabeled posts, encoders and relations are fitted on all posts. Histories of
+    users and target means only read labeled posts.
 
     Examples
     --------
