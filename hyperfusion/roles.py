@@ -1,4 +1,4 @@
-"""What the columns of a table are likely to be, before anything is fitted."""
+"""Suggest the roles of a table's columns, before anything is fitted."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
         yield "categorical", signs_of_levels(cells)
     yield "text", signs_of_texts(cells)
     yield "categorical", signs_of_levels(cells)
-    yield None, "another word in each row, as an id has"
+    kind = type(cells.iloc[0]).__name__
+    yield None, f"a different {kind} in each row, like an id: no role reads it"
 
 
 def _no_feature(column: _Column) -> str | None:
@@ -147,7 +148,7 @@ def _no_feature(column: _Column) -> str | None:
         return "row numbers"
     last = _WORD.findall(str(column.label))[-1:]
     if is_other and last and last[0].lower() in ("id", "uuid", "pid", "sku", "index"):
-        return "another value in each row, and the name of an id"
+        return "a different value in each row, and the name of an id"
     return None
 
 
@@ -156,8 +157,8 @@ def _of_numbers(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     if words & _FANS or words & _USER:
         yield "user_numeric", f"the name, and {found}"
     if sounds_later(column.label) and (column.is_whole or "total" not in words):
-        reason = "the name is that of a count that grows after the post: give it a "
-        yield None, f"{reason}role only if it is known by then"
+        reason = "the name of a count that grows after the post: give it a role only"
+        yield None, f"{reason} if it is known before"
     padded = [c[:1] == "0" and c[1:].isdigit() for c in column.cells.astype(str)]
     is_code = words & (_CODE | {"id"}) and (column.is_whole or not column.is_numeric)
     if is_code or any(padded):
@@ -182,7 +183,7 @@ class _Guess:
 
 
 class RoleGuess:
-    """What `guess_roles` found; it prints as one line for each column, and the call.
+    """Roles that `guess_roles` suggests; prints one line per column, and the call.
 
     Attributes
     ----------
@@ -191,7 +192,7 @@ class RoleGuess:
     left_out : dict
         The columns without a role, each with the reason.
     call : str
-        The call of `make_hyperfusion` with these roles, to paste and to change.
+        The call of `make_hyperfusion` with these roles, to paste and edit.
 
     See Also
     --------
@@ -248,9 +249,9 @@ class RoleGuess:
 def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     """Guess what the columns of a table are, and say why.
 
-    Looks at dtypes, at up to 1,000 cells of each column and at the columns' names. It
-    fits nothing and opens no picture. Read the result line by line before you use it:
-    what a column means, and whether it was known when a post was made, no cell tells.
+    It looks at dtypes, names and up to 1,000 cells of each column. It fits nothing and
+    decodes no picture. Check every line before you use the result: no cell tells
+    what a column means, or whether it was known when the post was published.
 
     Parameters
     ----------
@@ -262,13 +263,13 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     Returns
     -------
     RoleGuess
-        Prints as one line for each column, with its role and the reason, and as the
-        call to paste. Its ``roles`` go to ``make_hyperfusion(**guess.roles)``.
+        It prints one line for each column, with its role and the reason, and the call
+        to paste. Use it as ``make_hyperfusion(**guess.roles)``.
 
     Raises
     ------
     InvalidInputError
-        If it is no table, or the target is not one of its columns.
+        If it is not a table, or the target is not one of its columns.
 
     See Also
     --------
@@ -277,9 +278,9 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
 
     Notes
     -----
-    These columns get no role: those whose cells are all equal or all different
-    (ids), counts that grow after a post (views, likes), addresses of pictures and dates
-    whose day and month can't be told apart. Their reasons say what to do.
+    Some columns get no role: constants, ids, counts that grow after the post (views,
+    likes), URLs of pictures, numbers with units, and dates whose order of day and month
+    is unclear. Their reasons say what to do.
 
     Examples
     --------
@@ -298,8 +299,8 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
         user='seller',
         time='listed_on',
     )
-    >>> guess.left_out["views"][:50]
-    'the name is that of a count that grows after the p'
+    >>> guess.left_out["views"][:46]
+    'the name of a count that grows after the post:'
     """
     frame = as_frame(table)
     if not isinstance(frame, pd.DataFrame):

@@ -9,27 +9,32 @@ from pathlib import Path
 
 import pytest
 
-_MEASURE = """<script>
-addEventListener("load", () => {
-  document.title = `${innerWidth} ${document.documentElement.scrollWidth}`;
-});
+# a browser's window is never narrower than 500 pixels: the page stands in a frame
+_FRAME = """<!doctype html><iframe width="{width}" height="1200" src="{page}"
+ style="border: 0"></iframe><script>
+document.querySelector("iframe").onload = (event) => {{
+  const content = event.target.contentWindow;
+  const page = content.document.documentElement;
+  document.title = `${{content.innerWidth}} ${{page.scrollWidth}}`;
+}};
 </script>"""
 
 
 @pytest.fixture
 def layout_of(tmp_path):
-    """Measure a page in a browser: the window's width, and that of the page in it."""
+    """Measure a page in a browser: the widths of its window and of its content."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("needs Chromium")
 
     def measure(page: Path, width: int) -> tuple[int, int]:
-        copy = page.with_name(f"{page.stem}-measured.html")
-        copy.write_text(page.read_text("utf-8") + _MEASURE, "utf-8")
+        frame = page.with_name(f"{page.stem}-{width}.html")
+        frame.write_text(_FRAME.format(width=width, page=page.name), "utf-8")
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         options += ["--disable-background-networking", "--disable-component-update"]
         options += [f"--user-data-dir={tmp_path}/profile"]
-        options += [f"--window-size={width},1200", "--dump-dom", copy.as_uri()]
+        options += ["--allow-file-access-from-files", "--virtual-time-budget=20000"]
+        options += ["--window-size=1600,1300", "--dump-dom", frame.as_uri()]
         try:
             run = subprocess.run(
                 [browser, *options],
@@ -39,8 +44,9 @@ def layout_of(tmp_path):
                 text=True,
             )
         finally:
-            copy.unlink()
-        window, content = re.search(r"<title>(\d+) (\d+)<", run.stdout).groups()
-        return int(window), int(content)
+            frame.unlink()
+        found = re.search(r"<title>(\d+) (\d+)<", run.stdout)
+        assert found, run.stderr[-2000:]
+        return int(found[1]), int(found[2])
 
     return measure

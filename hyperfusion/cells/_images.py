@@ -209,9 +209,7 @@ def signs_of_images(cells: pd.Series) -> str | None:
         if sum(_PICTURE.search(name) is not None for name in names) < 0.9 * len(names):
             return None
         if _URL.match(names[0]):
-            raise ValueError(
-                "addresses of pictures: download them and give their paths"
-            )
+            raise ValueError("URLs of pictures: download them and use their paths")
         tried = names[:20]
         found = sum(Path(name).is_file() for name in tried)
         return f"names of picture files, of which {found} of {len(tried)} are found"
