@@ -14,8 +14,15 @@ _FRAME = """<!doctype html><iframe width="{width}" height="1200" src="{page}"
  style="border: 0"></iframe><script>
 document.querySelector("iframe").onload = (event) => {{
   const content = event.target.contentWindow;
-  const page = content.document.documentElement;
-  document.title = `${{content.innerWidth}} ${{page.scrollWidth}}`;
+  const page = content.document;
+  // what is cut off doesn't widen the page; code and tables scroll by themselves
+  const texts = [...page.querySelectorAll("h1, h2, p, dt, dd, li, figure")]
+    .filter((text) => text.checkVisibility() && !text.closest("pre, table, dialog"));
+  const places = texts.map((text) => text.getBoundingClientRect());
+  const inside = places.filter((place) => place.left < content.innerWidth);
+  const ends = inside.map((place) => Math.floor(place.right));
+  const widest = Math.max(page.documentElement.scrollWidth, ...ends);
+  document.title = `${{content.innerWidth}} ${{widest}}`;
 }};
 </script>"""
 
