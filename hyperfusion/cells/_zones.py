@@ -60,8 +60,8 @@ def _check_offset(seconds: float, cell: Any) -> int:
 
 def _unknown_zone(cell: Any) -> ValueError:
     return ValueError(
-        f"{shown(cell)} is no time zone: give an offset from UTC such as '-05:00', a "
-        "number of hours between -12 and 14, or an IANA name such as 'Europe/Berlin'"
+        f"{shown(cell)} is not a time zone: give an offset from UTC such as '-05:00', "
+        "a number of hours between -12 and 14, or an IANA name such as 'Europe/Berlin'"
     )
 
 

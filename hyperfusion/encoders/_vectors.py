@@ -77,8 +77,9 @@ class VectorEncoder(TableEncoder):
         if several and table.shape[1] > 1:
             raise InvalidInputError(
                 "VectorEncoder takes one column of vectors or several of numbers. "
-                f"Column {several[0]!r} holds vectors beside {table.shape[1] - 1} "
-                "other column(s): encode each column of vectors by itself."
+                f"Column {several[0]!r} holds vectors, and there are "
+                f"{table.shape[1] - 1} other column(s): encode each column of vectors "
+                "separately."
             )
         return table
 

@@ -293,8 +293,8 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
             )
         except (ValueError, OverflowError) as error:
             raise InvalidInputError(
-                f"half_life={half_life!r} is no duration: give a number of days, or a "
-                "text such as '180D' or '12h'."
+                f"half_life={half_life!r} is not a duration: give a number of days, or "
+                "a text such as '180D' or '12h'."
             ) from error
         if not span > pd.Timedelta(0):
             raise InvalidInputError(f"half_life={half_life!r} must be more than 0.")

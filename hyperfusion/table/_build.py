@@ -145,7 +145,7 @@ def feature_table(
     unknown = sorted(set(of_vector) - set(schema.vectors))
     if unknown:
         raise InvalidInputError(
-            f"spaces names {unknown}, which are no vectors of the table. Its vectors "
+            f"spaces names {unknown}, which are not vectors of the table. Its vectors "
             f"are {sorted(schema.vectors)}."
         )
     return declare(table, of_vector)
