@@ -53,8 +53,7 @@ def make_hyperfusion(
 
     The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
     ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
-    ``predict__catboost__depth``, or put your own transformer into
-    ``encode__encoders``.
+    ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
     Parameters
     ----------
