@@ -65,6 +65,7 @@ from .model_selection import time_split as time_split
 from .persistence import load_model as load_model
 from .persistence import save_model as save_model
 from .pipeline import make_hyperfusion as make_hyperfusion
+from .pipeline import predict_batches as predict_batches
 from .preprocessing import BlockImputer as BlockImputer
 from .preprocessing import BlockPCA as BlockPCA
 from .preprocessing import BlockScaler as BlockScaler

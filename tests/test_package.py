@@ -28,8 +28,9 @@ OUTSIDE_THE_TABLE = {
 CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
-ROOTS = "exceptions _version _sklearn_compat _validation"
-GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer metrics"
+ROOTS = "exceptions _version _sklearn_compat _validation _progress _workers"
+GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer"
+GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
 IMPORTS = {
@@ -37,11 +38,14 @@ IMPORTS = {
     "_version": "",
     "_sklearn_compat": "",
     "_validation": "exceptions _sklearn_compat",
+    "_progress": "_sklearn_compat",
+    "_workers": "",
     "_device": "exceptions _validation",
     "_base": "exceptions _sklearn_compat _version",
     "_docstrings": "",
-    "_transformer": "_base _docstrings _sklearn_compat",
+    "_transformer": "_base _docstrings _progress _sklearn_compat",
     "_nested": "exceptions",
+    "_text_components": "",
     "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation cells",
     "persistence": GROUND,

@@ -54,14 +54,14 @@ posts.roles
 #
 # ``"hyperfusion-tiny"`` is a small CLIP model that is part of the package. It only
 # knows synthetic pictures: leave out both arguments for real images and texts.
-# ``members="fast"`` chooses the fastest set of regressors, and three folds instead of
+# ``preset="fast"`` chooses the fastest set of regressors, and three folds instead of
 # five save more time.
 
 model = make_hyperfusion(
     **posts.roles,
     image_encoder="hyperfusion-tiny",
     text_encoder="hyperfusion-tiny",
-    members="fast",
+    preset="fast",
     cv=3,
     random_state=0,
 )

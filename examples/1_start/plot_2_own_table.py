@@ -73,7 +73,7 @@ from hyperfusion import make_hyperfusion, time_split
 
 train, test = time_split(pd.to_datetime(table["listed_on"]), test_size=0.25)
 model = make_hyperfusion(
-    **guess.roles, text_encoder=False, members="fast", cv=3, random_state=0
+    **guess.roles, text_encoder=False, preset="fast", cv=3, random_state=0
 )
 model.fit(table.iloc[train], np.log1p(table["price"].iloc[train]))
 predicted = np.expm1(model.predict(table.iloc[test]))

@@ -45,7 +45,7 @@ def score(**roles):
         user_numeric=["followers"],
         time="posted_at",
         **roles,
-        members="fast",
+        preset="fast",
         cv=3,
         random_state=0,
     )

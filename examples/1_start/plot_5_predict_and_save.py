@@ -35,7 +35,7 @@ model = make_hyperfusion(
     time="posted_at",
     image_encoder="hyperfusion-tiny",
     text_encoder="hyperfusion-tiny",
-    members="fast",
+    preset="fast",
     cv=3,
     random_state=0,
 ).fit(posts.data, posts.target)

@@ -87,7 +87,7 @@ for name, vectors in {
     "both": {"image": "picture", "text": "title"},
 }.items():
     model = make_hyperfusion(
-        numeric=["hour"], vectors=vectors, members="fast", cv=3, random_state=0
+        numeric=["hour"], vectors=vectors, preset="fast", cv=3, random_state=0
     )
     model.fit(table[train], y[train])
     score = spearman_score(y[test], model.predict(table[test]))

@@ -26,7 +26,7 @@ model = make_hyperfusion(
     time="posted_at",
     image_encoder=False,
     text_encoder=False,
-    members="fast",
+    preset="fast",
     cv=3,
     random_state=0,
 ).fit(posts.data.iloc[train], posts.target[train])

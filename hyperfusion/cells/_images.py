@@ -80,6 +80,29 @@ def is_encoded(cell: Any) -> bool:
     return isinstance(_content(cell), (str, os.PathLike, *_BYTES))
 
 
+def content_of(cell: Any) -> bytes | None:
+    """Return the bytes that tell a picture from others; None where there are none."""
+    cell = _content(cell)
+    if isinstance(cell, (str, os.PathLike)):
+        try:
+            return b"file" + _find_file(cell)[0].read_bytes()
+        except (ValueError, OSError):  # who decodes it says why
+            return None
+    if isinstance(cell, _BYTES):
+        return b"file" + bytes(cell)
+    if isinstance(cell, np.ndarray) and cell.dtype == np.uint8:
+        return f"pixels {cell.shape}".encode() + cell.tobytes()
+    if isinstance(cell, Image.Image) and cell.width * cell.height <= MAX_PIXELS:
+        try:
+            pixels, exif = cell.tobytes(), cell.getexif().tobytes()
+        except Exception:  # a damaged file that is read only now
+            return None
+        transparency = cell.info.get("transparency")
+        head = cell.mode, cell.size, cell.getpalette(), transparency, exif
+        return repr(head).encode() + pixels
+    return None
+
+
 def _content(cell: Any) -> Any:
     """Return what a dict or a buffer holds; None where a cell holds nothing."""
     if isinstance(cell, dict) and not cell.keys().isdisjoint(("bytes", "path")):

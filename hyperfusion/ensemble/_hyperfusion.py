@@ -42,13 +42,17 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     ----------
     members : list of regressors, list of (name, regressor), str or None, default=None
         Any scikit-learn regressors. The presets are ``"default"`` (also None; the
-        paper's four: CatBoost, TabNet, co-attention and hierarchical network) and
-        ``"fast"`` (CatBoost, extremely randomized trees and a kernel ridge).
+        paper's four: CatBoost, TabNet, co-attention and hierarchical network),
+        ``"fast"`` (CatBoost, extremely randomized trees and a kernel ridge) and
+        ``"paper"`` (the four as section 3.4 has them: batch normalization, and no
+        hold-out of their own).
         Regressors that can't read categories or missing values get the feature table
         as numbers, through `NumericTable`; pipelines get it as it is.
-    cv : int, splitter or iterable of (train, test), default=5
+    cv : int, "time", "user", splitter or iterable of (train, test), default=5
         The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups`
-        are passed to `fit`.
+        are passed to `fit`. "time" are five blocks of time, each predicted by the
+        models of the others, "user" five folds of whole users: the times and users are
+        those of the feature table, or the `groups` that are passed to `fit`.
     weighting : {"greedy", "simplex", "nnls", "equal"}, default="greedy"
         How members are weighted: greedy selection with replacement [1]_, the best
         convex combination, non-negative least squares divided by their sum, or equal
@@ -78,13 +82,23 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         Costs a hash of the table for every fit, and space for all models.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of every member without its own.
-    verbose : int, default=0
-        1 prints a line for every fitted part.
+    time_limit : float or None, default=None
+        Seconds that `fit` may take, including those of the `PostEncoder` and the
+        `RelationEncoder` before it. Members are fitted from the cheapest to the most
+        expensive, see Notes; those without enough time are left out.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 also prints a line for every fitted part.
 
     Attributes
     ----------
     members_ : list of (name, regressor)
         The members as they were fitted, unfitted themselves.
+    plan_ : list of (name, regressor)
+        The members that were fitted, as they were given: with ``members=plan_`` and no
+        `time_limit` the same ensemble is fitted again, bit for bit.
+    skipped_ : dict of {str: str}
+        Members that `time_limit` left no time for, and why.
     estimators_ : list of lists of regressors
         Fitted models: ``estimators_[k][i]`` is member i of fold k (one inner list
         where ``refit="full"``).
@@ -121,6 +135,13 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     Fits ``n_folds * n_members`` models (and ``n_members`` more for
     ``refit="full"``). scikit-learn's callbacks (1.9) are supported: each part is a
     task, and scoring callbacks score each fold's models on its validation rows.
+
+    With a `time_limit` a member starts only if all its folds fit into the remaining
+    time. The estimate is a declared cost of rows and columns, scaled to this machine by
+    the first fold of the cheapest member; regressors other than this package's and a
+    few of scikit-learn's have an average cost. A member whose first folds take longer
+    than estimated is dropped between folds. A fold is never interrupted. The cheapest
+    member is always fitted, with a warning if it takes longer than the limit.
 
     Weights in `oof_predictions_` are solved on rows that the fold does not validate; a
     single split is cut in two, and each half is weighted by the other. Two traces of a
@@ -325,7 +346,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
             Routes to the splitter and to the members.
         """
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        cv = StratifiedRegressionKFold() if isinstance(self.cv, Integral) else self.cv
+        word_or_number = isinstance(self.cv, (str, Integral))
+        cv = StratifiedRegressionKFold() if word_or_number else self.cv
         if hasattr(cv, "split"):
             mapping = MethodMapping().add(caller="fit", callee="split")
             router.add(splitter=check_cv(cv), method_mapping=mapping)

@@ -19,7 +19,7 @@ from hyperfusion._sklearn_compat import (
     validate_params,
 )
 from hyperfusion._validation import check_target
-from hyperfusion.ensemble._fold_ensemble import USER, has_users
+from hyperfusion.ensemble._folds import USER, has_users
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._uncertainty import Calibration, chance_range
 from hyperfusion.exceptions import InvalidInputError

@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
@@ -25,6 +26,7 @@ from hyperfusion._sklearn_compat import (
     _routing_enabled,
 )
 from hyperfusion._validation import check_target, local_generator, warn_of_target
+from hyperfusion.ensemble._folds import CV_WORDS
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._pseudo_inputs import Rows, read_rows
 from hyperfusion.ensemble._pseudo_rounds import (
@@ -72,12 +74,14 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     min_gain_se : float or None, default=2.0
         A round is kept if its gain is above this many standard errors, see Notes. None
         keeps every round, as the paper does.
-    cv : int, splitter, iterable of (train, test) or None, default=None
-        The folds. None is the ensemble's own, or 5 for a lone regressor.
+    cv : int, "time", "user", splitter, iterable of (train, test) or None, default=None
+        The folds, as `HyperFusionRegressor` takes them. None is the ensemble's own, or
+        5 for a single regressor.
     random_state : int, RandomState instance or None, default=None
         Seed. None is the ensemble's own.
-    verbose : int, default=0
-        1 prints a line for every round.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 prints a line for every round as well.
 
     Attributes
     ----------
@@ -91,7 +95,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         rows that are not used.
     termination_condition_ : str
         "no_improvement" (the last round was undone), "max_iter", "no_change" (no row
-        was chosen) or "all_labeled" (none is left, or there were none).
+        was chosen), "time_limit" (there was no time for another) or "all_labeled" (none
+        is left, or there were none).
     n_iter_ : int
         Number of rounds that were tried, including the one that was undone.
     trace_ : DataFrame
@@ -164,9 +169,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         "max_share": [Interval(Real, 0, 1, closed="right")],
         "max_rounds": [Interval(Integral, 1, None, closed="left")],
         "min_gain_se": [Interval(Real, 0, None, closed="left"), None],
-        "cv": ["cv_object", None],
+        "cv": ["cv_object", StrOptions(set(CV_WORDS)), None],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     }
 
     def __init__(
@@ -180,7 +185,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         min_gain_se: float | None = 2.0,
         cv: Any = None,
         random_state: Any = None,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.estimator = estimator
         self.alpha = alpha
@@ -240,7 +245,10 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         weight, groups = given.pop("sample_weight", None), given.pop("groups", None)
         rows = read_rows(ensemble, X, y, X_unlabeled, weight, groups, given)
         warn_of_target(rows.labeled.y, stacklevel=2)
-        self._store(self._learn(ensemble, rows), rows)
+        with Progress("pseudo-labels", 1 + self.max_rounds, self.verbose) as progress:
+            progress.at("labeled rows alone")
+            done = self._learn(ensemble, rows, progress)
+        self._store(done, rows)
         return self
 
     def _ensemble(self) -> HyperFusionRegressor:
@@ -260,7 +268,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             return clone(self.estimator)
         return HyperFusionRegressor([("member", clone(self.estimator))])
 
-    def _learn(self, ensemble: HyperFusionRegressor, rows: Rows) -> Outcome:
+    def _learn(
+        self, ensemble: HyperFusionRegressor, rows: Rows, progress: Progress
+    ) -> Outcome:
         if len(rows.places) == 0:
             fitted = rows.labeled.fit(ensemble, None)
             return Outcome(fitted, condition="all_labeled")
@@ -271,8 +281,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         settings = Settings(rule, paper, *stop, self.verbose)
         refit, ensemble.refit = ensemble.refit, "folds"  # the rounds need fold models
         first = rows.labeled.fit(ensemble, None)
+        progress.step()
         rounds = PseudoLabelRounds(first, rows, settings)
-        done = rounds.run()
+        done = rounds.run(progress)
         if refit == "full":
             done.ensemble = rounds.fit_on_all(done)
         return done

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import check_scoring
@@ -15,6 +14,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
+from hyperfusion._workers import in_parallel
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import Groups, group_columns, ranked, spread
@@ -149,11 +149,12 @@ def grouped_permutation_importance(
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
     score = float(scorer(predictor, X, y, **weight))
-    scores = Parallel(n_jobs=n_jobs)(
-        delayed(_scores)(scorer, predictor, X, y, weight, members, orders)
-        for members in groups.values()
+    calls = (
+        (f"the columns of {name!r}", (scorer, predictor, X, y, weight, c, orders), {})
+        for name, c in groups.items()
     )
-    losses = score - np.array(scores).T
+    scores = in_parallel(_scores, calls, n_jobs)
+    losses = score - np.array(list(scores)).T
     values = {"importance": losses.mean(axis=0), "std": spread(losses)}
     frame = ranked(schema, groups, by, values)
     name = scoring or "SRC"

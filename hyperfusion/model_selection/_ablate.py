@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +12,11 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 
 from hyperfusion._anatomy import is_search, layers
+from hyperfusion._progress import Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import validate_params
+from hyperfusion._workers import in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._ablation_rows import (
     FULL,
@@ -61,7 +61,7 @@ def ablate(
     confidence: float = 0.95,
     n_jobs: int | None = None,
     random_state: Any = None,
-    verbose: int = 0,
+    verbose: int | str = "auto",
 ) -> pd.DataFrame:
     """Remove parts of a model, one at a time, and score the rest.
 
@@ -106,8 +106,9 @@ def ablate(
     random_state : int, RandomState instance or None, default=None
         Seed of the bootstrap, of the single split that replaces the folds, and of a
         number of folds. The model needs its own seed, or chance counts as a change.
-    verbose : int, default=0
-        1 prints a line for every variant.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 also prints a line for every variant.
 
     Returns
     -------
@@ -192,30 +193,33 @@ def ablate(
             "with one value a row, or say with cv= where to score."
         )
     done = []
-    for fold, split in enumerate(splits):
-        train, test = labeled_split(split, target, learns_from_unlabeled(model))
-        start = time.perf_counter()
-        final, features, left_out = _encode(
-            model, take(X, train), target[train], take(X, test)
-        )
-        if verbose and final is not model:
-            seconds = time.perf_counter() - start
-            print(f"[ablate] encoded, {seconds:.1f} s", flush=True)
-        variants = plan_variants(final, features, target[train], wanted, seed)
-        fits = Parallel(n_jobs=n_jobs, return_as="generator")(
-            delayed(fit_variant)(variant, features, target[train], left_out)
-            for variant in variants
-            if variant.model is not None
-        )
-        fitted = {}
-        for one in (one for several in fits for one in several):
-            fitted[one.name] = one
-            if verbose and one.prediction is not None:
-                said = f"[ablate] {one.name}"
-                print_scores(said, target[test], one.prediction, one.seconds)
-        for variant in variants:
-            one = fitted.get(variant.name, Fitted(variant.name, note=variant.note))
-            done.append((fold, test, one))
+    with Progress("ablate", len(splits), verbose) as progress:
+        for fold, split in enumerate(splits):
+            train, test = labeled_split(split, target, learns_from_unlabeled(model))
+            start = now()
+            progress.at(f"fold {fold}, encoding")
+            final, features, left_out = _encode(
+                model, take(X, train), target[train], take(X, test)
+            )
+            if tells_lines(verbose) and final is not model:
+                say(f"[ablate] encoded, {now() - start:.1f} s")
+            variants = plan_variants(final, features, target[train], wanted, seed)
+            tried = [v for v in variants if v.model is not None]
+            share = 1 / (len(tried) + 1)
+            progress.step(share)
+            titles = [f"fold {fold}, {variant.name}" for variant in tried]
+            shared = features, target[train], left_out
+            calls = ((t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True))
+            fits, fitted = in_parallel(fit_variant, calls, n_jobs), {}
+            results = progress.over(fits, titles, share)
+            for one in (one for several in results for one in several):
+                fitted[one.name] = one
+                if tells_lines(verbose):
+                    said = f"[ablate] {one.name}"
+                    print_scores(said, target[test], one.prediction, one.seconds)
+            for variant in variants:
+                one = fitted.get(variant.name, Fitted(variant.name, note=variant.note))
+                done.append((fold, test, one))
     return _result(done, target, units, n_bootstrap, confidence, rng)
 
 

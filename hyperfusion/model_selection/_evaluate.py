@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 
+from hyperfusion._progress import VERBOSE, Progress, tells_lines
 from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._workers import in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import (
     Split,
@@ -40,7 +41,7 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "confidence": [Interval(Real, 0, 1, closed="neither")],
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
-    "verbose": ["verbose"],
+    "verbose": VERBOSE,
 }
 
 
@@ -53,6 +54,10 @@ class _Job:
     model: str
     train: np.ndarray
     test: np.ndarray
+
+    @property
+    def title(self) -> str:
+        return f"{self.split} split {self.fold}, {self.model}"
 
 
 @validate_params(
@@ -77,7 +82,7 @@ def evaluate(
     confidence: float = 0.95,
     n_jobs: int | None = None,
     random_state: Any = None,
-    verbose: int = 0,
+    verbose: int | str = "auto",
 ) -> Bunch:
     """Score models on random, user-grouped and time splits, side by side.
 
@@ -116,8 +121,9 @@ def evaluate(
         Parallel fits, through joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the splits and of the bootstrap. Models need their own.
-    verbose : int, default=0
-        1 prints a line for every fit.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 also prints a line for every fit.
 
     Returns
     -------
@@ -189,16 +195,19 @@ def evaluate(
         for fold, split in enumerate(folds)
         for kind, learns in learning.items()
     ]
-    fits = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_fit_predict)(models[job.model], X, target, job.train, job.test)
+    calls = (
+        (job.title, (models[job.model], X, target, job.train, job.test), {})
         for job in jobs
     )
+    fits = in_parallel(_fit_predict, calls, n_jobs)
     tables = []
-    for job, (prediction, seconds) in zip(jobs, fits, strict=True):
-        tables.append(_table(job, target, prediction, units))
-        if verbose:
-            said = f"[evaluate] {job.split} split {job.fold}, {job.model}"
-            print_scores(said, target[job.test], prediction, seconds)
+    with Progress("evaluate", len(jobs), verbose) as progress:
+        results = progress.over(fits, [job.title for job in jobs])
+        for job, (prediction, seconds) in zip(jobs, results, strict=True):
+            tables.append(_table(job, target, prediction, units))
+            if tells_lines(verbose):
+                said = f"[evaluate] {job.title}"
+                print_scores(said, target[job.test], prediction, seconds)
     predictions = pd.concat(tables, ignore_index=True)
     scores, differences = score_tables(
         predictions, units is not None, list(models), n_bootstrap, confidence, rng

@@ -75,7 +75,9 @@ def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.Dat
     twice = sorted(label for label, count in labels.items() if count > 1)
     if twice:
         raise InvalidInputError(f"Two features have the same name: {twice}.")
-    table = pd.DataFrame(numbers, index=index, columns=names, copy=False)
+    # thousands of names are asked for one by one, which Arrow's texts are slow at
+    columns = pd.Index(names, dtype=object)
+    table = pd.DataFrame(numbers, index=index, columns=columns, copy=False)
     for name, values in categories.items():
         table[name] = values
     return table

@@ -321,11 +321,10 @@ def declare(
 
     Vectors and columns that are not in the table are left out.
     """
-    kept = set(table.columns)
-    vectors = {name.vector for name in map(parse, kept)}
+    vectors = {parse(column).vector for column in table.columns} if spaces else set()
     table.attrs[_DECLARED] = {
         "spaces": {v: s for v, s in spaces.items() if v in vectors},
-        "related": {c: b for c, b in (related or {}).items() if c in kept},
+        "related": {c: b for c, b in (related or {}).items() if c in table.columns},
     }
     return table
 

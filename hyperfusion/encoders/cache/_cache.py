@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from hyperfusion.encoders.cache import _store as store
+from hyperfusion.encoders.cache._memory import MEMORY, MemoryCache
 from hyperfusion.exceptions import InvalidInputError
 
 T = TypeVar("T")
@@ -306,10 +307,13 @@ def item_key(fingerprint: str, content: bytes) -> bytes:
 @contextlib.contextmanager
 def open_cache(
     cache: str | os.PathLike[str] | EmbeddingCache | None,
-) -> Iterator[EmbeddingCache | None]:
-    """Give the cache that a parameter names; one opened for this is closed again."""
+) -> Iterator[EmbeddingCache | MemoryCache]:
+    """Give the cache that a parameter names; one opened for this is closed again.
+
+    Without one it is in memory.
+    """
     if cache is None:
-        yield None
+        yield MEMORY
     elif isinstance(cache, EmbeddingCache):
         _make_folder(cache._file.parent)
         yield cache

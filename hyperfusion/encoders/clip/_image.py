@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 
+from hyperfusion._progress import Progress
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, warn_caller, warn_of_bad_cells
 from hyperfusion.cells._images import MAX_PIXELS, open_image
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
+from hyperfusion.encoders.cache._memory import MemoryCache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders.clip._models import BatchRunner
 from hyperfusion.encoders.clip._pixels import (
@@ -146,7 +148,7 @@ class ClipImageEncoder(ClipEncoder):
         jpeg_draft: bool = False,
         max_pixels: int = MAX_PIXELS,
         on_error: str = "missing",
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.model_name = model_name
         self.pretrained = pretrained
@@ -234,13 +236,13 @@ class _Run:
         self,
         encoder: ClipImageEncoder,
         session: Session,
-        cache: EmbeddingCache | None,
-        bar: Any,
+        cache: EmbeddingCache | MemoryCache,
+        bar: Progress,
     ):
         self._encoder = encoder
         self._session = session
         self._cache = cache
-        self._fingerprint = session.fingerprint() if cache is not None else ""
+        self._fingerprint = session.fingerprint()
         self._bar = bar
         size = encoder.batch_size
         if size == "auto":
@@ -271,7 +273,7 @@ class _Run:
                         raise BadCellError(str(error), row, column) from error
                     errors[place] = str(error)
                     prepared = _Prepared()
-                self._bar.update()
+                self._bar.step()
                 if prepared.same_as is not None:
                     copies.append((place, prepared.same_as))
                 elif prepared.vector is not None:
@@ -319,11 +321,10 @@ class _Run:
                 first = self._first.setdefault(content, place)
             if first != place:
                 return _Prepared(same_as=first)
-            if self._cache is not None:
-                key = item_key(self._fingerprint, content)
-                found = self._cache.get([key]).get(key)
-                if found is not None and len(found) == self._session.source.width:
-                    return _Prepared(vector=found)
+            key = item_key(self._fingerprint, content)
+            found = self._cache.get([key]).get(key)
+            if found is not None and len(found) == self._session.source.width:
+                return _Prepared(vector=found)
         image = None
         if self._encoder.jpeg_draft and isinstance(cell, bytes):
             side = np.max(self._session.source.preprocess["size"])
@@ -354,8 +355,7 @@ class _Run:
             vectors[place] = vector
             if prepared.key is not None:
                 kept[prepared.key] = vector
-        if self._cache is not None:
-            self._cache.put(kept)
+        self._cache.put(kept)
 
 
 def _encode_batches(

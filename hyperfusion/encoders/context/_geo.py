@@ -11,7 +11,7 @@ import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import Cells
-from hyperfusion.cells._levels import as_category, frequent_levels
+from hyperfusion.cells._levels import KnownLevels, as_category, frequent_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.exceptions import InvalidInputError
@@ -118,9 +118,11 @@ class GeoEncoder(TableEncoder):
         if "latitude" in self.columns_:
             squares = self._squares(cells.index, *self._coordinates(cells, warn=False))
             self.cells_ = frequent_levels(squares, self.min_frequency)
+            self._known_cells = KnownLevels.of(self.cells_)
         if "place" in self.columns_:
             places = self._levels(cells[self.columns_["place"]], warn=False)
             self.places_ = frequent_levels(places, 1)
+            self._known_places = KnownLevels.of(self.places_)
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         features: dict[str, Any] = {}
@@ -136,7 +138,7 @@ class GeoEncoder(TableEncoder):
                 "x": np.cos(north) * np.cos(east),
                 "y": np.cos(north) * np.sin(east),
                 "z": np.sin(north),
-                "cell": as_category(squares, self.cells_, expect_new=True),
+                "cell": as_category(squares, self._known_cells, expect_new=True),
             }
         if "accuracy" in self.columns_:
             accuracy = read_numbers(cells[self.columns_["accuracy"]])
@@ -146,13 +148,13 @@ class GeoEncoder(TableEncoder):
             )
         if "place" in self.columns_:
             places = self._levels(cells[self.columns_["place"]])
-            features["place"] = as_category(places, self.places_)
+            features["place"] = as_category(places, self._known_places)
             there = places.notna().to_numpy() if there is None else there
         if there is not None:
             features["has_place"] = there
-        table = pd.DataFrame(features, index=cells.index)
-        numbers = [name for name in table if name not in ("cell", "place")]
-        return table.astype(dict.fromkeys(numbers, np.float32))
+        for name in features.keys() - {"cell", "place"}:
+            features[name] = features[name].astype(np.float32)
+        return pd.DataFrame(features, index=cells.index)
 
     def _feature_names(self) -> list[str]:
         names = list(_COORDINATES) if "latitude" in self.columns_ else []

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import skew
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._levels import as_category, frequent_levels
+from hyperfusion.cells._levels import KnownLevels, as_category, frequent_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features
 
@@ -68,11 +68,12 @@ class CategoryEncoder(TableEncoder):
             name: frequent_levels(column, self.min_frequency)
             for name, column in levels.items()
         }
+        self._known = {name: KnownLevels.of(own) for name, own in self.levels_.items()}
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         columns = [
-            as_category(self._levels(cells[name]), levels)
-            for name, levels in self.levels_.items()
+            as_category(self._levels(cells[name]), known)
+            for name, known in self._known.items()
         ]
         features = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(features, index=cells.index)

@@ -15,8 +15,10 @@ from scipy import ndimage
 
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, read_cells
-from hyperfusion.cells._images import MAX_PIXELS, is_encoded, read_image
+from hyperfusion.cells._images import MAX_PIXELS, content_of, is_encoded, read_image
 from hyperfusion.encoders._base import ColumnEncoder, stack_rows
+from hyperfusion.encoders.cache._cache import item_key
+from hyperfusion.encoders.cache._memory import MEMORY
 
 _SIDE = 512
 _COLOR_SIDE = 64
@@ -121,6 +123,17 @@ class ImageStatistics(ColumnEncoder):
         return np.delete(features, _MEASURES.index("log_file_size"), axis=1)
 
     def _measure(self, cell: Any) -> np.ndarray | None:
+        content = content_of(cell)
+        if content is None:
+            return self._measures(cell)
+        key = item_key(f"statistics {self.n_colors} {self.max_pixels}", content)
+        found = MEMORY.get([key]).get(key)
+        if found is None:
+            found = self._measures(cell)
+            MEMORY.put({key: found})
+        return found
+
+    def _measures(self, cell: Any) -> np.ndarray | None:
         read = read_image(cell, self.max_pixels)
         if read is None:
             return None

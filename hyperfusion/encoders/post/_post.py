@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from hyperfusion._nested import NestedEncoders
+from hyperfusion._progress import VERBOSE, Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import HasMethods, StrOptions
 from hyperfusion.encoders._base import SLOTS as BASE_SLOTS
 from hyperfusion.encoders._base import CellEncoder
@@ -51,6 +51,9 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     %(roles)s
     user_embedder : SVDUserEmbedder, True or False, default=False
         Embeds users by the tags of their posts; True uses 32 components.
+    place_embedder : SVDUserEmbedder, True or False, default=False
+        Embeds places by the users who post there, as block ``place``; True uses 32
+        components. Your own embedder needs ``split=False, output="item"``.
     neighbors : NeighborTargets or None, default=None
         Adds the targets of similar earlier posts by other users as block
         ``neighbors``. It compares the texts, or the tags if there are none; the roles
@@ -59,15 +62,16 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     encoders : dict, default=None
         Transformers to use for a role instead of its own: ``{role: transformer, list
         of transformers or "drop"}``, for the roles image, text, tags, user, time,
-        geo, numeric, categorical and vectors; or ``{role: {name: transformer or
+        geo, place, numeric, categorical and vectors; or ``{role: {name: transformer or
         "drop"}}`` for single ones of the role's own (see Notes), with a dict of
         parameters where only these change. Transformers that take one column (as
         `TfidfVectorizer`) get a column, others a table.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Seed of encoders without their own.
-    verbose : int, default=0
-        1 prints a line for every encoder.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 also prints a line for every encoder.
 
     Attributes
     ----------
@@ -97,14 +101,14 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
 
     The roles' own encoders are called statistics and clip (image); statistics, tfidf,
     clip and glove (text, tags); profile, svd and history (user); calendar (time); geo;
-    numbers (numeric); categories (categorical). Their parameters are set and searched
-    as ``encoders__text__tfidf__n_components``.
+    svd (place); numbers (numeric); categories (categorical). Their parameters are set
+    and searched as ``encoders__text__tfidf__n_components``.
 
     A replacement's features belong together as one vector where it doesn't name them,
     or names them as scikit-learn's ``PCA`` does, after its class.
 
-    A user's embedding (equation 4) is off by default: on two sets of real posts,
-    most of whose users have few, it did not help.
+    Embeddings of users and places (equation 4) are off by default: on two sets of
+    real posts, most of whose users have few, those of users did not help.
 
     Examples
     --------
@@ -126,10 +130,12 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "naive_time": [StrOptions({"utc", "local"})],
         "vectors": [dict, None],
+        "user_embedder": ["boolean", HasMethods(["fit", "transform"])],
+        "place_embedder": ["boolean", HasMethods(["fit", "transform"])],
         "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     }
 
     def __init__(
@@ -155,12 +161,13 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         text_encoder: Any = None,
         word_vectors: Any = None,
         user_embedder: Any = False,
+        place_embedder: Any = False,
         neighbors: Any = None,
         cache: Any = None,
         encoders: dict[str, Any] | None = None,
         on_error: str = "missing",
         random_state: Any = None,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.image = image
         self.text = text
@@ -182,6 +189,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self.text_encoder = text_encoder
         self.word_vectors = word_vectors
         self.user_embedder = user_embedder
+        self.place_embedder = place_embedder
         self.neighbors = neighbors
         self.cache = cache
         self.encoders = encoders
@@ -197,9 +205,11 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         for role, labels in self.roles_.items():
             check_columns(X, labels, role)
         used = {column for labels in self.roles_.values() for column in labels}
+        used.update(*(component.columns for component in self.components_))
         table = X.loc[:, [c in used for c in X.columns]]
         check_frame(table, type(self).__name__)
-        return table
+        # columns are looked up one by one, which Arrow's texts are slow at
+        return table.set_axis(table.columns.astype(object), axis=1)
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self._fit_transform_cells(cells, y)
@@ -215,17 +225,15 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
                 f"such as time= or numeric=. The table has {list(cells.columns)[:20]}."
             )
         parts = []
-        with _warn_once():
+        with _warn_once(), self._progress() as progress:
             for component in self.components_:
-                start = time.perf_counter()
+                check_columns(cells, component.columns, component.role)
+                start, what = now(), component.title
+                progress.at(what)
                 parts.append(component.fit(cells, y))
-                if self.verbose:
-                    print(
-                        f"[PostEncoder] {component.block}: "
-                        f"{type(component.encoder).__name__} of "
-                        f"{component.columns[:3]}, {time.perf_counter() - start:.1f} s",
-                        flush=True,
-                    )
+                progress.step()
+                if tells_lines(self.verbose):
+                    say(f"[PostEncoder] {what}, {now() - start:.1f} s")
         self._n_numbers = sum(len(part.names) for part in parts)
         features = join_parts(parts, cells.index, self._n_numbers)
         self._names = list(features.columns)
@@ -236,10 +244,16 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return declare(features, self.spaces_, self._related)
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
-        parts = (component.transform(cells) for component in self.components_)
-        with _warn_once():
+        with _warn_once(), self._progress() as progress:
+            parts = progress.over(
+                (component.transform(cells) for component in self.components_),
+                (component.title for component in self.components_),
+            )
             features = join_parts(parts, cells.index, self._n_numbers)
         return declare(features, self.spaces_, self._related)
+
+    def _progress(self) -> Progress:
+        return Progress("encode", len(self.components_), self.verbose, even=False)
 
     def _feature_names(self) -> list[str]:
         return self._names

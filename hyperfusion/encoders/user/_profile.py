@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval
-from hyperfusion.cells._levels import as_category, frequent_levels
+from hyperfusion.cells._levels import KnownLevels, as_category, frequent_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features, one_column
 from hyperfusion.exceptions import InvalidInputError
@@ -122,6 +122,7 @@ class UserProfileEncoder(TableEncoder):
         if self.user_ is not None:
             users = self._levels(cells[self.user_], warn=False)
             self.users_ = frequent_levels(users, self.min_frequency)
+            self._known = KnownLevels.of(self.users_)
         self.log_: dict[Hashable, bool] = {}
         self.with_missing_: list[Hashable] = []
         self.counts_: list[Hashable] = []
@@ -160,7 +161,7 @@ class UserProfileEncoder(TableEncoder):
         columns: list[Any] = [values.astype(np.float32) for values in features]
         if self.user_ is not None:
             users = self._levels(cells[self.user_])
-            columns.append(as_category(users, self.users_, expect_new=True))
+            columns.append(as_category(users, self._known, expect_new=True))
         named = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(named, index=cells.index)
 

@@ -7,16 +7,15 @@ import tempfile
 import time
 import warnings
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
-from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._device import resolve_device
-from hyperfusion._sklearn_compat import Interval, StrOptions, _fit_context
+from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import (
@@ -32,12 +31,14 @@ from hyperfusion.table._schema import Schema
 MISSING = "__missing__"
 """The level that missing categories become."""
 
+_FEW_ROWS = 1000
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 _COUNT = Interval(Integral, 1, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="right")
 
 
+@with_parameters
 class CatBoostHuberRegressor(CatBoostExplanations, Member):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
@@ -137,7 +138,7 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
     True
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "loss": [StrOptions({"huber", "mae", "rmse"})],
         "delta": [_POSITIVE],
         "iterations": [_COUNT],
@@ -157,69 +158,25 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        *,
-        loss: str = "huber",
-        delta: float = 0.5,
-        iterations: int = 1000,
-        learning_rate: float = 0.05,
-        depth: int = 6,
-        l2_leaf_reg: float = 3.0,
-        random_strength: float = 1.0,
-        colsample: float | str = "auto",
-        vector_weight: float | str = "auto",
-        max_ctr_complexity: int = 1,
-        early_stopping: bool = True,
-        n_iter_no_change: int = 50,
-        max_time: float | None = None,
-        device: str = "auto",
-        n_threads: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ):
-        self.loss = loss
-        self.delta = delta
-        self.iterations = iterations
-        self.learning_rate = learning_rate
-        self.depth = depth
-        self.l2_leaf_reg = l2_leaf_reg
-        self.random_strength = random_strength
-        self.colsample = colsample
-        self.vector_weight = vector_weight
-        self.max_ctr_complexity = max_ctr_complexity
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.max_time = max_time
-        self.device = device
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
+    loss: str = "huber"
+    delta: float = 0.5
+    iterations: int = 1000
+    learning_rate: float = 0.05
+    depth: int = 6
+    l2_leaf_reg: float = 3.0
+    random_strength: float = 1.0
+    colsample: float | str = "auto"
+    vector_weight: float | str = "auto"
+    max_ctr_complexity: int = 1
+    early_stopping: bool = True
+    n_iter_no_change: int = 50
+    max_time: float | None = None
+    device: str = "auto"
+    n_threads: int | None = None
+    random_state: Any = None
+    verbose: int = 0
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Grow the trees.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Numbers and categories; missing values are allowed.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the loss. Rows of weight zero are left out.
-
-        Returns
-        -------
-        self
-            The fitted regressor.
-
-        Raises
-        ------
-        InvalidInputError
-            If a column is neither a number nor a category, `y` is not finite, or the
-            device is not there.
-        """
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         where = self._where_to_train()
         features, y, weight = self._read_training(X, y, sample_weight)
         rng = local_generator(self.random_state)
@@ -233,13 +190,12 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         if np.ptp(seen) == 0 or _is_constant(learned):
             self.model_, self.n_iter_ = b"", 0
             self.best_score_: float | None = None
-            return self
+            return
         evaluate = None
         if held.any():
             evaluate = _pool(take_rows(features, held), target[held], weight[held])
         train = _pool(learned, target[~held], weight[~held])
         self._train(train, evaluate, self._back_end_params(seed) | where)
-        return self
 
     def _where_to_train(self) -> dict[str, Any]:
         """Return CatBoost's parameters for the device, or say what it can't do."""
@@ -262,7 +218,7 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
                 "CatBoost looks at all features on a GPU: "
                 f"colsample={self.colsample!r} has no effect.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return {"task_type": "GPU", "devices": number or "0", "rsm": None}
 
@@ -308,25 +264,13 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         self.model_ = _to_bytes(model)
         self._back_end = model
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict the target.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Columns as at fit. Categories not seen at fit count as unknown.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            Predictions in the target's units.
-        """
-        check_is_fitted(self)
-        features = self._read(X)
+    def _predict(self, features: Features) -> np.ndarray:
         if not self.model_:
             return np.full(len(features.numbers), self.target_scaler_.center)
-        pool, model = _pool(features), self._load_model()
-        scaled = model.predict(pool, thread_count=self._threads())
+        # threads of a few rows cost more than they save
+        threads = self._threads() if len(features.numbers) > _FEW_ROWS else 1
+        pool, model = _pool(features, threads=threads), self._load_model()
+        scaled = model.predict(pool, thread_count=threads)
         return self.target_scaler_.inverse_transform(scaled)
 
     def _pool_of(self, X: Any, y: Any = None, weight: Any = None) -> Any:
@@ -369,7 +313,10 @@ def _is_constant(features: Features) -> bool:
 
 
 def _pool(
-    features: Features, y: np.ndarray | None = None, weight: np.ndarray | None = None
+    features: Features,
+    y: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    threads: int = -1,
 ) -> Any:
     """Return rows in CatBoost's form that needs least memory, numbers first."""
     from catboost import FeaturesData, Pool
@@ -380,13 +327,16 @@ def _pool(
         num_feature_data=numbers if numbers.shape[1] else None,
         cat_feature_data=np.column_stack(levels) if levels else None,
     )
-    return Pool(data, label=y, weight=weight)
+    return Pool(data, label=y, weight=weight, thread_count=threads)
 
 
 def _level_bytes(column: pd.Series) -> np.ndarray:
-    levels = [str(level) for level in column.cat.categories] + [MISSING]
+    # of thousands of users, only those that are there
+    codes, where = np.unique(column.cat.codes, return_inverse=True)
+    named = column.cat.categories
+    levels = [MISSING if code < 0 else str(named[code]) for code in codes]
     coded = [level.encode("utf-8", "surrogatepass") for level in levels]
-    return np.array(coded, dtype=object)[column.cat.codes]
+    return np.array(coded, dtype=object)[where]
 
 
 class _Deadline:
