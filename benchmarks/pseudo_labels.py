@@ -37,7 +37,7 @@ from hyperfusion import (
     spearman_score,
 )
 from hyperfusion.datasets import load_smp_video
-from hyperfusion.ensemble._members import preset_members
+from hyperfusion.ensemble._presets import preset_members
 
 N_TRAIN = 3200
 WAYS: dict[str, dict[str, Any]] = {
@@ -64,7 +64,7 @@ def feature_tables(folder: Path, strict: bool) -> dict[str, Any]:
         [labeled.target[:N_TRAIN], np.full(len(further.data), np.nan)]
     )
     roles = labeled.roles | {"text_encoder": False}
-    encode = make_hyperfusion(**roles, members="fast", random_state=0)[:-1]
+    encode = make_hyperfusion(**roles, preset="fast", random_state=0)[:-1]
     table = encode.fit_transform(posts, target)
     return {
         "X": table[:N_TRAIN],

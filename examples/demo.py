@@ -118,6 +118,7 @@ def compare(posts, encoders, seeds, raw, test_size=0.2):
     scores, predictions = [], {}
     for name, make in models(posts.roles, encoders, raw).items():
         for seed in range(1 if name == "median" else seeds):
+            print(f"fitting: {name}", flush=True)
             start = time.perf_counter()
             model = make(seed).fit(X.iloc[train], y[train])
             predicted = model.predict(X.iloc[test])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar, dataclass_transform
 
 from sklearn import config_context
 from sklearn.base import BaseEstimator
@@ -14,6 +15,17 @@ from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError, VersionWarning
 
 _VERSION = "_hyperfusion_version"
+
+Class = TypeVar("Class")
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
+def with_parameters(cls: type[Class]) -> type[Class]:
+    """Make the ``__init__`` that stores what a class annotates, and does no more.
+
+    Parameters are given by name, and subclasses inherit them.
+    """
+    return dataclass(kw_only=True, eq=False, repr=False)(cls)
 
 
 def plain_output() -> Any:

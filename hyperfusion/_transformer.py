@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
+from hyperfusion._progress import note_seconds, now, take_seconds
 from hyperfusion._sklearn_compat import _fit_context
 
 SLOTS = {
@@ -75,8 +76,10 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         DataFrame or ndarray of shape (n_samples, n_features_out)
             As `transform` returns it.
         """
+        start, before = now(), take_seconds(X)[1]
         with plain_output():
-            return self._fit_transform(X, y)
+            features = self._fit_transform(X, y)
+        return note_seconds(features, before + now() - start)
 
     def transform(self, X: Any) -> Any:
         """Transform a table.

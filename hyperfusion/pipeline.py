@@ -1,27 +1,38 @@
-"""The three tiers as one scikit-learn Pipeline."""
+"""The three tiers as one scikit-learn Pipeline, and how it predicts part by part."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils import gen_batches
 
 from hyperfusion._docstrings import fill_slots
-from hyperfusion._sklearn_compat import _check_sample_weight
+from hyperfusion._progress import VERBOSE, Progress
+from hyperfusion._sklearn_compat import (
+    HasMethods,
+    Interval,
+    _check_sample_weight,
+    _safe_indexing,
+    validate_params,
+)
 from hyperfusion._validation import check_target
-from hyperfusion.encoders import PostEncoder
+from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._members import name_members
+from hyperfusion.ensemble._presets import PRESETS
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
+from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns, as_frame
 
-__all__ = ["make_hyperfusion"]
+__all__ = ["make_hyperfusion", "predict_batches"]
 
 
 class PostPipeline(Pipeline):
@@ -95,41 +106,58 @@ def make_hyperfusion(
     word_vectors: Any = None,
     neighbors: Any = None,
     cache: Any = None,
+    preset: str = "default",
     members: Any = None,
     cv: Any = 5,
-    unlabeled: bool = False,
+    unlabeled: bool | None = None,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     random_state: Any = None,
-    verbose: int = 0,
+    verbose: int | str = "auto",
 ) -> Pipeline:
     """Assemble the three tiers for a table of posts.
 
     The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
     ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
-    ``predict__catboost__depth``, or put your own transformer into
-    ``encode__encoders``.
+    ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
     Parameters
     ----------
     %(roles)s
     neighbors : NeighborTargets, None or False, default=None
         What similar earlier posts came to; None is the default `NeighborTargets`, where
-        there are texts (or tags) and times, False is none.
+        there are texts (or tags) and times, and none in the preset "paper". False is
+        none.
     %(cache)s
+    preset : {"fast", "default", "best", "paper"}, default="default"
+        How much to do:
+
+        - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
+        - ``"default"``: CatBoost as well, what measures best for its time;
+        - ``"best"``: two networks as well, in some four times the time;
+        - ``"paper"``: the paper's system as it stands, features, preprocessing, members
+          and training alike. It takes longest.
     members : str, list of regressors or list of (name, regressor), default=None
-        Members of the ensemble: a preset's name or a list; None is "default".
-    cv : int, splitter or iterable of splits, default=5
-        Folds of the ensemble.
-    unlabeled : bool, default=False
+        Members of the ensemble instead of the preset's; the name of a preset gives
+        the members of that one.
+    cv : int, "time", "user", splitter or iterable of splits, default=5
+        Folds of the ensemble; "time" (blocks of time) and "user" (whole users) take
+        the columns of these roles.
+    unlabeled : bool, default=None
         Whether rows whose target is NaN are unlabeled posts to learn from: the
         ensemble is wrapped in `PseudoLabelWrapper`, and members are searched as
-        ``predict__estimator__catboost__depth``.
+        ``predict__estimator__catboost__depth``. None is True for the preset "paper"
+        and False for others.
+    time_limit : float or None, default=None
+        Seconds that `fit` may take in all; members that don't fit are left out, see
+        `HyperFusionRegressor`.
     n_jobs : int, default=None
         Parallel fits of the ensemble.
     random_state : int, RandomState instance or None, default=None
         Seed of everything.
-    verbose : int, default=0
-        1 prints a line for every encoder and every fitted part.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 prints a line for every encoder and every fitted part as well.
 
     Returns
     -------
@@ -139,7 +167,15 @@ def make_hyperfusion(
     Raises
     ------
     InvalidInputError
-        If no role is given, or members are unknown.
+        If no role is given, or there is no such preset.
+
+    See Also
+    --------
+    guess_roles : Suggests the roles of a table, with reasons.
+    evaluate : The first next step: scores on random, user and time splits.
+    predict_interval : The second: how sure are the predictions?
+    make_report : The third: one page about the fitted model and its worst errors.
+    PostEncoder : The encoders behind each role.
 
     Notes
     -----
@@ -153,19 +189,25 @@ def make_hyperfusion(
     >>> model = make_hyperfusion(time="when", numeric=["likes", "views"])
     >>> list(model.named_steps)
     ['encode', 'relate', 'predict']
+    >>> paper = make_hyperfusion(time="when", numeric=["likes"], preset="paper")
+    >>> list(paper.named_steps)
+    ['encode', 'relate', 'reduce', 'impute', 'normalize', 'predict']
     """
     given = dict(locals())  # the parameters
     roles: dict[str, Any] = {role: given[role] for role in [*ROLES, "vectors"]}
-    if not any(
-        len(value) if hasattr(value, "__len__") else value is not None
-        for value in roles.values()
-    ):
+    named = {role for role, value in roles.items() if _is_given(value)}
+    if not named:
         raise InvalidInputError(
             "make_hyperfusion needs at least one role, such as text='title'. The "
             f"roles are {list(roles)}."
         )
-    if not isinstance(unlabeled, bool):
+    if not isinstance(unlabeled, bool | None):
         raise InvalidInputError(f"unlabeled must be True or False. Got {unlabeled!r}.")
+    if preset not in PRESETS:
+        raise InvalidInputError(f"preset must be one of {PRESETS}. Got {preset!r}.")
+    paper = preset == "paper"
+    if neighbors is None or neighbors is True:
+        neighbors = None if paper else NeighborTargets()
     encode = PostEncoder(
         **roles,
         image_folder=image_folder,
@@ -173,30 +215,162 @@ def make_hyperfusion(
         image_encoder=image_encoder,
         text_encoder=text_encoder,
         word_vectors=word_vectors,
-        neighbors=_neighbors(neighbors),
+        neighbors=neighbors or None,
         cache=cache,
         random_state=random_state,
         verbose=verbose,
     )
-    predict: Any = HyperFusionRegressor(
-        name_members(members),
+    ensemble = HyperFusionRegressor(
+        name_members(preset if members is None else members),
         cv=cv,
+        time_limit=time_limit,
         n_jobs=n_jobs,
         random_state=random_state,
         verbose=verbose,
     )
-    if unlabeled:
-        predict = PseudoLabelWrapper(predict, verbose=verbose)
-    return PostPipeline(
-        [
-            ("encode", encode),
-            ("relate", RelationEncoder(random_state=random_state)),
-            ("predict", predict),
-        ]
+    predict: Any = ensemble
+    if paper if unlabeled is None else unlabeled:
+        predict = PseudoLabelWrapper(ensemble, verbose=verbose)
+    steps = [
+        ("encode", encode),
+        ("relate", RelationEncoder(random_state=random_state)),
+        ("predict", predict),
+    ]
+    return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
+
+
+def _is_given(role: Any) -> bool:
+    return len(role) > 0 if hasattr(role, "__len__") else role is not None
+
+
+def _as_in_paper(
+    steps: list[tuple[str, Any]], ensemble: Any, named: set[str]
+) -> list[tuple[str, Any]]:
+    """Set and add to the three steps what the paper says of each."""
+    (_, encode), (_, relate), (_, predict) = steps
+    svd: dict[str, Any] = {"weighting": "counts", "power": 0.0, "pad": True}
+    raw = {
+        name: {"clip": {"normalize": False}}
+        for name in ("image_encoder", "text_encoder")
+        if isinstance(getattr(encode, name), str | None)
+    }
+    words = {"tfidf": "drop"} | raw.get("text_encoder", {})
+    encoders = {
+        "image": {"statistics": "drop"} | raw.get("image_encoder", {}),
+        "text": words,
+        "tags": words,
+        "time": {"calendar": {"cycles": "all"}},
+    }
+    encode.set_params(
+        user_embedder=SVDUserEmbedder(n_components=399, **svd),
+        place_embedder=SVDUserEmbedder(
+            n_components=400, split=False, output="item", **svd
+        ),
+        encoders={role: own for role, own in encoders.items() if role in named},
+    )
+    relate.set_params(clusters=True)
+    ensemble.set_params(
+        weighting="simplex", weights_per="fold", row_filter=IQRFilter(max_share=1.0)
+    )
+    if isinstance(predict, PseudoLabelWrapper):
+        predict.set_params(rule="paper", min_gain_se=None)
+    return [
+        *steps[:2],
+        ("reduce", BlockPCA(blocks="declared")),
+        ("impute", BlockImputer()),
+        ("normalize", BlockScaler()),
+        steps[2],
+    ]
+
+
+@validate_params(
+    {
+        "model": [HasMethods("predict")],
+        "X": "no_validation",
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "verbose": VERBOSE,
+    },
+    prefer_skip_nested_validation=True,
+)
+def predict_batches(
+    model: Any, X: Any, *, batch_size: int = 10_000, verbose: int | str = "auto"
+) -> np.ndarray:
+    """Predict rows part by part, in memory that doesn't grow with their number.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted; any that has ``predict``.
+    X : DataFrame, array, path or iterable of tables
+        Rows as ``model.predict`` takes them; the path of a Parquet file; or tables
+        (of pandas, Polars or pyarrow), one after another, each of which is predicted
+        as it comes. Of an Arrow table or reader, and of a Parquet file, only a part is
+        turned into pandas at a time.
+    batch_size : int, default=10_000
+        Rows of a part. Features take some 4 bytes each: 100 MB for 10,000 rows of
+        2,500.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook, 0 never does.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        What ``model.predict`` returns for all rows at once, but for the last digits
+        where a member's linear algebra rounds by the number of rows. A table without
+        rows has none.
+
+    Raises
+    ------
+    InvalidInputError
+        If `X` is none of these.
+
+    Notes
+    -----
+    A :class:`~hyperfusion.exceptions.BadCellWarning` counts the cells of a part, and
+    its row is the part's.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from hyperfusion import predict_batches
+    >>> X = np.arange(5.0).reshape(-1, 1)
+    >>> model = LinearRegression().fit(X, 2 * X[:, 0])
+    >>> predict_batches(model, X, batch_size=2).round(6).tolist()
+    [0.0, 2.0, 4.0, 6.0, 8.0]
+    """
+    n_rows, parts = _parts(X, batch_size)
+    found = [np.empty(0)]
+    with Progress("predict", n_rows, verbose, unit="row") as progress:
+        for part in parts:
+            n = part.shape[0] if hasattr(part, "shape") else len(part)
+            if n:
+                found.append(np.asarray(model.predict(part)))
+            progress.step(n)
+    return np.concatenate(found)
+
+
+def _parts(X: Any, batch_size: int) -> tuple[int | None, Iterable[Any]]:
+    """Return the number of rows, where it is known, and parts of them."""
+    if isinstance(X, (str, os.PathLike)):
+        return _parts_of_file(X, batch_size)
+    if hasattr(X, "to_batches"):  # a table or a reader of Arrow
+        return getattr(X, "num_rows", None), X.to_batches(max_chunksize=batch_size)
+    if hasattr(X, "shape"):
+        n = X.shape[0]
+        rows = gen_batches(n, batch_size)
+        return n, (_safe_indexing(X, part) for part in rows)
+    if isinstance(X, Iterable):
+        return None, X
+    raise InvalidInputError(
+        "predict_batches takes a table, an array, the path of a Parquet file, or an "
+        f"iterable of tables. Got {type(X).__name__}."
     )
 
 
-def _neighbors(value: Any) -> Any:
-    if value is None or value is True:
-        return NeighborTargets()
-    return None if value is False else value
+def _parts_of_file(
+    path: str | os.PathLike[str], batch_size: int
+) -> tuple[int, Iterator[Any]]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    return file.metadata.num_rows, file.iter_batches(batch_size)

@@ -163,6 +163,8 @@ def test_bare_years_as_times():
 
 def test_unknown_preset():
     with pytest.raises(InvalidInputError, match=r"'default', 'fast'.*'catboost'"):
+        pipeline(preset="catboost")
+    with pytest.raises(InvalidInputError, match=r"'default', 'fast'.*'catboost'"):
         pipeline(members="catboost")
 
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
+from hyperfusion._progress import note_seconds, now
 from hyperfusion._sklearn_compat import StrOptions, _get_output_config
 from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
 from hyperfusion.cells._levels import read_levels
@@ -96,12 +97,13 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         ndarray of shape (n_samples, n_features), float32, or DataFrame
             One row for each row of `X`.
         """
+        start = now()
         self._validate_params()
         cells = self._read(X, reset=True)
         with plain_output():
             features = self._fit_transform_cells(cells, y)
         self._end_fit(cells)
-        return self._with_index(X, features)
+        return note_seconds(self._with_index(X, features), now() - start)
 
     def transform(self, X: Any) -> Any:
         """Turn cells into features.
@@ -121,6 +123,10 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         with plain_output():
             features = self._transform_cells(cells)
         return self._with_index(X, features)
+
+    def _transform_known(self, X: Any) -> Any:
+        """Return what `transform` does of columns that are known to be those of fit."""
+        return self._transform_cells(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features.
@@ -190,6 +196,9 @@ class ColumnEncoder(CellEncoder):
 
     def _read(self, X: Any, *, reset: bool) -> pd.Series:
         return read_column(X, type(self).__name__)
+
+    def _transform_known(self, X: Any) -> Any:
+        return self._transform_cells(self._read(X, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

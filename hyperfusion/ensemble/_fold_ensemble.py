@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
+from joblib import effective_n_jobs
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import process_routing
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._progress import VERBOSE, Progress, now, say, take_seconds, tells_lines
 from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
@@ -32,6 +33,7 @@ from hyperfusion.ensemble._combine import (
     member_bias,
     score_table,
 )
+from hyperfusion.ensemble._folds import CV_WORDS, USER, has_users, make_splits
 from hyperfusion.ensemble._members import (
     PRESETS,
     ask_for_weights,
@@ -40,19 +42,11 @@ from hyperfusion.ensemble._members import (
     name_members,
     set_seeds,
 )
+from hyperfusion.ensemble._memory import warn_of_memory
 from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
+from hyperfusion.ensemble._plan import Pairs, TimePlan, cost_of, weighing_seconds
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
 from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
-from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection import StratifiedRegressionKFold
-from hyperfusion.table._names import column_name
-
-USER = column_name("user", "user")  # as `UserProfileEncoder` writes it
-
-
-def has_users(X: Any) -> bool:
-    """Whether a table holds the column of users."""
-    return isinstance(X, pd.DataFrame) and USER in X.columns
 
 
 class FoldEnsemble(HyperFusionEstimator):
@@ -60,7 +54,7 @@ class FoldEnsemble(HyperFusionEstimator):
 
     _parameter_constraints: dict = {
         "members": [list, tuple, StrOptions(set(PRESETS)), None],
-        "cv": ["cv_object"],
+        "cv": ["cv_object", StrOptions(set(CV_WORDS))],
         "weighting": [StrOptions(set(SOLVERS))],
         "weights_per": [StrOptions({"pooled", "fold"})],
         "objective": [StrOptions(set(OBJECTIVES))],
@@ -71,7 +65,8 @@ class FoldEnsemble(HyperFusionEstimator):
         "n_jobs": N_JOBS,
         "memory": [str, HasMethods("cache"), None],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "verbose": VERBOSE,
     }
 
     def __init__(
@@ -89,7 +84,8 @@ class FoldEnsemble(HyperFusionEstimator):
         n_jobs: int | None = None,
         memory: Any = None,
         random_state: Any = None,
-        verbose: int = 0,
+        time_limit: float | None = None,
+        verbose: int | str = "auto",
     ):
         self.members = members
         self.cv = cv
@@ -103,6 +99,7 @@ class FoldEnsemble(HyperFusionEstimator):
         self.n_jobs = n_jobs
         self.memory = memory
         self.random_state = random_state
+        self.time_limit = time_limit
         self.verbose = verbose
 
     def _fit(
@@ -119,6 +116,7 @@ class FoldEnsemble(HyperFusionEstimator):
         With ``refit="full"`` its last entry joins the fit on all rows.
         """
         # All checks come first: a fit that they refuse leaves a fitted ensemble alone.
+        start = now()
         weight = _check_sample_weight(
             sample_weight, y, dtype=np.float64, ensure_non_negative=True
         )
@@ -126,53 +124,59 @@ class FoldEnsemble(HyperFusionEstimator):
         named = self._named_members()
         given = None if sample_weight is None else weight
         engine = self._engine_arguments(named, given, groups, fit_params)
-        splits = self._make_splits(X, y, weight, engine.pop("groups"), rng)
-        X = check_features(self, X, reset=True)
+        splits = make_splits(self.cv, X, y, weight, engine.pop("groups"), rng)
+        X, spent = take_seconds(check_features(self, X, reset=True))
         self.splits_ = splits
         self.members_ = [(name, for_table(member, X)) for name, member in named]
-        fits = self._fit_parts(X, y, splits, rng, engine, extra)
-        parts = list(self._reported(fits, X, y, weight))
+        plan = self._plan(X, len(y), start - spent)
+        run = self._runner(X, y, splits, rng, engine, extra)
+        fits = run(None) if self.time_limit is None else plan.parts(run)
+        parts = sorted(
+            self._reported(fits, plan, X, y, weight), key=lambda p: (p.fold, p.member)
+        )
+        kept = sorted({p.member for p in parts})
+        self.skipped_ = plan.skipped
+        self.plan_ = [(named[i][0], clone(named[i][1])) for i in kept]
+        everything = self._runner(
+            X,
+            y,
+            [(np.arange(len(y)), np.arange(0))],
+            rng,
+            engine,
+            None if extra is None else extra[-1:],
+        )
+        self.members_ = [self.members_[i] for i in kept]
+        parts = [replace(p, member=kept.index(p.member)) for p in parts]
         self._weigh(parts, y, weight)
         self._learn_users(X)
         if self.refit == "full":
-            everything = [(np.arange(len(y)), np.arange(0))]
-            last = None if extra is None else extra[-1:]
-            parts = list(self._fit_parts(X, y, everything, rng, engine, last))
+            parts = list(everything([(0, i) for i in kept]))
         n_fits = max(p.fold for p in parts) + 1
         self.estimators_ = [
             [p.model for p in parts if p.fold == k] for k in range(n_fits)
         ]
+        self._seconds, self._left = now() - start, plan.deadline - now()
         return self
 
-    def _make_splits(
-        self, X: Any, y: np.ndarray, weight: np.ndarray, groups: Any, rng: Any
-    ) -> list[Split]:
-        """Return the folds; raise where they are empty or train on what they test."""
-        if isinstance(self.cv, Integral):
-            splitter = StratifiedRegressionKFold(int(self.cv), random_state=rng)
-        else:
-            splitter = check_cv(self.cv)
-        folds = splitter.split(X, y, groups)
-        splits = [(np.asarray(a), np.asarray(b)) for a, b in folds]
-        if not splits:
-            raise InvalidInputError("cv gives no fold: it must give one at least.")
-        for k, fold in enumerate(splits):
-            for side, rows in zip(("training", "validation"), fold, strict=True):
-                _check_positions(rows, len(y), f"the {side} part of fold {k} of cv")
-            both = np.intersect1d(*fold)
-            if len(both):
-                raise InvalidInputError(
-                    f"Fold {k} of cv trains on rows that it validates, such as row "
-                    f"{both[0]} ({len(both)} in all): out-of-fold predictions need the "
-                    "two parts to be apart."
-                )
-            if not weight[fold[1]].any():
-                raise InvalidInputError(
-                    f"sample_weight is 0 for all {len(fold[1])} rows that fold {k} "
-                    "validates: it can't be scored. Leave these rows out, weigh some "
-                    "of them above 0, or choose a cv that mixes them with others."
-                )
-        return splits
+    def _plan(self, X: Any, n_rows: int, start: float) -> TimePlan:
+        """Return what the members cost, and the limit that they are to keep."""
+        train = int(np.mean([len(rows) for rows, _ in self.splits_]))
+        costs = [cost_of(member, train, X.shape[1]) for _, member in self.members_]
+        names = [name for name, _ in self.members_]
+        n_jobs = effective_n_jobs(self.n_jobs)
+        warn_of_memory(X, costs, names, len(self.splits_), n_jobs)
+        limit = np.inf if self.time_limit is None else float(self.time_limit)
+        sizes = n_rows, len(costs), len(self.splits_)
+        return TimePlan(
+            limit,
+            start + limit,
+            names,
+            costs,
+            len(self.splits_),
+            n_jobs,
+            last=n_rows / train if self.refit == "full" else 0.0,
+            reserved=weighing_seconds(*sizes),
+        )
 
     def _named_members(self) -> list[tuple[str, Any]]:
         """Return the members by name, as they are fitted."""
@@ -199,7 +203,7 @@ class FoldEnsemble(HyperFusionEstimator):
             "fit_params": [routed[name].fit for name, _ in named],
         }
 
-    def _fit_parts(
+    def _runner(
         self,
         X: Any,
         y: np.ndarray,
@@ -207,48 +211,67 @@ class FoldEnsemble(HyperFusionEstimator):
         rng: Any,
         engine: dict[str, Any],
         extra: Any,
-    ) -> Iterator[Part]:
-        return fit_parts(
-            [[set_seeds(clone(m), rng) for _, m in self.members_] for _ in splits],
+    ) -> Callable[[Pairs | None], Iterator[Part]]:
+        """Return a function that fits pairs (fold, member), all of them for None."""
+        seed = rng.randint(2**31 - 1)
+        members = [
+            [set_seeds(clone(m), name, k, seed) for name, m in self.members_]
+            for k in range(len(splits))
+        ]
+        names = [name for name, _ in self.members_]
+        return lambda pairs: fit_parts(
+            members,
             X,
             y,
             splits,
-            names=[name for name, _ in self.members_],
+            names=names,
             row_filter=self.row_filter,
             n_jobs=self.n_jobs,
             memory=self.memory,
             extra=extra,
+            pairs=pairs,
             **engine,
         )
 
     def _reported(
-        self, parts: Iterator[Part], X: Any, y: np.ndarray, weight: np.ndarray
+        self,
+        parts: Iterator[Part],
+        plan: TimePlan,
+        X: Any,
+        y: np.ndarray,
+        weight: np.ndarray,
     ) -> Iterator[Part]:
-        """Pass parts on: print their scores, and let callbacks score them."""
-        n_parts = len(self.splits_) * len(self.members_)
+        """Pass parts on: show them, print their scores, and let callbacks score."""
+        n_folds, costs = len(self.splits_), [c.seconds for c in plan.costs]
+        n_parts = n_folds * len(costs)
         root = self._init_callback_context(max_subtasks=n_parts)
         root.call_on_fit_task_begin(estimator=self, X=X, y=y)
         tasks = [root.subcontext(task_name="fit-part") for _ in range(n_parts)]
         for task in tasks:
             task.call_on_fit_task_begin(estimator=self)
-        for task, part in zip(tasks, parts, strict=True):
-            rows = self.splits_[part.fold][1]
-            if self.verbose:
-                scores = fold_score(y[rows], part.predictions, weight[rows])
-                print(
-                    f"[HyperFusionRegressor] fold {part.fold + 1}/{len(self.splits_)} "
-                    f"{self.members_[part.member][0]}: SRC {scores[0]:.4f}, MAE "
-                    f"{scores[1]:.4f}, {part.n_rows} rows, {part.seconds:.1f} s",
-                    flush=True,
+        with Progress("fit", n_folds * sum(costs), self.verbose) as progress:
+            plan.announce = progress.at
+            places = np.ndindex(n_folds, len(costs)) if self.time_limit is None else ()
+            titles = [plan.title(k, i) for k, i in places]
+            # parts may be fewer than tasks, and must be asked for their end
+            shown = progress.over(parts, titles, lambda part: costs[part.member])
+            for part, task in zip(shown, tasks, strict=False):
+                rows = self.splits_[part.fold][1]
+                if tells_lines(self.verbose):
+                    src, mae = fold_score(y[rows], part.predictions, weight[rows])
+                    say(
+                        f"[HyperFusionRegressor] {plan.title(part.fold, part.member)}: "
+                        f"SRC {src:.4f}, MAE {mae:.4f}, {part.n_rows} rows, "
+                        f"{part.seconds:.1f} s"
+                    )
+                fitted = {"estimators_": [[part.model]], "weights_": np.ones((1, 1))}
+                task.call_on_fit_task_end(
+                    estimator=self,
+                    X=partial(take_rows, X, rows),
+                    y=y[rows],
+                    reconstruction_attributes=partial(dict, fitted),
                 )
-            fitted = {"estimators_": [[part.model]], "weights_": np.ones((1, 1))}
-            task.call_on_fit_task_end(
-                estimator=self,
-                X=partial(take_rows, X, rows),
-                y=y[rows],
-                reconstruction_attributes=partial(dict, fitted),
-            )
-            yield part
+                yield part
         root.call_on_fit_task_end(estimator=self, X=X, y=y)
 
     @property
@@ -316,18 +339,3 @@ class FoldEnsemble(HyperFusionEstimator):
     def _model_bias(self) -> np.ndarray:
         same = len(self.estimators_) == len(self._bias)
         return self._bias if same else self._bias.mean(axis=0, keepdims=True)
-
-
-def _check_positions(rows: np.ndarray, n_rows: int, where: str) -> None:
-    if len(rows) == 0:
-        raise InvalidInputError(f"There is no row in {where}: give it one at least.")
-    if rows.dtype.kind not in "iu":
-        raise InvalidInputError(
-            f"There must be positions of rows in {where}. Got dtype {rows.dtype}."
-        )
-    wrong = rows[(rows < 0) | (rows >= n_rows)]
-    if len(wrong):
-        raise InvalidInputError(
-            f"There is a position {wrong[0]} in {where}, but the {n_rows} rows are "
-            f"numbered 0 to {n_rows - 1}."
-        )

@@ -6,21 +6,22 @@ out-of-fold prediction comes from models that never saw its label.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory
 from threadpoolctl import threadpool_limits
 
+from hyperfusion._progress import now
 from hyperfusion._sklearn_compat import _safe_indexing
+from hyperfusion._workers import in_parallel
 from hyperfusion.ensemble._members import takes_weight, weight_parameter
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import IQRFilter
@@ -55,36 +56,42 @@ def fit_parts(
     row_filter: Any = None,
     n_jobs: int | None = None,
     memory: Any = None,
+    pairs: Iterable[tuple[int, int]] | None = None,
 ) -> Iterator[Part]:
     """Fit every member on every split and predict the split's validation rows.
 
     ``members[k][i]`` is cloned for split k. ``extra[k]`` joins the training part of
-    split k alone, unfiltered, and is never validated. Parts come fold by fold.
+    split k alone, unfiltered, and is never validated. Parts come fold by fold, or as
+    the pairs (k, i) that are given.
     """
+    if pairs is None:
+        pairs = product(range(len(splits)), range(len(members[0])))
     fit_params = fit_params or [{}] * len(members[0])
     extra = extra or [None] * len(splits)
     kept = None if memory is None else check_memory(memory).cache(_fit_kept_part)
     # Each array is an argument of its own: joblib's Dask backend sends an argument to
     # the cluster once, but what a tuple or a dict holds again with every task.
-    tasks = (
-        delayed(_fit_or_find_part)(
-            kept,
-            k,
-            i,
-            names[i],
-            member,
-            X,
-            y,
-            *split,
-            sample_weight,
-            *(extra[k] or (None, None, None)),
-            row_filter,
-            **fit_params[i],
+    calls = (
+        (
+            f"the member {names[i]!r} in fold {k}",
+            (
+                kept,
+                k,
+                i,
+                names[i],
+                members[k][i],
+                X,
+                y,
+                *splits[k],
+                sample_weight,
+                *(extra[k] or (None, None, None)),
+                row_filter,
+            ),
+            fit_params[i],
         )
-        for k, split in enumerate(splits)
-        for i, member in enumerate(members[k])
+        for k, i in pairs
     )
-    yield from Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    yield from in_parallel(_fit_or_find_part, calls, n_jobs)
 
 
 def _fit_or_find_part(kept: Any, /, *args: Any, **fit_params: Any) -> Part:
@@ -115,7 +122,7 @@ def _fit_part(
     /,
     **fit_params: Any,
 ) -> Part:
-    start = time.perf_counter()
+    start = now()
     if row_filter is not None:
         train = train[_filtered_rows(row_filter, X, y, train)]
     X_train, y_train = take_rows(X, train), y[train]
@@ -146,8 +153,7 @@ def _fit_part(
         model = clone(member).fit(X_train, y_train, **params)
         if len(validation):
             predictions = finite_prediction(model, take_rows(X, validation), name)
-    seconds = time.perf_counter() - start
-    return Part(fold, index, model, predictions, seconds, len(y_train))
+    return Part(fold, index, model, predictions, now() - start, len(y_train))
 
 
 @contextmanager

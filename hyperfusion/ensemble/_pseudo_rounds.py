@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from hyperfusion._progress import Progress, now, say, tells_lines
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._out_of_fold import (
     ExtraRows,
@@ -40,7 +41,7 @@ class Settings:
     shared: bool
     max_rounds: int
     min_gain_se: float | None
-    verbose: int
+    verbose: int | str
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,12 @@ class PseudoLabelRounds:
         self.first, self.settings = ensemble, settings
         self.rows, self.labeled = rows, rows.labeled
         self.n_folds = len(ensemble.splits_)
+        self.deadline = now() + ensemble._left
         self.fold = np.full(len(self.labeled.y), -1)
         for k, (_, validated) in reversed(list(enumerate(ensemble.splits_))):
             self.fold[validated] = k
 
-    def run(self) -> Outcome:
+    def run(self, progress: Progress) -> Outcome:
         """Return the last ensemble that was worth keeping."""
         n_rows = len(self.rows.places)
         done = Outcome(self.first, labeled_iter=np.full(n_rows, -1))
@@ -83,6 +85,10 @@ class PseudoLabelRounds:
         needs_votes = len(self.first.members_) == 1 and not self.settings.shared
         votes = self._committee() if needs_votes else None
         for number in range(1, self.settings.max_rounds + 1):
+            if now() + self.first._seconds > self.deadline:
+                done.condition = "time_limit"
+                break
+            progress.at(f"round {number} of {self.settings.max_rounds}")
             parts, taus = self._label(done.ensemble, chosen, votes)
             joining = np.array([p.chosen for p in parts])
             if not (joining & ~chosen).any():
@@ -104,13 +110,13 @@ class PseudoLabelRounds:
                 "kept": bool(kept),
             }
             done.trace.append(line)
-            if self.settings.verbose:
-                print(
+            progress.step()
+            if tells_lines(self.settings.verbose):
+                say(
                     "[PseudoLabelWrapper] round {round}: {n_added} rows added, "
                     "SRC {src_before:.4f} -> {src_after:.4f}, "
                     "MAE {mae_before:.4f} -> {mae_after:.4f}, ".format(**line)
-                    + ("kept" if kept else "rolled back"),
-                    flush=True,
+                    + ("kept" if kept else "rolled back")
                 )
             if not kept:
                 done.condition = "no_improvement"
@@ -134,7 +140,7 @@ class PseudoLabelRounds:
 
     def _again(self) -> HyperFusionRegressor:
         """Return an unfitted twin with the same folds and the same seeds."""
-        twin = clone(self.first)
+        twin = clone(self.first).set_params(members=self.first.plan_, time_limit=None)
         if not isinstance(twin.cv, Integral):
             twin.cv = self.first.splits_
         return twin

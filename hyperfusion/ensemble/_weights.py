@@ -71,7 +71,7 @@ def make_loss(
     size = share @ ranks**2
 
     def disorder(p: np.ndarray) -> float:
-        predicted = rankdata(p)
+        predicted = _ranks(p)
         predicted -= share @ predicted
         scale = np.sqrt(size * (share @ predicted**2))
         return 1 - float((share * ranks) @ predicted / scale) if scale > 1e-9 else 1.0
@@ -80,6 +80,17 @@ def make_loss(
         return {"mae": mae, "huber": huber, "spearman": disorder}[objective]
     best = [max(min(f(p) for p in predictions.T), 1e-12) for f in (mae, disorder)]
     return lambda p: (mae(p) / best[0] + disorder(p) / best[1]) / 2
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return what `rankdata` does, in a third of its time where no value is tied."""
+    order = values.argsort()
+    ordered = values[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        return rankdata(values)
+    ranks = np.empty(len(values))
+    ranks[order] = np.arange(1, len(values) + 1)
+    return ranks
 
 
 def _greedy(

@@ -44,15 +44,7 @@ _PARAGRAPHS = {
             Posts, best those that the model was not fitted on.
         y : array-like of shape (n_posts,)
             True scores.""",
-    "bins": """
-        bins : int, str or sequence, default="auto"
-            As for `numpy.histogram_bin_edges`; "auto" makes 50 at most.""",
-    "sample": """
-        max_points : int, default=1000
-            Draw a random sample of so many posts at most. The share in the legend is
-            that of all posts.
-        random_state : int, RandomState instance or None, default=0
-            Draws the sample.""",
+    "params": "**params\n    Further parameters of `plot`.",
     "drawn": "Returns\n-------\n%s\n    The drawn display.",
 }
 
@@ -70,6 +62,14 @@ class Display:
         for documented in (cls, *filter(isfunction, methods)):
             fill_slots(**filled)(documented)
 
+    def __repr__(self) -> str:
+        held = (
+            f"{name}={_in_short(value)}"
+            for name, value in vars(self).items()
+            if not name.endswith("_") and value is not None
+        )
+        return f"{type(self).__name__}({', '.join(held)})"
+
     def _open(self, ax: Any) -> None:
         """Set the axes to draw on; they are in a new figure where `ax` is None."""
         try:
@@ -83,6 +83,14 @@ class Display:
             self.figure_, self.ax_ = plt.subplots(layout="constrained")
         else:
             self.figure_, self.ax_ = ax.figure, ax
+
+
+def _in_short(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"<{' x '.join(map(str, shape))}>"
+    is_short = isinstance(value, (str, int, float))
+    return repr(value) if is_short else f"<{len(value)} items>"
 
 
 def shorten(label: Any, length: int = 32) -> str:

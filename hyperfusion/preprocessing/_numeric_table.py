@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, _check_feature_names_in
 from hyperfusion._target_means import (
     cross_fit_target_means,
@@ -22,15 +23,15 @@ from hyperfusion.table._features import Features
 from hyperfusion.table._names import single_name, unique_names
 
 
+@with_parameters
 class NumericTable(BlockTransformer):
-    """Turn a feature table into numbers alone, for any scikit-learn regressor.
+    """Turn a feature table into numbers only, for any scikit-learn regressor.
 
-    In every block alike, a category with few levels becomes a column of zeros and
-    ones for each level; a category with many levels (the user, the place) becomes
-    the shrunken mean of the target over its level, or without targets the share of
-    training rows with its level. Numbers pass through, but for columns without any
-    number at fit, which become 0: they tell nothing, and scikit-learn's histograms
-    fail on them.
+    In every block, a category with few levels becomes a column of zeros and ones for
+    each level; a category with many levels (the user, the place) becomes the shrunken
+    mean of the target over its level, or without targets the share of training rows
+    with its level. Numbers pass through, except that columns without any number at fit
+    become 0: they contain no information, and scikit-learn's histograms fail on them.
 
     Parameters
     ----------
@@ -54,11 +55,11 @@ class NumericTable(BlockTransformer):
         Positions, among the categories, of those with few and with many levels.
     target_encoder_ : TargetEncoder or None
         The fitted `sklearn.preprocessing.TargetEncoder` of the categories with many
-        levels; None where there are none, or no `y`.
+        levels; None if there are none, or no `y`.
     frequencies_ : list of ndarray
-        Where there is no `y`, the shares of the levels of these categories.
+        Without `y`, the shares of the levels of these categories.
     imputer_ : BlockImputer or None
-        What fills missing numbers.
+        Fills missing numbers.
     empty_ : ndarray of int
         Positions, among the numbers, of columns without any number at fit.
     %(is_category)s
@@ -76,9 +77,9 @@ class NumericTable(BlockTransformer):
     Use it (a Pipeline does) on the rows that a regressor is trained on, inside the
     folds of an ensemble. Rows where `y` is NaN don't enter the means.
 
-    A missing value of a category with many levels has a mean of its own where some
-    were missing at fit, and the mean of all targets otherwise, as new levels have.
-    The table must fit in memory as float32.
+    Missing values of a category with many levels have their own mean if some were
+    missing at fit, otherwise the mean of all targets, as new levels do. The table must
+    fit in memory as float32.
 
     Examples
     --------
@@ -95,25 +96,17 @@ class NumericTable(BlockTransformer):
     2         3.0               0.0               0.0
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "max_one_hot": [Interval(Integral, 0, None, closed="left")],
         "impute": ["boolean"],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        *,
-        max_one_hot: int = 20,
-        impute: bool = False,
-        cv: int = 5,
-        random_state: Any = None,
-    ):
-        self.max_one_hot = max_one_hot
-        self.impute = impute
-        self.cv = cv
-        self.random_state = random_state
+    max_one_hot: int = 20
+    impute: bool = False
+    cv: int = 5
+    random_state: Any = None
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)

@@ -11,7 +11,8 @@ from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
-from hyperfusion._sklearn_compat import Interval
+from hyperfusion._base import with_parameters
+from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
@@ -26,26 +27,27 @@ _SIZE = (
 )
 
 
+@with_parameters
 class BlockPCA(BlockTransformer):
-    """Reduce each vector of a feature table by a PCA of its own.
+    """Reduce each vector of a feature table by its own PCA.
 
     The paper's "Principal Component Analysis for dimensionality optimization when
-    necessary" (section 3.3). In every block alike, each vector (such as
-    ``text__title_clip``, whose columns are ``text__title_clip__0`` to
-    ``text__title_clip__511``) becomes ``text__title_clip_pca__0`` and so on; all other
-    columns, numbers and categories, pass through. A plain array is one vector. Rows
-    where any number of a vector is missing don't take part in its PCA, and all of its
-    components are missing there.
+    necessary" (section 3.3). Each vector of every block (such as ``text__title_clip``,
+    with the columns ``text__title_clip__0`` to ``text__title_clip__511``) becomes
+    ``text__title_clip_pca__0`` and so on; all other columns, numbers and categories,
+    pass through. A plain array is one vector. Rows in which a number of a vector is
+    missing are not used for its PCA, and all of its components are missing there.
 
     Parameters
     ----------
     n_components : int, float or dict, default=64
-        How many components to keep of each vector, or (between 0 and 1) the share of
-        its variance to keep. A dict has vectors or blocks as keys, the vector
-        before the block, and leaves other vectors as they are. A vector that has no
-        more columns than it would have components is left as it is.
-    blocks : list of str, default=None
-        Blocks, or vectors, to reduce. None takes all.
+        Number of components of each vector, or (between 0 and 1) the share of its
+        variance to keep. A dict has vectors or blocks as keys, of which the vector has
+        precedence; other vectors stay unchanged. A vector without more columns than
+        components also stays unchanged.
+    blocks : list of str or "declared", default=None
+        Blocks or vectors to reduce. "declared" means the vectors for which the table
+        declares a space, as the CLIP encoders do. None means all.
     whiten : bool, default=False
         Whether to scale the components to unit variance.
 
@@ -63,17 +65,17 @@ class BlockPCA(BlockTransformer):
 
     See Also
     --------
-    BlockScaler : Bring numbers to one scale.
+    BlockScaler : Scale numbers.
 
     Notes
     -----
-    The PCA is exact: the eigenvectors of the covariance where a vector has at least as
-    many complete rows as columns, a full SVD where it has fewer. So there is no
-    randomness, and it runs in one thread, since the last digits would depend on their
-    number. With n rows and p columns it costs ``O(n p**2 + p**3)``, some three
-    seconds on one core for 486,000 posts and 512 columns, and one float32 copy of the
-    vector. A vector that is constant, or has fewer than two complete rows, is left as
-    it is, and there are never more components than complete rows.
+    The PCA is exact: the eigenvectors of the covariance if a vector has at least as
+    many complete rows as columns, otherwise a full SVD. So there is no randomness. It
+    runs in one thread, because the last digits would depend on the number of threads.
+    With n rows and p columns it costs ``O(n p**2 + p**3)``, about three seconds on one
+    core for 486,000 posts and 512 columns, and one float32 copy of the vector. A vector
+    that is constant or has fewer than two complete rows stays unchanged, and there are
+    never more components than complete rows.
 
     Examples
     --------
@@ -87,22 +89,15 @@ class BlockPCA(BlockTransformer):
     ['time__hour', 'image__clip_pca__0', 'image__clip_pca__1']
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "n_components": [*_SIZE, dict],
-        "blocks": [list, tuple, None],
+        "blocks": [list, tuple, StrOptions({"declared"}), None],
         "whiten": ["boolean"],
     }
 
-    def __init__(
-        self,
-        *,
-        n_components: float | Mapping[str, float] = 64,
-        blocks: Sequence[str] | None = None,
-        whiten: bool = False,
-    ):
-        self.n_components = n_components
-        self.blocks = blocks
-        self.whiten = whiten
+    n_components: float | Mapping[str, float] = 64
+    blocks: Sequence[str] | str | None = None
+    whiten: bool = False
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers = features.numbers
@@ -113,8 +108,11 @@ class BlockPCA(BlockTransformer):
         self.pcas_: dict[str, PCA] = {}
         self.columns_: dict[str, np.ndarray] = {}
         passed = np.ones(numbers.shape[1], dtype=bool)
+        blocks = self.blocks
+        if isinstance(blocks, str):
+            blocks = list(features.schema.spaces)
         for vector, columns in vectors.items():
-            size = self._size_of(vector)
+            size = self._size_of(vector, blocks)
             if size is None or size >= len(columns):
                 continue
             pca = self._fit_vector(take_columns(numbers, columns), size)
@@ -125,7 +123,8 @@ class BlockPCA(BlockTransformer):
 
     def _check_names(self, features: Features) -> None:
         sizes = self.n_components if isinstance(self.n_components, Mapping) else {}
-        check_parts(self.blocks or (), features.schema, "blocks")
+        if not isinstance(self.blocks, str):
+            check_parts(self.blocks or (), features.schema, "blocks")
         check_parts(list(sizes), features.schema, "n_components")
         for name, size in sizes.items():
             if not any(interval.is_satisfied_by(size) for interval in _SIZE):
@@ -134,9 +133,9 @@ class BlockPCA(BlockTransformer):
                     f"share between 0 and 1. Got {size!r} instead."
                 )
 
-    def _size_of(self, vector: str) -> float | None:
+    def _size_of(self, vector: str, blocks: Sequence[str] | None) -> float | None:
         block = block_of_vector(vector)
-        if self.blocks is not None and not {vector, block} & set(self.blocks):
+        if blocks is not None and not {vector, block} & set(blocks):
             return None
         if isinstance(self.n_components, Mapping):
             return self.n_components.get(vector, self.n_components.get(block))
@@ -179,19 +178,9 @@ class BlockPCA(BlockTransformer):
             start += width
         return out
 
-    def _number_names(self, names: list[str]) -> list[str]:
-        components = [
-            name
+    def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
+        return [(numbers[c], [c]) for c in self.passed_] + [
+            (name, self.columns_[vector])
             for vector, pca in self.pcas_.items()
             for name in vector_columns(f"{vector}_pca".lstrip("_"), pca.n_components_)
         ]
-        return [names[c] for c in self.passed_] + components
-
-    def _number_sources(self, n_numbers: int) -> list[list[int]]:
-        passed = [[int(c)] for c in self.passed_]
-        reduced = [
-            self.columns_[vector].tolist()
-            for vector, pca in self.pcas_.items()
-            for _ in range(pca.n_components_)
-        ]
-        return passed + reduced

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from hyperfusion._device import device_to_predict, resolve_device
+from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.encoders._base import SLOTS, ColumnEncoder
 from hyperfusion.encoders.cache._cache import EmbeddingCache
@@ -55,10 +56,12 @@ _SLOTS = {
     "cache": """
     cache : str, path or EmbeddingCache, optional
         Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
-        as they are made, so that a run that was stopped goes on where it was.""",
+        as they are made, so that a run that was stopped goes on where it was. Without
+        it the latest are kept in memory (64 MB, some 30,000 of 512 numbers, for the
+        whole process), so that the same items are not encoded again at once.""",
     "verbose": """
-    verbose : int, default=0
-        Whether to show a progress bar.""",
+    verbose : int or "auto", default="auto"
+        Whether to show a progress bar; "auto" does in a terminal or a notebook.""",
     "attributes": """
     n_embedding_ : int
         Length of the model's embeddings (512 for ViT-B-32).
@@ -121,7 +124,7 @@ class ClipEncoder(ColumnEncoder):
             StrOptions({"auto"}),
         ],
         "cache": [str, os.PathLike, EmbeddingCache, None],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     }
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
@@ -188,7 +191,8 @@ class ClipEncoder(ColumnEncoder):
             known, size = vectors[~missing], self.pca_.n_components_
             vectors = np.full((len(vectors), size), np.nan, dtype=np.float32)
             if len(known):
-                vectors[~missing] = self.pca_.transform(known)
+                # In float32 the last digits depend on the rows beside.
+                vectors[~missing] = self.pca_.transform(known.astype(np.float64))
         if self.add_indicator:
             vectors = np.column_stack([vectors, missing.astype(np.float32)])
         return vectors
@@ -224,9 +228,6 @@ class Session:
         return fingerprint(self.source, self._tower, self._precision, **self._parts)
 
 
-def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total, desc=type(encoder).__name__, unit=unit, disable=not encoder.verbose
-    )
+def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Progress:
+    name = type(encoder).__name__
+    return Progress(name, total, encoder.verbose, unit=unit, always=True)

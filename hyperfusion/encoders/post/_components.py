@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +17,7 @@ from sklearn.utils import get_tags
 import hyperfusion.encoders as tier
 from hyperfusion.cells._columns import read_each, shown
 from hyperfusion.cells._texts import read_text
-from hyperfusion.encoders._base import ColumnEncoder, column_features
+from hyperfusion.encoders._base import CellEncoder, ColumnEncoder, column_features
 from hyperfusion.encoders._vectors import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import HyperFusionError, InvalidInputError
@@ -29,7 +29,7 @@ from hyperfusion.table._names import (
 )
 
 ENCODED = (
-    *("image", "text", "tags", "user", "time", "geo"),
+    *("image", "text", "tags", "user", "time", "geo", "place"),
     *("numeric", "categorical", "vectors", "neighbors"),
 )
 """The keys of `PostEncoder`'s parameter ``encoders``."""
@@ -54,6 +54,11 @@ class Component:
     encoder: Any
     prefix: str = ""  # of its features' names
 
+    @property
+    def title(self) -> str:
+        """What is read by what, for people."""
+        return f"{self.block}: {type(self.encoder).__name__} of {self.columns[:3]}"
+
     def read(self, table: pd.DataFrame) -> Any:
         """Return the encoder's input: a column if it takes one, otherwise a frame."""
         if not takes_one_column(self.encoder):
@@ -77,7 +82,10 @@ class Component:
         if isinstance(self.encoder, VectorEncoder):
             return self._vector(table)
         with self._naming():
-            output = self.encoder.transform(self.read(table))
+            read = self.encoder.transform
+            if isinstance(self.encoder, CellEncoder):
+                read = self.encoder._transform_known
+            output = read(self.read(table))
         return self._part(output, len(table))
 
     @contextmanager
@@ -102,8 +110,12 @@ class Component:
     def _full(self, name: Any) -> str:
         return column_name(self.block, f"{self.prefix}{name}")
 
+    def full_names(self, own: Iterable[Any]) -> list[str]:
+        """Return the names that features of the encoder have in the table."""
+        return [self._full(name) for name in own]
+
     def _vector(self, table: pd.DataFrame) -> Part:
-        names = [self._full(n) for n in self.encoder.get_feature_names_out()]
+        names = self.full_names(self.encoder.get_feature_names_out())
         columns = self.read(table)
         return Part(names, lambda out: self.encoder.write(columns, out), {})
 
@@ -196,9 +208,10 @@ def build_components(
     for role in ENCODED:
         default = list(default_components(owner, role, roles, vectors))
         if role in given and not default:
+            named = "place_embedder=True" if role == "place" else f"{role}='...'"
             raise InvalidInputError(
                 f"encoders[{role!r}] is given, and no column has this role: name it, "
-                f"for example {role}='...'."
+                f"for example {named}."
             )
         components += _replace(default, given[role]) if role in given else default
     if y is not None:
@@ -375,17 +388,7 @@ def _user(owner: Any, roles: Roles) -> Built:
         user=_only(user), numeric=numeric, on_error=missing
     )
     built: Built = {"profile": (user + numeric, profile)}
-    if owner.user_embedder is not False and user and roles["tags"]:
-        default = tier.SVDUserEmbedder(
-            user=user[0],
-            items=roles["tags"],
-            n_components=_SVD_COMPONENTS,
-            pad=True,
-            on_error=missing,
-            random_state=owner.random_state,
-        )
-        svd = default if owner.user_embedder is True else clone(owner.user_embedder)
-        built["svd"] = (user + roles["tags"], svd)
+    built |= _svd(owner, owner.user_embedder, roles, "tags")
     if user and roles["time"]:
         category, place = roles["categorical"][:1], roles["place"]
         history = tier.UserHistory(
@@ -397,6 +400,28 @@ def _user(owner: Any, roles: Roles) -> Built:
         )
         built["history"] = (user + roles["time"] + category + place, history)
     return built
+
+
+def _place(owner: Any, roles: Roles) -> Built:
+    return _svd(owner, owner.place_embedder, roles, "place", split=False, output="item")
+
+
+def _svd(owner: Any, value: Any, roles: Roles, items: str, **own: Any) -> Built:
+    """Return what embeds users by items, or items by users; nothing without both."""
+    if value is True:
+        value = tier.SVDUserEmbedder(
+            n_components=_SVD_COMPONENTS, pad=True, on_error=owner.on_error, **own
+        )
+    if value is False or not roles["user"]:
+        return {}
+    used = roles[items] if value.items is None else value.items
+    used = used if isinstance(used, list) else [used]
+    if not used:
+        return {}
+    seed = owner.random_state if value.random_state is None else value.random_state
+    user = roles["user"][0] if value.user is None else value.user
+    svd = clone(value).set_params(user=user, items=used, random_state=seed)
+    return {"svd": ([user, *used], svd)}
 
 
 def _time(owner: Any, roles: Roles) -> Built:
@@ -440,6 +465,7 @@ _BUILDERS = {
     "user": _user,
     "time": _time,
     "geo": _geo,
+    "place": _place,
     "numeric": _numeric,
     "categorical": _categorical,
 }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
 
 from hyperfusion._nested import NestedEncoders
+from hyperfusion._progress import VERBOSE, Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import HasMethods, StrOptions
 from hyperfusion._validation import check_target
 from hyperfusion._warnings import each_once, warn_user
@@ -47,32 +47,35 @@ from hyperfusion.table._schema import Schema, declare
 class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     """Turn a table of posts into a feature table, by the roles of its columns.
 
-    Tier 1 of the paper (section 3.3). Each role gets the encoders that suit it, and
-    their features are written side by side as ``<block>__<feature>`` columns; a role
-    that is not named is simply absent.
+    Tier 1 of the paper (section 3.3). Each role gets suitable encoders, whose features
+    become ``<block>__<feature>`` columns. Roles that are not named are absent.
 
     Parameters
     ----------
     %(roles)s
     user_embedder : SVDUserEmbedder, True or False, default=False
-        Embeds users by the tags of their posts; True takes 32 components.
+        Embeds users by the tags of their posts; True uses 32 components.
+    place_embedder : SVDUserEmbedder, True or False, default=False
+        Embeds places by the users who post there, as block ``place``; True uses 32
+        components. Your own embedder needs ``split=False, output="item"``.
     neighbors : NeighborTargets or None, default=None
-        What similar earlier posts of other users came to, as block ``neighbors``. It
-        compares the texts, or the tags where there are none; the roles text, tags, user
-        and time say which columns. `make_hyperfusion` gives one.
+        Adds the targets of similar earlier posts by other users as block
+        ``neighbors``. It compares the texts, or the tags if there are none; the roles
+        text, tags, user and time name the columns. `make_hyperfusion` adds one.
     %(cache)s
     encoders : dict, default=None
         Transformers to use for a role instead of its own: ``{role: transformer, list
         of transformers or "drop"}``, for the roles image, text, tags, user, time,
-        geo, numeric, categorical and vectors; or ``{role: {name: transformer or
+        geo, place, numeric, categorical and vectors; or ``{role: {name: transformer or
         "drop"}}`` for single ones of the role's own (see Notes), with a dict of
         parameters where only these change. Transformers that take one column (as
         `TfidfVectorizer`) get a column, others a table.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
-        Seed of encoders whose own is None.
-    verbose : int, default=0
-        1 prints a line for every encoder.
+        Seed of encoders without their own.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
+        nothing, 1 also prints a line for every encoder.
 
     Attributes
     ----------
@@ -81,17 +84,17 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     roles_ : dict of {role: list of columns}
         The columns of each role.
     spaces_ : dict of {vector: space}
-        Vectors that may be compared with each other, where they share a space.
+        The space of each vector; vectors of the same space may be compared.
     %(columns)s
 
     Raises
     ------
     InvalidInputError
-        If a role names a column that is not there, or there is no role at all.
+        If a role names a missing column, or there is no role.
 
     See Also
     --------
-    make_hyperfusion : Puts this in front of relations and ensemble.
+    make_hyperfusion : Puts this before relations and the ensemble.
 
     Notes
     -----
@@ -102,14 +105,14 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
 
     The roles' own encoders are called statistics and clip (image); statistics, tfidf,
     clip and glove (text, tags); profile, svd and history (user); calendar (time); geo;
-    numbers (numeric); categories (categorical). Their parameters are set and searched
-    as ``encoders__text__tfidf__n_components``.
+    svd (place); numbers (numeric); categories (categorical). Their parameters are set
+    and searched as ``encoders__text__tfidf__n_components``.
 
     A replacement's features belong together as one vector where it doesn't name them,
     or names them as scikit-learn's ``PCA`` does, after its class.
 
-    A user's embedding (equation 4) is off by default: on two sets of real posts,
-    most of whose users have few, it did not help.
+    Embeddings of users and places (equation 4) are off by default: on two sets of
+    real posts, most of whose users have few, those of users did not help.
 
     Examples
     --------
@@ -133,10 +136,12 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         "image_folder": [str, os.PathLike, None],
         "vectors": [dict, None],
         "cache": [str, os.PathLike, EmbeddingCache, None],
+        "user_embedder": ["boolean", HasMethods(["fit", "transform"])],
+        "place_embedder": ["boolean", HasMethods(["fit", "transform"])],
         "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     }
 
     def __init__(
@@ -163,12 +168,13 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         text_encoder: Any = None,
         word_vectors: Any = None,
         user_embedder: Any = False,
+        place_embedder: Any = False,
         neighbors: Any = None,
         cache: Any = None,
         encoders: dict[str, Any] | None = None,
         on_error: str = "missing",
         random_state: Any = None,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.image = image
         self.image_folder = image_folder
@@ -191,6 +197,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self.text_encoder = text_encoder
         self.word_vectors = word_vectors
         self.user_embedder = user_embedder
+        self.place_embedder = place_embedder
         self.neighbors = neighbors
         self.cache = cache
         self.encoders = encoders
@@ -206,9 +213,11 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         for role, labels in self.roles_.items():
             check_columns(X, labels, role)
         used = {column for labels in self.roles_.values() for column in labels}
+        used.update(*(component.columns for component in self.components_))
         table = X.loc[:, [c in used for c in X.columns]]
         check_frame(table, type(self).__name__)
-        return table
+        # columns are looked up one by one, which Arrow's texts are slow at
+        return table.set_axis(table.columns.astype(object), axis=1)
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self._fit_transform_cells(cells, y)
@@ -234,17 +243,15 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         order = sorted(
             enumerate(self.components_), key=lambda pair: pair[1].role == "image"
         )
-        with each_once():
+        with each_once(), self._progress() as progress:
             for place, component in order:
-                start = time.perf_counter()
+                check_columns(cells, component.columns, component.role)
+                start, what = now(), component.title
+                progress.at(what)
                 parts[place] = component.fit(cells, y)
-                if self.verbose:
-                    print(
-                        f"[PostEncoder] {component.block}: "
-                        f"{type(component.encoder).__name__} of "
-                        f"{component.columns[:3]}, {time.perf_counter() - start:.1f} s",
-                        flush=True,
-                    )
+                progress.step()
+                if tells_lines(self.verbose):
+                    say(f"[PostEncoder] {what}, {now() - start:.1f} s")
         self._n_numbers = sum(len(part.names) for part in parts)
         features = join_parts(parts, cells.index, self._n_numbers)
         self._names = list(features.columns)
@@ -266,10 +273,16 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         cells = self._with_folder(cells)
-        parts = (component.transform(cells) for component in self.components_)
-        with each_once():
+        with each_once(), self._progress() as progress:
+            parts = progress.over(
+                (component.transform(cells) for component in self.components_),
+                (component.title for component in self.components_),
+            )
             features = join_parts(parts, cells.index, self._n_numbers)
         return declare(features, self.spaces_, self._related)
+
+    def _progress(self) -> Progress:
+        return Progress("encode", len(self.components_), self.verbose, even=False)
 
     def _feature_names(self) -> list[str]:
         return self._names

@@ -107,7 +107,9 @@ class NetworkInputs(HyperFusionEstimator):
             size = min(self.n_components, n)
             if size < p and stacked.any():
                 solver = "covariance_eigh" if n >= p else "full"
-                pca = PCA(size, svd_solver=solver, copy=False).fit(stacked)
+                pca = PCA(size, svd_solver=solver, copy=False)
+                with np.errstate(invalid="ignore"):  # a variance of 0 has no shares
+                    pca.fit(stacked)
                 basis = pca.components_.astype(np.float64)
                 self.bases_ |= {v: (means[v], basis) for v in vectors}
 
@@ -163,20 +165,7 @@ class NetworkInputs(HyperFusionEstimator):
 
     @plain_output()
     def transform(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Prepare rows.
-
-        Parameters
-        ----------
-        features : Features
-            Columns as at fit.
-
-        Returns
-        -------
-        numbers : ndarray of shape (n_samples, n_outputs), float32
-            Finite numbers of one scale.
-        codes : ndarray of shape (n_samples, n_categories), int64
-            Codes of the levels, 0 where unknown.
-        """
+        """Return finite float32 numbers of one scale, and int64 codes (0: unknown)."""
         n, columns = len(features.numbers), features.categories.items()
         codes = np.empty((n, len(self.levels_)), dtype=np.int64)
         for i, (_, column) in enumerate(columns):

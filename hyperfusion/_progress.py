@@ -1,0 +1,168 @@
+"""Progress of long work: bars where a person watches, silence in files; one clock."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, Self
+
+import pandas as pd
+
+from hyperfusion._sklearn_compat import StrOptions
+
+VERBOSE = ["verbose", StrOptions({"auto"})]
+"""Constraint of parameters called ``verbose``."""
+
+_clock = time.perf_counter
+_SECONDS = "hyperfusion_seconds"
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+
+_TQDM: dict[str, Any] = {
+    "delay": 0.5,
+    "miniters": 0,
+    "smoothing": 0,
+    "dynamic_ncols": True,
+}
+
+
+def now() -> float:
+    """Return seconds by the one clock that all plans and limits are kept by."""
+    return _clock()
+
+
+def note_seconds(table: Any, seconds: float) -> Any:
+    """Note in a table, if it is one, how long making it took in all; return it."""
+    if isinstance(table, pd.DataFrame):
+        table.attrs[_SECONDS] = seconds
+    return table
+
+
+def take_seconds(table: Any) -> tuple[Any, float]:
+    """Return a table without the note of `note_seconds`, and the seconds."""
+    if not isinstance(table, pd.DataFrame) or _SECONDS not in table.attrs:
+        return table, 0.0
+    table = table.copy(deep=False)
+    return table, table.attrs.pop(_SECONDS)
+
+
+def is_watched() -> bool:
+    """Whether a person sees this process work, in a terminal or in a notebook.
+
+    Workers share the terminal of the process that waits for them.
+    """
+    is_main = multiprocessing.current_process().name == "MainProcess"
+    if not is_main or threading.current_thread() is not threading.main_thread():
+        return False
+    return _in_notebook() or bool(getattr(sys.stderr, "isatty", bool)())
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return hasattr(ipython and ipython.get_ipython(), "kernel")
+
+
+def tells_lines(verbose: Any) -> bool:
+    """Whether a value of ``verbose`` asks for lines, which files get as well."""
+    return verbose != "auto" and bool(verbose)
+
+
+def say(line: str) -> None:
+    """Print a line, above the bars if there are any."""
+    if Progress.shown:
+        Progress.shown[-1].bar.write(line, file=sys.stdout)
+        sys.stdout.flush()
+    else:
+        print(line, flush=True)
+
+
+class Progress:
+    """A bar on stderr, with the time left if steps take `even` times, as a context.
+
+    It shows where a person watches and the work takes longer than half a second, unless
+    `verbose` is 0 or the work is part of work that is silent; with `always` wherever
+    `verbose` asks for lines, at once. Its time moves while one step takes long.
+    """
+
+    shown: ClassVar[list[Progress]] = []
+    _n_silent: ClassVar[int] = 0
+
+    def __init__(
+        self,
+        what: str,
+        total: float | None,
+        verbose: Any = "auto",
+        *,
+        unit: str | None = None,
+        even: bool = True,
+        always: bool = False,
+    ):
+        self._silent = verbose != "auto" and not verbose
+        told = tells_lines(verbose)
+        watched = not self._silent and is_watched()
+        self._shows = (watched and (told or not Progress._n_silent)) or (
+            always and told
+        )
+        self._options = {"desc": what, "total": total, "leave": not Progress.shown}
+        shape = _FORMAT if even else _FORMAT.replace("<{remaining}", "")
+        self._options |= {"unit": unit} if unit else {"bar_format": shape}
+        self._options |= {"delay": 0} if told else {}
+        self.bar: Any = None
+
+    def __enter__(self) -> Self:
+        Progress._n_silent += self._silent
+        if self._shows:
+            self.bar = _tqdm()(**_TQDM | self._options)
+            Progress.shown.append(self)
+            self._done = threading.Event()
+            threading.Thread(target=self._tick, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Progress._n_silent -= self._silent
+        if self._shows:
+            self._done.set()
+            Progress.shown.remove(self)
+            self.bar.close()
+
+    def _tick(self) -> None:
+        while not self._done.wait(1):
+            self.step(0)
+
+    def over(
+        self,
+        results: Iterable[Any],
+        titles: Iterable[str],
+        size: float | Callable[[Any], float] = 1,
+    ) -> Iterator[Any]:
+        """Yield results, each of them a step, with the title of the one at hand."""
+        titles = iter(titles)
+        self.at(next(titles, ""))
+        for result in results:
+            yield result
+            self.step(size(result) if callable(size) else size)
+            self.at(next(titles, ""))
+
+    def at(self, what: str) -> None:
+        """Say what is at hand."""
+        if self._shows:
+            self.bar.set_postfix_str(what, refresh=False)
+
+    def step(self, size: float = 1) -> None:
+        """Say that this much is done."""
+        if self._shows:
+            with self.bar.get_lock():
+                total = self.bar.total
+                self.bar.update(
+                    size if total is None else min(size, total - self.bar.n)
+                )
+
+
+def _tqdm() -> Any:
+    if _in_notebook():
+        from tqdm.autonotebook import tqdm
+    else:
+        from tqdm import tqdm
+    return tqdm

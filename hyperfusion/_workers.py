@@ -1,0 +1,108 @@
+"""Parallel work whose workers end with it, and that says what they worked on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, suppress
+from multiprocessing import current_process
+from pathlib import Path
+from typing import Any
+
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
+
+Call = tuple[str, tuple[Any, ...], dict[str, Any]]
+_SECONDS = 0.5
+_watching = False
+
+
+def in_parallel(
+    function: Callable[..., Any], calls: Iterable[Call], n_jobs: int | None
+) -> Iterator[Any]:
+    """Yield the results of calls, each a title, arguments and keywords, in order.
+
+    SIGTERM unwinds the main thread, so that workers end and temporary files go. The
+    error that a killed worker leads to has the titles of what was being worked on.
+    Without workers nothing is changed: SIGTERM ends the process at once.
+    """
+    with _orderly(n_jobs) as folder:
+        yield from Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(_work)(folder, title, function, *args, **kwargs)
+            for title, args, kwargs in calls
+        )
+
+
+def _work(
+    folder: Path | None, title: str, function: Any, /, *args: Any, **kwargs: Any
+) -> Any:
+    _end_with_parent()
+    note = None if folder is None else folder / str(os.getpid())
+    with suppress(OSError):  # a worker on another machine has no such folder
+        if note:
+            note.write_text(title)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        with suppress(OSError):
+            if note:
+                note.unlink()
+
+
+def _end_with_parent() -> None:
+    """Let a worker of joblib's end as soon as the process that started it is gone.
+
+    Without this it ends with its task, which may take hours.
+    """
+    global _watching  # one thread a process
+    if _watching or not current_process().name.startswith("LokyProcess"):
+        return
+    _watching = True
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS)
+    os._exit(1)
+
+
+@contextmanager
+def _orderly(n_jobs: int | None) -> Iterator[Path | None]:
+    """Yield a folder for notes of workers, None where there are none."""
+    if effective_n_jobs(n_jobs) == 1:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="hyperfusion-") as folder, _unwinding():
+        try:
+            yield Path(folder)
+        except BrokenExecutor as error:
+            titles = [path.read_text() for path in sorted(Path(folder).iterdir())]
+            if titles:
+                error.add_note(
+                    f"A worker was killed; at work were: {'; '.join(titles)}. Mostly "
+                    "the memory did not suffice: try fewer n_jobs."
+                )
+            raise
+
+
+@contextmanager
+def _unwinding() -> Iterator[None]:
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave(number: int, _: Any) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,114 @@
+"""The memory that a fit will take, and that there is."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from joblib.parallel import get_active_backend
+
+from hyperfusion.ensemble._plan import Cost
+
+_WORKER = 3e8  # a process with the libraries that members import
+
+
+def bytes_needed(
+    table: float, costs: Sequence[Cost], n_folds: int, n_jobs: int
+) -> float:
+    """Return the bytes that fits take at their peak, beside the table itself.
+
+    Each has a copy of its rows. Workers share a copy of the table that joblib writes.
+    """
+    largest = max(cost.bytes for cost in costs)
+    kept = n_folds * sum(cost.kept for cost in costs)
+    if n_jobs == 1:
+        return kept + table + largest
+    return kept + table + n_jobs * (table + largest + _WORKER)
+
+
+def warn_of_memory(
+    X: Any, costs: Sequence[Cost], names: Sequence[str], n_folds: int, n_jobs: int
+) -> None:
+    """Warn where fits will not fit the memory that is there."""
+    if "Dask" in type(get_active_backend()[0]).__name__:
+        return  # the workers are on other machines
+    there, table = available_bytes(), table_bytes(X)
+    need = bytes_needed(table, costs, n_folds, n_jobs)
+    if there is None or need <= there:
+        return
+    sizes = [cost.bytes + n_folds * cost.kept for cost in costs]
+    dearest = int(np.argmax(sizes))
+    fewer = "" if n_jobs == 1 else f" fewer n_jobs than {n_jobs},"
+    warnings.warn(
+        f"The fit takes about {_gigabytes(need)} of memory, and "
+        f"{_gigabytes(there)} are available: the table of {X.shape[0]:,} rows and "
+        f"{X.shape[1]:,} columns has {_gigabytes(table)}, and the member "
+        f"{names[dearest]!r} takes {_gigabytes(sizes[dearest])} more. What "
+        f"helps:{fewer} fewer columns (n_components of the encoders), or members that "
+        "take less.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def table_bytes(X: Any) -> float:
+    """Return the size of a table."""
+    if isinstance(X, pd.DataFrame):
+        return float(X.memory_usage(index=False).sum())
+    if sp.issparse(X):
+        return 12.0 * X.nnz
+    return float(getattr(X, "nbytes", 0))
+
+
+def available_bytes(root: str | Path = "/") -> float | None:
+    """Return what the machine and the container leave free; None where not known."""
+    free = [*_machine(Path(root)), *_containers(Path(root))]
+    return max(min(free), 0.0) if free else None
+
+
+def _machine(root: Path) -> Iterator[float]:
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                yield float(line.split()[1]) * 1024
+
+
+def _containers(root: Path) -> Iterator[float]:
+    """Yield what each control group around this process leaves, of both versions."""
+    mount, paths = root / "sys/fs/cgroup", ["/"]
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if kinds in ("", "memory") or "memory" in kinds.split(","):
+                paths.append(path)
+    folders = {Path(path.lstrip("/")) for path in paths}
+    folders |= {parent for folder in folders for parent in folder.parents}
+    for folder in folders:
+        for base, limit, used in (
+            (mount / folder, "memory.max", "memory.current"),
+            (
+                mount / "memory" / folder,
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+            ),
+        ):
+            # "max" is no number and no limit; what files cache goes when it is needed
+            with contextlib.suppress(OSError, ValueError):
+                free = int((base / limit).read_text()) - int((base / used).read_text())
+                yield float(free + _cached(base / "memory.stat"))
+
+
+def _cached(stat: Path) -> int:
+    lines = [line.split() for line in stat.read_text().splitlines()]
+    known = {line[0]: int(line[1]) for line in lines if len(line) == 2}
+    return known.get("total_inactive_file", known.get("inactive_file", 0))
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"

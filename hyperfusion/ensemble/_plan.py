@@ -1,0 +1,156 @@
+"""What members cost, and which of them a time limit leaves room for."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hyperfusion._anatomy import layers
+from hyperfusion._progress import now
+from hyperfusion.ensemble._out_of_fold import Part
+
+Pairs = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one core and bytes beside the table that one fit takes, and keeps."""
+
+    seconds: float
+    bytes: float
+    kept: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Formula:
+    """Costs by row and by cell, at a usual `number` of the parameter `grows_with`.
+
+    Those that stop early take no more than at that number.
+    """
+
+    row: float
+    cell: float
+    cell_bytes: float
+    grows_with: str = ""
+    number: float = 1.0
+    stops_early: bool = False
+    bytes: float = 0.0
+    kept_row: float = 0.0
+
+    def cost(self, params: dict[str, Any], n_rows: int, n_columns: int) -> Cost:
+        value = params.get(self.grows_with)
+        share = float(value) / self.number if isinstance(value, (int, float)) else 1.0
+        share = min(share, 1.0) if self.stops_early else share
+        cells = n_rows * n_columns
+        return Cost(
+            share * (self.row * n_rows + self.cell * cells),
+            self.bytes + self.cell_bytes * cells,
+            share * self.kept_row * n_rows,
+        )
+
+
+# measured on one core of a 2.5 GHz server; only the ratios matter, see `TimePlan`
+_FORMULAS = {
+    "CatBoostHuberRegressor": _Formula(1e-4, 1.8e-6, 6, "iterations", 600, True, 2e8),
+    "TabNetHuberRegressor": _Formula(4e-3, 1e-6, 8, "max_iter", 60, True, 1e8),
+    "CoAttentionRegressor": _Formula(2e-3, 1.5e-6, 8, "max_iter", 60, True, 1e8),
+    "ClipHierarchicalRegressor": _Formula(1.5e-3, 1e-6, 8, "max_iter", 60, True, 1e8),
+    "ExtraTreesRegressor": _Formula(0, 1.2e-5, 8, "n_estimators", 200, kept_row=1e4),
+    "RandomForestRegressor": _Formula(0, 2e-5, 8, "n_estimators", 200, kept_row=1e4),
+    "HistGradientBoostingRegressor": _Formula(1e-5, 1e-6, 10, "max_iter", 100),
+    "RidgeCV": _Formula(0, 4e-7, 24),
+    "Ridge": _Formula(0, 5e-8, 16),
+}
+_UNKNOWN = _Formula(0, 2e-6, 16)
+
+
+def cost_of(member: Any, n_rows: int, n_columns: int) -> Cost:
+    """Return what one fit of a member costs; a pipeline, what its last step does."""
+    for part in layers(member):
+        formula = _FORMULAS.get(type(part).__name__)
+        if formula is not None:
+            return formula.cost(part.get_params(), n_rows, n_columns)
+    return _UNKNOWN.cost({}, n_rows, n_columns)
+
+
+@dataclass
+class TimePlan:
+    """Fits members while there is time, the cheapest first.
+
+    The first fold of the cheapest member tells how fast this machine is. A member
+    starts only where its folds fit what is left by its declared cost, and goes on as
+    long as they do by the time that its own first folds took. `reserved` seconds are
+    kept for what comes after the folds; `last` is what a fit on all rows costs
+    beside one fold's, 0 without it.
+    """
+
+    limit: float
+    deadline: float
+    names: Sequence[str]
+    costs: Sequence[Cost]
+    n_folds: int
+    n_jobs: int
+    last: float = 0.0
+    reserved: float = 0.0
+    skipped: dict[str, str] = field(default_factory=dict)
+    announce: Callable[[str], None] = print
+
+    def title(self, fold: int, member: int) -> str:
+        """Return the name of a part, for people."""
+        return f"fold {fold + 1}/{self.n_folds} {self.names[member]}"
+
+    def parts(self, run: Callable[[Pairs], Iterator[Part]]) -> Iterator[Part]:
+        """Yield the parts of the members that are fitted; `run` fits (fold, member)."""
+        order = sorted(range(len(self.names)), key=lambda i: self.costs[i].seconds)
+        speed = 1.0
+        for i in order:
+            expected = speed * self.costs[i].seconds
+            done = self._member(i, expected, run, must=i == order[0])
+            if not done:
+                continue
+            yield from done
+            seconds = max(part.seconds for part in done)
+            self.reserved += seconds * self.last
+            if i == order[0]:  # what takes less than a second tells little
+                speed = (seconds + 1) / (self.costs[i].seconds + 1)
+
+    def _member(self, i: int, expected: float, run: Any, must: bool) -> list[Part]:
+        """Return a member's parts, none where they don't fit."""
+        folds = range(self.n_folds)
+        waves = [folds[k : k + self.n_jobs] for k in folds[:: self.n_jobs]]
+        done: list[Part] = []
+        warned = False
+        for number, wave in enumerate(waves):
+            need = expected * (len(waves) - number + self.last) + self.reserved
+            left = self.deadline - now()
+            # a tenth may be exceeded rather than lose what has been fitted
+            if need > left + (0.1 * self.limit if done else 0):
+                about = f"needs about {need:.1f} s, {max(left, 0):.1f} s are left"
+                if not must:
+                    after = f", after {len(done)} of its folds" if done else ""
+                    self.skipped[self.names[i]] = about + after
+                    return []
+                if (done or left < 0) and not warned:
+                    self._warn(i, about)
+                    warned = True
+            self.announce(self.title(wave[0], i))
+            done += run([(k, i) for k in wave])
+            expected = max(part.seconds for part in done)
+        return done
+
+    def _warn(self, i: int, about: str) -> None:
+        warnings.warn(
+            f"time_limit={self.limit:g} is too short: even the cheapest member "
+            f"{self.names[i]!r} {about}. It is fitted nevertheless, and no other.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def weighing_seconds(n_rows: int, n_members: int, n_folds: int) -> float:
+    """Return about how long it takes to weigh members, once a fold and once in all."""
+    ranks = n_rows * math.log2(n_rows + 2)
+    return 5e-9 * ranks * 25 * n_members * (n_folds + 1)
