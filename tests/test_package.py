@@ -81,6 +81,7 @@ OPTIONAL = {
 
 NAMES_OF_PARAMETERS = {
     "_anatomy.py",
+    "_base.py",
     "_nested.py",
     "encoders/post/_post.py",
     "ensemble/_members.py",
