@@ -409,13 +409,7 @@ def test_replacements_that_return_texts_or_other_rows_are_named():
 
 
 def test_embedders_read_the_columns_that_they_name():
-    posts = pd.DataFrame(
-        {
-            "who": list("aabbc"),
-            "town": ["x", "y", "y", "z", "x"],
-            "more": [1, 2, 3, 4, 5],
-        }
-    )
+    posts = pd.DataFrame({"who": list("aabbc"), "town": ["x", "y", "y", "z", "x"]})
     own = SVDUserEmbedder(items="town", split=False, n_components=2, random_state=0)
     encoder = PostEncoder(
         user="who", user_embedder=own, place="town", place_embedder=True
