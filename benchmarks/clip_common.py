@@ -1,4 +1,4 @@
-"""What the benchmark of the encoders needs: data, plain loops, a clock."""
+"""What the benchmarks of the encoders need: a CLIP, data, plain loops, a clock."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from safetensors.torch import save_file
 
 from hyperfusion.encoders.clip._models import _build
 from hyperfusion.encoders.clip._weights import find_source
@@ -47,17 +48,20 @@ def describe_machine() -> str:
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
+def draw_photo(seed: int, width: int, height: int) -> Image.Image:
+    rng = np.random.RandomState(seed)
+    noise = rng.randint(0, 256, (height // 40, width // 40, 3)).astype(np.uint8)
+    coarse = Image.fromarray(noise)
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
+    pixels = smooth + rng.normal(0, 6, (height, width, 1))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
 def make_photos(n: int, folder: Path) -> list[Path]:
     """Write JPEG files of 1600 x 1200 pixels, smooth with a grain as photos are."""
-    paths = []
-    for i in range(n):
-        rng = np.random.RandomState(i)
-        coarse = Image.fromarray(rng.randint(0, 256, (30, 40, 3)).astype(np.uint8))
-        smooth = np.asarray(coarse.resize((1600, 1200), Image.Resampling.BICUBIC))
-        grain = rng.normal(0, 6, (1200, 1600, 1))
-        paths.append(folder / f"{i}.jpg")
-        pixels = (smooth + grain).clip(0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(paths[-1], quality=85)
+    paths = [folder / f"{i}.jpg" for i in range(n)]
+    for i, path in enumerate(paths):
+        draw_photo(i, 1600, 1200).save(path, quality=85)
     return paths
 
 
@@ -133,3 +137,83 @@ def plain_texts(network: Any, texts: Sequence[str]) -> np.ndarray:
             tokens = tokenizer(texts[start : start + TEXT_BATCH]).to(DEVICE)
             parts.append(network.encode_text(tokens, normalize=True).cpu())
     return torch.cat(parts).numpy()
+
+
+def save_clip(folder: Path, *, small: bool = False) -> Any:
+    """Save a CLIP with random weights in the form of a downloaded repository."""
+    config = open_clip.get_model_config("ViT-B-32")
+    if small:
+        config["vision_cfg"] |= {"layers": 2, "width": 128}
+        config["text_cfg"] |= {"layers": 2, "width": 128, "heads": 2}
+    torch.manual_seed(0)
+    network = open_clip.CLIP(**config)
+    settings = vars(PreprocessCfg(size=config["vision_cfg"]["image_size"]))
+    folder.mkdir()
+    description = json.dumps({"model_cfg": config, "preprocess_cfg": settings})
+    (folder / "open_clip_config.json").write_text(description)
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    save_file(weights, folder / "open_clip_model.safetensors")
+    return network.eval()
+
+
+def make_jpegs(n: int) -> list[bytes]:
+    """Make JPEG files of 640 x 480: smooth with a grain, as photos are.
+
+    Some pictures come again, but no two files are equal: what follows the end of a
+    JPEG file is no part of the picture.
+    """
+    files = []
+    for seed in range(min(n, 100)):
+        file = io.BytesIO()
+        draw_photo(seed, 640, 480).save(file, "JPEG", quality=85)
+        files.append(file.getvalue())
+    return [files[i % len(files)] + i.to_bytes(4, "big") for i in range(n)]
+
+
+def decode(content: bytes) -> np.ndarray:
+    """Decode a file to what the tower sees: 224 x 224 from the middle."""
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    image = image.resize((299, 224), Image.Resampling.BICUBIC)
+    return np.array(image.crop((37, 0, 261, 224)))
+
+
+def make_texts(n: int) -> list[str]:
+    rng = np.random.default_rng(0)
+    words = "sun sea beach holiday portrait street night city dog red blue with my the"
+    pool = np.array(words.split())
+    lengths = rng.integers(3, 30, n)
+    return [f"{i} " + " ".join(rng.choice(pool, k)) for i, k in enumerate(lengths)]
+
+
+def tower_speed(encode: Any, batches: Sequence[Any], device: str, half: bool) -> float:
+    """Return items a second of a tower whose inputs are on the device already."""
+
+    def run_all() -> None:
+        with torch.inference_mode(), torch.autocast(device, torch.float16, half):
+            for batch in batches:
+                last = encode(batch)
+            last.cpu()  # waits for the device
+
+    run_all()
+    repeats = 1 if device == "cpu" else 5
+    seconds, _ = seconds_of(lambda: [run_all() for _ in range(repeats)])
+    return repeats * sum(map(len, batches)) / seconds
+
+
+def seconds_of(action: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = action()
+    return time.perf_counter() - started, result
+
+
+def lowest_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(axis=1) / norms).min())
+
+
+def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    print(f"\n.. list-table:: {title}\n   :header-rows: 1\n")
+    for row in [header, *rows]:
+        lines = [f"   {'  ' if i else '* '}- {cell}" for i, cell in enumerate(row)]
+        print("\n".join(line.rstrip() for line in lines))
+    print(flush=True)

@@ -3,9 +3,9 @@
 Run: python benchmarks/gpu.py [--quick]         needs an NVIDIA GPU; under 8 minutes
      python benchmarks/gpu.py --cpu [--quick]   what can be tried without one
 
-Needs nothing but the package: the CLIP is a ViT-B-32 with random weights, read from a
-file as real ones are, and pictures, texts and posts are made here. Prints tables as the
-guide shows them, and exits with status 1 where a check fails.
+Needs nothing but this folder and the package: the CLIP is a ViT-B-32 with random
+weights, read from a file as real ones are, and pictures, texts and posts are made here.
+Prints tables as the guide shows them, and exits with status 1 where a check fails.
 
 The limits that speeds are held against are what any implementation meets: files decoded
 and resized by Pillow in as many threads and nothing else, and the towers of open_clip
@@ -15,7 +15,6 @@ fed with tensors that lie on the device already.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import pickle
@@ -34,8 +33,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pandas as pd
-from PIL import Image
+import torch
+from clip_common import (
+    decode,
+    lowest_cosine,
+    make_jpegs,
+    make_texts,
+    print_table,
+    save_clip,
+    seconds_of,
+    tower_speed,
+)
 from sklearn.base import clone
 from sklearn.metrics import r2_score
 
@@ -97,14 +107,6 @@ class Run:
         return kind(str(self.folder / CLIP), **params)
 
 
-def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
-    print(f"\n.. list-table:: {title}\n   :header-rows: 1\n")
-    for row in [header, *rows]:
-        lines = [f"   {'  ' if i else '* '}- {cell}" for i, cell in enumerate(row)]
-        print("\n".join(line.rstrip() for line in lines))
-    print(flush=True)
-
-
 def attempt(run: Run, name: str, part: Callable[[Run], None]) -> None:
     """Run a part of it; an error is a failed check, and the rest goes on."""
     print(f"--- {name}", flush=True)
@@ -117,99 +119,12 @@ def attempt(run: Run, name: str, part: Callable[[Run], None]) -> None:
     print(f"--- {name}: {time.perf_counter() - started:.0f} s\n", flush=True)
 
 
-def seconds_of(action: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.perf_counter()
-    result = action()
-    return time.perf_counter() - started, result
-
-
-def lowest_cosine(a: np.ndarray, b: np.ndarray) -> float:
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return float(((a * b).sum(axis=1) / norms).min())
-
-
 # --- the encoders
-
-
-def save_clip(run: Run) -> Any:
-    """Save a CLIP with random weights in the form of a downloaded repository."""
-    import open_clip
-    import torch
-    from open_clip.transform import PreprocessCfg
-    from safetensors.torch import save_file
-
-    config = open_clip.get_model_config(ARCHITECTURE)
-    if run.quick:
-        config["vision_cfg"] |= {"layers": 2, "width": 128}
-        config["text_cfg"] |= {"layers": 2, "width": 128, "heads": 2}
-    torch.manual_seed(0)
-    network = open_clip.CLIP(**config)
-    settings = vars(PreprocessCfg(size=config["vision_cfg"]["image_size"]))
-    folder = run.folder / CLIP
-    folder.mkdir()
-    description = json.dumps({"model_cfg": config, "preprocess_cfg": settings})
-    (folder / "open_clip_config.json").write_text(description)
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, folder / "open_clip_model.safetensors")
-    return network.eval()
-
-
-def make_jpegs(n: int) -> list[bytes]:
-    """Make JPEG files of 640 x 480: smooth with a grain, as photos are.
-
-    Some pictures come again, but no two files are equal: what follows the end of a
-    JPEG file is no part of the picture.
-    """
-    rng = np.random.default_rng(0)
-    files = []
-    for _ in range(min(n, 100)):
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
-        smooth = np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC))
-        grain = rng.normal(0, 6, (480, 640, 1))
-        file = io.BytesIO()
-        pixels = (smooth + grain).clip(0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(file, "JPEG", quality=85)
-        files.append(file.getvalue())
-    return [files[i % len(files)] + i.to_bytes(4, "big") for i in range(n)]
-
-
-def decode(content: bytes) -> np.ndarray:
-    """Decode a file to what the tower sees: 224 x 224 from the middle."""
-    image = Image.open(io.BytesIO(content)).convert("RGB")
-    image = image.resize((299, 224), Image.Resampling.BICUBIC)
-    return np.array(image.crop((37, 0, 261, 224)))
-
-
-def make_texts(n: int) -> list[str]:
-    rng = np.random.default_rng(0)
-    words = "sun sea beach holiday portrait street night city dog red blue with my the"
-    pool = np.array(words.split())
-    lengths = rng.integers(3, 30, n)
-    return [f"{i} " + " ".join(rng.choice(pool, k)) for i, k in enumerate(lengths)]
-
-
-def tower_speed(encode: Any, batches: Sequence[Any], device: str, half: bool) -> float:
-    """Return items a second of a tower whose inputs are on the device already."""
-    import torch
-
-    def run_all() -> None:
-        with torch.inference_mode(), torch.autocast(device, torch.float16, half):
-            for batch in batches:
-                last = encode(batch)
-            last.cpu()  # waits for the device
-
-    run_all()
-    repeats = 1 if device == "cpu" else 5
-    seconds, _ = seconds_of(lambda: [run_all() for _ in range(repeats)])
-    return repeats * sum(map(len, batches)) / seconds
 
 
 def tower_limits(
     run: Run, network: Any, arrays: list[np.ndarray], texts: list[str]
 ) -> dict[str, float]:
-    import open_clip
-    import torch
-
     network = network.to(run.device)
     tokens = open_clip.get_tokenizer(ARCHITECTURE)(texts[:2048]).to(run.device)
     pixels = torch.from_numpy(np.stack(arrays[:2048])).to(run.device)
@@ -226,7 +141,7 @@ def tower_limits(
 
 def encoder_speeds(run: Run) -> None:
     """Print pictures and texts a second, against decoding and the towers alone."""
-    network = save_clip(run)
+    network = save_clip(run.folder / CLIP, small=run.quick)
     files, texts = make_jpegs(run.n_pictures), make_texts(run.n_texts)
     with ThreadPoolExecutor(THREADS) as pool:
         seconds, arrays = seconds_of(lambda: list(pool.map(decode, files)))
@@ -283,8 +198,6 @@ def compare_precisions(
 
 def batches_halve(run: Run) -> None:
     """Encode as one batch what does not fit into the memory."""
-    import torch
-
     if run.device == "cpu":
         print("Needs a GPU.")
         return
@@ -458,8 +371,6 @@ def predict_again(path: Path) -> dict[str, Any]:
 
 def absent_devices(run: Run) -> None:
     """Ask for one GPU more than there is."""
-    import torch
-
     device = f"cuda:{max(torch.cuda.device_count(), 1)}"
     X, y = make_posts(100)
     texts = make_texts(2)
@@ -477,8 +388,6 @@ def absent_devices(run: Run) -> None:
 
 
 def describe_machine(run: Run) -> str:
-    import torch
-
     gpu = torch.cuda.get_device_name() if run.device == "cuda" else "no GPU in use"
     names = ("torch", "open_clip_torch", "catboost", "scikit-learn", "numpy")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
@@ -499,8 +408,6 @@ def main() -> int:
         return 0
     if given.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    import torch
-
     if not given.cpu and not torch.cuda.is_available():
         print("torch sees no NVIDIA GPU; --cpu tries what can be tried without one.")
         return 2

@@ -118,16 +118,15 @@ def time_loops(n: int = 3200, p: int = 200, epochs: int = 30) -> None:
 
     def ours() -> None:
         held = np.arange(n) < n // 10
-        codes, weight = np.zeros((n, 0), dtype=np.int64), np.ones(n)
+        codes, weight = np.zeros((n, 0), dtype=np.int64), np.ones(n, np.float32)
 
         def rows(kept):
             parts = (part[kept] for part in (X, codes, y, weight))
-            return _training.Rows.of(*parts, torch.device("cpu"))
+            return torch.utils.data.TensorDataset(*map(torch.from_numpy, parts))
 
-        schedule = _training.Schedule(
-            0.5, 1e-3, 1e-2, 128, epochs, epochs, None, 0, "ours"
-        )
-        _training.Training(Ours(), rows(~held), rows(held), schedule, 0).run()
+        member = CoAttentionRegressor(max_iter=epochs, n_iter_no_change=epochs)
+        training = _training.Training(Ours(), rows(~held), rows(held), member, 128)
+        training.run(seed=0)
 
     def skorch() -> None:
         NeuralNetRegressor(

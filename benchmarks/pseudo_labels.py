@@ -64,7 +64,7 @@ def feature_tables(folder: Path, strict: bool) -> dict[str, Any]:
         [labeled.target[:N_TRAIN], np.full(len(further.data), np.nan)]
     )
     roles = labeled.roles | {"text_encoder": False}
-    encode = make_hyperfusion(**roles, members="fast", random_state=0)[:-1]
+    encode = make_hyperfusion(**roles, preset="fast", random_state=0)[:-1]
     table = encode.fit_transform(posts, target)
     return {
         "X": table[:N_TRAIN],

@@ -124,7 +124,7 @@ def main() -> None:
         for preset in given.presets:
             for seed in range(given.seeds):
                 start = time.perf_counter()
-                arguments = posts.arguments | {"members": preset, "random_state": seed}
+                arguments = posts.arguments | {"preset": preset, "random_state": seed}
                 model = make_hyperfusion(**arguments).fit(X, y)
                 row = score(preset, model.predict(later), truth)
                 rows.append(row | {"seconds": time.perf_counter() - start})

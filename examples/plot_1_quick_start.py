@@ -55,14 +55,14 @@ posts.roles
 #
 # ``"hyperfusion-tiny"`` is a small CLIP model that comes with the package. It knows the
 # synthetic pictures only: leave the two arguments out for real images and texts.
-# ``members="fast"`` names the ensemble's quickest set of regressors, and three folds
+# ``preset="fast"`` names the ensemble's quickest set of regressors, and three folds
 # instead of five save some more time.
 
 model = make_hyperfusion(
     **posts.roles,
     image_encoder="hyperfusion-tiny",
     text_encoder="hyperfusion-tiny",
-    members="fast",
+    preset="fast",
     cv=3,
     random_state=0,
 )

@@ -132,7 +132,7 @@ from hyperfusion import make_hyperfusion, spearman_score
 def build():
     """Return the model: encoders, relations, and the quick ensemble."""
     return make_hyperfusion(
-        **train.roles, **encoders, members="fast", cv=3, random_state=0
+        **train.roles, **encoders, preset="fast", cv=3, random_state=0
     )
 
 

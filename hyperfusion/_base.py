@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, dataclass_transform
 
 from sklearn.base import BaseEstimator
 
@@ -13,6 +14,17 @@ from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion.exceptions import VersionWarning
 
 _VERSION = "_hyperfusion_version"
+
+Class = TypeVar("Class")
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
+def with_parameters(cls: type[Class]) -> type[Class]:
+    """Make the ``__init__`` that stores what a class annotates, and does no more.
+
+    Parameters are given by name, and subclasses inherit them.
+    """
+    return dataclass(kw_only=True, eq=False, repr=False)(cls)
 
 
 class HyperFusionEstimator(BaseEstimator):

@@ -112,7 +112,7 @@ def test_same_seed_same_bits_and_pickle(small):
 def test_grid_search_over_a_member(small):
     X, y = small
     search = GridSearchCV(
-        small_model(members="fast"),
+        small_model(preset="fast"),
         {"predict__catboost__iterations": [1, 90], "predict__members": [MEMBERS[:1]]},
         cv=2,
         error_score="raise",

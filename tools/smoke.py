@@ -16,7 +16,7 @@ model = hyperfusion.make_hyperfusion(
     **posts.roles,
     image_encoder="hyperfusion-tiny",
     text_encoder="hyperfusion-tiny",
-    members="fast",
+    preset="fast",
     cv=3,
     random_state=0,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import compress
 from typing import Any
 
@@ -17,59 +16,34 @@ from hyperfusion.datasets._pictures import (
     SHAPES,
 )
 
-_WORDS: dict[str, list[tuple[str, ...]]] = {
-    "number": [
-        ("a", "one", "a single"),
-        ("two", "a pair of", "2"),
-        ("three", "a trio of", "3"),
-        ("four", "4", "a group of four"),
-    ],
-    "size": [("small", "tiny", "little"), ("",), ("large", "big", "huge")],
-    "color": [
-        ("red", "crimson", "scarlet"),
-        ("orange", "tangerine"),
-        ("yellow", "golden"),
-        ("green", "emerald"),
-        ("cyan", "turquoise"),
-        ("blue", "cobalt"),
-        ("purple", "violet"),
-        ("pink", "magenta"),
-    ],
-    "shape": [
-        ("circle", "disc"),
-        ("square", "box"),
-        ("triangle",),
-        ("star",),
-        ("cross", "plus sign"),
-        ("ring", "hoop"),
-        ("heart",),
-        ("crescent", "half moon"),
-    ],
-    "position": [
-        ("in the middle", "in the center"),
-        ("on the left", "to the left"),
-        ("on the right", "to the right"),
-        ("at the top", "near the top"),
-        ("at the bottom", "near the bottom"),
-    ],
-    "background": [
-        ("white",),
-        ("gray", "gray"),
-        ("black",),
-        ("brown", "chocolate"),
-        ("beige", "sand colored"),
-        ("mint", "pale green"),
-        ("light blue", "sky blue"),
-        ("pale pink", "rose"),
-    ],
-    "texture": [
-        ("",),
-        ("striped",),
-        ("dotted", "polka dot"),
-        ("checked", "chequered"),
-        ("grainy", "noisy"),
-    ],
+_WORDS = {
+    attribute: [options.split("|") for options in levels.split(", ")]
+    for attribute, levels in {
+        "number": (
+            "a|one|a single, two|a pair of|2, three|a trio of|3, four|4|a group of four"
+        ),
+        "size": "small|tiny|little, , large|big|huge",
+        "color": (
+            "red|crimson|scarlet, orange|tangerine, yellow|golden, green|emerald, "
+            "cyan|turquoise, blue|cobalt, purple|violet, pink|magenta"
+        ),
+        "shape": (
+            "circle|disc, square|box, triangle, star, cross|plus sign, ring|hoop, "
+            "heart, crescent|half moon"
+        ),
+        "position": (
+            "in the middle|in the center, on the left|to the left, on the right|to "
+            "the right, at the top|near the top, at the bottom|near the bottom"
+        ),
+        "background": (
+            "white, gray|gray, black, brown|chocolate, beige|sand colored, mint|pale "
+            "green, light blue|sky blue, pale pink|rose"
+        ),
+        "texture": ", striped, dotted|polka dot, checked|chequered, grainy|noisy",
+    }.items()
 }
+"""For each level of each attribute the ways to say it."""
+
 _STATED = {"size": 0.8, "position": 0.75, "background": 0.85, "texture": 0.75}
 _UNSTATED_LEVEL = {"size": 1, "texture": 0}
 _GROUNDS = ("on a {} background", "against a {} wall", "over {} paper")
@@ -97,25 +71,15 @@ TAG_EFFECTS |= {"followme": -0.2, "sale": -0.35}
 """Tags that say nothing about the picture, with what they do to the score."""
 
 
-@dataclass
-class Captions:
-    """The captions of all posts, with what the score depends on."""
-
-    text: list[str]
-    style: pd.DataFrame
-    match: np.ndarray  # share of a caption's statements that are true of the picture
-
-    @property
-    def n_words(self) -> np.ndarray:
-        """Number of words of each caption."""
-        return np.array([len(text.split()) for text in self.text])
-
-
 def draw_captions(
-    scenes: pd.DataFrame, off_topic: float, rng: np.random.RandomState
-) -> Captions:
-    """Write captions: a share of `off_topic` about other pictures, as many on both."""
-    n_posts = len(scenes)
+    pictures: pd.DataFrame, off_topic: float, rng: np.random.RandomState
+) -> pd.DataFrame:
+    """Write captions: a share of `off_topic` about other pictures, as many on both.
+
+    ``match`` is the share of a caption's statements that are true of the picture; the
+    other columns are what the score depends on.
+    """
+    scenes, n_posts = pictures[list(ATTRIBUTES)], len(pictures)
     kind = rng.uniform(size=n_posts)
     share = np.where(kind < off_topic, 1.0, np.where(kind < 2 * off_topic, 0.5, 0.0))
     swap = rng.uniform(size=scenes.shape) < share[:, None]
@@ -127,7 +91,7 @@ def draw_captions(
     for attribute, level in _UNSTATED_LEVEL.items():
         stated[attribute] &= described[attribute] != level
     agree = (described == scenes) & stated
-    style = pd.DataFrame(
+    captions = pd.DataFrame(
         {
             "opening": rng.randint(len(OPENINGS), size=n_posts),
             "mood": rng.choice(len(MOODS), p=_MOOD_SHARES, size=n_posts),
@@ -139,18 +103,11 @@ def draw_captions(
     )
     picks = rng.randint(1 << 16, size=(n_posts, len(ATTRIBUTES)))
     orders = rng.randint(4, size=n_posts)
-    rows = zip(
-        described.to_numpy(),
-        stated.to_numpy(),
-        picks,
-        orders,
-        style.itertuples(index=False),
-        strict=True,
-    )
-    return Captions(
-        text=[_caption(*row) for row in rows],
-        style=style,
-        match=(agree.sum(axis=1) / stated.sum(axis=1)).to_numpy(),
+    styles = captions.itertuples(index=False)
+    drawn = described.to_numpy(), stated.to_numpy(), picks, orders, styles
+    return captions.assign(
+        text=[_caption(*row) for row in zip(*drawn, strict=True)],
+        match=agree.sum(axis=1) / stated.sum(axis=1),
     )
 
 
@@ -162,13 +119,11 @@ def _caption(
         options = _WORDS[attribute][codes[column]] if stated[column] else ("",)
         words[attribute] = options[picks[column] % len(options)]
     shape = plural_of(words["shape"]) if codes[0] > 0 else words["shape"]
-    mood = list(MOODS)[style.mood]
-    subject = _joined(mood, words["size"], words["color"], shape)
-    number = words["number"]
+    subject = _joined(list(MOODS)[style.mood], words["size"], words["color"], shape)
+    number, position = words["number"], words["position"]
     if number == "a" and subject[0] in "aeiou":
         number = "an"
     subject = f"{number} {subject}"
-    position = words["position"]
     ground = _joined(words["texture"], words["background"])
     if ground:
         ground = _GROUNDS[(picks[0] >> 4) % len(_GROUNDS)].format(ground)
@@ -181,9 +136,7 @@ def _caption(
     parts = [f"{OPENINGS[style.opening]}{text}{ENDINGS[style.ending]}"]
     remarks = (style.remark + np.arange(style.n_remarks)) % len(REMARKS)
     parts += [REMARKS[code] for code in remarks]
-    if style.link:
-        parts.append(LINK)
-    return " ".join(parts)
+    return " ".join([*parts, LINK] if style.link else parts)
 
 
 def _joined(*words: str) -> str:
@@ -195,41 +148,33 @@ def plural_of(word: str) -> str:
     return word + ("es" if word.endswith(("s", "x")) else "s")
 
 
-@dataclass
-class Tags:
-    """The tags of all posts, with what the score depends on."""
-
-    text: list[str]  # hashtags separated by spaces, or nothing
-    count: np.ndarray
-    effect: np.ndarray  # sum of the effects of the general tags
-
-
 def draw_tags(
-    scenes: pd.DataFrame,
-    category: np.ndarray,
-    zeal: np.ndarray,
-    rng: np.random.RandomState,
-) -> Tags:
-    """Write true tags for every post, each possible one with probability `zeal`."""
-    colors, topics, grounds = list(COLORS), CATEGORIES, list(BACKGROUNDS)
+    pictures: pd.DataFrame, posts: pd.DataFrame, rng: np.random.RandomState
+) -> pd.DataFrame:
+    """Write true hashtags for every post, each possible one as often as users like.
+
+    ``effect`` is the sum of the effects of the general tags.
+    """
+    colors, grounds = list(COLORS), list(BACKGROUNDS)
     tags = [
         [
             colors[scene.color],
             plural_of(SHAPES[scene.shape]),
             colors[scene.color] + SHAPES[scene.shape],
-            topics[code],
+            CATEGORIES[category],
             grounds[scene.background] + "_background",
             *TAG_EFFECTS,
         ]
-        for scene, code in zip(scenes.itertuples(index=False), category, strict=True)
+        for scene, category in zip(
+            pictures.itertuples(), posts["category"], strict=True
+        )
     ]
     n_effects = len(TAG_EFFECTS)
+    zeal = posts["zeal"].to_numpy()
     used = rng.uniform(size=(len(tags), 5 + n_effects)) < zeal[:, None]
-    return Tags(
-        text=[
-            " ".join(f"#{tag}" for tag in compress(row, chosen))
-            for row, chosen in zip(tags, used, strict=True)
-        ],
-        count=used.sum(axis=1),
-        effect=used[:, -n_effects:] @ np.array(list(TAG_EFFECTS.values())),
+    texts = (
+        " ".join(f"#{tag}" for tag in compress(row, chosen))
+        for row, chosen in zip(tags, used, strict=True)
     )
+    effect = used[:, -n_effects:] @ np.array(list(TAG_EFFECTS.values()))
+    return pd.DataFrame({"text": texts, "count": used.sum(axis=1), "effect": effect})

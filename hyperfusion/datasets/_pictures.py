@@ -3,54 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageColor, ImageDraw, ImageFilter
+
+
+def _palette(colors: str) -> dict[str, tuple[int, ...]]:
+    pairs = (color.split() for color in colors.split(", "))
+    return {name: ImageColor.getrgb(code) for name, code in pairs}
+
 
 CATEGORIES = ("art", "fashion", "food", "nature", "sport", "travel")
 
-COLORS = {
-    "red": (215, 30, 35),
-    "orange": (245, 135, 20),
-    "yellow": (250, 220, 30),
-    "green": (35, 150, 55),
-    "cyan": (0, 185, 195),
-    "blue": (35, 70, 215),
-    "purple": (125, 45, 165),
-    "pink": (250, 90, 175),
-}
-BACKGROUNDS = {
-    "white": (245, 245, 245),
-    "gray": (135, 135, 135),
-    "black": (25, 25, 25),
-    "brown": (110, 70, 45),
-    "sand": (225, 200, 150),
-    "mint": (180, 230, 195),
-    "sky": (165, 205, 250),
-    "rose": (250, 200, 205),
-}
+COLORS = _palette(
+    "red #d71e23, orange #f58714, yellow #fadc1e, green #239637, cyan #00b9c3, "
+    "blue #2346d7, purple #7d2da5, pink #fa5aaf"
+)
+BACKGROUNDS = _palette(
+    "white #f5f5f5, gray #878787, black #191919, brown #6e462d, sand #e1c896, "
+    "mint #b4e6c3, sky #a5cdfa, rose #fac8cd"
+)
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "crescent")
-NUMBERS = ("one", "two", "three", "four")
-SIZES = ("small", "medium", "large")
-POSITIONS = ("middle", "left", "right", "top", "bottom")
 TEXTURES = ("plain", "striped", "dotted", "checked", "grainy")
 
 ATTRIBUTES = {
-    "number": NUMBERS,
-    "size": SIZES,
+    "number": ("one", "two", "three", "four"),
+    "size": ("small", "medium", "large"),
     "color": tuple(COLORS),
     "shape": SHAPES,
-    "position": POSITIONS,
+    "position": ("middle", "left", "right", "top", "bottom"),
     "background": tuple(BACKGROUNDS),
     "texture": TEXTURES,
 }
-"""Attributes of a scene with their levels; a scene holds codes into these."""
+"""Attributes of a picture with their levels."""
 
 _WEIGHTS = {"number": (4, 3, 2, 2), "texture": (4, 2, 2, 2, 2)}
-_TILTED = ("color", "shape", "background")
-_TILT = 3.0
 
 # Of small, medium and large shapes, in shares of the picture's side.
 _RADII = (0.085, 0.12, 0.16)
@@ -65,34 +53,6 @@ _PITCH = 2.4
 _N_PHASES = 8
 
 
-@dataclass
-class Pictures:
-    """What the pictures of all posts show, and how they were taken."""
-
-    scenes: pd.DataFrame  # codes of the attributes
-    exposure: np.ndarray  # factor on all colors
-    blurred: np.ndarray
-    jitter: np.ndarray  # shift of the shapes, in shares of the picture's side
-    angle: np.ndarray  # turn of the shapes, in radians
-    phase: np.ndarray  # which of several patterns a texture has
-
-
-def draw_scenes(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFrame:
-    """Draw a scene for every post, as codes into the levels of `ATTRIBUTES`.
-
-    Categories prefer some colors, shapes and backgrounds.
-    """
-    scenes = {}
-    for attribute, levels in ATTRIBUTES.items():
-        weights = np.ones((len(CATEGORIES), len(levels)))
-        weights *= _WEIGHTS.get(attribute, 1)
-        if attribute in _TILTED:
-            for code in range(len(CATEGORIES)):
-                weights[code, [code, code + 1]] = _TILT
-        scenes[attribute] = draw_codes(weights[category], rng)
-    return pd.DataFrame(scenes)
-
-
 def draw_codes(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Draw one code for each row of weights, in proportion to them."""
     edges = np.cumsum(weights, axis=1)
@@ -100,41 +60,49 @@ def draw_codes(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     return (points >= edges).sum(axis=1)
 
 
-def draw_pictures(category: np.ndarray, rng: np.random.RandomState) -> Pictures:
-    """Decide what the pictures of posts of these categories show."""
-    n_posts = len(category)
-    return Pictures(
-        scenes=draw_scenes(category, rng),
-        exposure=rng.uniform(0.78, 1.12, size=n_posts),
+def draw_pictures(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFrame:
+    """Decide what pictures show, as codes into `ATTRIBUTES`, and how they are taken.
+
+    Categories prefer some colors, shapes and backgrounds.
+    """
+    n_posts, pictures = len(category), pd.DataFrame()
+    for attribute, levels in ATTRIBUTES.items():
+        weights = np.ones((len(CATEGORIES), len(levels)))
+        weights *= _WEIGHTS.get(attribute, 1)
+        if attribute in ("color", "shape", "background"):
+            for code in range(len(CATEGORIES)):
+                weights[code, [code, code + 1]] = 3.0
+        pictures[attribute] = draw_codes(weights[category], rng)
+    return pictures.assign(
+        exposure=rng.uniform(0.78, 1.12, size=n_posts),  # a factor on all colors
         blurred=rng.uniform(size=n_posts) < 0.2,
-        jitter=rng.uniform(-0.03, 0.03, size=(n_posts, 2)),
-        angle=rng.uniform(-0.25, 0.25, size=n_posts),
-        phase=rng.randint(_N_PHASES, size=n_posts),
+        jitter=list(rng.uniform(-0.03, 0.03, size=(n_posts, 2))),  # shift of the shapes
+        angle=rng.uniform(-0.25, 0.25, size=n_posts),  # in radians
+        phase=rng.randint(_N_PHASES, size=n_posts),  # of the texture's patterns
     )
 
 
-def render(pictures: Pictures, image_size: int) -> Iterator[Image.Image]:
+def render(pictures: pd.DataFrame, image_size: int) -> Iterator[Image.Image]:
     """Yield the pictures one after the other, in RGB."""
     masks = _texture_masks(image_size)
-    scenes = pictures.scenes
-    colors = _shaded(COLORS, scenes["color"], pictures.exposure)
-    grounds = _shaded(BACKGROUNDS, scenes["background"], pictures.exposure)
+    exposure = pictures["exposure"].to_numpy()
+    colors = _shaded(COLORS, pictures["color"], exposure)
+    grounds = _shaded(BACKGROUNDS, pictures["background"], exposure)
     # Textures are darker than light grounds and lighter than dark ones.
     shades = grounds + np.where(grounds.mean(axis=1, keepdims=True) > 90, -35, 45)
     shades = np.clip(shades, 0, 255)
-    for row, scene in enumerate(scenes.itertuples(index=False)):
+    for row, scene in enumerate(pictures.itertuples(index=False)):
         picture = Image.new("RGB", (image_size, image_size), tuple(grounds[row]))
         if TEXTURES[scene.texture] != "plain":
-            mask = masks[scene.texture][pictures.phase[row]]
-            picture.paste(tuple(shades[row]), mask=mask)
+            picture.paste(tuple(shades[row]), mask=masks[scene.texture][scene.phase])
         draw = ImageDraw.Draw(picture)
-        cos, sin = np.cos(pictures.angle[row]), np.sin(pictures.angle[row])
+        cos, sin = np.cos(scene.angle), np.sin(scene.angle)
         outline = _OUTLINES[scene.shape] @ np.array([[cos, sin], [-sin, cos]])
-        center = _CENTERS[scene.position] + pictures.jitter[row]
+        center = _CENTERS[scene.position] + scene.jitter
         for place in _PLACES[scene.number]:
             corners = center + _RADII[scene.size] * (outline + place * _PITCH)
             draw.polygon((corners * image_size).ravel().tolist(), tuple(colors[row]))
-        if pictures.blurred[row]:
+        if scene.blurred:
             picture = picture.filter(ImageFilter.GaussianBlur(image_size / 40))
         yield picture
 
@@ -173,14 +141,8 @@ def _circle(n_points: int = 24, start: float = 0.0, stop: float = 1.0) -> np.nda
 
 def _outlines() -> list[np.ndarray]:
     """Return the corners of each shape, which fits into the unit circle."""
-    cross = [
-        (-0.32, -1),
-        (0.32, -1),
-        (0.32, -0.32),
-        (1, -0.32),
-        (1, 0.32),
-        (0.32, 0.32),
-    ]
+    w = 0.32
+    cross = [(-w, -1), (w, -1), (w, -w), (1, -w), (1, w), (w, w)]
     t = 2 * np.pi * np.linspace(0, 1, 30, endpoint=False)
     y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
     moon = _circle(start=0.14, stop=0.86)

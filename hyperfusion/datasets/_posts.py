@@ -13,9 +13,14 @@ from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.datasets._captions import draw_captions, draw_tags
-from hyperfusion.datasets._pictures import CATEGORIES, Pictures, draw_pictures, render
+from hyperfusion.datasets._pictures import CATEGORIES, draw_pictures, render
 from hyperfusion.datasets._score import contributions
-from hyperfusion.datasets._world import PLACES, World, draw_world, offset_name
+from hyperfusion.datasets._world import (
+    PLACE_VECTORS,
+    PLACES,
+    draw_world,
+    offset_name,
+)
 
 _OFF_TOPIC = 0.1
 _NOISE = 0.65
@@ -121,13 +126,12 @@ def make_posts(
     """
     rng = check_random_state(random_state)
     world = draw_world(n_posts, n_users or max(1, round(n_posts / 6)), rng)
-    pictures = draw_pictures(world.category, rng)
-    captions = draw_captions(pictures.scenes, _OFF_TOPIC, rng)
-    zeal = world.users["zeal"].to_numpy()[world.user]
-    tags = draw_tags(pictures.scenes, world.category, zeal, rng)
+    pictures = draw_pictures(world["category"].to_numpy(), rng)
+    captions = draw_captions(pictures, _OFF_TOPIC, rng)
+    tags = draw_tags(pictures, world, rng)
     noise = _NOISE * rng.standard_t(5, size=n_posts)
     parts = contributions(world, pictures, captions, tags, noise)
-    data = _table(world, captions.text, tags.text, rng)
+    data = _table(world, captions["text"], tags["text"], rng)
     for column, share in _MISSING.items():
         data[column] = data[column].mask(rng.uniform(size=n_posts) < share)
     hidden = rng.uniform(size=n_posts) < _NO_POSITION
@@ -139,48 +143,45 @@ def make_posts(
         target=parts.sum(axis=1).to_numpy(),
         roles=_roles(data),
         contributions=parts,
-        match=captions.match,
+        match=captions["match"].to_numpy(),
         post_hoc=[],
     )
 
 
 def _table(
-    world: World, captions: list[str], tags: list[str], rng: np.random.RandomState
+    world: pd.DataFrame, captions: pd.Series, tags: pd.Series, rng: Any
 ) -> pd.DataFrame:
-    users = world.users.iloc[world.user].reset_index(drop=True)
-    home, place = PLACES.iloc[users["home"]], PLACES.iloc[world.place]
     columns = {
-        "post_id": np.arange(len(world.time)) + 1,
+        "post_id": np.arange(len(world)) + 1,
         "caption": captions,
-        "tags": pd.Series(tags).mask(lambda t: t == ""),
-        "user": [f"user{i:05d}" for i in world.user],
-        "user_created": users["created"].astype("datetime64[s]"),
-        "followers": users["followers"],
-        "following": users["following"],
-        "is_pro": users["is_pro"].astype(int),
-        "posted_at": world.time,
-        "timezone": home["offset"].map(offset_name).to_numpy(),
-        "latitude": world.latitude,
-        "longitude": world.longitude,
-        "geo_accuracy": rng.randint(8, 17, size=len(world.time)),
-        "place": place["place"].to_numpy(),
-        "category": np.array(CATEGORIES, dtype=object)[world.category],
-        "n_photos": world.n_photos,
+        "tags": tags.mask(tags == ""),
+        "user": [f"user{i:05d}" for i in world["user"]],
+        "user_created": world["created"].astype("datetime64[s]"),
+        **world[["followers", "following"]],
+        "is_pro": world["is_pro"].astype(int),
+        "posted_at": world["time"],
+        "timezone": PLACES["offset"].map(offset_name).to_numpy()[world["home"]],
+        **world[["latitude", "longitude"]],
+        "geo_accuracy": rng.randint(8, 17, size=len(world)),
+        "place": PLACES["place"].to_numpy()[world["place"]],
+        "category": np.array(CATEGORIES, dtype=object)[world["category"]],
+        "n_photos": world["n_photos"],
     }
-    vectors = {"user": world.user_vectors, "place": world.place_vectors}
+    user_vectors = world.filter(regex=r"^v\d").to_numpy()
+    vectors = {"user": user_vectors, "place": PLACE_VECTORS[world["place"]]}
     for name, values in vectors.items():
         columns |= {f"{name}_v{i}": v for i, v in enumerate(values.T.astype("float32"))}
     return pd.DataFrame(columns)
 
 
 def _images(
-    pictures: Pictures,
+    pictures: pd.DataFrame,
     rng: np.random.RandomState,
     image_size: int,
     folder: str | os.PathLike | None,
 ) -> pd.Series:
     """Return the pictures, or the paths of the files that they were written to."""
-    missing = rng.uniform(size=len(pictures.scenes)) < _NO_IMAGE
+    missing = rng.uniform(size=len(pictures)) < _NO_IMAGE
     cells: list[Any] = []
     if folder is not None:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -195,23 +196,18 @@ def _images(
 
 
 def _roles(data: pd.DataFrame) -> dict[str, Any]:
+    same = ["image", "tags", "user", "user_created", "timezone", "latitude"]
+    same += ["longitude", "geo_accuracy", "place"]
+    vectors = {
+        kind: [c for c in data if c.startswith(f"{kind}_v")]
+        for kind in ("user", "place")
+    }
     return {
-        "image": "image",
+        **{role: role for role in same},
         "text": ["caption"],
-        "tags": "tags",
-        "user": "user",
-        "user_created": "user_created",
         "user_numeric": ["followers", "following", "is_pro"],
         "time": "posted_at",
-        "timezone": "timezone",
-        "latitude": "latitude",
-        "longitude": "longitude",
-        "geo_accuracy": "geo_accuracy",
-        "place": "place",
         "numeric": ["n_photos"],
         "categorical": ["category"],
-        "vectors": {
-            kind: [c for c in data if c.startswith(f"{kind}_v")]
-            for kind in ("user", "place")
-        },
+        "vectors": vectors,
     }

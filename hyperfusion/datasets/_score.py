@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hyperfusion.datasets._captions import ENDINGS, MOODS, Captions, Tags
-from hyperfusion.datasets._pictures import ATTRIBUTES, Pictures
-from hyperfusion.datasets._world import World
+from hyperfusion.datasets._captions import ENDINGS, MOODS
+from hyperfusion.datasets._pictures import ATTRIBUTES
+from hyperfusion.datasets._world import PLACE_VECTORS
 
 BASE = 6.4
 """What a neutral post gets; the scores resemble those of the SMP Challenge."""
@@ -32,7 +32,11 @@ _USUAL_MATCH = 0.88
 
 
 def contributions(
-    world: World, pictures: Pictures, captions: Captions, tags: Tags, noise: np.ndarray
+    posts: pd.DataFrame,
+    pictures: pd.DataFrame,
+    captions: pd.DataFrame,
+    tags: pd.DataFrame,
+    noise: np.ndarray,
 ) -> pd.DataFrame:
     """Return what each block adds to the score of each post; the sum is the score."""
     return pd.DataFrame(
@@ -41,65 +45,64 @@ def contributions(
             "image": _image(pictures),
             "text": _text(captions),
             "tags": _tags(tags),
-            "user": _user(world) + world.user_vectors @ _USER_WEIGHTS,
-            "time": _time(world),
+            "user": _user(posts),
+            "time": _time(posts),
             # cities differ, and their centers from their outskirts
-            "geo": _PLACE[world.place] - 0.6 * (world.distance - 0.19),
-            "meta": _meta(world),
-            "place": world.place_vectors @ _PLACE_WEIGHTS,
-            "cross": _MATCH * (captions.match - _USUAL_MATCH),
+            "geo": _PLACE[posts["place"]] - 0.6 * (posts["distance"] - 0.19),
+            "meta": _meta(posts),
+            "place": PLACE_VECTORS[posts["place"]] @ _PLACE_WEIGHTS,
+            "cross": _MATCH * (captions["match"] - _USUAL_MATCH),
             "noise": noise,
         }
     )
 
 
-def _image(pictures: Pictures) -> np.ndarray:
+def _image(pictures: pd.DataFrame) -> pd.Series:
     """Favor warm colors, more and larger shapes, good light and focus."""
-    scenes = pictures.scenes
-    effect = _effects("color", _COLOR)[scenes["color"]]
-    effect += _effects("background", _GROUND)[scenes["background"]]
-    effect += 0.12 * (scenes["number"] - 1) + 0.15 * (scenes["size"] - 1)
-    effect -= 8.0 * (pictures.exposure - 1.0) ** 2
-    return effect - 0.45 * pictures.blurred
+    effect = _effects("color", _COLOR)[pictures["color"]]
+    effect += _effects("background", _GROUND)[pictures["background"]]
+    effect += 0.12 * (pictures["number"] - 1) + 0.15 * (pictures["size"] - 1)
+    effect -= 8.0 * (pictures["exposure"] - 1.0) ** 2
+    return effect - 0.45 * pictures["blurred"]
 
 
 def _effects(attribute: str, table: dict[str, float]) -> np.ndarray:
     return np.array([table.get(level, 0.0) for level in ATTRIBUTES[attribute]])
 
 
-def _text(captions: Captions) -> np.ndarray:
+def _text(captions: pd.DataFrame) -> pd.Series:
     """Let moods, questions and emoji help or harm; links and odd lengths harm."""
-    style = captions.style
-    effect = np.array(list(MOODS.values()))[style["mood"]]
-    effect += np.array([_ENDING.get(e, 0.0) for e in ENDINGS])[style["ending"]]
-    return effect - 0.3 * style["link"] - 0.02 * np.abs(captions.n_words - 12)
+    effect = np.array(list(MOODS.values()))[captions["mood"]]
+    effect += np.array([_ENDING.get(e, 0.0) for e in ENDINGS])[captions["ending"]]
+    n_words = captions["text"].str.split().str.len()
+    return effect - 0.3 * captions["link"] - 0.02 * np.abs(n_words - 12)
 
 
-def _tags(tags: Tags) -> np.ndarray:
+def _tags(tags: pd.DataFrame) -> pd.Series:
     """Draw readers by tags: by more of them less and less, by too many not at all."""
-    crowd = np.maximum(tags.count - 6, 0)
-    return 0.35 * np.log1p(tags.count) - 0.25 * crowd + tags.effect
+    crowd = np.maximum(tags["count"] - 6, 0)
+    return 0.35 * np.log1p(tags["count"]) - 0.25 * crowd + tags["effect"]
 
 
-def _user(world: World) -> np.ndarray:
+def _user(posts: pd.DataFrame) -> pd.Series:
     """Tell users apart; paid accounts and long-standing ones do better."""
-    users = world.users.iloc[world.user]
-    years = (world.time - users["created"].to_numpy()) / np.timedelta64(365, "D")
-    pro = 0.2 * users["is_pro"].to_numpy()
-    return users["level"].to_numpy() + pro + 0.2 * np.log1p(years)
+    years = (posts["time"] - posts["created"]) / np.timedelta64(365, "D")
+    vectors = posts.filter(regex=r"^v\d").to_numpy() @ _USER_WEIGHTS
+    return posts["level"] + 0.2 * posts["is_pro"] + 0.2 * np.log1p(years) + vectors
 
 
-def _time(world: World) -> np.ndarray:
+def _time(posts: pd.DataFrame) -> pd.Series:
     """Favor early evenings, weekends and June; all falls as time goes by."""
-    clock = pd.DatetimeIndex(world.local_time)
+    clock = pd.DatetimeIndex(posts["local_time"])
     hour = clock.hour.to_numpy() + clock.minute.to_numpy() / 60
     effect = 0.35 * np.cos(2 * np.pi * (hour - 19) / 24)
     effect += 0.2 * (clock.day_of_week.to_numpy() >= 5)
     effect += 0.2 * np.cos(2 * np.pi * (clock.day_of_year.to_numpy() - 172) / 365)
-    return effect + _DRIFT * world.progress**1.5
+    return effect + _DRIFT * posts["progress"] ** 1.5
 
 
-def _meta(world: World) -> np.ndarray:
+def _meta(posts: pd.DataFrame) -> pd.Series:
     """Tell categories apart, which rise or fall; albums beat single pictures."""
-    trend = _CATEGORY_TREND[world.category] * (world.progress - 0.5)
-    return _CATEGORY[world.category] + trend + 0.2 * np.log(world.n_photos)
+    category = posts["category"]
+    trend = _CATEGORY_TREND[category] * (posts["progress"] - 0.5)
+    return _CATEGORY[category] + trend + 0.2 * np.log(posts["n_photos"])

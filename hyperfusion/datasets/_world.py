@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
@@ -14,7 +12,7 @@ DAYS = 480
 """The posts' time: 16 months from `START`."""
 
 N_USER_VECTORS = 6
-N_PLACE_VECTORS = 4
+NPLACE_VECTORS = 4
 
 PLACES = pd.DataFrame(
     [
@@ -37,69 +35,41 @@ PLACES = pd.DataFrame(
 )
 """Cities, with their distance from UTC in hours (the same all year)."""
 
-_PLACE_VECTORS = np.random.RandomState(7).normal(size=(len(PLACES), N_PLACE_VECTORS))
+PLACE_VECTORS = np.random.RandomState(7).normal(size=(len(PLACES), NPLACE_VECTORS))
 
 # How often people post at each local hour.
 _NIGHT, _DAY, _EVENING = [2, 1, 1, 1, 1, 2], [4, 6, 7, 6, 6, 7, 8, 7, 6, 6, 7, 8], [10]
 _HOURS = np.array([*_NIGHT, *_DAY, *_EVENING, 12, 12, 10, 7, 4], dtype=float)
 
 
-@dataclass
-class World:
-    """Users, times and places of all posts, in time order."""
-
-    users: pd.DataFrame
-    user: np.ndarray  # row of each post's user
-    user_vectors: np.ndarray
-    time: np.ndarray  # UTC, datetime64[s]
-    local_time: np.ndarray  # the same on the clock of the user's home
-    place: np.ndarray  # row of each post's place
-    place_vectors: np.ndarray
-    latitude: np.ndarray
-    longitude: np.ndarray
-    distance: np.ndarray  # from the center of the place, in degrees
-    category: np.ndarray
-    n_photos: np.ndarray
-
-    @property
-    def progress(self) -> np.ndarray:
-        """Share of the whole time that has passed at each post."""
-        seconds = (self.time - START).astype(float)
-        return np.clip(seconds / (DAYS * 86_400), 0, 1)
-
-
-def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> World:
-    """Draw users and the circumstances of their posts."""
+def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
+    """Draw who posts what, when and where: a row a post, in time order."""
     users = _draw_users(n_users, rng)
     activity = users["activity"].to_numpy()
     user = rng.choice(n_users, p=activity / activity.sum(), size=n_posts)
-    home = users["home"].to_numpy()[user]
     start = users["start"].to_numpy()[user]
     day = (start + (1 - start) * rng.uniform(size=n_posts)) * DAYS
     hour = rng.choice(24, p=_HOURS / _HOURS.sum(), size=n_posts)
     seconds = np.floor(day) * 86_400 + hour * 3_600 + rng.randint(3_600, size=n_posts)
     local_time = START + seconds.astype("timedelta64[s]")
-    offset = PLACES["offset"].to_numpy()[home] * 3_600
+    offset = PLACES["offset"].to_numpy()[users["home"].to_numpy()[user]] * 3_600
     time = local_time - offset.astype("timedelta64[s]")
     order = np.argsort(time, kind="stable")
-    user, home = user[order], home[order]
+    posts = users.iloc[user[order]].reset_index(names="user")
     away = rng.uniform(size=n_posts) < 0.2
-    place = np.where(away, rng.randint(len(PLACES), size=n_posts), home)
+    place = np.where(away, rng.randint(len(PLACES), size=n_posts), posts["home"])
     shift = rng.normal(scale=0.15, size=(n_posts, 2))
     likes = np.ones((n_posts, len(CATEGORIES)))
-    favorite = users["favorite"].to_numpy()[user]
-    likes[np.arange(n_posts), favorite] = 2 * len(CATEGORIES)
-    return World(
-        users=users,
-        user=user,
-        user_vectors=users.filter(regex=r"^v\d").to_numpy()[user],
+    likes[np.arange(n_posts), posts["favorite"]] = 2 * len(CATEGORIES)
+    passed = (time[order] - START).astype(float) / (DAYS * 86_400)
+    return posts.assign(
         time=time[order],
-        local_time=local_time[order],
+        local_time=local_time[order],  # on the clock of the user's home
+        progress=np.clip(passed, 0, 1),  # share of the whole time that has passed
         place=place,
-        place_vectors=_PLACE_VECTORS[place],
         latitude=PLACES["latitude"].to_numpy()[place] + shift[:, 0],
         longitude=PLACES["longitude"].to_numpy()[place] + shift[:, 1],
-        distance=np.hypot(*shift.T),
+        distance=np.hypot(*shift.T),  # from the center of the place, in degrees
         category=draw_codes(likes, rng),
         n_photos=rng.geometric(0.45, size=n_posts),
     )
@@ -125,7 +95,7 @@ def _draw_users(n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
             "home": rng.randint(len(PLACES), size=n_users),
             "favorite": rng.randint(len(CATEGORIES), size=n_users),
             "zeal": 0.08 + 0.8 * rng.beta(1.5, 3.0, size=n_users),
-            **{f"v{i}": rng.normal(size=n_users) for i in range(N_USER_VECTORS)},
+            **{f"v{i}": rng.normal(size=n_users) for i in range(6)},
         }
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection import _plot
 from hyperfusion.inspection._importance import feature_importance
@@ -17,6 +18,7 @@ _METHODS = ("permutation", "model", "shap")
 _METRICS = {"src": ("SRC", -1), "mae": ("MAE", 1)}  # the sign of a change for the worse
 
 
+@with_parameters
 class ImportanceDisplay(_plot.Display):
     """Importances of blocks or features as bars, with their spread.
 
@@ -53,8 +55,7 @@ class ImportanceDisplay(_plot.Display):
     [0.3, 0.1]
     """
 
-    def __init__(self, *, importance: pd.DataFrame):
-        self.importance = importance
+    importance: pd.DataFrame
 
     @classmethod
     def from_estimator(
@@ -161,6 +162,7 @@ def _meaning(attrs: dict[Any, Any]) -> str:
     return f"Importance ({unit})" if unit else "Importance"
 
 
+@with_parameters
 class AblationDisplay(_plot.Display, metric="src"):
     """Changes of the score without each part of a model, with their intervals.
 
@@ -196,8 +198,7 @@ class AblationDisplay(_plot.Display, metric="src"):
     'Full model: SRC 0.7300'
     """
 
-    def __init__(self, *, table: pd.DataFrame):
-        self.table = table
+    table: pd.DataFrame
 
     @classmethod
     def from_estimator(
@@ -255,27 +256,16 @@ class AblationDisplay(_plot.Display, metric="src"):
         columns = [f"{metric}_change{end}" for end in ("", "_low", "_high")]
         for place, (change, *ends) in enumerate(rows[columns].to_numpy(dtype=float)):
             if np.isnan(change):
-                self.ax_.text(
-                    0.02,
-                    place,
-                    "does not apply",
-                    transform=self.ax_.get_yaxis_transform(),
-                    va="center",
-                    color="0.4",
-                    fontsize=8,
-                )
+                look = {"va": "center", "color": "0.4", "fontsize": 8}
+                side = self.ax_.get_yaxis_transform()
+                self.ax_.text(0.02, place, "does not apply", transform=side, **look)
                 continue
             losses = np.multiply(ends, worse)
             sure = _plot.BLUE if losses.min() > 0 else _plot.VERMILLION
-            point = self.ax_.errorbar(
-                change,
-                place,
-                xerr=np.abs(np.subtract(ends, change))[:, None],
-                fmt="o",
-                capsize=3,
-                color=sure if losses.min() > 0 or losses.max() < 0 else _plot.GRAY,
-            )
-            self.points_.append(point)
+            color = sure if losses.min() > 0 or losses.max() < 0 else _plot.GRAY
+            reach = np.abs(np.subtract(ends, change))[:, None]
+            look = {"fmt": "o", "capsize": 3, "color": color}
+            self.points_.append(self.ax_.errorbar(change, place, xerr=reach, **look))
         self.ax_.axvline(0, color="0.3", linewidth=0.8)
         labels, size = map(_plot.shorten, rows.index), _plot.label_size(len(rows))
         self.ax_.set_yticks(range(len(rows)), list(labels), fontsize=size)

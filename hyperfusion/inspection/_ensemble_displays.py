@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._anatomy import Anatomy, ensemble_inside, final_step, find
+from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection import _plot
 
@@ -16,6 +17,7 @@ _MOST_TEXTS = 160
 _METRICS = {"mae": "MAE", "src": "SRC"}
 
 
+@with_parameters
 class EnsembleWeightsDisplay(_plot.Display):
     """Weights of the members in each fold, as a map of colors with numbers.
 
@@ -52,23 +54,18 @@ class EnsembleWeightsDisplay(_plot.Display):
     ['0.70', '0.50', '0.60']
     """
 
-    def __init__(self, *, weights: np.ndarray, names: Sequence[str]):
-        self.weights = weights
-        self.names = names
+    weights: np.ndarray
+    names: Sequence[str]
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, *, ax: Any = None, cmap: Any = "viridis"
-    ) -> Self:
+    def from_estimator(cls, estimator: Any, **params: Any) -> Self:
         """Draw the weights of a fitted ensemble.
 
         Parameters
         ----------
         estimator : HyperFusionRegressor, or Pipeline, search or wrapper around one
             Fitted.
-        %(ax)s
-        cmap : str or Colormap, default="viridis"
-            Colors from zero to the largest weight.
+        %(params)s
 
         %(drawn)s
 
@@ -79,7 +76,7 @@ class EnsembleWeightsDisplay(_plot.Display):
         """
         ensemble = ensemble_inside(estimator).ensemble
         names = [name for name, _ in ensemble.members_]
-        return cls(weights=ensemble.weights_, names=names).plot(ax, cmap=cmap)
+        return cls(weights=ensemble.weights_, names=names).plot(**params)
 
     def plot(self, ax: Any = None, *, cmap: Any = "viridis") -> Self:
         """Draw the map of weights.
@@ -120,6 +117,7 @@ class EnsembleWeightsDisplay(_plot.Display):
         return self
 
 
+@with_parameters
 class TrainingCurveDisplay(_plot.Display):
     """Loss after each epoch on the rows trained on and on those held out.
 
@@ -153,18 +151,10 @@ class TrainingCurveDisplay(_plot.Display):
     1
     """
 
-    def __init__(
-        self,
-        *,
-        training: Sequence[Sequence[float]],
-        validation: Sequence[Sequence[float]],
-        best_iter: Sequence[int | None],
-        name: str | None = None,
-    ):
-        self.training = training
-        self.validation = validation
-        self.best_iter = best_iter
-        self.name = name
+    training: Sequence[Sequence[float]]
+    validation: Sequence[Sequence[float]]
+    best_iter: Sequence[int | None]
+    name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -217,10 +207,9 @@ class TrainingCurveDisplay(_plot.Display):
         %(drawn)s
         """
         self._open(ax)
+        held = self.validation, _plot.ORANGE, "--", "held out"
         self.training_lines_ = self._lines(self.training, _plot.BLUE, "-", "trained on")
-        self.validation_lines_ = self._lines(
-            self.validation, _plot.ORANGE, "--", "held out"
-        )
+        self.validation_lines_ = self._lines(*held)
         curves = [
             held if len(held) else trained
             for held, trained in zip(self.validation, self.training, strict=True)
@@ -261,6 +250,7 @@ class TrainingCurveDisplay(_plot.Display):
         return lines
 
 
+@with_parameters
 class PseudoLabelDisplay(_plot.Display, metric="mae"):
     """Posts added in each round of pseudo-labels, and the score before and after.
 
@@ -299,21 +289,17 @@ class PseudoLabelDisplay(_plot.Display, metric="mae"):
     2
     """
 
-    def __init__(self, *, trace: pd.DataFrame):
-        self.trace = trace
+    trace: pd.DataFrame
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, *, metric: str = "mae", ax: Any = None
-    ) -> Self:
+    def from_estimator(cls, estimator: Any, **params: Any) -> Self:
         """Draw the rounds of a fitted wrapper.
 
         Parameters
         ----------
         estimator : PseudoLabelWrapper, or Pipeline or search around one
             Fitted.
-        %(metric)s
-        %(ax)s
+        %(params)s
 
         %(drawn)s
 
@@ -328,7 +314,7 @@ class PseudoLabelDisplay(_plot.Display, metric="mae"):
                 f"There is no fitted PseudoLabelWrapper inside "
                 f"{type(estimator).__name__}."
             )
-        return cls(trace=model.trace_).plot(ax, metric=metric)
+        return cls(trace=model.trace_).plot(**params)
 
     def plot(self, ax: Any = None, *, metric: str = "mae") -> Self:
         """Draw the rounds.

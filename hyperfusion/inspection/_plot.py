@@ -44,15 +44,7 @@ _PARAGRAPHS = {
             Posts, best those that the model was not fitted on.
         y : array-like of shape (n_posts,)
             True scores.""",
-    "bins": """
-        bins : int, str or sequence, default="auto"
-            As for `numpy.histogram_bin_edges`; "auto" makes 50 at most.""",
-    "sample": """
-        max_points : int, default=1000
-            Draw a random sample of so many posts at most. The share in the legend is
-            that of all posts.
-        random_state : int, RandomState instance or None, default=0
-            Draws the sample.""",
+    "params": "**params\n    Further parameters of `plot`.",
     "drawn": "Returns\n-------\n%s\n    The drawn display.",
 }
 

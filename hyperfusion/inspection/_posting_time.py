@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hyperfusion._anatomy import Anatomy
+from hyperfusion._base import with_parameters
 from hyperfusion.cells._times import read_times
 from hyperfusion.cells._zones import Zone, parse_zone, read_zones
 from hyperfusion.encoders import TemporalEncoder
@@ -24,6 +25,7 @@ from hyperfusion.inspection._what_if import CAUTION
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
+@with_parameters
 class PostingTimeDisplay(Display):
     """Predictions of one post by weekday and hour, with ties of the best marked.
 
@@ -64,18 +66,10 @@ class PostingTimeDisplay(Display):
     7.0
     """
 
-    def __init__(
-        self,
-        *,
-        values: np.ndarray,
-        tied: np.ndarray | None = None,
-        label: str = "Score",
-        clock: str | None = None,
-    ):
-        self.values = values
-        self.tied = tied
-        self.label = label
-        self.clock = clock
+    values: np.ndarray
+    tied: np.ndarray | None = None
+    label: str = "Score"
+    clock: str | None = None
 
     @classmethod
     def from_estimator(
@@ -86,8 +80,7 @@ class PostingTimeDisplay(Display):
         time: Hashable | None = None,
         timezone: str | None = None,
         confidence: float = 0.9,
-        ax: Any = None,
-        cmap: Any = "viridis",
+        **params: Any,
     ) -> Self:
         """Predict a post at every hour of its week and draw the predictions.
 
@@ -105,9 +98,7 @@ class PostingTimeDisplay(Display):
             where the model or the time knows it, otherwise UTC.
         confidence : float, default=0.9
             How sure a difference to the best hour must be to count as one.
-        %(ax)s
-        cmap : str or Colormap, default="viridis"
-            Colors from the lowest to the highest prediction.
+        %(params)s
 
         %(drawn)s
 
@@ -132,16 +123,11 @@ class PostingTimeDisplay(Display):
         prediction, tied = frame["prediction"].to_numpy(), None
         if by_fold is not None:
             tied = ties_of_best(prediction, by_fold, confidence).reshape(7, 24)
-        prediction = prediction.reshape(7, 24)
-        display = cls(
-            values=prediction, tied=tied, label="Predicted score", clock=clock
-        )
-        return display.plot(ax, cmap=cmap)
+        values, label = prediction.reshape(7, 24), "Predicted score"
+        return cls(values=values, tied=tied, label=label, clock=clock).plot(**params)
 
     @classmethod
-    def from_predictions(
-        cls, times: Any, y: ArrayLike, *, ax: Any = None, cmap: Any = "viridis"
-    ) -> Self:
+    def from_predictions(cls, times: Any, y: ArrayLike, **params: Any) -> Self:
         """Draw mean scores (or predictions) of posts by weekday and hour.
 
         Parameters
@@ -149,11 +135,8 @@ class PostingTimeDisplay(Display):
         times : array-like of shape (n_posts,)
             When the posts were published; the clock is the times' own.
         y : array-like of shape (n_posts,)
-            Scores or predictions.
-        %(ax)s
-        cmap : str or Colormap, default="viridis"
-            Colors from the lowest to the highest mean. Hours without a post are
-            left blank.
+            Scores or predictions. Hours without a post are left blank.
+        %(params)s
 
         %(drawn)s
         """
@@ -164,7 +147,7 @@ class PostingTimeDisplay(Display):
         days, hours = (means.index.get_level_values(i).astype(int) for i in (0, 1))
         values[days, hours] = means.to_numpy()
         clock = None if when.tz is None else str(when.tz)
-        return cls(values=values, label="Mean score", clock=clock).plot(ax, cmap=cmap)
+        return cls(values=values, label="Mean score", clock=clock).plot(**params)
 
     def plot(self, ax: Any = None, *, cmap: Any = "viridis") -> Self:
         """Draw the map of hours.

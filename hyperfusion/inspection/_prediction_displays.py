@@ -9,12 +9,14 @@ from numpy.typing import ArrayLike
 from scipy.stats import gaussian_kde
 from sklearn.utils import check_random_state
 
+from hyperfusion._base import with_parameters
 from hyperfusion.inspection import _plot
 from hyperfusion.inspection._plot import check_vector
 
 _MOST_BINS = 50
 
 
+@with_parameters
 class DistributionDisplay(_plot.Display):
     """Histogram and density of predictions and of true scores.
 
@@ -48,19 +50,12 @@ class DistributionDisplay(_plot.Display):
     'Density'
     """
 
-    def __init__(self, *, y_true: np.ndarray, y_pred: np.ndarray):
-        self.y_true = y_true
-        self.y_pred = y_pred
+    y_true: np.ndarray
+    y_pred: np.ndarray
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: ArrayLike,
-        *,
-        ax: Any = None,
-        bins: Any = "auto",
+        cls, estimator: Any, X: Any, y: ArrayLike, **params: Any
     ) -> Self:
         """Predict posts and draw the distributions.
 
@@ -69,16 +64,15 @@ class DistributionDisplay(_plot.Display):
         estimator : fitted regressor or Pipeline
             What predicts.
         %(held_out)s
-        %(ax)s
-        %(bins)s
+        %(params)s
 
         %(drawn)s
         """
-        return cls.from_predictions(y, estimator.predict(X), ax=ax, bins=bins)
+        return cls.from_predictions(y, estimator.predict(X), **params)
 
     @classmethod
     def from_predictions(
-        cls, y_true: ArrayLike, y_pred: ArrayLike, *, ax: Any = None, bins: Any = "auto"
+        cls, y_true: ArrayLike, y_pred: ArrayLike, **params: Any
     ) -> Self:
         """Draw the distributions of predictions that are there.
 
@@ -86,8 +80,7 @@ class DistributionDisplay(_plot.Display):
         ----------
         y_true, y_pred : array-like of shape (n_posts,)
             True scores and predictions.
-        %(ax)s
-        %(bins)s
+        %(params)s
 
         %(drawn)s
 
@@ -98,7 +91,7 @@ class DistributionDisplay(_plot.Display):
         """
         y_true = check_vector("y_true", y_true)
         y_pred = check_vector("y_pred", y_pred, len(y_true))
-        return cls(y_true=y_true, y_pred=y_pred).plot(ax, bins=bins)
+        return cls(y_true=y_true, y_pred=y_pred).plot(**params)
 
     def plot(self, ax: Any = None, *, bins: Any = "auto") -> Self:
         """Draw both histograms on the same bins, and both densities.
@@ -106,7 +99,8 @@ class DistributionDisplay(_plot.Display):
         Parameters
         ----------
         %(ax)s
-        %(bins)s
+        bins : int, str or sequence, default="auto"
+            As for `numpy.histogram_bin_edges`; "auto" makes 50 at most.
 
         %(drawn)s
         """
@@ -136,6 +130,7 @@ class DistributionDisplay(_plot.Display):
         return self
 
 
+@with_parameters
 class PredictionIntervalDisplay(_plot.Display):
     """True scores against predictions, with the interval of each prediction.
 
@@ -175,20 +170,11 @@ class PredictionIntervalDisplay(_plot.Display):
     1
     """
 
-    def __init__(
-        self,
-        *,
-        y_true: np.ndarray,
-        y_pred: np.ndarray,
-        lower: np.ndarray,
-        upper: np.ndarray,
-        coverage: float | None = None,
-    ):
-        self.y_true = y_true
-        self.y_pred = y_pred
-        self.lower = lower
-        self.upper = upper
-        self.coverage = coverage
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    coverage: float | None = None
 
     @classmethod
     def from_estimator(
@@ -198,9 +184,7 @@ class PredictionIntervalDisplay(_plot.Display):
         y: ArrayLike,
         *,
         coverage: float = 0.9,
-        ax: Any = None,
-        max_points: int = 1000,
-        random_state: Any = 0,
+        **params: Any,
     ) -> Self:
         """Predict posts with intervals and draw them.
 
@@ -211,8 +195,7 @@ class PredictionIntervalDisplay(_plot.Display):
         %(held_out)s
         coverage : float, default=0.9
             Share of posts that the intervals are to hold.
-        %(ax)s
-        %(sample)s
+        %(params)s
 
         %(drawn)s
 
@@ -224,15 +207,9 @@ class PredictionIntervalDisplay(_plot.Display):
         from hyperfusion.ensemble import predict_interval
 
         bands = predict_interval(estimator, X, coverage=coverage)
+        ends = {"lower": bands["lower"], "upper": bands["upper"]}
         return cls.from_predictions(
-            y,
-            bands["prediction"],
-            lower=bands["lower"],
-            upper=bands["upper"],
-            coverage=coverage,
-            ax=ax,
-            max_points=max_points,
-            random_state=random_state,
+            y, bands["prediction"], **ends, coverage=coverage, **params
         )
 
     @classmethod
@@ -244,9 +221,7 @@ class PredictionIntervalDisplay(_plot.Display):
         lower: ArrayLike,
         upper: ArrayLike,
         coverage: float | None = None,
-        ax: Any = None,
-        max_points: int = 1000,
-        random_state: Any = 0,
+        **params: Any,
     ) -> Self:
         """Draw predictions and intervals that are there.
 
@@ -258,8 +233,7 @@ class PredictionIntervalDisplay(_plot.Display):
             Ends of the intervals.
         coverage : float, default=None
             Share of posts that they are to hold, for the legend.
-        %(ax)s
-        %(sample)s
+        %(params)s
 
         %(drawn)s
 
@@ -271,8 +245,7 @@ class PredictionIntervalDisplay(_plot.Display):
         y_true = check_vector("y_true", y_true)
         given = {"y_pred": y_pred, "lower": lower, "upper": upper}
         checked = {k: check_vector(k, v, len(y_true)) for k, v in given.items()}
-        display = cls(y_true=y_true, coverage=coverage, **checked)
-        return display.plot(ax, max_points=max_points, random_state=random_state)
+        return cls(y_true=y_true, coverage=coverage, **checked).plot(**params)
 
     def plot(
         self, ax: Any = None, *, max_points: int = 1000, random_state: Any = 0
@@ -282,7 +255,11 @@ class PredictionIntervalDisplay(_plot.Display):
         Parameters
         ----------
         %(ax)s
-        %(sample)s
+        max_points : int, default=1000
+            Draw a random sample of so many posts at most. The share in the legend is
+            that of all posts.
+        random_state : int, RandomState instance or None, default=0
+            Draws the sample.
 
         %(drawn)s
         """
@@ -295,31 +272,22 @@ class PredictionIntervalDisplay(_plot.Display):
         few = len(rows) <= 60
         size = 36 if few else 12
         look = {"color": _plot.SKY, "alpha": 0.6 if few else 0.2, "linewidth": 1.5}
-        self.intervals_ = self.ax_.vlines(
-            y_pred, self.lower[rows], self.upper[rows], zorder=1, **look
-        )
+        ends = self.lower[rows], self.upper[rows]
+        self.intervals_ = self.ax_.vlines(y_pred, *ends, zorder=1, **look)
         holds = (self.lower <= self.y_true) & (self.y_true <= self.upper)
         share, inside = holds.mean(), holds[rows]
         wanted = "" if self.coverage is None else f" (asked for {self.coverage:.0%})"
-        self.inside_ = self.ax_.scatter(
-            y_pred[inside],
-            y_true[inside],
-            size,
-            color=_plot.BLUE,
-            alpha=0.9 if few else 0.6,
-            linewidths=0,
-            label=f"within the interval: {share:.1%}{wanted}",
-        )
-        self.outside_ = self.ax_.scatter(
-            y_pred[~inside],
-            y_true[~inside],
-            size,
-            color=_plot.VERMILLION,
-            marker="x",
-            label=f"outside: {1 - share:.1%}",
-        )
-        ends = [min(y_true.min(), y_pred.min()), max(y_true.max(), y_pred.max())]
-        (self.line_,) = self.ax_.plot(ends, ends, "--", color=_plot.GRAY, linewidth=1)
+        dots = {"color": _plot.BLUE, "alpha": 0.9 if few else 0.6, "linewidths": 0}
+        label = f"within the interval: {share:.1%}{wanted}"
+        points = y_pred[inside], y_true[inside]
+        self.inside_ = self.ax_.scatter(*points, size, label=label, **dots)
+        crosses = {"color": _plot.VERMILLION, "marker": "x"}
+        label = f"outside: {1 - share:.1%}"
+        points = y_pred[~inside], y_true[~inside]
+        self.outside_ = self.ax_.scatter(*points, size, label=label, **crosses)
+        range_ = [min(y_true.min(), y_pred.min()), max(y_true.max(), y_pred.max())]
+        line = {"color": _plot.GRAY, "linewidth": 1}
+        (self.line_,) = self.ax_.plot(range_, range_, "--", **line)
         self.ax_.set(xlabel="Predicted score", ylabel="True score")
         self.ax_.legend(loc="upper left", framealpha=0.9)
         return self

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,19 +63,22 @@ def score(fold: TestFold, metric: str) -> float:
 
 def mean_score(folds: Sequence[TestFold], metric: str) -> float:
     """Return the mean of one score over folds, those aside where it can't be told."""
-    scores = np.array([score(fold, metric) for fold in folds])
-    known = ~np.isnan(scores)
-    return float(scores[known].mean()) if known.any() else float("nan")
+    return float(_mean_of_known([score(fold, metric) for fold in folds]))
+
+
+def _mean_of_known(scores: Any) -> np.ndarray:
+    with warnings.catch_warnings():  # numpy warns where nothing is known
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmean(scores, axis=0)
 
 
 def draw_units(
     n_units: int, n_bootstrap: int, rng: np.random.RandomState
 ) -> np.ndarray:
     """Draw units with replacement: how often each is in each bootstrap sample."""
-    counts = np.empty((n_bootstrap, n_units), dtype=np.uint8)
-    for sample in counts:
-        sample[:] = np.bincount(rng.randint(n_units, size=n_units), minlength=n_units)
-    return counts
+    drawn = (rng.randint(n_units, size=n_units) for _ in range(n_bootstrap))
+    counts = [np.bincount(d, minlength=n_units).astype(np.uint8) for d in drawn]
+    return np.array(counts)
 
 
 def bootstrap_scores(
@@ -85,13 +89,7 @@ def bootstrap_scores(
     A drawn user comes with all of their posts, since posts of one user are not
     independent.
     """
-    scores = np.array([_fold_scores(fold, metric, counts) for fold in folds])
-    known = ~np.isnan(scores)
-    total = np.where(known, scores, 0.0).sum(axis=0)
-    n_known = known.sum(axis=0)
-    return np.divide(
-        total, n_known, out=np.full(len(counts), np.nan), where=n_known > 0
-    )
+    return _mean_of_known([_fold_scores(fold, metric, counts) for fold in folds])
 
 
 def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
@@ -165,7 +163,13 @@ def score_tables(
         tested = tested.assign(unit=codes)
         # the same samples for all models of a split: that makes differences paired
         counts = draw_units(len(units), n_bootstrap, rng)
-        for users, some in _subsets(tested, has_users):
+        subsets = {"all": tested}
+        if has_users:
+            known = tested["known_user"].astype(bool)
+            subsets |= {"known": tested[known], "new": tested[~known]}
+        for users, some in subsets.items():
+            if not len(some):
+                continue
             folds = {model: _folds(some, model, has_users) for model in models}
             for metric in METRICS if has_users else METRICS[:2]:
                 key = {"split": split, "users": users, "metric": metric}
@@ -189,31 +193,16 @@ def score_tables(
     keys, bounds = ["split", "model", "users", "metric"], ["low", "high"]
     counted = [*keys, "score", *bounds, "n_posts", "n_users"]
     paired = [*keys, "baseline", "difference", *bounds]
-    return pd.DataFrame(scores, columns=counted), pd.DataFrame(
-        differences, None, paired
-    )
-
-
-def _subsets(
-    tested: pd.DataFrame, has_users: bool
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the tested posts: all, those of known and those of new users."""
-    yield "all", tested
-    if has_users:
-        known = tested["known_user"].astype(bool)
-        for name, rows in (("known", known), ("new", ~known)):
-            if rows.any():
-                yield name, tested[rows]
+    table = pd.DataFrame(scores, columns=counted)
+    return table, pd.DataFrame(differences, columns=paired)
 
 
 def _folds(tested: pd.DataFrame, model: str, has_users: bool) -> list[TestFold]:
-    own = tested[tested["model"] == model]
+    own = tested[tested["model"] == model].rename(columns={"unit": "units"})
     return [
         TestFold(
-            rows["y"].to_numpy(),
-            rows["prediction"].to_numpy(),
-            rows["unit"].to_numpy(),
-            has_users,
+            **{name: rows[name].to_numpy() for name in ("y", "prediction", "units")},
+            has_users=has_users,
         )
         for _, rows in own.groupby("fold")
     ]

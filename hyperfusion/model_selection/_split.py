@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import indexable
 
+from hyperfusion._base import with_parameters
 from hyperfusion._validation import check_target, local_generator
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 
 
+@with_parameters
 class StratifiedRegressionKFold(BaseCrossValidator):
     """K folds in which the target is distributed alike.
 
@@ -56,18 +59,10 @@ class StratifiedRegressionKFold(BaseCrossValidator):
     # groups are optional, but routed here whenever they are passed
     __metadata_request__split = {"groups": True}
 
-    def __init__(
-        self,
-        n_splits: int = 5,
-        *,
-        n_bins: int = 10,
-        shuffle: bool = True,
-        random_state: Any = None,
-    ):
-        self.n_splits = n_splits
-        self.n_bins = n_bins
-        self.shuffle = shuffle
-        self.random_state = random_state
+    n_splits: int = field(default=5, kw_only=False)
+    n_bins: int = 10
+    shuffle: bool = True
+    random_state: Any = None
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds.

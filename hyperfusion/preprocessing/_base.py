@@ -25,8 +25,7 @@ class BlockTransformer(TableTransformer):
     A table with names gives a feature table (numbers first, then categories), an
     array gives an array. Subclasses implement ``_fit_features(features, y)`` and
     ``_transform_features(features)``, which returns the numbers of the output, and
-    ``_number_names(names)``, ``_number_sources(n)`` and
-    ``_transform_categories(categories)`` where these change.
+    ``_outputs(numbers)`` and ``_transform_categories(categories)`` where these change.
     """
 
     _infinite: Infinite = "raise"
@@ -60,8 +59,8 @@ class BlockTransformer(TableTransformer):
     def _feature_names(self, names: Any) -> list[str]:
         names = _check_feature_names_in(self, names)
         categories = names[self.is_category_]
-        numbers = self._number_names([str(c) for c in names[~self.is_category_]])
-        unique = unique_names([*categories, *numbers])
+        made = self._outputs([str(c) for c in names[~self.is_category_]])
+        unique = unique_names([*categories, *(name for name, _ in made)])
         return unique[len(categories) :] + unique[: len(categories)]
 
     @property
@@ -70,8 +69,9 @@ class BlockTransformer(TableTransformer):
         check_is_fitted(self)
         numbers = np.flatnonzero(~self.is_category_)
         categories = np.flatnonzero(self.is_category_)
-        made = [numbers[s].tolist() for s in self._number_sources(len(numbers))]
-        return [*made, *([int(i)] for i in categories)]
+        made = self._outputs([""] * len(numbers))
+        sources = [numbers[positions].tolist() for _, positions in made]
+        return [*sources, *([int(i)] for i in categories)]
 
     def _fit_features(self, features: Features, y: Any) -> None:
         raise NotImplementedError
@@ -79,11 +79,9 @@ class BlockTransformer(TableTransformer):
     def _transform_features(self, features: Features) -> np.ndarray:
         raise NotImplementedError
 
-    def _number_names(self, names: list[str]) -> list[str]:
-        return names
-
-    def _number_sources(self, n_numbers: int) -> list[list[int]]:
-        return [[i] for i in range(n_numbers)]
+    def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
+        """Name the numbers that come out, with the positions they were made of."""
+        return [(name, [i]) for i, name in enumerate(numbers)]
 
     def _transform_categories(self, categories: Any) -> Any:
         return categories

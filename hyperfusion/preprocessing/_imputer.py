@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
@@ -34,6 +35,7 @@ _DEFAULTS: dict[str | None, str] = {
 _ROWS = 16_384
 
 
+@with_parameters
 class BlockImputer(BlockTransformer):
     """Fill missing cells with defaults that suit what each block holds.
 
@@ -116,20 +118,14 @@ class BlockImputer(BlockTransformer):
     1              0.0           52.0  __missing__
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "add_indicator": ["boolean"],
         "strategy": [StrOptions(set(STRATEGIES)), Real, dict, None],
     }
     _infinite = "missing"
 
-    def __init__(
-        self,
-        *,
-        add_indicator: bool = True,
-        strategy: str | float | Mapping[str | None, str | float] | None = None,
-    ):
-        self.add_indicator = add_indicator
-        self.strategy = strategy
+    add_indicator: bool = True
+    strategy: str | float | Mapping[str | None, str | float] | None = None
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers, schema = features.numbers, features.schema
@@ -224,12 +220,9 @@ class BlockImputer(BlockTransformer):
                 part[:, i] = take_columns(missing, columns).any(axis=1)
         return out
 
-    def _number_names(self, names: list[str]) -> list[str]:
-        return [*names, *(f"{name}_missing" for name in self.flag_names_)]
-
-    def _number_sources(self, n_numbers: int) -> list[list[int]]:
-        flags = [columns.tolist() for columns in self.flagged_]
-        return [*super()._number_sources(n_numbers), *flags]
+    def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
+        flags = [f"{name}_missing" for name in self.flag_names_]
+        return [*super()._outputs(numbers), *zip(flags, self.flagged_, strict=True)]
 
     def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
         filled = {}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, _check_feature_names_in
 from hyperfusion._target_means import (
     cross_fit_target_means,
@@ -22,6 +23,7 @@ from hyperfusion.table._features import Features
 from hyperfusion.table._names import single_name, unique_names
 
 
+@with_parameters
 class NumericTable(BlockTransformer):
     """Turn a feature table into numbers alone, for any scikit-learn regressor.
 
@@ -95,25 +97,17 @@ class NumericTable(BlockTransformer):
     2         3.0               0.0               0.0
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "max_one_hot": [Interval(Integral, 0, None, closed="left")],
         "impute": ["boolean"],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        *,
-        max_one_hot: int = 20,
-        impute: bool = False,
-        cv: int = 5,
-        random_state: Any = None,
-    ):
-        self.max_one_hot = max_one_hot
-        self.impute = impute
-        self.cv = cv
-        self.random_state = random_state
+    max_one_hot: int = 20
+    impute: bool = False
+    cv: int = 5
+    random_state: Any = None
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.metaestimators import available_if
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import (
     Interval,
     StrOptions,
@@ -34,6 +35,7 @@ def _mends(estimator: Any) -> bool:
     return estimator.action != "drop"
 
 
+@with_parameters
 class IQRFilter(TableTransformer):
     """Filter outliers by the interquartile range, in the training rows only.
 
@@ -114,7 +116,7 @@ class IQRFilter(TableTransformer):
     array([0, 1, 2, 3])
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "factor": [Interval(Real, 0, None, closed="left")],
         "columns": [str, Integral, list, tuple, dict, None],
         "on_target": ["boolean"],
@@ -123,22 +125,12 @@ class IQRFilter(TableTransformer):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        *,
-        factor: float = 1.5,
-        columns: Hashable | Sequence[Hashable] | Mapping[Hashable, float] | None = None,
-        on_target: bool = True,
-        action: str | None = None,
-        max_share: float = 0.05,
-        verbose: int = 0,
-    ):
-        self.factor = factor
-        self.columns = columns
-        self.on_target = on_target
-        self.action = action
-        self.max_share = max_share
-        self.verbose = verbose
+    factor: float = 1.5
+    columns: Hashable | Sequence[Hashable] | Mapping[Hashable, float] | None = None
+    on_target: bool = True
+    action: str | None = None
+    max_share: float = 0.05
+    verbose: int = 0
 
     def _fit(self, X: Any, y: Any) -> None:
         mends = _mends(self)
@@ -146,7 +138,7 @@ class IQRFilter(TableTransformer):
 
     def _find_fences(self, X: Any, y: Any, *, every: bool) -> np.ndarray:
         table = check_table(self, X, reset=True)
-        given = self.columns
+        given: Any = self.columns
         if given is None and every:
             is_number = [pd.api.types.is_numeric_dtype(t) for t in table.dtypes]
             given = list(table.columns[is_number])

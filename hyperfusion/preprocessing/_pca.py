@@ -11,7 +11,8 @@ from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
-from hyperfusion._sklearn_compat import Interval
+from hyperfusion._base import with_parameters
+from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
@@ -26,6 +27,7 @@ _SIZE = (
 )
 
 
+@with_parameters
 class BlockPCA(BlockTransformer):
     """Reduce each vector of a feature table by a PCA of its own.
 
@@ -44,8 +46,9 @@ class BlockPCA(BlockTransformer):
         its variance to keep. A dict has vectors or blocks as keys, the vector
         before the block, and leaves other vectors as they are. A vector that has no
         more columns than it would have components is left as it is.
-    blocks : list of str, default=None
-        Blocks, or vectors, to reduce. None takes all.
+    blocks : list of str or "declared", default=None
+        Blocks, or vectors, to reduce. "declared" takes the vectors for which the table
+        declares a space, as the CLIP encoders do. None takes all.
     whiten : bool, default=False
         Whether to scale the components to unit variance.
 
@@ -87,22 +90,15 @@ class BlockPCA(BlockTransformer):
     ['time__hour', 'image__clip_pca__0', 'image__clip_pca__1']
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "n_components": [*_SIZE, dict],
-        "blocks": [list, tuple, None],
+        "blocks": [list, tuple, StrOptions({"declared"}), None],
         "whiten": ["boolean"],
     }
 
-    def __init__(
-        self,
-        *,
-        n_components: float | Mapping[str, float] = 64,
-        blocks: Sequence[str] | None = None,
-        whiten: bool = False,
-    ):
-        self.n_components = n_components
-        self.blocks = blocks
-        self.whiten = whiten
+    n_components: float | Mapping[str, float] = 64
+    blocks: Sequence[str] | str | None = None
+    whiten: bool = False
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers = features.numbers
@@ -113,8 +109,11 @@ class BlockPCA(BlockTransformer):
         self.pcas_: dict[str, PCA] = {}
         self.columns_: dict[str, np.ndarray] = {}
         passed = np.ones(numbers.shape[1], dtype=bool)
+        blocks = self.blocks
+        if isinstance(blocks, str):
+            blocks = list(features.schema.spaces)
         for vector, columns in vectors.items():
-            size = self._size_of(vector)
+            size = self._size_of(vector, blocks)
             if size is None or size >= len(columns):
                 continue
             pca = self._fit_vector(take_columns(numbers, columns), size)
@@ -125,7 +124,8 @@ class BlockPCA(BlockTransformer):
 
     def _check_names(self, features: Features) -> None:
         sizes = self.n_components if isinstance(self.n_components, Mapping) else {}
-        check_parts(self.blocks or (), features.schema, "blocks")
+        if not isinstance(self.blocks, str):
+            check_parts(self.blocks or (), features.schema, "blocks")
         check_parts(list(sizes), features.schema, "n_components")
         for name, size in sizes.items():
             if not any(interval.is_satisfied_by(size) for interval in _SIZE):
@@ -134,9 +134,9 @@ class BlockPCA(BlockTransformer):
                     f"share between 0 and 1. Got {size!r} instead."
                 )
 
-    def _size_of(self, vector: str) -> float | None:
+    def _size_of(self, vector: str, blocks: Sequence[str] | None) -> float | None:
         block = block_of_vector(vector)
-        if self.blocks is not None and not {vector, block} & set(self.blocks):
+        if blocks is not None and not {vector, block} & set(blocks):
             return None
         if isinstance(self.n_components, Mapping):
             return self.n_components.get(vector, self.n_components.get(block))
@@ -179,19 +179,9 @@ class BlockPCA(BlockTransformer):
             start += width
         return out
 
-    def _number_names(self, names: list[str]) -> list[str]:
-        components = [
-            name
+    def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
+        return [(numbers[c], [c]) for c in self.passed_] + [
+            (name, self.columns_[vector])
             for vector, pca in self.pcas_.items()
             for name in vector_columns(f"{vector}_pca".lstrip("_"), pca.n_components_)
         ]
-        return [names[c] for c in self.passed_] + components
-
-    def _number_sources(self, n_numbers: int) -> list[list[int]]:
-        passed = [[int(c)] for c in self.passed_]
-        reduced = [
-            self.columns_[vector].tolist()
-            for vector, pca in self.pcas_.items()
-            for _ in range(pca.n_components_)
-        ]
-        return passed + reduced

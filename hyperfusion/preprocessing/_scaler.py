@@ -12,6 +12,7 @@ from sklearn.base import TransformerMixin
 from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 from sklearn.utils import gen_batches
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
@@ -26,6 +27,7 @@ _COLUMNS = 32
 _LARGEST = 1e37  # differences of larger numbers overflow float32
 
 
+@with_parameters
 class BlockScaler(BlockTransformer):
     """Bring the numbers of every block to one scale, vectors as a whole.
 
@@ -94,22 +96,15 @@ class BlockScaler(BlockTransformer):
     array([-0.97,  0.  ,  0.97], dtype=float32)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "method": [StrOptions(set(METHODS)), dict],
         "vectors": [StrOptions({"common", "columns"})],
         "clip": [Interval(Real, 0, None, closed="neither"), None],
     }
 
-    def __init__(
-        self,
-        *,
-        method: str | Mapping[str | None, str] = "quantile",
-        vectors: str = "common",
-        clip: float | None = 5.0,
-    ):
-        self.method = method
-        self.vectors = vectors
-        self.clip = clip
+    method: str | Mapping[str | None, str] = "quantile"
+    vectors: str = "common"
+    clip: float | None = 5.0
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers, p = features.numbers, features.numbers.shape[1]

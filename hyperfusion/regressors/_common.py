@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._sklearn_compat import _check_sample_weight
+from hyperfusion._sklearn_compat import _check_sample_weight, _fit_context
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import Features, read_features
@@ -20,9 +22,63 @@ VALIDATION_SHARE = 0.1
 
 
 class Member(RegressorMixin, HyperFusionEstimator):
-    """Base of the regressors that read feature tables."""
+    """Base of the regressors that read feature tables.
+
+    Subclasses implement ``_fit(X, y, sample_weight)``, which starts with
+    ``_read_training``, and ``_predict(features)``.
+    """
 
     schema_: Schema
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn to predict the target.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Numbers and categories; missing values are allowed.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss, of those held out too. Rows of weight
+            zero are left out.
+
+        Returns
+        -------
+        self
+            The fitted regressor.
+
+        Raises
+        ------
+        InvalidInputError
+            If a column is neither a number nor a category, `y` is not finite, the
+            device is not there, or the training of a network diverges.
+        """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the target.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Columns as at fit. Categories not seen at fit count as unknown.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            Predictions in the target's units.
+        """
+        check_is_fitted(self)
+        return self._predict(self._read(X))
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        raise NotImplementedError
+
+    def _predict(self, features: Features) -> np.ndarray:
+        raise NotImplementedError
 
     def _read_training(
         self, X: Any, y: Any, sample_weight: Any

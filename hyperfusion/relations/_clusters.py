@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._target_means import (
     cross_fit_target_means,
@@ -41,6 +42,7 @@ _POSITIVE = Interval(Integral, 1, None, closed="left")
 Path = dict[str, list[Assignment]]
 
 
+@with_parameters
 class HierarchicalClusterEncoder(TableTransformer):
     """Coarse-to-fine clusters of posts, for each modality and for all together.
 
@@ -148,7 +150,7 @@ class HierarchicalClusterEncoder(TableTransformer):
     (4, 2)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "levels": [list, tuple],
         "blocks": [list, tuple, None],
         "joint": ["boolean"],
@@ -159,26 +161,14 @@ class HierarchicalClusterEncoder(TableTransformer):
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        *,
-        levels: Sequence[int] = (8, 64, 512),
-        blocks: Sequence[str] | None = None,
-        joint: bool = True,
-        n_components: int = 32,
-        min_cluster_size: int = 20,
-        target_mean: bool = False,
-        cv: int = 5,
-        random_state: Any = None,
-    ):
-        self.levels = levels
-        self.blocks = blocks
-        self.joint = joint
-        self.n_components = n_components
-        self.min_cluster_size = min_cluster_size
-        self.target_mean = target_mean
-        self.cv = cv
-        self.random_state = random_state
+    levels: Sequence[int] = (8, 64, 512)
+    blocks: Sequence[str] | None = None
+    joint: bool = True
+    n_components: int = 32
+    min_cluster_size: int = 20
+    target_mean: bool = False
+    cv: int = 5
+    random_state: Any = None
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features, paths, y, rng = self._fit(X, y)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from sklearn.base import clone
 
-from hyperfusion._base import visual_block
+from hyperfusion._base import visual_block, with_parameters
 from hyperfusion._transformer import TableTransformer
 from hyperfusion.relations._clusters import HierarchicalClusterEncoder
 from hyperfusion.relations._similarity import CrossModalSimilarity
@@ -18,6 +18,7 @@ from hyperfusion.table._names import column_name
 from hyperfusion.table._schema import Schema, declare, is_declared
 
 
+@with_parameters
 class RelationEncoder(TableTransformer):
     """Add similarities and clusters to a feature table.
 
@@ -87,22 +88,15 @@ class RelationEncoder(TableTransformer):
     (40,)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "similarity": "no_validation",
         "clusters": "no_validation",
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        *,
-        similarity: Any = None,
-        clusters: Any = False,
-        random_state: Any = None,
-    ):
-        self.similarity = similarity
-        self.clusters = clusters
-        self.random_state = random_state
+    similarity: Any = None
+    clusters: Any = False
+    random_state: Any = None
 
     def _fit(self, X: Any, y: Any) -> None:
         table = self._start(X)

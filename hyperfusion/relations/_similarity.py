@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils import gen_batches
 
+from hyperfusion._base import with_parameters
 from hyperfusion._nested import NestedEncoders
 from hyperfusion._transformer import TableTransformer
 from hyperfusion.exceptions import InvalidInputError
@@ -35,6 +36,7 @@ _ROWS = 4096
 Reader = Callable[[slice], dict[str, np.ndarray]]
 
 
+@with_parameters
 class CrossModalSimilarity(NestedEncoders, TableTransformer):
     """Cosines between the image, the texts and the tags of each post.
 
@@ -116,32 +118,24 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     1                0.8
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "pairs": [list, tuple, None],
         "encoders": [dict, None],
         "tags": "no_validation",
     }
 
-    def __init__(
-        self,
-        *,
-        pairs: Sequence[tuple[str, str]] | None = None,
-        encoders: Mapping[Hashable, Any] | None = None,
-        tags: Hashable | None = None,
-    ):
-        self.pairs = pairs
-        self.encoders = encoders
-        self.tags = tags
+    pairs: Sequence[tuple[str, str]] | None = None
+    encoders: Mapping[Hashable, Any] | None = None
+    tags: Hashable | None = None
 
     def _fit(self, X: Any, y: Any) -> None:
         if self.encoders is None:
             self._fit_sides(self._read(X, reset=True))
             return
         table = check_table(self, X, reset=True)
-        self._fit_raw_sides(table)
-        for name, column in self.sides_.items():
-            encoder = clone(self._named_encoders()[name])
-            self.encoders_[name] = encoder.fit(input_of(encoder, table[column]))
+        for name, encoder in self._fit_raw_sides(table).items():
+            cells = table[self.sides_[name]]
+            self.encoders_[name] = encoder.fit(input_of(encoder, cells))
 
     def _fit_transform(self, X: Any, y: Any) -> pd.DataFrame:
         if self.encoders is None:
@@ -149,13 +143,13 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             self._fit_sides(features)
             return self._compare(features)
         table = check_table(self, X, reset=True)
-        self._fit_raw_sides(table)
-        return self._compare_raw(table, self._fit_encode)
+        self.encoders_: dict[str, Any] = self._fit_raw_sides(table)
+        return self._compare_raw(table, "fit_transform")
 
     def _transform(self, X: Any) -> pd.DataFrame:
         if self.encoders is None:
             return self._compare(self._read(X, reset=False))
-        return self._compare_raw(check_table(self, X, reset=False), self._encode)
+        return self._compare_raw(check_table(self, X, reset=False), "transform")
 
     def _feature_names(self, names: Any) -> list[str]:
         found = [f"{a}_{b}_cosine" for a, b in map(self._short, self.pairs_)]
@@ -190,7 +184,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
                 "in pairs, or build the table with feature_table(..., spaces=...)."
             )
         self.pairs_ = choose_pairs(self.pairs, schema.vectors, aligned)
-        self.encoders_: dict[str, Any] = {}
+        self.encoders_ = {}
         used = {name for pair in self.pairs_ for name in pair}
         if ALL in used:
             used |= set(aligned)
@@ -206,7 +200,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             sides = aligned if pair[1] == ALL else pair
             self.related_.append(tuple(dict.fromkeys(map(block_of_vector, sides))))
 
-    def _fit_raw_sides(self, table: pd.DataFrame) -> None:
+    def _fit_raw_sides(self, table: pd.DataFrame) -> dict[str, Any]:
+        """Choose the pairs; return the encoders that are to be fitted."""
         columns = check_columns(table, list(self.encoders or {}), "encoders")
         self.sides_ = {str(column): column for column in columns}
         if self.tags is not None and self.tags not in columns:
@@ -221,6 +216,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         self.pairs_ = choose_pairs(self.pairs, self.sides_, self.aligned_)
         self.names_ = {name: name for name in self.sides_}
         self.encoders_, self.related_ = {}, []
+        return {name: clone(e) for name, e in self._named_encoders().items()}
 
     def _compare(self, features: Features) -> pd.DataFrame:
         def read(rows: slice) -> dict[str, np.ndarray]:
@@ -242,17 +238,15 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
                 cosines[rows, i] = cosine(units[a], other)
         return cosines
 
-    def _compare_raw(self, table: pd.DataFrame, encode: Callable) -> pd.DataFrame:
-        vectors = {
-            name: encode(name, table[column]) for name, column in self.sides_.items()
-        }
+    def _compare_raw(self, table: pd.DataFrame, method: str) -> pd.DataFrame:
+        vectors = {n: self._encode(n, table[c], method) for n, c in self.sides_.items()}
         widths = {name: v.shape[1] for name, v in vectors.items()}
         check_widths(self.pairs_, self.aligned_, widths)
-        parts = [
-            self._cosines(
-                lambda rows: {name: v[rows] for name, v in vectors.items()}, len(table)
-            )
-        ]
+
+        def read(rows: slice) -> dict[str, np.ndarray]:
+            return {name: v[rows] for name, v in vectors.items()}
+
+        parts = [self._cosines(read, len(table))]
         pairs = self._tag_pairs()
         if pairs:
             tag = str(self.tags)
@@ -270,15 +264,12 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             return []
         return [p for p in self.pairs_ if str(self.tags) in p and ALL not in p]
 
-    def _fit_encode(self, name: str, cells: pd.Series) -> np.ndarray:
-        encoder = clone(self._named_encoders()[name])
-        output = encoder.fit_transform(input_of(encoder, cells))
-        self.encoders_[name] = encoder
-        return vectors_of(encoder, output)
-
-    def _encode(self, name: str, cells: pd.Series) -> np.ndarray:
+    def _encode(
+        self, name: str, cells: pd.Series, method: str = "transform"
+    ) -> np.ndarray:
         encoder = self.encoders_[name]
-        return vectors_of(encoder, encoder.transform(input_of(encoder, cells)))
+        output = getattr(encoder, method)(input_of(encoder, cells))
+        return vectors_of(encoder, output)
 
     def _frame(self, cosines: np.ndarray, index: pd.Index) -> pd.DataFrame:
         return pd.DataFrame(cosines, index=index, columns=self.get_feature_names_out())

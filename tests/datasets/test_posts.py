@@ -259,13 +259,13 @@ def test_every_attribute_shows_in_the_picture():
     from hyperfusion.datasets._pictures import draw_pictures, render
 
     pictures = draw_pictures(np.zeros(1, dtype=int), np.random.RandomState(0))
-    pictures.scenes.loc[0] = 0
+    pictures.loc[0, list(ATTRIBUTES)] = 0
     plain = next(render(pictures, 64)).tobytes()
     for attribute, levels in ATTRIBUTES.items():
         seen = {plain}
         for code in range(1, len(levels)):
-            pictures.scenes.loc[0] = 0
-            pictures.scenes.loc[0, attribute] = code
+            pictures.loc[0, list(ATTRIBUTES)] = 0
+            pictures.loc[0, attribute] = code
             seen.add(next(render(pictures, 64)).tobytes())
         assert len(seen) == len(levels), attribute
 

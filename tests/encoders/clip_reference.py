@@ -50,7 +50,7 @@ def write_model(folder, network, config=CONFIG, preprocess=PREPROCESS):
     return folder
 
 
-def open_clip_images(network, images, preprocess=PREPROCESS, size=32):
+def open_clip_images(network, images, preprocess=PREPROCESS, size=32, normalize=True):
     """Embeddings of PIL images by the plain way: one tensor an image, one batch."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
@@ -58,7 +58,7 @@ def open_clip_images(network, images, preprocess=PREPROCESS, size=32):
     transform = image_transform_v2(settings, is_train=False)
     with torch.inference_mode():
         batch = torch.stack([transform(image) for image in images])
-        return network.encode_image(batch, normalize=True).numpy()
+        return network.encode_image(batch, normalize=normalize).numpy()
 
 
 def open_clip_texts(network, texts, normalize=True):

@@ -26,7 +26,7 @@ from hyperfusion.table._names import (
 )
 
 ENCODED = (
-    *("image", "text", "tags", "user", "time", "geo"),
+    *("image", "text", "tags", "user", "time", "geo", "place"),
     *("numeric", "categorical", "vectors", "neighbors"),
 )
 """The keys of `PostEncoder`'s parameter ``encoders``."""
@@ -171,9 +171,10 @@ def build_components(
     for role in ENCODED:
         default = list(default_components(owner, role, roles, vectors))
         if role in given and not default:
+            named = "place_embedder=True" if role == "place" else f"{role}='...'"
             raise InvalidInputError(
                 f"encoders[{role!r}] is given, and no column has this role: name it, "
-                f"for example {role}='...'."
+                f"for example {named}."
             )
         components += _replace(default, given[role]) if role in given else default
     if y is not None:
@@ -350,17 +351,7 @@ def _user(owner: Any, roles: Roles) -> Built:
         user=_only(user), numeric=numeric, on_error=missing
     )
     built: Built = {"profile": (user + numeric, profile)}
-    if owner.user_embedder is not False and user and roles["tags"]:
-        default = tier.SVDUserEmbedder(
-            user=user[0],
-            items=roles["tags"],
-            n_components=_SVD_COMPONENTS,
-            pad=True,
-            on_error=missing,
-            random_state=owner.random_state,
-        )
-        svd = default if owner.user_embedder is True else clone(owner.user_embedder)
-        built["svd"] = (user + roles["tags"], svd)
+    built |= _svd(owner, owner.user_embedder, roles, "tags")
     if user and roles["time"]:
         category, place = roles["categorical"][:1], roles["place"]
         history = tier.UserHistory(
@@ -372,6 +363,28 @@ def _user(owner: Any, roles: Roles) -> Built:
         )
         built["history"] = (user + roles["time"] + category + place, history)
     return built
+
+
+def _place(owner: Any, roles: Roles) -> Built:
+    return _svd(owner, owner.place_embedder, roles, "place", split=False, output="item")
+
+
+def _svd(owner: Any, value: Any, roles: Roles, items: str, **own: Any) -> Built:
+    """Return what embeds users by items, or items by users; nothing without both."""
+    if value is True:
+        value = tier.SVDUserEmbedder(
+            n_components=_SVD_COMPONENTS, pad=True, on_error=owner.on_error, **own
+        )
+    if value is False or not roles["user"]:
+        return {}
+    used = roles[items] if value.items is None else value.items
+    used = used if isinstance(used, list) else [used]
+    if not used:
+        return {}
+    seed = owner.random_state if value.random_state is None else value.random_state
+    user = roles["user"][0] if value.user is None else value.user
+    svd = clone(value).set_params(user=user, items=used, random_state=seed)
+    return {"svd": ([user, *used], svd)}
 
 
 def _time(owner: Any, roles: Roles) -> Built:
@@ -415,6 +428,7 @@ _BUILDERS = {
     "user": _user,
     "time": _time,
     "geo": _geo,
+    "place": _place,
     "numeric": _numeric,
     "categorical": _categorical,
 }

@@ -52,6 +52,9 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     %(roles)s
     user_embedder : SVDUserEmbedder, True or False, default=False
         Embeds users by the tags of their posts; True takes 32 components.
+    place_embedder : SVDUserEmbedder, True or False, default=False
+        Embeds places by the users who post there, as block ``place``; True takes 32
+        components. An embedder of your own wants ``split=False, output="item"``.
     neighbors : NeighborTargets or None, default=None
         What similar earlier posts of other users came to, as block ``neighbors``. It
         compares the texts, or the tags where there are none; the roles text, tags, user
@@ -60,7 +63,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     encoders : dict, default=None
         Transformers to use for a role instead of its own: ``{role: transformer, list
         of transformers or "drop"}``, for the roles image, text, tags, user, time,
-        geo, numeric, categorical and vectors; or ``{role: {name: transformer or
+        geo, place, numeric, categorical and vectors; or ``{role: {name: transformer or
         "drop"}}`` for single ones of the role's own (see Notes), with a dict of
         parameters where only these change. Transformers that take one column (as
         `TfidfVectorizer`) get a column, others a table.
@@ -99,14 +102,14 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
 
     The roles' own encoders are called statistics and clip (image); statistics, tfidf,
     clip and glove (text, tags); profile, svd and history (user); calendar (time); geo;
-    numbers (numeric); categories (categorical). Their parameters are set and searched
-    as ``encoders__text__tfidf__n_components``.
+    svd (place); numbers (numeric); categories (categorical). Their parameters are set
+    and searched as ``encoders__text__tfidf__n_components``.
 
     A replacement's features belong together as one vector where it doesn't name them,
     or names them as scikit-learn's ``PCA`` does, after its class.
 
-    A user's embedding (equation 4) is off by default: on two sets of real posts,
-    most of whose users have few, it did not help.
+    Embeddings of users and places (equation 4) are off by default: on two sets of
+    real posts, most of whose users have few, those of users did not help.
 
     Examples
     --------
@@ -128,6 +131,8 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "naive_time": [StrOptions({"utc", "local"})],
         "vectors": [dict, None],
+        "user_embedder": ["boolean", HasMethods(["fit", "transform"])],
+        "place_embedder": ["boolean", HasMethods(["fit", "transform"])],
         "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
         "random_state": ["random_state"],
@@ -157,6 +162,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         text_encoder: Any = None,
         word_vectors: Any = None,
         user_embedder: Any = False,
+        place_embedder: Any = False,
         neighbors: Any = None,
         cache: Any = None,
         encoders: dict[str, Any] | None = None,
@@ -184,6 +190,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self.text_encoder = text_encoder
         self.word_vectors = word_vectors
         self.user_embedder = user_embedder
+        self.place_embedder = place_embedder
         self.neighbors = neighbors
         self.cache = cache
         self.encoders = encoders
@@ -199,6 +206,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         for role, labels in self.roles_.items():
             check_columns(X, labels, role)
         used = {column for labels in self.roles_.values() for column in labels}
+        used.update(*(component.columns for component in self.components_))
         table = X.loc[:, [c in used for c in X.columns]]
         check_frame(table, type(self).__name__)
         return table
@@ -219,6 +227,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         parts = []
         with _warn_once(), self._progress() as progress:
             for component in self.components_:
+                check_columns(cells, component.columns, component.role)
                 start, what = now(), component.title
                 progress.at(what)
                 parts.append(component.fit(cells, y))

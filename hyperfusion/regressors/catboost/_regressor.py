@@ -7,16 +7,15 @@ import tempfile
 import time
 import warnings
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
-from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._device import resolve_device
-from hyperfusion._sklearn_compat import Interval, StrOptions, _fit_context
+from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import (
@@ -38,6 +37,7 @@ _COUNT = Interval(Integral, 1, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="right")
 
 
+@with_parameters
 class CatBoostHuberRegressor(CatBoostExplanations, Member):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
@@ -137,7 +137,7 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
     True
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "loss": [StrOptions({"huber", "mae", "rmse"})],
         "delta": [_POSITIVE],
         "iterations": [_COUNT],
@@ -157,69 +157,25 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        *,
-        loss: str = "huber",
-        delta: float = 0.5,
-        iterations: int = 1000,
-        learning_rate: float = 0.05,
-        depth: int = 6,
-        l2_leaf_reg: float = 3.0,
-        random_strength: float = 1.0,
-        colsample: float | str = "auto",
-        vector_weight: float | str = "auto",
-        max_ctr_complexity: int = 1,
-        early_stopping: bool = True,
-        n_iter_no_change: int = 50,
-        max_time: float | None = None,
-        device: str = "auto",
-        n_threads: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ):
-        self.loss = loss
-        self.delta = delta
-        self.iterations = iterations
-        self.learning_rate = learning_rate
-        self.depth = depth
-        self.l2_leaf_reg = l2_leaf_reg
-        self.random_strength = random_strength
-        self.colsample = colsample
-        self.vector_weight = vector_weight
-        self.max_ctr_complexity = max_ctr_complexity
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.max_time = max_time
-        self.device = device
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
+    loss: str = "huber"
+    delta: float = 0.5
+    iterations: int = 1000
+    learning_rate: float = 0.05
+    depth: int = 6
+    l2_leaf_reg: float = 3.0
+    random_strength: float = 1.0
+    colsample: float | str = "auto"
+    vector_weight: float | str = "auto"
+    max_ctr_complexity: int = 1
+    early_stopping: bool = True
+    n_iter_no_change: int = 50
+    max_time: float | None = None
+    device: str = "auto"
+    n_threads: int | None = None
+    random_state: Any = None
+    verbose: int = 0
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Grow the trees.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Numbers and categories; missing values are allowed.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the loss. Rows of weight zero are left out.
-
-        Returns
-        -------
-        self
-            The fitted regressor.
-
-        Raises
-        ------
-        InvalidInputError
-            If a column is neither a number nor a category, `y` is not finite, or the
-            device is not there.
-        """
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         where = self._where_to_train()
         features, y, weight = self._read_training(X, y, sample_weight)
         rng = local_generator(self.random_state)
@@ -233,13 +189,12 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         if np.ptp(seen) == 0 or _is_constant(learned):
             self.model_, self.n_iter_ = b"", 0
             self.best_score_: float | None = None
-            return self
+            return
         evaluate = None
         if held.any():
             evaluate = _pool(take_rows(features, held), target[held], weight[held])
         train = _pool(learned, target[~held], weight[~held])
         self._train(train, evaluate, self._back_end_params(seed) | where)
-        return self
 
     def _where_to_train(self) -> dict[str, Any]:
         """Return CatBoost's parameters for the device, or say what it can't do."""
@@ -262,7 +217,7 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
                 "CatBoost looks at all features on a GPU: "
                 f"colsample={self.colsample!r} has no effect.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return {"task_type": "GPU", "devices": number or "0", "rsm": None}
 
@@ -308,21 +263,7 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         self.model_ = _to_bytes(model)
         self._back_end = model
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict the target.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Columns as at fit. Categories not seen at fit count as unknown.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            Predictions in the target's units.
-        """
-        check_is_fitted(self)
-        features = self._read(X)
+    def _predict(self, features: Features) -> np.ndarray:
         if not self.model_:
             return np.full(len(features.numbers), self.target_scaler_.center)
         pool, model = _pool(features), self._load_model()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Collection
+from dataclasses import fields
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
-from hyperfusion._sklearn_compat import Interval, StrOptions, _fit_context
+from hyperfusion._docstrings import fill_slots
+from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion.regressors._common import (
     Member,
@@ -26,11 +27,16 @@ from hyperfusion.table._features import Features
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-SHARE = Interval(Real, 0, 1, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
 
 SLOTS = {
     "training": """
+        learning_rate : float, default=%(learning_rate)s
+            Step of the AdamW optimizer, after two epochs of warming up.
+        weight_decay : float, default=%(weight_decay)s
+            Decoupled decay of the weights, in units of the learning rate.
+        dropout : float, default=%(dropout)s
+            Share of hidden units, or of TabNet's features, set to zero in training.
         n_components : int or "auto", default="auto"
             Largest number of components that a vector is reduced to. "auto" is a
             quarter of the square root of the rows trained on, from 8 to 64.
@@ -103,20 +109,23 @@ SLOTS = {
 }
 """What the docstrings of the networks have in common."""
 
+_OWN_DEFAULTS = ("learning_rate", "weight_decay", "dropout")
 
+
+@with_parameters  # subclasses inherit the parameters
 class NetworkRegressor(Member):
     """Base of the members that are neural networks.
 
-    A subclass names all parameters and implements ``_network_config`` and
-    ``_network_class``.
+    A subclass adds parameters as fields, and implements ``_network_class``.
     """
 
     _align = False
     _purpose = ""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "learning_rate": [POSITIVE],
         "weight_decay": [NOT_NEGATIVE],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
         "n_components": [COUNT, StrOptions({"auto"})],
         "delta": [POSITIVE],
         "batch_size": [
@@ -133,31 +142,27 @@ class NetworkRegressor(Member):
         "verbose": ["verbose"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train the network.
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    dropout: float = 0.2
+    n_components: int | str = "auto"
+    delta: float = 0.5
+    batch_size: int | str = "auto"
+    max_iter: int = 200
+    max_time: float | None = None
+    early_stopping: bool = True
+    n_iter_no_change: int = 16
+    device: str = "auto"
+    n_threads: int = 1
+    random_state: Any = None
+    verbose: int = 0
 
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Numbers and categories; missing values are allowed.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the loss, of those held out too. Rows of weight
-            zero are left out.
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        defaults = {name: getattr(cls, name) for name in _OWN_DEFAULTS}
+        fill_slots(**SLOTS | {"training": SLOTS["training"] % defaults})(cls)
 
-        Returns
-        -------
-        self
-            The fitted regressor.
-
-        Raises
-        ------
-        InvalidInputError
-            If a column is neither a number nor a category, `y` is not finite, the
-            device is not there, or the training diverges.
-        """
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         from hyperfusion.regressors.networks._training import fixed_threads
 
         started = time.monotonic()
@@ -169,15 +174,14 @@ class NetworkRegressor(Member):
         n_samples = int((~held).sum())
         self.network_config_ = self._network_config(n_samples)
         self.target_scaler_ = TargetScaler.fit(y[~held], weight[~held])
+        deadline = None if self.max_time is None else started + self.max_time
         with fixed_threads(self.n_threads):
             self.inputs_ = NetworkInputs(
                 n_components=self._n_components(n_samples), align=self._align
             ).fit(take_rows(features, ~held))
             self._say_what_is_missing(features)
             prepared = self.inputs_.transform(features)
-            schedule = self._schedule(n_samples, started)
-            self._train(prepared, y, weight, held, seed, schedule, device)
-        return self
+            self._train(prepared, y, weight, held, seed, deadline, device)
 
     def _say_what_is_missing(self, features: Features) -> None:
         groups = self.inputs_.layout_["groups"]
@@ -196,7 +200,7 @@ class NetworkRegressor(Member):
             f"{', '.join(blocks)} ({', '.join(sizes)}) and works as a plain network "
             "(hyperfusion.table.describe_table says what columns are taken for).",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     def _is_plain(self, groups: Collection[str]) -> bool:
@@ -210,54 +214,40 @@ class NetworkRegressor(Member):
         weight: np.ndarray,
         held: np.ndarray,
         seed: int,
-        schedule: Any,
+        deadline: float | None,
         device: str,
     ) -> None:
         import torch
 
         from hyperfusion.regressors.networks import _training
 
-        target = self.target_scaler_.transform(y)
+        target = self.target_scaler_.transform(y).astype(np.float32)
 
-        def rows(kept: np.ndarray) -> Any:
-            numbers, codes = (part[kept] for part in prepared)
-            return _training.Rows.of(numbers, codes, target[kept], weight[kept], device)
+        def rows(kept: np.ndarray) -> torch.utils.data.TensorDataset:
+            share = (weight[kept] / weight[kept].mean()).astype(np.float32)
+            arrays = [*(part[kept] for part in prepared), target[kept], share]
+            tensors = (torch.from_numpy(array).to(device) for array in arrays)
+            return torch.utils.data.TensorDataset(*tensors)
 
         network = self._build(torch.Generator().manual_seed(seed)).to(device)
+        batch_size = self._batch_size(int((~held).sum()))
+        training = _training.Training(
+            network, rows(~held), rows(held) if held.any() else None, self, batch_size
+        )
+        # the mean, from which every network starts, may be all there is to learn
         if target[~held].any() and (~held).sum() > 1:
-            held_rows = rows(held) if held.any() else None
-            training = _training.Training(
-                network, rows(~held), held_rows, schedule, seed
-            )
-            state, history = training.run()
-        else:  # the mean, from which every network starts, is all there is to learn
-            state, history = dict(_training.named_state(network)), _training.History()
-        self.network_state_ = _training.to_bytes(state)
-        self.n_iter_ = len(history.training)
-        self.best_iter_ = history.best_epoch
-        self.loss_curve_ = history.training
-        self.validation_curve_ = history.validation
-        self.best_score_ = min(history.validation, default=None)
+            training.run(seed, deadline)
+        self.network_state_ = _training.to_bytes(training.state())
+        self.n_iter_ = len(training.losses)
+        self.best_iter_ = training.best_epoch
+        self.loss_curve_ = training.losses
+        self.validation_curve_ = training.validation
+        self.best_score_ = min(training.validation, default=None)
         self._restore(device)
         self._after_training(*(part[~held] for part in prepared))
 
     def _after_training(self, numbers: np.ndarray, codes: np.ndarray) -> None:
         """Add what a member tells of itself, from the prepared rows trained on."""
-
-    def _schedule(self, n_samples: int, started: float) -> Any:
-        from hyperfusion.regressors.networks._training import Schedule
-
-        return Schedule(
-            delta=self.delta,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            batch_size=self._batch_size(n_samples),
-            max_iter=self.max_iter,
-            n_iter_no_change=self.n_iter_no_change,
-            deadline=None if self.max_time is None else started + self.max_time,
-            verbose=int(self.verbose),
-            name=type(self).__name__,
-        )
 
     def _batch_size(self, n_samples: int) -> int:
         if self.batch_size != "auto":
@@ -271,10 +261,16 @@ class NetworkRegressor(Member):
 
     def _network_config(self, n_samples: int) -> dict[str, Any]:
         """Return what the network is made of, as it is at fit; plain values."""
-        raise NotImplementedError
+        shared = {field.name for field in fields(NetworkRegressor)} - {"dropout"}
+        own = (field.name for field in fields(self) if field.name not in shared)
+        return {name: getattr(self, name) for name in own}
 
     def _network_class(self) -> Any:
-        """Return the class of the network, which needs torch."""
+        """Return the class of the network, which needs torch.
+
+        It is built of `NetworkInputs.layout_`, the configuration, and a generator that
+        draws the first weights.
+        """
         raise NotImplementedError
 
     def _build(self, generator: Any) -> Any:
@@ -299,32 +295,19 @@ class NetworkRegressor(Member):
             self._restore(device_to_predict(self.device))
         return self._network
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict the target.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Columns as at fit. Categories not seen at fit count as unknown.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            Predictions in the target's units.
-        """
+    def _predict(self, features: Features) -> np.ndarray:
         from hyperfusion.regressors.networks import _training
 
-        check_is_fitted(self)
+        self._load_network()  # here, so that its warning points at the user's line
         with _training.fixed_threads(self.n_threads):
-            network, numbers, codes = self._prepare(X)
+            network, numbers, codes = self._prepare(features)
             scaled = _training.predict(network, {}, numbers, codes)
         return self.target_scaler_.inverse_transform(scaled.double().cpu().numpy())
 
-    def _prepare(self, X: Any) -> tuple[Any, Any, Any]:
+    def _prepare(self, features: Features) -> tuple[Any, Any, Any]:
         """Return the network and prepared rows, which are on the CPU."""
         import torch
 
-        features = self._read(X)
         network = self._load_network()
         prepared = self.inputs_.transform(features)
         return network, *(torch.from_numpy(part) for part in prepared)

@@ -8,21 +8,16 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._docstrings import fill_slots
+from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors.networks._base import (
-    COUNT,
-    SHARE,
-    SLOTS,
-    NetworkRegressor,
-)
+from hyperfusion.regressors.networks._base import COUNT, NetworkRegressor
 from hyperfusion.table._names import MODALITIES
 
 N_HEADS = 4
 """Heads of the attention."""
 
 
-@fill_slots(**SLOTS)
+@with_parameters
 class CoAttentionRegressor(NetworkRegressor):
     """Network in which image and text attend to each other, with a Huber loss.
 
@@ -41,19 +36,13 @@ class CoAttentionRegressor(NetworkRegressor):
 
     Parameters
     ----------
+    %(training)s
     token_size : int, default=16
         Length of a token; a multiple of four.
     n_blocks : int, default=1
         Blocks of attention.
     hidden_size : int, default=64
         Width of the other layers.
-    dropout : float, default=0.2
-        Share of hidden units set to zero in training.
-    learning_rate : float, default=1e-3
-        Step of the AdamW optimizer, after two epochs of warming up.
-    weight_decay : float, default=0.01
-        Decoupled decay of the weights, in units of the learning rate.
-    %(training)s
 
     Attributes
     ----------
@@ -91,52 +80,16 @@ class CoAttentionRegressor(NetworkRegressor):
 
     _purpose = "attends between blocks"
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         **NetworkRegressor._parameter_constraints,
         "token_size": [COUNT],
         "n_blocks": [COUNT],
         "hidden_size": [COUNT],
-        "dropout": [SHARE],
     }
 
-    def __init__(
-        self,
-        *,
-        token_size: int = 16,
-        n_blocks: int = 1,
-        hidden_size: int = 64,
-        dropout: float = 0.2,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.01,
-        n_components: int | str = "auto",
-        delta: float = 0.5,
-        batch_size: int | str = "auto",
-        max_iter: int = 200,
-        max_time: float | None = None,
-        early_stopping: bool = True,
-        n_iter_no_change: int = 16,
-        device: str = "auto",
-        n_threads: int = 1,
-        random_state: Any = None,
-        verbose: int = 0,
-    ):
-        self.token_size = token_size
-        self.n_blocks = n_blocks
-        self.hidden_size = hidden_size
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.n_components = n_components
-        self.delta = delta
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.max_time = max_time
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.device = device
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
+    token_size: int = 16
+    n_blocks: int = 1
+    hidden_size: int = 64
 
     def _network_config(self, n_samples: int) -> dict[str, Any]:
         if self.token_size % N_HEADS:
@@ -144,20 +97,12 @@ class CoAttentionRegressor(NetworkRegressor):
                 f"token_size must be a multiple of {N_HEADS}, the heads of the "
                 f"attention. Got {self.token_size} instead."
             )
-        return {
-            "token_size": self.token_size,
-            "n_heads": N_HEADS,
-            "n_blocks": self.n_blocks,
-            "hidden_size": self.hidden_size,
-            "dropout": self.dropout,
-        }
+        return super()._network_config(n_samples)
 
     def _network_class(self) -> Any:
-        from hyperfusion.regressors.networks._torch_coattention import (
-            CoAttentionNetwork,
-        )
+        from hyperfusion.regressors.networks import _torch_coattention
 
-        return CoAttentionNetwork
+        return _torch_coattention.CoAttentionNetwork
 
     def _is_plain(self, groups: Collection[str]) -> bool:
         return not choose_sides(groups)
@@ -194,7 +139,7 @@ class CoAttentionRegressor(NetworkRegressor):
                 "to each other."
             )
         with fixed_threads(self.n_threads), torch.inference_mode():
-            network, *rows = self._prepare(X)
+            network, *rows = self._prepare(self._read(X))
             parts = [network.attend(*part)[1] for part in in_parts(network, *rows)]
         first, second = network.sides
         return {

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from hyperfusion._docstrings import fill_slots
+from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors.networks._base import (
-    COUNT,
-    SHARE,
-    SLOTS,
-    NetworkRegressor,
-)
+from hyperfusion.regressors.networks._base import COUNT, NetworkRegressor
 from hyperfusion.table._names import MODALITIES
 
 
-@fill_slots(**SLOTS)
+@with_parameters
 class ClipHierarchicalRegressor(NetworkRegressor):
     """Network of stages over CLIP vectors and metadata, with a Huber loss.
 
@@ -40,6 +35,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
 
     Parameters
     ----------
+    %(training)s
     hidden_size : int, default=64
         Width of the stage of each modality and of the joint stage.
     final_sizes : sequence of int, default=(128, 64)
@@ -48,13 +44,6 @@ class ClipHierarchicalRegressor(NetworkRegressor):
         Whether stages normalize over the batch, as the paper's do. It is off since
         the statistics are those of the past: on videos of the year after those
         trained on, the mean absolute error rose from 1.45 to 1.53 with it.
-    dropout : float, default=0.3
-        Share of hidden units set to zero in training.
-    learning_rate : float, default=1e-3
-        Step of the AdamW optimizer, after two epochs of warming up.
-    weight_decay : float, default=0.01
-        Decoupled decay of the weights, in units of the learning rate.
-    %(training)s
 
     Attributes
     ----------
@@ -92,52 +81,17 @@ class ClipHierarchicalRegressor(NetworkRegressor):
     _align = True
     _purpose = "joins images and texts"
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         **NetworkRegressor._parameter_constraints,
         "hidden_size": [COUNT],
         "final_sizes": ["array-like"],
         "batch_norm": ["boolean"],
-        "dropout": [SHARE],
     }
 
-    def __init__(
-        self,
-        *,
-        hidden_size: int = 64,
-        final_sizes: Sequence[int] = (128, 64),
-        batch_norm: bool = False,
-        dropout: float = 0.3,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.01,
-        n_components: int | str = "auto",
-        delta: float = 0.5,
-        batch_size: int | str = "auto",
-        max_iter: int = 200,
-        max_time: float | None = None,
-        early_stopping: bool = True,
-        n_iter_no_change: int = 16,
-        device: str = "auto",
-        n_threads: int = 1,
-        random_state: Any = None,
-        verbose: int = 0,
-    ):
-        self.hidden_size = hidden_size
-        self.final_sizes = final_sizes
-        self.batch_norm = batch_norm
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.n_components = n_components
-        self.delta = delta
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.max_time = max_time
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.device = device
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
+    dropout: float = 0.3
+    hidden_size: int = 64
+    final_sizes: Sequence[int] = (128, 64)
+    batch_norm: bool = False
 
     def _network_config(self, n_samples: int) -> dict[str, Any]:
         sizes = list(self.final_sizes)
@@ -146,19 +100,12 @@ class ClipHierarchicalRegressor(NetworkRegressor):
                 f"final_sizes must be one or more positive whole numbers. Got "
                 f"{self.final_sizes!r} instead."
             )
-        return {
-            "hidden_size": self.hidden_size,
-            "final_sizes": [int(size) for size in sizes],
-            "batch_norm": bool(self.batch_norm),
-            "dropout": self.dropout,
-        }
+        return super()._network_config(n_samples) | {"final_sizes": [*map(int, sizes)]}
 
     def _network_class(self) -> Any:
-        from hyperfusion.regressors.networks._torch_hierarchical import (
-            HierarchicalNetwork,
-        )
+        from hyperfusion.regressors.networks import _torch_hierarchical
 
-        return HierarchicalNetwork
+        return _torch_hierarchical.HierarchicalNetwork
 
     def _is_plain(self, groups: Collection[str]) -> bool:
         return not {*MODALITIES["visual"], *MODALITIES["textual"]} & {*groups}

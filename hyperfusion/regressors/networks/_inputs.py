@@ -161,20 +161,7 @@ class NetworkInputs(HyperFusionEstimator):
         }
 
     def transform(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Prepare rows.
-
-        Parameters
-        ----------
-        features : Features
-            Columns as at fit.
-
-        Returns
-        -------
-        numbers : ndarray of shape (n_samples, n_outputs), float32
-            Finite numbers of one scale.
-        codes : ndarray of shape (n_samples, n_categories), int64
-            Codes of the levels, 0 where unknown.
-        """
+        """Return finite float32 numbers of one scale, and int64 codes (0: unknown)."""
         n, columns = len(features.numbers), features.categories.items()
         codes = np.empty((n, len(self.levels_)), dtype=np.int64)
         for i, (_, column) in enumerate(columns):

@@ -56,13 +56,6 @@ class CategoryEmbeddings(Random):
 
     In training every code becomes the unknown level with some probability, so that
     the network learns what to predict for users and places it has never seen.
-
-    Parameters
-    ----------
-    sizes : list of int
-        Number of codes of each category.
-    generator : torch.Generator
-        Draws the first vectors.
     """
 
     dimension = 8
@@ -128,25 +121,8 @@ Span = tuple[int, int]
 class TableFeatures(nn.Module):
     """All features of a row side by side, ready for a first linear layer.
 
-    Parameters
-    ----------
-    layout : dict
-        `NetworkInputs.layout_`.
-    generator : torch.Generator
-        Draws the first weights.
-    number_size : int, default=8
-        Numbers that each single number becomes.
-    dropout : float, default=0.1
-        Share of features set to zero in training.
-
-    Attributes
-    ----------
-    width : int
-        Number of features.
-    singles : dict of {str: list of Span}
-        For each group where its single numbers and its categories lie.
-    vectors : dict of {str: dict of {str: Span}}
-        For each group where its vectors lie, by name.
+    Each single number becomes `number_size` of them. For each group `singles` says
+    where its numbers and categories lie, and `vectors` where its vectors do, by name.
     """
 
     def __init__(

@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._docstrings import fill_slots
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.regressors.networks._base import (
     COUNT,
     NOT_NEGATIVE,
-    SHARE,
-    SLOTS,
     NetworkRegressor,
 )
 
@@ -23,7 +21,7 @@ VIRTUAL_BATCH_SIZE = 128
 """Rows over which batch normalization takes its statistics in training."""
 
 
-@fill_slots(**SLOTS)
+@with_parameters
 class TabNetHuberRegressor(NetworkRegressor):
     """TabNet for feature tables with categories, with a Huber loss.
 
@@ -36,6 +34,7 @@ class TabNetHuberRegressor(NetworkRegressor):
 
     Parameters
     ----------
+    %(training)s
     n_d : int, default=8
         Width of each step's output, and of what it passes on to choose the next mask.
     n_steps : int, default=2
@@ -44,13 +43,6 @@ class TabNetHuberRegressor(NetworkRegressor):
         How freely a feature may be chosen in more than one step (1: in one only).
     sparsity : float, default=1e-4
         Weight of the masks' entropy in the loss.
-    dropout : float, default=0.1
-        Share of features set to zero in training.
-    learning_rate : float, default=0.02
-        Step of the AdamW optimizer, after two epochs of warming up.
-    weight_decay : float, default=0.3
-        Decoupled decay of the weights, in units of the learning rate.
-    %(training)s
 
     Attributes
     ----------
@@ -88,73 +80,30 @@ class TabNetHuberRegressor(NetworkRegressor):
     1
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         **NetworkRegressor._parameter_constraints,
         "n_d": [COUNT],
         "n_steps": [COUNT],
         "gamma": [Interval(Real, 1, None, closed="left")],
         "sparsity": [NOT_NEGATIVE],
-        "dropout": [SHARE],
     }
 
-    def __init__(
-        self,
-        *,
-        n_d: int = 8,
-        n_steps: int = 2,
-        gamma: float = 1.3,
-        sparsity: float = 1e-4,
-        dropout: float = 0.1,
-        learning_rate: float = 0.02,
-        weight_decay: float = 0.3,
-        n_components: int | str = "auto",
-        delta: float = 0.5,
-        batch_size: int | str = "auto",
-        max_iter: int = 200,
-        max_time: float | None = None,
-        early_stopping: bool = True,
-        n_iter_no_change: int = 16,
-        device: str = "auto",
-        n_threads: int = 1,
-        random_state: Any = None,
-        verbose: int = 0,
-    ):
-        self.n_d = n_d
-        self.n_steps = n_steps
-        self.gamma = gamma
-        self.sparsity = sparsity
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.n_components = n_components
-        self.delta = delta
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.max_time = max_time
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.device = device
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
+    learning_rate: float = 0.02
+    weight_decay: float = 0.3
+    dropout: float = 0.1
+    n_d: int = 8
+    n_steps: int = 2
+    gamma: float = 1.3
+    sparsity: float = 1e-4
 
     def _network_config(self, n_samples: int) -> dict[str, Any]:
-        batch_size = self._batch_size(n_samples)
-        return {
-            "n_d": self.n_d,
-            "n_steps": self.n_steps,
-            "gamma": self.gamma,
-            "virtual_batch_size": _chunk_size(
-                n_samples, batch_size, VIRTUAL_BATCH_SIZE
-            ),
-            "sparsity": self.sparsity,
-            "dropout": self.dropout,
-        }
+        size = _chunk_size(n_samples, self._batch_size(n_samples), VIRTUAL_BATCH_SIZE)
+        return super()._network_config(n_samples) | {"virtual_batch_size": size}
 
     def _network_class(self) -> Any:
-        from hyperfusion.regressors.networks._torch_tabnet import TabNetNetwork
+        from hyperfusion.regressors.networks import _torch_tabnet
 
-        return TabNetNetwork
+        return _torch_tabnet.TabNetNetwork
 
     def _after_training(self, numbers: np.ndarray, codes: np.ndarray) -> None:
         import torch
@@ -189,7 +138,7 @@ class TabNetHuberRegressor(NetworkRegressor):
 
         check_is_fitted(self)
         with fixed_threads(self.n_threads):
-            network, numbers, codes = self._prepare(X)
+            network, numbers, codes = self._prepare(self._read(X))
             total, steps = network.explain(numbers, codes)
         columns = self._columns_of_units()
         shares = [_row_shares(total) @ columns, *(step @ columns for step in steps)]

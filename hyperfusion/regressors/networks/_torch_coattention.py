@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperfusion.regressors.networks._coattention import choose_sides
+from hyperfusion.regressors.networks._coattention import N_HEADS, choose_sides
 from hyperfusion.regressors.networks._layers import (
     Dropout,
     ResidualStage,
@@ -88,13 +88,11 @@ class CrossAttention(nn.Module):
 class CoAttentionBlock(nn.Module):
     """Both sides attend to each other at once, then each token goes its own way."""
 
-    def __init__(
-        self, size: int, n_heads: int, dropout: float, generator: torch.Generator
-    ):
+    def __init__(self, size: int, dropout: float, generator: torch.Generator):
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
         self.attention = nn.ModuleList(
-            CrossAttention(size, n_heads, generator) for _ in range(2)
+            CrossAttention(size, N_HEADS, generator) for _ in range(2)
         )
         self.stages = nn.ModuleList(
             ResidualStage(size, size, dropout, generator) for _ in range(2)
@@ -116,15 +114,6 @@ class CoAttentionNetwork(nn.Module):
     """Image and text tokens in co-attention, joined with the metadata.
 
     Without two sides it is a residual network over all features.
-
-    Parameters
-    ----------
-    layout : dict
-        `NetworkInputs.layout_`.
-    config : dict
-        The regressor's parameters.
-    generator : torch.Generator
-        Draws the first weights.
     """
 
     def __init__(
@@ -143,7 +132,7 @@ class CoAttentionNetwork(nn.Module):
             Tokens(self.features, side, size, generator) for side in self.sides.values()
         )
         self.blocks = nn.ModuleList(
-            CoAttentionBlock(size, config["n_heads"], dropout, generator)
+            CoAttentionBlock(size, dropout, generator)
             for _ in range(config["n_blocks"] if self.sides else 0)
         )
         content = ("visual", "textual") if self.sides else ()

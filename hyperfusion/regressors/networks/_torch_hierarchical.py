@@ -47,17 +47,7 @@ class Stages(nn.Sequential):
 
 
 class HierarchicalNetwork(nn.Module):
-    """Stages for each modality, then for the joint, then with the metadata.
-
-    Parameters
-    ----------
-    layout : dict
-        `NetworkInputs.layout_`.
-    config : dict
-        The regressor's parameters.
-    generator : torch.Generator
-        Draws the first weights.
-    """
+    """Stages for each modality, then for the joint, then with the metadata."""
 
     def __init__(
         self,

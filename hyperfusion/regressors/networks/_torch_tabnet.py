@@ -18,15 +18,6 @@ class TabNetNetwork(nn.Module):
 
     Each single number, each category and each vector is one unit that the masks of
     the steps choose from.
-
-    Parameters
-    ----------
-    layout : dict
-        `NetworkInputs.layout_`.
-    config : dict
-        The regressor's parameters.
-    generator : torch.Generator
-        Draws the first weights.
     """
 
     membership: Tensor
@@ -72,19 +63,8 @@ class TabNetNetwork(nn.Module):
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return what each unit counts in the predictions, and each step's mask.
 
-        Parameters
-        ----------
-        numbers : Tensor of shape (n_samples, n_numbers)
-            Prepared numbers.
-        codes : Tensor of shape (n_samples, n_categories)
-            Codes of the categories.
-
-        Returns
-        -------
-        total : ndarray of shape (n_samples, n_units)
-            Masks weighted by what each step puts out.
-        steps : list of ndarray of shape (n_samples, n_units)
-            Masks; rows add up to 1.
+        Both are of shape (n_samples, n_units). What a unit counts is its masks weighted
+        by what each step puts out; the rows of a mask add up to 1.
         """
         self._follow()
         share = self.membership.T / self.membership.sum(dim=1)

@@ -17,13 +17,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.data import TensorDataset
 
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors.networks._layers import set_generator
@@ -36,79 +36,6 @@ _WARM_UP = 2
 
 WEIGHT_AVERAGE = 0.99
 """Decay of the running average of the weights: about the last 100 steps."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a table as tensors."""
-
-    numbers: Tensor
-    codes: Tensor
-    target: Tensor
-    weight: Tensor
-
-    @classmethod
-    def of(
-        cls,
-        numbers: np.ndarray,
-        codes: np.ndarray,
-        target: np.ndarray,
-        weight: np.ndarray,
-        device: str,
-    ) -> Rows:
-        """Move arrays to a device; the weights' mean becomes 1."""
-        return cls(
-            torch.from_numpy(numbers).to(device),
-            torch.from_numpy(codes).to(device),
-            torch.from_numpy(target.astype(np.float32)).to(device),
-            torch.from_numpy((weight / weight.mean()).astype(np.float32)).to(device),
-        )
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.target)
-
-    def take(self, rows: Tensor) -> Rows:
-        """Return some of the rows."""
-        return Rows(
-            self.numbers[rows], self.codes[rows], self.target[rows], self.weight[rows]
-        )
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train; see the regressors' parameters."""
-
-    delta: float
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    max_iter: int
-    n_iter_no_change: int
-    deadline: float | None
-    verbose: int
-    name: str
-
-
-@dataclass
-class History:
-    """What happened in training.
-
-    Attributes
-    ----------
-    training, validation : list of float
-        Loss after each epoch on the rows trained on (a running mean while the network
-        still changes) and on the rows held out.
-    best_epoch : int
-        How many epochs the kept network has seen.
-    timed_out : bool
-        Whether the time limit ended the training.
-    """
-
-    training: list[float] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
-    best_epoch: int = 0
-    timed_out: bool = False
 
 
 class RunningAverage:
@@ -157,135 +84,123 @@ class Training:
     network : Module
         Called with numbers and codes; returns predictions and a penalty that adds to
         the loss in training. It is on the device of the rows.
-    rows : Rows
-        What to learn.
-    held : Rows or None
+    rows : TensorDataset
+        What to learn: numbers, codes, target and weights, whose mean is 1.
+    held : TensorDataset or None
         What decides when to stop. Without it the last weights are kept.
-    schedule : Schedule
-        How long and how fast.
-    seed : int
-        Draws the order of the rows and all dropout.
+    member : NetworkRegressor
+        Whose parameters say how long and how fast.
+    batch_size : int
+        Rows of a batch, at least.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        rows: Rows,
-        held: Rows | None,
-        schedule: Schedule,
-        seed: int,
+        rows: TensorDataset,
+        held: TensorDataset | None,
+        member: Any,
+        batch_size: int,
     ):
-        device = rows.target.device
-        self.network = network
+        self.network, self.member = network, member
         self.rows, self.held = rows, held
-        self.schedule = schedule
-        self.n_batches = batches_of(len(rows), schedule.batch_size)
-        self.order = torch.Generator().manual_seed(seed)
-        set_generator(network, torch.Generator(device).manual_seed(seed))
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(network, schedule.weight_decay),
-            betas=(0.9, 0.95),
-            fused=device.type in ("cpu", "cuda"),
-        )
+        self.n_batches = batches_of(len(rows), batch_size)
         self.average = RunningAverage(network)
-        self.history = History()
+        self.losses: list[float] = []
+        self.validation: list[float] = []
+        self.best_epoch = 0
         self.best: dict[str, Tensor] | None = None
 
-    def run(self) -> tuple[dict[str, Tensor], History]:
-        """Train until nothing improves; return the best averaged weights."""
-        history, schedule = self.history, self.schedule
-        for epoch in range(schedule.max_iter):
-            loss = self._epoch()
-            history.timed_out = loss is None
-            if loss is not None:
-                self._check_finite(loss)
-                history.training.append(loss)
+    def run(self, seed: int, deadline: float | None = None) -> None:
+        """Train until nothing improves; the seed draws order and dropout."""
+        self.device = self.rows.tensors[0].device
+        self.order = torch.Generator().manual_seed(seed)
+        set_generator(self.network, torch.Generator(self.device).manual_seed(seed))
+        parameters = list(self.network.parameters())
+        # Biases and the scales of normalizations have one dimension and are left free.
+        decayed = [p for p in parameters if p.ndim > 1]
+        free = [p for p in parameters if p.ndim <= 1]
+        decay = self.member.weight_decay
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": decay},
+                {"params": free, "weight_decay": 0.0},
+            ],
+            betas=(0.9, 0.95),
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        every = self.member.verbose
+        for epoch in range(self.member.max_iter):
+            loss = self._epoch(deadline)
+            if loss is not None and not np.isfinite(loss):
+                raise InvalidInputError(
+                    f"The training of {type(self.member).__name__} diverged: lower "
+                    f"learning_rate={self.member.learning_rate!r}."
+                )
+            self.losses += [] if loss is None else [loss]
             # A part of an epoch counts only where there is nothing else to keep.
             if loss is not None or self.best is None:
                 self._keep_best()
-            if schedule.verbose and (epoch + 1) % schedule.verbose == 0:
+            if every and (epoch + 1) % every == 0:
                 self._report(epoch)
-            waited = len(history.training) - history.best_epoch
-            if history.timed_out or waited >= schedule.n_iter_no_change:
+            waited = len(self.losses) - self.best_epoch
+            if loss is None or waited >= self.member.n_iter_no_change:
                 break
-        return self.best or self.average.snapshot(), history
 
-    def _epoch(self) -> float | None:
+    def state(self) -> dict[str, Tensor]:
+        """Return the best averaged weights, or the last."""
+        return self.best or self.average.snapshot()
+
+    def _epoch(self, deadline: float | None) -> float | None:
         """Train on every row once; return the mean loss, or None if time ran out."""
         self.network.train()
-        device = self.rows.target.device
-        order = torch.randperm(len(self.rows), generator=self.order).to(device)
-        total = torch.zeros((), device=device)
+        order = torch.randperm(len(self.rows), generator=self.order).to(self.device)
+        total = torch.zeros((), device=self.device)
         for batch in torch.tensor_split(order, self.n_batches):
-            total += self._step(self.rows.take(batch)) * len(batch)
-            deadline = self.schedule.deadline
+            total += self._step(*self.rows[batch]) * len(batch)
             if deadline is not None and time.monotonic() > deadline:
                 return None
         return float(total) / len(self.rows)
 
-    def _step(self, rows: Rows) -> Tensor:
+    def _step(
+        self, numbers: Tensor, codes: Tensor, target: Tensor, weight: Tensor
+    ) -> Tensor:
         warm = (self.average.steps + 1) / (_WARM_UP * self.n_batches)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.learning_rate * min(1.0, warm)
-        prediction, penalty = self.network(rows.numbers, rows.codes)
-        loss = huber(prediction, rows, self.schedule.delta)
+            group["lr"] = self.member.learning_rate * min(1.0, warm)
+        prediction, penalty = self.network(numbers, codes)
+        loss = huber(prediction, target, weight, self.member.delta)
         self.optimizer.zero_grad()
         (loss + penalty).backward()
         self.optimizer.step()
         self.average.update()
         return loss.detach()
 
-    def _check_finite(self, loss: float) -> None:
-        if not np.isfinite(loss):
-            raise InvalidInputError(
-                f"The training of {self.schedule.name} diverged: lower learning_rate="
-                f"{self.schedule.learning_rate!r}."
-            )
-
     def _keep_best(self) -> None:
-        epoch, validation = len(self.history.training), self.history.validation
         if self.held is None:
-            self.history.best_epoch = epoch
+            self.best_epoch = len(self.losses)
             return
-        delta, state = self.schedule.delta, self.average.state
-        score = evaluate(self.network, state, self.held, delta)
-        if not validation or score < min(validation):
+        numbers, codes, target, weight = self.held.tensors
+        prediction = predict(self.network, self.average.state, numbers, codes)
+        score = float(huber(prediction, target, weight, self.member.delta))
+        if not self.validation or score < min(self.validation):
             self.best = self.average.snapshot()
-            self.history.best_epoch = epoch
-        validation.append(score)
+            self.best_epoch = len(self.losses)
+        self.validation.append(score)
 
     def _report(self, epoch: int) -> None:
-        line = f"{self.schedule.name}: epoch {epoch + 1}"
-        if self.history.training:
-            line += f", loss {self.history.training[-1]:.4f}"
-        if self.history.validation:
-            line += f", held out {self.history.validation[-1]:.4f}"
+        line = f"{type(self.member).__name__}: epoch {epoch + 1}"
+        if self.losses:
+            line += f", loss {self.losses[-1]:.4f}"
+        if self.validation:
+            line += f", held out {self.validation[-1]:.4f}"
         print(line, flush=True)
 
 
-def huber(prediction: Tensor, rows: Rows, delta: float) -> Tensor:
+def huber(prediction: Tensor, target: Tensor, weight: Tensor, delta: float) -> Tensor:
     """Return the weighted mean of the Huber loss (equation 7)."""
-    loss = nn.functional.huber_loss(
-        prediction, rows.target, delta=delta, reduction="none"
-    )
-    return torch.mean(rows.weight * loss)
-
-
-def _parameter_groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    # Biases and the scales of normalizations have one dimension and are left free.
-    parameters = list(network.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def evaluate(
-    network: nn.Module, state: dict[str, Tensor], rows: Rows, delta: float
-) -> float:
-    """Return the loss on rows with the weights of a state instead of the network's."""
-    prediction = predict(network, state, rows.numbers, rows.codes)
-    return float(huber(prediction, rows, delta))
+    loss = nn.functional.huber_loss(prediction, target, delta=delta, reduction="none")
+    return torch.mean(weight * loss)
 
 
 @torch.inference_mode()
