@@ -92,7 +92,7 @@ class Progress:
     def __init__(
         self,
         what: str,
-        total: float,
+        total: float | None,
         verbose: Any = "auto",
         *,
         unit: str | None = None,
@@ -154,7 +154,10 @@ class Progress:
         """Say that this much is done."""
         if self._shows:
             with self.bar.get_lock():
-                self.bar.update(min(size, self.bar.total - self.bar.n))
+                total = self.bar.total
+                self.bar.update(
+                    size if total is None else min(size, total - self.bar.n)
+                )
 
 
 def _tqdm() -> Any:

@@ -1,22 +1,35 @@
-"""The three tiers as one scikit-learn Pipeline."""
+"""The three tiers as one scikit-learn Pipeline, and how it predicts part by part."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils import gen_batches
 
 from hyperfusion._docstrings import fill_slots
+from hyperfusion._progress import VERBOSE, Progress
+from hyperfusion._sklearn_compat import (
+    HasMethods,
+    Interval,
+    _safe_indexing,
+    validate_params,
+)
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
-from hyperfusion.ensemble._members import PRESETS, name_members
+from hyperfusion.ensemble._members import name_members
+from hyperfusion.ensemble._presets import PRESETS
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns
 
-__all__ = ["make_hyperfusion"]
+__all__ = ["make_hyperfusion", "predict_batches"]
 
 
 @fill_slots(**SLOTS)
@@ -56,8 +69,7 @@ def make_hyperfusion(
 
     The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
     ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
-    ``predict__catboost__depth``, or put your own transformer into
-    ``encode__encoders``.
+    ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
     Parameters
     ----------
@@ -67,15 +79,17 @@ def make_hyperfusion(
         there are texts (or tags) and times, and none in the preset "paper". False is
         none.
     %(cache)s
-    preset : {"fast", "default", "paper"}, default="default"
+    preset : {"fast", "default", "best", "paper"}, default="default"
         How much to do:
 
-        - ``"fast"``: members without a network, for a first look;
-        - ``"default"``: what measures best for its time;
+        - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
+        - ``"default"``: CatBoost as well, what measures best for its time;
+        - ``"best"``: two networks as well, in some four times the time;
         - ``"paper"``: the paper's system as it stands, features, preprocessing, members
           and training alike. It takes longest.
-    members : list of regressors or list of (name, regressor), default=None
-        Members of the ensemble instead of the preset's.
+    members : str, list of regressors or list of (name, regressor), default=None
+        Members of the ensemble instead of the preset's; the name of a preset gives
+        the members of that one.
     cv : int, "time", "user", splitter or iterable of splits, default=5
         Folds of the ensemble; "time" (blocks of time) and "user" (whole users) take
         the columns of these roles.
@@ -105,10 +119,18 @@ def make_hyperfusion(
     InvalidInputError
         If no role is given, or there is no such preset.
 
+    See Also
+    --------
+    guess_roles : Suggests the roles of a table, with reasons.
+    evaluate : The first next step: scores on random, user and time splits.
+    predict_interval : The second: how sure are the predictions?
+    make_report : The third: one page about the fitted model and its worst errors.
+    PostEncoder : The encoders behind each role.
+
     Notes
     -----
-    With unlabeled posts, encoders and relations are fitted on labeled and
-    unlabeled posts alike; histories and target means read labeled posts alone.
+    With unlabeled posts, encoders and relations are fitted on all posts. Histories of
+    users and target means only read labeled posts.
 
     Examples
     --------
@@ -130,11 +152,6 @@ def make_hyperfusion(
         )
     if preset not in PRESETS:
         raise InvalidInputError(f"preset must be one of {PRESETS}. Got {preset!r}.")
-    if isinstance(members, str):
-        raise InvalidInputError(
-            f"members must be a list of regressors. Got {members!r}: the name of a "
-            "preset goes into preset."
-        )
     paper = preset == "paper"
     if neighbors is None or neighbors is True:
         neighbors = None if paper else NeighborTargets()
@@ -177,7 +194,7 @@ def _as_in_paper(
 ) -> list[tuple[str, Any]]:
     """Set and add to the three steps what the paper says of each."""
     (_, encode), (_, relate), (_, predict) = steps
-    svd = {"weighting": "counts", "power": 0.0, "pad": True}
+    svd: dict[str, Any] = {"weighting": "counts", "power": 0.0, "pad": True}
     raw = {
         name: {"clip": {"normalize": False}}
         for name in ("image_encoder", "text_encoder")
@@ -210,3 +227,96 @@ def _as_in_paper(
         ("normalize", BlockScaler()),
         steps[2],
     ]
+
+
+@validate_params(
+    {
+        "model": [HasMethods("predict")],
+        "X": "no_validation",
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "verbose": VERBOSE,
+    },
+    prefer_skip_nested_validation=True,
+)
+def predict_batches(
+    model: Any, X: Any, *, batch_size: int = 10_000, verbose: int | str = "auto"
+) -> np.ndarray:
+    """Predict rows part by part, in memory that doesn't grow with their number.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted; any that has ``predict``.
+    X : DataFrame, array, path or iterable of tables
+        Rows as ``model.predict`` takes them; the path of a Parquet file; or tables
+        (of pandas, Polars or pyarrow), one after another, each of which is predicted
+        as it comes. Of an Arrow table or reader, and of a Parquet file, only a part is
+        turned into pandas at a time.
+    batch_size : int, default=10_000
+        Rows of a part. Features take some 4 bytes each: 100 MB for 10,000 rows of
+        2,500.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook, 0 never does.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        What ``model.predict`` returns for all rows at once, but for the last digits
+        where a member's linear algebra rounds by the number of rows. A table without
+        rows has none.
+
+    Raises
+    ------
+    InvalidInputError
+        If `X` is none of these.
+
+    Notes
+    -----
+    A :class:`~hyperfusion.exceptions.BadCellWarning` counts the cells of a part, and
+    its row is the part's.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from hyperfusion import predict_batches
+    >>> X = np.arange(5.0).reshape(-1, 1)
+    >>> model = LinearRegression().fit(X, 2 * X[:, 0])
+    >>> predict_batches(model, X, batch_size=2).round(6).tolist()
+    [0.0, 2.0, 4.0, 6.0, 8.0]
+    """
+    n_rows, parts = _parts(X, batch_size)
+    found = [np.empty(0)]
+    with Progress("predict", n_rows, verbose, unit="row") as progress:
+        for part in parts:
+            n = part.shape[0] if hasattr(part, "shape") else len(part)
+            if n:
+                found.append(np.asarray(model.predict(part)))
+            progress.step(n)
+    return np.concatenate(found)
+
+
+def _parts(X: Any, batch_size: int) -> tuple[int | None, Iterable[Any]]:
+    """Return the number of rows, where it is known, and parts of them."""
+    if isinstance(X, (str, os.PathLike)):
+        return _parts_of_file(X, batch_size)
+    if hasattr(X, "to_batches"):  # a table or a reader of Arrow
+        return getattr(X, "num_rows", None), X.to_batches(max_chunksize=batch_size)
+    if hasattr(X, "shape"):
+        n = X.shape[0]
+        rows = gen_batches(n, batch_size)
+        return n, (_safe_indexing(X, part) for part in rows)
+    if isinstance(X, Iterable):
+        return None, X
+    raise InvalidInputError(
+        "predict_batches takes a table, an array, the path of a Parquet file, or an "
+        f"iterable of tables. Got {type(X).__name__}."
+    )
+
+
+def _parts_of_file(
+    path: str | os.PathLike[str], batch_size: int
+) -> tuple[int, Iterator[Any]]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    return file.metadata.num_rows, file.iter_batches(batch_size)

@@ -29,7 +29,8 @@ CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
 ROOTS = "exceptions _version _sklearn_compat _validation _progress _workers"
-GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer metrics"
+GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer"
+GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
 IMPORTS = {
@@ -44,6 +45,7 @@ IMPORTS = {
     "_docstrings": "",
     "_transformer": "_base _docstrings _progress _sklearn_compat",
     "_nested": "exceptions",
+    "_text_components": "",
     "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation cells",
     "persistence": GROUND,
@@ -62,6 +64,7 @@ IMPORTS = {
     "inspection": f"{MODELS} {TOOLS}",
     "reports": f"{MODELS} {TOOLS} inspection",
     "pipeline": f"{MODELS} {TOOLS}",
+    "roles": f"{MODELS} {TOOLS}",
     "__init__": "_version",
 }
 """What each folder and module of the package may import of the others."""

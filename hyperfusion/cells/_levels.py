@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from hyperfusion.cells._columns import (
     Cells,
     as_column,
     is_blank,
+    shown,
     warn_caller,
 )
 from hyperfusion.cells._texts import mend
@@ -72,8 +73,19 @@ def frequent_levels(levels: pd.Series, min_frequency: int) -> list[str]:
     return sorted(level for level, count in counts.items() if count >= min_frequency)
 
 
+class KnownLevels(NamedTuple):
+    """Levels that are known from fit, in the forms in which they are looked up."""
+
+    index: pd.Index
+    dtype: pd.CategoricalDtype
+
+    @classmethod
+    def of(cls, levels: list[str]) -> Self:
+        return cls(pd.Index(levels, dtype=object), pd.CategoricalDtype(levels))
+
+
 def as_category(
-    levels: pd.Series, known: list[str], *, expect_new: bool = False
+    levels: pd.Series, known: KnownLevels, *, expect_new: bool = False
 ) -> pd.Series:
     """Return levels as ``category`` dtype; levels that are not known are missing.
 
@@ -81,16 +93,17 @@ def as_category(
     `expect_new` (new users, say) it takes a sign that they are known ones in another
     form.
     """
-    codes = pd.Index(known, dtype=object).get_indexer(levels)
-    if known and (codes < 0).all() and levels.notna().any():
-        cause, new, old = _cause(list(levels.dropna().unique()), known)
+    codes = known.index.get_indexer(levels)
+    if len(known.index) and (codes < 0).all() and levels.notna().any():
+        there = list(levels.dropna().unique())
+        cause, new, old = _cause(there, known.index.tolist())
         if cause or not expect_new:
             warn_caller(
                 f"No cell of column {levels.name!r} has a level that is known from "
                 f"fit, so all {int(levels.notna().sum())} count as missing: here is "
                 f"{new!r}, at fit was {old!r}. {cause or 'Is it the same column?'}"
             )
-    values = pd.Categorical.from_codes(codes, categories=known)
+    values = pd.Categorical.from_codes(codes, dtype=known.dtype)
     return pd.Series(values, index=levels.index)
 
 
@@ -122,3 +135,15 @@ def _number(level: str) -> float | None:
     except ValueError:
         return None
     return number if np.isfinite(number) else None
+
+
+def signs_of_levels(cells: pd.Series) -> str | None:
+    """Return why a column's cells are levels, None where each is another or a list."""
+    found = read_levels(cells)
+    levels = found.clean.dropna()
+    if found.bad or len(levels) == 0:
+        return None
+    n_levels = levels.nunique()
+    if n_levels > max(0.8 * len(levels), 12):
+        return None
+    return f"{n_levels} levels such as {shown(levels.mode()[0], 30)}"

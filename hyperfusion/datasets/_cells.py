@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.cells._columns import Cells, shown
+from hyperfusion.cells._columns import Cells, is_missing, shown
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._texts import mend
 from hyperfusion.cells._times import read_times
@@ -28,9 +28,12 @@ def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
 
     Numbers are written out. With `placeholders` words like ``None`` count as missing.
     """
-    texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
-    nothing = texts.str.lower().isin(_PLACEHOLDERS) if placeholders else texts == ""
-    clean = [None if n else mend(t) for t, n in zip(texts, nothing, strict=True)]
+    words = _PLACEHOLDERS if placeholders else {""}
+    clean: list[str | None] = []
+    for cell in cells:
+        text = "" if is_missing(cell) else str(cell).strip()
+        nothing = (text.lower() if placeholders else text) in words
+        clean.append(None if nothing else mend(text))
     return pd.Series(clean, index=cells.index, dtype=object)
 
 
@@ -72,12 +75,12 @@ def clean_vectors(cells: pd.Series, width: int) -> pd.Series:
     semicolons or spaces. Equal vectors are read, and kept in memory, once.
     """
     joined = [" ".join(map(str, c)) if isinstance(c, list) else c for c in cells]
-    texts = clean_texts(pd.Series(joined, index=cells.index), placeholders=True)
-    codes, different = pd.factorize(texts)
+    codes, different = pd.factorize(np.array([*joined, None], dtype=object)[:-1])
     vectors: list[np.ndarray | None] = [None] * (len(different) + 1)
     bad = np.zeros(len(different) + 1, dtype=bool)
-    for code, text in enumerate(different):
-        words = text.strip("[]").replace(",", " ").replace(";", " ").split()
+    texts = clean_texts(pd.Series(different, dtype=object), placeholders=True)
+    for code, text in enumerate(texts):
+        words = (text or "").strip("[]").replace(",", " ").replace(";", " ").split()
         try:
             with np.errstate(over="ignore"):
                 numbers = np.array(words, dtype=np.float32)

@@ -42,15 +42,11 @@ def check_folder(folder: str | os.PathLike) -> Path:
     return path
 
 
-def parse_json(content: bytes, place: object) -> Any:
-    """Return the content of a JSON file, or of a line of one."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            f"{place} is not valid JSON ({error}); the file may be truncated: get it "
-            "again."
-        ) from error
+def not_json(place: object, error: Exception) -> InvalidInputError:
+    """Return the error that a file, or a line of one, can't be read."""
+    return InvalidInputError(
+        f"{place} is not valid JSON ({error}); the file may be truncated: get it again."
+    )
 
 
 def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
@@ -60,7 +56,10 @@ def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            rows.append(parse_json(line, f"{path}, line {number}"))
+            try:
+                rows.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise not_json(f"{path}, line {number}", error) from error
             if not isinstance(rows[-1], dict):
                 raise InvalidInputError(
                     f"{path}, line {number}: expected an object, got {rows[-1]!r:.60}."

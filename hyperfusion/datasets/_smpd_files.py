@@ -14,9 +14,9 @@ from hyperfusion.datasets._files import (
     check_unique,
     find_file,
     finite_numbers,
-    parse_json,
     table_of,
 )
+from hyperfusion.datasets._json import read_json
 from hyperfusion.exceptions import InvalidInputError
 
 NAMES = {
@@ -102,7 +102,7 @@ def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
     The file holds a list of objects, or an object of columns, which are lists or
     objects from row number to cell. All keys are read where none is needed.
     """
-    content = parse_json(path.read_bytes(), path)
+    content = read_json(path)
     if isinstance(content, dict):
         table = _from_columns(content, path)
     elif isinstance(content, list):

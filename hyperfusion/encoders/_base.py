@@ -120,6 +120,10 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         features = self._transform_cells(self._read(X, reset=False))
         return self._with_index(X, features)
 
+    def _transform_known(self, X: Any) -> Any:
+        """Return what `transform` does of columns that are known to be those of fit."""
+        return self._transform_cells(X)
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features.
 
@@ -188,6 +192,9 @@ class ColumnEncoder(CellEncoder):
 
     def _read(self, X: Any, *, reset: bool) -> pd.Series:
         return read_column(X, type(self).__name__)
+
+    def _transform_known(self, X: Any) -> Any:
+        return self._transform_cells(self._read(X, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

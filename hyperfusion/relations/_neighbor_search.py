@@ -47,9 +47,12 @@ def on_grid(vectors: np.ndarray) -> np.ndarray:
 def fingerprints(vectors: Sequence[np.ndarray]) -> np.ndarray:
     """Return one number for each row, equal for rows whose vectors are all equal."""
     found = np.zeros(len(vectors[0]), dtype=np.uint64)
+    factor = np.uint64(0x9E3779B97F4A7C15)
     for space in vectors:
-        for column in space.T:
-            found = (found + column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        powers = np.cumprod(np.full(space.shape[1], factor))
+        for rows in gen_batches(len(space), 4096):
+            products = space[rows].astype(np.uint64) * powers[::-1]
+            found[rows] = found[rows] * powers[-1] + products.sum(axis=1)
     return found
 
 
@@ -59,6 +62,8 @@ def search(
     n_earlier: np.ndarray,
     strangers: Sequence[tuple[np.ndarray, np.ndarray]],
     k: int,
+    n_latest: int | None = None,
+    there: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield the `k` most similar stored rows of some queries at a time.
 
@@ -72,6 +77,10 @@ def search(
         Marks of the queries and of the stored rows: no query sees a row of its mark.
     k : int
         Number of neighbors.
+    n_latest : int or None
+        How many of the rows that a query sees, from its last, are compared with it.
+    there : ndarray of int, default=None
+        Where in `stored` the rows that count are, which all else is about; None is all.
 
     Yields
     ------
@@ -82,42 +91,58 @@ def search(
     positions : ndarray of shape (m, k), int
         Where the neighbors stand among the stored rows; 0 where there is none.
     """
+    there = np.arange(len(stored)) if there is None else there
     order = np.argsort(n_earlier, kind="stable")
     order = order[n_earlier[order] > 0]
     for first in range(0, len(order), QUERIES):
         rows = order[first : first + QUERIES]
         seen, vectors = n_earlier[rows], queries[rows].astype(np.float32)
+        oldest = np.maximum(seen - (n_latest or seen), 0)
+        of_rows = [(own[rows], marks) for own, marks in strangers]
         best = np.full((len(rows), k), _NOTHING)
-        for stop in range(seen[-1], 0, -STORED):
-            block = slice(max(stop - STORED, 0), stop)
-            cosines = vectors @ stored[block].astype(np.float32).T
-            if seen[0] < stop:
-                cosines[np.arange(block.start, stop) >= seen[:, None]] = -np.inf
-            for own, marks in strangers:
-                cosines[own[rows][:, None] == marks[block]] = -np.inf
-            best = _better(best, cosines, block.start)
+        for stop in range(seen[-1], oldest[0], -STORED):
+            block = slice(max(stop - STORED, oldest[0]), stop)
+            cosines = vectors @ stored[there[block]].astype(np.float32).T
+            if seen[0] < stop or oldest[-1] > block.start:
+                at = np.arange(block.start, stop)
+                outside = (at >= seen[:, None]) | (at < oldest[:, None])
+                cosines[outside] = -np.inf
+            same = [(own, marks[block]) for own, marks in of_rows]
+            best = _better(best, cosines, same, block.start)
         best = np.sort(best, axis=1)[:, ::-1]
-        there = best != _NOTHING
-        found = np.where(there, best >> 32, np.nan) / GRID**2
-        yield rows, found, np.where(there, best & _POSITION, 0)
+        known = best != _NOTHING
+        found = np.where(known, best >> 32, np.nan) / GRID**2
+        yield rows, found, np.where(known, best & _POSITION, 0)
 
 
-def _better(best: np.ndarray, cosines: np.ndarray, start: int) -> np.ndarray:
+def _better(
+    best: np.ndarray,
+    cosines: np.ndarray,
+    strangers: Sequence[tuple[np.ndarray, np.ndarray]],
+    start: int,
+) -> np.ndarray:
     """Return the largest keys of those that are there and of a block's cosines.
 
     A key is a whole number: the cosine, then the row's position.
     """
     n, k = best.shape
-    above = cosines > (best.min(axis=1) >> 32).astype(np.float32)[:, None]
+    least = (best.min(axis=1) >> 32).astype(np.float32)[:, None]
+    above = cosines > least
     if np.count_nonzero(above) > n * k and cosines.shape[1] > k:
+        for own, marks in strangers:
+            cosines[own[:, None] == marks] = -np.inf
         width = cosines.shape[1]
         ranked = cosines.astype(np.float64) * width + np.arange(width)
         columns = np.argpartition(ranked, -k, axis=1)[:, -k:].ravel()
         rows = np.repeat(np.arange(n), k)
-        rows, columns = (part[above[rows, columns]] for part in (rows, columns))
+        kept = (cosines > least)[rows, columns]
     else:
         # many times faster than nonzero of two dimensions
         rows, columns = np.divmod(np.flatnonzero(above), cosines.shape[1])
+        kept = np.ones(len(rows), dtype=bool)
+        for own, marks in strangers:
+            kept &= own[rows] != marks[columns]
+    rows, columns = rows[kept], columns[kept]
     if len(rows) == 0:
         return best
     counts = np.bincount(rows, minlength=n)

@@ -8,10 +8,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.utils import gen_batches
 
+from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._levels import read_levels
@@ -24,9 +22,7 @@ from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import check_columns
 from hyperfusion.table._schema import Schema
 
-_MOST_TEXTS = 100_000
 _MOST_TERMS = 50_000
-_ROWS = 16_384
 
 
 class TextSpace(BaseEstimator):
@@ -38,13 +34,9 @@ class TextSpace(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, table: pd.DataFrame) -> Self:
-        """Learn terms and components, from at most 100,000 texts."""
+        """Learn terms and components."""
         texts = [text for text in self._texts(table, "missing", warn=False) if text]
-        rng = local_generator(self.random_state)
-        if len(texts) > _MOST_TEXTS:
-            drawn = rng.choice(len(texts), _MOST_TEXTS, replace=False)
-            texts = [texts[i] for i in drawn]
-        self.terms_ = TfidfVectorizer(
+        vectorizer = CharacterTfidf(
             analyzer="char_wb",
             ngram_range=(2, 4),
             min_df=min(2, max(len(texts), 1)),
@@ -52,29 +44,15 @@ class TextSpace(BaseEstimator):
             sublinear_tf=True,
             dtype=np.float32,
         )
-        self.svd_: TruncatedSVD | None = None
-        try:
-            table_of_terms = self.terms_.fit_transform(texts)
-        except ValueError:  # scikit-learn's way to say that no term is left
-            return self
-        if table_of_terms.shape[1] > 1:
-            size = min(self.n_components, *table_of_terms.shape)
-            self.svd_ = TruncatedSVD(size, random_state=rng)
-            # equal texts have no variance, of which it would give shares
-            with np.errstate(divide="ignore", invalid="ignore"):
-                self.svd_.fit(table_of_terms)
+        rng = local_generator(self.random_state)
+        self.learned_ = TextComponents.learn(vectorizer, texts, self.n_components, rng)
         return self
 
     def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
         """Return the vectors of the rows, on the grid."""
-        texts = self._texts(table, on_error)
-        if self.svd_ is None:
-            return np.zeros((len(texts), 1), dtype=np.int16)
-        vectors = np.zeros((len(texts), self.svd_.n_components), dtype=np.float32)
-        for rows in gen_batches(len(texts), _ROWS):
-            terms = self.terms_.transform([text or "" for text in texts[rows]])
-            vectors[rows] = self.svd_.transform(terms)
-        return on_grid(vectors)
+        svd = self.learned_.svd
+        size = 1 if svd is None else svd.n_components
+        return on_grid(self.learned_.of(self._texts(table, on_error), size))
 
     def _texts(
         self, table: pd.DataFrame, on_error: str, *, warn: bool = True

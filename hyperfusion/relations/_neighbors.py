@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._neighbor_search import (
@@ -34,43 +33,47 @@ DAY = 86_400.0
 SUMMARIES = ("mean", "spread", "similarity", "age")
 
 
-class NeighborTargets(TransformerMixin, HyperFusionEstimator):
+class NeighborTargets(TableTransformer):
     """What the most similar earlier rows came to.
 
-    For each row the nearest of the stored rows that are strictly older, by cosine, and
-    a summary of their targets, in one or several spaces: of texts, and of ready-made
-    vectors. A row's own and later targets never enter, so ``fit(X, y).transform(X)`` is
-    safe to train on and equals ``fit_transform(X, y)``.
+    For each row it finds the nearest stored rows that are strictly older, by cosine,
+    and summarizes their targets, in one or several spaces: of texts, and of ready-made
+    vectors. A row's own and later targets are never used, so ``fit(X, y).transform(X)``
+    is safe to train on and equals ``fit_transform(X, y)``.
 
     Parameters
     ----------
     text : column, list of columns, or dict of {name: columns}, default=None
-        Texts or lists of tags. Those of several columns are one text. A dict makes
-        several spaces; without, the space is called ``text``.
+        Texts or lists of tags; several columns are joined. A dict makes several
+        spaces; otherwise the space is called ``text``.
     vectors : column, list of columns, or dict of {name: columns}, default=None
         Ready-made vectors: columns whose cells are arrays, columns of numbers, or
         vectors of a feature table (``"image__clip"``), side by side. A dict makes
-        several spaces; without, the space is called ``vectors``. Where neither texts
-        nor vectors are named, all columns but `user` and `time` are one vector.
+        several spaces; otherwise the space is called ``vectors``. If neither texts
+        nor vectors are named, all columns except `user` and `time` are one vector.
     user : column label or None, default=None
-        Who a row is by: no row sees rows of its own user. None lets it see all.
+        The user of each row: no row sees rows of its own user. With None it sees all.
     time : column label or None, default=None
-        When a row was made: datetimes, ISO 8601 texts, or whole seconds since 1970.
-        None for a table without time; see Notes.
+        The time of each row: datetimes, ISO 8601 texts, or whole seconds since 1970.
+        None for a table without times; see Notes.
     n_neighbors : sequence of int, default=(5, 20, 60)
-        Numbers of neighbors to summarize, ascending. Where there are fewer, all are.
+        Numbers of neighbors to summarize, ascending; all of them if there are fewer.
     summaries : sequence of str, default=("mean", "spread", "similarity")
-        What is told of the neighbors: ``"mean"`` and ``"spread"``, the weighted mean
-        and standard deviation of their targets; ``"similarity"``, their mean cosine;
-        ``"age"``, the weighted mean of the days since.
+        Summaries of the neighbors: ``"mean"`` and ``"spread"``, the weighted mean and
+        standard deviation of their targets; ``"similarity"``, their mean cosine;
+        ``"age"``, the weighted mean of their ages in days.
     sharpness : float, default=10.0
         A neighbor's weight is exp(sharpness * cosine).
     trend : int or None, default=300
-        Targets are taken less the mean of so many latest ones at their time: what a
-        row came to beside others of those days. None takes them as they are, and so
-        does a table without time.
+        Number of latest targets whose mean is subtracted from each target, so that
+        targets are relative to other rows of those days. None subtracts nothing, and
+        so does a table without times.
+    n_latest : int or None, default=50_000
+        Number of the latest earlier rows among which neighbors are searched; None means
+        all. Time then grows with the number of rows, not with its square. In a table
+        without times all rows are compared.
     n_components : int, default=256
-        To how many components the TF-IDF of a text's characters is reduced.
+        Number of components of the TF-IDF of the characters of texts.
     random_state : int, RandomState instance or None, default=None
         Seed of that reduction.
     on_error : {"missing", "raise"}, default="missing"
@@ -81,21 +84,24 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
     Attributes
     ----------
     rows_ : dict of {str: ndarray}
-        The stored rows in the order of time: their vectors, targets, times, and marks
-        of their users and contents.
+        The stored rows in order of time: vectors, targets, times, and codes of users
+        and contents.
     levels_ : ndarray of shape (n_stored,)
         The trend at the stored rows' times.
     spaces_ : dict of {str: space}
-        What reads the vectors of each space.
-    n_features_in_ : int
-        Number of columns at fit.
-    feature_names_in_ : ndarray of str
-        Labels of the columns at fit, where these are texts.
+        Reads the vectors of each space.
+    %(columns_seen)s
+
+    Raises
+    ------
+    InvalidInputError
+        If a column is missing, or `y`, the targets of the rows (NaN if unknown), is not
+        given or does not fit `X`.
 
     See Also
     --------
     UserHistory : The same user's earlier posts.
-    TfidfComponents : What makes vectors of texts.
+    TfidfComponents : Makes vectors of texts.
 
     Notes
     -----
@@ -118,9 +124,8 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
     columns of numbers of different kinds first.
 
     With n rows and d numbers a space takes 2 n d bytes. Fitting and transforming the
-    same rows takes ``n**2 * d`` operations, in blocks of some 100 MB: 300,000 rows of
-    256 numbers some six minutes of one core. One core reads 5,000 short texts in a
-    second.
+    same rows takes ``n * min(n, 2 * n_latest) * d`` operations, in blocks of some 100
+    MB. One core reads 5,000 short texts in a second.
 
     Not in the paper. The idea is retrieval: what similar posts came to tells something
     that their words alone don't. On 800 later posts of smp_video one
@@ -152,6 +157,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         "summaries": ["array-like"],
         "sharpness": [Interval(Real, 0, None, closed="left")],
         "trend": [Interval(Integral, 1, None, closed="left"), None],
+        "n_latest": [Interval(Integral, 1, None, closed="left"), None],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "on_error": [StrOptions({"raise", "missing"})],
@@ -168,6 +174,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         summaries: Sequence[str] = ("mean", "spread", "similarity"),
         sharpness: float = 10.0,
         trend: int | None = 300,
+        n_latest: int | None = 50_000,
         n_components: int = 256,
         random_state: Any = None,
         on_error: str = "missing",
@@ -180,67 +187,10 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         self.summaries = summaries
         self.sharpness = sharpness
         self.trend = trend
+        self.n_latest = n_latest
         self.n_components = n_components
         self.random_state = random_state
         self.on_error = on_error
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Store rows and their targets.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_columns)
-            Rows.
-        y : array-like of shape (n_samples,)
-            Targets, NaN where there is none.
-
-        Returns
-        -------
-        self
-            The fitted transformer.
-
-        Raises
-        ------
-        InvalidInputError
-            If a column is not there, or `y` does not fit to `X`.
-        """
-        self._fit(X, y)
-        return self
-
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Store rows and return what their own neighbors came to.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_columns)
-            Rows.
-        y : array-like of shape (n_samples,)
-            Targets; a row whose target is NaN is nobody's neighbor.
-        **fit_params : dict
-            Ignored; present for scikit-learn's conventions.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features_out), float32
-            What `transform` returns for the same rows.
-        """
-        return self._features(self._fit(X, y))
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return what the neighbors of rows came to.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_columns)
-            Rows, with the columns of the fit.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features_out), float32
-            NaN where a row has no vector, no time, or no earlier row.
-        """
-        check_is_fitted(self)
-        return self._features(self._read(check_table(self, X, reset=False)))
 
     def update(self, X: Any, y: Any) -> Self:
         """Add rows whose targets have become known.
@@ -268,28 +218,13 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         self._store({n: np.concatenate([old[n][stays], new[n]]) for n in old})
         return self
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the features.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn's conventions.
-
-        Returns
-        -------
-        ndarray of str
-            ``<space>_<feature>``.
-        """
-        check_is_fitted(self)
-        names = self._names()
-        return np.asarray([f"{s}_{n}" for s in self.spaces_ for n in names], object)
+    def _feature_names(self, names: Any) -> list[str]:
+        return [f"{s}_{n}" for s in self.spaces_ for n in self._names()]
 
     def _names(self) -> list[str]:
         return [f"{what}_{k}" for k in self.n_neighbors for what in self.summaries]
 
     def _fit(self, X: Any, y: Any) -> dict[str, np.ndarray]:
-        self._validate_params()
         self._check_summaries()
         table = check_table(self, X, reset=True)
         targets = check_target(y, len(table), allow_nan=True)
@@ -305,6 +240,12 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         rows = self._read(table)
         self._store(known_rows(rows, targets))
         return rows
+
+    def _fit_transform(self, X: Any, y: Any) -> np.ndarray:
+        return self._features(self._fit(X, y))
+
+    def _transform(self, X: Any) -> np.ndarray:
+        return self._features(self._read(check_table(self, X, reset=False)))
 
     def _check_summaries(self) -> None:
         whole = all(isinstance(k, Integral) and k >= 1 for k in self.n_neighbors)
@@ -336,6 +277,8 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
         # by target as well: the order of rows at fit then never matters
         order = np.lexsort((rows["target"], times))
         self.rows_ = {name: cells[order] for name, cells in rows.items()}
+        keys = map(_key, self.spaces_)
+        self._there = {k: np.flatnonzero(self.rows_[k].any(axis=1)) for k in keys}
         self.levels_ = np.zeros(len(order))
         if "time" in rows and self.trend is not None:
             self.levels_ = recent_means(times[order], rows["target"][order], self.trend)
@@ -352,8 +295,8 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
     def _write_space(
         self, out: np.ndarray, key: str, rows: dict[str, np.ndarray]
     ) -> None:
-        there = np.flatnonzero(self.rows_[key].any(axis=1))
-        needed = {key, "target", "content", "time", "user"} & set(self.rows_)
+        there = self._there[key]
+        needed = {"target", "content", "time", "user"} & set(self.rows_)
         stored = {name: self.rows_[name][there] for name in needed}
         residuals = stored["target"] - self.levels_[there]
         n_earlier = np.full(len(out), len(there))
@@ -367,8 +310,10 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
             # 1 is nobody's mark: a row without a user sees all
             strangers.append((np.maximum(rows["user"], 1), stored["user"]))
         n_earlier[~rows[key].any(axis=1)] = 0
+        latest = self.n_latest if "time" in rows else None
+        k = self.n_neighbors[-1]
         found = search(
-            rows[key], stored[key], n_earlier, strangers, self.n_neighbors[-1]
+            rows[key], self.rows_[key], n_earlier, strangers, k, latest, there
         )
         for which, cosines, positions in found:
             days = None
@@ -386,9 +331,7 @@ class NeighborTargets(TransformerMixin, HyperFusionEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
-        tags.input_tags.allow_nan = True
         tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = []
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

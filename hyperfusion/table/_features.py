@@ -89,10 +89,14 @@ def read_features(
 
 def as_float32(frame: pd.DataFrame) -> np.ndarray:
     """Return the numbers of a table, often as a view; refuse what is no number."""
-    if any(pd.api.types.is_object_dtype(t) for t in frame.dtypes):
+    dtypes = frame.dtypes
+    if set(dtypes) == {np.dtype(np.float32)}:
+        return frame.to_numpy()
+    if any(pd.api.types.is_object_dtype(t) for t in set(dtypes)):
         frame = frame.infer_objects()
+        dtypes = frame.dtypes
     fill: dict[str, float] = {}  # older pandas copies where it is given
-    for column, dtype in frame.dtypes.items():
+    for column, dtype in dtypes.items():
         is_object = pd.api.types.is_object_dtype(dtype)
         # objects other than texts fail in the conversion, with numpy's own message
         texts = is_object and any(isinstance(c, (str, bytes)) for c in frame[column])

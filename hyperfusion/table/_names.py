@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hyperfusion.exceptions import InvalidInputError
 
@@ -58,6 +59,7 @@ class ColumnName:
     index: int = 0
 
 
+@lru_cache(2**16)
 def parse(column: Hashable) -> ColumnName:
     """Take the name of a column apart; what is no text belongs to no block.
 

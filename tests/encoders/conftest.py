@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hyperfusion import _device
+from hyperfusion.encoders.cache import _memory
 from tests.encoders.clip_reference import make_network, write_model
 
 
@@ -12,6 +13,13 @@ from tests.encoders.clip_reference import make_network, write_model
 def automatic_devices_are_cpus(monkeypatch):
     """Vectors agree with open_clip's to the last digits in a CPU's float32 alone."""
     monkeypatch.setattr(_device, "_first_there", lambda *devices: "cpu")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(monkeypatch):
+    """Each call does its work, but in the tests of what is remembered."""
+    monkeypatch.setattr(_memory, "MAX_BYTES", 0)
+    _memory.MEMORY.clear()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 
 from hyperfusion.encoders import EmbeddingCache
 from hyperfusion.encoders.cache._cache import item_key, open_cache
+from hyperfusion.encoders.cache._memory import MEMORY
 from hyperfusion.exceptions import InvalidInputError
 
 WIDTH = 512
@@ -171,7 +172,7 @@ def test_copies_share(cache):
 
 def test_open_cache_takes_a_path_an_object_or_none(cache, tmp_path):
     with open_cache(None) as opened:
-        assert opened is None
+        assert opened is MEMORY
     with open_cache(cache) as opened:
         assert opened is cache
     with open_cache(str(tmp_path / "other")) as opened:

@@ -12,8 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
 
-from hyperfusion import TfidfComponents
-from hyperfusion.encoders.text import _components as _text_components
+from hyperfusion import TfidfComponents, _text_components
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 WORDS = ["sun", "sea", "dog", "cat", "food", "coffee", "run", "city", "night", "art"]
@@ -28,7 +27,9 @@ def test_equals_the_pipeline_of_scikit_learn():
     texts, others = make_texts(), make_texts(seed=1)
     encoder = TfidfComponents(n_components=5, random_state=0).fit(texts)
     reference = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+        TfidfVectorizer(
+            ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32
+        ),
         TruncatedSVD(5, random_state=0),
     ).fit(texts)
     for rows in (texts, others):
@@ -44,7 +45,11 @@ def test_characters_equal_the_pipeline_of_scikit_learn():
     ).fit(texts)
     reference = make_pipeline(
         TfidfVectorizer(
-            analyzer="char_wb", ngram_range=(2, 4), min_df=2, sublinear_tf=True
+            analyzer="char_wb",
+            ngram_range=(2, 4),
+            min_df=2,
+            sublinear_tf=True,
+            dtype=np.float32,
         ),
         TruncatedSVD(5, random_state=0),
     ).fit(texts)
@@ -53,11 +58,33 @@ def test_characters_equal_the_pipeline_of_scikit_learn():
     )
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text("ab \u00a0\u0130\u00df\u4e2d\n", max_size=9), min_size=1))
+def test_terms_of_characters_are_those_of_scikit_learn(texts):
+    given_to = {"analyzer": "char_wb", "ngram_range": (1, 3), "max_features": 6}
+    ours, theirs = (
+        kind(**given_to) for kind in (_text_components.CharacterTfidf, TfidfVectorizer)
+    )
+    try:
+        expected = theirs.fit_transform(texts)
+    except ValueError:
+        with pytest.raises(ValueError, match="empty vocabulary"):
+            ours.fit(texts)
+        return
+    np.testing.assert_array_equal(
+        ours.fit_transform(texts).todense(), expected.todense()
+    )
+    assert ours.vocabulary_ == theirs.vocabulary_
+    others = [text[::-1] for text in texts]
+    found, expected = (model.transform(others).todense() for model in (ours, theirs))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_characters_find_words_in_hashtags():
     texts = ["#skatepark", "skate park", "#goodcoffee", "good coffee"] * 3
     near = {}
     for analyzer in ("word", "characters"):
-        encoder = TfidfComponents(n_components=2, analyzer=analyzer, random_state=0)
+        encoder = TfidfComponents(n_components=4, analyzer=analyzer, random_state=0)
         hashtag, words, other, _ = encoder.fit_transform(texts)[:4]
         near[analyzer] = hashtag @ words - hashtag @ other
     assert near["word"] < 0.1

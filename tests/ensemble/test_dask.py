@@ -21,6 +21,7 @@ from hyperfusion import (
     evaluate,
     make_hyperfusion,
     make_posts,
+    predict_batches,
 )
 from hyperfusion.exceptions import BadCellError, BadCellWarning
 
@@ -117,6 +118,35 @@ def test_extra_rows_of_a_fold_are_sent_once(cluster, table, monkeypatch):
         assert_array_equal(fit(), here)
     assert sent.count(("DataFrame", 600)) == 1
     assert sent.count(("DataFrame", 300)) == 2
+
+
+class Carried(Ridge):
+    """Counts how often it is pickled."""
+
+    n_pickles = 0
+
+    def __getstate__(self):
+        Carried.n_pickles += 1
+        return super().__getstate__()
+
+
+def score(part, model):
+    return pd.Series(predict_batches(model, part), part.index)
+
+
+def test_partitions_of_a_table_are_predicted_where_they_are(cluster, table):
+    frames = pytest.importorskip("dask.dataframe")
+    X, y = table
+    model = HyperFusionRegressor([Carried()], cv=2, random_state=0).fit(X, y)
+    expected = model.predict(X)
+    posts = frames.from_pandas(X, npartitions=6)
+    posts = posts[posts["time__hour"] < 9]  # some partitions may be empty
+    there = cluster.scatter(model, broadcast=True)
+    Carried.n_pickles = 0
+    found = posts.map_partitions(score, there, meta=(None, float)).compute()
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert_array_equal(found.index, X.index)
+    assert Carried.n_pickles == 0  # sent before, not with the tasks
 
 
 def test_rows_of_an_ablation_with_ensembles_inside(cluster, table, monkeypatch):

@@ -30,7 +30,7 @@ def make_posts(n=150, seed=0, n_users=30):
     return posts, rng.normal(8, 2, n)
 
 
-def brute_force(posts, y, new, *, columns, k, sharpness, trend, user):
+def brute_force(posts, y, new, *, columns, k, sharpness, trend, user, n_latest):
     """The features of one space, one row at a time, in double precision."""
     vectors, queries = (
         on_grid(np.stack(p[columns])) / GRID
@@ -48,6 +48,9 @@ def brute_force(posts, y, new, *, columns, k, sharpness, trend, user):
     for row in range(len(new)):
         here = new.iloc[row]
         sees = (posts["when"] < here["when"]).to_numpy()
+        in_time = np.lexsort((y, posts["when"]))
+        latest = in_time[sees[in_time]][-(n_latest or len(y)) :]
+        sees = np.isin(np.arange(len(y)), latest)
         if user:
             other = (posts["user"] != here["user"]) | posts["user"].isna()
             sees = sees & other.to_numpy()
@@ -74,10 +77,11 @@ def brute_force(posts, y, new, *, columns, k, sharpness, trend, user):
 @pytest.mark.parametrize("user", [None, "user"])
 @pytest.mark.parametrize("trend", [None, 20])
 @pytest.mark.parametrize("columns", ["embedding", ["fans", "likes"]])
-def test_equals_brute_force(user, trend, columns):
+@pytest.mark.parametrize("n_latest", [None, 40])
+def test_equals_brute_force(user, trend, columns, n_latest):
     posts, y = make_posts()
     new, _ = make_posts(40, seed=1)
-    settings = {"sharpness": 6.0, "trend": trend}
+    settings = {"sharpness": 6.0, "trend": trend, "n_latest": n_latest}
     neighbors = NeighborTargets(
         vectors=columns,
         user=user,
@@ -115,7 +119,8 @@ def test_grid_of_missing_huge_and_tiny_vectors():
 
 @pytest.mark.parametrize(("queries", "stored"), [(9, 5), (64, 9999), (999, 64)])
 @pytest.mark.parametrize("distinct", [3, 400])
-def test_blocks_do_not_matter(monkeypatch, queries, stored, distinct):
+@pytest.mark.parametrize("n_latest", [None, 90])
+def test_blocks_do_not_matter(monkeypatch, queries, stored, distinct, n_latest):
     rng = np.random.default_rng(0)
     vectors = on_grid(rng.normal(size=(distinct, 8))[rng.integers(0, distinct, 400)])
     marks = rng.integers(0, 50, 400)
@@ -124,7 +129,8 @@ def test_blocks_do_not_matter(monkeypatch, queries, stored, distinct):
     def found():
         positions = np.zeros((400, 9), dtype=int)
         cosines = np.zeros((400, 9))
-        for rows, c, p in search(vectors, vectors, early, [(marks, marks)], 9):
+        strangers = [(marks, marks)]
+        for rows, c, p in search(vectors, vectors, early, strangers, 9, n_latest):
             cosines[rows], positions[rows] = c, p
         return cosines, positions
 
@@ -135,7 +141,9 @@ def test_blocks_do_not_matter(monkeypatch, queries, stored, distinct):
         assert_array_equal(ours, expected)
     exact = vectors.astype(np.int64) @ vectors.T.astype(np.int64)
     for row in (50, 399):
-        sees = np.flatnonzero((np.arange(400) < early[row]) & (marks != marks[row]))
+        first = max(early[row] - (n_latest or 400), 0)
+        sees = np.arange(first, early[row])
+        sees = sees[marks[sees] != marks[row]]
         order = np.lexsort((-sees, -exact[row, sees]))[:9]
         assert_array_equal(whole[1][row][: len(order)], sees[order])
 

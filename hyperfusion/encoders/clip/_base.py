@@ -56,7 +56,9 @@ _SLOTS = {
     "cache": """
     cache : str, path or EmbeddingCache, optional
         Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
-        as they are made, so that a run that was stopped goes on where it was.""",
+        as they are made, so that a run that was stopped goes on where it was. Without
+        it the latest are kept in memory (64 MB, some 30,000 of 512 numbers, for the
+        whole process), so that the same items are not encoded again at once.""",
     "verbose": """
     verbose : int or "auto", default="auto"
         Whether to show a progress bar; "auto" does in a terminal or a notebook.""",
@@ -189,7 +191,8 @@ class ClipEncoder(ColumnEncoder):
             known, size = vectors[~missing], self.pca_.n_components_
             vectors = np.full((len(vectors), size), np.nan, dtype=np.float32)
             if len(known):
-                vectors[~missing] = self.pca_.transform(known)
+                # In float32 the last digits depend on the rows beside.
+                vectors[~missing] = self.pca_.transform(known.astype(np.float64))
         if self.add_indicator:
             vectors = np.column_stack([vectors, missing.astype(np.float32)])
         return vectors

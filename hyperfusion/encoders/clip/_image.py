@@ -22,6 +22,7 @@ from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, warn_caller, warn_of_bad_cells
 from hyperfusion.cells._images import MAX_PIXELS, open_image
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
+from hyperfusion.encoders.cache._memory import MemoryCache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders.clip._models import BatchRunner
 from hyperfusion.encoders.clip._pixels import (
@@ -69,37 +70,38 @@ class ClipImageEncoder(ClipEncoder):
         the features change a little (a cosine with the exact ones of 0.9997 or more on
         noise of 1600 x 1200 pixels).
     max_pixels : int, default=89478485
-        Pictures with more pixels can't be used: they are refused before they are
-        decoded. Pillow's own limit, ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+        Pictures with more pixels are bad cells and are not decoded. Pillow's own
+        limit, ``PIL.Image.MAX_IMAGE_PIXELS``, still applies.
     %(on_error)s
     %(verbose)s
 
     Attributes
     ----------
     preprocess_ : dict
-        What happens to an image before the model sees it.
+        How images are prepared for the model.
     %(attributes)s
 
     See Also
     --------
     ClipTextEncoder : The same for texts.
-    EmbeddingCache : Where embeddings are kept.
+    EmbeddingCache : Stores embeddings.
 
     Notes
     -----
     Cells are paths, contents of image files (bytes), PIL images or uint8 arrays of
-    shape (height, width), (height, width, 3) or (height, width, 4). Images are turned
-    upright as their EXIF data say. Equal images are encoded once a call. HEIC files
-    need the package pillow-heif.
+    shape (height, width), (height, width, 3) or (height, width, 4). The EXIF
+    orientation is applied. Equal images are encoded once per call. HEIC files need the
+    package pillow-heif.
 
-    A list of pictures in one cell (a carousel, frames of a video; also an array of
-    frames) has the mean of their vectors, each of length 1 before if `normalize` says
-    so. Missing pictures in it don't count, nor do those that can't be used, with one
-    warning, where `on_error="missing"`.
+    The vector of a list of pictures in one cell (a carousel, frames of a video, or an
+    array of frames) is the mean of their vectors, each normalized first if `normalize`
+    is set. Missing pictures in it are ignored, and so are bad ones, with one warning,
+    if `on_error="missing"`.
 
-    This is equation 2 of the paper, section 3.3. ViT-B-32 encodes some 20 images a
-    second on two CPU cores. Within ``joblib.parallel_config`` with several jobs (a Dask
-    cluster, say) each encodes some of the batches; files and cache are read here.
+    This is equation 2 of the paper, section 3.3. ViT-B-32 encodes about 20 images per
+    second on two CPU cores. Inside ``joblib.parallel_config`` with several jobs (such
+    as a Dask cluster) each job encodes some of the batches; this process reads the
+    files and the cache.
 
     %(loading)s
 
@@ -234,13 +236,13 @@ class _Run:
         self,
         encoder: ClipImageEncoder,
         session: Session,
-        cache: EmbeddingCache | None,
+        cache: EmbeddingCache | MemoryCache,
         bar: Progress,
     ):
         self._encoder = encoder
         self._session = session
         self._cache = cache
-        self._fingerprint = session.fingerprint() if cache is not None else ""
+        self._fingerprint = session.fingerprint()
         self._bar = bar
         size = encoder.batch_size
         if size == "auto":
@@ -319,11 +321,10 @@ class _Run:
                 first = self._first.setdefault(content, place)
             if first != place:
                 return _Prepared(same_as=first)
-            if self._cache is not None:
-                key = item_key(self._fingerprint, content)
-                found = self._cache.get([key]).get(key)
-                if found is not None and len(found) == self._session.source.width:
-                    return _Prepared(vector=found)
+            key = item_key(self._fingerprint, content)
+            found = self._cache.get([key]).get(key)
+            if found is not None and len(found) == self._session.source.width:
+                return _Prepared(vector=found)
         image = None
         if self._encoder.jpeg_draft and isinstance(cell, bytes):
             side = np.max(self._session.source.preprocess["size"])
@@ -354,8 +355,7 @@ class _Run:
             vectors[place] = vector
             if prepared.key is not None:
                 kept[prepared.key] = vector
-        if self._cache is not None:
-            self._cache.put(kept)
+        self._cache.put(kept)
 
 
 def _encode_batches(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperfusion.encoders.cache._memory import MEMORY
 from hyperfusion.encoders.clip._weights import ClipSource, weights_digest
 from hyperfusion.exceptions import (
     BadFileError,
@@ -105,7 +106,7 @@ def load_model(source: ClipSource, device: str, precision: str) -> ClipModel:
 
 
 def clear_model_cache() -> None:
-    """Let go of all CLIP models that are kept in memory.
+    """Let go of all CLIP models and embeddings that are kept in memory.
 
     An encoder that is used afterwards loads its model again. Nothing on disk changes.
 
@@ -114,6 +115,7 @@ def clear_model_cache() -> None:
     >>> from hyperfusion.encoders import clear_model_cache
     >>> clear_model_cache()
     """
+    MEMORY.clear()
     with _LOCK:
         _MODELS.clear()
 

@@ -14,6 +14,7 @@ from hyperfusion._progress import Progress
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
+from hyperfusion.encoders.cache._memory import MemoryCache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
 
@@ -34,8 +35,8 @@ class ClipTextEncoder(ClipEncoder):
     %(model)s
     %(vectors)s
     batch_size : int or "auto", default="auto"
-        Texts at once; "auto" is as many as make 2,048 tokens on a CPU and 65,536 on a
-        GPU. When the memory does not suffice, batches are halved.
+        Texts per batch; "auto" fills 2,048 tokens on a CPU and 65,536 on a GPU. Batches
+        are halved if memory runs out.
     %(cache)s
     %(on_error)s
     %(verbose)s
@@ -47,23 +48,23 @@ class ClipTextEncoder(ClipEncoder):
     Warns
     -----
     UserWarning
-        If texts are longer than the model reads (77 tokens, some 50 words); the
+        If texts are longer than the model reads (77 tokens, about 50 words); the
         message counts them.
 
     See Also
     --------
     ClipImageEncoder : The same for images.
-    EmbeddingCache : Where embeddings are kept.
+    EmbeddingCache : Stores embeddings.
 
     Notes
     -----
     Cells are texts, or lists of words or tags, which are joined by spaces. A cell
-    without any text is missing. Equal texts are encoded once a call. This is the first
-    part of equation 3 of the paper, section 3.3.
+    without any text is missing. Equal texts are encoded once per call. This is the
+    first part of equation 3 of the paper, section 3.3.
 
     Texts are sorted by length, and a batch is as long as its longest text. In a causal
-    text tower this changes nothing but the time; where the tower is not causal, or a
-    trial does not agree with open_clip's own `encode_text`, the full context is used.
+    text tower this only saves time. If the tower is not causal, or a trial does not
+    agree with open_clip's own `encode_text`, the full context is used.
 
     %(loading)s
 
@@ -141,7 +142,7 @@ class _Run:
         self,
         encoder: ClipTextEncoder,
         session: Session,
-        cache: EmbeddingCache | None,
+        cache: EmbeddingCache | MemoryCache,
         bar: Progress,
     ):
         self._session = session
@@ -155,20 +156,16 @@ class _Run:
 
     def embed(self, texts: list[str]) -> np.ndarray:
         vectors = np.empty((len(texts), self._width), dtype=np.float32)
-        keys: list[bytes] = []
-        missing = list(range(len(texts)))
-        if self._cache is not None:
-            name = self._session.fingerprint()
-            keys = [item_key(name, t.encode("utf-8", "surrogatepass")) for t in texts]
-            missing = self._fill_from_cache(keys, vectors)
+        name = self._session.fingerprint()
+        keys = [item_key(name, t.encode("utf-8", "surrogatepass")) for t in texts]
+        missing = self._fill_from_cache(keys, vectors)
         self._bar.step(len(texts) - len(missing))
         for start in range(0, len(missing), TEXTS_AT_ONCE):
             rows = missing[start : start + TEXTS_AT_ONCE]
             for some, values in self._encode([texts[r] for r in rows]):
                 done = [rows[i] for i in some]
                 vectors[done] = values
-                if self._cache is not None:
-                    self._cache.put({keys[r]: vectors[r] for r in done})
+                self._cache.put({keys[r]: vectors[r] for r in done})
                 self._bar.step(len(done))
         return vectors
 
@@ -194,7 +191,7 @@ class _Run:
         missing = []
         for start in range(0, len(keys), TEXTS_AT_ONCE):
             some = keys[start : start + TEXTS_AT_ONCE]
-            found = self._cache.get(some) if self._cache is not None else {}
+            found = self._cache.get(some)
             for row, key in enumerate(some, start):
                 vector = found.get(key)
                 if vector is not None and len(vector) == self._width:

@@ -15,8 +15,10 @@ from scipy import ndimage
 
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, read_cells
-from hyperfusion.cells._images import MAX_PIXELS, is_encoded, read_image
+from hyperfusion.cells._images import MAX_PIXELS, content_of, is_encoded, read_image
 from hyperfusion.encoders._base import ColumnEncoder, stack_rows
+from hyperfusion.encoders.cache._cache import item_key
+from hyperfusion.encoders.cache._memory import MEMORY
 
 _SIDE = 512
 _COLOR_SIDE = 64
@@ -37,8 +39,8 @@ class ImageStatistics(ColumnEncoder):
     n_colors : int, default=3
         Number of main colors.
     max_pixels : int, default=89478485
-        Pictures with more pixels can't be used: they are refused before they are
-        decoded. Pillow's own limit, ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+        Pictures with more pixels are bad cells and are not decoded. Pillow's own
+        limit, ``PIL.Image.MAX_IMAGE_PIXELS``, still applies.
     %(on_error)s
 
     Attributes
@@ -52,11 +54,11 @@ class ImageStatistics(ColumnEncoder):
     The features, in this order:
 
     - ``width``, ``height``, ``aspect_ratio`` (width by height) and ``pixels``, after
-      the picture has been turned as its EXIF orientation says;
+      applying the EXIF orientation;
     - ``mode_gray``, ``mode_alpha``, ``mode_palette``: whether the file stores gray
       values, transparency, or a palette;
-    - ``log_file_size``: logarithm of 1 + the number of bytes; NaN for pictures that
-      come decoded (PIL images and arrays), and left out where all do at fit;
+    - ``log_file_size``: logarithm of 1 + the number of bytes; NaN for decoded pictures
+      (PIL images and arrays), and left out if all are decoded at fit;
     - ``brightness`` and ``contrast``: mean and standard deviation of the luminance
       (ITU-R 601), between 0 and 1;
     - ``colorfulness``: the measure of Hasler and Süsstrunk [1]_;
@@ -121,6 +123,18 @@ class ImageStatistics(ColumnEncoder):
         return np.delete(features, _MEASURES.index("log_file_size"), axis=1)
 
     def _measure(self, cell: Any) -> np.ndarray | None:
+        content = content_of(cell)
+        if content is None:
+            return self._measures(cell)
+        key = item_key(f"statistics {self.n_colors} {self.max_pixels}", content)
+        found = MEMORY.get([key]).get(key)
+        if found is None:
+            found = self._measures(cell)
+            if found is not None:
+                MEMORY.put({key: found})
+        return found
+
+    def _measures(self, cell: Any) -> np.ndarray | None:
         read = read_image(cell, self.max_pixels)
         if read is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 import hyperfusion.encoders as tier
-from hyperfusion.encoders._base import column_features
+from hyperfusion.encoders._base import CellEncoder, column_features
 from hyperfusion.encoders._vectors import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import InvalidInputError
@@ -70,7 +70,10 @@ class Component:
     def transform(self, table: pd.DataFrame) -> Part:
         if isinstance(self.encoder, VectorEncoder):
             return self._vector(table)
-        return self._part(self.encoder.transform(self.read(table)), len(table))
+        read = self.encoder.transform
+        if isinstance(self.encoder, CellEncoder):
+            read = self.encoder._transform_known
+        return self._part(read(self.read(table)), len(table))
 
     @property
     def spaces(self) -> dict[str, str]:
@@ -81,8 +84,12 @@ class Component:
     def _full(self, name: Any) -> str:
         return column_name(self.block, f"{self.prefix}{name}")
 
+    def full_names(self, own: Iterable[Any]) -> list[str]:
+        """Return the names that features of the encoder have in the table."""
+        return [self._full(name) for name in own]
+
     def _vector(self, table: pd.DataFrame) -> Part:
-        names = [self._full(n) for n in self.encoder.get_feature_names_out()]
+        names = self.full_names(self.encoder.get_feature_names_out())
         columns = self.read(table)
         return Part(names, lambda out: self.encoder.write(columns, out), {})
 

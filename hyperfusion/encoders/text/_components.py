@@ -8,23 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
+from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._tags import read_tags
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.exceptions import InvalidInputError
-
-MOST_TEXTS = 100_000
-"""Texts that terms and components are learned from."""
-
-ROWS = 20_000
-"""Texts that are turned into components at a time."""
 
 PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
 """What a term is, where terms aren't characters."""
@@ -152,24 +146,22 @@ class TfidfComponents(ColumnEncoder):
                 f"for example (1, 2). Got {given!r}."
             )
         characters = self.analyzer == "characters"
-        vectorizer = TfidfVectorizer(
+        kind = CharacterTfidf if characters else TfidfVectorizer
+        vectorizer = kind(
             analyzer="char_wb" if characters else "word",
             ngram_range=tuple(given),
             token_pattern=PATTERNS.get(self.analyzer),
             min_df=self.min_df,
             max_features=self.max_features,
             sublinear_tf=self.sublinear_tf,
+            dtype=np.float32,
         )
         rng = local_generator(self.random_state)
         texts = [t for t in self._texts(cells, warn=False) if t is not None]
-        if len(texts) > MOST_TEXTS:
-            drawn = rng.choice(len(texts), MOST_TEXTS, replace=False)
-            texts = [texts[i] for i in drawn]
-        self.vectorizer_: Any = None
-        self.svd_: Any = None
+        learned = TextComponents.learn(vectorizer, texts, self.n_components, rng)
+        self.vectorizer_, self.svd_ = learned
         self.n_components_ = self.n_components
-        terms = _fit_terms(vectorizer, texts)
-        if terms is None:
+        if self.vectorizer_ is None:
             place = "" if cells.name is None else f" of column {cells.name!r}"
             share = "" if isinstance(self.min_df, Integral) else "the share "
             warnings.warn(
@@ -178,32 +170,52 @@ class TfidfComponents(ColumnEncoder):
                 UserWarning,
                 stacklevel=4,
             )
-            return
-        self.vectorizer_ = vectorizer
-        if terms.shape[1] > 1:
-            svd = TruncatedSVD(min(self.n_components, *terms.shape), random_state=rng)
-            # equal texts have no variance, of which it would give shares
-            with np.errstate(divide="ignore", invalid="ignore"):
-                self.svd_ = svd.fit(terms)
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         texts = self._texts(cells)
-        known = np.flatnonzero([text is not None for text in texts])
-        out = np.full((len(texts), self.n_components_), np.nan, dtype=np.float32)
-        out[known] = 0
-        if self.vectorizer_ is None or len(known) == 0:
-            return out
-        for batch in gen_batches(len(known), ROWS):
-            rows = known[batch]
-            terms = self.vectorizer_.transform([texts[i] for i in rows])
-            # a vocabulary of one term is its own component
-            alone = self.svd_ is None
-            components = terms.toarray() if alone else self.svd_.transform(terms)
-            out[rows, : components.shape[1]] = components
+        out = TextComponents(self.vectorizer_, self.svd_).of(texts, self.n_components_)
+        out[[text is None for text in texts]] = np.nan
         return out
 
     def _feature_names(self) -> list[str]:
         return [f"tfidf__{i}" for i in range(self.n_components_)]
+
+    def component_terms(self, n_terms: int = 5) -> list[str]:
+        """Return the terms that weigh most in each component.
+
+        Parameters
+        ----------
+        n_terms : int, default=5
+            How many terms of each component to return at most. A term that is part of
+            another one, as characters often are, is left out.
+
+        Returns
+        -------
+        list of str
+            One text for each component, its terms separated by commas; empty where no
+            text was learned from.
+
+        Examples
+        --------
+        >>> from hyperfusion import TfidfComponents
+        >>> titles = ["red boat", "boat red", "tree", "old tree"]
+        >>> encoder = TfidfComponents(n_components=2, min_df=1, ngram_range=(1, 1))
+        >>> encoder.fit(titles).component_terms(n_terms=2)
+        ['boat, red', 'tree, old']
+        """
+        check_is_fitted(self)
+        if self.vectorizer_ is None:
+            return [""] * self.n_components_
+        terms = self.vectorizer_.get_feature_names_out()
+        weights = np.ones((1, 1)) if self.svd_ is None else self.svd_.components_
+        texts = []
+        for row in np.abs(weights):
+            chosen: list[str] = []
+            for term in terms[np.argsort(-row, kind="stable")[: 20 * n_terms]]:
+                if not any(term in other or other in term for other in chosen):
+                    chosen.append(term)
+            texts.append(", ".join(term.strip() for term in chosen[:n_terms]))
+        return texts + [""] * (self.n_components_ - len(texts))
 
     def _texts(self, cells: pd.Series, *, warn: bool = True) -> list[str | None]:
         read = _join_tags if self.analyzer == "tags" else read_text
@@ -213,17 +225,3 @@ class TfidfComponents(ColumnEncoder):
 def _join_tags(cell: Any) -> str | None:
     tags = read_tags(cell)
     return None if tags is None else "\n".join(" ".join(t.split()) for t in tags)
-
-
-def _fit_terms(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
-    """Return the TF-IDF table of the texts; None where no term is left."""
-    fewest = vectorizer.min_df if isinstance(vectorizer.min_df, Integral) else 1
-    if len(texts) < int(fewest):
-        return None
-    try:
-        return vectorizer.fit_transform(texts)
-    except ValueError as error:
-        # the vectorizer's way to say that no term is left; no other fault is hidden
-        if "empty vocabulary" in str(error) or "no terms remain" in str(error):
-            return None
-        raise

@@ -31,6 +31,7 @@ from hyperfusion.table._schema import Schema
 MISSING = "__missing__"
 """The level that missing categories become."""
 
+_FEW_ROWS = 1000
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 _COUNT = Interval(Integral, 1, None, closed="left")
@@ -41,17 +42,17 @@ _SHARE = Interval(Real, 0, 1, closed="right")
 class CatBoostHuberRegressor(CatBoostExplanations, Member):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
-    The primary member of the paper's ensemble (section 3.4, equation 7). It learns
-    the centered and scaled target: CatBoost's own Huber loss starts from zero and
-    never reaches a target that lies far from it.
+    The primary member of the paper's ensemble (section 3.4, equation 7). It is fitted
+    to the standardized target, because CatBoost's own Huber loss starts from zero and
+    never reaches a target far from zero.
 
-    Columns of pandas' ``category`` dtype are categorical features, everything else
-    is a number, and missing values stay missing in both. A plain array works too.
+    Columns of pandas' ``category`` dtype are categorical features, all others are
+    numbers. Both may have missing values. It also takes a plain array.
 
     Parameters
     ----------
     loss : {"huber", "mae", "rmse"}, default="huber"
-        What the trees minimize.
+        Loss that the trees minimize.
     delta : float, default=0.5
         Where the Huber loss turns from quadratic to linear (equation 7), in standard
         deviations of the target.
@@ -70,30 +71,30 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         1 for up to 30 features, and 30 of more, but no less than a share of 0.3.
     vector_weight : float or "auto", default="auto"
         Weight of a vector's columns (``image__clip__0``, ``image__clip__1`` and so on)
-        where splits are chosen; single columns have 1. A vector of n columns has n
-        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, but at least
-        0.5 and at most 1: long vectors may also tell a lot.
+        in the choice of splits; single columns have 1. A vector of n columns has n
+        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, but at least 0.5
+        and at most 1, because long vectors may also be informative.
     max_ctr_complexity : int, default=1
-        How many categories may be combined into one feature.
+        Maximum number of categories combined into one feature.
     early_stopping : bool, default=True
-        Whether to hold out a tenth of the rows, drawn at random, and keep the number
-        of trees that does best there.
+        Whether to hold out a random tenth of the rows and keep the number of trees
+        that is best there.
     n_iter_no_change : int, default=50
-        Trees without improvement after which training stops.
+        Number of trees without improvement after which training stops.
     max_time : float, default=None
-        Seconds after which training stops and keeps what it has. Results then depend
-        on the machine. CPU only.
+        Seconds after which training stops cleanly and keeps its trees. Results then
+        depend on the machine. CPU only.
     device : str, default="auto"
         Where to train: "cpu", "cuda", or one GPU such as "cuda:1". "auto" is the CPU:
         CatBoost's results differ between the two, and small tables are no faster on a
         GPU. Predictions are made on the CPU.
     n_threads : int, default=None
-        Threads. None takes all cores, or one within a parallel job. The result does
-        not depend on it.
+        Number of threads. None means all cores, or one inside a parallel job. The
+        result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the training and of the held-out rows.
     verbose : int, default=0
-        Every how many trees to print a line; 0 prints none.
+        Print a line every this many trees; 0 prints none.
 
     Attributes
     ----------
@@ -106,7 +107,7 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
     schema_ : Schema
         Which columns are numbers, categories and vectors of which block.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
-        How much each feature moves the predictions; adds up to 1.
+        How much each feature changes the predictions; adds up to 1.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -266,8 +267,10 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
     def _predict(self, features: Features) -> np.ndarray:
         if not self.model_:
             return np.full(len(features.numbers), self.target_scaler_.center)
-        pool, model = _pool(features), self._load_model()
-        scaled = model.predict(pool, thread_count=self._threads())
+        # threads of a few rows cost more than they save
+        threads = self._threads() if len(features.numbers) > _FEW_ROWS else 1
+        pool, model = _pool(features, threads=threads), self._load_model()
+        scaled = model.predict(pool, thread_count=threads)
         return self.target_scaler_.inverse_transform(scaled)
 
     def _pool_of(self, X: Any, y: Any = None, weight: Any = None) -> Any:
@@ -310,7 +313,10 @@ def _is_constant(features: Features) -> bool:
 
 
 def _pool(
-    features: Features, y: np.ndarray | None = None, weight: np.ndarray | None = None
+    features: Features,
+    y: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    threads: int = -1,
 ) -> Any:
     """Return rows in CatBoost's form that needs least memory, numbers first."""
     from catboost import FeaturesData, Pool
@@ -321,13 +327,16 @@ def _pool(
         num_feature_data=numbers if numbers.shape[1] else None,
         cat_feature_data=np.column_stack(levels) if levels else None,
     )
-    return Pool(data, label=y, weight=weight)
+    return Pool(data, label=y, weight=weight, thread_count=threads)
 
 
 def _level_bytes(column: pd.Series) -> np.ndarray:
-    levels = [str(level) for level in column.cat.categories] + [MISSING]
+    # of thousands of users, only those that are there
+    codes, where = np.unique(column.cat.codes, return_inverse=True)
+    named = column.cat.categories
+    levels = [MISSING if code < 0 else str(named[code]) for code in codes]
     coded = [level.encode("utf-8", "surrogatepass") for level in levels]
-    return np.array(coded, dtype=object)[column.cat.codes]
+    return np.array(coded, dtype=object)[where]
 
 
 class _Deadline:

@@ -1,0 +1,99 @@
+"""Texts as components of their TF-IDF table: what encoders and relations share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from numbers import Integral
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils import gen_batches
+
+MOST_TEXTS = 100_000
+"""Texts that terms and components are learned from."""
+
+ROWS = 20_000
+"""Texts that are turned into components at a time."""
+
+
+class CharacterTfidf(TfidfVectorizer):
+    """`TfidfVectorizer(analyzer="char_wb")`, which takes each word apart once only."""
+
+    def _count_vocab(
+        self, raw_documents: Iterable[str], fixed_vocab: bool
+    ) -> tuple[dict[str, int], Any]:
+        prepare = self.build_preprocessor()
+        texts = [prepare(text).split() for text in raw_documents]
+        flat = np.array([*chain.from_iterable(texts)], dtype=object)
+        codes, words = pd.factorize(flat)
+        vocabulary, terms = super()._count_vocab(words.tolist(), fixed_vocab)
+        ends = np.cumsum([0, *map(len, texts)])
+        ones = np.ones(len(codes), dtype=terms.dtype)
+        shape = len(texts), len(words)
+        table = sp.csr_matrix((ones, codes, ends), shape=shape) @ terms
+        table.sort_indices()
+        return vocabulary, table
+
+
+class TextComponents(NamedTuple):
+    """What was learned from texts: terms, and components of their table."""
+
+    vectorizer: TfidfVectorizer | None
+    svd: TruncatedSVD | None
+
+    @classmethod
+    def learn(
+        cls,
+        vectorizer: TfidfVectorizer,
+        texts: list[str],
+        n_components: int,
+        rng: np.random.RandomState,
+    ) -> Self:
+        """Learn from texts, of more than 100,000 from so many drawn at random.
+
+        Without a frequent term there is no vectorizer; with one alone, which is its
+        own component, no SVD.
+        """
+        if len(texts) > MOST_TEXTS:
+            drawn = rng.choice(len(texts), MOST_TEXTS, replace=False)
+            texts = [texts[i] for i in drawn]
+        terms = _fit_terms(vectorizer, texts)
+        if terms is None:
+            return cls(None, None)
+        if terms.shape[1] == 1:
+            return cls(vectorizer, None)
+        svd = TruncatedSVD(min(n_components, *terms.shape), random_state=rng)
+        # equal texts have no variance, of which it would give shares
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return cls(vectorizer, svd.fit(terms))
+
+    def of(self, texts: Sequence[str | None], n_components: int) -> np.ndarray:
+        """Return the components of texts as float32: 0 beyond those that there are."""
+        out = np.zeros((len(texts), n_components), dtype=np.float32)
+        if self.vectorizer is None:
+            return out
+        for rows in gen_batches(len(texts), ROWS):
+            terms = self.vectorizer.transform([text or "" for text in texts[rows]])
+            svd = self.svd
+            found = terms.toarray() if svd is None else svd.transform(terms)
+            out[rows, : found.shape[1]] = found
+        return out
+
+
+def _fit_terms(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
+    """Return the TF-IDF table of the texts; None where no term is left."""
+    fewest = vectorizer.min_df if isinstance(vectorizer.min_df, Integral) else 1
+    if len(texts) < int(fewest):
+        return None
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError as error:
+        # the vectorizer's way to say that no term is left; no other fault is hidden
+        if "empty vocabulary" in str(error) or "no terms remain" in str(error):
+            return None
+        raise

@@ -1,0 +1,131 @@
+"""JSON files that are larger than memory likes, read piece by piece."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from hyperfusion.datasets._files import not_json
+
+PIECE = 2**22
+"""Characters that are read at a time."""
+
+_DELIMITERS = frozenset(",:]} \t\n\r")
+_NO_SPACE = re.compile(r"[^ \t\n\r]")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a file; equal texts in it are one object.
+
+    Of a list, or of an object of lists and objects, only a piece is in memory as text.
+    """
+    try:
+        with path.open("rb") as file:
+            encoding = json.detect_encoding(file.read(4))
+        with path.open(encoding=encoding, errors="surrogatepass") as file:
+            return _Pieces(file).content()
+    except (ValueError, RecursionError) as error:
+        raise not_json(path, error) from error
+
+
+class _Pieces:
+    """A file's text, of which one piece is in memory."""
+
+    def __init__(self, file: TextIO):
+        self._file = file
+        self._text, self._at = "", 0
+        self._ended = False
+        self._decode = json.JSONDecoder().raw_decode
+        self._same: dict[str, str] = {}
+
+    def content(self) -> Any:
+        kind = self._peek()
+        if kind == "[":
+            found: Any = [self._shared(row) for row in self._items()]
+        elif kind == "{":
+            found = {name: self._column() for name in self._keys()}
+        else:
+            found = self._value()
+        if self._peek():
+            raise ValueError(
+                f"something follows the end: {self._text[self._at :]!r:.40}"
+            )
+        return found
+
+    def _column(self) -> Any:
+        kind = self._peek()
+        if kind == "{":
+            return {key: self._shared(self._value()) for key in self._keys()}
+        if kind == "[":
+            return [self._shared(cell) for cell in self._items()]
+        return self._value()
+
+    def _shared(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._same.setdefault(value, value)
+        if isinstance(value, dict):
+            return {key: self._shared(cell) for key, cell in value.items()}
+        return value
+
+    def _items(self) -> Iterator[Any]:
+        for _ in self._members("]"):
+            yield self._value()
+
+    def _keys(self) -> Iterator[str]:
+        for _ in self._members("}"):
+            if self._peek() != '"':
+                raise ValueError("a key must be a text")
+            key = self._shared(self._value())
+            self._take(":")
+            yield key
+
+    def _members(self, end: str) -> Iterator[None]:
+        """Yield before each member of what begins here, up to its end."""
+        self._at += 1
+        if self._peek() == end:
+            self._at += 1
+            return
+        while True:
+            yield
+            if self._peek() == end:
+                self._at += 1
+                return
+            self._take(",")
+
+    def _take(self, sign: str) -> None:
+        if self._peek() != sign:
+            raise ValueError(f"{sign!r} expected, got {self._text[self._at :]!r:.40}")
+        self._at += 1
+
+    def _peek(self) -> str:
+        """Return the next sign that is no space, "" at the end."""
+        while True:
+            found = _NO_SPACE.search(self._text, self._at)
+            self._at = len(self._text) if found is None else found.start()
+            if found is not None or not self._read():
+                return self._text[self._at : self._at + 1]
+
+    def _read(self) -> bool:
+        """Read one more piece, if there is one."""
+        piece = "" if self._ended else self._file.read(PIECE)
+        self._ended = not piece
+        if piece:
+            self._text, self._at = self._text[self._at :] + piece, 0
+        return bool(piece)
+
+    def _value(self) -> Any:
+        self._peek()
+        while True:
+            try:
+                value, end = self._decode(self._text, self._at)
+            except ValueError:
+                if not self._read():
+                    raise
+                continue
+            # a number may go on in the next piece: 12. is 12 and something else
+            if self._text[end : end + 1] in _DELIMITERS or not self._read():
+                self._at = end
+                return value
