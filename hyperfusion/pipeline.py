@@ -69,8 +69,7 @@ def make_hyperfusion(
 
     The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
     ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
-    ``predict__catboost__depth``, or put your own transformer into
-    ``encode__encoders``.
+    ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
     Parameters
     ----------
@@ -120,10 +119,18 @@ def make_hyperfusion(
     InvalidInputError
         If no role is given, or there is no such preset.
 
+    See Also
+    --------
+    guess_roles : Suggests the roles of a table, with reasons.
+    evaluate : The first next step: scores on random, user and time splits.
+    predict_interval : The second: how sure are the predictions?
+    make_report : The third: one page about the fitted model and its worst errors.
+    PostEncoder : The encoders behind each role.
+
     Notes
     -----
-    With unlabeled posts, encoders and relations are fitted on labeled and
-    unlabeled posts alike; histories and target means read labeled posts alone.
+    With unlabeled posts, encoders and relations are fitted on all posts. Histories of
+    users and target means only read labeled posts.
 
     Examples
     --------
