@@ -60,10 +60,8 @@ def plain_table(table: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
     for name in kinds["text"] + kinds["category"]:
         cells = out[name]
         lists = cells.map(lambda c: isinstance(c, (list, tuple, np.ndarray)))
-        joined = cells.where(
-            ~lists, cells.map(lambda c: " ".join(map(str, np.ravel(c))))
-        )
-        out[name] = joined.fillna("").astype(str)
+        joined = cells[lists].map(lambda cell: " ".join(map(str, cell)))
+        out[name] = cells.where(~lists, joined).fillna("").astype(str)
     numbers = out[kinds["number"]].apply(pd.to_numeric, errors="coerce")
     return out.assign(**{name: numbers[name].astype(float) for name in numbers})
 
