@@ -22,7 +22,7 @@ from real_posts import Posts, real_posts
 from sklearn.metrics import mean_absolute_error
 
 from hyperfusion import TemporalEncoder, make_hyperfusion, spearman_score
-from hyperfusion.ensemble._members import preset_members
+from hyperfusion.ensemble._presets import preset_members
 
 UNSEEN = "unseen cycles of time"
 OPTIONAL = ("GloVe", "SVD user vectors", "clusters", UNSEEN)

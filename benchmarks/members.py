@@ -23,7 +23,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from hyperfusion import HyperFusionRegressor, make_hyperfusion
 from hyperfusion.datasets import make_posts
-from hyperfusion.ensemble._members import preset_members
+from hyperfusion.ensemble._presets import preset_members
 from hyperfusion.model_selection._scores import (
     TestFold,
     bootstrap_scores,
@@ -31,7 +31,7 @@ from hyperfusion.model_selection._scores import (
 )
 
 N_RESAMPLES = 500
-PRESETS = ("default", "fast")
+PRESETS = ("fast", "default", "best")
 
 
 class Known(RegressorMixin, BaseEstimator):

@@ -37,7 +37,7 @@ from hyperfusion import (
     spearman_score,
 )
 from hyperfusion.datasets import load_smp_video
-from hyperfusion.ensemble._members import preset_members
+from hyperfusion.ensemble._presets import preset_members
 
 N_TRAIN = 3200
 WAYS: dict[str, dict[str, Any]] = {

@@ -79,8 +79,8 @@ class TextComponents(NamedTuple):
             return out
         for rows in gen_batches(len(texts), ROWS):
             terms = self.vectorizer.transform([text or "" for text in texts[rows]])
-            alone = self.svd is None
-            found = terms.toarray() if alone else self.svd.transform(terms)
+            svd = self.svd
+            found = terms.toarray() if svd is None else svd.transform(terms)
             out[rows, : found.shape[1]] = found
         return out
 

@@ -22,7 +22,8 @@ from hyperfusion._sklearn_compat import (
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
-from hyperfusion.ensemble._members import PRESETS, name_members
+from hyperfusion.ensemble._members import name_members
+from hyperfusion.ensemble._presets import PRESETS
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
@@ -78,11 +79,12 @@ def make_hyperfusion(
         there are texts (or tags) and times, and none in the preset "paper". False is
         none.
     %(cache)s
-    preset : {"fast", "default", "paper"}, default="default"
+    preset : {"fast", "default", "best", "paper"}, default="default"
         How much to do:
 
-        - ``"fast"``: members without a network, for a first look;
-        - ``"default"``: what measures best for its time;
+        - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
+        - ``"default"``: CatBoost as well, what measures best for its time;
+        - ``"best"``: two networks as well, in some four times the time;
         - ``"paper"``: the paper's system as it stands, features, preprocessing, members
           and training alike. It takes longest.
     members : str, list of regressors or list of (name, regressor), default=None
@@ -192,7 +194,7 @@ def _as_in_paper(
 ) -> list[tuple[str, Any]]:
     """Set and add to the three steps what the paper says of each."""
     (_, encode), (_, relate), (_, predict) = steps
-    svd = {"weighting": "counts", "power": 0.0, "pad": True}
+    svd: dict[str, Any] = {"weighting": "counts", "power": 0.0, "pad": True}
     raw = {
         name: {"clip": {"normalize": False}}
         for name in ("image_encoder", "text_encoder")

@@ -13,7 +13,8 @@ from hyperfusion.datasets._files import not_json
 PIECE = 2**22
 """Characters that are read at a time."""
 
-_SPACE = re.compile(r"[ \t\n\r]*")
+_DELIMITERS = frozenset(",:]} \t\n\r")
+_NO_SPACE = re.compile(r"[^ \t\n\r]")
 
 
 def read_json(path: Path) -> Any:
@@ -102,8 +103,9 @@ class _Pieces:
     def _peek(self) -> str:
         """Return the next sign that is no space, "" at the end."""
         while True:
-            self._at = _SPACE.match(self._text, self._at).end()
-            if self._at < len(self._text) or not self._read():
+            found = _NO_SPACE.search(self._text, self._at)
+            self._at = len(self._text) if found is None else found.start()
+            if found is not None or not self._read():
                 return self._text[self._at : self._at + 1]
 
     def _read(self) -> bool:
@@ -123,7 +125,7 @@ class _Pieces:
                 if not self._read():
                     raise
                 continue
-            # a number may go on in the next piece
-            if end < len(self._text) or not self._read():
+            # a number may go on in the next piece: 12. is 12 and something else
+            if self._text[end : end + 1] in _DELIMITERS or not self._read():
                 self._at = end
                 return value

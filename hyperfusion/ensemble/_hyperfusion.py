@@ -41,10 +41,10 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     Parameters
     ----------
     members : list of regressors, list of (name, regressor), str or None, default=None
-        Any scikit-learn regressors. The presets are ``"default"`` (also None; the
-        paper's four: CatBoost, TabNet, co-attention and hierarchical network),
-        ``"fast"`` (CatBoost, extremely randomized trees and a kernel ridge) and
-        ``"paper"`` (the four as section 3.4 has them: batch normalization, and no
+        Any scikit-learn regressors. The presets are ``"fast"`` (gradient boosting of
+        the absolute error, and a kernel ridge), ``"default"`` (also None; CatBoost as
+        well), ``"best"`` (the co-attention and the hierarchical network as well) and
+        ``"paper"`` (the four of section 3.4, with TabNet: batch normalization, and no
         hold-out of their own).
         Regressors that can't read categories or missing values get the feature table
         as numbers, through `NumericTable`; pipelines get it as it is.

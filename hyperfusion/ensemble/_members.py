@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone, is_regressor
-from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, get_tags
@@ -17,93 +16,13 @@ from sklearn.utils.validation import has_fit_parameter, validate_data
 
 from hyperfusion._anatomy import final_step
 from hyperfusion._sklearn_compat import _routing_enabled
+from hyperfusion.ensemble._presets import PRESETS, preset_members
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import numbered
 from hyperfusion.table._frames import as_frame, check_table
 from hyperfusion.table._schema import Schema
 
-PRESETS = ("default", "fast", "paper")
 NamedMembers = list[tuple[str, Any]]
-
-
-def preset_members(name: str) -> NamedMembers:
-    """Return a fresh list of a preset's members, by name.
-
-    "default" are the paper's four (section 3.4), "paper" the same as it has them.
-    "fast" are three of different kinds without a network.
-    """
-    from hyperfusion import regressors
-
-    if name == "paper":
-        return paper_members()
-    members: NamedMembers = [
-        ("catboost", regressors.CatBoostHuberRegressor(iterations=600))
-    ]
-    if name == "default":
-        return [
-            *members,
-            ("tabnet", regressors.TabNetHuberRegressor()),
-            ("coattention", regressors.CoAttentionRegressor()),
-            ("hierarchical", regressors.ClipHierarchicalRegressor()),
-        ]
-    from sklearn.ensemble import ExtraTreesRegressor
-    from sklearn.linear_model import RidgeCV
-    from sklearn.preprocessing import StandardScaler
-
-    from hyperfusion.preprocessing import NumericTable
-
-    smooth = Pipeline(
-        [
-            ("numerictable", NumericTable(impute=True, max_one_hot=1)),
-            ("standardscaler", StandardScaler()),
-            ("nystroem", RowLimitedNystroem(gamma=2e-3, n_components=500)),
-            ("ridgecv", RidgeCV(np.logspace(-3, 3, 13))),
-        ]
-    )
-    trees = ExtraTreesRegressor(200, min_samples_leaf=3, max_features=0.5)
-    return [*members, ("trees", trees), ("kernel", smooth)]
-
-
-def paper_members() -> NamedMembers:
-    """Return the four members of section 3.4.
-
-    The paper trains on four of five parts and names no further hold-out, so none stops
-    early; they are as long as early stopping was on earlier years of real posts.
-    """
-    from hyperfusion import regressors
-
-    return [
-        (
-            "catboost",
-            regressors.CatBoostHuberRegressor(iterations=400, early_stopping=False),
-        ),
-        ("tabnet", regressors.TabNetHuberRegressor(max_iter=40, early_stopping=False)),
-        (
-            "coattention",
-            regressors.CoAttentionRegressor(max_iter=15, early_stopping=False),
-        ),
-        (
-            "hierarchical",
-            regressors.ClipHierarchicalRegressor(
-                batch_norm=True, max_iter=15, early_stopping=False
-            ),
-        ),
-    ]
-
-
-class RowLimitedNystroem(Nystroem):
-    """`Nystroem` that takes at most as many components as there are rows, unwarned."""
-
-    n_components: int
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit on `X`; `n_components` is an upper bound."""
-        limit: int = self.n_components
-        self.n_components = min(limit, np.shape(X)[0])
-        try:
-            return super().fit(X, y)
-        finally:
-            self.n_components = limit
 
 
 def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:

@@ -149,7 +149,7 @@ def grouped_permutation_importance(
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
     score = float(scorer(predictor, X, y, **weight))
-    calls = (
+    calls: Any = (
         (f"the columns of {name!r}", (scorer, predictor, X, y, weight, c, orders), {})
         for name, c in groups.items()
     )

@@ -209,7 +209,9 @@ def ablate(
             progress.step(share)
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
             shared = features, target[train], left_out
-            calls = ((t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True))
+            calls: Any = (
+                (t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True)
+            )
             fits, fitted = in_parallel(fit_variant, calls, n_jobs), {}
             results = progress.over(fits, titles, share)
             for one in (one for several in results for one in several):

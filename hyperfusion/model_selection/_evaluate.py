@@ -195,7 +195,7 @@ def evaluate(
         for fold, split in enumerate(folds)
         for kind, learns in learning.items()
     ]
-    calls = (
+    calls: Any = (
         (job.title, (models[job.model], X, target, job.train, job.test), {})
         for job in jobs
     )

@@ -114,11 +114,18 @@ def nearest_children(
         strange = parents != labels[rows, None]
         part = np.where(strange, np.inf, distances).argmin(axis=1)
         each = np.arange(len(part))
-        chosen[rows], distance[rows] = part, distances[each, part]
+        chosen[rows], distance[rows] = part, _apart(points[rows], centers[part])
         if len(centers) > 1:
             distances[each, part] = np.inf
-            margin[rows] = distances.min(axis=1) - distance[rows]
+            second = centers[distances.argmin(axis=1)]
+            margin[rows] = _apart(points[rows], second) - distance[rows]
     return Assignment(chosen, distance, margin)
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the rows' distances: exact near zero, where those by products are not."""
+    difference = a.astype(np.float64) - b
+    return np.sqrt(np.einsum("ij,ij->i", difference, difference))
 
 
 def descend(

@@ -123,6 +123,7 @@ def test_strict_drops_what_was_measured_later(tmp_path):
         ("posts", lambda rows: rows.clear(), r"posts.*no rows"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning")
 def test_rows_that_do_not_belong_together(tmp_path, part, change, message):
     parts = tables()
     change(parts[part])

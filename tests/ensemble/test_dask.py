@@ -141,12 +141,12 @@ def test_partitions_of_a_table_are_predicted_where_they_are(cluster, table):
     expected = model.predict(X)
     posts = frames.from_pandas(X, npartitions=6)
     posts = posts[posts["time__hour"] < 9]  # some partitions may be empty
-    Carried.n_pickles = 0
     there = cluster.scatter(model, broadcast=True)
+    Carried.n_pickles = 0
     found = posts.map_partitions(score, there, meta=(None, float)).compute()
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert_array_equal(found.index, X.index)
-    assert Carried.n_pickles == 2  # a model a fold, once for all partitions
+    assert Carried.n_pickles == 0  # sent before, not with the tasks
 
 
 def test_rows_of_an_ablation_with_ensembles_inside(cluster, table, monkeypatch):

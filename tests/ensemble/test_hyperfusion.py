@@ -341,14 +341,14 @@ def test_weights_reach_members_that_say_nothing_of_them(data, members):
 
 
 def test_members_of_presets_and_of_lists_have_parameters(data):
-    preset = HyperFusionRegressor("fast")
+    preset = HyperFusionRegressor("default")
     assert (
         preset.get_params()["catboost__depth"] == preset.get_params()["catboost"].depth
     )
-    assert preset.members == "fast"
+    assert preset.members == "default"
     twin = clone(preset.set_params(catboost__depth=3, kernel__ridgecv__cv=4))
     assert twin.get_params()["catboost__depth"] == 3
-    assert [name for name, _ in twin.members] == ["catboost", "trees", "kernel"]
+    assert [name for name, _ in twin.members] == ["catboost", "boosting", "kernel"]
     given = [Ridge(), DecisionTreeRegressor(max_depth=3)]
     unnamed = HyperFusionRegressor(given, cv=3, random_state=0)
     search = GridSearchCV(unnamed, {"ridge__alpha": [1.0, 1e6]}, cv=2).fit(*data)

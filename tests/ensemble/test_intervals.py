@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,14 +21,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import (
-    CatBoostHuberRegressor,
     HyperFusionRegressor,
-    NumericTable,
     coverage_report,
-    load_smp_video,
-    make_hyperfusion,
     predict_interval,
-    time_split,
 )
 from hyperfusion.ensemble._uncertainty import (
     Calibration,
@@ -364,31 +358,3 @@ def test_report_counts_by_hand_and_finds_drift():
 
 
 FOLDER = os.environ.get("HYPERFUSION_DATA")
-
-
-@pytest.mark.real_data
-@pytest.mark.skipif(not FOLDER, reason="HYPERFUSION_DATA names no folder")
-def test_later_posts_are_covered_or_drift_is_reported():
-    posts = load_smp_video(Path(FOLDER) / "smp_video")
-    train, test = time_split(posts.data["post_time"], test_size=800)
-    members = [
-        ("catboost", CatBoostHuberRegressor(iterations=100, colsample=0.5)),
-        (
-            "ridge",
-            make_pipeline(NumericTable(impute=True), StandardScaler(), Ridge(1000.0)),
-        ),
-    ]
-    model = make_hyperfusion(
-        **posts.roles, text_encoder=False, members=members, cv=3, random_state=0
-    ).fit(posts.data.iloc[train], posts.target[train])
-    later = posts.data.iloc[test]
-    report = coverage_report(
-        model,
-        later,
-        posts.target[test],
-        by={"month": later["post_time"].dt.to_period("M")},
-    )
-    whole = report.loc[("all", "all")]
-    assert abs(whole["gap"]) <= 0.03 or whole["drift"]
-    assert report.loc[("user", "new"), "n"] > 500
-    assert 0.8 < whole["coverage"] < 0.97

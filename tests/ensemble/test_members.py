@@ -11,8 +11,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.kernel_approximation import Nystroem
 
 from hyperfusion import HyperFusionRegressor, IQRFilter
-from hyperfusion.ensemble._members import RowLimitedNystroem, preset_members
 from hyperfusion.ensemble._out_of_fold import fit_parts
+from hyperfusion.ensemble._presets import RowLimitedNystroem, preset_members
 
 
 def test_kernel_member_does_not_warn_of_few_rows():

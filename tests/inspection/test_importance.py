@@ -169,6 +169,7 @@ def test_models_without_importances_say_what_works(table):
         feature_importance(StandardScaler().fit(X))
 
 
+@pytest.mark.filterwarnings("ignore:y is 1 in all 200 rows")
 def test_constant_target_has_no_importance(table):
     X, _ = table
     model = HyperFusionRegressor([catboost()], cv=2).fit(X, np.ones(len(X)))

@@ -194,6 +194,7 @@ def test_refitted_ensembles_have_no_folds(data):
     assert answer["lower"].notna().all()
 
 
+@pytest.mark.filterwarnings("ignore:y is 1 in all 30 rows")
 def test_constant_predictions_are_ties():
     X = pd.DataFrame({"a": np.arange(30.0)})
     model = HyperFusionRegressor([DummyRegressor()], cv=3).fit(X, np.ones(30))

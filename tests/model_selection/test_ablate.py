@@ -284,6 +284,7 @@ def test_same_numbers_for_any_number_of_jobs():
     X, y = feature_table(150)
     model = HyperFusionRegressor(MEMBERS, cv=2, random_state=0)
     options = {"times": np.arange(150), "n_bootstrap": 20, "random_state": 0}
+    options["parts"] = ["visual", "ensemble"]
     one = ablate(model, X, y, **options)
     with parallel_config("threading", n_jobs=2):
         two = ablate(model, X, y, **options)

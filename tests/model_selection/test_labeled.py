@@ -95,10 +95,10 @@ def test_given_folds_hold_positions_among_all_rows(data):
 
 def test_folds_that_come_once_serve_every_candidate(data):
     X, y = data
-    folds = list(KFold(3).split(X))
+    folds = list(KFold(2).split(X))
     options = {"scoring": "neg_mean_absolute_error", "error_score": "raise"}
     grid = {"alpha": [1.0, 10.0]}
-    model = PseudoLabelWrapper(Ridge(), cv=3, max_rounds=1, random_state=0)
+    model = PseudoLabelWrapper(Ridge(), cv=2, max_rounds=1, random_state=0)
     scores = [
         GridSearchCV(model, grid, cv=LabeledSplit(cv), **options)
         .fit(X, y)

@@ -35,7 +35,7 @@ def test_stages_follow_the_hierarchy():
 
 def test_joint_stage_sees_products_and_differences():
     model = small().fit(X, Y)
-    network, numbers, codes = model._prepare(X[:5])
+    network, numbers, codes = model._prepare(model._read(X[:5]))
     features = network.features(numbers.double(), codes)
     joint = network._content(features)[:, 16:].detach()
     layout = model.inputs_.layout_["groups"]

@@ -42,7 +42,7 @@ def test_masks_and_importances_are_shares_of_the_columns():
 
 def test_masks_agree_with_pytorch_tabnets_own():
     model = small().fit(X, Y)
-    network, numbers, codes = model._prepare(X)
+    network, numbers, codes = model._prepare(model._read(X))
     with torch.inference_mode():
         features = network.features(numbers.double(), codes)
         total, steps = network.tabnet.forward_masks(features)

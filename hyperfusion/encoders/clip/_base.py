@@ -191,7 +191,8 @@ class ClipEncoder(ColumnEncoder):
             known, size = vectors[~missing], self.pca_.n_components_
             vectors = np.full((len(vectors), size), np.nan, dtype=np.float32)
             if len(known):
-                vectors[~missing] = self.pca_.transform(known)
+                # In float32 the last digits depend on the rows beside.
+                vectors[~missing] = self.pca_.transform(known.astype(np.float64))
         if self.add_indicator:
             vectors = np.column_stack([vectors, missing.astype(np.float32)])
         return vectors

@@ -130,7 +130,8 @@ class ImageStatistics(ColumnEncoder):
         found = MEMORY.get([key]).get(key)
         if found is None:
             found = self._measures(cell)
-            MEMORY.put({key: found})
+            if found is not None:
+                MEMORY.put({key: found})
         return found
 
     def _measures(self, cell: Any) -> np.ndarray | None:

@@ -106,7 +106,9 @@ class NetworkInputs(HyperFusionEstimator):
             size = min(self.n_components, n)
             if size < p and stacked.any():
                 solver = "covariance_eigh" if n >= p else "full"
-                pca = PCA(size, svd_solver=solver, copy=False).fit(stacked)
+                pca = PCA(size, svd_solver=solver, copy=False)
+                with np.errstate(invalid="ignore"):  # a variance of 0 has no shares
+                    pca.fit(stacked)
                 basis = pca.components_.astype(np.float64)
                 self.bases_ |= {v: (means[v], basis) for v in vectors}
 
