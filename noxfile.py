@@ -1,9 +1,9 @@
 """Tasks: ``nox -s NAME``; ``nox -l`` lists them, ``nox`` alone runs lint and tests.
 
-Torch alone takes gigabytes, so ``tests``, ``demo``, ``docs``, ``linkcheck``,
-``benchmarks`` and ``kernels`` share one environment, ``.nox/shared``. Whichever runs
-first makes it. It is brought up to date when pyproject.toml changes, and needs no
-network otherwise.
+Torch alone takes gigabytes, so ``tests``, ``demo``, ``examples``, ``docs``,
+``linkcheck``, ``benchmarks`` and ``kernels`` share one environment, ``.nox/shared``.
+Whichever runs first makes it. It is brought up to date when pyproject.toml changes, and
+needs no network otherwise.
 """
 
 import hashlib
@@ -145,6 +145,13 @@ def demo(session: nox.Session) -> None:
     """Predict the popularity of synthetic posts, or of real ones with --smp-video."""
     python = shared_python(session, "plot")
     session.run(python, "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run the examples and check what they print; arguments name some of them."""
+    python = shared_python(session, "docs")
+    session.run(python, "tools/run_examples.py", *session.posargs)
 
 
 @nox.session

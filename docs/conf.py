@@ -36,6 +36,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_static", "_templates"]
 default_role = "any"
 nitpicky = True
+toc_object_entries_show_parents = "hide"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "hyperfusion"

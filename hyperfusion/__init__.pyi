@@ -9,6 +9,7 @@ from . import pipeline as pipeline
 from . import preprocessing as preprocessing
 from . import regressors as regressors
 from . import relations as relations
+from . import roles as roles
 from . import table as table
 from .datasets import load_smp_video as load_smp_video
 from .datasets import load_smpd as load_smpd
@@ -80,6 +81,7 @@ from .relations import HierarchicalClusterEncoder as HierarchicalClusterEncoder
 from .relations import NeighborTargets as NeighborTargets
 from .relations import RelationEncoder as RelationEncoder
 from .reports import make_report as make_report
+from .roles import guess_roles as guess_roles
 from .table import Schema as Schema
 from .table import describe_table as describe_table
 from .table import feature_table as feature_table

@@ -27,7 +27,7 @@ def resolve_device(device: str) -> str:
     Raises
     ------
     InvalidInputError
-        If the device is not there, or is none.
+        If the device does not exist.
     """
     if device == "auto":
         return _first_there("cuda", "mps")

@@ -1,7 +1,7 @@
 """Errors and warnings of the package.
 
-Every error is also the standard one that scikit-learn users catch already:
-``except ValueError`` and ``except ImportError`` keep working.
+Every error is also a standard one, so ``except ValueError`` and ``except ImportError``
+keep working.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class HyperFusionError(Exception):
 
 
 class InvalidInputError(HyperFusionError, ValueError):
-    """The data or a parameter can't be used as it is; the message says what would."""
+    """The data or a parameter can't be used; the message says what would work."""
 
 
 class BadCellError(InvalidInputError):
@@ -45,7 +45,7 @@ class BadCellError(InvalidInputError):
     Attributes
     ----------
     reason, row, column
-        The parameters, for programs that want to skip or mend the cell.
+        The parameters, for programs that skip or repair the cell.
     """
 
     def __init__(self, reason: str, row: int | None = None, column: Any = None):
@@ -63,7 +63,7 @@ class BadCellError(InvalidInputError):
 
 
 class BadFileError(HyperFusionError, ValueError):
-    """A file is damaged, or of another kind than was expected; the message names it."""
+    """A file is damaged or not of the expected kind; the message names it."""
 
 
 class MissingDependencyError(HyperFusionError, ImportError):
@@ -79,7 +79,7 @@ class BadCellWarning(UserWarning):
 
 
 class DeviceWarning(UserWarning):
-    """A model that was fitted on a GPU predicts on the CPU, as there is no GPU."""
+    """A model fitted on a GPU predicts on the CPU, because there is no GPU here."""
 
 
 class AssociationWarning(UserWarning):
@@ -87,4 +87,4 @@ class AssociationWarning(UserWarning):
 
 
 class VersionWarning(UserWarning):
-    """A saved estimator is read by another version than the one that fitted it."""
+    """A saved estimator is loaded by a version other than the one that fitted it."""

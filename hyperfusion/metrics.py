@@ -37,8 +37,8 @@ def spearman_score(
     Returns
     -------
     float
-        Between -1 and 1. It is 0 where either side is constant: a constant
-        prediction orders nothing, and a number keeps searches going.
+        Between -1 and 1. It is 0 if either side is constant: a constant
+        prediction orders nothing, and a number keeps searches running.
 
     Notes
     -----
@@ -75,8 +75,8 @@ def within_user_spearman(
 ) -> float:
     """Return Spearman's correlation within posts of a user, averaged over users.
 
-    The plain score mostly tells popular users from others. This one asks
-    what a user can act on: which of their own posts does better.
+    `spearman_score` mostly separates popular users from others. This score is about
+    what a user can change: which of their own posts does better.
 
     Parameters
     ----------
@@ -85,15 +85,15 @@ def within_user_spearman(
     y_pred : array-like of shape (n_samples,)
         Predictions.
     users : array-like of shape (n_samples,)
-        User of each row; rows without one (None, NaN, blank) don't count.
+        User of each row; rows without a user (None, NaN, blank) don't count.
     min_frequency : int, default=3
         Users with fewer posts, or with a constant target, don't count.
 
     Returns
     -------
     float
-        Mean over users, each weighing as many posts as it has; NaN where no
-        user counts.
+        Mean over users, weighted by their numbers of posts; NaN if no user
+        counts.
 
     Examples
     --------

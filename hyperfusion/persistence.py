@@ -1,6 +1,6 @@
-"""Save fitted models to files that hold data alone, and load them again.
+"""Save fitted models to files without code, and load them again.
 
-Whoever can write a pickle can run code on the machine that loads it. The files here are
+Anyone who can write a pickle can run code on the machine that loads it. These files are
 skops's: a schema and arrays, from which only known types are rebuilt.
 """
 
@@ -42,19 +42,19 @@ def save_model(model: Any, path: str | Path) -> None:
     model : estimator
         Any estimator of this package or of scikit-learn, or a Pipeline of them.
     path : str or Path
-        File to write. It is complete or, if the writing fails, not there at all.
+        File to write. If writing fails, there is no file.
 
     Raises
     ------
     InvalidInputError
-        If there is no such folder.
+        If the folder does not exist.
     MissingDependencyError
         If skops is not installed.
 
     Notes
     -----
-    Weights of frozen encoders and word vectors are not part of the file; the model
-    finds them again as it did at fit.
+    The file does not contain weights of frozen encoders or word vectors; the model
+    looks for them again as it did at fit.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def save_model(model: Any, path: str | Path) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise InvalidInputError(
-            f"There is no folder {str(path.parent)!r} to save in: make it first."
+            f"The folder {str(path.parent)!r} does not exist: create it first."
         )
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
@@ -89,21 +89,21 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     path : str or Path
         File to read.
     trusted : list of str, default=()
-        Full names of further types that you trust, such as those of your own
-        estimators; ``"my_package.MyTransformer"``.
+        Full names of further types that you trust, such as your own estimators:
+        ``"my_package.MyTransformer"``.
 
     Returns
     -------
     estimator
-        The fitted model, on the CPU where it was fitted on a GPU that is not here.
+        The fitted model, on the CPU if it was fitted on a GPU that is missing here.
 
     Raises
     ------
     BadFileError
-        If the file is damaged, or not one of `save_model`'s.
+        If the file is damaged or was not written by `save_model`.
     InvalidInputError
-        If it holds types that are neither this package's nor known to be harmless nor
-        in `trusted`.
+        If it contains types that are not of this package, not known to be harmless,
+        and not in `trusted`.
     MissingDependencyError
         If skops is not installed.
 
@@ -141,8 +141,8 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     ]
     if unknown:
         raise InvalidInputError(
-            f"{str(path)!r} holds types that are not trusted: {unknown}. If you know "
-            f"where the file comes from, pass trusted={unknown!r}."
+            f"{str(path)!r} contains types that are not trusted: {unknown}. If you "
+            f"trust the source of the file, pass trusted={unknown!r}."
         )
     with _whole_file(path):
         return io.load(path, trusted=asked)
@@ -157,9 +157,9 @@ def _whole_file(path: Path) -> Iterator[None]:
     # a file that was tampered with makes skops raise almost anything
     except Exception as error:
         raise BadFileError(
-            f"{str(path)!r} is not a whole file of save_model "
+            f"{str(path)!r} is damaged or was not written by save_model "
             f"({type(error).__name__}: {str(error)[:400]}). Save the model again; "
-            "pickles are read by pickle.load or joblib.load."
+            "pickle.load or joblib.load read pickles."
         ) from error
 
 

@@ -69,25 +69,24 @@ def make_hyperfusion(
 
     The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
     ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
-    ``predict__catboost__depth``, or put your own transformer into
-    ``encode__encoders``.
+    ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
     Parameters
     ----------
     %(roles)s
     neighbors : NeighborTargets, None or False, default=None
-        What similar earlier posts came to; None is the default `NeighborTargets`, where
-        there are texts (or tags) and times, and none in the preset "paper". False is
-        none.
+        Adds the targets of similar earlier posts. None is the default `NeighborTargets`
+        if there are texts (or tags) and times, except in the preset "paper". False adds
+        nothing.
     %(cache)s
     preset : {"fast", "default", "best", "paper"}, default="default"
-        How much to do:
+        Members, by cost:
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
-        - ``"default"``: CatBoost as well, what measures best for its time;
-        - ``"best"``: two networks as well, in some four times the time;
-        - ``"paper"``: the paper's system as it stands, features, preprocessing, members
-          and training alike. It takes longest.
+        - ``"default"``: CatBoost in addition; it measures best for its time;
+        - ``"best"``: two networks in addition, for about four times the time;
+        - ``"paper"``: the paper's system: its features, preprocessing, members and
+          training. It takes longest.
     members : str, list of regressors or list of (name, regressor), default=None
         Members of the ensemble instead of the preset's; the name of a preset gives
         the members of that one.
@@ -120,10 +119,18 @@ def make_hyperfusion(
     InvalidInputError
         If no role is given, or there is no such preset.
 
+    See Also
+    --------
+    guess_roles : Suggests the roles of a table, with reasons.
+    evaluate : The first next step: scores on random, user and time splits.
+    predict_interval : The second: how sure are the predictions?
+    make_report : The third: one page about the fitted model and its worst errors.
+    PostEncoder : The encoders behind each role.
+
     Notes
     -----
-    With unlabeled posts, encoders and relations are fitted on labeled and
-    unlabeled posts alike; histories and target means read labeled posts alone.
+    With unlabeled posts, encoders and relations are fitted on all posts. Histories of
+    users and target means only read labeled posts.
 
     Examples
     --------

@@ -64,6 +64,7 @@ IMPORTS = {
     "inspection": f"{MODELS} {TOOLS}",
     "reports": f"{MODELS} {TOOLS} inspection",
     "pipeline": f"{MODELS} {TOOLS}",
+    "roles": f"{MODELS} {TOOLS}",
     "__init__": "_version",
 }
 """What each folder and module of the package may import of the others."""

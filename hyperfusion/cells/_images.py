@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hyperfusion.cells._columns import is_missing, shown
@@ -19,6 +20,9 @@ MAX_PIXELS = 89_478_485
 
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]+:/{2,}", re.IGNORECASE)
 _BASE64 = re.compile(r"\s*(?:data:|[A-Za-z0-9+/_\r\n-]{256,}=*\s*$)")
+_PICTURE = re.compile(
+    r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|heic|avif)(?:[?#].*)?\s*$", re.IGNORECASE
+)
 _HEIC = re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL)
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -215,3 +219,35 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
         ) from error
     register_heif_opener()
     return Image.open(source)
+
+
+def signs_of_images(cells: pd.Series) -> str | None:
+    """Return why a column's cells are pictures, None where they are not.
+
+    Nothing is decoded. Addresses of pictures raise ValueError: they can't be read.
+    """
+    firsts = [c[0] if isinstance(c, list) and c else _content(c) for c in cells]
+    if all(isinstance(c, (str, os.PathLike)) for c in firsts):
+        names = [str(c) for c in firsts]
+        if sum(_PICTURE.search(name) is not None for name in names) < 0.9 * len(names):
+            return None
+        if _URL.match(names[0]):
+            raise ValueError("URLs of pictures: download them and use their paths")
+        tried = names[:20]
+        found = sum(Path(name).is_file() for name in tried)
+        return f"names of picture files, of which {found} of {len(tried)} are found"
+    if all(isinstance(c, _BYTES) for c in firsts):
+        opened = _is_picture(bytes(firsts[0]))
+        return "contents of picture files" if opened else None
+    if all(isinstance(c, Image.Image) for c in firsts):
+        return "pictures in memory"
+    arrays = all(isinstance(c, np.ndarray) and c.ndim in (2, 3) for c in firsts)
+    return "arrays of pixels" if arrays else None
+
+
+def _is_picture(content: bytes) -> bool:
+    try:
+        with _open(io.BytesIO(content)):
+            return True
+    except (ValueError, OSError):
+        return False

@@ -15,6 +15,7 @@ from hyperfusion.cells._columns import (
     Cells,
     as_column,
     is_blank,
+    shown,
     warn_caller,
 )
 from hyperfusion.cells._texts import mend
@@ -134,3 +135,15 @@ def _number(level: str) -> float | None:
     except ValueError:
         return None
     return number if np.isfinite(number) else None
+
+
+def signs_of_levels(cells: pd.Series) -> str | None:
+    """Return why a column's cells are levels, None where each is another or a list."""
+    found = read_levels(cells)
+    levels = found.clean.dropna()
+    if found.bad or len(levels) == 0:
+        return None
+    n_levels = levels.nunique()
+    if n_levels > max(0.8 * len(levels), 12):
+        return None
+    return f"{n_levels} levels such as {shown(levels.mode()[0], 30)}"

@@ -14,6 +14,8 @@ _THOUSANDS = re.compile(
     r"[+-]?\d{1,3}(?P<sign>[,'\u2019_ \u00a0\u202f])\d{3}(?:(?P=sign)\d{3})*(?:\.\d*)?"
 )
 
+_WITH_UNIT = re.compile(r"[$€£¥]?\s?\d[\d,]*(?:\.\d+)?\s?[$€£¥%]?")
+
 
 def read_numbers(column: Any) -> Cells:
     """Read a column as float64; missing, blank and bad cells are NaN.
@@ -84,3 +86,24 @@ def without_overflow(cells: Cells) -> Cells:
 def signed_log(numbers: np.ndarray) -> np.ndarray:
     """Return ``sign(x) * log(1 + |x|)``: a log scale that zero and below can take."""
     return np.sign(numbers) * np.log1p(np.abs(numbers))
+
+
+def signs_of_numbers(cells: pd.Series) -> str | None:
+    """Return why a column's cells are numbers, None where they are not.
+
+    Numbers with a unit, or with a sign between thousands, raise ValueError: they
+    can't be read.
+    """
+    found = read_numbers(cells)
+    if not found.bad:
+        low, high = found.clean.min(), found.clean.max()
+        return f"numbers from {low:.6g} to {high:.6g}"
+    texts = [str(cell).strip() for cell in cells.iloc[list(found.bad)]]
+    if all(map(_THOUSANDS.fullmatch, texts)):
+        raise ValueError(next(iter(found.bad.values())))
+    if all(map(_WITH_UNIT.fullmatch, texts)):
+        raise ValueError(
+            f"numbers with a unit, such as {shown(texts[0])}: make them numbers with "
+            "pd.to_numeric(column.str.replace('[^0-9.]', '', regex=True))"
+        )
+    return None

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import pandas as pd
+
 from hyperfusion.cells._texts import in_order, is_list, mend, read_text
 
 _SEPARATORS = ",;|、，；｜"  # noqa: RUF001 - those of Chinese and Japanese too
@@ -74,3 +76,27 @@ def _character(escape: re.Match) -> str:
 
 def _clean(tags: Iterable[str]) -> list[str] | None:
     return [t for t in (_EDGES.sub("", tag) for tag in tags) if t] or None
+
+
+def signs_of_tags(cells: pd.Series) -> str | None:
+    """Return why a column's cells are tags, None where they are not.
+
+    They are lists of texts, or texts of several hashtags or of several short items
+    between separators. Words between spaces may be a sentence: only the column's name
+    can tell.
+    """
+    try:
+        tags = [read_tags(cell) or [] for cell in cells]
+    except TypeError:
+        return None
+    n_tags = sum(map(len, tags))
+    of_lists = any(is_list(c) or _WRITTEN_LIST.fullmatch(c.strip()) for c in cells)
+    if not of_lists:
+        hashed = sum(len(_HASHES.findall(cell)) > 1 for cell in cells)
+        separated = sum(any(s in cell for s in _SEPARATORS) for cell in cells)
+        words = sum(len(tag.split()) for row in tags for tag in row)
+        short = separated > len(cells) / 2 and words <= 3 * n_tags >= 9 * len(cells)
+        if hashed <= len(cells) / 2 and not short:
+            return None
+    shape = "lists" if of_lists else "texts"
+    return f"{shape} of {n_tags / len(cells):.1f} tags on average"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hyperfusion.cells._columns import shown
 
@@ -56,3 +57,16 @@ def in_order(cell: Any) -> Iterable[Any]:
     """Return the values of a cell; those of a set, which has no order, are sorted."""
     # The order of a set of texts changes from process to process.
     return sorted(cell, key=str) if isinstance(cell, (set, frozenset)) else cell
+
+
+def signs_of_texts(cells: pd.Series) -> str | None:
+    """Return why a column's cells are texts, None where they are short names."""
+    try:
+        words = [len((read_text(cell) or "").split()) for cell in cells]
+    except TypeError:
+        return None
+    mean = sum(words) / len(words)
+    different = len({str(cell) for cell in cells}) / len(cells)
+    if mean < 2 or (mean < 8 and different < 0.3):
+        return None
+    return f"texts of {mean:.0f} words on average"

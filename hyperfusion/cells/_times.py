@@ -26,6 +26,8 @@ from hyperfusion.exceptions import InvalidInputError
 # seconds from 1970 to the ends of what nanoseconds since then can count
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
+# from 1980 to 2050: numbers that are seconds outside of these are rather counts
+_RECENT = 315_532_800.0, 2_524_608_000.0
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
@@ -256,3 +258,31 @@ def _why(cell: Any) -> str:
         f"{said}: give datetimes, ISO 8601 texts, or seconds since 1970; turn other "
         "texts into dates first, with pd.to_datetime(column, format=...)"
     )
+
+
+def signs_of_times(cells: pd.Series) -> str | None:
+    """Return from when to when a column's cells are, None where they are no times.
+
+    Texts whose day and month can't be told apart raise ValueError. Whole numbers may
+    count anything else as well: only the column's name can tell.
+    """
+    if all(isinstance(cell, str) for cell in cells):
+        if all(_NUMBER.fullmatch(cell.strip()) for cell in cells):
+            return None
+        slashed = [_SLASHED.match(cell.strip()) for cell in cells]
+        if all(slashed):
+            # the cell that tells most about the order of day and month
+            row = np.argmax([max(int(s[1]), int(s[2])) for s in slashed if s])
+            raise ValueError(_why(cells.iloc[int(row)]))
+    elif cells.dtype == bool:
+        return None
+    found = read_times(cells)
+    seconds = found.clean.seconds
+    known = seconds[~np.isnan(seconds)]
+    if len(found.bad) > 0.02 * len(cells) or len(known) == 0:
+        return None
+    first, last = known.min(), known.max()
+    if cells.dtype.kind in "iuf" and not _RECENT[0] <= first <= last <= _RECENT[1]:
+        return None
+    first, last = (np.datetime64(int(s), "s").astype("M8[D]") for s in (first, last))
+    return f"times from {first} to {last}"

@@ -138,3 +138,14 @@ def _wrong_length(got: Any, expected: int, row: int, column: Any) -> BadCellErro
         row,
         column,
     )
+
+
+def signs_of_vectors(cells: pd.Series) -> str | None:
+    """Return why a column's cells are vectors, None where they are not."""
+    if not holds_vectors(cells):
+        return None
+    try:
+        size = vector_size(cells)
+    except BadCellError:  # lists of texts
+        return None
+    return f"vectors of {size} numbers"

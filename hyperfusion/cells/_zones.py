@@ -60,8 +60,8 @@ def _check_offset(seconds: float, cell: Any) -> int:
 
 def _unknown_zone(cell: Any) -> ValueError:
     return ValueError(
-        f"{shown(cell)} is no time zone: give an offset from UTC such as '-05:00', a "
-        "number of hours between -12 and 14, or an IANA name such as 'Europe/Berlin'"
+        f"{shown(cell)} is not a time zone: give an offset from UTC such as '-05:00', "
+        "a number of hours between -12 and 14, or an IANA name such as 'Europe/Berlin'"
     )
 
 
@@ -115,3 +115,13 @@ def _from_clock(seconds: np.ndarray, zone: Zone) -> np.ndarray:
 
 def _index(seconds: np.ndarray) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(seconds.astype(np.int64).astype("datetime64[s]"))
+
+
+def signs_of_zones(cells: pd.Series) -> str | None:
+    """Return why a column's cells are time zones, None where they are not.
+
+    Numbers may count anything else as well: only the column's name can tell.
+    """
+    if read_zones(cells).bad:
+        return None
+    return f"time zones such as {shown(cells.iloc[0])}"

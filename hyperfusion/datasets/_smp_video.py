@@ -80,21 +80,21 @@ def load_smp_video(
     Raises
     ------
     InvalidInputError
-        If a file is missing, truncated or not JSON, or where the rows of the files
-        don't belong together; the message names file, row and key.
+        If a file is missing, truncated or not JSON, or if the rows of the files don't
+        belong together; the message names file, row and key.
 
     Notes
     -----
-    The counts of a user (followers, likes, videos ...) were read when the data
-    were gathered, not when the post was made: they count the post itself, its
-    likes, and what it did for its user. They are fair in the challenge and
-    promise too much for posts to come; ``strict=True`` drops them. The words that
-    the platform suggests appear after the upload, and go as well.
+    The counts of a user (followers, likes, videos ...) were read when the data were
+    collected, not when the post was published: they include the post itself, its likes,
+    and its effect on the user. The challenge allows them, but they make scores too
+    optimistic for future posts; ``strict=True`` drops them. It also drops the words
+    that the platform suggests, which appear after the upload.
 
-    The files have no ``#``: words and hashtags are joined by commas, and nothing
-    tells them apart. All of them are the text; the tags are the suggested words.
-    ``user_heart_count`` repeats ``user_likes_count``, ``user_friend_count`` and
-    ``video_format`` are the same everywhere: they are in `data` but in no role.
+    The files have no ``#``: words and hashtags are joined by commas and cannot be
+    separated. All of them are the text; the tags are the suggested words.
+    ``user_heart_count`` repeats ``user_likes_count``; ``user_friend_count`` and
+    ``video_format`` are constant. They are in `data` but in no role.
 
     Examples
     --------

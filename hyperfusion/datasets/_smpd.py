@@ -77,10 +77,10 @@ def load_smpd(
     Parameters
     ----------
     folder : path
-        Where the metadata files lie, directly or in ``train_allmetadata_json`` and
-        ``test_allmetadata_json``. The names since 2023 and those of 2020 are known.
-        ``user_additional.csv``, statistics of the users that participants
-        crawled, is read where it is there.
+        The folder of the metadata files, directly or in ``train_allmetadata_json`` and
+        ``test_allmetadata_json``. It knows the file names since 2023 and those of 2020.
+        ``user_additional.csv``, user statistics crawled by participants, is read if it
+        exists.
     split : {"train", "test"}, default="train"
         Which part to load. The test part has no target.
     strict : bool, default=False
@@ -98,7 +98,7 @@ def load_smpd(
             One row for each post in time order, columns under the newest names of
             the files. ``image`` holds paths. The user's and the location's
             descriptions are the float32 columns ``user_description_0`` to ``_398``
-            and ``location_description_0`` to ``_399``, NaN where there is none.
+            and ``location_description_0`` to ``_399``, NaN if missing.
             ``first_taken_days`` is the number of days from the date of the user's
             first picture to the post; ``meanView`` and the like are totals divided
             by ``photoCount`` (0 where that is 0).
@@ -112,8 +112,8 @@ def load_smpd(
     Raises
     ------
     InvalidInputError
-        If a file is missing, truncated or not valid, or where the rows of the files
-        don't belong together; the message names file, row and key.
+        If a file is missing, truncated or not valid, or if the rows of the files don't
+        belong together; the message names file, row and key.
 
     Warns
     -----
@@ -125,11 +125,10 @@ def load_smpd(
     Notes
     -----
     ``photo_count`` and all of ``user_additional.csv`` but the date of joining are
-    totals read years after the posts: ``totalViews`` includes the views of the
-    very post that is to be predicted. They are fair in the challenge, where they
-    lower the error by a tenth, and promise too much for posts to come;
-    ``strict=True`` drops them. When ``ispro``, ``canbuypro`` and the descriptions
-    were read isn't known: they stay.
+    totals read years after the posts: ``totalViews`` includes the views of the post
+    itself. The challenge allows them, and they lower the error by a tenth, but they
+    make scores too optimistic for future posts; ``strict=True`` drops them. It is not
+    known when ``ispro``, ``canbuypro`` and the descriptions were read: they stay.
 
     20,000 posts with descriptions take 2 seconds, 570 MB of memory while they are
     read and 80 MB afterwards; the training part has 305,613.

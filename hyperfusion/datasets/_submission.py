@@ -31,8 +31,7 @@ def write_submission(
     Parameters
     ----------
     path : path
-        The file to write. It appears complete or not at all: an existing file is
-        replaced when the new one is whole.
+        The file to write. An existing file is replaced when the new one is complete.
     post_ids : iterable of str or int, of length n_posts
         One id for each post, without the prefix.
     scores : array-like of shape (n_posts,)
@@ -40,11 +39,10 @@ def write_submission(
     version : str, default="VERSION 1.2"
         The version of the form that the challenge asks for.
     external_data : str or mapping, default=None
-        What data and pretrained models were used beside the challenge's own; a
-        mapping is written as it is. None says that there were none.
+        Data and pretrained models used in addition to the challenge's own; a mapping
+        is written unchanged. None means that there were none.
     prefix : str, default="post"
-        What to put before each id: ``"post"`` in most editions, ``""`` where ids
-        are written as they are.
+        Prefix of each id: ``"post"`` in most editions, ``""`` for unchanged ids.
 
     Returns
     -------

@@ -19,34 +19,34 @@ from hyperfusion.table._names import vector_columns
 
 
 class VectorEncoder(TableEncoder):
-    """Vectors that somebody has made already, as float32 columns of one vector.
+    """Existing vectors, such as embeddings, as float32 columns.
 
-    For embeddings of images, texts or users from elsewhere. `PostEncoder` uses it for
-    what its parameter `vectors` names.
+    For embeddings of images, texts or users from other models. `PostEncoder` uses it
+    for the columns named by its parameter `vectors`.
 
     Parameters
     ----------
     name : str, default="vector"
-        What the vector is called; its columns are ``<name>__0``, ``<name>__1``, ...
+        Name of the vector; its columns are ``<name>__0``, ``<name>__1``, ...
 
     Attributes
     ----------
     size_ : int
-        How many numbers the vector has.
+        Length of the vector.
     %(columns)s
 
     Raises
     ------
     BadCellError
-        If a vector has another length than the first one at fit, or a cell is neither a
-        vector nor missing.
+        If the length of a vector differs from the first one at fit, or a cell is
+        neither a vector nor missing.
 
     Notes
     -----
     The input is one column whose cells are arrays, lists, texts of JSON lists or
-    pyarrow lists, or several columns of numbers, which are one vector side by side. A
-    missing cell is a missing vector: NaN in all of its columns. The numbers are copied
-    once, into the output: 1 GB for 500,000 vectors of 512 numbers.
+    pyarrow lists, or several columns of numbers that form one vector. A missing cell is
+    a missing vector: NaN in all of its columns. The numbers are copied once, into the
+    output: 1 GB for 500,000 vectors of 512 numbers.
 
     Examples
     --------
@@ -77,8 +77,9 @@ class VectorEncoder(TableEncoder):
         if several and table.shape[1] > 1:
             raise InvalidInputError(
                 "VectorEncoder takes one column of vectors or several of numbers. "
-                f"Column {several[0]!r} holds vectors beside {table.shape[1] - 1} "
-                "other column(s): encode each column of vectors by itself."
+                f"Column {several[0]!r} holds vectors, and there are "
+                f"{table.shape[1] - 1} other column(s): encode each column of vectors "
+                "separately."
             )
         return table
 

@@ -48,28 +48,27 @@ def drift_report(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> Bunch:
-    """Report how well training and later posts can be told apart, and by what.
+    """Report how well training and later posts can be told apart, and by which columns.
 
     Adversarial validation: extremely randomized trees learn which posts are the later
-    ones. Where they can't, their AUC is 0.5 and scores on held-out training posts
-    should keep; where they can, the columns that give it away are named. No targets
-    are needed.
+    ones. If they can't, their AUC is 0.5, and scores on held-out training posts should
+    hold. If they can, the report names the columns that differ. No targets are needed.
 
     Parameters
     ----------
     model : regressor, Pipeline, search, wrapper, transformer or None
         Fitted model whose encoders turn both tables into features: all steps before
-        the regressor inside it. None if the tables are features already. Where a
-        `PseudoLabelWrapper` holds a whole Pipeline, its first fold encodes.
+        the regressor inside it. None if the tables are already features. If a
+        `PseudoLabelWrapper` contains a whole Pipeline, its first fold encodes.
     X_train : DataFrame or array of shape (n_train, n_features)
         Posts that the model was fitted on.
     X_test : DataFrame or array of shape (n_test, n_features)
         Posts to compare them with.
     exclude : str or list, default=()
-        Names of columns or blocks to leave out, such as ``"time"``, which tells later
-        posts by definition.
+        Names of columns or blocks to leave out, such as ``"time"``, which differs by
+        definition.
     cv : int, default=5
-        Folds: each post is judged by trees that were not fitted on it.
+        Number of folds; each post is predicted by trees that were not fitted on it.
     n_estimators : int, default=100
         Trees in each fold.
     n_jobs : int, default=None
@@ -87,7 +86,7 @@ def drift_report(
         auc_std : float
             Its standard deviation over the folds.
         columns : DataFrame
-            One row for each column, those that tell most first: ``importance`` (share
+            One row per column, the most different first: ``importance`` (share
             of the trees' impurity decrease, adds up to 1), ``psi`` (population
             stability index; above 0.25 is commonly called a major change),
             ``missing_train`` and ``missing_test`` (shares of missing cells).
@@ -248,13 +247,13 @@ def stability_index(train: pd.Series, test: pd.Series) -> float:
     prefer_skip_nested_validation=True,
 )
 def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
-    """Weigh training posts by their age: half for each half-life.
+    """Weight training posts by age: one half for each half-life.
 
     Parameters
     ----------
     time : array-like of shape (n_samples,)
-        When each post was made: dates in all forms that `TemporalEncoder` takes, or
-        nothing but numbers.
+        Times of the posts: dates in any form that `TemporalEncoder` takes, or numbers
+        only.
     half_life : float, str or Timedelta
         Age at which a post counts half as much as the latest. For dates a duration
         such as ``"180D"``, or a number of days; for numbers a number in their unit.
@@ -294,8 +293,8 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
             )
         except (ValueError, OverflowError) as error:
             raise InvalidInputError(
-                f"half_life={half_life!r} is no duration: give a number of days, or a "
-                "text such as '180D' or '12h'."
+                f"half_life={half_life!r} is not a duration: give a number of days, or "
+                "a text such as '180D' or '12h'."
             ) from error
         if not span > pd.Timedelta(0):
             raise InvalidInputError(f"half_life={half_life!r} must be more than 0.")

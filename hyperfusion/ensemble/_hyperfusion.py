@@ -33,19 +33,19 @@ from hyperfusion.table._frames import as_frame
 class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     """Weighted ensemble of regressors over K folds.
 
-    Tier 3 of the paper (section 3.4, equations 8 and 9). Every member is fitted on
-    the training part of every fold. Weights come from out-of-fold predictions: those of
-    each row by models that did not learn from it. A new row's prediction is the
+    Tier 3 of the paper (section 3.4, equations 8 and 9). Every member is fitted on the
+    training part of every fold. Weights come from out-of-fold predictions, those of
+    each row by models that were not fitted on it. The prediction of a new row is the
     weighted average of all fold models.
 
     Parameters
     ----------
     members : list of regressors, list of (name, regressor), str or None, default=None
-        Any scikit-learn regressors. The presets are ``"fast"`` (gradient boosting of
-        the absolute error, and a kernel ridge), ``"default"`` (also None; CatBoost as
-        well), ``"best"`` (the co-attention and the hierarchical network as well) and
-        ``"paper"`` (the four of section 3.4, with TabNet: batch normalization, and no
-        hold-out of their own).
+        Any scikit-learn regressors. The presets, by cost, are ``"fast"`` (gradient
+        boosting of the absolute error, and a kernel ridge), ``"default"`` (also None;
+        CatBoost in addition), ``"best"`` (the co-attention and the hierarchical network
+        in addition) and ``"paper"`` (the four of section 3.4, with TabNet: batch
+        normalization, and no hold-out of their own).
         Regressors that can't read categories or missing values get the feature table
         as numbers, through `NumericTable`; pipelines get it as it is.
     cv : int, "time", "user", splitter or iterable of (train, test), default=5
@@ -54,41 +54,41 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         models of the others, "user" five folds of whole users: the times and users are
         those of the feature table, or the `groups` that are passed to `fit`.
     weighting : {"greedy", "simplex", "nnls", "equal"}, default="greedy"
-        How members are weighed: greedy selection with replacement [1]_, the best
-        convex combination, non-negative least squares divided by its sum, or all
-        alike.
+        How members are weighted: greedy selection with replacement [1]_, the best
+        convex combination, non-negative least squares divided by their sum, or equal
+        weights.
     weights_per : {"pooled", "fold"}, default="pooled"
-        Solve weights once over all folds, or for each fold on its own validation
-        rows as in equation 8.
+        Whether weights are solved once over all folds, or for each fold on its own
+        validation rows as in equation 8.
     objective : {"both", "mae", "huber", "spearman"}, default="both"
-        What the weights minimize (not for "nnls" and "equal"): "both" is the mean of
-        ``1 - SRC`` (Spearman's rank correlation) and MAE (mean absolute error), each
+        Loss that the weights minimize (not for "nnls" and "equal"): "both" is the mean
+        of ``1 - SRC`` (Spearman's rank correlation) and MAE (mean absolute error), each
         relative to the best single member.
     delta : float, default=0.5
         Huber's delta for ``objective="huber"``, in standard deviations of the target.
     shrink_to_equal : bool, default=False
         Whether to use equal weights unless solved ones are better by more than a
-        standard error over the folds, judged on folds that they were not solved on.
+        standard error over the folds, on folds that they were not solved on.
     row_filter : object with ``fit_resample``, default=None
         Drops rows, such as `IQRFilter`, from the training part of each fold only.
     refit : {"folds", "full"}, default="folds"
         Predict with the average of the fold models (equation 9), or fit each member
-        once more on all rows: K times cheaper to predict.
+        again on all rows, which makes predictions K times cheaper.
     n_jobs : int, default=None
         Parallel fits, through joblib. The result does not depend on it.
     memory : str or joblib.Memory, default=None
-        Folder where every fit is kept as it ends. A fit that was killed and is started
-        again with the same data, members and `random_state` loses only what was at
-        hand. Costs a hash of the table for every fit, and space for all models.
+        Folder in which finished fits are stored. A killed fit that is started again
+        with the same data, members and `random_state` only repeats the unfinished ones.
+        Costs a hash of the table for every fit, and space for all models.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds and of every member whose own is None.
+        Seed of the folds and of every member without its own.
     time_limit : float or None, default=None
-        Seconds that `fit` may take, with those of the `PostEncoder` and the
-        `RelationEncoder` before it. Members are fitted from the cheapest to the
-        dearest, see Notes; those that there is no time for are left out.
+        Seconds that `fit` may take, including those of the `PostEncoder` and the
+        `RelationEncoder` before it. Members are fitted from the cheapest to the most
+        expensive, see Notes; those without enough time are left out.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
-        nothing, 1 prints a line for every fitted part as well.
+        nothing, 1 also prints a line for every fitted part.
 
     Attributes
     ----------
@@ -105,16 +105,16 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     weights_ : ndarray of shape (n_folds, n_members)
         Weights of the members for each fold; rows add up to 1.
     oof_predictions_ : ndarray of shape (n_samples,)
-        Out-of-fold predictions of the ensemble: no model and no weight in them was
-        fitted to the row's own label, see Notes. NaN for rows never validated.
+        Out-of-fold predictions of the ensemble: no model and no weight was fitted to
+        the row's own label, see Notes. NaN for rows that are never validated.
     oof_member_predictions_ : ndarray of shape (n_samples, n_members)
         Out-of-fold predictions of each member.
     oof_residuals_ : ndarray of shape (n_samples,)
         Targets minus `oof_predictions_`.
     oof_std_ : ndarray of shape (n_samples,)
-        What ``predict(X, return_std=True)`` would say of out-of-fold predictions.
+        The standard deviations of `predict` for the out-of-fold predictions.
     variance_coefficients_ : ndarray of shape (2,)
-        How the members' disagreement becomes a variance, see `predict`.
+        Coefficients that turn the members' disagreement into a variance, see `predict`.
     fold_scores_ : DataFrame
         SRC, MAE, rows and seconds for every fold and member, and for the ensemble.
     splits_ : list of (train, validation)
@@ -128,7 +128,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     --------
     CatBoostHuberRegressor : The strongest single member.
     predict_interval : Intervals that cover a given share of posts.
-    make_hyperfusion : The whole way from a table of posts.
+    make_hyperfusion : The whole pipeline from a table of posts.
 
     Notes
     -----
@@ -136,21 +136,20 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     ``refit="full"``). scikit-learn's callbacks (1.9) are supported: each part is a
     task, and scoring callbacks score each fold's models on its validation rows.
 
-    With a `time_limit` a member starts only if all its folds fit what is left, by a
-    declared cost of rows and columns that the first fold of the cheapest member has
-    brought to the speed of this machine; other classes than this package's and a few
-    of scikit-learn's are taken for average. A member whose first folds take longer
-    than thought is dropped between folds. A fold is never cut. The cheapest member is
-    always fitted, with a warning where it takes longer than the limit.
+    With a `time_limit` a member starts only if all its folds fit into the remaining
+    time. The estimate is a declared cost of rows and columns, scaled to this machine by
+    the first fold of the cheapest member; regressors other than this package's and a
+    few of scikit-learn's have an average cost. A member whose first folds take longer
+    than estimated is dropped between folds. A fold is never interrupted. The cheapest
+    member is always fitted, with a warning if it takes longer than the limit.
 
-    Weights in `oof_predictions_` are solved on rows that the fold does not validate;
-    a single split is cut in two, and each half is weighed by the other. Two traces of
-    a row's label remain. Models of the other folds, on whose predictions those weights
-    are solved, have learned from it; and where `shrink_to_equal` falls back,
-    out-of-fold predictions are equally weighed too, a choice that all labels have made
-    together.
+    Weights in `oof_predictions_` are solved on rows that the fold does not validate; a
+    single split is cut in two, and each half is weighted by the other. Two traces of a
+    row's label remain. Models of the other folds, on whose predictions those weights
+    are solved, were fitted on it; and if `shrink_to_equal` falls back to equal weights,
+    all labels together made that choice.
 
-    If `fit` refuses its input, a fitted ensemble stays what it was. Without a
+    If `fit` refuses its input, a fitted ensemble stays unchanged. Without a
     `random_state` every fit draws its own; numpy's global generator is not used.
 
     References

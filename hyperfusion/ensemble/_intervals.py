@@ -42,12 +42,12 @@ def predict_interval(
     groups: Any = None,
     calibration_groups: Any = None,
 ) -> pd.DataFrame:
-    """Predict intervals that hold the target of a given share of posts.
+    """Predict intervals that contain the target of a given share of posts.
 
     An interval is the prediction plus and minus ``q * y_std``: `y_std` is that of
     `HyperFusionRegressor.predict`, and `q` the conformal quantile of the out-of-fold
-    errors (of models that did not learn from the post), each divided by its own
-    `y_std` [1]_. Nothing is fitted for it.
+    errors (of models that were not fitted on the post), each divided by its own `y_std`
+    [1]_. Nothing else is fitted.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ def predict_interval(
     X : DataFrame or array of shape (n_samples, n_features)
         Rows to predict, as `model` takes them.
     coverage : float, default=0.9
-        Share of posts whose target the intervals hold.
+        Share of posts whose target lies in its interval.
     groups : "user" or array-like of shape (n_samples,), default=None
-        Calibrate within groups, so that each is covered by itself. ``"user"`` means
-        users seen and not seen in training (``"known"`` and ``"new"``); an array
-        holds the group of each row of `X`.
+        Calibrate within groups, so that each has the right coverage. ``"user"`` means
+        users seen and not seen in training (``"known"`` and ``"new"``); an array has
+        the group of each row of `X`.
     calibration_groups : array-like of shape (n_training_samples,), default=None
         With an array of `groups`, the group of each labeled row passed to ``fit``.
 
@@ -73,28 +73,28 @@ def predict_interval(
     Raises
     ------
     InvalidInputError
-        If there is no ensemble inside the model, or groups are unknown to it.
+        If the model contains no ensemble, or groups are unknown.
 
     Warns
     -----
     UserWarning
-        Where a group has too few out-of-fold rows for `coverage` (9 for 0.9, 19 for
+        If a group has too few out-of-fold rows for `coverage` (9 for 0.9, 19 for
         0.95): its intervals are infinite.
 
     See Also
     --------
-    coverage_report : How many of labeled posts the intervals hold.
+    coverage_report : The coverage on labeled posts.
 
     Notes
     -----
     The quantile is the ``ceil((n + 1) * coverage)``-th smallest of n scaled errors.
-    Coverage is then at least `coverage` for posts drawn from where the training posts
-    came from. The guarantee is strict where ``cv`` is a single split, ``refit`` is
-    "folds" and there is one member. The weights and the ``y_std`` of several are fitted
-    to the rows that calibrate; with K folds the average of models that predicts errs a
-    little less than the fold models that were calibrated. It does not hold where later
-    posts are different: see `coverage_report`. Sample weights of the fit weigh the
-    errors, so that `recency_weights` let recent posts count more here as well.
+    Coverage is then at least `coverage` for posts from the distribution of the training
+    posts. The guarantee is exact if ``cv`` is a single split, ``refit`` is "folds" and
+    there is one member. With several members, their weights and ``y_std`` are fitted to
+    the calibration rows; with K folds the average of the models is a little better than
+    the fold models that were calibrated. The guarantee does not hold if later posts are
+    different: see `coverage_report`. Sample weights of the fit also weight the errors,
+    so `recency_weights` give recent posts more weight here, too.
 
     Costs one prediction.
 
@@ -247,7 +247,7 @@ def coverage_report(
     calibration_groups: Any = None,
     tolerance: float = 0.03,
 ) -> pd.DataFrame:
-    """Report how many of labeled posts the intervals hold, in all and by group.
+    """Report the coverage of the intervals on labeled posts, overall and by group.
 
     Parameters
     ----------
@@ -258,15 +258,15 @@ def coverage_report(
     y : array-like of shape (n_samples,)
         Their targets.
     coverage : float, default=0.9
-        What `predict_interval` is asked for.
+        The coverage asked of `predict_interval`.
     by : array-like or dict of {str: array-like}, default=None
-        Groups to report apart, such as ``{"week": posts["time"].dt.to_period("W")}``.
-        Known and new users are reported by themselves where the table tells, under
-        ``"user"`` unless `by` has such a name.
+        Groups to report, such as ``{"week": posts["time"].dt.to_period("W")}``. Known
+        and new users are also reported if the table has users, as ``"user"`` unless
+        `by` has that name.
     groups, calibration_groups : default=None
         As in `predict_interval`: groups to calibrate within.
     tolerance : float, default=0.03
-        Distance between coverage and what was asked for that counts as drift.
+        Smallest distance from the requested coverage that counts as drift.
 
     Returns
     -------
@@ -275,9 +275,9 @@ def coverage_report(
 
         - ``n``: number of posts;
         - ``coverage``: share of them within their intervals;
-        - ``gap``: that share minus the one asked for;
-        - ``low``, ``high``: between which the share lies by chance, in 95% of cases,
-          where posts have not changed;
+        - ``gap``: that share minus the requested one;
+        - ``low``, ``high``: range of the share in 95% of cases if posts have not
+          changed;
         - ``width``: mean width of the intervals;
         - ``bias``: mean of target minus prediction;
         - ``drift``: whether the gap is larger than `tolerance` and than chance
@@ -285,7 +285,7 @@ def coverage_report(
 
     See Also
     --------
-    drift_report : Whether posts have changed, without knowing their targets.
+    drift_report : Whether posts have changed, without targets.
 
     Notes
     -----

@@ -42,13 +42,13 @@ _MIN_SHARE, _STRATA = 0.05, 10
 
 
 class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
-    """Learn from unlabeled rows as well, where that demonstrably helps.
+    """Learn from unlabeled rows, too, if that measurably helps.
 
-    The second stage of the paper's training (section 3.5, equation 10), made so that
-    it can't fool its own validation. Each round labels the unlabeled rows with the
-    ensemble, adds those that the ensemble is surest of to the training rows, fits
-    again, and compares the labeled rows' out-of-fold predictions (by models that did
-    not learn from the row) with those before. A round that does not help is undone.
+    The second stage of the paper's training (section 3.5, equation 10), built so that
+    it cannot fool its own validation. Each round labels the unlabeled rows with the
+    ensemble, adds the most certain ones to the training rows, fits again, and compares
+    the out-of-fold predictions of the labeled rows (by models that were not fitted on
+    the row) with those before. A round that does not help is undone.
 
     By default the pseudo-labels in the training part of a fold come from the models of
     this fold, which never saw the rows that it validates; pseudo-labeled rows are never
@@ -64,19 +64,19 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         deviations join (equation 10).
     rule : {"balanced", "paper"}, default="balanced"
         How `alpha` is applied, see Notes. "balanced" chooses within ten quantile bins
-        of the prediction, for each fold by itself, and weighs pseudo-labels by their
-        confidence. "paper" is equation 10 as it stands.
+        of the prediction, for each fold separately, and weights pseudo-labels by their
+        confidence. "paper" is equation 10 unchanged.
     max_share : float, default=0.5
-        The most that "balanced" takes of the rows that are still unlabeled in a round;
-        it takes at least a twentieth of them.
+        Largest share of the remaining unlabeled rows that "balanced" adds in a round;
+        it adds at least a twentieth of them.
     max_rounds : int, default=3
-        Rounds at most.
+        Maximum number of rounds.
     min_gain_se : float or None, default=2.0
-        A round is kept where its gain is above so many standard errors, see Notes.
-        None keeps every round, as the paper does.
+        A round is kept if its gain is above this many standard errors, see Notes. None
+        keeps every round, as the paper does.
     cv : int, "time", "user", splitter, iterable of (train, test) or None, default=None
         The folds, as `HyperFusionRegressor` takes them. None is the ensemble's own, or
-        5 for a lone regressor.
+        5 for a single regressor.
     random_state : int, RandomState instance or None, default=None
         Seed. None is the ensemble's own.
     verbose : int or "auto", default="auto"
@@ -88,9 +88,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     estimator_ : HyperFusionRegressor
         The ensemble that was kept.
     transduction_ : ndarray of shape (n_samples + n_unlabeled,)
-        Targets, with the pseudo-labels that `estimator_` learned from in their places
-        (the mean over the folds that use a row) and NaN for rows that it did not use.
-        The rows of `X_unlabeled` follow those of `X`.
+        Targets and the pseudo-labels used by `estimator_` (the mean over the folds that
+        use a row), NaN for unused rows. The rows of `X_unlabeled` follow those of `X`.
     labeled_iter_ : ndarray of shape (n_samples + n_unlabeled,)
         0 for labeled rows, the round in which a fold first used the row, -1 for
         rows that are not used.
@@ -99,7 +98,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         was chosen), "time_limit" (there was no time for another) or "all_labeled" (none
         is left, or there were none).
     n_iter_ : int
-        Rounds that were tried, with the one that was undone.
+        Number of rounds that were tried, including the one that was undone.
     trace_ : DataFrame
         One row a round: rows added in any fold, pseudo-labeled rows in a fold,
         threshold tau and confidence of the added rows (means over folds), Spearman's
@@ -115,33 +114,33 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     See Also
     --------
     LabeledSplit : Folds for `cross_val_score` where some targets are NaN.
-    labeled_scorer : Scores on labeled rows alone.
+    labeled_scorer : Scores on labeled rows only.
 
     Notes
     -----
-    A row's confidence is minus the standard deviation of the members' predictions, each
-    freed of its member's mean out-of-fold error. One member can't disagree with itself:
-    with "balanced", five refits on random halves of each fold's training part vote
-    instead; with "paper", the models of all folds.
+    The confidence of a row is minus the standard deviation of the members' predictions,
+    after subtracting each member's mean out-of-fold error. One member can't disagree
+    with itself: "balanced" then uses five refits on random halves of each fold's
+    training part, "paper" the models of all folds.
 
-    With "balanced", bins of the prediction keep the middle, where models agree most,
+    With "balanced", bins of the prediction prevent the middle, where models agree most,
     from crowding out the extremes, and the weights and biases of members come from the
-    other folds. A pseudo-label weighs ``v / (v + s**2)``, with the
-    variance `v` of the out-of-fold errors and the standard deviation `s` of the
-    members; members whose ``fit`` takes no weights learn from all alike. With "paper",
-    one set of rows joins all folds, unweighted, labeled by the whole ensemble (with the
-    weights of equation 8), which has learned from the rows that a fold validates: the
-    scores of later rounds flatter. With ``min_gain_se=None`` it is the paper's
-    procedure.
+    other folds. The weight of a pseudo-label is ``v / (v + s**2)``, with the variance
+    `v` of the out-of-fold errors and the standard deviation `s` of the members; members
+    whose ``fit`` takes no weights use all rows equally. With "paper", one set of rows
+    joins all folds, unweighted, labeled by the whole ensemble (with the weights of
+    equation 8), which was fitted on the rows that a fold validates: the scores of later
+    rounds are too optimistic. With ``min_gain_se=None`` it is the paper's procedure.
 
     The gain of a round is the mean of the relative gains in MAE and in ``1 - SRC``,
-    paired row by row. Its standard error is the larger of that over rows and that
-    over folds. Two of them, and not one, since the best of several rounds flatters.
+    paired row by row. Its standard error is the larger of those over rows and over
+    folds. Two standard errors are required because the best of several rounds looks
+    better than it is.
 
-    A fit costs ``max_rounds + 1`` fits of the ensemble at most, one more for
-    ``refit="full"``, and for a lone regressor five fits on half of the rows a fold.
+    A fit costs at most ``max_rounds + 1`` fits of the ensemble, one more for
+    ``refit="full"``, and for a single regressor five fits on half of the rows per fold.
 
-    If `fit` fails or is interrupted, a fitted wrapper stays what it was.
+    If `fit` fails or is interrupted, an already fitted wrapper stays unchanged.
 
     Examples
     --------

@@ -32,7 +32,7 @@ def user_baseline(
     X : DataFrame of shape (n_posts, n_columns)
         Posts, as for ``model.predict``.
     history : Series, default=None
-        Scores of earlier posts, with their users as the index. None takes the posts
+        Scores of earlier posts, with their users as the index. None means the posts
         that the model's `UserHistory` was fitted on, for each post those before it.
     user : column, default=None
         The column of users in `X`; None takes the model's ``user`` role.
@@ -41,14 +41,14 @@ def user_baseline(
     -------
     DataFrame of shape (n_posts, 4)
         With the index of `X`: ``baseline`` (median score of the user's earlier
-        posts, NaN for users without), ``n_posts`` (how many these are),
+        posts, NaN for users without any), ``n_posts`` (the number of these),
         ``prediction``, and ``lift`` (prediction minus baseline).
 
     Raises
     ------
     InvalidInputError
-        If the model keeps no history and none is given, or the users' column is
-        not known.
+        If the model has no history and none is given, or the column of users is
+        unknown.
 
     See Also
     --------

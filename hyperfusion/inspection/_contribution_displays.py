@@ -211,7 +211,7 @@ class AblationDisplay(_plot.Display, metric="src"):
         ax: Any = None,
         **params: Any,
     ) -> Self:
-        """Take parts of a model away, score what is left, and draw the changes.
+        """Remove parts of a model, score the rest, and draw the changes.
 
         Parameters
         ----------

@@ -36,9 +36,9 @@ class EnsembleWeightsDisplay(_plot.Display):
     image_ : AxesImage
         The map: members from top to bottom, folds from left to right, then the mean.
     colorbar_ : Colorbar
-        What the colors mean.
+        Legend of the colors.
     texts_ : list of Text
-        The numbers; none where there are more than 160.
+        The numbers; none if there are more than 160.
 
     See Also
     --------

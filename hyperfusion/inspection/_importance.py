@@ -41,7 +41,7 @@ def feature_importance(
     """Rank features by their importance in percent, with their blocks and families.
 
     The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``.
-    Members of an ensemble that have importances (CatBoost, TabNet, trees) enter with
+    Members of an ensemble with importances (CatBoost, TabNet, trees) are weighted by
     their weights in each fold.
 
     Parameters
@@ -54,16 +54,16 @@ def feature_importance(
         The models' own importances, or the mean absolute SHAP value over `X` (of
         CatBoost members, which bring their own SHAP).
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
-        What to sum over: "vector" gathers the numbered columns of one embedding,
+        Groups to sum over: "vector" has the numbered columns of one embedding,
         "family" the blocks of one kind; a dict names groups of columns. SHAP values
-        are summed before their absolute value is taken.
+        are summed before taking absolute values.
     n_top : int, default=None
-        How many rows to return; None returns all.
+        Number of rows to return; None returns all.
 
     Returns
     -------
     DataFrame
-        One row a feature (or group), the most important first, ranked from 1:
+        One row per feature (or group), the most important first, ranked from 1:
         ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its ``block``
         and ``family``, ``importance`` in percent of all, ``std`` (over the folds; NaN
         for one), and ``n_features`` of a group. ``attrs`` holds ``method``,
@@ -72,18 +72,18 @@ def feature_importance(
     Raises
     ------
     InvalidInputError
-        If no member of any weight has such importances, or `X` is missing.
+        If no member with a weight has such importances, or `X` is missing.
 
     See Also
     --------
-    grouped_permutation_importance : What the score loses; for any model.
+    grouped_permutation_importance : The loss of score; for any model.
     shap_values : The values behind ``method="shap"``.
 
     Notes
     -----
-    The models' own importances are read from the fit and cost nothing. They prefer
-    features with many values, such as the user, and say what the model used rather
-    than what helps on new posts. SHAP costs CatBoost some milliseconds a post and fold.
+    The models' own importances cost nothing. They favor features with many values, such
+    as the user, and show what the model used rather than what helps on new posts. SHAP
+    costs CatBoost a few milliseconds per post and fold.
 
     Examples
     --------
@@ -117,16 +117,16 @@ def feature_importance(
 
 
 def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
-    """Tell what each feature or block adds to each prediction, by CatBoost's SHAP.
+    """Return the contribution of each feature to each prediction, by CatBoost's SHAP.
 
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        A model with at least one CatBoost member of some weight.
+        A model with at least one CatBoost member with a weight.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts to explain, as for ``model.predict``.
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
-        What to sum over.
+        Groups to sum over.
 
     Returns
     -------
@@ -138,12 +138,12 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     Raises
     ------
     InvalidInputError
-        If no member of any weight has SHAP values.
+        If no member with a weight has SHAP values.
 
     Notes
     -----
-    Members other than CatBoost are not explained; ``attrs["members"]`` tells which
-    are. Correlated features share what they say by how the trees chose among them.
+    Only CatBoost members are explained; ``attrs["members"]`` names them. Correlated
+    features share their contribution depending on how the trees chose among them.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def _fold_shap(
             members += [name for name, _, _ in explained]
     if not folds:
         raise InvalidInputError(
-            "No member with a weight brings SHAP values (CatBoostHuberRegressor does). "
+            "No member with a weight has SHAP values (CatBoostHuberRegressor has). "
             "Use grouped_permutation_importance(model, X, y), which takes any model."
         )
     return folds, schema, groups, list(dict.fromkeys(members))

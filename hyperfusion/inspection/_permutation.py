@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
-from hyperfusion._workers import in_parallel
+from hyperfusion._workers import Call, in_parallel
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import Groups, group_columns, ranked, spread
@@ -59,27 +60,27 @@ def grouped_permutation_importance(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> pd.DataFrame:
-    """Measure what the score loses when a block's features are permuted.
+    """Measure the loss of score when the features of a block are permuted.
 
-    All columns of a group are permuted together, so that features that stand in for
-    each other do not hide each other's importance.
+    All columns of a group are permuted together, so that features that can replace each
+    other do not hide each other's importance.
 
     Parameters
     ----------
     model : fitted regressor or Pipeline
         Any model.
     X : DataFrame or array of shape (n_posts, n_columns)
-        Posts to score on, as for ``model.predict``. Posts that the model was not
-        fitted on tell what helps on new posts.
+        Posts to score on, as for ``model.predict``. Use posts that the model was not
+        fitted on to measure what helps on new posts.
     y : array-like of shape (n_posts,)
         Their targets.
     by : {"feature", "vector", "block", "family"} or dict, default="block"
-        What is permuted together; a dict names groups of columns.
+        Columns to permute together; a dict names groups of columns.
     on : {"features", "columns"}, default="features"
         Whether to permute the feature table that the pipeline makes of `X`, or the
-        columns of `X` themselves. The latter encodes `X` anew for every repeat and
-        reaches the features that relate blocks, too. Blocks of raw columns are those
-        that their roles feed in `PostEncoder`.
+        columns of `X` themselves. The latter encodes `X` again for every repeat and
+        also affects the features that relate blocks. Blocks of raw columns are those of
+        their roles in `PostEncoder`.
     scoring : str, callable or None, default=None
         Any scorer of scikit-learn's; None is Spearman's rank correlation.
     n_repeats : int, default=5
@@ -94,15 +95,15 @@ def grouped_permutation_importance(
     Returns
     -------
     DataFrame
-        One row a group, the most important first, ranked from 1: its name,
+        One row per group, the most important first, ranked from 1: its name,
         ``importance`` (mean loss of score), ``std`` over the repeats, and
         ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and
-        the ``score`` of the posts as they are.
+        the ``score`` without permutation.
 
     Raises
     ------
     InvalidInputError
-        If a group names a column that is not there, or raw columns have no roles.
+        If a group names a missing column, or raw columns have no roles.
 
     See Also
     --------
@@ -112,7 +113,7 @@ def grouped_permutation_importance(
     Notes
     -----
     Costs ``n_groups * n_repeats`` predictions of `X`. Importances of groups don't add
-    up to the score: what two groups both know is lost with neither.
+    up to the score: information that two groups share is not lost with either.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def grouped_permutation_importance(
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
     score = float(scorer(predictor, X, y, **weight))
-    calls: Any = (
+    calls: Iterator[Call] = (
         (f"the columns of {name!r}", (scorer, predictor, X, y, weight, c, orders), {})
         for name, c in groups.items()
     )

@@ -62,6 +62,14 @@ class Display:
         for documented in (cls, *filter(isfunction, methods)):
             fill_slots(**filled)(documented)
 
+    def __repr__(self) -> str:
+        held = (
+            f"{name}={_in_short(value)}"
+            for name, value in vars(self).items()
+            if name[-1] != "_" and value is not None
+        )
+        return f"{type(self).__name__}({', '.join(held)})"
+
     def _open(self, ax: Any) -> None:
         """Set the axes to draw on; they are in a new figure where `ax` is None."""
         try:
@@ -75,6 +83,14 @@ class Display:
             self.figure_, self.ax_ = plt.subplots(layout="constrained")
         else:
             self.figure_, self.ax_ = ax.figure, ax
+
+
+def _in_short(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"<{' x '.join(map(str, shape))}>"
+    is_short = isinstance(value, (str, int, float))
+    return repr(value) if is_short else f"<{len(value)} items>"
 
 
 def shorten(label: Any, length: int = 32) -> str:

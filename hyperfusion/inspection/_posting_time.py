@@ -27,19 +27,19 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 @with_parameters
 class PostingTimeDisplay(Display):
-    """Predictions of one post by weekday and hour, with ties of the best marked.
+    """Predictions of one post by weekday and hour, with the ties of the best marked.
 
-    Use `from_estimator`, or `from_predictions` for means over many posts. What is
-    drawn is an association and no causal effect, see `what_if`.
+    Use `from_estimator`, or `from_predictions` for means over many posts. It shows an
+    association, not a causal effect, see `what_if`.
 
     Parameters
     ----------
     values : ndarray of shape (7, 24)
-        Score by weekday (Monday first) and hour, NaN where there is none.
+        Score by weekday (Monday first) and hour, NaN if there is none.
     tied : ndarray of shape (7, 24) of bool, default=None
-        Which hours can't be told from the best.
+        Which hours can't be distinguished from the best.
     label : str, default="Score"
-        What the values are.
+        Name of the values.
     clock : str, default=None
         Time zone of the hours, for the axis.
 
@@ -51,7 +51,7 @@ class PostingTimeDisplay(Display):
     colorbar_ : Colorbar
         What the colors mean.
     dots_ : PathCollection or None
-        The hours that can't be told from the best.
+        The hours that can't be distinguished from the best.
 
     See Also
     --------

@@ -20,8 +20,8 @@ _MOST_BINS = 50
 class DistributionDisplay(_plot.Display):
     """Histogram and density of predictions and of true scores.
 
-    The paper's figure 2 (section 4.4). Where predictions are narrower than the truth,
-    the model is careful at the extremes. Use `from_estimator` or `from_predictions`.
+    The paper's figure 2 (section 4.4). Predictions are narrower than the truth because
+    they are averages. Use `from_estimator` or `from_predictions`.
 
     Parameters
     ----------

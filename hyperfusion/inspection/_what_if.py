@@ -46,10 +46,10 @@ def what_if(
     model : fitted regressor or Pipeline
         What predicts the post.
     post : DataFrame of one row, Series or dict
-        The post as it is, with the columns that ``model.predict`` takes.
+        The original post, with the columns that ``model.predict`` takes.
     grid : dict of {column: list of values}, or list of such dicts
-        What to try: all combinations of a dict's values; a list of dicts tries each
-        on its own.
+        Changes to try: a dict means all combinations of its values; a list of dicts
+        tries each separately.
     coverage : float, default=0.9
         Share of posts that the intervals are to cover.
     confidence : float, default=0.9
@@ -58,35 +58,35 @@ def what_if(
     Returns
     -------
     DataFrame of shape (n_candidates + 1, ...)
-        Row 0 is the post as it is, the others follow the grid. The columns are those
+        Row 0 is the original post, the others follow the grid. The columns are those
         of the grid, then
 
         prediction, lower, upper
-            The prediction and its interval; NaN where the model has no intervals.
+            The prediction and its interval; NaN if the model has no intervals.
         difference
-            Prediction minus that of the post as it is.
+            Prediction minus that of the original post.
         noise
-            How large a difference must be to stand out, see the notes; NaN for a
-            model without folds.
+            A difference must be larger than this to count, see Notes; NaN for a model
+            without folds.
         verdict
             "as it is", "better", "worse", or "not distinguishable"; where the noise
             is not known, "noise not known".
         tied_with_best
-            Whether it can't be told from the best of all candidates.
+            Whether it can't be distinguished from the best of all candidates.
         baseline, n_posts, lift
-            The user's median score before the post, of how many posts, and the
-            prediction minus it; only if the model keeps a history of its users.
+            The median of the user's earlier scores, the number of these posts, and the
+            prediction minus that median; only if the model has a history of users.
 
     Raises
     ------
     InvalidInputError
-        If there is more than one post, or the grid names a column that is not there.
+        If there is more than one post, or the grid names a missing column.
 
     Warns
     -----
     AssociationWarning
-        Always: what the model learned is an association and no causal effect. The
-        text is in ``attrs["caution"]`` as well.
+        Always: the model learned associations, not causal effects. The text is also in
+        ``attrs["caution"]``.
     UserWarning
         If the grid changes a column that the model does not read.
 
@@ -97,15 +97,15 @@ def what_if(
 
     Notes
     -----
-    The interval says where the post's score may fall, and is much wider than what
-    tells two candidates of one post apart: all that is particular to the post and not
-    known to the model is the same for both. So candidates are compared in pairs. Each
-    fold's models predict the difference; from the K differences the grouped jackknife
+    The interval is that of the post's score. It is much wider than the difference
+    between two candidates of one post, because everything about the post that the model
+    does not know is the same for both. So candidates are compared in pairs: the models
+    of each fold predict the difference; from the K differences the grouped jackknife
     gives a standard error, ``sqrt((K - 1) / K * sum((d - mean)**2))``, and noise is
     that times Student's quantile (`confidence`, two-sided, K - 1 degrees of freedom).
-    Of simulated changes without any effect, for 2 to 10 folds, linear models took 7 to
-    15 % for one (10 % are meant), CatBoost and trees 0 to 10 %, the fewer the more
-    folds; they miss many small effects. Of many candidates some stand out by chance.
+    Of simulated changes without an effect, with 2 to 10 folds, linear models called 7
+    to 15% a difference (10% are intended), CatBoost and trees 0 to 10%, fewer with more
+    folds; they miss many small effects. Among many candidates some stand out by chance.
     The candidates are encoded once and predicted two or three times.
 
     Examples
@@ -168,7 +168,7 @@ def compare_drafts(
     model : fitted regressor or Pipeline
         What predicts the drafts.
     drafts : DataFrame of shape (n_drafts, n_columns)
-        One row a draft, with the columns that ``model.predict`` takes.
+        One row per draft, with the columns that ``model.predict`` takes.
     coverage : float, default=0.9
         Share of posts that the intervals are to cover.
     confidence : float, default=0.9
@@ -177,8 +177,8 @@ def compare_drafts(
     Returns
     -------
     DataFrame of shape (n_drafts, ...)
-        With the index of `drafts`, the best first: ``rank`` (a draft that can't be
-        told from the leader of a rank shares it), ``tied`` (whether others share it),
+        With the index of `drafts`, the best first: ``rank`` (shared by drafts that
+        can't be distinguished from its best one), ``tied`` (whether others share it),
         ``prediction``, ``lower`` and ``upper``, ``difference`` (to the best draft) and
         its ``noise``; and ``baseline``, ``n_posts`` and ``lift`` if the model keeps a
         history of its users.
@@ -186,7 +186,7 @@ def compare_drafts(
     Raises
     ------
     InvalidInputError
-        If there is no draft.
+        If there are no drafts.
 
     Warns
     -----

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from hyperfusion._anatomy import is_search, layers
 from hyperfusion._progress import Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import validate_params
-from hyperfusion._workers import in_parallel
+from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._ablation_rows import (
     FULL,
@@ -63,39 +63,38 @@ def ablate(
     random_state: Any = None,
     verbose: int | str = "auto",
 ) -> pd.DataFrame:
-    """Take parts of a model away, one at a time, and score what is left.
+    """Remove parts of a model, one at a time, and score the rest.
 
-    The rows of the paper's table 1 (section 4.3.2). Posts are encoded once a split;
-    without a modality its columns are dropped from the feature table, together with
-    the similarities and clusters that relate it to others, and only the last step is
-    fitted again.
+    The rows of the paper's table 1 (section 4.3.2). Posts are encoded once per split.
+    The columns of a modality are dropped from the feature table, with the similarities
+    and clusters that relate it to others, and only the last step is fitted again.
 
     Parameters
     ----------
     model : Pipeline or regressor, or search or wrapper around one
-        A Pipeline of `make_hyperfusion` or of one's own, or a regressor for `X` that
-        is a feature table. A search around a Pipeline is run once a split, and the
-        best that it finds is taken apart. Where a wrapper fits a Pipeline anew in
-        every fold (`PseudoLabelWrapper`), the columns are those of `X`.
+        A Pipeline of `make_hyperfusion` or your own, or a regressor if `X` is a feature
+        table. A search around a Pipeline runs once per split, and its best Pipeline is
+        used. If a wrapper fits a Pipeline in every fold (`PseudoLabelWrapper`), the
+        columns are those of `X`.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the model takes them.
     y : array-like of shape (n_posts,)
-        Targets. Rows where it is NaN are never tested; a model with pseudo-labels
-        learns from them, for others they are left out.
+        Targets. Rows with NaN are never tested; a model with pseudo-labels learns from
+        them, for others they are dropped.
     parts : list of str, default=None
-        What to take away: the modalities "visual", "metadata", "textual" and
-        "geolocation", the steps of the training "ensemble", "pseudo_labels", "filter"
-        and "folds", or single blocks of the feature table such as "tags". None is
-        the eight of the paper.
+        Parts to remove: the modalities "visual", "metadata", "textual" and
+        "geolocation", the training steps "ensemble", "pseudo_labels", "filter" and
+        "folds", or single blocks of the feature table such as "tags". None means the
+        eight of the paper.
     cv : int, splitter, iterable of (train, test) or None, default=None
-        Where to score: None is one split by time, `test_size` of the posts last. A
-        number gives `StratifiedRegressionKFold`; a splitter that takes groups gets
-        the users. Scores over several folds are means.
+        Splits to score on: None is one split by time with the last `test_size` of the
+        posts. A number gives `StratifiedRegressionKFold`; a splitter that takes groups
+        gets the users. Scores over several folds are means.
     users : column or array-like of shape (n_posts,), default=None
-        Users of the posts, which the bootstrap draws. None takes the role ``user``
-        of a Pipeline's encoder, if there is one.
+        Users of the posts, which the bootstrap draws. None uses the role ``user`` of
+        a Pipeline's encoder, if there is one.
     times : column or array-like of shape (n_posts,), default=None
-        Times of the posts. None takes the role ``time``, likewise.
+        Times of the posts. None uses the role ``time`` in the same way.
     test_size : float, default=0.2
         Share of the latest posts to test on.
     n_bootstrap : int, default=1000
@@ -106,11 +105,10 @@ def ablate(
         Variants fitted in parallel, through joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the bootstrap, of the single split that replaces the folds, and of a
-        number of folds. The model keeps its own: give it one, or luck counts as a
-        change.
+        number of folds. The model needs its own seed, or chance counts as a change.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
-        nothing, 1 prints a line for every variant as well.
+        nothing, 1 also prints a line for every variant.
 
     Returns
     -------
@@ -120,19 +118,19 @@ def ablate(
 
         - ``src`` (Spearman's rank correlation, SRC), ``mae`` (mean absolute error):
           scores of the variant;
-        - ``src_change``, ``mae_change``: the variant's score less the full model's.
-          The part helps where ``src_change`` is negative and ``mae_change`` positive;
+        - ``src_change``, ``mae_change``: the variant's score minus the full model's.
+          The part helps if ``src_change`` is negative and ``mae_change`` positive;
         - ``src_change_low``, ``src_change_high``, ``mae_change_low``,
           ``mae_change_high``: bounds of their paired bootstrap intervals;
-        - ``n_features``: columns of the feature table that were left;
-        - ``seconds``: time to fit and predict, encoding aside;
-        - ``note``: why a variant does not apply, in which case the rest is NaN.
+        - ``n_features``: number of remaining columns of the feature table;
+        - ``seconds``: time to fit and predict, without encoding;
+        - ``note``: why a variant does not apply; all other columns are then NaN.
 
     Raises
     ------
     InvalidInputError
-        If the times are not known and there is no `cv`, or one of the labeled posts
-        has none, if `cv` gives no positions of rows, or if a part is unknown.
+        If the times are unknown and there is no `cv`, a labeled post has no time, `cv`
+        gives no positions of rows, or a part is unknown.
 
     See Also
     --------
@@ -140,15 +138,15 @@ def ablate(
 
     Notes
     -----
-    "Without ensemble" is the single member with the lowest out-of-fold MAE (that of
-    models on posts that they did not learn from), which costs no further fit. "Without
-    folds" fits and weighs the members on one random split in the proportions of a fold.
+    "Without ensemble" is the single member with the lowest out-of-fold MAE (of models
+    on posts that they were not fitted on), which needs no further fit. "Without folds"
+    fits and weights the members on one random split in the proportions of a fold.
     "Without filter" drops the ``row_filter``, "without pseudo_labels" fits the same
-    model on the labeled posts alone. The intervals tell how far the choice of test
-    posts moves a change; the seed of the model moves it as well.
+    model on the labeled posts only. The intervals show the uncertainty due to the
+    choice of test posts; the seed of the model adds to it.
 
-    Each variant costs what fitting the last step costs: for an ensemble K folds times
-    N members, or N for "folds".
+    Each variant costs a fit of the last step: for an ensemble K folds times N members,
+    or N for "folds".
 
     Examples
     --------
@@ -211,7 +209,7 @@ def ablate(
             progress.step(share)
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
             shared = features, target[train], left_out
-            calls: Any = (
+            calls: Iterator[Call] = (
                 (t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True)
             )
             fits, fitted = in_parallel(fit_variant, calls, n_jobs), {}

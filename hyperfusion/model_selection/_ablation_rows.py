@@ -58,7 +58,7 @@ def plan_variants(
         if part == "ensemble":
             # fitted together with the full model, whose members it takes
             one = "the ensemble has one member only"
-            note = "the model is no ensemble" if path is None else one
+            note = "the model is not an ensemble" if path is None else one
             variants.append(Variant(part, note=note))
         elif part == "pseudo_labels" and not learns_from_unlabeled(model):
             variants.append(Variant(part, note="the model makes no pseudo-labels"))
@@ -124,7 +124,7 @@ def _without_columns(model: Any, features: Any, part: str) -> Variant:
 def _without_folds(model: Any, seed: int) -> Variant:
     name = folds_parameter(model)
     if name is None:
-        return Variant("folds", note="the model is no ensemble over folds")
+        return Variant("folds", note="the model is not an ensemble over folds")
     cv = model.get_params()[name]
     try:
         n_folds = int(cv) if isinstance(cv, Integral) else check_cv(cv).get_n_splits()

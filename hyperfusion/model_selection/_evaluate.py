@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -17,7 +17,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._progress import VERBOSE, Progress, tells_lines
 from hyperfusion._sklearn_compat import Interval, validate_params
-from hyperfusion._workers import in_parallel
+from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import (
     Split,
@@ -86,35 +86,33 @@ def evaluate(
 ) -> Bunch:
     """Score models on random, user-grouped and time splits, side by side.
 
-    A random split tells how well a gap in the known posts is filled, a split by
-    user how well strangers are predicted, a split by time what later posts will
-    see. Each model is cloned and fitted once a split (and repeat); posts of users
-    that the training rows know, and of new ones, are scored apart as well.
+    A random split is for posts like the training posts, a split by user for new users,
+    a split by time for later posts. Each model is cloned and fitted once per split (and
+    repeat); posts of known and of new users are also scored separately.
 
     Parameters
     ----------
     model : estimator, list of estimators or dict of {name: estimator}
-        What to evaluate. Where there are several, each is compared with the first.
+        Models to evaluate. Several are compared with the first.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the models take them.
     y : array-like of shape (n_posts,)
-        Targets. Rows where it is NaN are never tested; models whose ``fit`` takes
-        ``X_unlabeled`` learn from them, for others they are left out.
+        Targets. Rows with NaN are never tested; models whose ``fit`` takes
+        ``X_unlabeled`` learn from them, for others they are dropped.
     splits : list of {"random", "user", "time"}, dict or None, default=None
-        Which splits; a dict gives one's own by name: pairs (train, test) of positions,
-        a splitter (which gets the users where it takes groups), or a number for
-        `StratifiedRegressionKFold`. None makes those for which users and times are
-        known.
+        Which splits; a dict gives your own by name: pairs (train, test) of positions,
+        a splitter (which gets the users if it takes groups), or a number for
+        `StratifiedRegressionKFold`. None uses all for which users and times are known.
     users : column or array-like of shape (n_posts,), default=None
-        Users of the posts. None takes the role ``user`` of the first step that has
-        roles, as in the Pipeline of `make_hyperfusion`.
+        Users of the posts. None uses the role ``user`` of the first step with roles,
+        as in the Pipeline of `make_hyperfusion`.
     times : column or array-like of shape (n_posts,), default=None
-        Times of the posts. None takes the role ``time``, likewise.
+        Times of the posts. None uses the role ``time`` in the same way.
     test_size : float, default=0.2
         Share of the posts (of the users, for "user") to test on.
     n_repeats : int, default=1
-        How many random splits, and splits by user, are drawn; scores are means over
-        them. There is one split by time.
+        Number of random splits and of splits by user; scores are means over them.
+        There is one split by time.
     n_bootstrap : int, default=1000
         Number of bootstrap samples behind each interval.
     confidence : float, default=0.95
@@ -122,10 +120,10 @@ def evaluate(
     n_jobs : int, default=None
         Parallel fits, through joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
-        Seed of the splits and of the bootstrap. Models keep their own.
+        Seed of the splits and of the bootstrap. Models need their own.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
-        nothing, 1 prints a line for every fit as well.
+        nothing, 1 also prints a line for every fit.
 
     Returns
     -------
@@ -136,10 +134,10 @@ def evaluate(
             One row for each `split`, `model`, `users` ("all", "known" to the
             training rows, "new") and `metric` ("src": Spearman's rank correlation,
             SRC; "mae": mean absolute error, "within_user_src": rank correlation within
-            users of three posts or more), with `score`, the bounds `low` and
-            `high` of its interval, and with `n_posts` and `n_users` that it counts.
+            users of three posts or more), with `score`, the bounds `low` and `high` of
+            its interval, and the numbers `n_posts` and `n_users`.
         differences : DataFrame
-            For each further model: `difference` (its score less the first model's, on
+            For each further model: `difference` (its score minus the first model's, on
             the same posts) with `low` and `high`, by the same keys and `baseline`.
             Empty for one model.
         predictions : DataFrame
@@ -149,20 +147,20 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        If a split is asked for whose users or times are not known, a column is not
-        there, or a split of one's own is empty or gives no positions of rows.
+        If the users or times of a split are unknown, a column is missing, or a split of
+        yours is empty or gives no positions of rows.
 
     See Also
     --------
     ablate : What each part of one model contributes.
-    check_leaks : Finds columns that know the target, which no split can tell.
+    check_leaks : Finds columns that know the target, which no split can find.
 
     Notes
     -----
     Intervals are percentiles over bootstrap samples of users, each drawn with all of
-    their tested posts (of posts, where no users are known). Differences are paired:
-    both models are scored on the same samples. They tell how far the choice of test
-    posts moves a score, not how far another seed of the model would.
+    their tested posts (of posts, if users are unknown). Differences are paired: both
+    models are scored on the same samples. They show the uncertainty due to the choice
+    of test posts, not due to the seed of the model.
 
     The paper gives SRC and MAE (section 4, equation 11) on one random split.
 
@@ -197,7 +195,7 @@ def evaluate(
         for fold, split in enumerate(folds)
         for kind, learns in learning.items()
     ]
-    calls: Any = (
+    calls: Iterator[Call] = (
         (job.title, (models[job.model], X, target, job.train, job.test), {})
         for job in jobs
     )

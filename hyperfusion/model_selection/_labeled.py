@@ -29,12 +29,12 @@ class LabeledSplit(BaseCrossValidator):
     ----------
     cv : int, splitter or iterable of (train, test), default=5
         The folds of the labeled rows. A number gives `StratifiedRegressionKFold`.
-        An iterable holds positions among all rows; unlabeled rows are taken out of
-        its test parts.
+        An iterable has positions among all rows; unlabeled rows are removed from its
+        test parts.
 
     See Also
     --------
-    labeled_scorer : Scores on labeled rows alone, for other folds.
+    labeled_scorer : Scores on labeled rows only, for other folds.
     PseudoLabelWrapper : Learns from the unlabeled rows.
 
     Examples
@@ -143,16 +143,16 @@ class LabeledScorer:
 
 
 def labeled_scorer(scoring: str | Callable | None = None) -> LabeledScorer:
-    """Make a scorer that leaves rows without a target out.
+    """Make a scorer that ignores rows without a target.
 
-    For ``scoring=`` of scikit-learn's searches where test parts hold rows with a NaN
-    target: under ordinary folds, and for training scores under `LabeledSplit`.
+    For ``scoring=`` of scikit-learn's searches whose test parts have rows with a NaN
+    target: with ordinary folds, and for training scores with `LabeledSplit`.
 
     Parameters
     ----------
     scoring : str, scorer or None, default=None
-        What to score: a name that scikit-learn knows, a callable
-        ``scorer(estimator, X, y)``, or None for the estimator's own ``score``.
+        A name that scikit-learn knows, a callable ``scorer(estimator, X, y)``, or None
+        for the estimator's own ``score``.
 
     Returns
     -------

@@ -91,7 +91,7 @@ def check_leaks(
     threshold: float = 0.8,
     random_state: Any = 0,
 ) -> pd.DataFrame:
-    """Look for columns that know the target, and for splits that let it through.
+    """Look for columns that know the target, and for splits that leak it.
 
     No split finds a count that was read after the post: it is there in training and
     in test rows alike. This looks for what such columns have in common.
@@ -99,27 +99,27 @@ def check_leaks(
     Parameters
     ----------
     X : DataFrame or array of shape (n_posts, n_columns)
-        Posts or a feature table. Columns of pictures and lists are not looked at.
+        Posts or a feature table. Columns of pictures and lists are not checked.
     y : array-like of shape (n_posts,)
-        Targets. Rows where it is NaN are left out.
+        Targets. Rows with NaN are ignored.
     users : column or array-like of shape (n_posts,), default=None
         Users of the posts.
     times : column or array-like of shape (n_posts,), default=None
         Times of the posts.
     splits : int, splitter, (train, test) or iterable of them, default=None
-        Rows that will be trained and tested on, as positions, or what cuts them: a
-        splitter that takes groups gets the users.
+        Training and test rows as positions, or a splitter; one that takes groups gets
+        the users.
     threshold : float, default=0.8
-        Rank correlation, out of fold (on rows that were not learned from), above which
-        a single column is implausible. The whole of a good model reaches some 0.7 on
-        posts of the SMP Challenge.
+        Out-of-fold rank correlation (on rows not used for fitting) above which a single
+        column is implausible. Good whole models reach about 0.7 on posts of the SMP
+        Challenge.
     random_state : int, RandomState instance or None, default=0
-        Seed of the folds, a number of `splits` too, and of the halves of levels.
+        Seed of the folds, also of a number of `splits`, and of the halves of levels.
 
     Returns
     -------
     DataFrame
-        One row for each finding, the gravest first; empty where there is none. The
+        One row per finding, the most serious first; empty if there is none. The
         columns are ``column`` (None for splits), ``finding``, ``value``, ``evidence``
         and ``advice``. The findings, with their value, are
 
@@ -146,7 +146,7 @@ def check_leaks(
     Raises
     ------
     InvalidInputError
-        If inputs don't fit together, a column is not there, or two have one name.
+        If inputs don't fit together, a column is missing, or two have the same name.
 
     See Also
     --------
@@ -157,10 +157,10 @@ def check_leaks(
     A clean result proves nothing: a count of followers as of today looks like one as
     of the post. A finding is a reason to ask when a column was measured.
 
-    How close to the mean target an honest column can come is told by the reliability
-    of these means: the correlation between the means of two random halves of each
-    level's rows, raised to full length (Spearman and Brown). The cost is some
-    milliseconds a column for 10,000 rows, once more for each category.
+    The reliability of mean targets limits how well an honest column can agree with
+    them: it is the correlation between the means of two random halves of each level's
+    rows, raised to full length (Spearman and Brown). The cost is a few milliseconds per
+    column for 10,000 rows, and again for each category.
 
     Examples
     --------

@@ -24,19 +24,19 @@ from hyperfusion.exceptions import InvalidInputError
 
 @with_parameters
 class StratifiedRegressionKFold(BaseCrossValidator):
-    """K folds in which the target is distributed alike.
+    """K folds with the same distribution of the target.
 
-    The target is cut into bins at its quantiles and the bins are spread evenly
-    over the folds, so that no fold lacks the rare, very popular posts. With
-    `groups`, the rows of a group stay together.
+    The target is divided into quantile bins, and the bins are spread evenly over the
+    folds, so that every fold has some of the rare, very popular posts. With `groups`,
+    the rows of a group stay together.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     n_bins : int, default=10
-        Number of quantile bins, fewer where the target has few distinct values or
-        rows: every bin has at least `n_splits` rows.
+        Number of quantile bins, fewer if the target has few distinct values or rows:
+        every bin has at least `n_splits` rows.
     shuffle : bool, default=True
         Whether rows are shuffled within the bins first.
     random_state : int, RandomState instance or None, default=None
@@ -44,7 +44,7 @@ class StratifiedRegressionKFold(BaseCrossValidator):
 
     See Also
     --------
-    time_split : One split by time, for honest scores of what comes later.
+    time_split : One split by time, for honest scores on later posts.
 
     Examples
     --------
@@ -146,13 +146,13 @@ def quantile_bins(y: np.ndarray, n_bins: int, min_size: int) -> np.ndarray:
 def time_split(
     time: ArrayLike, *, test_size: float | int = 0.2
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split rows by time: learn from the earlier, test on the later.
+    """Split rows by time: fit on the earlier, test on the later.
 
     Parameters
     ----------
     time : array-like of shape (n_samples,)
-        Dates in all forms that `TemporalEncoder` takes. A column of nothing but numbers
-        may count anything that grows with time: years, days, rounds.
+        Dates in any form that `TemporalEncoder` takes. A column of numbers only may
+        count anything that grows with time: years, days, rounds.
     test_size : float or int, default=0.2
         Share (below 1) or number of the latest rows to test on. Rows of the same
         time as the first test row are tested too: training rows are strictly
@@ -166,7 +166,7 @@ def time_split(
     Raises
     ------
     InvalidInputError
-        If a time is missing or can't be read, or nothing is left on one side.
+        If a time is missing or can't be read, or one side is empty.
 
     Examples
     --------

@@ -40,8 +40,8 @@ class BlockImputer(BlockTransformer):
     """Fill missing cells with defaults that suit what each block holds.
 
     The paper's "missing value imputation with context-appropriate defaults"
-    (section 3.3). What is filled stays visible: a column of zeros and ones is added
-    for each column, or each vector, that had missing cells at fit.
+    (section 3.3). It adds a flag, a column of zeros and ones, for each column or vector
+    with missing cells at fit.
 
     ================================ ===================================== ==========
     columns                          a missing number becomes              flag per
@@ -59,35 +59,34 @@ class BlockImputer(BlockTransformer):
     ================================ ===================================== ==========
 
     Columns of a block that were missing in the same rows at fit share one flag, named
-    after the first of them and set where any of them is missing; so do the numbers of
-    a vector (such as ``image__clip__0`` to ``image__clip__511``). Counts are whole
-    numbers that are not negative. A column without any number at fit becomes 0.
+    after the first of them and set if any of them is missing; so do the numbers of a
+    vector (such as ``image__clip__0`` to ``image__clip__511``). Counts are non-negative
+    whole numbers. A column without any number at fit becomes 0.
 
-    Infinite values count as missing, so the numbers that come out are finite.
+    Infinite values count as missing, so all resulting numbers are finite.
 
     Parameters
     ----------
     add_indicator : bool, default=True
         Whether to add a flag for each column or vector with missing cells at fit,
-        named ``<column>_missing`` or ``<vector>_missing``. What a column of zeros and
-        ones of the same block says already (it is set, or not set, in these very rows)
-        is not repeated.
+        named ``<column>_missing`` or ``<vector>_missing``. A flag that equals an
+        existing column of zeros and ones of the same block is not added.
     strategy : str, number or dict, default=None
-        What to do instead of the defaults above: "zero", "mean", "median", "count"
-        or "clamp" as in the table, or a number to fill in. One value is for all
-        numbers; a dict has blocks (None for columns of no block) or vectors
-        as keys, and a block's strategy does not change its vectors.
+        Replaces the defaults above: "zero", "mean", "median", "count" or "clamp" as in
+        the table, or a number. One value is for all numbers; a dict has blocks (None
+        for columns of no block) or vectors as keys, and the strategy of a block does
+        not change its vectors.
 
     Attributes
     ----------
     fill_ : ndarray of shape (n_numbers,), float32
-        What missing numbers become.
+        Values that replace missing numbers.
     lower_, upper_ : ndarray of shape (n_numbers,), float32
         Range to which numbers are clamped; infinite where they are not.
     flagged_ : list of ndarray
         For each flag the positions of the columns it stands for among the numbers.
     flag_names_ : list of str
-        What each flag is named after: a column or a vector.
+        The column or vector that gives each flag its name.
     levels_ : list of list
         For each category column the levels seen at fit.
     %(is_category)s
@@ -95,14 +94,14 @@ class BlockImputer(BlockTransformer):
 
     See Also
     --------
-    BlockScaler : Bring the numbers to one scale; it leaves missing cells missing.
+    BlockScaler : Scale the numbers; missing cells stay missing.
     sklearn.impute.SimpleImputer : One strategy for all columns.
 
     Notes
     -----
-    Categories come out with text levels, those of fit and ``"__missing__"``, which
-    levels not seen at fit become too. The cost is one pass over the table, and one
-    sort for each column that takes a median.
+    The levels of categories become texts: those of fit, and ``"__missing__"``, also for
+    levels not seen at fit. The cost is one pass over the table, and one sort for each
+    column with a median.
 
     Examples
     --------

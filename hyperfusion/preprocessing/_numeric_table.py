@@ -25,14 +25,13 @@ from hyperfusion.table._names import single_name, unique_names
 
 @with_parameters
 class NumericTable(BlockTransformer):
-    """Turn a feature table into numbers alone, for any scikit-learn regressor.
+    """Turn a feature table into numbers only, for any scikit-learn regressor.
 
-    In every block alike, a category with few levels becomes a column of zeros and
-    ones for each level; a category with many levels (the user, the place) becomes
-    the shrunken mean of the target over its level, or without targets the share of
-    training rows with its level. Numbers pass through, but for columns without any
-    number at fit, which become 0: they tell nothing, and scikit-learn's histograms
-    fail on them.
+    In every block, a category with few levels becomes a column of zeros and ones for
+    each level; a category with many levels (the user, the place) becomes the shrunken
+    mean of the target over its level, or without targets the share of training rows
+    with its level. Numbers pass through, except that columns without any number at fit
+    become 0: they contain no information, and scikit-learn's histograms fail on them.
 
     Parameters
     ----------
@@ -56,11 +55,11 @@ class NumericTable(BlockTransformer):
         Positions, among the categories, of those with few and with many levels.
     target_encoder_ : TargetEncoder or None
         The fitted `sklearn.preprocessing.TargetEncoder` of the categories with many
-        levels; None where there are none, or no `y`.
+        levels; None if there are none, or no `y`.
     frequencies_ : list of ndarray
-        Where there is no `y`, the shares of the levels of these categories.
+        Without `y`, the shares of the levels of these categories.
     imputer_ : BlockImputer or None
-        What fills missing numbers.
+        Fills missing numbers.
     empty_ : ndarray of int
         Positions, among the numbers, of columns without any number at fit.
     %(is_category)s
@@ -78,9 +77,9 @@ class NumericTable(BlockTransformer):
     Use it (a Pipeline does) on the rows that a regressor is trained on, inside the
     folds of an ensemble. Rows where `y` is NaN don't enter the means.
 
-    A missing value of a category with many levels has a mean of its own where some
-    were missing at fit, and the mean of all targets otherwise, as new levels have.
-    The table must fit in memory as float32.
+    Missing values of a category with many levels have their own mean if some were
+    missing at fit, otherwise the mean of all targets, as new levels do. The table must
+    fit in memory as float32.
 
     Examples
     --------

@@ -40,67 +40,66 @@ class IQRFilter(TableTransformer):
     """Filter outliers by the interquartile range, in the training rows only.
 
     The paper's "outlier filtering using the interquartile range method" (section
-    3.3): a value is an outlier where it lies more than `factor` interquartile ranges
-    below the first or above the third quartile of the training rows.
+    3.3): a value is an outlier if it lies more than `factor` interquartile ranges below
+    the first or above the third quartile of the training rows.
 
-    In an ordinary Pipeline it keeps all rows and mends outlying cells. As `row_filter`
-    of `HyperFusionRegressor`, which applies it to the training part of each fold, its
-    `fit_resample` drops the rows whose target, or whose value in one of `columns`, is
-    an outlier. imbalanced-learn's Pipeline refuses what can do both: set `action`.
+    In an ordinary Pipeline it keeps all rows and corrects outlying cells. As
+    `row_filter` of `HyperFusionRegressor`, which applies it to the training part of
+    each fold, its `fit_resample` drops the rows whose target, or whose value in one of
+    `columns`, is an outlier. imbalanced-learn's Pipeline refuses an object that can do
+    both: set `action`.
 
     Parameters
     ----------
     factor : float, default=1.5
         Distance of the fences from the quartiles, in interquartile ranges.
     columns : list or dict, default=None
-        Columns to look at: names, or positions for an array. A dict maps each to a
-        factor of its own. None is every column of numbers where cells are mended, and
-        the target alone where rows are dropped, since too many rows are an outlier in
-        one of many columns.
+        Columns to check: names, or positions for an array. A dict maps each to its own
+        factor. None means every column of numbers when cells are corrected, and only
+        the target when rows are dropped, because too many rows have an outlier in one
+        of many columns.
     on_target : bool, default=True
         Whether rows with an outlying target are dropped.
     action : {"clip", "missing", "drop"}, default=None
-        What is done with outliers: "clip" moves cells to the nearer fence, "missing"
-        makes them missing, and neither has `fit_resample`; "drop" drops rows and has no
+        Treatment of outliers: "clip" moves cells to the nearer fence, "missing" makes
+        them missing, and neither has `fit_resample`; "drop" drops rows and has no
         `transform`. None has both, and clips.
     max_share : float, default=0.05
-        The largest share of the rows that may be dropped. Users with many readers
-        and posts that went viral are the interesting tail; losing more of it than
-        this is an error.
+        Largest share of the rows that may be dropped; more is an error. Viral posts and
+        users with many followers are the interesting tail.
     verbose : int, default=0
-        Whether to print how many rows are dropped, and by which column.
+        1 prints how many rows are dropped, and by which column.
 
     Attributes
     ----------
     columns_ : list
-        The columns looked at.
+        The checked columns.
     lower_, upper_ : ndarray of shape (n_columns,)
         Their fences.
     target_fences_ : tuple of float
-        The fences of the target; infinite where it is not looked at.
+        The fences of the target; infinite if it is not checked.
     sample_indices_ : ndarray of int
-        After `fit_resample`, the positions of the rows that are kept: index weights,
-        groups and whatever else belongs to the rows with it.
+        After `fit_resample`, the positions of the rows that are kept: use it to index
+        weights, groups and other values of the rows.
     n_dropped_ : int
         After `fit_resample`, the number of rows dropped.
     dropped_by_ : dict
-        After `fit_resample`, how many rows each column (and "target") takes away. A
-        row counts for each column that takes it away.
+        After `fit_resample`, the number of rows dropped by each column (and "target").
+        A row counts for each column that drops it.
     %(columns_seen)s
 
     See Also
     --------
-    BlockScaler : Scaling that outliers can't spoil.
+    BlockScaler : Scaling that is robust to outliers.
 
     Notes
     -----
     Quartiles are those of the finite values, by linear interpolation. A missing value
-    is no outlier and stays missing; an infinite one always is, and clips to float32's
-    largest number where there are no fences. There are none where both quartiles are
-    the same number (half of the values are that number, and the range tells nothing)
-    and where fewer than four values are finite. Rows at predict are never dropped.
+    is not an outlier and stays missing. An infinite value always is, and is clipped to
+    the largest float32 if there are no fences. There are none if both quartiles are the
+    same number or fewer than four values are finite. Rows at predict are never dropped.
 
-    All columns come out of `transform`; those looked at, and arrays, as float32.
+    `transform` returns all columns; checked columns, and arrays, as float32.
 
     Examples
     --------

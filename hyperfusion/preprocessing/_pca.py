@@ -29,26 +29,25 @@ _SIZE = (
 
 @with_parameters
 class BlockPCA(BlockTransformer):
-    """Reduce each vector of a feature table by a PCA of its own.
+    """Reduce each vector of a feature table by its own PCA.
 
     The paper's "Principal Component Analysis for dimensionality optimization when
-    necessary" (section 3.3). In every block alike, each vector (such as
-    ``text__title_clip``, whose columns are ``text__title_clip__0`` to
-    ``text__title_clip__511``) becomes ``text__title_clip_pca__0`` and so on; all other
-    columns, numbers and categories, pass through. A plain array is one vector. Rows
-    where any number of a vector is missing don't take part in its PCA, and all of its
-    components are missing there.
+    necessary" (section 3.3). Each vector of every block (such as ``text__title_clip``,
+    with the columns ``text__title_clip__0`` to ``text__title_clip__511``) becomes
+    ``text__title_clip_pca__0`` and so on; all other columns, numbers and categories,
+    pass through. A plain array is one vector. Rows in which a number of a vector is
+    missing are not used for its PCA, and all of its components are missing there.
 
     Parameters
     ----------
     n_components : int, float or dict, default=64
-        How many components to keep of each vector, or (between 0 and 1) the share of
-        its variance to keep. A dict has vectors or blocks as keys, the vector
-        before the block, and leaves other vectors as they are. A vector that has no
-        more columns than it would have components is left as it is.
+        Number of components of each vector, or (between 0 and 1) the share of its
+        variance to keep. A dict has vectors or blocks as keys, of which the vector has
+        precedence; other vectors stay unchanged. A vector without more columns than
+        components also stays unchanged.
     blocks : list of str or "declared", default=None
-        Blocks, or vectors, to reduce. "declared" takes the vectors for which the table
-        declares a space, as the CLIP encoders do. None takes all.
+        Blocks or vectors to reduce. "declared" means the vectors for which the table
+        declares a space, as the CLIP encoders do. None means all.
     whiten : bool, default=False
         Whether to scale the components to unit variance.
 
@@ -66,17 +65,17 @@ class BlockPCA(BlockTransformer):
 
     See Also
     --------
-    BlockScaler : Bring numbers to one scale.
+    BlockScaler : Scale numbers.
 
     Notes
     -----
-    The PCA is exact: the eigenvectors of the covariance where a vector has at least as
-    many complete rows as columns, a full SVD where it has fewer. So there is no
-    randomness, and it runs in one thread, since the last digits would depend on their
-    number. With n rows and p columns it costs ``O(n p**2 + p**3)``, some three
-    seconds on one core for 486,000 posts and 512 columns, and one float32 copy of the
-    vector. A vector that is constant, or has fewer than two complete rows, is left as
-    it is, and there are never more components than complete rows.
+    The PCA is exact: the eigenvectors of the covariance if a vector has at least as
+    many complete rows as columns, otherwise a full SVD. So there is no randomness. It
+    runs in one thread, because the last digits would depend on the number of threads.
+    With n rows and p columns it costs ``O(n p**2 + p**3)``, about three seconds on one
+    core for 486,000 posts and 512 columns, and one float32 copy of the vector. A vector
+    that is constant or has fewer than two complete rows stays unchanged, and there are
+    never more components than complete rows.
 
     Examples
     --------

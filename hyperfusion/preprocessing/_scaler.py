@@ -29,13 +29,13 @@ _LARGEST = 1e37  # differences of larger numbers overflow float32
 
 @with_parameters
 class BlockScaler(BlockTransformer):
-    """Bring the numbers of every block to one scale, vectors as a whole.
+    """Scale the numbers of every block, vectors as a whole.
 
     The paper's "feature normalization to ensure stable distributions across
     different modalities" (section 3.3). By default
 
     - single columns of every block become normal scores: the rank among the training
-      values, turned into a value of the standard normal distribution;
+      values, mapped to the standard normal distribution;
     - vectors (such as ``image__clip__0`` to ``image__clip__511``) are centered and
       divided by one number, so that directions in them keep their meaning;
     - columns that are constant at fit become 0;
@@ -46,17 +46,17 @@ class BlockScaler(BlockTransformer):
     method : {"quantile", "standard", "robust", "none"} or dict, default="quantile"
         How single columns are scaled: by `sklearn.preprocessing.QuantileTransformer`
         to normal scores, by ``StandardScaler``, by ``RobustScaler`` (median and
-        quartiles; the standard deviation where these coincide), or not at all. A
-        dict has blocks as keys (None for columns of no block); blocks that it leaves
-        out are scaled by quantiles. With "none" a block's vectors, and its constant
-        columns, are left alone too.
+        quartiles; the standard deviation if these coincide), or not at all. A dict has
+        blocks as keys (None for columns of no block); other blocks are scaled by
+        quantiles. With "none" the vectors and the constant columns of a block also stay
+        unchanged.
     vectors : {"common", "columns"}, default="common"
         Whether a vector gets one common scale (the square root of the mean variance
         of its columns), or each of its columns is scaled by `method`.
     clip : float, default=5.0
-        Values end at so many standard deviations, so that a later row far outside
-        the training range can't explode. Within a vector they are those of the
-        column where it spreads more than the vector. None does not clip.
+        Values are limited to this many standard deviations, so that later rows far
+        outside the training range do no harm. Within a vector they are those of the
+        column if it varies more than the vector. None does not clip.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class BlockScaler(BlockTransformer):
     constant_ : ndarray of shape (n_numbers,), bool
         Which numbers become 0.
     lower_, upper_ : ndarray of shape (n_numbers,), float32
-        Where the scaled values end.
+        Limits of the scaled values.
     %(is_category)s
     %(columns_seen)s
 

@@ -37,7 +37,7 @@ def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:
     Raises
     ------
     InvalidInputError
-        If the member is none of these.
+        If the member is not one of these.
 
     Examples
     --------

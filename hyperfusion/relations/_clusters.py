@@ -46,28 +46,28 @@ Path = dict[str, list[Assignment]]
 class HierarchicalClusterEncoder(TableTransformer):
     """Coarse-to-fine clusters of posts, for each modality and for all together.
 
-    The paper's abstract names "hierarchical clustering features that capture
-    inter-modal dependencies" and does not describe them; this is our reading. The
-    vectors of each block are brought to length 1, put side by side and reduced by a
-    PCA. k-means splits the posts into few clusters, each of these into more, and so
-    on: a tree in which every cluster has one parent. The joint view clusters the
-    reduced vectors of all blocks side by side.
+    The paper's abstract mentions "hierarchical clustering features that capture
+    inter-modal dependencies" but does not describe them; this is an interpretation. The
+    vectors of each block are normalized, concatenated and reduced by PCA. k-means
+    splits the posts into a few clusters, each of these into more, and so on: a tree in
+    which every cluster has one parent. The joint view clusters the concatenated reduced
+    vectors of all blocks.
 
     Parameters
     ----------
     levels : sequence of int, default=(8, 64, 512)
-        How many clusters there are on each level, increasing.
+        Number of clusters on each level, increasing.
     blocks : list of str, default=None
-        Blocks, or vectors (``text__title_clip``), to cluster each for itself. None
-        takes image, text and tags, as far as they hold vectors, or all vectors where
-        none of the three does. A plain array is one vector.
+        Blocks, or vectors (``text__title_clip``), to cluster separately. None means
+        those of image, text and tags that have vectors, or all vectors if none of the
+        three has. A plain array is one vector.
     joint : bool, default=True
-        Whether to cluster all of them together as well.
+        Whether to cluster all of them together, too.
     n_components : int, default=32
-        The most numbers to which the PCA reduces each block.
+        Maximum number of components of the PCA of each block.
     min_cluster_size : int, default=20
-        A level has at most one cluster for so many posts. A level that is cut to no
-        more clusters than the one above it is left out.
+        A level has at most one cluster per this many posts. A level with no more
+        clusters than the one above it is left out.
     target_mean : bool, default=False
         Whether to add the shrunken mean target of each cluster. `fit_transform`
         cross-fits it, as scikit-learn's ``TargetEncoder`` does.

@@ -36,44 +36,44 @@ SUMMARIES = ("mean", "spread", "similarity", "age")
 class NeighborTargets(TableTransformer):
     """What the most similar earlier rows came to.
 
-    For each row the nearest of the stored rows that are strictly older, by cosine, and
-    a summary of their targets, in one or several spaces: of texts, and of ready-made
-    vectors. A row's own and later targets never enter, so ``fit(X, y).transform(X)`` is
-    safe to train on and equals ``fit_transform(X, y)``.
+    For each row it finds the nearest stored rows that are strictly older, by cosine,
+    and summarizes their targets, in one or several spaces: of texts, and of ready-made
+    vectors. A row's own and later targets are never used, so ``fit(X, y).transform(X)``
+    is safe to train on and equals ``fit_transform(X, y)``.
 
     Parameters
     ----------
     text : column, list of columns, or dict of {name: columns}, default=None
-        Texts or lists of tags. Those of several columns are one text. A dict makes
-        several spaces; without, the space is called ``text``.
+        Texts or lists of tags; several columns are joined. A dict makes several
+        spaces; otherwise the space is called ``text``.
     vectors : column, list of columns, or dict of {name: columns}, default=None
         Ready-made vectors: columns whose cells are arrays, columns of numbers, or
         vectors of a feature table (``"image__clip"``), side by side. A dict makes
-        several spaces; without, the space is called ``vectors``. Where neither texts
-        nor vectors are named, all columns but `user` and `time` are one vector.
+        several spaces; otherwise the space is called ``vectors``. If neither texts
+        nor vectors are named, all columns except `user` and `time` are one vector.
     user : column label or None, default=None
-        Who a row is by: no row sees rows of its own user. None lets it see all.
+        The user of each row: no row sees rows of its own user. With None it sees all.
     time : column label or None, default=None
-        When a row was made: datetimes, ISO 8601 texts, or whole seconds since 1970.
-        None for a table without time; see Notes.
+        The time of each row: datetimes, ISO 8601 texts, or whole seconds since 1970.
+        None for a table without times; see Notes.
     n_neighbors : sequence of int, default=(5, 20, 60)
-        Numbers of neighbors to summarize, ascending. Where there are fewer, all are.
+        Numbers of neighbors to summarize, ascending; all of them if there are fewer.
     summaries : sequence of str, default=("mean", "spread", "similarity")
-        What is told of the neighbors: ``"mean"`` and ``"spread"``, the weighted mean
-        and standard deviation of their targets; ``"similarity"``, their mean cosine;
-        ``"age"``, the weighted mean of the days since.
+        Summaries of the neighbors: ``"mean"`` and ``"spread"``, the weighted mean and
+        standard deviation of their targets; ``"similarity"``, their mean cosine;
+        ``"age"``, the weighted mean of their ages in days.
     sharpness : float, default=10.0
         A neighbor's weight is exp(sharpness * cosine).
     trend : int or None, default=300
-        Targets are taken less the mean of so many latest ones at their time: what a
-        row came to beside others of those days. None takes them as they are, and so
-        does a table without time.
+        Number of latest targets whose mean is subtracted from each target, so that
+        targets are relative to other rows of those days. None subtracts nothing, and
+        so does a table without times.
     n_latest : int or None, default=50_000
-        Among how many of the latest earlier rows neighbors are looked for; None is
-        all. Time then grows with the number of rows, not with its square. A table
-        without time has no latest rows: all are compared.
+        Number of the latest earlier rows among which neighbors are searched; None means
+        all. Time then grows with the number of rows, not with its square. In a table
+        without times all rows are compared.
     n_components : int, default=256
-        To how many components the TF-IDF of a text's characters is reduced.
+        Number of components of the TF-IDF of the characters of texts.
     random_state : int, RandomState instance or None, default=None
         Seed of that reduction.
     on_error : {"missing", "raise"}, default="missing"
@@ -84,24 +84,24 @@ class NeighborTargets(TableTransformer):
     Attributes
     ----------
     rows_ : dict of {str: ndarray}
-        The stored rows in the order of time: their vectors, targets, times, and marks
-        of their users and contents.
+        The stored rows in order of time: vectors, targets, times, and codes of users
+        and contents.
     levels_ : ndarray of shape (n_stored,)
         The trend at the stored rows' times.
     spaces_ : dict of {str: space}
-        What reads the vectors of each space.
+        Reads the vectors of each space.
     %(columns_seen)s
 
     Raises
     ------
     InvalidInputError
-        If a column is not there, or `y`, the rows' targets (NaN where there is none),
-        is not given or does not fit to `X`.
+        If a column is missing, or `y`, the targets of the rows (NaN if unknown), is not
+        given or does not fit `X`.
 
     See Also
     --------
     UserHistory : The same user's earlier posts.
-    TfidfComponents : What makes vectors of texts.
+    TfidfComponents : Makes vectors of texts.
 
     Notes
     -----

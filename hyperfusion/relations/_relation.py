@@ -23,18 +23,18 @@ class RelationEncoder(TableTransformer):
     """Add similarities and clusters to a feature table.
 
     Tier 2 of the paper (section 3.3, "Cross-Modal Coherence Measurement", and the
-    hierarchical clusters that its introduction names). The table's own columns pass
-    through; new ones join as blocks ``cross`` and ``cluster``.
+    hierarchical clusters of its introduction). The columns of the table pass through;
+    new ones are added as blocks ``cross`` and ``cluster``.
 
     Parameters
     ----------
     similarity : CrossModalSimilarity, None or False, default=None
-        What compares images, texts and tags. None does so where the table declares at
-        least two vectors to be of one space; False never does.
+        Compares images, texts and tags. None does so if at least two vectors of the
+        table share a space; False never does.
     clusters : HierarchicalClusterEncoder, True or False, default=False
-        What groups posts by their vectors. True takes the default one.
+        Groups posts by their vectors. True uses the default one.
     random_state : int, RandomState instance or None, default=None
-        Seed of clusters that have none of their own.
+        Seed of clusters without their own.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class RelationEncoder(TableTransformer):
 
     Notes
     -----
-    A table without anything to relate passes through unchanged. Labels are used only
-    by clusters with target means, which belong inside the folds of the ensemble.
+    A table with nothing to relate passes through unchanged. Only clusters with target
+    means use the target; they belong inside the folds of the ensemble.
 
     Examples
     --------

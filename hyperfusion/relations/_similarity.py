@@ -40,13 +40,11 @@ Reader = Callable[[slice], dict[str, np.ndarray]]
 class CrossModalSimilarity(NestedEncoders, TableTransformer):
     """Cosines between the image, the texts and the tags of each post.
 
-    Equation 5 of the paper, for each pair of vectors that one model has put into the
-    same space. They come from the columns of a feature table, or from raw columns and
-    the encoders given for them.
+    Equation 5 of the paper, for each pair of vectors in the same space. They come from
+    the columns of a feature table, or from raw columns and their encoders.
 
-    In a feature table those vectors are compared whose maker declared one space for
-    them, as the CLIP encoders do for images and texts of one model. Others can be
-    compared by naming them in `pairs`.
+    In a feature table it compares vectors that were declared to share a space, as the
+    CLIP encoders do for images and texts of one model. Name other vectors in `pairs`.
 
     Parameters
     ----------
@@ -59,8 +57,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         Encoders of raw columns, such as ``{"image": ClipImageEncoder(), "title":
         ClipTextEncoder()}``; they are cloned and fitted. None reads a feature table.
     tags : hashable, default=None
-        The one of the encoders' columns whose cells hold tags (a list, or text as
-        `GloveTextVectorizer` splits it): each tag is encoded on its own as well, and
+        The column of `encoders` whose cells hold tags (a list, or text as
+        `GloveTextVectorizer` splits it): each tag is also encoded separately and
         compared with the other side of each pair.
 
     Attributes
@@ -71,12 +69,12 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         The compared vectors: their columns' positions among the numbers of a feature
         table, or the raw column.
     aligned_ : list of str
-        The vectors that "all" stands for, but for the one it is compared with.
+        The vectors that "all" stands for, except the one it is compared with.
     encoders_ : dict of {str: transformer}
         The fitted encoders.
     names_ : dict of {str: str}
-        What the compared vectors are called in the output: their block's name where
-        it has one vector, otherwise block and vector.
+        Names of the compared vectors in the output: the block if it has one vector,
+        otherwise block and vector.
     related_ : list of tuple of str
         For each column of the output the blocks that it relates.
     %(columns_seen)s
@@ -94,13 +92,13 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     - ``<a>_<b>_best_cosine`` and ``<a>_<b>_mean_cosine`` for each pair with the tags:
       the largest and the mean cosine over the single tags.
 
-    What is missing on either side, or a vector of zeros, gives NaN. Labels play no
-    part. The cost is one pass over the vectors: a quarter of a second a core for
+    The result is NaN if either side is missing or a vector of zeros. The target is not
+    used. The cost is one pass over the vectors: a quarter of a second of one core for
     100,000 posts and one pair of vectors of 512 numbers.
 
-    The paper's equation takes a textual vector that its equation 3 joins from CLIP,
-    GloVe and statistics; the dimensions only fit for the CLIP part, which is what is
-    compared here.
+    The paper's equation uses the textual vector of its equation 3, which consists of
+    CLIP, GloVe and statistics. Only the CLIP part has the right dimensions, so only
+    that part is compared here.
 
     Examples
     --------

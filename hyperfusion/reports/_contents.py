@@ -23,12 +23,16 @@ THUMBNAIL = (220, 220)
 _SHOWN = ("text", "tags", "user", "time", "place")
 _MAX_CHARACTERS = 160
 _MAX_COLUMNS = 6
+_FEWEST_TOLD_APART = 5
 
 
-def picture(draw: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
+def picture(
+    draw: Callable[..., Any], *args: Any, labels: Any = (), **kwargs: Any
+) -> str:
     """Return what a Display's method draws on ``ax`` as the address of a PNG.
 
-    The figure belongs to no window and leaves matplotlib's state as it is.
+    `labels` are those of the axes. The figure belongs to no window and leaves
+    matplotlib's state as it is.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -40,7 +44,9 @@ def picture(draw: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
         ) from error
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
-    draw(*args, **kwargs, ax=figure.add_subplot())
+    ax = figure.add_subplot()
+    draw(*args, **kwargs, ax=ax)
+    ax.set(**dict(labels))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return _address("png", buffer.getvalue())
@@ -112,6 +118,39 @@ def member_table(ensemble: Any) -> pd.DataFrame:
     names = [name for name, _ in ensemble.members_]
     table["weight"] = pd.Series(ensemble.weights_.mean(axis=0), index=names)
     return table.reset_index()
+
+
+def was_fitted_on(parts: Anatomy, target: np.ndarray) -> bool:
+    """Whether an ensemble seems to have learned from the posts with these targets.
+
+    They follow each other among its own targets; or nearly all of them are among its
+    own, which hardly repeat.
+    """
+    ensemble = parts.ensemble
+    if ensemble is None or len(target) < _FEWEST_TOLD_APART:
+        return False
+    own = parts.to_target(ensemble.oof_predictions_ + ensemble.oof_residuals_)
+    own = own[np.isfinite(own)].round(4)
+    first = target[:20].round(4)
+    starts = len(own) - len(first) + 1
+    same = np.ones(max(starts, 0), dtype=bool)
+    for place, value in enumerate(first):
+        same &= own[place : place + len(same)] == value
+    hardly_repeat = len(np.unique(own)) > 0.9 * len(own)
+    known = np.isin(target.round(4), own).mean() > 0.9
+    return bool((same.any() and np.ptp(first) > 0) or (hardly_repeat and known))
+
+
+def feature_terms(parts: Anatomy) -> dict[str, str]:
+    """Return what is behind the numbered features of TF-IDF: their terms."""
+    found: dict[str, str] = {}
+    encoder = parts.find(PostEncoder)
+    for component in getattr(encoder, "components_", ()):
+        inner = component.encoder
+        if hasattr(inner, "component_terms"):
+            names = component.full_names(inner.get_feature_names_out())
+            found |= dict(zip(names, inner.component_terms(), strict=True))
+    return found
 
 
 def worst_posts(

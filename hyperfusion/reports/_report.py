@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -17,7 +19,7 @@ from numpy.typing import ArrayLike
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
-from hyperfusion._version import DISTRIBUTION
+from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion.ensemble._intervals import coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.inspection import (
@@ -29,15 +31,22 @@ from hyperfusion.inspection import (
 )
 from hyperfusion.reports._contents import (
     calibration_table,
+    feature_terms,
     member_table,
     picture,
     score_table,
     split_table,
+    was_fitted_on,
     worst_posts,
 )
 from hyperfusion.table._frames import as_frame
 
 COVERAGE = 0.9
+
+_FITTED = (
+    "These posts look like those that the model was fitted on, so the scores here are "
+    "too good. Make the report from later posts."
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ class Report:
         "y": ["array-like"],
         "evaluation": [dict, None],
         "title": [str],
+        "target_name": [str, None],
         "n_worst": [Interval(Integral, 0, None, closed="left")],
         "n_features": [Interval(Integral, 1, None, closed="left")],
     },
@@ -104,34 +114,39 @@ def make_report(
     *,
     evaluation: Any = None,
     title: str = "Popularity prediction",
+    target_name: str | None = None,
     n_worst: int = 12,
     n_features: int = 20,
 ) -> Report:
     """Write a page about a fitted model and how it does on labeled posts.
 
     The page has scores (SRC is Spearman's rank correlation, MAE the mean absolute
-    error), the distributions of figure 2 of the paper, predictions with
-    intervals, calibration, the ensemble's weights, importances (the paper's table 2)
-    and the posts with the largest errors, with their images.
+    error), the distributions of the paper's figure 2, predictions with intervals,
+    calibration, the weights of the ensemble, importances (the paper's table 2) and
+    the posts with the largest errors, with their images.
 
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        Such as that of `make_hyperfusion`. Parts of the page that a model has nothing
-        to say about are left out.
+        Such as that of `make_hyperfusion`. Sections that do not apply to a model are
+        left out.
     X : DataFrame or array of shape (n_posts, n_columns)
-        Posts that the model was not fitted on, best later ones.
+        Posts that the model was not fitted on, ideally later ones. The page warns
+        if they look like those it was fitted on.
     y : array-like of shape (n_posts,)
         Their targets.
     evaluation : Bunch, default=None
-        What `evaluate` returned for this model: its random, user and time splits are
-        shown side by side. It refits the model, so it is not made here.
+        The result of `evaluate` for this model, whose splits are shown side by side.
+        It is not computed here because it refits the model.
     title : str, default="Popularity prediction"
         Title of the page.
+    target_name : str, default=None
+        Name and unit of the target on the axes, such as "log2 of views". None takes
+        the name of a Series `y`, or "target".
     n_worst : int, default=12
-        How many posts with large errors to show.
+        Number of posts with large errors to show.
     n_features : int, default=20
-        How many features to show.
+        Number of features to show.
 
     Returns
     -------
@@ -152,7 +167,7 @@ def make_report(
 
     Notes
     -----
-    Encodes `X` once and predicts it twice. Images are read again, and made small.
+    Encodes `X` once and predicts it twice. Images are read again and reduced.
 
     Examples
     --------
@@ -176,15 +191,23 @@ def make_report(
         predicted["lower"] = predicted["upper"] = np.nan
     else:
         predicted = intervals(parts, features, coverage=COVERAGE)
+    fitted = was_fitted_on(parts, target)
+    if fitted:
+        warnings.warn(_FITTED, UserWarning, stacklevel=2)
+    name = target_name or str(getattr(y, "name", None) or "target")
     sections = [
         *_scores(parts, predicted, target, evaluation),
-        *_predictions(parts, features, predicted, target),
+        *_predictions(parts, features, predicted, target, name),
         *_members(model, parts, n_features),
     ]
     html = template.render(
         title=title,
         model=type(model).__name__,
         n_posts=len(posts),
+        target=name,
+        written=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
+        version=f"{DISTRIBUTION} {__version__}",
+        warning=_FITTED if fitted else None,
         sections=sections,
         worst=list(worst_posts(parts, posts, predicted, target, n_worst)),
     )
@@ -205,10 +228,11 @@ def _template() -> Any:
     return environment.from_string(source)
 
 
-def _number(value: Any) -> str:
+def _number(value: Any, column: str = "") -> str:
     """Return a cell of a table: few digits, nothing for a missing value."""
     if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{value:.3f}"
+        digits = 1 if column == "seconds" else 3
+        return "" if np.isnan(value) else f"{value:.{digits}f}"
     return str(value)
 
 
@@ -216,31 +240,40 @@ def _scores(
     parts: Anatomy, predicted: pd.DataFrame, target: np.ndarray, evaluation: Any
 ) -> Iterator[Section]:
     text = (
-        "SRC is Spearman's rank correlation (1 is perfect order, 0 is chance), MAE the "
-        "mean absolute error in units of the target. Out-of-fold scores come from the "
-        "posts that were learned from, each predicted by models that did not see it. "
-        "Random folds promise more than later posts keep."
+        "SRC is Spearman's rank correlation: 1 is perfect order, 0 is chance. MAE is "
+        "the mean absolute error, in units of the target. Out-of-fold scores are those "
+        "of the training posts, each predicted by models that were not fitted on it. "
+        "They are usually better than scores on later posts."
     )
     table = score_table(parts, predicted["prediction"].to_numpy(), target)
     yield Section("Scores", text, table=table)
     if evaluation is not None:
         text = (
-            "The model, fitted again on each split. The random split tells how well a "
-            "gap is filled, the split by user how strangers are predicted, the split "
-            "by time what later posts will see."
+            "The model, fitted again on each split: random for posts like those of the "
+            "training set, by user for new users, by time for later posts. Intervals "
+            "of 95% in parentheses."
         )
         yield Section("Splits side by side", text, table=split_table(evaluation))
 
 
 def _predictions(
-    parts: Anatomy, features: Any, predicted: pd.DataFrame, target: np.ndarray
+    parts: Anatomy,
+    features: Any,
+    predicted: pd.DataFrame,
+    target: np.ndarray,
+    name: str,
 ) -> Iterator[Section]:
     values = predicted["prediction"].to_numpy()
     yield Section(
         "Distribution",
-        "Predictions of a mean are drawn towards the middle: their distribution is "
-        "narrower than that of the true scores.",
-        figure=picture(DistributionDisplay.from_predictions, target, values),
+        "Predictions are averages, so their distribution is narrower than that of the "
+        "true values.",
+        figure=picture(
+            DistributionDisplay.from_predictions,
+            target,
+            values,
+            labels={"xlabel": name},
+        ),
     )
     if parts.ensemble is not None:
         covered = coverage_table(parts, features, target, COVERAGE).iloc[0]
@@ -251,37 +284,45 @@ def _predictions(
             lower=predicted["lower"],
             upper=predicted["upper"],
             coverage=COVERAGE,
+            labels={"xlabel": f"predicted {name}", "ylabel": f"true {name}"},
         )
         text = (
-            f"Intervals for {COVERAGE:.0%} of posts hold {covered['coverage']:.1%} of "
-            "these."
+            f"The intervals should contain {COVERAGE:.0%} of the posts. They contain "
+            f"{covered['coverage']:.1%} of these."
         )
         if covered["drift"]:
-            text += " That is further off than chance explains: posts have changed."
+            text += " Chance does not explain the difference: the posts have changed."
         yield Section("Intervals", text, figure=figure)
-    text = "Posts sorted by their prediction, in ten groups of one size."
+    text = "Posts sorted by prediction, in ten groups of equal size."
     yield Section("Calibration", text, table=calibration_table(values, target))
 
 
 def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
     if parts.ensemble is not None:
-        yield Section(
-            "Members",
-            "Mean scores over the folds (in the members' units of the target), the "
-            "seconds of all fits, and the mean weight. "
-            "Members that are no better together than apart share one weight.",
-            figure=picture(EnsembleWeightsDisplay.from_estimator, model),
-            table=member_table(parts.ensemble),
+        weights = parts.ensemble.weights_
+        text = (
+            "Mean scores over the folds, in units of the target that the members were "
+            "fitted to; the seconds of all fits; and the mean weight."
         )
+        if np.ptp(weights) < 1e-9 and weights.shape[1] > 1:
+            text += " Equal weights were used."
+        figure = None
+        if np.ptp(weights, axis=0).max() > 1e-9:  # not the same in each fold
+            figure = picture(EnsembleWeightsDisplay.from_estimator, model)
+        yield Section("Members", text, figure, member_table(parts.ensemble))
     try:
         blocks = feature_importance(model, by="block")
         features = feature_importance(model, n_top=n_features)
     except InvalidInputError:  # no member has importances of its own
         return
+    table = features[["feature", "block", "importance", "std"]]
+    terms = table["feature"].map(feature_terms(parts)).fillna("")
+    if terms.any():
+        table = table.assign(terms=terms)
     yield Section(
         "Importance",
-        "In percent of all, by the members' own measure. An importance tells what the "
+        "Percent of the total, by the members' own measure. Importances show what the "
         "model uses, not what causes popularity.",
         figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
-        table=features[["feature", "block", "importance", "std"]],
+        table=table,
     )

@@ -88,11 +88,10 @@ def feature_table(
     *,
     spaces: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """Build a feature table, saying which columns are which block and vector.
+    """Build a feature table from parts named by block and vector.
 
-    For features that come from elsewhere: a ColumnTransformer, another library, a
-    file of embeddings. Every regressor and transformer of this package then knows what
-    it is given.
+    For features from a ColumnTransformer, another library, or a file of embeddings.
+    Every regressor and transformer of this package then knows what the columns are.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ def feature_table(
         None, for single columns of no block. Columns are a DataFrame, a Series, or an
         array of one or two dimensions.
     spaces : dict of {space: list of vectors}, default=None
-        Vectors that may be compared with each other, since one model has made them:
+        Vectors that may be compared with each other because one model made them:
         ``{"clip": ["image__clip", "text__title"]}``.
 
     Returns
@@ -119,7 +118,7 @@ def feature_table(
 
     See Also
     --------
-    describe_table : Says what a table's columns are taken for.
+    describe_table : Shows how a table is understood.
 
     Examples
     --------
@@ -148,7 +147,7 @@ def feature_table(
     unknown = sorted(set(of_vector) - set(schema.vectors))
     if unknown:
         raise InvalidInputError(
-            f"spaces names {unknown}, which are no vectors of the table. Its vectors "
+            f"spaces names {unknown}, which are not vectors of the table. Its vectors "
             f"are {sorted(schema.vectors)}."
         )
     return declare(table, of_vector)
@@ -199,7 +198,7 @@ def _named_part(name: str | None, frame: pd.DataFrame) -> Part:
 
 
 def describe_table(X: Any) -> pd.DataFrame:
-    """Say what the columns of a table are taken for: blocks, vectors, categories.
+    """Show how the columns of a table are understood: blocks, vectors, categories.
 
     Parameters
     ----------
@@ -209,14 +208,13 @@ def describe_table(X: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (n_parts, 5)
-        One row for each vector and for each single column: ``name``, ``block``
-        ("other" where the name names none), ``kind`` ("vector", "number" or
-        "category"), ``n_columns``, and ``space`` (of the vectors that may be compared
-        with each other).
+        One row for each vector and each single column: ``name``, ``block`` ("other"
+        if the name has none), ``kind`` ("vector", "number" or "category"),
+        ``n_columns``, and ``space`` (shared by vectors that may be compared).
 
     See Also
     --------
-    feature_table : Builds a table whose columns are what you say.
+    feature_table : Builds a table from named parts.
 
     Examples
     --------

@@ -31,10 +31,11 @@ _CONTENT = ("image", "text", "tags")
 
 @dataclass(frozen=True, eq=False)
 class Schema:
-    """What the columns of a feature table, or of any table or array, are.
+    """Describes the columns of a feature table, or of any table or array.
 
-    Built once for a table, by its names' grammar, its dtypes, and what those who made
-    the vectors declared. Everything that asks which columns belong together asks it.
+    It is built once per table, from the names and dtypes of its columns and from what
+    the makers of the vectors declared. All other parts ask it which columns belong
+    together.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class Schema:
     Attributes
     ----------
     names : tuple of ColumnName
-        The columns' names, taken apart.
+        The parsed names of the columns.
     vectors : dict of {vector: ndarray of int}
         The positions of each vector's columns, in the order of its numbers. The
         vector's name begins with its block: ``"image__clip"``.

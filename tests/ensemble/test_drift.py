@@ -145,7 +145,7 @@ def test_recency_weights_by_hand():
     with pytest.raises(InvalidInputError, match=r"row 1.*can't read 'yesterday'"):
         recency_weights(["2024-01-01", "yesterday"], "2D")
     for half_life in ("abc", "5 moons", 1e300):
-        with pytest.raises(InvalidInputError, match=r"is no duration.*'180D'"):
+        with pytest.raises(InvalidInputError, match=r"is not a duration.*'180D'"):
             recency_weights(["2024-01-01"], half_life)
     with pytest.raises(ValueError, match="half_life"):
         recency_weights([1.0, 2.0], 0)

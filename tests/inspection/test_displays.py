@@ -426,3 +426,12 @@ def test_hours_that_are_all_alike_say_so():
         values=np.ones((7, 24)), tied=np.ones((7, 24), dtype=bool)
     ).plot()
     assert display.ax_.get_title() == "No hour stands out from the others"
+
+
+def test_a_display_says_in_one_line_what_it_holds():
+    display = DistributionDisplay.from_predictions(Y, Y)
+    assert repr(display) == "DistributionDisplay(y_true=<5>, y_pred=<5>)"
+    display = EnsembleWeightsDisplay(weights=np.ones((3, 2)) / 2, names=["a", "b"])
+    assert repr(display.plot()) == (
+        "EnsembleWeightsDisplay(weights=<3 x 2>, names=<2 items>)"
+    )

@@ -144,9 +144,10 @@ def test_blocks_and_plain_regressors():
     everything = list(X.columns)
     assert Widths.seen == [everything, [c for c in everything if "geo" not in c]]
     assert table.loc["without tags", "note"] == "the feature table has no such column"
-    assert table.loc["without ensemble", "note"] == "the model is no ensemble"
+    assert table.loc["without ensemble", "note"] == "the model is not an ensemble"
     assert table.loc["without filter", "note"] == "the model has no row filter"
-    assert table.loc["without folds", "note"] == "the model is no ensemble over folds"
+    note = "the model is not an ensemble over folds"
+    assert table.loc["without folds", "note"] == note
 
 
 @pytest.mark.parametrize("clusters", [False, True])

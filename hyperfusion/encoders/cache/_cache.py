@@ -36,22 +36,21 @@ _INHERITED: list[sqlite3.Connection] = []
 
 
 class EmbeddingCache:
-    """Embeddings on disk, kept item by item and shared by processes and threads.
+    """Embeddings on disk, stored item by item and shared by processes and threads.
 
-    The encoders store each embedding under a hash of the item's content and of all
-    that its numbers depend on (architecture, weights, preprocessing, precision). So a
-    shuffled, split or grown table costs only what is new, and so does a run that was
-    killed.
+    The encoders store each embedding under a hash of the content of the item and of
+    everything its numbers depend on (architecture, weights, preprocessing, precision).
+    So a shuffled, split or larger table, or a run that was killed, only encodes what is
+    new.
 
     Parameters
     ----------
     folder : str or path
-        Where to keep the embeddings; made when it is first needed. It should be on a
+        Folder of the embeddings, created when it is first needed. It should be on a
         local disk: SQLite's locks are not reliable on network file systems.
     max_size : int or None, default=21474836480
-        Bytes that the store may take (20 GiB, some ten million vectors of 512
-        numbers), beyond which the embeddings leave that were not used for the longest
-        time. None means no bound.
+        Maximum size of the store in bytes (20 GiB, about ten million vectors of 512
+        numbers). The least recently used embeddings are removed. None means no limit.
 
     Attributes
     ----------
@@ -67,14 +66,14 @@ class EmbeddingCache:
 
     Notes
     -----
-    No trouble with the store stops a run; each gives one warning. An embedding whose
-    checksum does not agree is made anew. A damaged store is moved aside, and a new one
-    begins. On a full disk, or without permission to write, what is stored is read, and
-    new embeddings are not kept.
+    Problems with the store never stop a run; each gives one warning. An embedding with
+    a wrong checksum is computed again. A damaged store is renamed, and a new one is
+    started. If the disk is full or read-only, stored embeddings are read and new ones
+    are not stored.
 
-    It pickles as its folder and its bound; a copy is the object itself, so that clones
-    of an encoder share it. 1000 vectors of 512 numbers are kept in some 50 ms and found
-    in some 20 ms; each takes 2.4 KB of disk.
+    A pickle holds the folder and the limit; a copy is the object itself, so clones of
+    an encoder share it. Storing 1,000 vectors of 512 numbers takes about 50 ms, reading
+    them about 20 ms; each takes 2.4 KB of disk.
 
     Examples
     --------
@@ -133,7 +132,7 @@ class EmbeddingCache:
         return found
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
-        """Keep embeddings; they are safe from a kill when this returns.
+        """Store embeddings; they are on disk when this returns.
 
         Parameters
         ----------
@@ -158,7 +157,7 @@ class EmbeddingCache:
         return self._attempt(store.count, 0, "counted")
 
     def clear(self) -> None:
-        """Drop all embeddings; other processes may go on using the store."""
+        """Remove all embeddings; other processes can continue to use the store."""
         self._attempt(store.delete_all, None, "cleared", write=True)
 
     def close(self) -> None:

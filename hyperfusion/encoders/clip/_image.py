@@ -70,37 +70,38 @@ class ClipImageEncoder(ClipEncoder):
         the features change a little (a cosine with the exact ones of 0.9997 or more on
         noise of 1600 x 1200 pixels).
     max_pixels : int, default=89478485
-        Pictures with more pixels can't be used: they are refused before they are
-        decoded. Pillow's own limit, ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+        Pictures with more pixels are bad cells and are not decoded. Pillow's own
+        limit, ``PIL.Image.MAX_IMAGE_PIXELS``, still applies.
     %(on_error)s
     %(verbose)s
 
     Attributes
     ----------
     preprocess_ : dict
-        What happens to an image before the model sees it.
+        How images are prepared for the model.
     %(attributes)s
 
     See Also
     --------
     ClipTextEncoder : The same for texts.
-    EmbeddingCache : Where embeddings are kept.
+    EmbeddingCache : Stores embeddings.
 
     Notes
     -----
     Cells are paths, contents of image files (bytes), PIL images or uint8 arrays of
-    shape (height, width), (height, width, 3) or (height, width, 4). Images are turned
-    upright as their EXIF data say. Equal images are encoded once a call. HEIC files
-    need the package pillow-heif.
+    shape (height, width), (height, width, 3) or (height, width, 4). The EXIF
+    orientation is applied. Equal images are encoded once per call. HEIC files need the
+    package pillow-heif.
 
-    A list of pictures in one cell (a carousel, frames of a video; also an array of
-    frames) has the mean of their vectors, each of length 1 before if `normalize` says
-    so. Missing pictures in it don't count, nor do those that can't be used, with one
-    warning, where `on_error="missing"`.
+    The vector of a list of pictures in one cell (a carousel, frames of a video, or an
+    array of frames) is the mean of their vectors, each normalized first if `normalize`
+    is set. Missing pictures in it are ignored, and so are bad ones, with one warning,
+    if `on_error="missing"`.
 
-    This is equation 2 of the paper, section 3.3. ViT-B-32 encodes some 20 images a
-    second on two CPU cores. Within ``joblib.parallel_config`` with several jobs (a Dask
-    cluster, say) each encodes some of the batches; files and cache are read here.
+    This is equation 2 of the paper, section 3.3. ViT-B-32 encodes about 20 images per
+    second on two CPU cores. Inside ``joblib.parallel_config`` with several jobs (such
+    as a Dask cluster) each job encodes some of the batches; this process reads the
+    files and the cache.
 
     %(loading)s
 

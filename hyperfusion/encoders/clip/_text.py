@@ -35,8 +35,8 @@ class ClipTextEncoder(ClipEncoder):
     %(model)s
     %(vectors)s
     batch_size : int or "auto", default="auto"
-        Texts at once; "auto" is as many as make 2,048 tokens on a CPU and 65,536 on a
-        GPU. When the memory does not suffice, batches are halved.
+        Texts per batch; "auto" fills 2,048 tokens on a CPU and 65,536 on a GPU. Batches
+        are halved if memory runs out.
     %(cache)s
     %(on_error)s
     %(verbose)s
@@ -48,23 +48,23 @@ class ClipTextEncoder(ClipEncoder):
     Warns
     -----
     UserWarning
-        If texts are longer than the model reads (77 tokens, some 50 words); the
+        If texts are longer than the model reads (77 tokens, about 50 words); the
         message counts them.
 
     See Also
     --------
     ClipImageEncoder : The same for images.
-    EmbeddingCache : Where embeddings are kept.
+    EmbeddingCache : Stores embeddings.
 
     Notes
     -----
     Cells are texts, or lists of words or tags, which are joined by spaces. A cell
-    without any text is missing. Equal texts are encoded once a call. This is the first
-    part of equation 3 of the paper, section 3.3.
+    without any text is missing. Equal texts are encoded once per call. This is the
+    first part of equation 3 of the paper, section 3.3.
 
     Texts are sorted by length, and a batch is as long as its longest text. In a causal
-    text tower this changes nothing but the time; where the tower is not causal, or a
-    trial does not agree with open_clip's own `encode_text`, the full context is used.
+    text tower this only saves time. If the tower is not causal, or a trial does not
+    agree with open_clip's own `encode_text`, the full context is used.
 
     %(loading)s
 

@@ -199,9 +199,7 @@ def _read_description(
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError, MemoryError, OSError) as error:
-            raise BadFileError(
-                f"{path} is no JSON that can be read: {error}"
-            ) from error
+            raise BadFileError(f"{path} can't be read as JSON: {error}") from error
         if isinstance(content, dict) and "model_cfg" not in content:
             continue  # another library's
         problem = _wrong_description(content)
@@ -213,7 +211,7 @@ def _read_description(
 
 def _wrong_description(content: Any) -> str | None:
     if not isinstance(content, dict) or not isinstance(content["model_cfg"], dict):
-        return "'model_cfg' is no object"
+        return "'model_cfg' is not an object"
     config = content["model_cfg"]
     vision, text = config.get("vision_cfg"), config.get("text_cfg")
     if not isinstance(vision, dict) or not isinstance(text, dict):
@@ -228,7 +226,7 @@ def _wrong_description(content: Any) -> str | None:
 
 def _wrong_preprocess(settings: Any) -> str | None:
     if not isinstance(settings, Mapping):
-        return "the preprocessing is no object"
+        return "the preprocessing is not an object"
     for name, value in _preprocess_of(settings).items():
         if name in CHOICES:
             right, wanted = value in CHOICES[name], f"one of {CHOICES[name]}"

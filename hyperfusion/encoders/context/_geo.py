@@ -28,17 +28,17 @@ class GeoEncoder(TableEncoder):
     Parameters
     ----------
     latitude, longitude : column label or None, default=None
-        The columns of the coordinates in degrees: both or none. Where no column at
-        all is named, these are the first and the second of a table of two.
+        The columns of the coordinates in degrees: both or none. If no column is
+        named, these are the two columns of a table of two.
     accuracy : column label or None, default=None
-        The column of the coordinates' accuracy, a number of any unit.
+        The column of the accuracy of the coordinates, a number in any unit.
     place : column label or None, default=None
-        The column of the place's name.
+        The column of the names of places.
     cell_size : float, default=1.0
         Side of the grid's cells in degrees.
     min_frequency : int, default=5
-        A grid cell with fewer posts at fit than this is missing, as is one that was not
-        seen at fit.
+        Grid cells with fewer posts at fit are missing, and so are those not seen at
+        fit.
     %(on_error)s
 
     Attributes
@@ -64,14 +64,13 @@ class GeoEncoder(TableEncoder):
     - ``latitude`` and ``longitude`` in degrees, and the same place as a point on the
       unit sphere, ``x``, ``y``, ``z``, on which 179 degrees east is near 179 west;
     - ``cell``: a category, the south-western corner of the grid's cell as text;
-    - ``accuracy``; missing where the coordinates are, if they are given;
-    - ``place``: a category with the names of fit; other names are missing;
-    - ``has_place``: 1 where there are coordinates (where only `place` is given: where
-      there is a name), otherwise 0.
+    - ``accuracy``; missing if the coordinates are given and missing;
+    - ``place``: a category with the names seen at fit; other names are missing;
+    - ``has_place``: 1 if there are coordinates (or a name, if only `place` is given),
+      otherwise 0.
 
-    Coordinates out of range, or one without the other, can't be used. Those of exactly
-    0, 0 are missing: devices write them where they don't know better, and no post comes
-    from that point of the sea.
+    Coordinates out of range, or one without the other, can't be used. Coordinates of
+    exactly 0, 0 count as missing: devices write them if they have no position.
 
     Paper: section 3.3, geographic context.
 

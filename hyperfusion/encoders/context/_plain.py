@@ -22,13 +22,12 @@ class CategoryEncoder(TableEncoder):
     """Columns as categories with the levels that were seen at fit.
 
     Unlike scikit-learn's ``OrdinalEncoder`` it keeps the levels. The output has pandas'
-    ``category`` dtype, which tells this package's regressors that it is no number.
+    ``category`` dtype, so this package's regressors do not take it for numbers.
 
     Parameters
     ----------
     min_frequency : int, default=1
-        A level with fewer rows at fit than this is missing, as is one that was not
-        seen at fit.
+        Levels with fewer rows at fit are missing, and so are those not seen at fit.
     %(on_error)s
 
     Attributes
@@ -41,9 +40,8 @@ class CategoryEncoder(TableEncoder):
     -----
     The output is always a DataFrame with the input's columns, their labels as text.
     Levels are texts: 3, 3.0 and "3" are the same level. Blank texts are missing; a
-    collection can't be used. Where no cell of a column has a level that is known from
-    fit, a :class:`~hyperfusion.exceptions.BadCellWarning` says so, with the likely
-    cause.
+    collection can't be used. If no cell of a column has a level known from fit, a
+    :class:`~hyperfusion.exceptions.BadCellWarning` says so and names the likely cause.
 
     Examples
     --------
@@ -103,9 +101,9 @@ class NumberEncoder(TableEncoder):
     Notes
     -----
     The output is always a DataFrame with the input's columns, their labels as text,
-    whatever their scale. Missing values stay NaN. Booleans count as 0 and 1, texts that
-    are numbers as these numbers. Infinity can't be used, nor can a number beyond the
-    range of float32 (3.4e38) without the log scale.
+    whatever their scale. Missing values stay NaN. Booleans become 0 and 1, and texts of
+    numbers become numbers. Infinity can't be used, nor can a number beyond the range of
+    float32 (3.4e38) without the log scale.
 
     Neighboring float32 numbers differ by more than 1 above 16.8 million: give ids as
     categories and dates as times.

@@ -47,23 +47,23 @@ class TemporalEncoder(TableEncoder):
     timezone : column label, str or None, default=None
         The column of the time zones, or one time zone for all: an offset from UTC
         (``"-05:00"``, ``"+0530"``), hours as a number, or an IANA name
-        (``"Europe/Berlin"``). Clock and calendar are those of this time zone; without
-        it of the time's own offset (``"2024-05-01T22:14+02:00"`` is hour 22) or of UTC.
+        (``"Europe/Berlin"``). Hours and dates are those of this time zone, otherwise of
+        the time's own offset (``"2024-05-01T22:14+02:00"`` is hour 22), or of UTC.
     created : column label or None, default=None
-        The column that says since when the user's account exists, in the forms that
-        `time` takes.
+        The column of the times when the users' accounts were created, in the same
+        forms as `time`.
     naive : {"utc", "local"}, default="utc"
-        What a time without a time zone of its own is (``"2024-05-01 14:00"``): UTC, or
-        what a clock showed in the post's `timezone`.
+        Meaning of a time without a time zone (``"2024-05-01 14:00"``): UTC, or local
+        time in `timezone`.
     cycles : {"all", "seen"}, default="all"
-        Which cycles the features tell: day, week and year, or only those that the
-        times at fit have seen (see Notes). `PostEncoder` asks for the second.
+        Cycles with features: day, week and year, or only those that the times at fit
+        cover (see Notes). `PostEncoder` uses "seen".
     %(on_error)s
 
     Attributes
     ----------
     cycles_ : tuple of str
-        Those of ``"day"``, ``"week"`` and ``"year"`` that the features tell.
+        The cycles with features, of ``"day"``, ``"week"`` and ``"year"``.
     origin_ : float
         The earliest post at fit in seconds since 1970 (UTC); NaN without any time.
     time_, timezone_, created_ : column label or None
@@ -89,24 +89,24 @@ class TemporalEncoder(TableEncoder):
     - ``hour_sin``, ``hour_cos`` (of the time of day, minutes included),
       ``weekday_sin``, ``weekday_cos``, ``day_of_year_sin``, ``day_of_year_cos``;
     - ``days`` since `origin_`, for what drifts with time; negative before it;
-    - ``timezone_missing``, where `timezone` is a column;
-    - ``account_age`` in days and ``account_age_missing``, where `created` is given. An
-      account that is younger than its post is taken for a fault: its age is missing;
-    - ``is_missing``: 1 where the time is. What depends on the time is then NaN.
+    - ``timezone_missing``, if `timezone` is a column;
+    - ``account_age`` in days and ``account_age_missing``, if `created` is given. The
+      age is missing if the account was created after the post;
+    - ``is_missing``: 1 if the time is missing. All other features of it are then NaN.
 
-    With ``cycles="seen"`` the features of a cycle (hours; weekdays; month, week, day
-    and share of the year) are left out unless the times at fit cover it at least twice:
-    in half a year of posts the month is another name for the date, and says nothing of
-    a month that was never seen. So they are where all times have one time of day, one
-    day of the month or one day of the year.
+    With ``cycles="seen"`` a cycle (hours; weekdays; month, week, day and share of the
+    year) has features only if the times at fit cover it at least twice: in half a year
+    of posts the month is another name for the date and says nothing about unseen
+    months. A cycle has no features either if all times have the same time of day, day
+    of the month or day of the year.
 
     Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
     they have eight digits (20150301), otherwise seconds since 1970, or milli-, micro-
-    or nanoseconds where they are too large for seconds. A year counts as its first
-    moment, a date without a time of day as midnight. Beside years, numbers below ten
-    million are bad cells.
+    or nanoseconds if they are too large for seconds. A year counts as its first
+    moment, a date without a time of day as midnight. Other numbers below ten million
+    are bad cells.
 
-    Where a clock shows an hour twice and `naive` is ``"local"``, the first is meant.
+    If a clock shows an hour twice and `naive` is ``"local"``, the first one counts.
     500,000 rows take a few seconds.
 
     Paper: section 3.3, "Spatiotemporal and User Modeling".

@@ -39,8 +39,8 @@ class ImageStatistics(ColumnEncoder):
     n_colors : int, default=3
         Number of main colors.
     max_pixels : int, default=89478485
-        Pictures with more pixels can't be used: they are refused before they are
-        decoded. Pillow's own limit, ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+        Pictures with more pixels are bad cells and are not decoded. Pillow's own
+        limit, ``PIL.Image.MAX_IMAGE_PIXELS``, still applies.
     %(on_error)s
 
     Attributes
@@ -54,11 +54,11 @@ class ImageStatistics(ColumnEncoder):
     The features, in this order:
 
     - ``width``, ``height``, ``aspect_ratio`` (width by height) and ``pixels``, after
-      the picture has been turned as its EXIF orientation says;
+      applying the EXIF orientation;
     - ``mode_gray``, ``mode_alpha``, ``mode_palette``: whether the file stores gray
       values, transparency, or a palette;
-    - ``log_file_size``: logarithm of 1 + the number of bytes; NaN for pictures that
-      come decoded (PIL images and arrays), and left out where all do at fit;
+    - ``log_file_size``: logarithm of 1 + the number of bytes; NaN for decoded pictures
+      (PIL images and arrays), and left out if all are decoded at fit;
     - ``brightness`` and ``contrast``: mean and standard deviation of the luminance
       (ITU-R 601), between 0 and 1;
     - ``colorfulness``: the measure of Hasler and Süsstrunk [1]_;

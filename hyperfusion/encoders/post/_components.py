@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,8 +84,12 @@ class Component:
     def _full(self, name: Any) -> str:
         return column_name(self.block, f"{self.prefix}{name}")
 
+    def full_names(self, own: Iterable[Any]) -> list[str]:
+        """Return the names that features of the encoder have in the table."""
+        return [self._full(name) for name in own]
+
     def _vector(self, table: pd.DataFrame) -> Part:
-        names = [self._full(n) for n in self.encoder.get_feature_names_out()]
+        names = self.full_names(self.encoder.get_feature_names_out())
         columns = self.read(table)
         return Part(names, lambda out: self.encoder.write(columns, out), {})
 

@@ -43,22 +43,21 @@ from hyperfusion.table._schema import Schema, declare
 class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     """Turn a table of posts into a feature table, by the roles of its columns.
 
-    Tier 1 of the paper (section 3.3). Each role gets the encoders that suit it, and
-    their features are written side by side as ``<block>__<feature>`` columns; a role
-    that is not named is simply absent.
+    Tier 1 of the paper (section 3.3). Each role gets suitable encoders, whose features
+    become ``<block>__<feature>`` columns. Roles that are not named are absent.
 
     Parameters
     ----------
     %(roles)s
     user_embedder : SVDUserEmbedder, True or False, default=False
-        Embeds users by the tags of their posts; True takes 32 components.
+        Embeds users by the tags of their posts; True uses 32 components.
     place_embedder : SVDUserEmbedder, True or False, default=False
-        Embeds places by the users who post there, as block ``place``; True takes 32
-        components. An embedder of your own wants ``split=False, output="item"``.
+        Embeds places by the users who post there, as block ``place``; True uses 32
+        components. Your own embedder needs ``split=False, output="item"``.
     neighbors : NeighborTargets or None, default=None
-        What similar earlier posts of other users came to, as block ``neighbors``. It
-        compares the texts, or the tags where there are none; the roles text, tags, user
-        and time say which columns. `make_hyperfusion` gives one.
+        Adds the targets of similar earlier posts by other users as block
+        ``neighbors``. It compares the texts, or the tags if there are none; the roles
+        text, tags, user and time name the columns. `make_hyperfusion` adds one.
     %(cache)s
     encoders : dict, default=None
         Transformers to use for a role instead of its own: ``{role: transformer, list
@@ -69,10 +68,10 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         `TfidfVectorizer`) get a column, others a table.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
-        Seed of encoders whose own is None.
+        Seed of encoders without their own.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
-        nothing, 1 prints a line for every encoder as well.
+        nothing, 1 also prints a line for every encoder.
 
     Attributes
     ----------
@@ -81,17 +80,17 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     roles_ : dict of {role: list of columns}
         The columns of each role.
     spaces_ : dict of {vector: space}
-        Vectors that may be compared with each other, where they share a space.
+        The space of each vector; vectors of the same space may be compared.
     %(columns)s
 
     Raises
     ------
     InvalidInputError
-        If a role names a column that is not there, or there is no role at all.
+        If a role names a missing column, or there is no role.
 
     See Also
     --------
-    make_hyperfusion : Puts this in front of relations and ensemble.
+    make_hyperfusion : Puts this before relations and the ensemble.
 
     Notes
     -----

@@ -34,33 +34,33 @@ ROLES: dict[str, int | None] = {
 SLOTS = {
     "roles": """
     image : column, default=None
-        Images: paths, bytes, PIL images or arrays.
+        Images: paths of files, bytes, PIL images or uint8 arrays; no URLs.
     text : column or list of columns, default=()
         Texts, such as title and description.
     tags : column, default=None
-        Tags: lists, or texts with separators.
+        Tags: lists of texts, or texts with hashtags or separators.
     user : column, default=None
-        User.
+        The author, seller or channel of each post: texts or whole numbers.
     user_created : column, default=None
-        When the user's account was created; with `time` this gives its age.
+        Time when the account of the user was created; with `time` it gives its age.
     user_numeric : column or list of columns, default=()
-        Counts of the user's profile, such as followers.
+        Numbers of the user's profile as of the post, such as followers.
     time : column, default=None
-        When the post was published: dates, or whole numbers of seconds since 1970.
+        Time of the post: datetimes, ISO 8601 texts, years, or seconds since 1970.
     timezone : column or str, default=None
-        Local time zone of each post, or one IANA name for all.
+        Local time zone of each post (offsets such as "+02:00" or IANA names), or one
+        IANA name for all.
     naive_time : {"utc", "local"}, default="utc"
-        What times without a time zone of their own are: UTC, or what a clock showed in
-        the post's `timezone`.
+        Meaning of times without a time zone: UTC, or local time in `timezone`.
     latitude, longitude, geo_accuracy, place : column, default=None
-        Where the post was made, how precisely that is known, and the place's name.
+        Coordinates in degrees, the level of their accuracy, and the name of the place.
     numeric, categorical : column or list of columns, default=()
-        Further numbers and categories.
+        Any other numbers, and any other categories (codes of numbers, too).
     vectors : dict, default=None
-        Ready-made vectors by the block that they belong to: ``{"image":
+        Your own embeddings by the block that they belong to: ``{"image":
         "clip_embedding", "text": ["title_e5"], "user": ["v0", "v1", "v2"]}``. A value
         is one column whose cells are arrays or lists, several columns of numbers (one
-        vector), a list of such, or a dict of them by name. See `VectorEncoder`.
+        vector), a list of these, or a dict of them by name. See `VectorEncoder`.
     image_encoder : ClipImageEncoder, str, None or False, default=None
         Encoder of images: any transformer of one column, the name of a CLIP
         architecture, None for the default CLIP, or False for none.
@@ -70,7 +70,7 @@ SLOTS = {
         Word vectors for `GloveTextVectorizer`; None and False add no such features.""",
     "cache": """
     cache : str, path, EmbeddingCache or None, default=None
-        Where the CLIP encoders keep embeddings between runs.""",
+        Folder in which the CLIP encoders keep embeddings between runs.""",
 }
 """Paragraphs on the roles, for the docstrings of all that take them."""
 

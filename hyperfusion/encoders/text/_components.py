@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._text_components import CharacterTfidf, TextComponents
@@ -178,6 +179,43 @@ class TfidfComponents(ColumnEncoder):
 
     def _feature_names(self) -> list[str]:
         return [f"tfidf__{i}" for i in range(self.n_components_)]
+
+    def component_terms(self, n_terms: int = 5) -> list[str]:
+        """Return the terms that weigh most in each component.
+
+        Parameters
+        ----------
+        n_terms : int, default=5
+            How many terms of each component to return at most. A term that is part of
+            another one, as characters often are, is left out.
+
+        Returns
+        -------
+        list of str
+            One text for each component, its terms separated by commas; empty where no
+            text was learned from.
+
+        Examples
+        --------
+        >>> from hyperfusion import TfidfComponents
+        >>> titles = ["red boat", "boat red", "tree", "old tree"]
+        >>> encoder = TfidfComponents(n_components=2, min_df=1, ngram_range=(1, 1))
+        >>> encoder.fit(titles).component_terms(n_terms=2)
+        ['boat, red', 'tree, old']
+        """
+        check_is_fitted(self)
+        if self.vectorizer_ is None:
+            return [""] * self.n_components_
+        terms = self.vectorizer_.get_feature_names_out()
+        weights = np.ones((1, 1)) if self.svd_ is None else self.svd_.components_
+        texts = []
+        for row in np.abs(weights):
+            chosen: list[str] = []
+            for term in terms[np.argsort(-row, kind="stable")[: 20 * n_terms]]:
+                if not any(term in other or other in term for other in chosen):
+                    chosen.append(term)
+            texts.append(", ".join(term.strip() for term in chosen[:n_terms]))
+        return texts + [""] * (self.n_components_ - len(texts))
 
     def _texts(self, cells: pd.Series, *, warn: bool = True) -> list[str | None]:
         read = _join_tags if self.analyzer == "tags" else read_text

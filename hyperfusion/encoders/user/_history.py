@@ -32,11 +32,11 @@ _ROLES = ("user", "time", "category", "place", "post")
 
 
 class UserHistory(TableEncoder):
-    """Earlier posts of each post's user: how many, how often, how popular.
+    """Earlier posts by the user of each post: how many, how often, how popular.
 
-    Every number of a row comes from posts of the stored history that are strictly
-    older than the row. So a row's own score is never part of its features, and
-    ``fit(X, y).transform(X)`` is safe to train on and equals ``fit_transform(X, y)``.
+    All features of a row come from posts in the stored history that are strictly older.
+    So a row's own score is never part of its features, and ``fit(X, y).transform(X)``
+    is safe to train on and equals ``fit_transform(X, y)``.
 
     Parameters
     ----------
@@ -48,14 +48,15 @@ class UserHistory(TableEncoder):
     category, place : column label or None, default=None
         Columns that say what to expect of users without scores.
     post : column label or None, default=None
-        The column of the posts' identifiers, by which `update` knows a post again.
+        The column of the posts' identifiers, by which `update` recognizes a post.
     label_delay : float or timedelta, default=0
         Days after a post until its score is known. A younger post counts as a post
         and not as a score.
     shrinkage : float, default=0.5
-        Weight of what is expected of an unknown user, in scores: the mean of n scores
-        becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best is the
-        scores' variance within users by that between them: 0.4 and 1.2 on real posts.
+        Weight of the expected score of an unknown user, in scores: the mean of n scores
+        becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best value is
+        the variance of scores within users divided by that between users: 0.4 and 1.2
+        on two sets of real posts.
     last : tuple of int, default=(3, 5)
         Numbers of latest scores whose mean is a feature.
     %(on_error)s
@@ -72,40 +73,40 @@ class UserHistory(TableEncoder):
     Raises
     ------
     InvalidInputError
-        If a column is not there, or `y`, the posts' scores, is not one number a row;
-        NaN is a post without a score.
+        If a column is missing, or `y`, the scores of the posts, is not one number per
+        row; NaN means a post without a score.
 
     See Also
     --------
-    sklearn.preprocessing.TargetEncoder : Means of categories, blind to time.
+    sklearn.preprocessing.TargetEncoder : Means of categories, regardless of time.
 
     Notes
     -----
     The features, in this order:
 
-    - ``has_history``: 1 where the user has an older post;
+    - ``has_history``: 1 if the user has an older post;
     - ``history_posts``, ``history_scores``: number of older posts, and of those with a
       known score;
     - ``history_days_since_last``: days since the user's last post;
-    - ``history_posts_per_day``: older posts by days since the first, of which there is
-      at least one;
+    - ``history_posts_per_day``: older posts divided by the days since the first (at
+      least one);
     - ``history_mean``, ``history_median``, ``history_spread``: of the known scores,
-      shrunk towards what is expected (the spread towards that of all scores);
-    - ``history_last_3``, ``history_last_5``: mean of the latest known scores, as many
-      as there are, not shrunk;
-    - ``history_expected``: what is expected of an unknown user at this time;
-    - ``history_level``: where the scores come from: 4 the user, 3 the category, 2 the
-      place, 1 all posts, 0 nowhere;
-    - ``history_missing``: 1 where time or user is missing.
+      shrunk towards the expected score (the spread towards that of all scores);
+    - ``history_last_3``, ``history_last_5``: mean of the latest known scores, or of
+      fewer if there are fewer, not shrunk;
+    - ``history_expected``: the expected score of an unknown user at this time;
+    - ``history_level``: source of the scores: 4 the user, 3 the category, 2 the place,
+      1 all posts, 0 none;
+    - ``history_missing``: 1 if the time or the user is missing.
 
-    What is expected is the mean score of all older posts, then of those of the place
-    and of the category, each shrunk towards the one before. It stands for mean, median
-    and latest scores of users without any. Before the first known score there is
-    nothing: these are NaN, as is what depends on a missing time or user.
+    The expected score is the mean score of all older posts, then of those of the place
+    and of the category, each shrunk towards the one before. It replaces the mean, the
+    median and the latest scores of users without any. Before the first known score
+    these are NaN, and so are all features that depend on a missing time or user.
 
-    Posts of the same second don't see each other. Stored posts without a time are left
-    out. Rows given to `transform` never enter the history; scores that become known
-    enter by `update`. In cross-validation all scores are those of training rows.
+    Posts of the same second don't see each other. Stored posts without a time are
+    ignored. Rows given to `transform` never enter the history; `update` adds scores
+    that become known. In cross-validation all scores are those of training rows.
     500,000 posts take a few seconds, most of it for reading the cells.
 
     Examples
@@ -173,17 +174,17 @@ class UserHistory(TableEncoder):
     def update(self, X: Any, y: Any) -> Self:
         """Add posts and scores to the history.
 
-        A post that is stored already does not count twice: what is given later replaces
-        it, but a missing score never replaces a known one. With `post` it is known by
-        its identifier, without by user and second; so a user's posts of one second have
-        to come in one call, and rows without a user are not known again.
+        A stored post does not count twice: later data replace it, but a missing score
+        never replaces a known one. With `post` it is recognized by its identifier,
+        otherwise by user and second. So pass a user's posts of the same second in one
+        call; rows without a user are not recognized.
 
         Parameters
         ----------
         X : DataFrame or array of shape (n_posts, n_columns)
             Posts, with the columns of the fit.
         y : array-like of shape (n_posts,)
-            Scores; NaN where there is none.
+            Scores; NaN if there is none.
 
         Returns
         -------

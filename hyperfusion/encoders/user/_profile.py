@@ -30,12 +30,11 @@ class UserProfileEncoder(TableEncoder):
         The column of the users.
     numeric : column label, list of labels or None, default=None
         The columns of the profile's numbers and flags (followers, photos, is a
-        professional), as they were when the post appeared.
+        professional), as of the time of the post.
     min_frequency : int, default=1
-        A user with fewer posts at fit than this is missing, as is one that was not
-        seen at fit.
+        Users with fewer posts at fit are missing, and so are those not seen at fit.
     max_ratio_columns : int, default=8
-        The ratios of all pairs of counts are features where there are at most so many
+        The ratios of all pairs of counts are features if there are at most this many
         counts; 0 for none.
     %(on_error)s
 
@@ -57,23 +56,23 @@ class UserProfileEncoder(TableEncoder):
     Raises
     ------
     InvalidInputError
-        If neither `user` nor `numeric` is given, or if a column is not there.
+        If neither `user` nor `numeric` is given, or a column is missing.
 
     Notes
     -----
     The output is always a DataFrame. The features, in this order:
 
     - for each column of numbers, ``<column>``: sign(x) * log(1 + abs(x)). A column of
-      booleans, or of nothing but 0 and 1 at fit, is a flag and stays as it is;
+      booleans, or of 0 and 1 only at fit, is a flag and stays unchanged;
     - ``<column>_missing``, for the columns with missing values at fit;
     - ``<a>_per_<b>``, the logarithm of (a + 1) / (b + 1), for the pairs of counts:
-      the columns that are no flags and, but for one value in a hundred, not negative
-      at fit. A negative count (an overflow, most often) is a cell that can't be read;
-    - ``user``: a category with the users of fit.
+      the columns that are not flags and at fit have at most one negative value in a
+      hundred. A negative count (usually an overflow) is a bad cell;
+    - ``user``: a category with the users seen at fit.
 
-    How many posts a user has at fit is no feature: it would count posts that were still
-    to come. Profile numbers that were collected long after the posts leak in the same
-    way.
+    The number of posts of a user at fit is not a feature, because it would include
+    later posts. Profile numbers that were collected long after the posts leak in the
+    same way.
 
     Paper: section 3.3, user characteristics.
 

@@ -37,7 +37,7 @@ class SVDUserEmbedder(TableEncoder):
 
     Equation 4 of the paper: the matrix M of users times items (tags, concepts,
     places, words) is approximated by U S V'. A user's vector is a row of
-    U S^power, an item's vector a row of V S^power. Labels play no part.
+    U S^power, an item's vector a row of V S^power. The target is not used.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ class SVDUserEmbedder(TableEncoder):
         length 1; log(1 + c); or the count c itself, as in the paper.
     power : float between 0 and 1, default=0.5
         Power of the singular values by which the vectors are scaled. With 0, as in the
-        paper, all directions count alike; with 1 the distances between users are those
-        between their rows of M.
+        paper, all directions count the same; with 1 the distances between users are
+        those between their rows of M.
     output : {"user", "item", "both"}, default="user"
         What `transform` gives for a row: the vector of its user, the mean of the
         vectors of its items, or both.
@@ -64,8 +64,8 @@ class SVDUserEmbedder(TableEncoder):
         has any, otherwise white space), whose case doesn't matter, or is one item as it
         is written, such as a place; or the columns whose texts are to be split.
     min_frequency : int, default=1
-        Items of fewer users are left out. 2 removes, at little loss, what no two
-        users share: often most of the items.
+        Items of fewer users are left out. 2 removes items of a single user, often most
+        of them, at little loss.
     pad : bool, default=False
         Whether shorter vectors are filled with zeros, so that the number of columns
         does not depend on the data.

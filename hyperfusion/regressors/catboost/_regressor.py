@@ -42,17 +42,17 @@ _SHARE = Interval(Real, 0, 1, closed="right")
 class CatBoostHuberRegressor(CatBoostExplanations, Member):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
-    The primary member of the paper's ensemble (section 3.4, equation 7). It learns
-    the centered and scaled target: CatBoost's own Huber loss starts from zero and
-    never reaches a target that lies far from it.
+    The primary member of the paper's ensemble (section 3.4, equation 7). It is fitted
+    to the standardized target, because CatBoost's own Huber loss starts from zero and
+    never reaches a target far from zero.
 
-    Columns of pandas' ``category`` dtype are categorical features, everything else
-    is a number, and missing values stay missing in both. A plain array works too.
+    Columns of pandas' ``category`` dtype are categorical features, all others are
+    numbers. Both may have missing values. It also takes a plain array.
 
     Parameters
     ----------
     loss : {"huber", "mae", "rmse"}, default="huber"
-        What the trees minimize.
+        Loss that the trees minimize.
     delta : float, default=0.5
         Where the Huber loss turns from quadratic to linear (equation 7), in standard
         deviations of the target.
@@ -71,30 +71,30 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         1 for up to 30 features, and 30 of more, but no less than a share of 0.3.
     vector_weight : float or "auto", default="auto"
         Weight of a vector's columns (``image__clip__0``, ``image__clip__1`` and so on)
-        where splits are chosen; single columns have 1. A vector of n columns has n
-        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, but at least
-        0.5 and at most 1: long vectors may also tell a lot.
+        in the choice of splits; single columns have 1. A vector of n columns has n
+        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, but at least 0.5
+        and at most 1, because long vectors may also be informative.
     max_ctr_complexity : int, default=1
-        How many categories may be combined into one feature.
+        Maximum number of categories combined into one feature.
     early_stopping : bool, default=True
-        Whether to hold out a tenth of the rows, drawn at random, and keep the number
-        of trees that does best there.
+        Whether to hold out a random tenth of the rows and keep the number of trees
+        that is best there.
     n_iter_no_change : int, default=50
-        Trees without improvement after which training stops.
+        Number of trees without improvement after which training stops.
     max_time : float, default=None
-        Seconds after which training stops and keeps what it has. Results then depend
-        on the machine. CPU only.
+        Seconds after which training stops cleanly and keeps its trees. Results then
+        depend on the machine. CPU only.
     device : str, default="auto"
         Where to train: "cpu", "cuda", or one GPU such as "cuda:1". "auto" is the CPU:
         CatBoost's results differ between the two, and small tables are no faster on a
         GPU. Predictions are made on the CPU.
     n_threads : int, default=None
-        Threads. None takes all cores, or one within a parallel job. The result does
-        not depend on it.
+        Number of threads. None means all cores, or one inside a parallel job. The
+        result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the training and of the held-out rows.
     verbose : int, default=0
-        Every how many trees to print a line; 0 prints none.
+        Print a line every this many trees; 0 prints none.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
     schema_ : Schema
         Which columns are numbers, categories and vectors of which block.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
-        How much each feature moves the predictions; adds up to 1.
+        How much each feature changes the predictions; adds up to 1.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -22,25 +22,25 @@ class CoAttentionRegressor(NetworkRegressor):
     """Network in which image and text attend to each other, with a Huber loss.
 
     The third member of the paper's ensemble: "a custom Multi-Layer Perceptron with
-    co-attention layers" (section 3.4). The paper gives no more. Attention over one
-    pooled vector does nothing (the softmax over one key is 1), so here each side is a
-    set of tokens: every vector (an embedding of an image, a title, tags) is projected
-    to four tokens, and the single numbers and categories of a block to one. In every
-    block of attention, of four heads, the tokens of the image ask those of the text
-    and the other way round. Both sides' means are joined with a layer over the
+    co-attention layers" (section 3.4). The paper says no more. Attention over one
+    pooled vector does nothing (the softmax over one key is 1), so each side is a set of
+    tokens here: every vector (an embedding of an image, a title, tags) is projected to
+    four tokens, and the single numbers and categories of a block to one. In each
+    attention block, with four heads, the tokens of the image attend to those of the
+    text and vice versa. The means of both sides are joined with a layer over the
     metadata.
 
-    It degrades in good order. Where only images or only texts are there, their
-    tokens and those of the metadata's blocks attend to each other. With neither, or
-    with columns of no block, it is a residual network over all features, and says so.
+    If the table has only images or only texts, their tokens and those of the blocks of
+    the metadata attend to each other. With neither, or with columns of no block, it is
+    a residual network over all features and warns about it.
 
     Parameters
     ----------
     %(training)s
     token_size : int, default=16
-        Length of a token; a multiple of four.
+        Size of a token; a multiple of four.
     n_blocks : int, default=1
-        Blocks of attention.
+        Number of attention blocks.
     hidden_size : int, default=64
         Width of the other layers.
 
@@ -55,8 +55,8 @@ class CoAttentionRegressor(NetworkRegressor):
 
     Notes
     -----
-    A fit of 3,000 rows and some 200 features takes a few seconds on one core, and
-    costs ``O(n_samples * n_features * hidden_size)`` an epoch.
+    A fit of 3,000 rows and about 200 features takes a few seconds on one core. It costs
+    ``O(n_samples * n_features * hidden_size)`` per epoch.
 
     %(preparation)s
 

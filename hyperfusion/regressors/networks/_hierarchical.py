@@ -17,7 +17,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
 
     The fourth member of the paper's ensemble: the "CLIP-based Hierarchical
     Predictor" with "multiple fully connected layers with ReLU activation and batch
-    normalization" (section 3.4). The paper gives no more; this is our reading of
+    normalization" (section 3.4). The paper says no more; this is an interpretation of
     "hierarchical":
 
     1. a stage for the images and one for the texts and tags;
@@ -26,12 +26,12 @@ class ClipHierarchicalRegressor(NetworkRegressor):
     3. final stages over the joint and the metadata (all other blocks).
 
     A stage is a linear layer, batch normalization (`batch_norm`, off by default), ReLU
-    and dropout. Modalities that the table lacks drop out; with columns of no block the
-    final stages are left, and it says so.
+    and dropout. Modalities missing from the table are left out; with columns of no
+    block only the final stages remain, and it warns about it.
 
-    Vectors are aligned where the table declares them to be of one space, as those of
-    the encoders of one CLIP are (`feature_table` declares others). They are reduced in
-    one common basis, so that products keep their meaning.
+    Vectors are aligned if the table declares that they share a space, as those of the
+    encoders of one CLIP do (`feature_table` declares others). They are reduced in one
+    common basis, so that products keep their meaning.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ class ClipHierarchicalRegressor(NetworkRegressor):
     final_sizes : sequence of int, default=(128, 64)
         Widths of the final stages.
     batch_norm : bool, default=False
-        Whether stages normalize over the batch, as the paper's do. It is off since
-        the statistics are those of the past: on videos of the year after those
-        trained on, the mean absolute error rose from 1.45 to 1.53 with it.
+        Whether stages use batch normalization, as in the paper. It is off because its
+        statistics are those of the past: on videos one year later than the training
+        videos, it increased the mean absolute error from 1.45 to 1.53.
 
     Attributes
     ----------
@@ -56,8 +56,8 @@ class ClipHierarchicalRegressor(NetworkRegressor):
 
     Notes
     -----
-    A fit of 3,000 rows and some 200 features takes a few seconds on one core, and
-    costs ``O(n_samples * n_features)`` times the widths of the stages an epoch.
+    A fit of 3,000 rows and about 200 features takes a few seconds on one core. It costs
+    ``O(n_samples * n_features)`` times the widths of the stages per epoch.
 
     %(preparation)s
 

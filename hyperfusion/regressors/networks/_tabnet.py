@@ -26,28 +26,28 @@ class TabNetHuberRegressor(NetworkRegressor):
     """TabNet for feature tables with categories, with a Huber loss.
 
     The second member of the paper's ensemble (section 3.4): "interpretable deep
-    tabular learning with sequential attention". The network is pytorch-tabnet's; its
-    own regressor refuses one-dimensional targets and DataFrames, uses weights only to
-    sample rows, and seeds torch for the whole process, so the training is this
-    package's. Each single number, each category and each vector is one unit that the
-    masks of the steps choose from.
+    tabular learning with sequential attention". The network is pytorch-tabnet's, the
+    training is this package's: pytorch-tabnet's regressor refuses one-dimensional
+    targets and DataFrames, uses weights only to sample rows, and seeds torch for the
+    whole process. Each single number, category and vector is one unit for the masks of
+    the steps.
 
     Parameters
     ----------
     %(training)s
     n_d : int, default=8
-        Width of each step's output, and of what it passes on to choose the next mask.
+        Width of the output of each step, and of its input to the next mask.
     n_steps : int, default=2
         Number of steps.
     gamma : float, default=1.3
-        How freely a feature may be chosen in more than one step (1: in one only).
+        How much a feature may be reused in further steps (1: not at all).
     sparsity : float, default=1e-4
-        Weight of the masks' entropy in the loss.
+        Weight of the entropy of the masks in the loss.
 
     Attributes
     ----------
     feature_importances_ : ndarray of shape (`n_features_in_`,)
-        Mean of `explain` over the rows trained on; adds up to 1.
+        Mean of `explain` over the training rows; adds up to 1.
     %(fitted)s
 
     See Also
@@ -56,13 +56,13 @@ class TabNetHuberRegressor(NetworkRegressor):
 
     Notes
     -----
-    A fit costs ``O(n_steps * n_samples * n_features * n_d)`` an epoch.
+    A fit costs ``O(n_steps * n_samples * n_features * n_d)`` per epoch.
 
     %(preparation)s
 
-    pytorch-tabnet draws its first weights from torch's global generator. That is
-    seeded while the network is built and put back after, so never build this member
-    in threads side by side.
+    pytorch-tabnet draws its initial weights from torch's global generator, which is
+    seeded while the network is built and restored afterwards. So never build this
+    member in parallel threads.
 
     References
     ----------

@@ -2,16 +2,16 @@
 What does each part contribute?
 ===============================
 
-The paper takes one part of its model away after another and looks at what is lost
-(table 1). `ablate` does that with any model, on posts that are later than those learned
-from, and says how much of the change is luck.
+Table 1 of the paper removes one part of the model after another. `ablate` does this
+with any model, on posts later than the training posts, with an interval for each
+change.
 """
 
 # %%
 # A model to take apart
 # ---------------------
-# Quick members and short embeddings keep this example short. The pipeline itself is the
-# whole one.
+# Fast members and short embeddings keep this example short. The pipeline is the full
+# one.
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
@@ -46,33 +46,33 @@ model = make_hyperfusion(
 )
 
 # %%
-# One line a part
-# ---------------
-# The posts are encoded once. Then, for each part, its columns leave the feature table,
-# together with the similarities and clusters that relate it to others, and the ensemble
-# is fitted again. The training has parts, too: "ensemble" goes back to the best single
-# member, "folds" to a single split.
+# One line per part
+# -----------------
+# The posts are encoded once. Then the columns of each part are dropped from the feature
+# table, with the similarities and clusters that relate it to others, and the ensemble
+# is fitted again. "ensemble" goes back to the best single member, "folds" to a single
+# split.
 
 parts = [*MODALITIES, "ensemble", "folds"]
 table = ablate(
     model, posts.data, posts.target, parts=parts, test_size=0.3, random_state=0
 )
-table[["src", "src_change", "src_change_low", "src_change_high", "n_features"]].round(3)
+columns = ["src", "src_change", "src_change_low", "src_change_high", "n_features"]
+print(table[columns].round(3).to_string())
 
 # %%
-# A part helps where the score falls without it. The interval comes from drawing users
-# again and again: where it holds zero, other test posts might have said the opposite.
+# A part helps if the score falls without it. The interval comes from resampling users:
+# if it contains zero, other test posts might show the opposite.
 
 from hyperfusion import AblationDisplay
 
 AblationDisplay(table=table).plot()
 
 # %%
-# Does it tell the truth?
-# -----------------------
-# Of synthetic posts the law of the score is known, block by block. This is how widely
-# each modality's contribution is spread over the posts, that is, how much there was to
-# find:
+# Is it right?
+# ------------
+# For synthetic posts the true contribution of each block is known. Its standard
+# deviation over the posts shows how much there was to find:
 
 truth = {
     modality: posts.contributions.reindex(columns=blocks).sum(axis=1).std()
@@ -80,16 +80,16 @@ truth = {
 }
 
 # %%
-# Beside it, what the ablation found. The two need not agree. A modality can be hard to
-# read at so few posts; what one has lost another may stand in for, as the user does
-# for the place; and changes over time can't be learned from the past.
+# Next to it, what the ablation found. The two need not agree. Few posts may not be
+# enough to learn a modality; one modality can replace another, as the user does for the
+# place; and changes over time cannot be learned from the past.
 
 import matplotlib.pyplot as plt
 
 found = -table["src_change"].iloc[1 : 1 + len(MODALITIES)]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
 axes[0].barh(list(truth), list(truth.values()), color="#009E73")
-axes[0].set_xlabel("Standard deviation of what it adds")
+axes[0].set_xlabel("Standard deviation of the contribution")
 axes[0].set_title("In the posts")
 axes[1].barh(list(truth), found, color="#0072B2")
 axes[1].axvline(0, color="black", lw=0.8)

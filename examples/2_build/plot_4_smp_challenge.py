@@ -2,21 +2,21 @@
 The SMP Challenge, from files to submission
 ===========================================
 
-The Social Media Prediction Challenge gives out posts as a folder of files and takes
-predictions as one JSON file. This example goes all the way between the two.
+The Social Media Prediction Challenge distributes posts as a folder of files and takes
+predictions as one JSON file. This example goes from the first to the second.
 
-The challenge's posts can't be given away here, so the example writes a small folder of
-the same form first. Where the environment variable ``HYPERFUSION_DATA`` names a folder
-in which ``smp_video`` holds the real posts of the video track, it takes those.
+The posts of the challenge cannot be redistributed, so the example first writes a small
+folder in the same format. If the environment variable ``HYPERFUSION_DATA`` names a
+folder with the real posts of the video track in ``smp_video``, it uses those.
 """
 
 # %%
 # A folder like the challenge's
 # -----------------------------
 # The image track (SMPD) has one file for each kind of information, with the posts in
-# the same order in all of them. You have these files already, so don't mind how they
-# are made here. As in the real data some pictures are missing, and the number of an
-# user's posts was counted later.
+# the same order. You already have these files, so skip how they are written here. As in
+# the real data, some pictures are missing, and the number of a user's posts was counted
+# later.
 
 import os
 import tempfile
@@ -92,9 +92,9 @@ sorted(path.name for path in (folder / "train_allmetadata_json").iterdir())
 # %%
 # Load
 # ----
-# `load_smpd` joins the files, checks that their rows belong together, and reads each
-# cell for what it is. It knows the names of the files of 2020 and of those since 2023.
-# `load_smp_video` does the same for the video track.
+# `load_smpd` joins the files, checks that their rows belong together, and converts the
+# cells. It knows the file names of 2020 and those since 2023. `load_smp_video` does the
+# same for the video track.
 
 from hyperfusion import load_smp_video, load_smpd
 
@@ -112,17 +112,16 @@ print(f"{len(train.data)} posts with labels, {len(test.data)} without")
 train.roles
 
 # %%
-# Some columns were measured after the posts. All take part in the challenge, and so may
-# you; but for posts that are yet to be made they aren't known. ``strict=True`` drops
-# them.
+# Some columns were measured after the posts. The challenge allows them, but they are
+# not known for future posts. ``strict=True`` drops them.
 
 train.post_hoc
 
 # %%
 # Know your score before you submit
 # ---------------------------------
-# The test posts are later than the training posts. So learn from the earlier part of
-# the training posts and predict the later one. A random split would promise too much.
+# The test posts are later than the training posts. So fit on the earlier part of the
+# training posts and predict the later part. A random split would be too optimistic.
 
 from sklearn.metrics import mean_absolute_error
 
@@ -144,8 +143,8 @@ print(f"rank correlation: {spearman_score(y[later], prediction):.3f}")
 print(f"mean absolute error: {mean_absolute_error(y[later], prediction):.3f}")
 
 # %%
-# Each post has an interval of its own. They hold the truth less often than they promise
-# where later posts are of another kind than those learned from.
+# Each post has its own interval. Intervals contain the truth less often than promised
+# if later posts differ from the training posts.
 
 from hyperfusion import PredictionIntervalDisplay
 
@@ -154,29 +153,31 @@ PredictionIntervalDisplay.from_estimator(model, X.iloc[later], y[later])
 # %%
 # Learn from all, and write the file
 # ----------------------------------
-# The file appears whole or not at all, and `write_submission` refuses what the
-# challenge would refuse: a missing prediction, or an id that comes twice.
+# The file is written completely or not at all, and `write_submission` refuses what the
+# challenge would refuse: a missing prediction or a duplicate id.
 
 from hyperfusion import write_submission
 
-model = build().fit(X, y)
+final = build().fit(X, y)
 path = write_submission(
     Path(temporary.name) / "submission.json",
     test.data[post_id],
-    model.predict(test.data),
+    final.predict(test.data),
     prefix=prefix,
 )
 print(path.read_text()[:200], "...")
 
 # %%
-# What did the model use?
-# -----------------------
-# The paper's table 2 asks the same. These importances are the members' own, weighted as
-# the members are.
+# What did the model need?
+# ------------------------
+# Table 2 of the paper has the importances of its members. These are losses of score on
+# the later posts if a block is shuffled.
 
 from hyperfusion import ImportanceDisplay
 
-ImportanceDisplay.from_estimator(model, method="model", by="block")
+ImportanceDisplay.from_estimator(
+    model, X.iloc[later], y[later], n_repeats=2, random_state=0
+)
 temporary.cleanup()
 
 # sphinx_gallery_thumbnail_number = -1

@@ -2,16 +2,16 @@
 What if: other times, other tags
 ================================
 
-A creator has a post ready and asks: when should it go out, and with which tags? The
-model can answer for posts that it has seen the like of. This example shows how to ask,
-and how not to believe too much.
+You have a post ready: when should you publish it, and with which tags? The model can
+answer for posts like those it has seen. This example shows how to ask, and how far to
+trust the answer.
 """
 
 # %%
-# A model of what comes before publishing
-# ---------------------------------------
-# Five folds: the disagreement between the models of the folds is what tells a
-# difference from noise.
+# A model of what is known before publishing
+# ------------------------------------------
+# It has five folds, because the disagreement between the models of the folds separates
+# differences from noise.
 
 import warnings
 
@@ -46,8 +46,8 @@ model = make_hyperfusion(
 # %%
 # The post
 # --------
-# A draft is one row with the columns that the model knows. We take the next post by an
-# user who was among those learned from.
+# A draft is one row with the columns that the model knows. We use the next post by a
+# known user.
 
 is_known = X["user"].iloc[test].isin(X["user"].iloc[train]).to_numpy()
 post = X.iloc[test[is_known][:1]]
@@ -56,7 +56,7 @@ post[["user", "caption", "tags", "posted_at", "timezone"]].T
 # %%
 # One change at a time
 # --------------------
-# A list of dicts tries each change on its own; one dict would try all combinations.
+# A list of dicts tries one change at a time; a single dict tries all combinations.
 # Every answer comes with a warning: the model knows which posts did well, not why.
 
 from hyperfusion import what_if
@@ -72,20 +72,19 @@ print(caught[0].message)
 answer[["tags", "n_photos", "prediction", "difference", "noise", "verdict"]].round(2)
 
 # %%
-# ``noise`` is how large a difference has to be to stand out. Smaller ones are called
-# "not distinguishable", which is the most frequent answer, and an honest one.
+# A difference must be larger than ``noise`` to count. Smaller ones are "not
+# distinguishable", which is the most frequent answer.
 #
-# The interval of the score itself is far wider, since it also holds all that nobody can
-# know about this post:
+# The interval of the score itself is much wider, because it includes everything that
+# nobody can know about this post:
 
 answer[["prediction", "lower", "upper"]].head(1).round(2)
 
 # %%
 # Which draft?
 # ------------
-# `compare_drafts` ranks whole drafts. Drafts that can't be told apart share a rank. The
-# user's own usual score is the fairest yardstick: ``lift`` is the prediction minus
-# it.
+# `compare_drafts` ranks whole drafts. Drafts that cannot be distinguished share a rank.
+# ``lift`` is the prediction minus the usual score of this user, the fairest reference.
 
 from hyperfusion import compare_drafts
 
@@ -100,8 +99,8 @@ ranking[["rank", "tied", "prediction", "baseline", "n_posts", "lift"]].round(2)
 # %%
 # When?
 # -----
-# All hours of the post's week, on the clock of its user. The dots are the hours that
-# can't be told from the best.
+# All hours of the week of the post, in the user's local time. The dots are the hours
+# that cannot be distinguished from the best.
 
 from hyperfusion import PostingTimeDisplay
 
@@ -110,16 +109,16 @@ with warnings.catch_warnings():
     display = PostingTimeDisplay.from_estimator(model, post)
 
 # %%
-# The score of these posts is made up, so the truth is known: early evenings and
-# weekends are favored, and nothing else about the hour matters. The mean scores of the
-# training posts, drawn the same way, show little of it. Who posts when, and what, blurs
-# them; the model has taken that into account, as far as it could.
+# These posts are synthetic, so the truth is known: early evenings and weekends are
+# better, and nothing else about the hour matters. The mean scores of the training
+# posts, drawn in the same way, hardly show it, because users and contents differ
+# between hours. The model accounts for that as far as it can.
 
 local = X["posted_at"] + pd.to_timedelta(X["timezone"] + ":00")
 PostingTimeDisplay.from_predictions(local.iloc[train], y[train])
 plt.show()
 
 # %%
-# To learn what a change *causes*, publish at random times, and compare.
+# To learn what a change *causes*, publish at random times and compare.
 
 # sphinx_gallery_thumbnail_number = 1

@@ -2,16 +2,16 @@
 Search over encoders and members
 ================================
 
-Everything that `make_hyperfusion` assembles can be searched with scikit-learn's tools:
-what reads the pictures, which regressors are in the ensemble, and their parameters. A
-cache sees to it that no picture goes through CLIP twice.
+Everything in the pipeline of `make_hyperfusion` can be searched with scikit-learn's
+tools: the encoder of the pictures, the regressors of the ensemble, and their
+parameters. With a cache no picture goes through CLIP twice.
 """
 
 # %%
 # A pipeline with names
 # ---------------------
-# The ensemble's members are given with names here, so that the search can reach into
-# them. The folds of the ensemble are few, since a search multiplies everything.
+# The members have names here, so that the search can set their parameters. The ensemble
+# has few folds, because a search multiplies everything.
 
 import tempfile
 
@@ -57,14 +57,14 @@ model = make_hyperfusion(
 # %%
 # What can be searched
 # --------------------
-# A parameter's name is the way to it: first the step, then the member, then the
+# The name of a parameter is its path: first the step, then the member, then the
 # parameter.
 
 [name for name in model.get_params() if name.startswith("predict__trees__m")]
 
 # %%
-# Whole encoders and whole lists of members are values like any other. ``encoders`` puts
-# transformers in the place of a role's own, and ``"drop"`` leaves the role out.
+# Whole encoders and whole lists of members are values as well. ``encoders`` replaces
+# the transformers of a role, and ``"drop"`` removes the role.
 
 folder = tempfile.TemporaryDirectory()
 cache = EmbeddingCache(folder.name)
@@ -83,22 +83,22 @@ grid = {
 # %%
 # The search
 # ----------
-# The model will meet later posts only, and later posts are harder. So the candidates
-# are compared on later posts as well.
+# The model will be used on later posts, and those are harder. So the candidates are
+# compared on later posts.
 
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 search = GridSearchCV(model, grid, cv=TimeSeriesSplit(2), scoring=spearman_scorer)
 search.fit(X.iloc[train], y[train])
 n_pictures = X["image"].iloc[train].notna().sum()
-print(f"{cache.entries} embeddings were made, for {n_pictures} pictures")
+print(f"{cache.entries} embeddings for {n_pictures} pictures")
 
 # %%
-# There were many fits, but CLIP saw no picture twice: the cache knows a picture by its
-# content. A second search would encode none at all.
+# There were many fits, but CLIP saw no picture twice: the cache recognizes a picture by
+# its content. A second search would encode none.
 #
-# The results are a table, in the order of the grid. A difference is worth little where
-# it is smaller than the spread over the folds:
+# The results are a table in the order of the grid. Ignore differences that are smaller
+# than the spread over the folds:
 
 results = pd.DataFrame(search.cv_results_)
 results["images"] = np.repeat(list(encoders), len(members))
@@ -106,9 +106,8 @@ results["members"] = np.tile(list(members), len(encoders))
 results[["images", "members", "mean_test_score", "std_test_score"]].round(3)
 
 # %%
-# The best pipeline has been fitted on all training posts. The posts kept aside, which
-# are later than all that the search has seen, judge it. They must: the best of many is
-# partly the luckiest of them.
+# The best pipeline was fitted on all training posts. Test it on the posts that the
+# search has not seen: the best of many candidates is partly the luckiest.
 
 prediction = search.predict(X.iloc[test])
 print(f"rank correlation on later posts: {spearman_score(y[test], prediction):.3f}")
@@ -127,7 +126,7 @@ for (row, column), score in np.ndenumerate(scores):
     ax.text(column, row, f"{score:.3f}", ha="center", va="center", color=color)
 ax.set_xticks(range(len(members)), members)
 ax.set_yticks(range(len(encoders)), encoders)
-ax.set(xlabel="Members", ylabel="What reads images", title="Rank correlation")
+ax.set(xlabel="Members", ylabel="Encoder of images", title="Rank correlation")
 figure.colorbar(picture, ax=ax, shrink=0.8)
 plt.show()
 

@@ -10,7 +10,7 @@ synthetic, so nothing has to be downloaded.
 # The posts
 # ---------
 # `make_posts` draws pictures, writes captions and tags, invents users and places, and
-# gives each post a popularity score. Any DataFrame with one row for each post would do.
+# gives each post a popularity score. Any DataFrame with one row per post works.
 
 from textwrap import fill
 
@@ -28,8 +28,7 @@ posts = make_posts(500, random_state=0)
 posts.data[["caption", "tags", "user", "posted_at", "place", "n_photos"]].head()
 
 # %%
-# One column holds images. Here they are pictures in memory; paths of files work as
-# well.
+# One column holds images. Here they are pictures in memory; file paths work as well.
 
 shown = posts.data.dropna(subset=["image", "caption"])
 shown = shown[shown["caption"].str.isascii()].head(4)  # the font has no emoji
@@ -42,21 +41,21 @@ for ax, image, caption in zip(axes, shown["image"], shown["caption"], strict=Tru
 # %%
 # Roles
 # -----
-# The package has to know which column is what. That is all that it has to know: each
-# role gets the encoders that suit it. A role that you don't name is simply absent.
+# The package only has to know which column is what. Each role gets suitable encoders. A
+# role that you don't name is absent.
 
 posts.roles
 
 # %%
 # The model
 # ---------
-# `make_hyperfusion` puts three steps into an ordinary scikit-learn pipeline: encoders,
-# one for each role; relations between their features; and an ensemble.
+# `make_hyperfusion` puts three steps into an ordinary scikit-learn pipeline: encoders
+# for the roles, relations between their features, and an ensemble.
 #
-# ``"hyperfusion-tiny"`` is a small CLIP model that comes with the package. It knows the
-# synthetic pictures only: leave the two arguments out for real images and texts.
-# ``preset="fast"`` names the ensemble's quickest set of regressors, and three folds
-# instead of five save some more time.
+# ``"hyperfusion-tiny"`` is a small CLIP model that is part of the package. It only
+# knows synthetic pictures: leave out both arguments for real images and texts.
+# ``preset="fast"`` chooses the fastest set of regressors, and three folds instead of
+# five save more time.
 
 model = make_hyperfusion(
     **posts.roles,
@@ -68,7 +67,7 @@ model = make_hyperfusion(
 )
 
 # %%
-# Popularity drifts, so a model is judged on later posts than those it learned from.
+# Popularity drifts, so the model is tested on posts later than its training posts.
 
 X, y = posts.data, posts.target
 train, test = time_split(X["posted_at"], test_size=0.2)
@@ -77,9 +76,9 @@ model.fit(X.iloc[train], y[train])
 # %%
 # How good is it?
 # ---------------
-# Spearman's rank correlation says how well the posts are ordered: 0 is chance, 1 is
-# perfect. These posts are made, so it is known what not even a perfect model could
-# tell, since part of each score is noise.
+# Spearman's rank correlation measures how well the posts are ordered: 0 is chance, 1 is
+# perfect. Part of each score is noise. Since these posts are synthetic, we know how
+# good a perfect model would be.
 
 prediction = model.predict(X.iloc[test])
 noise = posts.contributions["noise"].to_numpy()
@@ -87,21 +86,21 @@ print(f"rank correlation on later posts: {spearman_score(y[test], prediction):.3
 print(f"at best: {spearman_score(y[test], (y - noise)[test]):.3f}")
 
 # %%
-# The ensemble kept its own books while it learned. Every training post was predicted by
-# models that never saw its score, and so was every member's share decided:
+# Every training post was predicted by models that never saw its score. These
+# out-of-fold predictions determine the weights of the members:
 
 model[-1].fold_scores_.groupby("member", sort=False)[["src", "mae"]].mean().round(3)
 
 # %%
-# A single number hides how sure the model is. An interval doesn't:
+# A single number does not show how sure the model is. An interval does:
 
 predict_interval(model, X.iloc[test[:5]], coverage=0.9).round(2)
 
 # %%
 # The whole test set at a glance
 # ------------------------------
-# Predictions are less spread out than the truth. They should be: nobody can predict the
-# noise, and a model that tried would be worse.
+# Predictions vary less than the true scores. They should: nobody can predict the noise,
+# and a model that tried would be worse.
 
 from hyperfusion import DistributionDisplay
 

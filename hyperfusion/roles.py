@@ -1,0 +1,386 @@
+"""Suggest the roles of a table's columns, before anything is fitted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from pprint import pformat
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyperfusion.cells._columns import as_column, is_blank
+from hyperfusion.cells._images import signs_of_images
+from hyperfusion.cells._levels import signs_of_levels
+from hyperfusion.cells._numbers import signs_of_numbers
+from hyperfusion.cells._tags import signs_of_tags
+from hyperfusion.cells._texts import signs_of_texts
+from hyperfusion.cells._times import signs_of_times
+from hyperfusion.cells._vectors import signs_of_vectors
+from hyperfusion.cells._zones import signs_of_zones
+from hyperfusion.encoders.post._roles import ROLES
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection._leak_signs import sounds_later
+from hyperfusion.table._frames import as_frame, check_frame
+
+__all__ = ["RoleGuess", "guess_roles"]
+
+_SAMPLE = 1000
+_SHORTEST_VECTOR = 32
+
+# words of columns' names, in the singular
+_USER = {"user", "author", "account", "channel", "seller", "owner", "creator", "host"}
+_USER |= {"uploader", "shop", "profile", "uid", "vendor", "username"}
+_ID = {"id", "name", "hash", "key", "handle", "number", "code", "uuid"}
+_JOINED = {"joined", "registered", "signup", "since"}
+_FANS = {"follower", "following", "follow", "subscriber", "friend", "fan"}
+_POSTED = {"post", "posted", "publish", "published", "upload", "uploaded", "listed"}
+_TIME = {"time", "date", "datetime", "timestamp", "created", "when", "day", "year"}
+_PLACE = {"place", "city", "location", "country", "region", "town", "venue", "state"}
+_TAGS = {"tag", "hashtag", "keyword", "label"}
+_CODE = {"code", "type", "category", "class", "format", "kind", "language", "status"}
+_CODE |= {"zip", "zipcode", "postcode", "postal"}
+_BLOCKS = {
+    "image": {"image", "img", "photo", "picture", "clip", "visual", "vit", "resnet"},
+    "text": {"text", "title", "caption", "description", "sentence", "bert", "word"},
+    "tags": _TAGS,
+    "user": _USER,
+    "place": _PLACE,
+    "meta": {"embedding", "emb", "vector", "vec", "latent"},
+}
+_SPOKEN = frozenset().union(*_BLOCKS.values())
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def _words(label: Hashable) -> frozenset[str]:
+    """Return the words of a column's name, in lower case and in the singular."""
+    words = (word.lower() for word in _WORD.findall(str(label)))
+    return frozenset(re.sub("(?<![su])s$", "", word) for word in words)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column, a sample of its cells that are there, and the words of its name."""
+
+    label: Hashable
+    words: frozenset[str]
+    cells: pd.Series
+    is_whole: bool
+    n_levels: int
+    n_known: int
+
+    @classmethod
+    def of(cls, label: Hashable, column: pd.Series) -> _Column:
+        known = column.dropna()
+        try:
+            n_levels = known.nunique()
+        except TypeError:  # lists
+            n_levels = len(known)
+        rows = np.unique(np.linspace(0, len(known) - 1, _SAMPLE).astype(int))
+        cells = as_column(known.iloc[rows] if len(known) else known)
+        cells = cells[[not is_blank(cell) for cell in cells]]
+        if cells.dtype == object:
+            cells = cells.infer_objects()
+        numbers = cells.dtype.kind in "iuf"
+        whole = numbers and bool((cells == np.floor(cells)).all())
+        return cls(label, _words(label), cells, whole, n_levels, len(known))
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.cells.dtype.kind in "iuf"
+
+    def within(self, limit: float) -> bool:
+        return self.is_numeric and bool((self.cells.abs() <= limit).all())
+
+    @property
+    def names_user(self) -> bool:
+        """Whether the name is that of users themselves, not of something of theirs."""
+        return bool(self.words & _USER) and self.words <= _USER | _ID
+
+
+def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
+    """Yield the roles that a column may have, the likeliest first, each with a reason.
+
+    A rule that does not fit yields no reason.
+    """
+    cells, words = column.cells, column.words
+    yield "image", signs_of_images(cells)
+    yield "vectors", signs_of_vectors(cells)
+    if cells.dtype == bool:
+        yield "categorical", "yes or no"
+    if words & {"lat", "latitude"} and column.within(90):
+        yield "latitude", "the name, and numbers within 90"
+    if words & {"lon", "lng", "long", "longitude"} and column.within(180):
+        yield "longitude", "the name, and numbers within 180"
+    if "accuracy" in words and column.is_numeric:
+        yield "geo_accuracy", "the name, and numbers"
+    if words & {"timezone", "tz", "zone", "offset"}:
+        yield "timezone", signs_of_zones(cells)
+    if column.names_user and (column.is_whole or not column.is_numeric):
+        repeated = f"{column.n_levels} users in {column.n_known} rows"
+        yield "user", f"the name, and {repeated}"
+    yield None, _no_feature(column)
+    if words & _TIME or words & (_POSTED | _JOINED) or not column.is_numeric:
+        joined = words & _JOINED or (words & _USER and words & _TIME)
+        yield "user_created" if joined else "time", signs_of_times(cells)
+    if signs_of_numbers(cells):
+        yield from _of_numbers(column)
+    if words & _PLACE and not words & _USER:
+        yield "place", signs_of_levels(cells)
+    tags = signs_of_tags(cells)
+    if tags is None and words & _TAGS and signs_of_texts(cells):
+        tags = "the name, and texts of several words"
+    yield "tags", tags
+    if "language" in words or words & _CODE:
+        yield "categorical", signs_of_levels(cells)
+    yield "text", signs_of_texts(cells)
+    yield "categorical", signs_of_levels(cells)
+    kind = type(cells.iloc[0]).__name__
+    yield None, f"a different {kind} in each row, like an id: no role reads it"
+
+
+def _no_feature(column: _Column) -> str | None:
+    """Return why a column can't tell anything of later rows, None where it can."""
+    is_other = column.n_levels == column.n_known > 1
+    if is_other and column.is_whole and column.n_known == np.ptp(column.cells) + 1:
+        return "row numbers"
+    last = _WORD.findall(str(column.label))[-1:]
+    if is_other and last and last[0].lower() in ("id", "uuid", "pid", "sku", "index"):
+        return "a different value in each row, and the name of an id"
+    return None
+
+
+def _of_numbers(column: _Column) -> Iterator[tuple[str | None, str | None]]:
+    words, found = column.words, signs_of_numbers(column.cells)
+    if words & _FANS or words & _USER:
+        yield "user_numeric", f"the name, and {found}"
+    if sounds_later(column.label) and (column.is_whole or "total" not in words):
+        reason = "the name of a count that grows after the post: give it a role only"
+        yield None, f"{reason} if it is known before"
+    padded = [c[:1] == "0" and c[1:].isdigit() for c in column.cells.astype(str)]
+    is_code = words & (_CODE | {"id"}) and (column.is_whole or not column.is_numeric)
+    if is_code or any(padded):
+        yield "categorical", f"{column.n_levels} different codes"
+    yield "numeric", found
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """A column, or several that are one vector: its role and why."""
+
+    columns: list[Hashable]
+    role: str | None
+    reason: str
+    block: str | None = None
+
+    def __str__(self) -> str:
+        first, *rest = map(str, self.columns)
+        name = f"{first} ... {rest[-1]}" if rest else first
+        role = f"vectors[{self.block!r}]" if self.block else self.role or "-"
+        return f"{name:<24} {role:<18} {self.reason}"
+
+
+class RoleGuess:
+    """Roles that `guess_roles` suggests; prints one line per column, and the call.
+
+    Attributes
+    ----------
+    roles : dict
+        The roles and their columns, as `make_hyperfusion` and `PostEncoder` take them.
+    left_out : dict
+        The columns without a role, each with the reason.
+    call : str
+        The call of `make_hyperfusion` with these roles, to paste and edit.
+
+    See Also
+    --------
+    guess_roles : Makes it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import guess_roles
+    >>> table = pd.DataFrame({"weight": [9.5, 8.0, 9.0], "color": list("rbr")})
+    >>> guess_roles(table).roles
+    {'numeric': ['weight'], 'categorical': ['color']}
+    """
+
+    def __init__(self, guesses: list[_Guess]):
+        self._guesses = guesses
+
+    @property
+    def roles(self) -> dict[str, Any]:
+        """The roles and their columns."""
+        roles: dict[str, Any] = {}
+        for role, limit in ROLES.items():
+            columns = [g.columns[0] for g in self._guesses if g.role == role]
+            if columns:
+                roles[role] = columns[0] if limit == 1 else columns
+        vectors: dict[str, list] = {}
+        for guess in self._guesses:
+            if guess.block:
+                columns = guess.columns
+                one = columns[0] if len(columns) == 1 else columns
+                vectors.setdefault(guess.block, []).append(one)
+        return roles | ({"vectors": vectors} if vectors else {})
+
+    @property
+    def left_out(self) -> dict[Hashable, str]:
+        """The columns without a role, and why."""
+        return {g.columns[0]: g.reason for g in self._guesses if g.role is None}
+
+    @property
+    def call(self) -> str:
+        """The call of `make_hyperfusion`, as text."""
+        lines = []
+        for role, value in self.roles.items():
+            text = pformat(value, width=70, compact=True, sort_dicts=False)
+            lines.append(f"    {role}={text.replace(chr(10), chr(10) + ' ' * 8)},\n")
+        return f"make_hyperfusion(\n{''.join(lines)})"
+
+    def __repr__(self) -> str:
+        header = _Guess(["column"], "role", "why")
+        lines = "\n".join(map(str, [header, *self._guesses]))
+        return f"{lines}\n\n{self.call}"
+
+
+def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
+    """Guess what the columns of a table are, and say why.
+
+    It looks at dtypes, names and up to 1,000 cells of each column. It fits nothing and
+    decodes no picture. Check every line before you use the result: no cell tells
+    what a column means, or whether it was known when the post was published.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Posts, products, listings: one row each.
+    target : column, default=None
+        The column to predict, which gets no role.
+
+    Returns
+    -------
+    RoleGuess
+        It prints one line for each column, with its role and the reason, and the call
+        to paste. Use it as ``make_hyperfusion(**guess.roles)``.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not a table, or the target is not one of its columns.
+
+    See Also
+    --------
+    make_hyperfusion : Takes the roles.
+    check_leaks : Looks for columns that know the target.
+
+    Notes
+    -----
+    Some columns get no role: constants, ids, counts that grow after the post (views,
+    likes), URLs of pictures, numbers with units, and dates whose order of day and month
+    is unclear. Their reasons say what to do.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hyperfusion import guess_roles
+    >>> table = pd.DataFrame({
+    ...     "title": ["Red chair of oak", "A blue table", "Small green lamp"],
+    ...     "listed_on": ["2024-03-01", "2024-03-02", "2024-03-05"],
+    ...     "seller": ["ann", "bob", "ann"],
+    ...     "views": [10, 20, 30],
+    ... })
+    >>> guess = guess_roles(table)
+    >>> print(guess.call)
+    make_hyperfusion(
+        text=['title'],
+        user='seller',
+        time='listed_on',
+    )
+    >>> guess.left_out["views"][:46]
+    'the name of a count that grows after the post:'
+    """
+    frame = as_frame(table)
+    if not isinstance(frame, pd.DataFrame):
+        raise InvalidInputError(
+            f"guess_roles needs a DataFrame, whose columns have names. Got "
+            f"{type(table).__name__}."
+        )
+    check_frame(frame, "guess_roles")
+    if target is not None and target not in frame.columns:
+        raise InvalidInputError(f"target={target!r} is not a column of the table.")
+    labels = [label for label in frame.columns if label != target]
+    of_vectors = _numbered_columns(frame[labels])
+    in_vectors = {label for group in of_vectors for label in group}
+    guesses = [
+        _guess(_Column.of(label, frame[label]), len(frame))
+        for label in labels
+        if label not in in_vectors
+    ]
+    for group in of_vectors:
+        reason = f"{len(group)} numbered columns of numbers: one vector"
+        guesses.append(_Guess(group, "vectors", reason, _block(_words(group[0]))))
+    if target is not None:
+        guesses.append(_Guess([target], None, "the target"))
+    return RoleGuess(_one_for_each(guesses, frame))
+
+
+def _guess(column: _Column, n_rows: int) -> _Guess:
+    columns = [column.label]
+    if len(column.cells) == 0:
+        return _Guess(columns, None, "no cell holds anything")
+    if column.n_levels == 1 < column.n_known == n_rows:
+        return _Guess(columns, None, "all cells are the same")
+    try:
+        role, reason = next((r, why) for r, why in _rules(column) if why)
+    except ValueError as error:
+        return _Guess(columns, None, str(error))
+    block = _block(column.words) if role == "vectors" else None
+    return _Guess(columns, role, str(reason), block)
+
+
+def _block(words: frozenset[str]) -> str:
+    """Return the block that a vector's name speaks of; "meta" for any other."""
+    return next((block for block, own in _BLOCKS.items() if words & own), "meta")
+
+
+def _numbered_columns(frame: pd.DataFrame) -> list[list[Hashable]]:
+    """Return groups of columns of numbers whose names differ in a last number.
+
+    Few are a vector only where the name says of what, or that it is one.
+    """
+    groups: dict[str, dict[int, Hashable]] = {}
+    for label, dtype in frame.dtypes.items():
+        name = re.fullmatch(r"(.*\D)(\d+)", str(label))
+        if name and pd.api.types.is_float_dtype(dtype):
+            groups.setdefault(name[1], {})[int(name[2])] = label
+    return [
+        [group[number] for number in sorted(group)]
+        for name, group in groups.items()
+        if max(group) - min(group) < len(group) > 3
+        and (len(group) >= _SHORTEST_VECTOR or _words(name) & _SPOKEN)
+    ]
+
+
+def _one_for_each(guesses: list[_Guess], frame: pd.DataFrame) -> list[_Guess]:
+    """Leave a role of one column to its likeliest one; say what becomes of others."""
+    settled = list(guesses)
+    for role, limit in ROLES.items():
+        places = [i for i, guess in enumerate(guesses) if guess.role == role]
+        if limit != 1 or len(places) < 2:
+            continue
+        best = max(places, key=lambda i: _fit(role, guesses[i].columns[0], frame))
+        for i in set(places) - {best}:
+            other = {"tags": "text", "place": "categorical"}.get(role)
+            why = f"{guesses[i].reason}; {role} is {guesses[best].columns[0]!r} already"
+            settled[i] = _Guess(guesses[i].columns, other, why)
+    return settled
+
+
+def _fit(role: str, label: Hashable, frame: pd.DataFrame) -> tuple[int, int]:
+    """Return how well a column fits a role beside others that fit it, too."""
+    preferred = {"time": _POSTED, "user": {"id", "uid"}, "tags": _TAGS}
+    named = len(_words(label) & preferred.get(role, set()))
+    return named, _Column.of(label, frame[label]).n_levels
