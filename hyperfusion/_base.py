@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, Self, TypeVar, dataclass_transform
 
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 
 from hyperfusion._sklearn_compat import _VisualBlock
 from hyperfusion._version import DISTRIBUTION, __version__
-from hyperfusion.exceptions import VersionWarning
+from hyperfusion._warnings import warn_user
+from hyperfusion.exceptions import InvalidInputError, VersionWarning
 
 _VERSION = "_hyperfusion_version"
 
@@ -27,8 +28,42 @@ def with_parameters(cls: type[Class]) -> type[Class]:
     return dataclass(kw_only=True, eq=False, repr=False)(cls)
 
 
+def plain_output() -> Any:
+    """Return a context in which transformers within ours give arrays or our frames.
+
+    The global setting of scikit-learn is for what the user calls.
+    """
+    return config_context(transform_output="default")
+
+
 class HyperFusionEstimator(BaseEstimator):
     """Base class of all estimators: once saved, they know their version."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of estimators in them as ``<name>__<parameter>``.
+
+        Parameters
+        ----------
+        **params
+            Values by name.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        for key in params:
+            name, _, inner = key.partition("__")
+            if not inner or name not in self._get_param_names():
+                continue
+            value = params.get(name, getattr(self, name))
+            if not hasattr(value, "set_params"):
+                raise InvalidInputError(
+                    f"{key} can't be set: {name} of {type(self).__name__} is "
+                    f"{value!r}, which has no parameters. Give it an estimator first, "
+                    f"as in {name}=...({inner}=...)."
+                )
+        return super().set_params(**params)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), _VERSION: __version__}
@@ -37,12 +72,11 @@ class HyperFusionEstimator(BaseEstimator):
         state = dict(state)
         saved = state.pop(_VERSION, "unknown")
         if saved != __version__:
-            warnings.warn(
+            warn_user(
                 f"This {type(self).__name__} was saved by hyperfusion {saved} and is "
                 f"read by {__version__}. Its predictions may differ or fail: fit it "
                 f"again, or install {DISTRIBUTION}=={saved}.",
                 VersionWarning,
-                stacklevel=2,
             )
         super().__setstate__(state)
 

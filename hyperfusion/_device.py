@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import warnings
 
+from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import DeviceWarning, InvalidInputError
 
 _NAMED = re.compile(r"cpu|mps|cuda(?::\d+)?")
@@ -51,12 +51,11 @@ def device_to_predict(device: str) -> str:
     """
     if device == "auto" or _is_there(device):
         return resolve_device(device)
-    warnings.warn(
+    warn_user(
         f"This model was fitted with device={device!r}, which is not there (torch sees "
         f"{_what_is_there()}): it predicts on the CPU. set_params(device='auto') takes "
         "what there is without a warning.",
         DeviceWarning,
-        stacklevel=5,
     )
     return "cpu"
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import note_seconds, now, take_seconds
 from hyperfusion._sklearn_compat import _fit_context
@@ -55,7 +55,8 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         self
             The fitted transformer.
         """
-        self._fit(X, y)
+        with plain_output():
+            self._fit(X, y)
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -76,7 +77,9 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
             As `transform` returns it.
         """
         start, before = now(), take_seconds(X)[1]
-        return note_seconds(self._fit_transform(X, y), before + now() - start)
+        with plain_output():
+            table = self._fit_transform(X, y)
+        return note_seconds(table, before + now() - start)
 
     def transform(self, X: Any) -> Any:
         """Transform a table.
@@ -92,7 +95,8 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
             A table with the index of `X` for a table, float32 numbers for an array.
         """
         check_is_fitted(self)
-        return self._transform(X)
+        with plain_output():
+            return self._transform(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of the output.

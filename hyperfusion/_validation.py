@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from hyperfusion._sklearn_compat import Interval
+from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
+
+N_JOBS = [
+    Interval(Integral, None, -1, closed="right"),
+    Interval(Integral, 1, None, closed="left"),
+    None,
+]
+"""Constraint of parameters ``n_jobs``."""
 
 _LARGEST = 1e18  # squares of what is larger leave the range of float32
 _FEW_ROWS = 20
@@ -59,7 +68,7 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
     return values
 
 
-def warn_of_target(y: np.ndarray, *, stacklevel: int) -> None:
+def warn_of_target(y: np.ndarray) -> None:
     """Warn once of a target that hardly anything can be learned from."""
     if len(y) == 0:
         return
@@ -85,10 +94,10 @@ def warn_of_target(y: np.ndarray, *, stacklevel: int) -> None:
         )
     else:
         return
-    warnings.warn(message, UserWarning, stacklevel=stacklevel + 1)
+    warn_user(message)
 
 
-def warn_of_order(X: Any, y: Any, *, stacklevel: int) -> None:
+def warn_of_order(X: Any, y: Any) -> None:
     """Warn where X and y have the same labels in their indices in another order."""
     ours, theirs = getattr(X, "index", None), getattr(y, "index", None)
     if not (isinstance(ours, pd.Index) and isinstance(theirs, pd.Index)):
@@ -96,12 +105,10 @@ def warn_of_order(X: Any, y: Any, *, stacklevel: int) -> None:
     if len(ours) != len(theirs) or ours.equals(theirs):
         return
     if ours.is_unique and theirs.is_unique and ours.isin(theirs).all():
-        warnings.warn(
+        warn_user(
             "X and y have the same labels in their indices, but in another order. Rows "
             "are matched by position, as everywhere in scikit-learn: if the labels "
             "should match, pass y.loc[X.index].",
-            UserWarning,
-            stacklevel=stacklevel + 1,
         )
 
 

@@ -14,7 +14,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import column_or_1d
 
 from hyperfusion._sklearn_compat import _check_sample_weight
-from hyperfusion.cells._levels import level_codes
+from hyperfusion.cells._levels import number_levels
 
 __all__ = ["spearman_score", "spearman_scorer", "within_user_spearman"]
 
@@ -103,7 +103,7 @@ def within_user_spearman(
     """
     check_consistent_length(y_true, y_pred, users)
     true, predicted = np.asarray(column_or_1d(y_true)), np.asarray(column_or_1d(y_pred))
-    codes, _ = level_codes(users)
+    codes, _ = number_levels(users)
     order = np.argsort(codes, kind="stable")
     order = order[codes[order] >= 0]
     ends = np.flatnonzero(np.diff(codes[order])) + 1

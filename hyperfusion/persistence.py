@@ -30,6 +30,8 @@ _HARMLESS = {
 }
 """Types that skops asks about although they only hold numbers or names."""
 
+_HARMLESS_MODULES = ("sklearn.model_selection._split", "numpy.dtypes")
+
 _MOST_PADDING = 500
 """Bytes that one of a compressed schema may stand for; in models it is below 100."""
 
@@ -137,7 +139,7 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     unknown = [
         name
         for name in asked
-        if name not in trusted and name not in _HARMLESS and not _is_ours(name)
+        if name not in trusted and name not in _HARMLESS and not _is_known(name)
     ]
     if unknown:
         raise InvalidInputError(
@@ -163,11 +165,11 @@ def _whole_file(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_ours(name: str) -> bool:
-    """Whether a full name is that of a class which this package defines."""
-    if not name.startswith("hyperfusion."):
-        return False
+def _is_known(name: str) -> bool:
+    """Whether a full name is that of a class of this package, or of a splitter."""
     module, _, attribute = name.rpartition(".")
+    if not (name.startswith("hyperfusion.") or module in _HARMLESS_MODULES):
+        return False
     try:
         value = getattr(import_module(module), attribute, None)
     except ImportError:

@@ -16,26 +16,76 @@ from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
+    _check_sample_weight,
     _safe_indexing,
     validate_params,
 )
+from hyperfusion._validation import check_target
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.ensemble._presets import PRESETS
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
-from hyperfusion.table._frames import Columns
+from hyperfusion.table._frames import Columns, as_frame
 
 __all__ = ["make_hyperfusion", "predict_batches"]
+
+
+class PostPipeline(Pipeline):
+    """scikit-learn's Pipeline, which checks target and parameters before it encodes.
+
+    Encoding takes hours where there are many pictures.
+    """
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit the steps in turn.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_columns)
+            Posts.
+        y : array-like of shape (n_samples,), default=None
+            Targets.
+        **params : dict
+            Metadata such as ``sample_weight``, as for scikit-learn's Pipeline.
+
+        Returns
+        -------
+        self
+            The fitted pipeline.
+        """
+        nested = self.get_params(deep=True).values()
+        for estimator in (value for value in nested if hasattr(value, "fit")):
+            if hasattr(estimator, "_validate_params"):
+                estimator._validate_params()
+        wrapper = self[-1]
+        is_wrapped = isinstance(wrapper, PseudoLabelWrapper)
+        ensemble = wrapper.estimator if is_wrapped else wrapper
+        table = as_frame(X)  # whatever is none, the first step refuses
+        if (
+            isinstance(ensemble, HyperFusionRegressor)
+            and getattr(table, "ndim", 0) == 2
+        ):
+            ensemble._named_members()
+            target = check_target(y, table.shape[0], allow_nan=is_wrapped)
+            for name, value in params.items():
+                if name.endswith("sample_weight") and value is not None:
+                    _check_sample_weight(value, target, ensure_non_negative=True)
+            if isinstance(ensemble.cv, Integral):
+                known = target[~np.isnan(target)]
+                next(StratifiedRegressionKFold(int(ensemble.cv)).split(known, known))
+        return super().fit(X, y, **params)
 
 
 @fill_slots(**SLOTS)
 def make_hyperfusion(
     *,
     image: Columns = None,
+    image_folder: str | os.PathLike[str] | None = None,
     text: Columns = (),
     tags: Columns = None,
     user: Columns = None,
@@ -129,8 +179,9 @@ def make_hyperfusion(
 
     Notes
     -----
-    With unlabeled posts, encoders and relations are fitted on all posts. Histories of
-    users and target means only read labeled posts.
+    With unlabeled posts, encoders and relations are fitted on all posts. Target means,
+    also those in histories of users, only read labeled posts; a history's counts and
+    dates read all posts.
 
     Examples
     --------
@@ -155,8 +206,13 @@ def make_hyperfusion(
     paper = preset == "paper"
     if neighbors is None or neighbors is True:
         neighbors = None if paper else NeighborTargets()
+    if not isinstance(unlabeled, bool | None):
+        raise InvalidInputError(
+            f"unlabeled must be True, False or None. Got {unlabeled!r}."
+        )
     encode = PostEncoder(
         **roles,
+        image_folder=image_folder,
         naive_time=naive_time,
         image_encoder=image_encoder,
         text_encoder=text_encoder,
@@ -182,7 +238,7 @@ def make_hyperfusion(
         ("relate", RelationEncoder(random_state=random_state)),
         ("predict", predict),
     ]
-    return Pipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
+    return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
 
 
 def _is_given(role: Any) -> bool:

@@ -28,7 +28,7 @@ OUTSIDE_THE_TABLE = {
 CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
-ROOTS = "exceptions _version _sklearn_compat _validation _progress _workers"
+ROOTS = "exceptions _version _sklearn_compat _validation _progress _workers _warnings"
 GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer"
 GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
@@ -37,11 +37,12 @@ IMPORTS = {
     "exceptions": "",
     "_version": "",
     "_sklearn_compat": "",
-    "_validation": "exceptions _sklearn_compat",
+    "_warnings": "",
+    "_validation": "exceptions _sklearn_compat _warnings",
     "_progress": "_sklearn_compat",
     "_workers": "",
-    "_device": "exceptions _validation",
-    "_base": "exceptions _sklearn_compat _version",
+    "_device": "exceptions _validation _warnings",
+    "_base": "exceptions _sklearn_compat _version _warnings",
     "_docstrings": "",
     "_transformer": "_base _docstrings _progress _sklearn_compat",
     "_nested": "exceptions",
@@ -49,7 +50,7 @@ IMPORTS = {
     "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation cells",
     "persistence": GROUND,
-    "cells": "exceptions _sklearn_compat _validation",
+    "cells": "exceptions _sklearn_compat _validation _warnings",
     "table": "exceptions _sklearn_compat _validation _base _docstrings",
     "_anatomy": f"{GROUND} table",
     "datasets": f"{GROUND} cells table",

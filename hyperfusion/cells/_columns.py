@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import BadCellError, BadCellWarning
 
 ON_ERROR = ("raise", "missing")
 COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
 _ARRAYS = (np.ndarray, pd.Index, pd.api.extensions.ExtensionArray)
-_OURS = ("hyperfusion", "sklearn", "joblib")
 
 
 @dataclass(frozen=True)
@@ -66,15 +64,7 @@ def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
             f" These are all {len(bad)} that are not empty: does the column have the "
             "right role?"
         )
-    warn_caller(message)
-
-
-def warn_caller(message: str) -> None:
-    """Give a `BadCellWarning` that points to the line which called the package."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(_OURS):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, BadCellWarning, stacklevel=level)
+    warn_user(message, BadCellWarning)
 
 
 def as_column(X: Any) -> pd.Series:
@@ -125,7 +115,10 @@ def is_blank(cell: Any) -> bool:
 
 def shown(cell: Any, longest: int = 80) -> str:
     """Return how messages show a cell: not all of it where it is long."""
-    text = repr(cell[: 2 * longest] if isinstance(cell, (str, bytes)) else cell)
+    if isinstance(cell, (str, bytes)):
+        cell = cell[: 2 * longest]
+    with np.printoptions(legacy="1.21"):  # 2.5, not np.float64(2.5)
+        text = repr(cell)
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,23 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from hyperfusion.cells._columns import is_missing, shown
+from hyperfusion._warnings import warn_user
+from hyperfusion.cells._columns import is_missing, shown, warn_of_bad_cells
+from hyperfusion.exceptions import BadCellWarning
 
 MAX_PIXELS = 89_478_485
 """Largest picture that is decoded by default (Pillow's own limit for a warning)."""
 
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]+:/{2,}", re.IGNORECASE)
-_BASE64 = re.compile(r"\s*(?:data:|[A-Za-z0-9+/_\r\n-]{256,}=*\s*$)")
+# long, or beginning as PNG, JPEG, GIF and WebP do
+_BASE64 = re.compile(
+    r"\s*(?:data:|(?:(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/_\r\n-]*"
+    r"|[A-Za-z0-9+/_\r\n-]{256,})=*\s*$)"
+)
 _PICTURE = re.compile(
     r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|heic|avif)(?:[?#].*)?\s*$", re.IGNORECASE
 )
+_FOLDER = "image_folder= of make_hyperfusion and PostEncoder says where they are"
 _HEIC = re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL)
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -70,8 +78,8 @@ def read_image(cell: Any, max_pixels: int = MAX_PIXELS) -> ReadImage | None:
     if isinstance(cell, Image.Image):
         return _convert(cell, None, max_pixels)
     raise TypeError(
-        f"expected an image (a path, bytes, a PIL image or a uint8 array), got "
-        f"{type(cell).__name__}"
+        "expected an image (a path, bytes, a BytesIO, a PIL image, a uint8 array, a "
+        f"dict with 'bytes' or 'path', or a list of these), got {type(cell).__name__}"
     )
 
 
@@ -103,6 +111,62 @@ def content_of(cell: Any) -> bytes | None:
     return None
 
 
+def split_lists(cells: Iterable[Any]) -> tuple[list[Any], np.ndarray]:
+    """Return the pictures of cells, some of which hold several, and their rows."""
+    lists = [list(cell) if _holds_several(cell) else [cell] for cell in cells]
+    rows = np.repeat(np.arange(len(lists)), [len(some) for some in lists])
+    return [picture for some in lists for picture in some], rows
+
+
+def _holds_several(cell: Any) -> bool:
+    if isinstance(cell, np.ndarray):
+        return cell.ndim == 4 or cell.dtype == object
+    return isinstance(cell, (list, tuple))
+
+
+def mean_by_row(vectors: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return the means of the pictures' vectors in each row, of what is not NaN."""
+    if np.array_equal(rows, np.arange(n_rows)):
+        return vectors
+    sums, counts = np.zeros((2, n_rows, vectors.shape[1]), dtype=np.float32)
+    np.add.at(sums, rows, np.nan_to_num(vectors))
+    np.add.at(counts, rows, ~np.isnan(vectors))
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a missing cell
+        return sums / counts
+
+
+def warn_of_bad_pictures(
+    errors: list[tuple[int, str]], missing: np.ndarray, cells: pd.Series
+) -> None:
+    """Warn of bad cells, and of bad pictures beside good ones of the same cell.
+
+    `errors` are rows and reasons, ascending; `missing` says which rows have no picture.
+    """
+    first = dict(reversed(errors))
+    warn_of_bad_cells({row: first[row] for row in sorted(first) if missing[row]}, cells)
+    left_out = [row for row, _ in errors if not missing[row]]
+    if left_out:
+        row = left_out[0]
+        warn_user(
+            f"{len(left_out)} picture(s) in lists can't be used and are left out of "
+            f"the means, first row {row}: {first[row]}.",
+            BadCellWarning,
+        )
+
+
+def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:
+    """Return a cell whose relative paths begin in a folder."""
+    if isinstance(cell, (str, os.PathLike)):
+        text = os.fspath(cell).strip()
+        relative = text and not (_URL.match(text) or _BASE64.match(text))
+        return os.path.join(folder, text) if relative else cell
+    if isinstance(cell, dict) and "path" in cell and cell.get("bytes") is None:
+        return {**cell, "path": in_folder(cell["path"], folder)}
+    if isinstance(cell, (list, tuple)) or _holds_several(cell):
+        return [in_folder(picture, folder) for picture in cell]
+    return cell
+
+
 def _content(cell: Any) -> Any:
     """Return what a dict or a buffer holds; None where a cell holds nothing."""
     if isinstance(cell, dict) and not cell.keys().isdisjoint(("bytes", "path")):
@@ -131,7 +195,8 @@ def _find_file(cell: str | os.PathLike) -> tuple[Path, int]:
             f"{shown(text)} is a picture as base64 text: give its content, "
             "base64.b64decode(text), without what ends in a comma before it"
         )
-    raise FileNotFoundError(f"{problem}: {shown(text, 300)}")
+    hint = "" if path.is_absolute() else f" in {shown(os.getcwd(), 300)} ({_FOLDER})"
+    raise FileNotFoundError(f"{problem}: {shown(text, 300)}{hint}")
 
 
 def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadImage:

@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import infer_dtype
 
+from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import (
     COLLECTIONS,
     Cells,
     as_column,
     is_blank,
     shown,
-    warn_caller,
 )
 from hyperfusion.cells._texts import mend
+from hyperfusion.exceptions import BadCellWarning
 
 _BOOLEANS = ({"true", "false"}, {"0", "1"})
 
@@ -59,7 +60,7 @@ def _level(cell: Any) -> str | None:
     return mend(str(cell).strip())
 
 
-def level_codes(column: Any) -> tuple[np.ndarray, np.ndarray]:
+def number_levels(column: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return a number for each row's level, -1 where there is none, and the levels.
 
     This is how all parts of the package tell users apart, and who is missing.
@@ -67,7 +68,7 @@ def level_codes(column: Any) -> tuple[np.ndarray, np.ndarray]:
     return pd.factorize(read_levels(column).clean)
 
 
-def frequent_levels(levels: pd.Series, min_frequency: int) -> list[str]:
+def common_levels(levels: pd.Series, min_frequency: int) -> list[str]:
     """Return the sorted levels that occur at least `min_frequency` times."""
     counts = Counter(levels.dropna())
     return sorted(level for level, count in counts.items() if count >= min_frequency)
@@ -98,10 +99,11 @@ def as_category(
         there = list(levels.dropna().unique())
         cause, new, old = _cause(there, known.index.tolist())
         if cause or not expect_new:
-            warn_caller(
+            warn_user(
                 f"No cell of column {levels.name!r} has a level that is known from "
                 f"fit, so all {int(levels.notna().sum())} count as missing: here is "
-                f"{new!r}, at fit was {old!r}. {cause or 'Is it the same column?'}"
+                f"{new!r}, at fit was {old!r}. {cause or 'Is it the same column?'}",
+                BadCellWarning,
             )
     values = pd.Categorical.from_codes(codes, dtype=known.dtype)
     return pd.Series(values, index=levels.index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -28,24 +28,35 @@ _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 # from 1980 to 2050: numbers that are seconds outside of these are rather counts
 _RECENT = 315_532_800.0, 2_524_608_000.0
+_UNITS = (1e11, 1e14, 1e17)  # where milli-, micro- and nanoseconds begin
+_LARGE = 1e8  # seconds of 1973
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?$")
 _DATE_LENGTH = len("2015-03-01")
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun"]
-_MONTHS += ["jul", "aug", "sep", "oct", "nov", "dec"]
-_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
-_CLOCK = r"(?P<clock>\d\d:\d\d(?::\d\d)?)"
+_MONTHS = [
+    *("january", "february", "march", "april", "may", "june", "july", "august"),
+    *("september", "october", "november", "december"),
+]
+_MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" for month in _MONTHS)
+_MONTH = rf"(?P<month>{_MONTH}|sept)\.?"
+_DAY = r"(?P<day>\d\d?)(?:st|nd|rd|th)?"
+_CLOCK = r"(?P<hour>\d\d?)(?P<minute>:\d\d(?::\d\d(?:\.\d+)?)?)(?: ?(?P<half>[ap])m)?"
 _ZONE = r"(?: (?P<zone>[+-]\d{4}|UTC|UT|GMT|Z))?"
+_THEN = rf"(?:,? (?:at )?{_CLOCK}{_ZONE})?"
 _NAMED = [
     # Wed Oct 10 20:19:24 +0000 2018
-    rf"[a-z]{{3}} {_MONTH} +(?P<day>\d\d?) {_CLOCK}{_ZONE} (?P<year>\d{{4}})",
+    rf"[a-z]{{3}} {_MONTH} +{_DAY} {_CLOCK}{_ZONE} (?P<year>\d{{4}})",
     # Wed, 10 Oct 2018 20:19:24 +0000
-    rf"(?:[a-z]{{3}}, )?(?P<day>\d\d?) {_MONTH} (?P<year>\d{{4}}) {_CLOCK}{_ZONE}",
+    rf"(?:[a-z]{{3,9}},? )?{_DAY}[ -]{_MONTH},?[ -](?P<year>\d{{4}}){_THEN}",
+    # October 10, 2018, 8:19 PM
+    rf"(?:[a-z]{{3,9}},? )?{_MONTH} {_DAY},? (?P<year>\d{{4}}){_THEN}",
 ]
 _WITH_MONTH = [re.compile(form, re.IGNORECASE | re.ASCII) for form in _NAMED]
 _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](?:\d{4}|\d{2})(?!\d)", re.ASCII)
+_DAY_FIRST = "pd.to_datetime(column, dayfirst=True)"
+_MONTH_FIRST = "pd.to_datetime(column, dayfirst=False)"
 
 
 @dataclass
@@ -66,10 +77,11 @@ def read_times(column: Any) -> Cells:
     """Read the moments of a column as `Times`; missing, blank and bad cells are NaN.
 
     Read are datetimes, dates and periods (their first moment), texts of ISO 8601, of
-    RFC 2822 and of Twitter's form, and numbers (also as texts): whole ones from 1900
-    to 2100 are years, those of eight digits that are a date (20150301) are that date,
-    all others are seconds since 1970, or milli-, micro- or nanoseconds where they are
-    too large for that. Fractions of years (2015.5) are bad cells.
+    RFC 2822, of Twitter's form and others that name the month, and numbers (also as
+    texts): whole ones from 1900 to 2100 are years, those of eight digits that are a
+    date (20150301) are that date, all others are seconds since 1970, or milli-, micro-
+    or nanoseconds where they are too large for that. Fractions of years (2015.5) are
+    bad cells.
 
     Examples
     --------
@@ -95,21 +107,23 @@ def read_times(column: Any) -> Cells:
     seconds[~((seconds >= _EARLIEST) & (seconds <= _LATEST))] = np.nan
     unread = np.flatnonzero(np.isnan(seconds))
     there = zip(unread, cells.iloc[unread], strict=True)
-    bad = {int(row): _why(cell) for row, cell in there if not is_blank(cell)}
-    return Cells(times, bad, cells)
+    left = {int(row): cell for row, cell in there if not is_blank(cell)}
+    advice = _advice(left.values())
+    return Cells(times, {row: _why(c, advice) for row, c in left.items()}, cells)
 
 
 def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:
     """Return times that can be ordered: dates in UTC, or numbers as they are.
 
     A column of nothing but numbers may count anything (years, days, rounds), since only
-    their order matters; all others are read by `read_times`. Missing cells stay
-    missing, or are an error where they are `required`.
+    their order matters, unless they are seconds since 1970 beside milliseconds, say.
+    All others are read by `read_times`. Missing cells stay missing, or are an error
+    where they are `required`.
     """
     cells = as_column(values).reset_index(drop=True).rename(name)
     if cells.dtype == object and all(_is_number(c) or is_missing(c) for c in cells):
         cells = pd.Series(as_floats(cells), name=name)
-    if cells.dtype.kind not in "iuf":
+    if cells.dtype.kind not in "iuf" or _has_several_units(cells):
         seconds = read_times(cells).settle("raise").seconds
         moments = np.where(np.isnan(seconds), 0, seconds).astype("datetime64[s]")
         moments[np.isnan(seconds)] = np.datetime64("NaT")
@@ -120,6 +134,11 @@ def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.S
             f"{name} is NaN or missing in row {missing[0]}: drop or fill it."
         )
     return cells
+
+
+def _has_several_units(numbers: pd.Series) -> bool:
+    size = np.abs(numbers.to_numpy(dtype=np.float64))
+    return len(np.unique(np.searchsorted(_UNITS, size[size >= _LARGE], "right"))) > 1
 
 
 def _reader_of(cell: Any) -> Callable[[pd.Series], tuple[np.ndarray, ...]] | None:
@@ -165,7 +184,7 @@ def _offset(cell: Any) -> float:
 def _from_numbers(cells: pd.Series) -> tuple[np.ndarray, ...]:
     numbers = as_floats(cells)
     size = np.abs(numbers)
-    unit = np.select([size < 1e11, size < 1e14, size < 1e17], [1.0, 1e3, 1e6], 1e9)
+    unit = np.array([1.0, 1e3, 1e6, 1e9])[np.searchsorted(_UNITS, size, "right")]
     seconds = np.floor(numbers / unit)
     year = (numbers >= _FIRST_YEAR) & (numbers <= _LAST_YEAR)
     seconds[year & (np.floor(numbers) != numbers)] = np.nan
@@ -205,14 +224,28 @@ def _in_iso_form(cell: str) -> str:
     for form in _WITH_MONTH:
         found = form.fullmatch(text)
         if found:
-            month = _MONTHS.index(found["month"].lower()) + 1
-            zone = found["zone"] or ""
-            zone = zone if zone[:1] in ("+", "-", "") else "Z"
-            return (
-                f"{found['year']}-{month:02}-{int(found['day']):02} "
-                f"{found['clock']}{zone}"
-            )
+            return _date(**found.groupdict())
     return ""
+
+
+def _date(
+    year: str,
+    month: str,
+    day: str,
+    hour: str | None,
+    minute: str | None,
+    half: str | None,
+    zone: str | None,
+) -> str:
+    short = [name[:3] for name in _MONTHS]
+    date = f"{year}-{short.index(month[:3].lower()) + 1:02}-{int(day):02}"
+    if hour is None:
+        return date
+    clock = int(hour)
+    if half is not None:  # 12 AM is midnight, and there is no 13 PM
+        clock = clock % 12 + 12 * (half in "pP") if 1 <= clock <= 12 else 24
+    zone = zone if zone is None or zone[0] in "+-" else "Z"
+    return f"{date} {clock:02}{minute}{zone or ''}"
 
 
 def _written_offset(text: str) -> float:
@@ -233,22 +266,26 @@ def clock_seconds(moments: pd.Series) -> np.ndarray:
     return seconds
 
 
-def _why(cell: Any) -> str:
-    said = f"can't read {shown(cell)} as a time of the years 1678 to 2261"
-    slashed = _SLASHED.match(cell.strip()) if isinstance(cell, str) else None
-    if slashed is not None:
-        day_first = "pd.to_datetime(column, dayfirst=True)"
-        month_first = "pd.to_datetime(column, dayfirst=False)"
-        if int(slashed[1]) > 12:
-            return f"{said}: turn the column into dates first, day first: {day_first}"
-        if int(slashed[2]) > 12:
-            return (
-                f"{said}: turn the column into dates first, month first: {month_first}"
-            )
+def _advice(cells: Iterable[Any]) -> str:
+    """Return what to do about days and months in numbers, as a column shows them."""
+    found = [_SLASHED.match(c.strip()) for c in cells if isinstance(c, str)]
+    first = any(match and int(match[1]) > 12 for match in found)
+    second = any(match and int(match[2]) > 12 for match in found)
+    if first and second:
+        return "some cells have the day first, some the month: mend them first"
+    if not first and not second:
         return (
-            f"{said}: its day and its month can't be told apart: turn the column into "
-            f"dates first, with {day_first} or {month_first}"
+            "its day and its month can't be told apart: turn the column into dates "
+            f"first, with {_DAY_FIRST} or {_MONTH_FIRST}"
         )
+    order, call = ("day", _DAY_FIRST) if first else ("month", _MONTH_FIRST)
+    return f"turn the column into dates first, {order} first: {call}"
+
+
+def _why(cell: Any, advice: str) -> str:
+    said = f"can't read {shown(cell)} as a time of the years 1678 to 2261"
+    if isinstance(cell, str) and _SLASHED.match(cell.strip()):
+        return f"{said}: {advice}"
     if _is_number(cell):
         return (
             f"{said}: numbers are seconds since 1970 (or milli-, micro- or "
@@ -269,11 +306,8 @@ def signs_of_times(cells: pd.Series) -> str | None:
     if all(isinstance(cell, str) for cell in cells):
         if all(_NUMBER.fullmatch(cell.strip()) for cell in cells):
             return None
-        slashed = [_SLASHED.match(cell.strip()) for cell in cells]
-        if all(slashed):
-            # the cell that tells most about the order of day and month
-            row = np.argmax([max(int(s[1]), int(s[2])) for s in slashed if s])
-            raise ValueError(_why(cells.iloc[int(row)]))
+        if all(_SLASHED.match(cell.strip()) for cell in cells):
+            raise ValueError(_why(cells.iloc[0], _advice(cells)))
     elif cells.dtype == bool:
         return None
     found = read_times(cells)

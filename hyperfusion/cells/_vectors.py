@@ -73,7 +73,9 @@ def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
         if len(bad):
             row = int(bad[0])
             raise BadCellError(
-                f"expected a number of a vector, got {column.iloc[row]!r}", row, label
+                f"expected a number of a vector, got {shown(column.iloc[row])}",
+                row,
+                label,
             )
         with np.errstate(over="ignore"):
             out[:, position] = values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from hyperfusion._sklearn_compat import StrOptions, validate_params
+from hyperfusion._warnings import warn_user
 from hyperfusion.datasets._cells import (
     clean_dates,
     clean_numbers,
@@ -217,11 +217,9 @@ def _image_cells(
     looked = [str(root / paths.iloc[0]) for root, paths in roots]
     if image_folder is not None:
         raise InvalidInputError(f"image_folder: none of {looked} is a file.")
-    warnings.warn(
+    warn_user(
         f"No pictures found: none of {looked} is a file. Put them there, or give "
         "image_folder; without them roles names no image.",
-        UserWarning,
-        stacklevel=3,
     )
     return data["image"], False
 

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import note_seconds, now
 from hyperfusion._sklearn_compat import StrOptions, _get_output_config
@@ -77,7 +77,8 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         """
         self._validate_params()
         cells = self._read(X, reset=True)
-        self._fit_cells(cells, y)
+        with plain_output():
+            self._fit_cells(cells, y)
         self._end_fit(cells)
         return self
 
@@ -99,7 +100,8 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         start = now()
         self._validate_params()
         cells = self._read(X, reset=True)
-        features = self._fit_transform_cells(cells, y)
+        with plain_output():
+            features = self._fit_transform_cells(cells, y)
         self._end_fit(cells)
         return note_seconds(self._with_index(X, features), now() - start)
 
@@ -117,7 +119,9 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
             One row for each row of `X`.
         """
         check_is_fitted(self)
-        features = self._transform_cells(self._read(X, reset=False))
+        cells = self._read(X, reset=False)
+        with plain_output():
+            features = self._transform_cells(cells)
         return self._with_index(X, features)
 
     def _transform_known(self, X: Any) -> Any:

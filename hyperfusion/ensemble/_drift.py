@@ -16,6 +16,7 @@ from sklearn.utils import Bunch
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
+from hyperfusion._validation import N_JOBS
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
@@ -32,7 +33,7 @@ _N_LEVELS = 20
         "exclude": ["array-like", str],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,

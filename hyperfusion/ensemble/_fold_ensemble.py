@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ from hyperfusion._sklearn_compat import (
     _check_sample_weight,
     _routing_enabled,
 )
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import N_JOBS, local_generator
 from hyperfusion.ensemble._combine import (
     Blend,
     FoldPredictions,
@@ -62,7 +62,7 @@ class FoldEnsemble(HyperFusionEstimator):
         "shrink_to_equal": ["boolean"],
         "row_filter": [HasMethods("fit_resample"), None],
         "refit": [StrOptions({"folds", "full"})],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "memory": [str, HasMethods("cache"), None],
         "random_state": ["random_state"],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],

@@ -173,6 +173,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
 
     # with metadata routing they are taken whenever they are passed
     __metadata_request__fit = {"sample_weight": True, "groups": True}
+    __metadata_request__score = {"sample_weight": True}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, those of members as ``<name>__<parameter>``.
@@ -274,9 +275,9 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         """
         self._validate_params()
         X = as_frame(X)
-        warn_of_order(X, y, stacklevel=3)
+        warn_of_order(X, y)
         y = check_target(y, _num_samples(X))
-        warn_of_target(y, stacklevel=3)
+        warn_of_target(y)
         return self._fit(X, y, sample_weight, groups, fit_params, extra=None)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -19,6 +18,7 @@ from hyperfusion._sklearn_compat import (
     validate_params,
 )
 from hyperfusion._validation import check_target
+from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._folds import USER, has_users
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._uncertainty import Calibration, chance_range
@@ -218,11 +218,9 @@ def _calibrate(
         if np.isinf(found.quantile):
             too_few.append(f"{int(rows.sum())} of {str(group)!r}")
     if too_few:
-        warnings.warn(
+        warn_user(
             f"Too few out-of-fold rows for coverage={coverage}: {', '.join(too_few)}. "
             "Intervals of these groups are infinite.",
-            UserWarning,
-            stacklevel=4,
         )
     return calibrations
 

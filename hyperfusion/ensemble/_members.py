@@ -35,6 +35,11 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
                 f"{members!r} instead."
             )
         return preset_members(members)
+    if not isinstance(members, (list, tuple)):
+        raise InvalidInputError(
+            f"members must be one of {PRESETS} or a list of regressors. Got "
+            f"{members!r} instead."
+        )
     if len(members) == 0:
         raise InvalidInputError("members is empty: give at least one regressor.")
     pairs = [m if isinstance(m, tuple) else (None, m) for m in members]

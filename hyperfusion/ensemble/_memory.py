@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from joblib.parallel import get_active_backend
 
+from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._plan import Cost
 
 _WORKER = 3e8  # a process with the libraries that members import
@@ -45,15 +45,13 @@ def warn_of_memory(
     sizes = [cost.bytes + n_folds * cost.kept for cost in costs]
     dearest = int(np.argmax(sizes))
     fewer = "" if n_jobs == 1 else f" fewer n_jobs than {n_jobs},"
-    warnings.warn(
+    warn_user(
         f"The fit takes about {_gigabytes(need)} of memory, and "
         f"{_gigabytes(there)} are available: the table of {X.shape[0]:,} rows and "
         f"{X.shape[1]:,} columns has {_gigabytes(table)}, and the member "
         f"{names[dearest]!r} takes {_gigabytes(sizes[dearest])} more. What "
         f"helps:{fewer} fewer columns (n_components of the encoders), or members that "
         "take less.",
-        UserWarning,
-        stacklevel=4,
     )
 
 

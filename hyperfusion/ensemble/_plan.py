@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hyperfusion._anatomy import layers
 from hyperfusion._progress import now
+from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._out_of_fold import Part
 
 Pairs = Sequence[tuple[int, int]]
@@ -142,11 +142,9 @@ class TimePlan:
         return done
 
     def _warn(self, i: int, about: str) -> None:
-        warnings.warn(
+        warn_user(
             f"time_limit={self.limit:g} is too short: even the cheapest member "
             f"{self.names[i]!r} {about}. It is fitted nevertheless, and no other.",
-            UserWarning,
-            stacklevel=2,
         )
 
 

@@ -71,7 +71,7 @@ def read_rows(
 ) -> Rows:
     """Check the inputs of ``fit`` and take them apart."""
     X = as_frame(X)
-    warn_of_order(X, y, stacklevel=4)
+    warn_of_order(X, y)
     y = check_target(y, _num_samples(X), allow_nan=True)
     X = check_features(ensemble, X, reset=True)
     known = np.flatnonzero(~np.isnan(y))

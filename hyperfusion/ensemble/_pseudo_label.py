@@ -161,6 +161,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     # with metadata routing they are taken whenever they are passed
     __metadata_request__fit = {"sample_weight": True, "groups": True}
+    __metadata_request__score = {"sample_weight": True}
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
@@ -244,7 +245,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             given = dict(process_routing(self, "fit", **given).estimator.fit)
         weight, groups = given.pop("sample_weight", None), given.pop("groups", None)
         rows = read_rows(ensemble, X, y, X_unlabeled, weight, groups, given)
-        warn_of_target(rows.labeled.y, stacklevel=2)
+        warn_of_target(rows.labeled.y)
         with Progress("pseudo-labels", 1 + self.max_rounds, self.verbose) as progress:
             progress.at("labeled rows alone")
             done = self._learn(ensemble, rows, progress)

@@ -15,6 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
+from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
@@ -42,7 +43,7 @@ _ROLE_BLOCKS = {
         "scoring": [str, callable, None],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
         "sample_weight": ["array-like", None],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,

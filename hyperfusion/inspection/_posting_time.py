@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import warnings
 from collections.abc import Hashable
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._base import with_parameters
+from hyperfusion._warnings import warn_user
 from hyperfusion.cells._times import read_times
 from hyperfusion.cells._zones import Zone, parse_zone, read_zones
 from hyperfusion.encoders import TemporalEncoder
@@ -112,7 +112,7 @@ class PostingTimeDisplay(Display):
         AssociationWarning
             Always, as in `what_if`.
         """
-        warnings.warn(CAUTION, AssociationWarning, stacklevel=2)
+        warn_user(CAUTION, AssociationWarning)
         post = as_post(post)
         parts = Anatomy.of(estimator)
         column = role_column(parts, post, time, "time", "the post's time")

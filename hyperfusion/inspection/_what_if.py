@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._warnings import warn_user
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import AssociationWarning
 from hyperfusion.inspection._baseline import find_baseline, with_lift
@@ -128,7 +128,7 @@ def what_if(
     1       5        3        10.0  not distinguishable
     2       9        3        18.0               better
     """
-    warnings.warn(CAUTION, AssociationWarning, stacklevel=3)
+    warn_user(CAUTION, AssociationWarning)
     parts = Anatomy.of(model)
     candidates, changed = make_candidates(as_post(post), grid)
     if parts.steps and isinstance(parts.steps[0], PostEncoder):
@@ -136,11 +136,9 @@ def what_if(
         read = dict.fromkeys(c for columns in roles for c in columns)
         for column in changed:
             if column not in read:
-                warnings.warn(
+                warn_user(
                     f"grid[{column!r}] changes no prediction, since the model does not "
                     f"read this column. It reads {list(read)}.",
-                    UserWarning,
-                    stacklevel=3,
                 )
     frame, by_fold = predict_with_folds(parts, candidates, coverage)
     prediction = frame["prediction"].to_numpy()
@@ -218,7 +216,7 @@ def compare_drafts(
     c     1   True        18.0
     a     3  False         6.0
     """
-    warnings.warn(CAUTION, AssociationWarning, stacklevel=3)
+    warn_user(CAUTION, AssociationWarning)
     drafts = as_frame(drafts)
     if not isinstance(drafts, pd.DataFrame):
         drafts = pd.DataFrame(np.asarray(drafts))

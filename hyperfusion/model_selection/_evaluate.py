@@ -17,6 +17,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._progress import VERBOSE, Progress, tells_lines
 from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import (
@@ -39,7 +40,7 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "test_size": [Interval(Real, 0, 1, closed="neither")],
     "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
     "confidence": [Interval(Real, 0, 1, closed="neither")],
-    "n_jobs": [Integral, None],
+    "n_jobs": N_JOBS,
     "random_state": ["random_state"],
     "verbose": VERBOSE,
 }

@@ -15,7 +15,7 @@ from hyperfusion._anatomy import final_step, find, is_search, layers
 from hyperfusion._sklearn_compat import _safe_indexing
 from hyperfusion._validation import check_target, warn_of_order
 from hyperfusion.cells._columns import as_column
-from hyperfusion.cells._levels import level_codes
+from hyperfusion.cells._levels import number_levels
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._split import StratifiedRegressionKFold, time_split
@@ -63,7 +63,7 @@ def learns_from_unlabeled(model: Any) -> bool:
 def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
     """Return the table (other libraries' as pandas) and the target, NaN allowed."""
     X = as_frame(X)
-    warn_of_order(X, y, stacklevel=4)
+    warn_of_order(X, y)
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     target = check_target(y, X.shape[0], allow_nan=True)
     if np.isnan(target).all():
@@ -78,7 +78,7 @@ def find_users(X: Any, users: Any, models: Iterable[Any]) -> np.ndarray | None:
     values = _values(X, users, "users", "user", models)
     if values is None:
         return None
-    codes, known = level_codes(values)
+    codes, known = number_levels(values)
     missing = codes < 0
     codes[missing] = len(known) + np.arange(missing.sum())
     return codes

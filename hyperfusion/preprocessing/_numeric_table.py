@@ -129,7 +129,7 @@ class NumericTable(BlockTransformer):
         self.many_ = np.flatnonzero(sizes > self.max_one_hot)
         self.empty_ = np.flatnonzero(np.isnan(features.numbers).all(axis=0))
         self.imputer_ = None
-        if self.impute:
+        if self.impute and features.numbers.shape[1]:
             self.imputer_ = BlockImputer().fit(_as_frame(features))
         codes = self._codes(features.categories)[:, self.many_]
         self.target_encoder_, self.frequencies_ = None, []

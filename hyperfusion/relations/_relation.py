@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable
 from typing import Any
 
@@ -10,7 +9,9 @@ import pandas as pd
 from sklearn.base import clone
 
 from hyperfusion._base import visual_block, with_parameters
+from hyperfusion._sklearn_compat import HasMethods, Options
 from hyperfusion._transformer import TableTransformer
+from hyperfusion._warnings import warn_user
 from hyperfusion.relations._clusters import HierarchicalClusterEncoder
 from hyperfusion.relations._similarity import CrossModalSimilarity
 from hyperfusion.table._frames import check_table
@@ -89,8 +90,8 @@ class RelationEncoder(TableTransformer):
     """
 
     _parameter_constraints = {
-        "similarity": "no_validation",
-        "clusters": "no_validation",
+        "similarity": [HasMethods(["fit", "transform"]), None, Options(bool, {False})],
+        "clusters": [HasMethods(["fit", "transform"]), None, "boolean"],
         "random_state": ["random_state"],
     }
 
@@ -146,14 +147,12 @@ class RelationEncoder(TableTransformer):
             if sizes[image] == sizes[text]
         ]
         if pairs:
-            warnings.warn(
+            warn_user(
                 f"Nothing says whether {pairs[0][0]} and {pairs[0][1]} may be "
                 "compared, so no similarity is computed. The table may have lost it on "
                 "its way through another library. Build it with "
                 "feature_table(..., spaces=...), or name the pairs in "
                 "similarity=CrossModalSimilarity(pairs=...).",
-                UserWarning,
-                stacklevel=2,
             )
 
     def _relations(self) -> list[tuple[str, Any]]:

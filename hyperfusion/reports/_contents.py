@@ -170,7 +170,10 @@ def worst_posts(
         bounds = predicted[["lower", "upper"]].iloc[row]
         yield {
             "row": int(row),
-            "image": _first_image(posts[c].iloc[row] for c in roles.get("image", [])),
+            "image": _first_image(
+                [posts[c].iloc[row] for c in roles.get("image", [])],
+                getattr(encoder, "image_folder", None),
+            ),
             "cells": [(str(c), _text(posts[c].iloc[row])) for c in columns],
             "target": float(target[row]),
             "prediction": float(predicted["prediction"].iloc[row]),
@@ -178,12 +181,12 @@ def worst_posts(
         }
 
 
-def _first_image(cells: Iterator[Any]) -> str | None:
-    from hyperfusion.cells._images import open_image
+def _first_image(cells: list[Any], folder: Any) -> str | None:
+    from hyperfusion.cells._images import in_folder, open_image, split_lists
 
-    for cell in cells:
+    for picture in split_lists(cells)[0]:
         try:
-            image = open_image(cell)
+            image = open_image(in_folder(picture, folder or ""))
         except (ValueError, TypeError, OSError):  # the encoders have told of it
             continue
         if image is not None:

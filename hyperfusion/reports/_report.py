@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -20,6 +19,7 @@ from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
 from hyperfusion._version import DISTRIBUTION, __version__
+from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._intervals import coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.inspection import (
@@ -193,7 +193,7 @@ def make_report(
         predicted = intervals(parts, features, coverage=COVERAGE)
     fitted = was_fitted_on(parts, target)
     if fitted:
-        warnings.warn(_FITTED, UserWarning, stacklevel=2)
+        warn_user(_FITTED)
     name = target_name or str(getattr(y, "name", None) or "target")
     sections = [
         *_scores(parts, predicted, target, evaluation),

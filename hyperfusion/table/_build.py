@@ -227,7 +227,14 @@ def describe_table(X: Any) -> pd.DataFrame:
     1  meta__likes   meta  number          1  None
     2  img__clip_0  other  number          1  None
     """
-    schema = Schema.of(as_frame(X))
+    X = as_frame(X)
+    X = X.to_frame() if isinstance(X, pd.Series) else X
+    if np.ndim(X) != 2:
+        raise InvalidInputError(
+            "describe_table takes a table, or an array of two dimensions. Got "
+            f"{type(X).__name__}."
+        )
+    schema = Schema.of(X)
     blocks = schema.group_names("block")
     rows: dict[Hashable, dict[str, Any]] = {}
     for i, name in enumerate(schema.group_names("vector")):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +15,8 @@ from sklearn.utils.validation import validate_data
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._frames import as_frame, check_table
 from hyperfusion.table._schema import Schema, declare
+
+_VECTORS = (list, tuple, np.ndarray)
 
 Infinite = Literal["raise", "missing", "keep"]
 
@@ -76,7 +80,11 @@ def read_features(
         finite = "allow-nan" if infinite == "raise" else False
         with np.errstate(over="ignore"):  # overflow is found as infinity
             numbers = validate_data(
-                estimator, X, reset=reset, dtype=np.float32, ensure_all_finite=finite
+                estimator,
+                _without_texts(X, type(estimator).__name__),
+                reset=reset,
+                dtype=np.float32,
+                ensure_all_finite=finite,
             )
         schema = Schema.of(numbers)
         nothing = pd.DataFrame(index=range(len(numbers)))
@@ -85,6 +93,23 @@ def read_features(
         numbers = np.where(np.isinf(features.numbers), np.nan, features.numbers)
         features = replace(features, numbers=numbers)
     return features
+
+
+def _without_texts(X: Any, who: str) -> Any:
+    """Return an array; refuse one of objects with texts that are no numbers."""
+    if not isinstance(X, np.ndarray) or X.dtype.kind not in "OU":
+        return X
+    for column, cells in enumerate(X.T if X.ndim == 2 else ()):
+        texts = [cell for cell in cells if isinstance(cell, str)]
+        unread = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").isna()
+        if unread.any():
+            raise InvalidInputError(
+                f"{who} could not convert string to float: the array holds "
+                f"{texts[int(unread.argmax())]!r} in column {column}. An array can't "
+                "say which columns are categories: let what made it return a "
+                "DataFrame, with .set_output(transform='pandas')."
+            )
+    return X
 
 
 def as_float32(frame: pd.DataFrame) -> np.ndarray:
@@ -98,9 +123,13 @@ def as_float32(frame: pd.DataFrame) -> np.ndarray:
     fill: dict[str, float] = {}  # older pandas copies where it is given
     for column, dtype in dtypes.items():
         is_object = pd.api.types.is_object_dtype(dtype)
-        # objects other than texts fail in the conversion, with numpy's own message
-        texts = is_object and any(isinstance(c, (str, bytes)) for c in frame[column])
-        if texts or not (is_object or pd.api.types.is_numeric_dtype(dtype)):
+        others = [c for c in frame[column] if not _is_number(c)] if is_object else []
+        if any(isinstance(cell, _VECTORS) for cell in others):
+            raise InvalidInputError(
+                f"The cells of column {column!r} are vectors or lists: VectorEncoder "
+                "makes a column for each of their numbers."
+            )
+        if others or not (is_object or pd.api.types.is_numeric_dtype(dtype)):
             raise InvalidInputError(
                 f"Column {column!r} has dtype {dtype}, which is neither a number nor a "
                 "category: encode it first (PostEncoder does), turn it into numbers, "
@@ -110,6 +139,12 @@ def as_float32(frame: pd.DataFrame) -> np.ndarray:
             fill = {"na_value": np.nan}
     with np.errstate(over="ignore"):  # overflow is found as infinity
         return frame.to_numpy(dtype=np.float32, **fill)
+
+
+def _is_number(cell: Any) -> bool:
+    if isinstance(cell, (Real, Decimal, np.bool_)):
+        return True
+    return cell is None or cell is pd.NA or cell is pd.NaT
 
 
 def has_infinite(numbers: np.ndarray) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from hyperfusion.exceptions import InvalidInputError
+
+_COLUMNS = (list, tuple, np.ndarray, pd.Series, pd.Index)
 
 Columns = Hashable | Sequence[Hashable] | None
 
@@ -23,14 +26,20 @@ def check_table(
     """Return `X` as a DataFrame and record (or compare) its columns.
 
     Cells are left as they are: text, paths, dates and numbers side by side.
-    An array becomes a frame whose column names are positions; with `numeric` it must
-    hold numbers, missing ones allowed.
+    An array becomes a frame whose column names are positions, or those at fit; with
+    `numeric` it must hold numbers, missing ones allowed.
     """
     X = as_frame(X)
+    who = type(estimator).__name__
     if isinstance(X, pd.DataFrame):
-        check_frame(X, type(estimator).__name__)
+        check_frame(X, who)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return X
+        return _labeled_as_at_fit(estimator, X, reset=reset)
+    if sp.issparse(X):
+        raise InvalidInputError(
+            f"{who} takes a table of cells, got a sparse {type(X).__name__}: "
+            "pd.DataFrame.sparse.from_spmatrix(X) makes a table of it."
+        )
     try:
         array = check_array(
             X,
@@ -40,36 +49,85 @@ def check_table(
         )
     except ValueError as error:
         raise InvalidInputError(
-            f"{type(estimator).__name__} takes a DataFrame or an array of two "
-            f"dimensions, got {type(X).__name__}. pd.DataFrame(X) makes one of dicts, "
-            "pd.read_csv(X) of a file, X.to_frame().T of one row. scikit-learn says: "
-            f"{error}"
+            f"{who} takes a DataFrame or an array of two dimensions, got "
+            f"{type(X).__name__}. pd.DataFrame(X) makes one of rows, pd.read_csv(X) of "
+            "a file, X.to_frame().T of one row. scikit-learn says: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     validate_data(estimator, array, reset=reset, skip_check_array=True)
-    return pd.DataFrame(array)
+    return _labeled_as_at_fit(estimator, pd.DataFrame(array), reset=reset)
+
+
+def _labeled_as_at_fit(
+    estimator: Any, table: pd.DataFrame, *, reset: bool
+) -> pd.DataFrame:
+    """Return a table with the labels at fit, where it has others as an array has.
+
+    scikit-learn has warned by then.
+    """
+    if reset:
+        estimator._labels = list(table.columns)
+    elif not set(getattr(estimator, "_labels", ())) <= set(table.columns):
+        table = table.set_axis(estimator._labels, axis=1)
+    return table
 
 
 def as_frame(X: Any) -> Any:
-    """Return tables of other libraries (Polars, Arrow) as pandas; the rest as it is.
+    """Return tables of any kind as pandas: Polars, Arrow, dicts, records; else `X`.
 
     Whole numbers stay whole where some are missing: ids of 18 digits are no floats.
+    Levels of column names are joined to tuples; Arrow's dictionaries are categories.
     """
-    if isinstance(X, (pd.DataFrame, pd.Series)):
+    if isinstance(X, Mapping):
+        columns = any(isinstance(cells, _COLUMNS) for cells in X.values())
+        X = pd.DataFrame(X if columns else [X])
+    elif isinstance(X, list) and X and all(isinstance(row, Mapping) for row in X):
+        X = pd.DataFrame(X)
+    elif isinstance(X, np.ndarray) and X.dtype.names and X.ndim == 1:
+        X = pd.DataFrame.from_records(X)
+    if isinstance(X, pd.DataFrame):
+        return _plain_frame(X)
+    if isinstance(X, pd.Series):
         return X
     if hasattr(X, "collect") and not hasattr(X, "to_pandas"):
         raise InvalidInputError(
             f"Got a {type(X).__name__}, whose rows are not computed yet: call "
             ".collect() first."
         )
-    if hasattr(X, "to_arrow"):
-        X = X.to_arrow()
-    if hasattr(X, "schema") and hasattr(X, "to_pandas"):
-        import pyarrow as pa
+    if not hasattr(X, "to_pandas"):
+        return X
+    if not hasattr(X, "schema"):  # a column
+        return X.to_pandas()
+    import pyarrow as pa
 
-        names = [f"{sign}Int{n}" for sign in ("", "U") for n in (8, 16, 32, 64)]
-        nullable = {getattr(pa, n.lower())(): pd.array([], n).dtype for n in names}
-        return X.to_pandas(types_mapper=nullable.get)
-    return X.to_pandas() if hasattr(X, "to_pandas") else X
+    names = [f"{sign}Int{n}" for sign in ("", "U") for n in (8, 16, 32, 64)]
+    nullable = {getattr(pa, n.lower())(): pd.array([], n).dtype for n in names}
+    try:
+        table = X.to_arrow() if hasattr(X, "to_arrow") else X
+        return table.to_pandas(types_mapper=nullable.get)
+    except pa.ArrowException as error:  # Int128 of Polars, say
+        raise InvalidInputError(
+            f"A column of the {type(X).__name__} has a type that pandas can't hold: "
+            f"{error}. Turn it into another one first."
+        ) from error
+
+
+def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
+    if isinstance(table.columns, pd.MultiIndex):
+        table = table.set_axis(table.columns.to_flat_index(), axis=1)
+    levels = [c for c, t in table.dtypes.items() if _is_arrow_dictionary(t)]
+    if not levels or not table.columns.is_unique:
+        return table
+    import pyarrow as pa
+
+    table = table.copy(deep=False)
+    for label in levels:
+        table[label] = pd.Categorical(pa.array(table[label].array).to_pylist())
+    return table
+
+
+def _is_arrow_dictionary(dtype: Any) -> bool:
+    return isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary<")
 
 
 def check_frame(X: pd.DataFrame, name: str) -> None:
@@ -104,6 +162,8 @@ def check_columns(
             hint = (
                 f"Did you mean {close}?" if close else f"Its columns are {known[:20]}."
             )
+            if isinstance(table.columns[0], tuple):
+                hint += " Names of several levels are given as tuples."
             raise InvalidInputError(
                 f"{role}={label!r} is not a column of the table. {hint}"
             )

@@ -222,7 +222,7 @@ def test_one_warning_counts_shows_the_first_and_asks_for_the_role():
 
 def test_cells_know_nothing_of_the_package_but_exceptions():
     folder = Path(hyperfusion.cells.__file__).parent
-    known = re.compile(r"hyperfusion\.(cells|exceptions|_validation)\b")
+    known = re.compile(r"hyperfusion\.(cells|exceptions|_validation|_warnings)\b")
     for path in folder.glob("*.py"):
         lines = re.findall(
             r"^\s*(?:from|import) (hyperfusion\S*)", path.read_text(), re.M

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from hyperfusion import CategoryEncoder, GeoEncoder, UserProfileEncoder
-from hyperfusion.cells._levels import level_codes, read_levels
+from hyperfusion.cells._levels import number_levels, read_levels
 from hyperfusion.exceptions import BadCellWarning
 
 LONG = 1_234_567_890_123_456_789
@@ -33,7 +33,7 @@ def test_levels_are_texts():
 
 
 def test_codes_of_users():
-    codes, users = level_codes(["ann", None, " ann", np.nan, "", 7, "7"])
+    codes, users = number_levels(["ann", None, " ann", np.nan, "", 7, "7"])
     assert codes.tolist() == [0, -1, 0, -1, -1, 1, 1]
     assert list(users) == ["ann", "7"]
 

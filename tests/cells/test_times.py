@@ -1,6 +1,7 @@
 """Reading times and time zones in all their forms."""
 
 import datetime as dt
+import re
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -170,7 +171,7 @@ def test_a_number_is_read_by_itself_whatever_stands_beside_it():
         ("13/6/2016 10:00", "day first: .*dayfirst=True"),
         ("13.06.16", "day first"),
         ("6/7/2016", "can't be told apart"),
-        ("May 1, 2015", r"format=\.\.\."),
+        ("1 V 2015", r"format=\.\.\."),
         (20151301, "years from 1900 to 2100"),
     ],
 )
@@ -328,3 +329,41 @@ def test_rows_without_a_zone_stay_in_utc():
     utc, clock = to_utc_and_local(times, [None, 3600, 3600], True)
     np.testing.assert_array_equal(utc, times.seconds)
     np.testing.assert_array_equal(clock, [SECONDS, np.nan, SECONDS + 3600])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wed Oct 10 20:19:00 +0000 2018",
+        "Wed, 10 Oct 2018 20:19 GMT",
+        "Oct 10, 2018, 8:19 PM",
+        "October 10th, 2018 at 8:19 pm",
+        "Wednesday, 10 October 2018 20:19:00",
+        "10-Oct-2018 20:19",
+        "Oct 10 2018 22:19 +0200",
+        "1539202740.123",
+        1539202740123.0,
+    ],
+)
+def test_forms_that_cannot_be_misread(text):
+    assert read_times([text]).clean.seconds.tolist() == [1_539_202_740]
+
+
+@pytest.mark.parametrize(
+    "text", ["Oct 99, 2018", "31 Feb 2018", "Oct 10, 2018 13:19 PM", "may 2018", "PM"]
+)
+def test_dates_that_are_none(text):
+    assert list(read_times([text]).bad) == [0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "advice"),
+    [
+        (["6/7/2016", "6/13/2016"], "month first: .*dayfirst=False"),
+        (["6.7.2016", "x", "13.6.2016"], "day first: .*dayfirst=True"),
+        (["6/7/16", "7/8/16 3 PM"], "can't be told apart: .*True.*False"),
+        (["6/13/2016", "13/6/2016"], "some cells have the day first, some the month"),
+    ],
+)
+def test_advice_suits_the_cells_of_the_column(cells, advice):
+    assert re.search(advice, read_times(cells).bad[0])

@@ -8,7 +8,6 @@ import os
 import sqlite3
 import threading
 import uuid
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from numbers import Integral
@@ -17,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from hyperfusion._warnings import warn_user
 from hyperfusion.encoders.cache import _store as store
 from hyperfusion.encoders.cache._memory import MEMORY, MemoryCache
 from hyperfusion.exceptions import InvalidInputError
@@ -296,7 +296,7 @@ class EmbeddingCache:
             )
 
     def _warn(self, message: str) -> None:
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warn_user(message, RuntimeWarning)
 
 
 def item_key(fingerprint: str, content: bytes) -> bytes:

@@ -19,8 +19,15 @@ from joblib import Parallel, delayed, effective_n_jobs
 
 from hyperfusion._progress import Progress
 from hyperfusion._sklearn_compat import Interval
-from hyperfusion.cells._columns import is_missing, warn_caller, warn_of_bad_cells
-from hyperfusion.cells._images import MAX_PIXELS, open_image
+from hyperfusion._validation import N_JOBS
+from hyperfusion.cells._columns import is_missing
+from hyperfusion.cells._images import (
+    MAX_PIXELS,
+    mean_by_row,
+    open_image,
+    split_lists,
+    warn_of_bad_pictures,
+)
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
 from hyperfusion.encoders.cache._memory import MemoryCache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
@@ -122,11 +129,7 @@ class ClipImageEncoder(ClipEncoder):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ClipEncoder._parameter_constraints,
         "preprocess": [dict, None],
-        "n_jobs": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Integral, None, -1, closed="right"),
-            None,
-        ],
+        "n_jobs": N_JOBS,
         "jpeg_draft": ["boolean"],
         "max_pixels": [Interval(Integral, 1, None, closed="left")],
     }
@@ -172,15 +175,7 @@ class ClipImageEncoder(ClipEncoder):
         return source
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
-        lists = [
-            list(cell)
-            if isinstance(cell, (list, tuple))
-            or (isinstance(cell, np.ndarray) and (cell.ndim == 4 or cell.dtype == "O"))
-            else [cell]
-            for cell in cells
-        ]
-        pictures = [picture for some in lists for picture in some]
-        rows = np.repeat(np.arange(len(lists)), [len(some) for some in lists])
+        pictures, rows = split_lists(cells)
         # a key of its own, as the features differ from the exact ones
         parts = {"jpeg_draft": True} if self.jpeg_draft else {}
         with (
@@ -190,29 +185,10 @@ class ClipImageEncoder(ClipEncoder):
             run = _Run(self, Session(self, **parts), cache, bar)
             vectors, errors = run.embed(pictures, rows, cells.name)
         if not np.array_equal(rows, np.arange(len(cells))):
-            vectors = _means(self._normalized(vectors), rows, len(cells))
-        missing = np.isnan(vectors[:, 0])
-        first = dict(reversed(errors))
-        bad = {row: first[row] for row in sorted(first) if missing[row]}
-        warn_of_bad_cells(bad, cells)
-        left_out = [row for row, _ in errors if not missing[row]]
-        if left_out:
-            row = left_out[0]
-            warn_caller(
-                f"{len(left_out)} picture(s) in lists can't be used and are left out "
-                f"of the means, first row {row}: {first[row]}."
-            )
+            vectors = self._normalized(vectors)
+        vectors = mean_by_row(vectors, rows, len(cells))
+        warn_of_bad_pictures(errors, np.isnan(vectors[:, 0]), cells)
         return vectors
-
-
-def _means(vectors: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
-    """Return the mean of the vectors of each row that are there."""
-    known = ~np.isnan(vectors[:, 0])
-    sums = np.zeros((n_rows, vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, rows[known], vectors[known])
-    counts = np.bincount(rows[known], minlength=n_rows)[:, np.newaxis]
-    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a missing cell
-        return (sums / counts).astype(np.float32)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._progress import Progress
+from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
@@ -122,11 +122,9 @@ class ClipTextEncoder(ClipEncoder):
         vectors[rows >= 0] = kept[rows[rows >= 0]]
         n_cut = vectors[rows >= 0, -1]
         if n_cut.any():
-            warnings.warn(
+            warn_user(
                 f"{np.count_nonzero(n_cut)} of {len(texts)} texts are longer than the "
                 f"model reads: {int(n_cut.sum())} tokens at their ends have no effect.",
-                UserWarning,
-                stacklevel=5,
             )
         return np.ascontiguousarray(vectors[:, :-1])
 

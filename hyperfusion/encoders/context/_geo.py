@@ -11,7 +11,7 @@ import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import Cells
-from hyperfusion.cells._levels import KnownLevels, as_category, frequent_levels
+from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.exceptions import InvalidInputError
@@ -117,11 +117,11 @@ class GeoEncoder(TableEncoder):
         self.places_: list[str] = []
         if "latitude" in self.columns_:
             squares = self._squares(cells.index, *self._coordinates(cells, warn=False))
-            self.cells_ = frequent_levels(squares, self.min_frequency)
+            self.cells_ = common_levels(squares, self.min_frequency)
             self._known_cells = KnownLevels.of(self.cells_)
         if "place" in self.columns_:
             places = self._levels(cells[self.columns_["place"]], warn=False)
-            self.places_ = frequent_levels(places, 1)
+            self.places_ = common_levels(places, 1)
             self._known_places = KnownLevels.of(self.places_)
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import skew
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion.cells._levels import KnownLevels, as_category, frequent_levels
+from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features
 
@@ -65,7 +65,7 @@ class CategoryEncoder(TableEncoder):
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         levels = {name: self._levels(cells[name], warn=False) for name in cells}
         self.levels_ = {
-            name: frequent_levels(column, self.min_frequency)
+            name: common_levels(column, self.min_frequency)
             for name, column in levels.items()
         }
         self._known = {name: KnownLevels.of(own) for name, own in self.levels_.items()}

@@ -42,7 +42,7 @@ class TemporalEncoder(TableEncoder):
     ----------
     time : column label or None, default=None
         The column of the posts' times; None is the table's first. Datetimes, dates and
-        periods of any kind, texts (ISO 8601, RFC 2822, or as Twitter writes them), or
+        periods of any kind, texts (ISO 8601, or with the month's name), or
         numbers (see Notes).
     timezone : column label, str or None, default=None
         The column of the time zones, or one time zone for all: an offset from UTC

@@ -14,11 +14,20 @@ from PIL import Image
 from scipy import ndimage
 
 from hyperfusion._sklearn_compat import Interval
-from hyperfusion.cells._columns import is_missing, read_cells
-from hyperfusion.cells._images import MAX_PIXELS, content_of, is_encoded, read_image
+from hyperfusion.cells._columns import is_missing, read_each
+from hyperfusion.cells._images import (
+    MAX_PIXELS,
+    content_of,
+    is_encoded,
+    mean_by_row,
+    read_image,
+    split_lists,
+    warn_of_bad_pictures,
+)
 from hyperfusion.encoders._base import ColumnEncoder, stack_rows
 from hyperfusion.encoders.cache._cache import item_key
 from hyperfusion.encoders.cache._memory import MEMORY
+from hyperfusion.exceptions import BadCellError
 
 _SIDE = 512
 _COLOR_SIDE = 64
@@ -69,6 +78,9 @@ class ImageStatistics(ColumnEncoder):
       to 64 pixels. A picture of fewer colors has NaN in the rest, with share 0;
     - ``is_missing``. All others are NaN where it is 1.
 
+    A list of pictures in one cell (a carousel, frames of a video; also an array of
+    frames) has the means over the pictures that can be used.
+
     Brightness and the measures after it are taken on a copy that is reduced to at most
     512 pixels on a side, so that they compare between resolutions. One core reads some
     100 pictures of 500 x 400 pixels in a second. Within ``joblib.parallel_config`` with
@@ -112,12 +124,22 @@ class ImageStatistics(ColumnEncoder):
         self.on_error = on_error
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
-        self.has_files_ = any(is_encoded(cell) for cell in cells)
+        self.has_files_ = any(map(is_encoded, split_lists(cells)[0]))
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
-        found, measure = read_ahead(cells, self._measure)
-        rows = read_cells(found, measure, self.on_error)
-        features = stack_rows(rows, len(_MEASURES) + 4 * self.n_colors)
+        pictures, rows = split_lists(cells)
+        source = pd.Series(pictures, dtype=object, name=cells.name)
+        ahead, measure = read_ahead(source, self._measure)
+        found = read_each(ahead, measure, stop_at_bad=self.on_error == "raise")
+        for place, reason in found.bad.items():
+            if self.on_error == "raise":
+                raise BadCellError(reason, int(rows[place]), cells.name)
+        measures = stack_rows(found.clean, len(_MEASURES) + 4 * self.n_colors)
+        features = mean_by_row(measures, rows, len(cells))
+        missing = np.isnan(features[:, 0])
+        features[:, -1] = missing
+        errors = [(int(rows[place]), reason) for place, reason in found.bad.items()]
+        warn_of_bad_pictures(errors, missing, cells)
         if self.has_files_:
             return features
         return np.delete(features, _MEASURES.index("log_file_size"), axis=1)

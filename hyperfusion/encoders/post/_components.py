@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +15,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 import hyperfusion.encoders as tier
-from hyperfusion.encoders._base import CellEncoder, column_features
+from hyperfusion.cells._columns import read_each, shown
+from hyperfusion.cells._texts import read_text
+from hyperfusion.encoders._base import CellEncoder, ColumnEncoder, column_features
 from hyperfusion.encoders._vectors import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import HyperFusionError, InvalidInputError
 from hyperfusion.table._build import Part
 from hyperfusion.table._frames import as_frame
 from hyperfusion.table._names import (
@@ -58,14 +61,22 @@ class Component:
 
     def read(self, table: pd.DataFrame) -> Any:
         """Return the encoder's input: a column if it takes one, otherwise a frame."""
-        alone = takes_one_column(self.encoder)
-        return table[self.columns[0] if alone else self.columns]
+        if not takes_one_column(self.encoder):
+            return table[self.columns]
+        cells = table[self.columns[0]]
+        if self.role not in ("text", "tags") or isinstance(self._first, ColumnEncoder):
+            return cells
+        # scikit-learn's vectorizers refuse what is missing, and take texts alone
+        texts = read_each(cells, read_text).settle("missing")
+        return pd.Series([t or "" for t in texts], cells.index, object, cells.name)
 
     def fit(self, table: pd.DataFrame, y: Any) -> Part:
         if isinstance(self.encoder, VectorEncoder):
             self.encoder.fit(self.read(table))
             return self._vector(table)
-        return self._part(self.encoder.fit_transform(self.read(table), y), len(table))
+        with self._naming():
+            output = self.encoder.fit_transform(self.read(table), y)
+        return self._part(output, len(table))
 
     def transform(self, table: pd.DataFrame) -> Part:
         if isinstance(self.encoder, VectorEncoder):
@@ -73,7 +84,22 @@ class Component:
         read = self.encoder.transform
         if isinstance(self.encoder, CellEncoder):
             read = self.encoder._transform_known
-        return self._part(read(self.read(table)), len(table))
+        with self._naming():
+            output = read(self.read(table))
+        return self._part(output, len(table))
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Say which columns an error of an encoder from elsewhere comes from."""
+        try:
+            yield
+        except HyperFusionError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(
+                f"encoders[{self.role!r}]: {type(self.encoder).__name__} failed on "
+                f"{self.columns[:5]}: {error}"
+            ) from error
 
     @property
     def spaces(self) -> dict[str, str]:
@@ -120,8 +146,8 @@ class Component:
             if not (is_category or pd.api.types.is_numeric_dtype(dtype)):
                 raise InvalidInputError(
                     f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
-                    f"{dtype} values such as {output[label].iloc[0]!r}, where numbers "
-                    "are expected. Let it return a DataFrame with categories "
+                    f"{dtype} values such as {shown(output[label].iloc[0])}, where "
+                    "numbers are expected. Let it return a DataFrame with categories "
                     "(.astype('category')), or encode its output to numbers."
                 )
 
@@ -133,6 +159,10 @@ class Component:
         ):
             return column_features(names)
         return names
+
+    @property
+    def _first(self) -> Any:
+        return self.encoder[0] if isinstance(self.encoder, Pipeline) else self.encoder
 
     @property
     def _last(self) -> Any:

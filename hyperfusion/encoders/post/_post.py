@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -12,8 +11,13 @@ import pandas as pd
 from hyperfusion._nested import NestedEncoders
 from hyperfusion._progress import VERBOSE, Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import HasMethods, StrOptions
+from hyperfusion._validation import check_target
+from hyperfusion._warnings import each_once, warn_user
+from hyperfusion.cells._columns import as_column, is_blank
+from hyperfusion.cells._images import in_folder
 from hyperfusion.encoders._base import SLOTS as BASE_SLOTS
 from hyperfusion.encoders._base import CellEncoder
+from hyperfusion.encoders.cache._cache import EmbeddingCache
 from hyperfusion.encoders.post._components import (
     ENCODED,
     build_components,
@@ -129,9 +133,11 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "naive_time": [StrOptions({"utc", "local"})],
+        "image_folder": [str, os.PathLike, None],
         "vectors": [dict, None],
         "user_embedder": ["boolean", HasMethods(["fit", "transform"])],
         "place_embedder": ["boolean", HasMethods(["fit", "transform"])],
+        "cache": [str, os.PathLike, EmbeddingCache, None],
         "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
         "random_state": ["random_state"],
@@ -142,6 +148,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self,
         *,
         image: Columns = None,
+        image_folder: str | os.PathLike[str] | None = None,
         text: Columns = (),
         tags: Columns = None,
         user: Columns = None,
@@ -170,6 +177,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         verbose: int | str = "auto",
     ):
         self.image = image
+        self.image_folder = image_folder
         self.text = text
         self.tags = tags
         self.user = user
@@ -215,22 +223,32 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self._fit_transform_cells(cells, y)
 
     def _fit_transform_cells(self, cells: pd.DataFrame, y: Any) -> pd.DataFrame:
+        if y is not None:
+            check_target(y, len(cells), allow_nan=True)
         self.roles_ = read_roles(self, cells)
         vectors = read_vectors(self.vectors, cells)
         self.roles_["vectors"] = [c for vector in vectors for c in vector.columns]
+        vectors = [v for v in vectors if cells[v.columns].notna().any(axis=None)]
+        for role, columns in self.roles_.items():
+            _warn_of_nothing(role, cells[columns])
+        cells = self._with_folder(cells)
         self.components_ = build_components(self, self.roles_, vectors, y)
         if not self.components_:
             raise InvalidInputError(
                 f"{type(self).__name__} has nothing to encode: give at least one role, "
                 f"such as time= or numeric=. The table has {list(cells.columns)[:20]}."
             )
-        parts = []
-        with _warn_once(), self._progress() as progress:
-            for component in self.components_:
+        parts: list[Any] = [None] * len(self.components_)
+        # pictures come last: what is wrong with the rest shows before hours are spent
+        order = sorted(
+            enumerate(self.components_), key=lambda pair: pair[1].role == "image"
+        )
+        with each_once(), self._progress() as progress:
+            for place, component in order:
                 check_columns(cells, component.columns, component.role)
                 start, what = now(), component.title
                 progress.at(what)
-                parts.append(component.fit(cells, y))
+                parts[place] = component.fit(cells, y)
                 progress.step()
                 if tells_lines(self.verbose):
                     say(f"[PostEncoder] {what}, {now() - start:.1f} s")
@@ -243,8 +261,19 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self._related = {self._names[i]: (texts,) for i in of_neighbors}
         return declare(features, self.spaces_, self._related)
 
+    def _with_folder(self, cells: pd.DataFrame) -> pd.DataFrame:
+        """Return posts whose pictures' paths begin in the folder of pictures."""
+        if self.image_folder is None or not self.roles_["image"]:
+            return cells
+        (column,) = self.roles_["image"]
+        found = [in_folder(c, self.image_folder) for c in as_column(cells[column])]
+        cells = cells.copy(deep=False)
+        cells[column] = pd.Series(found, cells.index, dtype=object)
+        return cells
+
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
-        with _warn_once(), self._progress() as progress:
+        cells = self._with_folder(cells)
+        with each_once(), self._progress() as progress:
             parts = progress.over(
                 (component.transform(cells) for component in self.components_),
                 (component.title for component in self.components_),
@@ -314,22 +343,14 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return tags
 
 
+def _warn_of_nothing(role: str, table: pd.DataFrame) -> None:
+    for label, column in table.items():
+        if all(is_blank(cell) for cell in as_column(column)):
+            warn_user(
+                f"Column {label!r} (role {role}) tells nothing: all its {len(column)} "
+                "cells are missing."
+            )
+
+
 def _names_of(encoders: Sequence[Any]) -> list[str]:
     return unique_names(type(encoder).__name__.lower() for encoder in encoders)
-
-
-@contextmanager
-def _warn_once() -> Iterator[None]:
-    """Collect the warnings of a block and give each message once at its end.
-
-    The first of equal warnings keeps its place. Nothing is lost where the block raises.
-    """
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield
-    finally:
-        unique = {(w.category, str(w.message)): w for w in reversed(caught)}
-        for w in reversed(unique.values()):
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -31,10 +32,21 @@ ROLES: dict[str, int | None] = {
     "categorical": None,
 }
 
+# roles that one column can have together
+_SHARING: tuple[set[str], ...] = (
+    {"text", "tags", "user", "place", "timezone", "categorical"},
+    {"user_numeric", "geo_accuracy", "numeric"},
+    *({role, "categorical"} for role in ("user_numeric", "time", "user_created")),
+    *({role, "numeric"} for role in ("latitude", "longitude", "time", "user_created")),
+)
+
 SLOTS = {
     "roles": """
     image : column, default=None
-        Images: paths of files, bytes, PIL images or uint8 arrays; no URLs.
+        Images: paths, contents of files, PIL images, uint8 arrays, or lists of these;
+        no URLs.
+    image_folder : str or path, default=None
+        The folder that relative paths of `image` begin in; None is the working folder.
     text : column or list of columns, default=()
         Texts, such as title and description.
     tags : column, default=None
@@ -95,10 +107,18 @@ def read_roles(owner: Any, table: pd.DataFrame) -> Roles:
     zone = given["timezone"]
     if isinstance(zone, str) and zone not in table:  # one time zone for all
         given["timezone"] = None
-    return {
+    roles = {
         role: check_columns(table, given[role], role, max_columns=limit)
         for role, limit in ROLES.items()
     }
+    for (one, columns), (other, others) in combinations(roles.items(), 2):
+        both = [column for column in columns if column in others]
+        if both and not any({one, other} <= sharing for sharing in _SHARING):
+            raise InvalidInputError(
+                f"Column {both[0]!r} can't be both {one} and {other}: name another "
+                "column for one of these roles, or leave it out."
+            )
+    return roles
 
 
 def named_roles(owner: Any) -> Roles:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
+from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._tags import read_tags
 from hyperfusion.cells._texts import read_text
@@ -161,14 +161,12 @@ class TfidfComponents(ColumnEncoder):
         learned = TextComponents.learn(vectorizer, texts, self.n_components, rng)
         self.vectorizer_, self.svd_ = learned
         self.n_components_ = self.n_components
-        if self.vectorizer_ is None:
+        if self.vectorizer_ is None and texts:
             place = "" if cells.name is None else f" of column {cells.name!r}"
             share = "" if isinstance(self.min_df, Integral) else "the share "
-            warnings.warn(
+            warn_user(
                 f"No term{place} occurs in at least {share}min_df={self.min_df} of its "
                 f"{len(texts)} texts: all components will be 0.",
-                UserWarning,
-                stacklevel=4,
             )
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:

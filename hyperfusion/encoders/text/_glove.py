@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from array import array
 from collections.abc import Iterator
 from numbers import Real
@@ -15,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.utils import gen_batches
 
 from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import ColumnEncoder
@@ -179,11 +179,9 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         vectors = load_word_vectors(self.vectors)
         if vectors.has_ngrams:
-            warnings.warn(
+            warn_user(
                 "Of FastText's vectors only those of whole words are used: a word "
                 f"outside of the {len(vectors.words)} counts as unknown.",
-                UserWarning,
-                stacklevel=3,
             )
         self.vector_size_ = vectors.size
         self.fingerprint_ = vectors.fingerprint

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._sklearn_compat import Interval
-from hyperfusion.cells._levels import KnownLevels, as_category, frequent_levels
+from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features, one_column
 from hyperfusion.exceptions import InvalidInputError
@@ -121,7 +121,7 @@ class UserProfileEncoder(TableEncoder):
         self.users_: list[str] = []
         if self.user_ is not None:
             users = self._levels(cells[self.user_], warn=False)
-            self.users_ = frequent_levels(users, self.min_frequency)
+            self.users_ = common_levels(users, self.min_frequency)
             self._known = KnownLevels.of(self.users_)
         self.log_: dict[Hashable, bool] = {}
         self.with_missing_: list[Hashable] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,6 +16,7 @@ from hyperfusion._base import with_parameters
 from hyperfusion._device import resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
+from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import (
     Member,
@@ -214,11 +214,9 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
                 f"limit iterations instead of max_time={self.max_time!r}."
             )
         if self.colsample != "auto" and float(self.colsample) < 1:
-            warnings.warn(
+            warn_user(
                 "CatBoost looks at all features on a GPU: "
                 f"colsample={self.colsample!r} has no effect.",
-                UserWarning,
-                stacklevel=5,
             )
         return {"task_type": "GPU", "devices": number or "0", "rsm": None}
 

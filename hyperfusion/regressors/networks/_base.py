@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Collection
 from dataclasses import fields
 from numbers import Integral, Real
@@ -16,6 +15,7 @@ from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
+from hyperfusion._warnings import warn_user
 from hyperfusion.regressors._common import (
     Member,
     TargetScaler,
@@ -195,12 +195,10 @@ class NetworkRegressor(Member):
             (features.categories.shape[1], "category", "categories"),
         ]
         sizes = [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
-        warnings.warn(
+        warn_user(
             f"{type(self).__name__} {self._purpose}; it was given only "
             f"{', '.join(blocks)} ({', '.join(sizes)}) and works as a plain network "
             "(hyperfusion.table.describe_table says what columns are taken for).",
-            UserWarning,
-            stacklevel=5,
         )
 
     def _is_plain(self, groups: Collection[str]) -> bool:

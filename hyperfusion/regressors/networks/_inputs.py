@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler
 from hyperfusion.table._features import Features
 from hyperfusion.table._names import vector_columns
@@ -55,6 +55,7 @@ class NetworkInputs(HyperFusionEstimator):
         self.n_components = n_components
         self.align = align
 
+    @plain_output()
     def fit(self, features: Features) -> Self:
         """Learn from the rows that the network is trained on."""
         schema, levels = features.schema, features.categories.items()
@@ -162,6 +163,7 @@ class NetworkInputs(HyperFusionEstimator):
             "aligned": list(aligned),
         }
 
+    @plain_output()
     def transform(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
         """Return finite float32 numbers of one scale, and int64 codes (0: unknown)."""
         n, columns = len(features.numbers), features.categories.items()
