@@ -78,8 +78,8 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         """
         start, before = now(), take_seconds(X)[1]
         with plain_output():
-            features = self._fit_transform(X, y)
-        return note_seconds(features, before + now() - start)
+            table = self._fit_transform(X, y)
+        return note_seconds(table, before + now() - start)
 
     def transform(self, X: Any) -> Any:
         """Transform a table.

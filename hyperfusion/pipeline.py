@@ -125,18 +125,18 @@ def make_hyperfusion(
     ----------
     %(roles)s
     neighbors : NeighborTargets, None or False, default=None
-        What similar earlier posts came to; None is the default `NeighborTargets`, where
-        there are texts (or tags) and times, and none in the preset "paper". False is
-        none.
+        Adds the targets of similar earlier posts. None is the default `NeighborTargets`
+        if there are texts (or tags) and times, except in the preset "paper". False adds
+        nothing.
     %(cache)s
     preset : {"fast", "default", "best", "paper"}, default="default"
-        How much to do:
+        Members, by cost:
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
-        - ``"default"``: CatBoost as well, what measures best for its time;
-        - ``"best"``: two networks as well, in some four times the time;
-        - ``"paper"``: the paper's system as it stands, features, preprocessing, members
-          and training alike. It takes longest.
+        - ``"default"``: CatBoost in addition; it measures best for its time;
+        - ``"best"``: two networks in addition, for about four times the time;
+        - ``"paper"``: the paper's system: its features, preprocessing, members and
+          training. It takes longest.
     members : str, list of regressors or list of (name, regressor), default=None
         Members of the ensemble instead of the preset's; the name of a preset gives
         the members of that one.
@@ -179,9 +179,9 @@ def make_hyperfusion(
 
     Notes
     -----
-    With unlabeled posts, encoders and relations are fitted on labeled and
-    unlabeled posts alike; target means, in histories too, read labeled posts alone, and
-    a history's counts and dates all posts.
+    With unlabeled posts, encoders and relations are fitted on all posts. Target means,
+    also those in histories of users, only read labeled posts; a history's counts and
+    dates read all posts.
 
     Examples
     --------
@@ -201,13 +201,15 @@ def make_hyperfusion(
             "make_hyperfusion needs at least one role, such as text='title'. The "
             f"roles are {list(roles)}."
         )
-    if not isinstance(unlabeled, bool | None):
-        raise InvalidInputError(f"unlabeled must be True or False. Got {unlabeled!r}.")
     if preset not in PRESETS:
         raise InvalidInputError(f"preset must be one of {PRESETS}. Got {preset!r}.")
     paper = preset == "paper"
     if neighbors is None or neighbors is True:
         neighbors = None if paper else NeighborTargets()
+    if not isinstance(unlabeled, bool | None):
+        raise InvalidInputError(
+            f"unlabeled must be True, False or None. Got {unlabeled!r}."
+        )
     encode = PostEncoder(
         **roles,
         image_folder=image_folder,

@@ -28,7 +28,7 @@ OUTSIDE_THE_TABLE = {
 CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
-ROOTS = "exceptions _version _sklearn_compat _validation _warnings _progress _workers"
+ROOTS = "exceptions _version _sklearn_compat _validation _progress _workers _warnings"
 GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer"
 GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
@@ -39,10 +39,10 @@ IMPORTS = {
     "_sklearn_compat": "",
     "_warnings": "",
     "_validation": "exceptions _sklearn_compat _warnings",
-    "_device": "exceptions _validation _warnings",
-    "_base": "exceptions _sklearn_compat _version _warnings",
     "_progress": "_sklearn_compat",
     "_workers": "",
+    "_device": "exceptions _validation _warnings",
+    "_base": "exceptions _sklearn_compat _version _warnings",
     "_docstrings": "",
     "_transformer": "_base _docstrings _progress _sklearn_compat",
     "_nested": "exceptions",

@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 
 from hyperfusion import (
     CatBoostHuberRegressor,
+    _progress,
     make_hyperfusion,
     make_posts,
     predict_batches,
@@ -30,14 +31,23 @@ def assert_same(table, given, **settings):
     assert_array_equal(found, model.predict(X))
 
 
+def test_progress_is_shown_where_a_person_watches(table, capsys, monkeypatch):
+    monkeypatch.setattr(_progress, "is_watched", lambda: True)
+    monkeypatch.setitem(_progress._TQDM, "delay", 0)
+    assert_same(table, table[0])
+    assert "25/25" in capsys.readouterr().err
+    assert_same(table, (table[0].iloc[i : i + 5] for i in range(0, 25, 5)))
+    assert "25row" in capsys.readouterr().err
+    assert_same(table, table[0], verbose=0)
+    assert capsys.readouterr().err == ""
+
+
 def test_tables_and_iterators(table, capsys):
     X = table[0]
     assert_same(table, X)
     assert_same(table, (X.iloc[i : i + 3] for i in range(0, 25, 3)))
     assert_same(table, [X.iloc[:5], X.iloc[5:5], X.iloc[5:]])
     assert capsys.readouterr().err == ""
-    assert_same(table, X, verbose=1)
-    assert "25/25" in capsys.readouterr().err
     assert predict_batches(table[1], X.iloc[:0]).shape == (0,)
 
 

@@ -89,4 +89,6 @@ print(f"error of the median: {mean_absolute_error(true, always):.0f} euros")
 
 from hyperfusion import ImportanceDisplay
 
-ImportanceDisplay.from_estimator(model, method="model", by="block")
+ImportanceDisplay.from_estimator(
+    model, table.iloc[test], np.log1p(true), random_state=0
+)

@@ -12,8 +12,6 @@ it reaches the models in the same way as the vectors of the built-in encoders.
 # The cells are arrays or lists. Here they come from the small CLIP model of the package
 # and stand for what your own model made.
 
-import pandas as pd
-
 from hyperfusion import ClipImageEncoder, make_posts
 
 posts = make_posts(800, random_state=6)
@@ -69,10 +67,10 @@ features = model[:-1].transform(table.iloc[test])
 describe_table(features)
 
 # %%
-# How much of the model's decisions they take
-# -------------------------------------------
+# How much the model needs them
+# -----------------------------
+# Permutation measures the loss of score on later posts if a block is shuffled.
 
 from hyperfusion import ImportanceDisplay
 
-pd.options.display.max_rows = 20
-ImportanceDisplay.from_estimator(model, method="model", by="vector", n_top=10)
+ImportanceDisplay.from_estimator(model, table.iloc[test], y[test], random_state=0)

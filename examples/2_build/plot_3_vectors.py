@@ -94,14 +94,14 @@ for name, vectors in {
     print(f"{name:<12} rank correlation {score:.2f}")
 
 # %%
-# The last model, by vector
+# What the last model needs
 # -------------------------
 
 import matplotlib.pyplot as plt
 
 from hyperfusion import ImportanceDisplay
 
-ImportanceDisplay.from_estimator(model, method="model", by="vector")
+ImportanceDisplay.from_estimator(model, table[test], y[test], random_state=0)
 
 # %%
 # The most and the least colorful pictures

@@ -27,10 +27,10 @@ _BASE64 = re.compile(
     r"\s*(?:data:|(?:(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/_\r\n-]*"
     r"|[A-Za-z0-9+/_\r\n-]{256,})=*\s*$)"
 )
-_FOLDER = "image_folder= of make_hyperfusion and PostEncoder says where they are"
 _PICTURE = re.compile(
     r"\.(?:jpe?g|png|webp|gif|bmp|tiff?|heic|avif)(?:[?#].*)?\s*$", re.IGNORECASE
 )
+_FOLDER = "image_folder= of make_hyperfusion and PostEncoder says where they are"
 _HEIC = re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL)
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -88,6 +88,29 @@ def is_encoded(cell: Any) -> bool:
     return isinstance(_content(cell), (str, os.PathLike, *_BYTES))
 
 
+def content_of(cell: Any) -> bytes | None:
+    """Return the bytes that tell a picture from others; None where there are none."""
+    cell = _content(cell)
+    if isinstance(cell, (str, os.PathLike)):
+        try:
+            return b"file" + _find_file(cell)[0].read_bytes()
+        except (ValueError, OSError):  # who decodes it says why
+            return None
+    if isinstance(cell, _BYTES):
+        return b"file" + bytes(cell)
+    if isinstance(cell, np.ndarray) and cell.dtype == np.uint8:
+        return f"pixels {cell.shape}".encode() + cell.tobytes()
+    if isinstance(cell, Image.Image) and cell.width * cell.height <= MAX_PIXELS:
+        try:
+            pixels, exif = cell.tobytes(), cell.getexif().tobytes()
+        except Exception:  # a damaged file that is read only now
+            return None
+        transparency = cell.info.get("transparency")
+        head = cell.mode, cell.size, cell.getpalette(), transparency, exif
+        return repr(head).encode() + pixels
+    return None
+
+
 def split_lists(cells: Iterable[Any]) -> tuple[list[Any], np.ndarray]:
     """Return the pictures of cells, some of which hold several, and their rows."""
     lists = [list(cell) if _holds_several(cell) else [cell] for cell in cells]
@@ -142,29 +165,6 @@ def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:
     if isinstance(cell, (list, tuple)) or _holds_several(cell):
         return [in_folder(picture, folder) for picture in cell]
     return cell
-
-
-def content_of(cell: Any) -> bytes | None:
-    """Return the bytes that tell a picture from others; None where there are none."""
-    cell = _content(cell)
-    if isinstance(cell, (str, os.PathLike)):
-        try:
-            return b"file" + _find_file(cell)[0].read_bytes()
-        except (ValueError, OSError):  # who decodes it says why
-            return None
-    if isinstance(cell, _BYTES):
-        return b"file" + bytes(cell)
-    if isinstance(cell, np.ndarray) and cell.dtype == np.uint8:
-        return f"pixels {cell.shape}".encode() + cell.tobytes()
-    if isinstance(cell, Image.Image) and cell.width * cell.height <= MAX_PIXELS:
-        try:
-            pixels, exif = cell.tobytes(), cell.getexif().tobytes()
-        except Exception:  # a damaged file that is read only now
-            return None
-        transparency = cell.info.get("transparency")
-        head = cell.mode, cell.size, cell.getpalette(), transparency, exif
-        return repr(head).encode() + pixels
-    return None
 
 
 def _content(cell: Any) -> Any:

@@ -26,10 +26,10 @@ from hyperfusion.exceptions import InvalidInputError
 # seconds from 1970 to the ends of what nanoseconds since then can count
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
-_UNITS = (1e11, 1e14, 1e17)  # where milli-, micro- and nanoseconds begin
-_LARGE = 1e8  # seconds of 1973
 # from 1980 to 2050: numbers that are seconds outside of these are rather counts
 _RECENT = 315_532_800.0, 2_524_608_000.0
+_UNITS = (1e11, 1e14, 1e17)  # where milli-, micro- and nanoseconds begin
+_LARGE = 1e8  # seconds of 1973
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
@@ -306,11 +306,8 @@ def signs_of_times(cells: pd.Series) -> str | None:
     if all(isinstance(cell, str) for cell in cells):
         if all(_NUMBER.fullmatch(cell.strip()) for cell in cells):
             return None
-        slashed = [_SLASHED.match(cell.strip()) for cell in cells]
-        if all(slashed):
-            # the cell that tells most about the order of day and month
-            row = np.argmax([max(int(s[1]), int(s[2])) for s in slashed if s])
-            raise ValueError(_why(cells.iloc[int(row)]))
+        if all(_SLASHED.match(cell.strip()) for cell in cells):
+            raise ValueError(_why(cells.iloc[0], _advice(cells)))
     elif cells.dtype == bool:
         return None
     found = read_times(cells)

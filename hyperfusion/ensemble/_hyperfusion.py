@@ -41,11 +41,11 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     Parameters
     ----------
     members : list of regressors, list of (name, regressor), str or None, default=None
-        Any scikit-learn regressors. The presets are ``"fast"`` (gradient boosting of
-        the absolute error, and a kernel ridge), ``"default"`` (also None; CatBoost as
-        well), ``"best"`` (the co-attention and the hierarchical network as well) and
-        ``"paper"`` (the four of section 3.4, with TabNet: batch normalization, and no
-        hold-out of their own).
+        Any scikit-learn regressors. The presets, by cost, are ``"fast"`` (gradient
+        boosting of the absolute error, and a kernel ridge), ``"default"`` (also None;
+        CatBoost in addition), ``"best"`` (the co-attention and the hierarchical network
+        in addition) and ``"paper"`` (the four of section 3.4, with TabNet: batch
+        normalization, and no hold-out of their own).
         Regressors that can't read categories or missing values get the feature table
         as numbers, through `NumericTable`; pipelines get it as it is.
     cv : int, "time", "user", splitter or iterable of (train, test), default=5

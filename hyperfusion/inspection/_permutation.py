@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
 from hyperfusion._validation import N_JOBS
-from hyperfusion._workers import in_parallel
+from hyperfusion._workers import Call, in_parallel
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import Groups, group_columns, ranked, spread
@@ -150,7 +151,7 @@ def grouped_permutation_importance(
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
     score = float(scorer(predictor, X, y, **weight))
-    calls: Any = (
+    calls: Iterator[Call] = (
         (f"the columns of {name!r}", (scorer, predictor, X, y, weight, c, orders), {})
         for name, c in groups.items()
     )

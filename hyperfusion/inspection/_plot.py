@@ -66,7 +66,7 @@ class Display:
         held = (
             f"{name}={_in_short(value)}"
             for name, value in vars(self).items()
-            if not name.endswith("_") and value is not None
+            if name[-1] != "_" and value is not None
         )
         return f"{type(self).__name__}({', '.join(held)})"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from hyperfusion._anatomy import is_search, layers
 from hyperfusion._progress import Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import validate_params
-from hyperfusion._workers import in_parallel
+from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._ablation_rows import (
     FULL,
@@ -209,7 +209,7 @@ def ablate(
             progress.step(share)
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
             shared = features, target[train], left_out
-            calls: Any = (
+            calls: Iterator[Call] = (
                 (t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True)
             )
             fits, fitted = in_parallel(fit_variant, calls, n_jobs), {}

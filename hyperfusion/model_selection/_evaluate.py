@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -18,7 +18,7 @@ from sklearn.utils import Bunch, check_random_state
 from hyperfusion._progress import VERBOSE, Progress, tells_lines
 from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._validation import N_JOBS
-from hyperfusion._workers import in_parallel
+from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import (
     Split,
@@ -196,7 +196,7 @@ def evaluate(
         for fold, split in enumerate(folds)
         for kind, learns in learning.items()
     ]
-    calls: Any = (
+    calls: Iterator[Call] = (
         (job.title, (models[job.model], X, target, job.train, job.test), {})
         for job in jobs
     )

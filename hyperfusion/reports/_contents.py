@@ -143,7 +143,8 @@ def was_fitted_on(parts: Anatomy, target: np.ndarray) -> bool:
 
 def feature_terms(parts: Anatomy) -> dict[str, str]:
     """Return what is behind the numbered features of TF-IDF: their terms."""
-    encoder, found = parts.find(PostEncoder), {}
+    found: dict[str, str] = {}
+    encoder = parts.find(PostEncoder)
     for component in getattr(encoder, "components_", ()):
         inner = component.encoder
         if hasattr(inner, "component_terms"):

@@ -19,6 +19,7 @@ from hyperfusion import (
     HyperFusionRegressor,
     NumberEncoder,
     PostEncoder,
+    SVDUserEmbedder,
     TextStatistics,
     TfidfComponents,
     UserHistory,
@@ -405,3 +406,22 @@ def test_replacements_that_return_texts_or_other_rows_are_named():
     encoder = PostEncoder(numeric="likes", encoders={"numeric": fewer})
     with pytest.raises(InvalidInputError, match=r"shape \(3, 1\) for 60 posts"):
         encoder.fit(posts())
+
+
+def test_embedders_read_the_columns_that_they_name():
+    posts = pd.DataFrame({"who": list("aabbc"), "town": ["x", "y", "y", "z", "x"]})
+    own = SVDUserEmbedder(items="town", split=False, n_components=2, random_state=0)
+    encoder = PostEncoder(
+        user="who", user_embedder=own, place="town", place_embedder=True
+    )
+    features = encoder.fit_transform(posts)
+    assert Schema.of(features).vectors.keys() == {"user__svd", "place__item_svd"}
+    expected = clone(own).set_params(user="who").fit_transform(posts[["who", "town"]])
+    assert_array_equal(features[["user__svd__0", "user__svd__1"]], expected[:, :2])
+    # a column of no role is read as well
+    alone = PostEncoder(user="who", user_embedder=own).fit(posts)
+    assert_array_equal(alone.transform(posts)["user__svd__0"], expected[:, 0])
+    with pytest.raises(InvalidInputError, match="city"):
+        PostEncoder(user="who", user_embedder=SVDUserEmbedder(items="city")).fit(posts)
+    with pytest.raises(InvalidInputError, match="place_embedder=True"):
+        PostEncoder(user="who", encoders={"place": "drop"}).fit(posts)

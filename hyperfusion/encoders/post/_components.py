@@ -81,10 +81,10 @@ class Component:
     def transform(self, table: pd.DataFrame) -> Part:
         if isinstance(self.encoder, VectorEncoder):
             return self._vector(table)
+        read = self.encoder.transform
+        if isinstance(self.encoder, CellEncoder):
+            read = self.encoder._transform_known
         with self._naming():
-            read = self.encoder.transform
-            if isinstance(self.encoder, CellEncoder):
-                read = self.encoder._transform_known
             output = read(self.read(table))
         return self._part(output, len(table))
 

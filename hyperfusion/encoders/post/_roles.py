@@ -43,8 +43,8 @@ _SHARING: tuple[set[str], ...] = (
 SLOTS = {
     "roles": """
     image : column, default=None
-        Images: paths of files, bytes, PIL images, uint8 arrays, or lists of these; no
-        URLs.
+        Images: paths, contents of files, PIL images, uint8 arrays, or lists of these;
+        no URLs.
     image_folder : str or path, default=None
         The folder that relative paths of `image` begin in; None is the working folder.
     text : column or list of columns, default=()

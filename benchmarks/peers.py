@@ -1,0 +1,256 @@
+"""The scoreboard: presets beside what people use otherwise, on both sets of real posts.
+
+Everything is fitted on the earlier posts and scored on the later ones, one after the
+other, each in a process of its own. Peers get the same columns: CatBoost with its own
+text features, scikit-learn's StackingRegressor on TF-IDF, one-hot categories and
+numbers, AutoGluon on the raw table. None of the peers but ours reads the pictures.
+
+AutoGluon lives in an environment of its own, which ``--autogluon FOLDER`` makes where
+there is none (some 3 GB). Printed are Spearman's rank correlation (SRC), the mean
+absolute error (MAE), seconds by the clock and the peak memory of the largest process,
+with mean and standard deviation over the seeds (AutoGluon runs once: it takes no seed),
+then 95% intervals of the differences to "default", from a paired bootstrap over posts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+AUTOGLUON = "autogluon.tabular[catboost,lightgbm]"
+OURS = ("fast", "default", "best")
+PEERS = ("median", "catboost", "stacking", "autogluon medium", "autogluon best")
+N_RESAMPLES = 1000
+
+
+def median(task: dict[str, Any], _: int) -> np.ndarray:
+    """Predict the median of the targets."""
+    return np.full(len(task["later"]), np.median(task["y"]))
+
+
+def columns_by_kind(task: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the columns that peers read: texts, categories and numbers."""
+    roles = task["roles"]
+    listed = {k: [v] if isinstance(v, str) else list(v or []) for k, v in roles.items()}
+    texts = [*listed.get("text", []), *listed.get("tags", [])]
+    names = ("user", "place", "categorical")
+    categories = [c for name in names for c in listed.get(name, [])]
+    numbers = [c for n in ("user_numeric", "numeric") for c in listed.get(n, [])]
+    return {"text": texts, "category": categories, "number": [*numbers, "_time"]}
+
+
+def plain_table(table: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
+    """Return a table with texts and categories as strings, and times as numbers."""
+    kinds = columns_by_kind(task)
+    when = pd.to_datetime(table[task["roles"]["time"]], utc=True)
+    days = (when - pd.Timestamp("2000-01-01", tz="UTC")) / pd.Timedelta("1D")
+    out = table.assign(_time=days)[[c for some in kinds.values() for c in some]]
+    for name in kinds["text"] + kinds["category"]:
+        cells = out[name]
+        lists = cells.map(lambda c: isinstance(c, (list, tuple, np.ndarray)))
+        joined = cells[lists].map(lambda cell: " ".join(map(str, cell)))
+        out[name] = cells.where(~lists, joined).fillna("").astype(str)
+    numbers = out[kinds["number"]].apply(pd.to_numeric, errors="coerce")
+    return out.assign(**{name: numbers[name].astype(float) for name in numbers})
+
+
+def catboost(task: dict[str, Any], seed: int) -> np.ndarray:
+    """Predict with CatBoost and its own features of texts."""
+    from catboost import CatBoostRegressor
+
+    kinds = columns_by_kind(task)
+    model = CatBoostRegressor(
+        loss_function="MAE",
+        random_seed=seed,
+        verbose=0,
+        allow_writing_files=False,
+        text_features=kinds["text"],
+        cat_features=kinds["category"],
+    )
+    model.fit(plain_table(task["X"], task), task["y"])
+    return model.predict(plain_table(task["later"], task))
+
+
+def stacking(task: dict[str, Any], seed: int) -> np.ndarray:
+    """Predict with scikit-learn's StackingRegressor."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.ensemble import (
+        ExtraTreesRegressor,
+        HistGradientBoostingRegressor,
+        StackingRegressor,
+    )
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    kinds = columns_by_kind(task)
+    words = make_pipeline(
+        TfidfVectorizer(min_df=2), TruncatedSVD(32, random_state=seed)
+    )
+    levels = OneHotEncoder(
+        min_frequency=5, handle_unknown="infrequent_if_exist", sparse_output=False
+    )
+    features = make_column_transformer(
+        *((words, name) for name in kinds["text"]),
+        (levels, kinds["category"]),
+        (make_pipeline(SimpleImputer(), StandardScaler()), kinds["number"]),
+    )
+    members = [
+        ("ridge", RidgeCV(np.logspace(-2, 4, 13))),
+        ("trees", ExtraTreesRegressor(200, min_samples_leaf=3, random_state=seed)),
+        ("boosting", HistGradientBoostingRegressor(random_state=seed)),
+    ]
+    model = make_pipeline(features, StackingRegressor(members, n_jobs=-1))
+    model.fit(plain_table(task["X"], task), task["y"])
+    return model.predict(plain_table(task["later"], task))
+
+
+def autogluon(task: dict[str, Any], quality: str) -> np.ndarray:
+    """Predict with AutoGluon, told to minimize the MAE."""
+    from autogluon.tabular import TabularPredictor
+
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = TabularPredictor(
+            "_y", "regression", "mean_absolute_error", path=folder, verbosity=0
+        )
+        train = plain_table(task["X"], task).assign(_y=task["y"])
+        predictor.fit(train, presets=f"{quality}_quality")
+        return predictor.predict(plain_table(task["later"], task)).to_numpy()
+
+
+def ours(task: dict[str, Any], preset: str, seed: int) -> np.ndarray:
+    """Predict with a preset, on all cores."""
+    from hyperfusion import make_hyperfusion
+
+    model = make_hyperfusion(
+        **task["roles"], preset=preset, n_jobs=-1, random_state=seed, verbose=0
+    )
+    return model.fit(task["X"], task["y"]).predict(task["later"])
+
+
+def child(file: str, name: str, seed: int) -> None:
+    """Fit and predict in this process; write predictions, seconds and bytes."""
+    warnings.simplefilter("ignore")
+    task = pickle.loads(Path(file).read_bytes())
+    start = time.perf_counter()
+    if name in OURS:
+        predictions = ours(task, name, seed)
+    elif name.startswith("autogluon"):
+        predictions = autogluon(task, name.split()[1])
+    else:
+        known = {"median": median, "catboost": catboost, "stacking": stacking}
+        predictions = known[name](task, seed)
+    seconds = time.perf_counter() - start
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024
+    result = {"predictions": predictions, "seconds": seconds, "MB": peak}
+    Path(f"{file}.out").write_bytes(pickle.dumps(result))
+
+
+def run(python: str, file: str, name: str, seed: int) -> dict[str, Any]:
+    """Run `child` in a process of its own and return what it wrote."""
+    command = [python, __file__, "--child", file, name, str(seed)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return pickle.loads(Path(f"{file}.out").read_bytes())
+
+
+def environment(folder: Path) -> str:
+    """Return the Python of an environment with AutoGluon, made where it is missing."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", AUTOGLUON], check=True)
+    return str(python)
+
+
+def scores(truth: np.ndarray, predictions: np.ndarray) -> tuple[float, float]:
+    """Return SRC and MAE."""
+    from scipy.stats import spearmanr
+
+    errors = np.abs(truth - predictions)
+    constant = np.ptp(predictions) == 0
+    return 0.0 if constant else spearmanr(truth, predictions)[0], errors.mean()
+
+
+def intervals(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
+    """Return 95% intervals of "default" less the others, over posts drawn again."""
+    rng = np.random.RandomState(0)
+    drawn = [rng.randint(len(truth), size=len(truth)) for _ in range(N_RESAMPLES)]
+
+    def resampled(runs: list[Any]) -> np.ndarray:
+        every = [[scores(truth[i], r["predictions"][i]) for i in drawn] for r in runs]
+        return np.mean(every, axis=0)
+
+    base = resampled(found["default"])
+    rows = {}
+    for name in (n for n in found if n not in ("default", "median")):
+        low, high = np.percentile(base - resampled(found[name]), [2.5, 97.5], axis=0)
+        rows[f"default - {name}"] = {
+            "SRC": f"{low[0]:+.4f} to {high[0]:+.4f}",
+            "MAE": f"{low[1]:+.4f} to {high[1]:+.4f}",
+        }
+    return pd.DataFrame(rows).T
+
+
+def table_of(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
+    """Return mean and standard deviation over the seeds of every model."""
+    rows = []
+    for name, runs in found.items():
+        for one in runs:
+            src, mae = scores(truth, one["predictions"])
+            row = {"model": name, "SRC": src, "MAE": mae}
+            rows.append(row | {"seconds": one["seconds"], "MB": one["MB"]})
+    grouped = pd.DataFrame(rows).groupby("model", sort=False).agg(["mean", "std"])
+    return grouped.round(4)
+
+
+def main() -> None:
+    """Print the scoreboard."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--sets", nargs="*", default=None)
+    parser.add_argument("--models", nargs="*", default=[*PEERS, *OURS])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--autogluon", type=Path, default=Path("autogluon-env"))
+    given = parser.parse_args()
+    if given.child:
+        return child(given.child[0], given.child[1], int(given.child[2]))
+    from real_posts import real_posts
+
+    print(f"{os.cpu_count()} cores, {given.seeds} seeds", flush=True)
+    for posts in real_posts(given.sets):
+        X, y, later, truth = posts.parts()
+        task = {"X": X, "y": y, "later": later, "roles": posts.arguments}
+        found: dict[str, list[Any]] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            file = f"{folder}/task"
+            Path(file).write_bytes(pickle.dumps(task))
+            for name in given.models:
+                alone = name.startswith("autogluon")
+                python = environment(given.autogluon) if alone else sys.executable
+                seeds = range(1 if alone or name == "median" else given.seeds)
+                found[name] = [run(python, file, name, seed) for seed in seeds]
+                print(f"{posts.name}: {name}", flush=True)
+        print(f"\n{posts.name}\n{table_of(truth, found).to_string()}\n", flush=True)
+        if "default" in found and len(found) > 1:
+            print(f"{intervals(truth, found).to_string()}\n", flush=True)
+    return None
+
+
+if __name__ == "__main__":
+    main()
