@@ -381,7 +381,7 @@ def test_texts_that_are_all_alike(text):
 @pytest.mark.parametrize("role", ["categorical", "place"])
 def test_roles_of_categories_alone(role, members):
     model = make_hyperfusion(**{role: "category"}, members=members, cv=2)
-    model.set_params(predict__catboost__iterations=2, predict__trees__n_estimators=2)
+    model.set_params(predict__boosting__max_iter=2)
     assert np.isfinite(model.fit(TABLE, Y).predict(TABLE)).all()
 
 

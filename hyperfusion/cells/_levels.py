@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,15 +74,18 @@ def common_levels(levels: pd.Series, min_frequency: int) -> list[str]:
     return sorted(level for level, count in counts.items() if count >= min_frequency)
 
 
-class KnownLevels(NamedTuple):
+class KnownLevels:
     """Levels that are known from fit, in the forms in which they are looked up."""
 
-    index: pd.Index
-    dtype: pd.CategoricalDtype
+    def __init__(self, levels: list[str]):
+        self.index = pd.Index(levels, dtype=object)
+        self.dtype = pd.CategoricalDtype(levels)
 
-    @classmethod
-    def of(cls, levels: list[str]) -> Self:
-        return cls(pd.Index(levels, dtype=object), pd.CategoricalDtype(levels))
+    def __getstate__(self) -> dict[str, Any]:
+        return {"levels": self.index.tolist()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["levels"])  # type: ignore[misc]
 
 
 def as_category(

@@ -68,6 +68,8 @@ def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
     """Write columns of numbers side by side into an array, as one vector a row."""
     for position, (label, column) in enumerate(table.items()):
         numbers = pd.to_numeric(column, errors="coerce")
+        if numbers.dtype.kind == "c":  # cast to real numbers, it would lose a part
+            numbers = pd.Series(np.nan, numbers.index)
         values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
         bad = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
         if len(bad):

@@ -48,11 +48,12 @@ def check_table(
             estimator=estimator,
         )
     except ValueError as error:
+        lines = str(error).splitlines()  # between first and last is the array
         raise InvalidInputError(
             f"{who} takes a DataFrame or an array of two dimensions, got "
             f"{type(X).__name__}. pd.DataFrame(X) makes one of rows, pd.read_csv(X) of "
-            "a file, X.to_frame().T of one row. scikit-learn says: "
-            f"{str(error).splitlines()[0]}"
+            f"a file, X.to_frame().T of one row. scikit-learn says: "
+            f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
         ) from error
     validate_data(estimator, array, reset=reset, skip_check_array=True)
     return _labeled_as_at_fit(estimator, pd.DataFrame(array), reset=reset)
@@ -78,7 +79,7 @@ def as_frame(X: Any) -> Any:
     Whole numbers stay whole where some are missing: ids of 18 digits are no floats.
     Levels of column names are joined to tuples; Arrow's dictionaries are categories.
     """
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not sp.issparse(X):  # scipy's dok_matrix is a dict
         columns = any(isinstance(cells, _COLUMNS) for cells in X.values())
         X = pd.DataFrame(X if columns else [X])
     elif isinstance(X, list) and X and all(isinstance(row, Mapping) for row in X):

@@ -253,7 +253,7 @@ def test_names_and_nested_parameters(data):
         ([("a", Ridge()), ("a", Ridge())], "must be unique"),
         ([("a__b", Ridge())], "can't contain '__'"),
         ([("a", StandardScaler())], "must be a scikit-learn regressor"),
-        ("best", "members"),
+        ("better", "members"),
     ],
 )
 def test_bad_members(data, members, message):
@@ -327,7 +327,7 @@ def test_weights_reach_members_that_say_nothing_of_them(data, members):
     weight = np.arange(1.0, 201.0)
     ensemble = HyperFusionRegressor(members, cv=2, random_state=0)
     if members == "fast":
-        ensemble.set_params(catboost__iterations=5, trees__n_estimators=5)
+        ensemble.set_params(boosting__max_iter=5)
     plain = clone(ensemble).fit(X, y, sample_weight=weight)
     with config_context(enable_metadata_routing=True):
         scaler = StandardScaler().set_fit_request(sample_weight=False)

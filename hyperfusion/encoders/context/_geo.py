@@ -118,11 +118,11 @@ class GeoEncoder(TableEncoder):
         if "latitude" in self.columns_:
             squares = self._squares(cells.index, *self._coordinates(cells, warn=False))
             self.cells_ = common_levels(squares, self.min_frequency)
-            self._known_cells = KnownLevels.of(self.cells_)
+            self._known_cells = KnownLevels(self.cells_)
         if "place" in self.columns_:
             places = self._levels(cells[self.columns_["place"]], warn=False)
             self.places_ = common_levels(places, 1)
-            self._known_places = KnownLevels.of(self.places_)
+            self._known_places = KnownLevels(self.places_)
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         features: dict[str, Any] = {}

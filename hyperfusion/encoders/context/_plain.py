@@ -68,7 +68,7 @@ class CategoryEncoder(TableEncoder):
             name: common_levels(column, self.min_frequency)
             for name, column in levels.items()
         }
-        self._known = {name: KnownLevels.of(own) for name, own in self.levels_.items()}
+        self._known = {name: KnownLevels(own) for name, own in self.levels_.items()}
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         columns = [

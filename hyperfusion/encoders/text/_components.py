@@ -161,7 +161,7 @@ class TfidfComponents(ColumnEncoder):
         learned = TextComponents.learn(vectorizer, texts, self.n_components, rng)
         self.vectorizer_, self.svd_ = learned
         self.n_components_ = self.n_components
-        if self.vectorizer_ is None and texts:
+        if self.vectorizer_ is None:
             place = "" if cells.name is None else f" of column {cells.name!r}"
             share = "" if isinstance(self.min_df, Integral) else "the share "
             warn_user(

@@ -122,7 +122,7 @@ class UserProfileEncoder(TableEncoder):
         if self.user_ is not None:
             users = self._levels(cells[self.user_], warn=False)
             self.users_ = common_levels(users, self.min_frequency)
-            self._known = KnownLevels.of(self.users_)
+            self._known = KnownLevels(self.users_)
         self.log_: dict[Hashable, bool] = {}
         self.with_missing_: list[Hashable] = []
         self.counts_: list[Hashable] = []
