@@ -60,7 +60,7 @@ class PostPipeline(Pipeline):
         """
         nested = self.get_params(deep=True).values()
         for estimator in (value for value in nested if hasattr(value, "fit")):
-            if hasattr(estimator, "_validate_params"):
+            if hasattr(estimator, "_parameter_constraints"):
                 estimator._validate_params()
         wrapper = self[-1]
         is_wrapped = isinstance(wrapper, PseudoLabelWrapper)
@@ -69,6 +69,7 @@ class PostPipeline(Pipeline):
         if (
             isinstance(ensemble, HyperFusionRegressor)
             and getattr(table, "ndim", 0) == 2
+            and table.shape[0]
         ):
             ensemble._named_members()
             target = check_target(y, table.shape[0], allow_nan=is_wrapped)

@@ -316,8 +316,9 @@ def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
     except InvalidInputError:  # no member has importances of its own
         return
     table = features[["feature", "block", "importance", "std"]]
-    terms = table["feature"].map(feature_terms(parts)).fillna("")
-    if terms.any():
+    known = feature_terms(parts)
+    terms = [known.get(name, "") for name in table["feature"]]
+    if any(terms):
         table = table.assign(terms=terms)
     yield Section(
         "Importance",
