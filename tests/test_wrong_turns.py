@@ -162,9 +162,9 @@ def test_bare_years_as_times():
 
 
 def test_unknown_preset():
-    with pytest.raises(InvalidInputError, match=r"'default', 'fast'.*'catboost'"):
+    with pytest.raises(InvalidInputError, match=r"'fast', 'default'.*'catboost'"):
         pipeline(preset="catboost")
-    with pytest.raises(InvalidInputError, match=r"'default', 'fast'.*'catboost'"):
+    with pytest.raises(InvalidInputError, match=r"'fast', 'default'.*'catboost'"):
         pipeline(members="catboost")
 
 
