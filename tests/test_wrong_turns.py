@@ -57,9 +57,9 @@ def test_text_column_of_numbers():
 
 
 def test_numeric_column_of_text():
-    expected = r"'caption'.*expected a finite number"
+    expected = r"'words'.*expected a finite number"
     with pytest.warns(BadCellWarning, match=expected):
-        pipeline(numeric=["caption"]).fit(X, Y)
+        pipeline(numeric=["words"]).fit(X.assign(words=X["caption"]), Y)
 
 
 def test_numbers_with_separated_thousands():
@@ -130,7 +130,17 @@ def test_target_that_is_none_or_a_table(target, message):
         pipeline().fit(X, target)
 
 
-@pytest.mark.parametrize("table", [None, "posts.csv", {"caption": ["a"]}])
+def test_rows_as_dicts_are_a_table():
+    table = pipeline()[0].fit_transform(X)
+    pd.testing.assert_frame_equal(
+        pipeline()[0].fit_transform(X.to_dict("records")), table
+    )
+    pd.testing.assert_frame_equal(pipeline()[0].fit_transform(X.to_dict("list")), table)
+    with pytest.raises(ValueError, match="X has 1 rows, y has 40"):
+        pipeline().fit(X.iloc[0].to_dict(), Y)
+
+
+@pytest.mark.parametrize("table", [None, "posts.csv", 5])
 def test_posts_that_are_no_table(table):
     expected = f"takes a DataFrame.*got {type(table).__name__}"
     with pytest.raises(InvalidInputError, match=expected):
@@ -222,7 +232,6 @@ def test_member_that_can_not_read_the_table():
     ("wrong", "cure"),
     [
         ("posts.csv", r"got str\. .*pd\.read_csv"),
-        (X.to_dict("records"), r"got list\. pd\.DataFrame\(X\)"),
         (X.iloc[0], r"got Series\. .*X\.to_frame\(\)\.T"),
     ],
 )
