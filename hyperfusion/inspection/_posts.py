@@ -21,10 +21,10 @@ Grid = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 
 def as_post(post: Any) -> pd.DataFrame:
     """Return one post as a table of one row."""
-    post = as_frame(post)
     if isinstance(post, Mapping):
         # a cell may be a list (of tags), which must not become several rows
         return pd.DataFrame({c: pd.Series([cell]) for c, cell in post.items()})
+    post = as_frame(post)
     if isinstance(post, pd.Series):
         return post.to_frame().T.infer_objects()
     if not isinstance(post, pd.DataFrame):
