@@ -166,7 +166,6 @@ def test_missing_texts_do_not_count_at_fit():
     [
         ["every word here", "occurs only once"],
         ["a b c", "a b c"],  # words of one letter are none
-        [None, "", np.nan],
         ["one text alone"],
         ["?!", "..."],
     ],
@@ -181,6 +180,12 @@ def test_no_usable_word(texts):
     there = [isinstance(t, str) and bool(t.strip()) for t in texts]
     np.testing.assert_array_equal(np.isnan(out).all(axis=1), ~np.array(there))
     assert (out[there] == 0).all()
+
+
+def test_no_text_at_all_is_missing():
+    out = TfidfComponents(n_components=4).fit_transform([None, "", np.nan])
+    assert out.shape == (3, 4)
+    assert np.isnan(out).all()
 
 
 def test_small_vocabularies_are_padded():

@@ -161,7 +161,7 @@ class TfidfComponents(ColumnEncoder):
         learned = TextComponents.learn(vectorizer, texts, self.n_components, rng)
         self.vectorizer_, self.svd_ = learned
         self.n_components_ = self.n_components
-        if self.vectorizer_ is None:
+        if self.vectorizer_ is None and texts:
             place = "" if cells.name is None else f" of column {cells.name!r}"
             share = "" if isinstance(self.min_df, Integral) else "the share "
             warn_user(
@@ -202,7 +202,7 @@ class TfidfComponents(ColumnEncoder):
         ['boat, red', 'tree, old']
         """
         check_is_fitted(self)
-        if self.vectorizer_ is None:
+        if self.vectorizer_ is None and texts:
             return [""] * self.n_components_
         terms = self.vectorizer_.get_feature_names_out()
         weights = np.ones((1, 1)) if self.svd_ is None else self.svd_.components_
