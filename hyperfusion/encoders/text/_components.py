@@ -202,7 +202,7 @@ class TfidfComponents(ColumnEncoder):
         ['boat, red', 'tree, old']
         """
         check_is_fitted(self)
-        if self.vectorizer_ is None and texts:
+        if self.vectorizer_ is None:
             return [""] * self.n_components_
         terms = self.vectorizer_.get_feature_names_out()
         weights = np.ones((1, 1)) if self.svd_ is None else self.svd_.components_
