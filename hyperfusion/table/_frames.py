@@ -168,8 +168,8 @@ def check_columns(
             raise InvalidInputError(
                 f"{role}={label!r} is not a column of the table. {hint}"
             )
-    twice = [label for i, label in enumerate(labels) if label in labels[:i]]
-    if twice:
+    if len(set(labels)) < len(labels):
+        twice = [label for i, label in enumerate(labels) if label in labels[:i]]
         raise InvalidInputError(
             f"{role} names a column twice: {twice[0]!r}. Name each column once; a "
             "column may have several roles."

@@ -213,7 +213,9 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         for role, labels in self.roles_.items():
             check_columns(X, labels, role)
         used = {column for labels in self.roles_.values() for column in labels}
-        used.update(*(component.columns for component in self.components_))
+        for component in self.components_:
+            others = [column for column in component.columns if column not in used]
+            used.update(check_columns(X, others, component.role))
         table = X.loc[:, [c in used for c in X.columns]]
         check_frame(table, type(self).__name__)
         # columns are looked up one by one, which Arrow's texts are slow at
@@ -238,6 +240,8 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
                 f"{type(self).__name__} has nothing to encode: give at least one role, "
                 f"such as time= or numeric=. The table has {list(cells.columns)[:20]}."
             )
+        for component in self.components_:
+            check_columns(cells, component.columns, component.role)
         parts: list[Any] = [None] * len(self.components_)
         # pictures come last: what is wrong with the rest shows before hours are spent
         order = sorted(
@@ -245,7 +249,6 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         )
         with each_once(), self._progress() as progress:
             for place, component in order:
-                check_columns(cells, component.columns, component.role)
                 start, what = now(), component.title
                 progress.at(what)
                 parts[place] = component.fit(cells, y)
