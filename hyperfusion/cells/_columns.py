@@ -116,9 +116,10 @@ def is_blank(cell: Any) -> bool:
 def shown(cell: Any, longest: int = 80) -> str:
     """Return how messages show a cell: not all of it where it is long."""
     if isinstance(cell, (str, bytes)):
-        cell = cell[: 2 * longest]
-    with np.printoptions(legacy="1.21"):  # 2.5, not np.float64(2.5)
-        text = repr(cell)
+        text = repr(cell[: 2 * longest])
+    else:
+        with np.printoptions(legacy="1.21"):  # 2.5, not np.float64(2.5)
+            text = repr(cell)
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 

@@ -162,7 +162,7 @@ def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:
         return os.path.join(folder, text) if relative else cell
     if isinstance(cell, dict) and "path" in cell and cell.get("bytes") is None:
         return {**cell, "path": in_folder(cell["path"], folder)}
-    if isinstance(cell, (list, tuple)) or _holds_several(cell):
+    if _holds_several(cell):
         return [in_folder(picture, folder) for picture in cell]
     return cell
 

@@ -85,7 +85,7 @@ class KnownLevels:
         return {"levels": self.index.tolist()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["levels"])  # type: ignore[misc]
+        vars(self).update(vars(KnownLevels(state["levels"])))
 
 
 def as_category(

@@ -39,6 +39,7 @@ _MONTHS = [
     *("january", "february", "march", "april", "may", "june", "july", "august"),
     *("september", "october", "november", "december"),
 ]
+_SHORT = [month[:3] for month in _MONTHS]
 _MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" for month in _MONTHS)
 _MONTH = rf"(?P<month>{_MONTH}|sept)\.?"
 _DAY = r"(?P<day>\d\d?)(?:st|nd|rd|th)?"
@@ -237,8 +238,7 @@ def _date(
     half: str | None,
     zone: str | None,
 ) -> str:
-    short = [name[:3] for name in _MONTHS]
-    date = f"{year}-{short.index(month[:3].lower()) + 1:02}-{int(day):02}"
+    date = f"{year}-{_SHORT.index(month[:3].lower()) + 1:02}-{int(day):02}"
     if hour is None:
         return date
     clock = int(hour)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -42,26 +42,24 @@ class _Pieces:
         self._same: dict[str, str] = {}
 
     def content(self) -> Any:
-        kind = self._peek()
-        if kind == "[":
-            found: Any = [self._shared(row) for row in self._items()]
-        elif kind == "{":
-            found = {name: self._column() for name in self._keys()}
-        else:
-            found = self._value()
+        found = self._nested(lambda: self._nested(self._cell))
         if self._peek():
             raise ValueError(
                 f"something follows the end: {self._text[self._at :]!r:.40}"
             )
         return found
 
-    def _column(self) -> Any:
+    def _nested(self, member: Callable[[], Any]) -> Any:
+        """Return a list of cells, an object of such members, or another value."""
         kind = self._peek()
-        if kind == "{":
-            return {key: self._shared(self._value()) for key in self._keys()}
         if kind == "[":
-            return [self._shared(cell) for cell in self._items()]
+            return [self._cell() for _ in self._members("]")]
+        if kind == "{":
+            return {key: member() for key in self._keys()}
         return self._value()
+
+    def _cell(self) -> Any:
+        return self._shared(self._value())
 
     def _shared(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -69,10 +67,6 @@ class _Pieces:
         if isinstance(value, dict):
             return {key: self._shared(cell) for key, cell in value.items()}
         return value
-
-    def _items(self) -> Iterator[Any]:
-        for _ in self._members("]"):
-            yield self._value()
 
     def _keys(self) -> Iterator[str]:
         for _ in self._members("}"):

@@ -78,7 +78,7 @@ def load_smpd(
     ----------
     folder : path
         The folder of the metadata files, directly or in ``train_allmetadata_json`` and
-        ``test_allmetadata_json``. It knows the file names since 2023 and those of 2020.
+        ``test_allmetadata_json``. File names since 2023 and those of 2020 are known.
         ``user_additional.csv``, user statistics crawled by participants, is read if it
         exists.
     split : {"train", "test"}, default="train"

@@ -11,9 +11,6 @@ START = np.datetime64("2022-01-01T00:00:00", "s")
 DAYS = 480
 """The posts' time: 16 months from `START`."""
 
-N_USER_VECTORS = 6
-NPLACE_VECTORS = 4
-
 PLACES = pd.DataFrame(
     [
         ("Lisbon", 38.72, -9.14, 0),
@@ -35,7 +32,7 @@ PLACES = pd.DataFrame(
 )
 """Cities, with their distance from UTC in hours (the same all year)."""
 
-PLACE_VECTORS = np.random.RandomState(7).normal(size=(len(PLACES), NPLACE_VECTORS))
+PLACE_VECTORS = np.random.RandomState(7).normal(size=(len(PLACES), 4))
 
 # How often people post at each local hour.
 _NIGHT, _DAY, _EVENING = [2, 1, 1, 1, 1, 2], [4, 6, 7, 6, 6, 7, 8, 7, 6, 6, 7, 8], [10]

@@ -131,9 +131,9 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             self._fit_sides(self._read(X, reset=True))
             return
         table = check_table(self, X, reset=True)
-        for name, encoder in self._fit_raw_sides(table).items():
-            cells = table[self.sides_[name]]
-            self.encoders_[name] = encoder.fit(input_of(encoder, cells))
+        self._fit_raw_sides(table)
+        for name, encoder in self.encoders_.items():
+            encoder.fit(input_of(encoder, table[self.sides_[name]]))
 
     def _fit_transform(self, X: Any, y: Any) -> pd.DataFrame:
         if self.encoders is None:
@@ -141,7 +141,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             self._fit_sides(features)
             return self._compare(features)
         table = check_table(self, X, reset=True)
-        self.encoders_: dict[str, Any] = self._fit_raw_sides(table)
+        self._fit_raw_sides(table)
         return self._compare_raw(table, "fit_transform")
 
     def _transform(self, X: Any) -> pd.DataFrame:
@@ -182,7 +182,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
                 "in pairs, or build the table with feature_table(..., spaces=...)."
             )
         self.pairs_ = choose_pairs(self.pairs, schema.vectors, aligned)
-        self.encoders_ = {}
+        self.encoders_: dict[str, Any] = {}
         used = {name for pair in self.pairs_ for name in pair}
         if ALL in used:
             used |= set(aligned)
@@ -198,8 +198,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             sides = aligned if pair[1] == ALL else pair
             self.related_.append(tuple(dict.fromkeys(map(block_of_vector, sides))))
 
-    def _fit_raw_sides(self, table: pd.DataFrame) -> dict[str, Any]:
-        """Choose the pairs; return the encoders that are to be fitted."""
+    def _fit_raw_sides(self, table: pd.DataFrame) -> None:
+        """Choose the pairs, and clone the encoders that are to be fitted."""
         columns = check_columns(table, list(self.encoders or {}), "encoders")
         self.sides_ = {str(column): column for column in columns}
         if self.tags is not None and self.tags not in columns:
@@ -213,8 +213,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         self.aligned_ = list(self.sides_)
         self.pairs_ = choose_pairs(self.pairs, self.sides_, self.aligned_)
         self.names_ = {name: name for name in self.sides_}
-        self.encoders_, self.related_ = {}, []
-        return {name: clone(e) for name, e in self._named_encoders().items()}
+        self.encoders_ = {n: clone(e) for n, e in self._named_encoders().items()}
+        self.related_ = []
 
     def _compare(self, features: Features) -> pd.DataFrame:
         def read(rows: slice) -> dict[str, np.ndarray]:

@@ -106,8 +106,8 @@ def _without_texts(X: Any, who: str) -> Any:
             raise InvalidInputError(
                 f"{who} could not convert string to float: the array holds "
                 f"{texts[int(unread.argmax())]!r} in column {column}. An array can't "
-                "say which columns are categories: let what made it return a "
-                "DataFrame, with .set_output(transform='pandas')."
+                "say which columns are categories: make the step before "
+                "return a DataFrame, with .set_output(transform='pandas')."
             )
     return X
 

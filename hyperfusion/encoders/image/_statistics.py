@@ -131,14 +131,14 @@ class ImageStatistics(ColumnEncoder):
         source = pd.Series(pictures, dtype=object, name=cells.name)
         ahead, measure = read_ahead(source, self._measure)
         found = read_each(ahead, measure, stop_at_bad=self.on_error == "raise")
-        for place, reason in found.bad.items():
-            if self.on_error == "raise":
-                raise BadCellError(reason, int(rows[place]), cells.name)
+        errors = [(int(rows[place]), reason) for place, reason in found.bad.items()]
+        if errors and self.on_error == "raise":
+            row, reason = errors[0]
+            raise BadCellError(reason, row, cells.name)
         measures = stack_rows(found.clean, len(_MEASURES) + 4 * self.n_colors)
         features = mean_by_row(measures, rows, len(cells))
         missing = np.isnan(features[:, 0])
         features[:, -1] = missing
-        errors = [(int(rows[place]), reason) for place, reason in found.bad.items()]
         warn_of_bad_pictures(errors, missing, cells)
         if self.has_files_:
             return features

@@ -71,10 +71,11 @@ STOP_WORDS = {
 }
 """Some of the most frequent words of languages, whose share is a feature."""
 
-_LANGUAGES: dict[str, list[str]] = {}
-for language, words in STOP_WORDS.items():
-    for word in set(words.split()):
-        _LANGUAGES.setdefault(word, []).append(language)
+_WORDS = {language: set(words.split()) for language, words in STOP_WORDS.items()}
+_LANGUAGES = {
+    word: [language for language, known in _WORDS.items() if word in known]
+    for word in set().union(*_WORDS.values())
+}
 
 
 class TextStatistics(ColumnEncoder):
