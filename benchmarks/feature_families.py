@@ -33,6 +33,8 @@ PREFIXES = {
     "meta": "numbers and categories",
     "cross": "cross-modal similarity",
     "cluster": "clusters",
+    "neighbors": "similar earlier posts",
+    "place": "vectors of places",
 }
 
 
@@ -99,7 +101,7 @@ def measure(
             families = wanted or list(dict.fromkeys(names.values()))
             for label, keeps in variants(families).items():
                 columns = [c for c, f in names.items() if keeps(f)]
-                model = dict(preset_members("default"))[member]
+                model = dict(preset_members("best"))[member]
                 model.set_params(random_state=seed).fit(train[columns], y)
                 predicted = model.predict(test[columns])
                 src = spearman_score(truth, predicted)
@@ -130,7 +132,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--inner", action="store_true")
     parser.add_argument("--sets", nargs="*")
-    parser.add_argument("--member", default="catboost", help="of the default preset")
+    parser.add_argument("--member", default="catboost", help="of the best preset")
     parser.add_argument("--families", nargs="*", help="those to look at (all)")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")  # of cells that can't be read

@@ -3,8 +3,8 @@
 Run: HYPERFUSION_DATA=<folder> python benchmarks/members.py [--seeds 3] [--sets ...]
 
 Splits by time. All members are fitted once a seed, on the same five folds; each preset,
-and "default" without each of its members ("- tabnet"), then weighs the members that it
-holds by the out-of-fold predictions, as `HyperFusionRegressor` does. Prints SRC (more
+and "default" without each of its members ("- catboost"), then weighs the members it has
+by the out-of-fold predictions, as `HyperFusionRegressor` does. Prints SRC (more
 is better), MAE (less is better), their spread over seeds, the weights, and the seconds
 of a member's five fits; then how far the ensembles' predictions (means over seeds) are
 ahead of each member's, with the standard error over resampled posts.

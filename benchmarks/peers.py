@@ -178,43 +178,40 @@ def environment(folder: Path) -> str:
     return str(python)
 
 
-def scores(truth: np.ndarray, predictions: np.ndarray) -> tuple[float, float]:
-    """Return SRC and MAE."""
-    from scipy.stats import spearmanr
-
-    errors = np.abs(truth - predictions)
-    constant = np.ptp(predictions) == 0
-    return 0.0 if constant else spearmanr(truth, predictions)[0], errors.mean()
-
-
 def intervals(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
     """Return 95% intervals of "default" less the others, over posts drawn again."""
-    rng = np.random.RandomState(0)
-    drawn = [rng.randint(len(truth), size=len(truth)) for _ in range(N_RESAMPLES)]
+    from hyperfusion.model_selection._scores import (
+        TestFold,
+        bootstrap_scores,
+        draw_units,
+    )
 
-    def resampled(runs: list[Any]) -> np.ndarray:
-        every = [[scores(truth[i], r["predictions"][i]) for i in drawn] for r in runs]
-        return np.mean(every, axis=0)
+    posts = np.arange(len(truth))
+    draws = draw_units(len(truth), N_RESAMPLES, np.random.RandomState(0))
 
-    base = resampled(found["default"])
-    rows = {}
+    def resampled(name: str, metric: str) -> np.ndarray:
+        folds = [TestFold(truth, r["predictions"], posts, False) for r in found[name]]
+        return bootstrap_scores(folds, metric, draws)
+
+    rows: dict[str, dict[str, str]] = {}
     for name in (n for n in found if n not in ("default", "median")):
-        low, high = np.percentile(base - resampled(found[name]), [2.5, 97.5], axis=0)
-        rows[f"default - {name}"] = {
-            "SRC": f"{low[0]:+.4f} to {high[0]:+.4f}",
-            "MAE": f"{low[1]:+.4f} to {high[1]:+.4f}",
-        }
+        row = rows[f"default - {name}"] = {}
+        for metric in ("src", "mae"):
+            ahead = resampled("default", metric) - resampled(name, metric)
+            low, high = np.percentile(ahead, [2.5, 97.5])
+            row[metric.upper()] = f"{low:+.4f} to {high:+.4f}"
     return pd.DataFrame(rows).T
 
 
 def table_of(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
     """Return mean and standard deviation over the seeds of every model."""
+    from real_posts import score
+
     rows = []
     for name, runs in found.items():
         for one in runs:
-            src, mae = scores(truth, one["predictions"])
-            row = {"model": name, "SRC": src, "MAE": mae}
-            rows.append(row | {"seconds": one["seconds"], "MB": one["MB"]})
+            measured = {"seconds": one["seconds"], "MB": one["MB"]}
+            rows.append(score(name, one["predictions"], truth) | measured)
     grouped = pd.DataFrame(rows).groupby("model", sort=False).agg(["mean", "std"])
     return grouped.round(4)
 

@@ -1,7 +1,7 @@
 """Posts with and without the real unlabeled ones, on a split by time.
 
 Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/pseudo_labels.py
-     [--members catboost,trees] [--seeds 3] [--alphas 0.5,1,2] [--strict]
+     [--members catboost,boosting] [--seeds 3] [--alphas 0.5,1,2] [--strict]
 
 Trains on the first 3,200 labeled posts of the SMP Challenge's video track by time and
 tests on the last 800, with and without the 2,000 later posts that have no label.
@@ -48,7 +48,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def members(names: str) -> list[tuple[str, Any]]:
-    known = dict(preset_members("fast"))
+    known = dict(preset_members("default"))
     known["small"] = CatBoostHuberRegressor(iterations=150, depth=5, n_threads=1)
     known["ridge"] = make_pipeline(
         NumericTable(impute=True), StandardScaler(), RidgeCV(np.logspace(0, 5, 11))
@@ -108,7 +108,7 @@ def _told(model: PseudoLabelWrapper) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--members", default="catboost,trees,kernel")
+    parser.add_argument("--members", default="catboost,boosting,kernel")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--alphas", default="0,1,2")
     parser.add_argument("--strict", action="store_true")

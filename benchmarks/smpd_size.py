@@ -1,7 +1,8 @@
 """Tables of SMPD's size: seconds and memory of each step, and how they grow.
 
 Run: python benchmarks/smpd_size.py [--posts 10000 50000 150000 486194]
-     [--members fast default] [--jobs 1] [--folder kept] [--chart growth.png]
+     [--members fast default dummy catboost] [--jobs 1] [--folder kept]
+     [--verbose]
 
 Writes synthetic posts into files as `load_smpd` reads them, with ready-made vectors of
 512 numbers for pictures and titles beside them. What posts come to is known: users,

@@ -377,10 +377,9 @@ def test_texts_that_are_all_alike(text):
     assert np.isfinite(pipeline().fit(TABLE.assign(caption=text), Y).predict(TABLE)[0])
 
 
-@pytest.mark.parametrize("members", ["fast"])
 @pytest.mark.parametrize("role", ["categorical", "place"])
-def test_roles_of_categories_alone(role, members):
-    model = make_hyperfusion(**{role: "category"}, members=members, cv=2)
+def test_roles_of_categories_alone(role):
+    model = make_hyperfusion(**{role: "category"}, preset="fast", cv=2)
     model.set_params(predict__boosting__max_iter=2)
     assert np.isfinite(model.fit(TABLE, Y).predict(TABLE)).all()
 

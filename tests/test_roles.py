@@ -109,10 +109,8 @@ def test_roles_of_drawn_posts_are_found_and_fit():
     posts = make_posts(200, random_state=0)
     guess = guess_roles(posts.data)
     for role, columns in posts.roles.items():
-        if role != "vectors":
-            assert set(np.ravel(columns)) >= set(np.ravel(guess.roles[role])) or (
-                role == "numeric"
-            )
+        if role not in ("vectors", "numeric"):
+            assert set(np.ravel(columns)) >= set(np.ravel(guess.roles[role]))
     assert list(guess.roles["vectors"]) == ["user", "place"]
     assert guess.left_out == {"post_id": "row numbers"}
     encoder = PostEncoder(**guess.roles, image_encoder=False, text_encoder=False)

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import FunctionTransformer
 
 from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper, make_hyperfusion
 from hyperfusion.exceptions import InvalidInputError
@@ -122,8 +121,10 @@ def test_pseudo_labels_and_words(posts):
     model = pipeline(unlabeled=True, cv="time").fit(posts, y)
     check_blocks(model[-1].estimator_.splits_, DAYS[~np.isnan(y)])
     own = PseudoLabelWrapper(HyperFusionRegressor([Ridge()]), cv="user")
-    numbers = FunctionTransformer().transform(posts[["n"]].to_numpy())
-    own.fit(numbers, y, groups=USERS)
+    own.fit(posts[["n"]].to_numpy(), y, groups=USERS)
+    users = USERS[~np.isnan(y)]
+    for train, rows in own.estimator_.splits_:
+        assert not set(users[train]) & set(users[rows])
 
 
 def test_other_words_are_refused():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 
 import numpy as np
 import pandas as pd
@@ -355,6 +354,3 @@ def test_report_counts_by_hand_and_finds_drift():
     # ten posts are too few to tell 0.8 from 0.9
     few = coverage_report(model, X[300:310], y[300:310])
     assert not few["drift"].any()
-
-
-FOLDER = os.environ.get("HYPERFUSION_DATA")
