@@ -22,7 +22,7 @@ from hyperfusion.cells._vectors import signs_of_vectors
 from hyperfusion.cells._zones import signs_of_zones
 from hyperfusion.encoders.post._roles import ROLES
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._leak_signs import sounds_later
+from hyperfusion.model_selection._leak_signs import sounds_later, words_of
 from hyperfusion.table._frames import as_frame, check_frame
 
 __all__ = ["RoleGuess", "guess_roles"]
@@ -51,13 +51,11 @@ _BLOCKS = {
     "meta": {"embedding", "emb", "vector", "vec", "latent"},
 }
 _SPOKEN = frozenset().union(*_BLOCKS.values())
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def _words(label: Hashable) -> frozenset[str]:
     """Return the words of a column's name, in lower case and in the singular."""
-    words = (word.lower() for word in _WORD.findall(str(label)))
-    return frozenset(re.sub("(?<![su])s$", "", word) for word in words)
+    return frozenset(re.sub("(?<![su])s$", "", word) for word in words_of(str(label)))
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,6 @@ class _Column:
     label: Hashable
     words: frozenset[str]
     cells: pd.Series
-    is_whole: bool
     n_levels: int
     n_known: int
 
@@ -83,13 +80,15 @@ class _Column:
         cells = cells[[not is_blank(cell) for cell in cells]]
         if cells.dtype == object:
             cells = cells.infer_objects()
-        numbers = cells.dtype.kind in "iuf"
-        whole = numbers and bool((cells == np.floor(cells)).all())
-        return cls(label, _words(label), cells, whole, n_levels, len(known))
+        return cls(label, _words(label), cells, n_levels, len(known))
 
     @property
     def is_numeric(self) -> bool:
         return self.cells.dtype.kind in "iuf"
+
+    @property
+    def is_whole(self) -> bool:
+        return self.is_numeric and bool((self.cells == np.floor(self.cells)).all())
 
     def within(self, limit: float) -> bool:
         return self.is_numeric and bool((self.cells.abs() <= limit).all())
@@ -125,15 +124,16 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     if words & _TIME or words & (_POSTED | _JOINED) or not column.is_numeric:
         joined = words & _JOINED or (words & _USER and words & _TIME)
         yield "user_created" if joined else "time", signs_of_times(cells)
-    if signs_of_numbers(cells):
-        yield from _of_numbers(column)
+    numbers = signs_of_numbers(cells)
+    if numbers:
+        yield from _of_numbers(column, numbers)
     if words & _PLACE and not words & _USER:
         yield "place", signs_of_levels(cells)
     tags = signs_of_tags(cells)
     if tags is None and words & _TAGS and signs_of_texts(cells):
         tags = "the name, and texts of several words"
     yield "tags", tags
-    if "language" in words or words & _CODE:
+    if words & _CODE:
         yield "categorical", signs_of_levels(cells)
     yield "text", signs_of_texts(cells)
     yield "categorical", signs_of_levels(cells)
@@ -146,14 +146,14 @@ def _no_feature(column: _Column) -> str | None:
     is_other = column.n_levels == column.n_known > 1
     if is_other and column.is_whole and column.n_known == np.ptp(column.cells) + 1:
         return "row numbers"
-    last = _WORD.findall(str(column.label))[-1:]
-    if is_other and last and last[0].lower() in ("id", "uuid", "pid", "sku", "index"):
+    last = words_of(str(column.label))[-1:]
+    if is_other and last and last[0] in ("id", "uuid", "pid", "sku", "index"):
         return "a different value in each row, and the name of an id"
     return None
 
 
-def _of_numbers(column: _Column) -> Iterator[tuple[str | None, str | None]]:
-    words, found = column.words, signs_of_numbers(column.cells)
+def _of_numbers(column: _Column, found: str) -> Iterator[tuple[str | None, str | None]]:
+    words = column.words
     if words & _FANS or words & _USER:
         yield "user_numeric", f"the name, and {found}"
     if sounds_later(column.label) and (column.is_whole or "total" not in words):
@@ -314,17 +314,14 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     labels = [label for label in frame.columns if label != target]
     of_vectors = _numbered_columns(frame[labels])
     in_vectors = {label for group in of_vectors for label in group}
-    guesses = [
-        _guess(_Column.of(label, frame[label]), len(frame))
-        for label in labels
-        if label not in in_vectors
-    ]
+    columns = {c: _Column.of(c, frame[c]) for c in labels if c not in in_vectors}
+    guesses = [_guess(column, len(frame)) for column in columns.values()]
     for group in of_vectors:
         reason = f"{len(group)} numbered columns of numbers: one vector"
         guesses.append(_Guess(group, "vectors", reason, _block(_words(group[0]))))
     if target is not None:
         guesses.append(_Guess([target], None, "the target"))
-    return RoleGuess(_one_for_each(guesses, frame))
+    return RoleGuess(_one_for_each(guesses, columns))
 
 
 def _guess(column: _Column, n_rows: int) -> _Guess:
@@ -364,14 +361,16 @@ def _numbered_columns(frame: pd.DataFrame) -> list[list[Hashable]]:
     ]
 
 
-def _one_for_each(guesses: list[_Guess], frame: pd.DataFrame) -> list[_Guess]:
+def _one_for_each(
+    guesses: list[_Guess], columns: dict[Hashable, _Column]
+) -> list[_Guess]:
     """Leave a role of one column to its likeliest one; say what becomes of others."""
     settled = list(guesses)
     for role, limit in ROLES.items():
         places = [i for i, guess in enumerate(guesses) if guess.role == role]
         if limit != 1 or len(places) < 2:
             continue
-        best = max(places, key=lambda i: _fit(role, guesses[i].columns[0], frame))
+        best = max(places, key=lambda i: _fit(role, columns[guesses[i].columns[0]]))
         for i in set(places) - {best}:
             other = {"tags": "text", "place": "categorical"}.get(role)
             why = f"{guesses[i].reason}; {role} is {guesses[best].columns[0]!r} already"
@@ -379,8 +378,7 @@ def _one_for_each(guesses: list[_Guess], frame: pd.DataFrame) -> list[_Guess]:
     return settled
 
 
-def _fit(role: str, label: Hashable, frame: pd.DataFrame) -> tuple[int, int]:
+def _fit(role: str, column: _Column) -> tuple[int, int]:
     """Return how well a column fits a role beside others that fit it, too."""
     preferred = {"time": _POSTED, "user": {"id", "uid"}, "tags": _TAGS}
-    named = len(_words(label) & preferred.get(role, set()))
-    return named, _Column.of(label, frame[label]).n_levels
+    return len(column.words & preferred.get(role, set())), column.n_levels

@@ -24,7 +24,7 @@ MIN_ROWS = 30
 # in the singular, but for shares: a share is a proportion
 _LATER = frozenset(
     {
-        *("click", "comment", "digg", "engagement", "fave", "favorite", "favorite"),
+        *("click", "comment", "digg", "engagement", "fave", "favorite"),
         *("heart", "impression", "like", "play", "popularity", "ranking", "reaction"),
         *("repost", "retweet", "score", "shares", "total", "upvote", "view", "vote"),
         "watch",
@@ -33,10 +33,15 @@ _LATER = frozenset(
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a name, in lower case."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
 def sounds_later(column: Any) -> bool:
     """Whether a column's name is that of a count that grows after the post."""
     (name,) = Schema.of_numbers([column]).names  # without its block
-    words = [word.lower() for word in _WORD.findall(str(name.feature))]
+    words = words_of(str(name.feature))
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
 
 
