@@ -159,9 +159,7 @@ class Anatomy:
         if self.ensemble is None:
             return [[("model", 1.0, self.regressor)]]
         names = [name for name, _ in self.ensemble.members_]
-        weights = self.ensemble.weights_
-        if len(weights) != len(self.ensemble.estimators_):
-            weights = weights.mean(axis=0, keepdims=True)
+        weights = self.ensemble._per_fit(self.ensemble.weights_)
         return [
             list(zip(names, map(float, row), fold, strict=True))
             for row, fold in zip(weights, self.ensemble.estimators_, strict=True)

@@ -79,7 +79,7 @@ class PostPipeline(Pipeline):
             if isinstance(ensemble.cv, Integral):
                 known = target[~np.isnan(target)]
                 next(StratifiedRegressionKFold(int(ensemble.cv)).split(known, known))
-        return super().fit(X, y, **params)
+        return super().fit(table, y, **params)
 
 
 @fill_slots(**SLOTS)

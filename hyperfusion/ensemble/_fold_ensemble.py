@@ -330,12 +330,12 @@ class FoldEnsemble(HyperFusionEstimator):
         ]
         self._user_known = mean_by_row(self._validated, known, len(X))
 
+    def _per_fit(self, values: np.ndarray) -> np.ndarray:
+        """Return what folds have, one row for each of `estimators_`."""
+        same = len(values) == len(self.estimators_)
+        return values if same else values.mean(axis=0, keepdims=True)
+
     def _model_weights(self) -> np.ndarray:
         """Return one weight for each of `estimators_`; they add up to 1."""
-        if len(self.estimators_) == len(self.weights_):
-            return self.weights_ / len(self.weights_)
-        return self.weights_.mean(axis=0, keepdims=True)
-
-    def _model_bias(self) -> np.ndarray:
-        same = len(self.estimators_) == len(self._bias)
-        return self._bias if same else self._bias.mean(axis=0, keepdims=True)
+        weights = self._per_fit(self.weights_)
+        return weights / len(weights)

@@ -331,7 +331,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
                 mean += weights[k, i] * prediction
                 predictions.append(prediction)
             if return_std:
-                bias, share = self._model_bias()[k, used], weights[k, used]
+                bias, share = self._per_fit(self._bias)[k, used], weights[k, used]
                 variance += share.sum() * disagreement(predictions, bias, share)
         if not return_std:
             return mean

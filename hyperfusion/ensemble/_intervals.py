@@ -327,12 +327,14 @@ def coverage_table(
     groups: Any = None,
     calibration_groups: Any = None,
     tolerance: float = 0.03,
+    held: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Report as `coverage_report` does, on a feature table."""
+    """Report as `coverage_report` does, on a feature table with intervals `held`."""
     ensemble = parts.ensemble
     fitted, new = _groups(ensemble, table, groups, calibration_groups)
     calibrations = _calibrate(ensemble, fitted, new, coverage)
-    held = intervals(parts, table, new, calibrations)
+    if held is None:
+        held = intervals(parts, table, new, calibrations)
     posts = pd.DataFrame(
         {
             "inside": (held["lower"] <= y) & (y <= held["upper"]),

@@ -28,12 +28,7 @@ NamedMembers = list[tuple[str, Any]]
 def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
     """Return members as (name, regressor) pairs; classes name those without a name."""
     members = "default" if members is None else members
-    if isinstance(members, str):
-        if members not in PRESETS:
-            raise InvalidInputError(
-                f"members must be one of {PRESETS} or a list of regressors. Got "
-                f"{members!r} instead."
-            )
+    if isinstance(members, str) and members in PRESETS:
         return preset_members(members)
     if not isinstance(members, (list, tuple)):
         raise InvalidInputError(

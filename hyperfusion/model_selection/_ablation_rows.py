@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -14,6 +13,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ShuffleSplit, check_cv
 
 from hyperfusion._anatomy import Anatomy, folds_parameter, parameter_path
+from hyperfusion._progress import now
 from hyperfusion.model_selection._inputs import learns_from_unlabeled, take
 from hyperfusion.table import Schema
 
@@ -84,7 +84,7 @@ def fit_variant(
     variant: Variant, features: Any, y: np.ndarray, left_out: Any
 ) -> list[Fitted]:
     """Fit a variant and predict; the full model's best member comes with it."""
-    start = time.perf_counter()
+    start = now()
     if variant.labeled_only:
         rows = np.flatnonzero(~np.isnan(y))
         features, y = take(features, rows), y[rows]
@@ -95,7 +95,7 @@ def fit_variant(
     done = [_predicted(variant.name, model, features, left_out, start)]
     ensemble = Anatomy.of(model).ensemble
     if variant.part == FULL and ensemble is not None and len(ensemble.members_) > 1:
-        start = time.perf_counter()
+        start = now()
         note = f"{_keep_best_member(ensemble, y)} alone"
         name = Variant("ensemble").name
         done.append(_predicted(name, model, features, left_out, start, note))
@@ -106,7 +106,7 @@ def _predicted(
     name: str, model: Any, features: Any, left_out: Any, start: float, note: str = ""
 ) -> Fitted:
     prediction = np.asarray(model.predict(left_out), dtype=np.float64).reshape(-1)
-    seconds = time.perf_counter() - start
+    seconds = now() - start
     return Fitted(name, prediction, features.shape[1], seconds, note)
 
 

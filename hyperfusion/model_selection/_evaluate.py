@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -15,7 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
 
-from hyperfusion._progress import VERBOSE, Progress, tells_lines
+from hyperfusion._progress import VERBOSE, Progress, now, tells_lines
 from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
@@ -265,10 +264,10 @@ def _plan(
 def _fit_predict(
     model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    start = time.perf_counter()
+    start = now()
     fitted = clone(model).fit(take(X, train), y[train])
     prediction = np.asarray(fitted.predict(take(X, test)), dtype=np.float64)
-    return prediction.reshape(-1), time.perf_counter() - start
+    return prediction.reshape(-1), now() - start
 
 
 def _table(

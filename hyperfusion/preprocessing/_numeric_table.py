@@ -110,14 +110,14 @@ class NumericTable(BlockTransformer):
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)
-        codes = self._codes(features.categories)[:, self.many_]
+        codes = self._codes(features.categories)
         means = None
         if self.target_encoder_ is not None:
             y = check_target(y, len(codes), allow_nan=True)
             means = cross_fit_target_means(
-                codes, y, cv=self.cv, random_state=self.random_state
+                codes[:, self.many_], y, cv=self.cv, random_state=self.random_state
             )
-        return self._write(features, self._numbers(features, means))
+        return self._write(features, self._numbers(features, codes, means))
 
     def _fit_features(self, features: Features, y: Any) -> None:
         self.levels_ = [
@@ -152,16 +152,17 @@ class NumericTable(BlockTransformer):
         return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
 
     def _transform_features(self, features: Features) -> np.ndarray:
-        return self._numbers(features, None)
+        return self._numbers(features, self._codes(features.categories), None)
 
-    def _numbers(self, features: Features, means: np.ndarray | None) -> np.ndarray:
+    def _numbers(
+        self, features: Features, codes: np.ndarray, means: np.ndarray | None
+    ) -> np.ndarray:
         numbers = features.numbers
         if self.imputer_ is not None:
             numbers = self.imputer_.transform(_as_frame(features)).to_numpy()
         elif len(self.empty_):
             numbers = numbers.copy()
             numbers[:, self.empty_] = 0
-        codes = self._codes(features.categories)
         flags = [
             codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_
         ]

@@ -167,7 +167,7 @@ def make_report(
 
     Notes
     -----
-    Encodes `X` once and predicts it twice. Images are read again and reduced.
+    Encodes and predicts `X` once. Images are read again and reduced.
 
     Examples
     --------
@@ -276,7 +276,8 @@ def _predictions(
         ),
     )
     if parts.ensemble is not None:
-        covered = coverage_table(parts, features, target, COVERAGE).iloc[0]
+        covered = coverage_table(parts, features, target, COVERAGE, held=predicted)
+        covered = covered.iloc[0]
         figure = picture(
             PredictionIntervalDisplay.from_predictions,
             target,

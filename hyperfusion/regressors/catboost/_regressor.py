@@ -19,6 +19,9 @@ from hyperfusion._validation import local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
     Member,
     TargetScaler,
     held_out_rows,
@@ -32,9 +35,6 @@ MISSING = "__missing__"
 """The level that missing categories become."""
 
 _FEW_ROWS = 1000
-_POSITIVE = Interval(Real, 0, None, closed="neither")
-_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-_COUNT = Interval(Integral, 1, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="right")
 
 
@@ -140,20 +140,20 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
 
     _parameter_constraints = {
         "loss": [StrOptions({"huber", "mae", "rmse"})],
-        "delta": [_POSITIVE],
-        "iterations": [_COUNT],
-        "learning_rate": [_POSITIVE],
+        "delta": [POSITIVE],
+        "iterations": [COUNT],
+        "learning_rate": [POSITIVE],
         "depth": [Interval(Integral, 1, 16, closed="both")],
-        "l2_leaf_reg": [_NOT_NEGATIVE],
-        "random_strength": [_NOT_NEGATIVE],
+        "l2_leaf_reg": [NOT_NEGATIVE],
+        "random_strength": [NOT_NEGATIVE],
         "colsample": [_SHARE, StrOptions({"auto"})],
         "vector_weight": [_SHARE, StrOptions({"auto"})],
         "max_ctr_complexity": [Interval(Integral, 1, 15, closed="both")],
         "early_stopping": ["boolean"],
-        "n_iter_no_change": [_COUNT],
-        "max_time": [_POSITIVE, None],
+        "n_iter_no_change": [COUNT],
+        "max_time": [POSITIVE, None],
         "device": [str],
-        "n_threads": [_COUNT, None],
+        "n_threads": [COUNT, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -17,6 +17,9 @@ from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.regressors._common import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
     Member,
     TargetScaler,
     held_out_rows,
@@ -24,10 +27,6 @@ from hyperfusion.regressors._common import (
 )
 from hyperfusion.regressors.networks._inputs import NetworkInputs
 from hyperfusion.table._features import Features
-
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-COUNT = Interval(Integral, 1, None, closed="left")
 
 SLOTS = {
     "training": """
