@@ -259,3 +259,11 @@ def test_equal_texts(text, min_df, analyzer):
         out = encoder.fit_transform([text] * 5)
     assert np.isfinite(out).all()
     np.testing.assert_array_equal(out, out[[0] * 5])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_terms_of_equal_weight_stand_in_their_order(seed):
+    titles = ["red boat", "boat red", "tree", "old tree"]
+    given = {"n_components": 2, "min_df": 1, "ngram_range": (1, 1)}
+    encoder = TfidfComponents(**given, random_state=seed)
+    assert encoder.fit(titles).component_terms(n_terms=2) == ["boat, red", "tree, old"]

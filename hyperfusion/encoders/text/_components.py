@@ -207,7 +207,7 @@ class TfidfComponents(ColumnEncoder):
         terms = self.vectorizer_.get_feature_names_out()
         weights = np.ones((1, 1)) if self.svd_ is None else self.svd_.components_
         texts = []
-        for row in np.abs(weights):
+        for row in np.round(np.abs(weights), 5):  # rounding is to decide no tie
             chosen: list[str] = []
             for term in terms[np.argsort(-row, kind="stable")[: 20 * n_terms]]:
                 if not any(term in other or other in term for other in chosen):
