@@ -38,12 +38,11 @@ N_RESAMPLES = 1000
 
 def median(task: dict[str, Any], _: int) -> np.ndarray:
     """Predict the median of the targets."""
-    return np.full(len(task["later"]), np.median(task["y"]))
+    return np.full(len(task["later"]["_time"]), np.median(task["y"]))
 
 
-def columns_by_kind(task: dict[str, Any]) -> dict[str, list[str]]:
+def columns_by_kind(roles: dict[str, Any]) -> dict[str, list[str]]:
     """Return the columns that peers read: texts, categories and numbers."""
-    roles = task["roles"]
     listed = {k: [v] if isinstance(v, str) else list(v or []) for k, v in roles.items()}
     texts = [*listed.get("text", []), *listed.get("tags", [])]
     names = ("user", "place", "categorical")
@@ -52,10 +51,13 @@ def columns_by_kind(task: dict[str, Any]) -> dict[str, list[str]]:
     return {"text": texts, "category": categories, "number": [*numbers, "_time"]}
 
 
-def plain_table(table: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
-    """Return a table with texts and categories as strings, and times as numbers."""
-    kinds = columns_by_kind(task)
-    when = pd.to_datetime(table[task["roles"]["time"]], utc=True)
+def plain_columns(table: pd.DataFrame, roles: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return columns with texts and categories as strings, and times as numbers.
+
+    They are lists, since AutoGluon's environment may have another version of pandas.
+    """
+    kinds = columns_by_kind(roles)
+    when = pd.to_datetime(table[roles["time"]], utc=True)
     days = (when - pd.Timestamp("2000-01-01", tz="UTC")) / pd.Timedelta("1D")
     out = table.assign(_time=days)[[c for some in kinds.values() for c in some]]
     for name in kinds["text"] + kinds["category"]:
@@ -64,14 +66,15 @@ def plain_table(table: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
         joined = cells[lists].map(lambda cell: " ".join(map(str, cell)))
         out[name] = cells.where(~lists, joined).fillna("").astype(str)
     numbers = out[kinds["number"]].apply(pd.to_numeric, errors="coerce")
-    return out.assign(**{name: numbers[name].astype(float) for name in numbers})
+    out = out.assign(**{name: numbers[name].astype(float) for name in numbers})
+    return out.to_dict("list")
 
 
 def catboost(task: dict[str, Any], seed: int) -> np.ndarray:
     """Predict with CatBoost and its own features of texts."""
     from catboost import CatBoostRegressor
 
-    kinds = columns_by_kind(task)
+    kinds = task["kinds"]
     model = CatBoostRegressor(
         loss_function="MAE",
         random_seed=seed,
@@ -80,8 +83,8 @@ def catboost(task: dict[str, Any], seed: int) -> np.ndarray:
         text_features=kinds["text"],
         cat_features=kinds["category"],
     )
-    model.fit(plain_table(task["X"], task), task["y"])
-    return model.predict(plain_table(task["later"], task))
+    model.fit(pd.DataFrame(task["X"]), task["y"])
+    return model.predict(pd.DataFrame(task["later"]))
 
 
 def stacking(task: dict[str, Any], seed: int) -> np.ndarray:
@@ -99,7 +102,7 @@ def stacking(task: dict[str, Any], seed: int) -> np.ndarray:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    kinds = columns_by_kind(task)
+    kinds = task["kinds"]
     words = make_pipeline(
         TfidfVectorizer(min_df=2), TruncatedSVD(32, random_state=seed)
     )
@@ -117,8 +120,8 @@ def stacking(task: dict[str, Any], seed: int) -> np.ndarray:
         ("boosting", HistGradientBoostingRegressor(random_state=seed)),
     ]
     model = make_pipeline(features, StackingRegressor(members, n_jobs=-1))
-    model.fit(plain_table(task["X"], task), task["y"])
-    return model.predict(plain_table(task["later"], task))
+    model.fit(pd.DataFrame(task["X"]), task["y"])
+    return model.predict(pd.DataFrame(task["later"]))
 
 
 def autogluon(task: dict[str, Any], quality: str) -> np.ndarray:
@@ -129,10 +132,10 @@ def autogluon(task: dict[str, Any], quality: str) -> np.ndarray:
         predictor = TabularPredictor(
             "_y", "regression", "mean_absolute_error", path=folder, verbosity=0
         )
-        train = plain_table(task["X"], task).assign(_y=task["y"])
+        train = pd.DataFrame(task["X"]).assign(_y=task["y"])
         limit = task["limit"] if quality == "best" else None
         predictor.fit(train, time_limit=limit, presets=f"{quality}_quality")
-        return predictor.predict(plain_table(task["later"], task)).to_numpy()
+        return predictor.predict(pd.DataFrame(task["later"])).to_numpy()
 
 
 def ours(task: dict[str, Any], preset: str, seed: int) -> np.ndarray:
@@ -235,13 +238,16 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, {given.seeds} seeds", flush=True)
     for posts in real_posts(given.sets):
         X, y, later, truth = posts.parts()
-        task = {"X": X, "y": y, "later": later, "roles": posts.arguments}
-        task["limit"] = given.limit
+        roles = posts.arguments
+        raw = {"X": X, "y": y, "later": later, "roles": roles}
+        plain = {name: plain_columns(raw[name], roles) for name in ("X", "later")}
+        plain |= {"y": y, "kinds": columns_by_kind(roles), "limit": given.limit}
         found: dict[str, list[Any]] = {}
         with tempfile.TemporaryDirectory() as folder:
-            file = f"{folder}/task"
-            Path(file).write_bytes(pickle.dumps(task))
             for name in given.models:
+                file = f"{folder}/task"
+                task = raw if name in OURS else plain
+                Path(file).write_bytes(pickle.dumps(task))
                 alone = name.startswith("autogluon")
                 python = environment(given.autogluon) if alone else sys.executable
                 seeds = range(1 if alone or name == "median" else given.seeds)
