@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion.cells._vectors import (
     holds_vectors,
     vector_size,
@@ -18,6 +20,7 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._names import vector_columns
 
 
+@with_parameters
 class VectorEncoder(TableEncoder):
     """Existing vectors, such as embeddings, as float32 columns.
 
@@ -59,10 +62,9 @@ class VectorEncoder(TableEncoder):
            [nan, nan]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {"name": [str]}
+    _parameter_constraints = {"name": [str]}
 
-    def __init__(self, name: str = "vector"):
-        self.name = name
+    name: str = field(default="vector", kw_only=False)
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
         if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype != object:

@@ -266,7 +266,7 @@ class HierarchicalClusterEncoder(TableTransformer):
         self.reducers_: dict[str, ViewReducer] = {}
         self.blocks_: dict[str, str | None] = {}
         for name, view in find_views(features, self.blocks).items():
-            reducer = ViewReducer(view.vectors, self.n_components)
+            reducer = ViewReducer(vectors=view.vectors, n_components=self.n_components)
             if reducer.count(numbers) > 1:
                 self.reducers_[name] = reducer.fit(numbers, rng)
                 self.blocks_[name] = view.block

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from hyperfusion._base import with_parameters
 from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
 from hyperfusion.cells._columns import read_cells
@@ -25,13 +26,13 @@ from hyperfusion.table._schema import Schema
 _MOST_TERMS = 50_000
 
 
+@with_parameters
 class TextSpace(BaseEstimator):
     """Components of the characters of some columns' texts, one after another."""
 
-    def __init__(self, columns: list[Hashable], n_components: int, random_state: Any):
-        self.columns = columns
-        self.n_components = n_components
-        self.random_state = random_state
+    columns: list[Hashable]
+    n_components: int
+    random_state: Any
 
     def fit(self, table: pd.DataFrame) -> Self:
         """Learn terms and components."""
@@ -65,11 +66,11 @@ class TextSpace(BaseEstimator):
         return [" ".join(text for text in row if text) or None for row in rows]
 
 
+@with_parameters
 class VectorSpace(BaseEstimator):
     """Ready-made vectors: columns of numbers, or of arrays, side by side."""
 
-    def __init__(self, columns: list[Hashable]):
-        self.columns = columns
+    columns: list[Hashable]
 
     def fit(self, table: pd.DataFrame) -> Self:
         """Learn how long the arrays of each column are."""
@@ -117,7 +118,9 @@ def find_spaces(
     spaces: dict[str, Space] = {}
     for name, value in _by_name(text, "text").items():
         columns = check_columns(table, value, "text")
-        spaces[name] = TextSpace(columns, n_components, random_state)
+        spaces[name] = TextSpace(
+            columns=columns, n_components=n_components, random_state=random_state
+        )
     known = Schema.of(table).vectors
     for name, value in _by_name(vectors, "vectors").items():
         if name in spaces:
@@ -129,10 +132,10 @@ def find_spaces(
                 columns += [table.columns[i] for i in known[label]]
             else:
                 columns += check_columns(table, label, "vectors")
-        spaces[name] = VectorSpace(columns)
+        spaces[name] = VectorSpace(columns=columns)
     if not spaces:
         columns = [column for column in table if column not in taken]
-        spaces["vectors"] = VectorSpace(columns)
+        spaces["vectors"] = VectorSpace(columns=columns)
     empty = [name for name, space in spaces.items() if not space.columns]
     if empty:
         raise InvalidInputError(

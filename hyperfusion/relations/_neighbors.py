@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target
@@ -33,6 +34,7 @@ DAY = 86_400.0
 SUMMARIES = ("mean", "spread", "similarity", "age")
 
 
+@with_parameters
 class NeighborTargets(TableTransformer):
     """What the most similar earlier rows came to.
 
@@ -151,7 +153,7 @@ class NeighborTargets(TableTransformer):
     [nan, 3.0, 3.0, 9.0]
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         **dict.fromkeys(("text", "vectors", "user", "time"), "no_validation"),
         "n_neighbors": ["array-like"],
         "summaries": ["array-like"],
@@ -163,34 +165,18 @@ class NeighborTargets(TableTransformer):
         "on_error": [StrOptions({"raise", "missing"})],
     }
 
-    def __init__(
-        self,
-        *,
-        text: Columns | Mapping[str, Columns] = None,
-        vectors: Columns | Mapping[str, Columns] = None,
-        user: Hashable | None = None,
-        time: Hashable | None = None,
-        n_neighbors: Sequence[int] = (5, 20, 60),
-        summaries: Sequence[str] = ("mean", "spread", "similarity"),
-        sharpness: float = 10.0,
-        trend: int | None = 300,
-        n_latest: int | None = 50_000,
-        n_components: int = 256,
-        random_state: Any = None,
-        on_error: str = "missing",
-    ):
-        self.text = text
-        self.vectors = vectors
-        self.user = user
-        self.time = time
-        self.n_neighbors = n_neighbors
-        self.summaries = summaries
-        self.sharpness = sharpness
-        self.trend = trend
-        self.n_latest = n_latest
-        self.n_components = n_components
-        self.random_state = random_state
-        self.on_error = on_error
+    text: Columns | Mapping[str, Columns] = None
+    vectors: Columns | Mapping[str, Columns] = None
+    user: Hashable | None = None
+    time: Hashable | None = None
+    n_neighbors: Sequence[int] = (5, 20, 60)
+    summaries: Sequence[str] = ("mean", "spread", "similarity")
+    sharpness: float = 10.0
+    trend: int | None = 300
+    n_latest: int | None = 50_000
+    n_components: int = 256
+    random_state: Any = None
+    on_error: str = "missing"
 
     def update(self, X: Any, y: Any) -> Self:
         """Add rows whose targets have become known.

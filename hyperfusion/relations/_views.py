@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
+from hyperfusion._base import with_parameters
 from hyperfusion.relations._vectors import unit
 from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import BLOCKS
@@ -46,15 +47,15 @@ def find_views(features: Features, blocks: Any) -> dict[str, View]:
     return views
 
 
+@with_parameters
 class ViewReducer(BaseEstimator):
     """Unit vectors of a view side by side, reduced by PCA; NaN where all are missing.
 
     A vector that is missing beside others is replaced by the mean of those at fit.
     """
 
-    def __init__(self, vectors: list[np.ndarray], n_components: int):
-        self.vectors = vectors
-        self.n_components = n_components
+    vectors: list[np.ndarray]
+    n_components: int
 
     def count(self, numbers: np.ndarray) -> int:
         """Return how many rows have any of the vectors."""

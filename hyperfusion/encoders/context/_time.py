@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.cells._times import read_times
 from hyperfusion.cells._zones import Zone, parse_zone, read_zones, to_utc_and_local
@@ -35,6 +36,7 @@ _CYCLE_OF = {
 _DAYS_OF = {"day": 1, "week": 7, "year": 365}
 
 
+@with_parameters
 class TemporalEncoder(TableEncoder):
     """Hour, weekday, season, drift and age of the account of each post.
 
@@ -125,27 +127,17 @@ class TemporalEncoder(TableEncoder):
     1  14.0      0.0          14.0         0.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "naive": [StrOptions({"utc", "local"})],
         "cycles": [StrOptions({"all", "seen"})],
     }
 
-    def __init__(
-        self,
-        *,
-        time: Hashable | None = None,
-        timezone: Hashable | None = None,
-        created: Hashable | None = None,
-        naive: str = "utc",
-        cycles: str = "all",
-        on_error: str = "missing",
-    ):
-        self.time = time
-        self.timezone = timezone
-        self.created = created
-        self.naive = naive
-        self.cycles = cycles
-        self.on_error = on_error
+    time: Hashable | None = None
+    timezone: Hashable | None = None
+    created: Hashable | None = None
+    naive: str = "utc"
+    cycles: str = "all"
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         time = cells.columns[0] if self.time is None else self.time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from PIL import Image
 from scipy import ndimage
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, read_each
 from hyperfusion.cells._images import (
@@ -40,6 +41,7 @@ _MEASURES = (
 )
 
 
+@with_parameters
 class ImageStatistics(ColumnEncoder):
     """Size, light, colors and sharpness of images.
 
@@ -107,21 +109,14 @@ class ImageStatistics(ColumnEncoder):
     1    NaN           NaN         NaN           NaN         1.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "n_colors": [Interval(Integral, 0, 256, closed="both")],
         "max_pixels": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        *,
-        n_colors: int = 3,
-        max_pixels: int = MAX_PIXELS,
-        on_error: str = "missing",
-    ):
-        self.n_colors = n_colors
-        self.max_pixels = max_pixels
-        self.on_error = on_error
+    n_colors: int = 3
+    max_pixels: int = MAX_PIXELS
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         self.has_files_ = any(map(is_encoded, split_lists(cells)[0]))

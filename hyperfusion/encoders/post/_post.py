@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion._nested import NestedEncoders
 from hyperfusion._progress import VERBOSE, Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import HasMethods, StrOptions
@@ -44,6 +45,7 @@ from hyperfusion.table._names import unique_names
 from hyperfusion.table._schema import Schema, declare
 
 
+@with_parameters
 class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     """Turn a table of posts into a feature table, by the roles of its columns.
 
@@ -131,7 +133,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     _slots = BASE_SLOTS | SLOTS
     _vectors_parameter = "word_vectors"
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "naive_time": [StrOptions({"utc", "local"})],
         "image_folder": [str, os.PathLike, None],
         "vectors": [dict, None],
@@ -144,66 +146,34 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         "verbose": VERBOSE,
     }
 
-    def __init__(
-        self,
-        *,
-        image: Columns = None,
-        image_folder: str | os.PathLike[str] | None = None,
-        text: Columns = (),
-        tags: Columns = None,
-        user: Columns = None,
-        user_created: Columns = None,
-        user_numeric: Columns = (),
-        time: Columns = None,
-        timezone: Columns = None,
-        naive_time: str = "utc",
-        latitude: Columns = None,
-        longitude: Columns = None,
-        geo_accuracy: Columns = None,
-        place: Columns = None,
-        numeric: Columns = (),
-        categorical: Columns = (),
-        vectors: dict[str, Any] | None = None,
-        image_encoder: Any = None,
-        text_encoder: Any = None,
-        word_vectors: Any = None,
-        user_embedder: Any = False,
-        place_embedder: Any = False,
-        neighbors: Any = None,
-        cache: Any = None,
-        encoders: dict[str, Any] | None = None,
-        on_error: str = "missing",
-        random_state: Any = None,
-        verbose: int | str = "auto",
-    ):
-        self.image = image
-        self.image_folder = image_folder
-        self.text = text
-        self.tags = tags
-        self.user = user
-        self.user_created = user_created
-        self.user_numeric = user_numeric
-        self.time = time
-        self.timezone = timezone
-        self.naive_time = naive_time
-        self.latitude = latitude
-        self.longitude = longitude
-        self.geo_accuracy = geo_accuracy
-        self.place = place
-        self.numeric = numeric
-        self.categorical = categorical
-        self.vectors = vectors
-        self.image_encoder = image_encoder
-        self.text_encoder = text_encoder
-        self.word_vectors = word_vectors
-        self.user_embedder = user_embedder
-        self.place_embedder = place_embedder
-        self.neighbors = neighbors
-        self.cache = cache
-        self.encoders = encoders
-        self.on_error = on_error
-        self.random_state = random_state
-        self.verbose = verbose
+    image: Columns = None
+    image_folder: str | os.PathLike[str] | None = None
+    text: Columns = ()
+    tags: Columns = None
+    user: Columns = None
+    user_created: Columns = None
+    user_numeric: Columns = ()
+    time: Columns = None
+    timezone: Columns = None
+    naive_time: str = "utc"
+    latitude: Columns = None
+    longitude: Columns = None
+    geo_accuracy: Columns = None
+    place: Columns = None
+    numeric: Columns = ()
+    categorical: Columns = ()
+    vectors: dict[str, Any] | None = None
+    image_encoder: Any = None
+    text_encoder: Any = None
+    word_vectors: Any = None
+    user_embedder: Any = False
+    place_embedder: Any = False
+    neighbors: Any = None
+    cache: Any = None
+    encoders: dict[str, Any] | None = None
+    on_error: str = "missing"
+    random_state: Any = None
+    verbose: int | str = "auto"
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
         X = as_frame(X)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
@@ -24,6 +25,7 @@ PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
 """What a term is, where terms aren't characters."""
 
 
+@with_parameters
 class TfidfComponents(ColumnEncoder):
     """Main components of the TF-IDF table of a column of texts or tags.
 
@@ -103,7 +105,7 @@ class TfidfComponents(ColumnEncoder):
            [nan, nan]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "ngram_range": [tuple, list],
         "analyzer": [StrOptions({"word", "tags", "characters"})],
@@ -116,26 +118,14 @@ class TfidfComponents(ColumnEncoder):
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        *,
-        n_components: int = 20,
-        ngram_range: tuple[int, int] = (1, 2),
-        analyzer: str = "word",
-        min_df: int | float = 2,
-        max_features: int | None = 50_000,
-        sublinear_tf: bool = True,
-        random_state: Any = None,
-        on_error: str = "missing",
-    ):
-        self.n_components = n_components
-        self.ngram_range = ngram_range
-        self.analyzer = analyzer
-        self.min_df = min_df
-        self.max_features = max_features
-        self.sublinear_tf = sublinear_tf
-        self.random_state = random_state
-        self.on_error = on_error
+    n_components: int = 20
+    ngram_range: tuple[int, int] = (1, 2)
+    analyzer: str = "word"
+    min_df: int | float = 2
+    max_features: int | None = 50_000
+    sublinear_tf: bool = True
+    random_state: Any = None
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         given = self.ngram_range

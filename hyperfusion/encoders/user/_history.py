@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Hashable
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target
 from hyperfusion.cells._times import read_times
@@ -31,6 +32,7 @@ _GROUPS = ("user", "category", "place")
 _ROLES = ("user", "time", "category", "place", "post")
 
 
+@with_parameters
 class UserHistory(TableEncoder):
     """Earlier posts by the user of each post: how many, how often, how popular.
 
@@ -125,7 +127,7 @@ class UserHistory(TableEncoder):
     3            2.0                      3.0           6.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         # numpy's timedelta passes for a number, so it has to come first
         "label_delay": [
             np.timedelta64,
@@ -136,28 +138,15 @@ class UserHistory(TableEncoder):
         "last": ["array-like"],
     }
 
-    def __init__(
-        self,
-        *,
-        user: Hashable | None = None,
-        time: Hashable | None = None,
-        category: Hashable | None = None,
-        place: Hashable | None = None,
-        post: Hashable | None = None,
-        label_delay: float | datetime.timedelta = 0,
-        shrinkage: float = 0.5,
-        last: tuple[int, ...] = (3, 5),
-        on_error: str = "missing",
-    ):
-        self.user = user
-        self.time = time
-        self.category = category
-        self.place = place
-        self.post = post
-        self.label_delay = label_delay
-        self.shrinkage = shrinkage
-        self.last = last
-        self.on_error = on_error
+    user: Hashable | None = None
+    time: Hashable | None = None
+    category: Hashable | None = None
+    place: Hashable | None = None
+    post: Hashable | None = None
+    label_delay: float | datetime.timedelta = 0
+    shrinkage: float = 0.5
+    last: tuple[int, ...] = (3, 5)
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)

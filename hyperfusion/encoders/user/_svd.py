@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_non_negative, validate_data
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion.encoders._base import TableEncoder
@@ -32,6 +33,7 @@ _EQUAL = 1e-4
 _EXACT = 100  # the decomposition of matrices with a side no longer than this is exact
 
 
+@with_parameters
 class SVDUserEmbedder(TableEncoder):
     """Vectors of users, and of the items they use, from who uses what.
 
@@ -134,7 +136,7 @@ class SVDUserEmbedder(TableEncoder):
            [ nan,  nan, 1.  ]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "weighting": [StrOptions(set(WEIGHTINGS))],
         "power": [Interval(Real, 0, 1, closed="both")],
@@ -144,32 +146,17 @@ class SVDUserEmbedder(TableEncoder):
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        *,
-        user: Columns = None,
-        items: Columns = None,
-        n_components: int = 399,
-        weighting: str = "ppmi",
-        power: float = 0.5,
-        output: str = "user",
-        split: Any = True,
-        min_frequency: int = 1,
-        pad: bool = False,
-        on_error: str = "missing",
-        random_state: Any = None,
-    ):
-        self.user = user
-        self.items = items
-        self.n_components = n_components
-        self.weighting = weighting
-        self.power = power
-        self.output = output
-        self.split = split
-        self.min_frequency = min_frequency
-        self.pad = pad
-        self.on_error = on_error
-        self.random_state = random_state
+    user: Columns = None
+    items: Columns = None
+    n_components: int = 399
+    weighting: str = "ppmi"
+    power: float = 0.5
+    output: str = "user"
+    split: Any = True
+    min_frequency: int = 1
+    pad: bool = False
+    on_error: str = "missing"
+    random_state: Any = None
 
     def _read(self, X: Any, *, reset: bool) -> Any:
         is_matrix = scipy.sparse.issparse(X)
