@@ -15,12 +15,7 @@ from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.datasets._captions import draw_captions, draw_tags
 from hyperfusion.datasets._pictures import CATEGORIES, draw_pictures, render
 from hyperfusion.datasets._score import contributions
-from hyperfusion.datasets._world import (
-    PLACE_VECTORS,
-    PLACES,
-    draw_world,
-    offset_name,
-)
+from hyperfusion.datasets._world import PLACE_VECTORS, PLACES, draw_world, offset_name
 
 _OFF_TOPIC = 0.1
 _NOISE = 0.65

@@ -219,7 +219,7 @@ def _image_cells(
         raise InvalidInputError(f"image_folder: none of {looked} is a file.")
     warn_user(
         f"No pictures found: none of {looked} is a file. Put them there, or give "
-        "image_folder; without them roles names no image.",
+        "image_folder; without them roles names no image."
     )
     return data["image"], False
 

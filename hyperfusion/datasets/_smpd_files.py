@@ -26,10 +26,7 @@ NAMES = {
         "{}_temporalspatial_information.json",
         "{}_temporalspatial.json",
     ),
-    "additional information": (
-        "{}_additional_information.json",
-        "{}_additional.json",
-    ),
+    "additional information": ("{}_additional_information.json", "{}_additional.json"),
     "user data": ("{}_user_data.json", "{}_userdata.json"),
     "image paths": (
         "{}_img_filepath.txt",

@@ -87,7 +87,7 @@ class VectorEncoder(TableEncoder):
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         one = cells.iloc[:, 0] if cells.shape[1] == 1 else None
-        # where all cells are missing, their size is asked for, in vain
+        # if all cells are missing, vector_size raises
         self._of_cells = one is not None and (holds_vectors(one) or one.isna().all())
         self.size_ = vector_size(cells.iloc[:, 0]) if self._of_cells else cells.shape[1]
 
@@ -97,14 +97,14 @@ class VectorEncoder(TableEncoder):
         return out
 
     def write(self, X: Any, out: np.ndarray) -> None:
-        """Write the vectors into an array, without a copy in between.
+        """Write the vectors into an array, without an extra copy.
 
         Parameters
         ----------
         X : DataFrame of shape (n_samples, n_columns)
             Columns as at fit.
         out : ndarray of shape (n_samples, `size_`), float32
-            Where they go.
+            The array to write into.
         """
         if self._of_cells:
             write_vectors(X.iloc[:, 0], out)

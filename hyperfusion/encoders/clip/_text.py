@@ -112,7 +112,7 @@ class ClipTextEncoder(ClipEncoder):
         if n_cut.any():
             warn_user(
                 f"{np.count_nonzero(n_cut)} of {len(texts)} texts are longer than the "
-                f"model reads: {int(n_cut.sum())} tokens at their ends have no effect.",
+                f"model reads: {int(n_cut.sum())} tokens at their ends have no effect."
             )
         return np.ascontiguousarray(vectors[:, :-1])
 

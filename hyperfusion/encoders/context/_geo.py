@@ -1,4 +1,4 @@
-"""Places of posts: coordinates, the cell of a grid, accuracy, name."""
+"""Places of posts: coordinates, grid cells, accuracy, names."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class GeoEncoder(TableEncoder):
     places_ : list of str
         The names of places at fit.
     columns_ : dict of {str: column label}
-        The columns that are read, by parameter.
+        The columns to read, by parameter.
     %(columns)s
 
     Raises
     ------
     InvalidInputError
-        If no column is named, a column is not there, or one of `latitude` and
-        `longitude` is given without the other.
+        If no column is named, a column is missing, or only one of `latitude` and
+        `longitude` is given.
 
     Notes
     -----

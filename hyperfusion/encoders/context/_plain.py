@@ -1,4 +1,4 @@
-"""Columns that are features as they are: numbers and categories."""
+"""Columns of numbers and categories as features."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CategoryEncoder(TableEncoder):
     """
 
     _parameter_constraints = {
-        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+        "min_frequency": [Interval(Integral, 1, None, closed="left")]
     }
 
     min_frequency: int = 1
@@ -121,9 +121,7 @@ class NumberEncoder(TableEncoder):
     1    2.0   NaN
     """
 
-    _parameter_constraints = {
-        "log": ["boolean", StrOptions({"auto"})],
-    }
+    _parameter_constraints = {"log": ["boolean", StrOptions({"auto"})]}
 
     log: str | bool = "auto"
     on_error: str = "missing"
@@ -150,7 +148,7 @@ class NumberEncoder(TableEncoder):
 
 def _has_heavy_tail(numbers: np.ndarray) -> bool:
     known = numbers[~np.isnan(numbers)]
-    # two values are a flag: a scale changes nothing
+    # two values are a flag, for which the scale doesn't matter
     if len(np.unique(known)) < 3 or known.min() < 0:
         return False
     # relative to the largest, so that cubes of huge numbers don't overflow

@@ -1,4 +1,4 @@
-"""Times of posts as clock, calendar, season, drift and age of the account."""
+"""Times of posts as features of clock, calendar, season, drift and account age."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TemporalEncoder(TableEncoder):
         time in `timezone`.
     cycles : {"all", "seen"}, default="all"
         Cycles with features: day, week and year, or only those that the times at fit
-        cover (see Notes). `PostEncoder` uses "seen".
+        cover (see Notes), as `PostEncoder` does.
     %(on_error)s
 
     Attributes
@@ -67,9 +67,9 @@ class TemporalEncoder(TableEncoder):
     cycles_ : tuple of str
         The cycles with features, of ``"day"``, ``"week"`` and ``"year"``.
     origin_ : float
-        The earliest post at fit in seconds since 1970 (UTC); NaN without any time.
+        The earliest post at fit, in seconds since 1970 (UTC); NaN without any time.
     time_, timezone_, created_ : column label or None
-        The columns that are read.
+        The columns to read.
     zone_ : int, str or None
         The one time zone for all: seconds east of UTC, or an IANA name.
     %(columns)s
@@ -77,9 +77,9 @@ class TemporalEncoder(TableEncoder):
     Raises
     ------
     BadCellError
-        If no time can be read although cells are filled, whatever `on_error`.
+        If cells are filled but none can be read as a time, whatever `on_error` is.
     InvalidInputError
-        If a column is not there.
+        If a column is missing.
 
     Notes
     -----
@@ -148,7 +148,7 @@ class TemporalEncoder(TableEncoder):
         utc, _ = self._moments(cells[self.time_], zones, warn=False)
         known = utc[~np.isnan(utc)]
         if len(known) == 0:
-            # names the first cell that can't be read; nothing where all are missing
+            # raises for the first unreadable cell, unless all are missing
             read_times(cells[self.time_]).settle("raise")
         self.origin_ = float(known.min()) if len(known) else np.nan
         self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
@@ -196,7 +196,7 @@ class TemporalEncoder(TableEncoder):
 
 
 def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone | None]:
-    """Return the column of time zones, or the one time zone that is meant."""
+    """Return the column of time zones, or the one time zone for all."""
     if value is None:
         return None, None
     if not isinstance(value, str) or value in table.columns:
@@ -211,7 +211,7 @@ def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone |
 
 
 def _seen_cycles(times: np.ndarray) -> tuple[str, ...]:
-    """Return the cycles that times (seconds in UTC, none missing) go round twice."""
+    """Return the cycles that times (in seconds, none missing) cover twice."""
     if len(times) == 0:
         return ()
     date = pd.DatetimeIndex(times.astype(np.int64).astype("datetime64[s]"))
@@ -229,7 +229,7 @@ def _seen_cycles(times: np.ndarray) -> tuple[str, ...]:
 
 
 def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the features of clock and calendar, NaN where the time is."""
+    """Return the features of clock and calendar, NaN if the time is missing."""
     missing = np.isnan(local)
     seconds = np.where(missing, 0, local).astype(np.int64)
     date = pd.DatetimeIndex(seconds.astype("datetime64[s]"))

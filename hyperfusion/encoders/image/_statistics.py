@@ -1,4 +1,4 @@
-"""Plain measures of images: size, light, color, sharpness."""
+"""Simple measures of images: size, light, color, sharpness."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _light(image: Image.Image) -> list[float]:
         gray.std(dtype=np.float64) / 255,
         deviation + 0.3 * mean,
         ndimage.laplace(gray, mode="mirror").var(dtype=np.float64),
-        # black pixels have no saturation: 0 / 1
+        # the saturation of black pixels is 0 / 1
         ((high - low) / np.maximum(high, 1)).mean(dtype=np.float64),
     ]
 
@@ -205,7 +205,7 @@ def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
     pixels = np.asarray(quantized.convert("RGB")).reshape(-1, 3)
     counts = Counter(map(tuple, pixels.tolist()))
     total = sum(counts.values())
-    # ties go to the darker color, so that the order never depends on the palette's
+    # ties go to the darker color, so that the palette's order doesn't matter
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     for row, (color, count) in zip(colors, ranked, strict=False):
         row[:] = [*(np.array(color) / 255), count / total]
@@ -215,10 +215,10 @@ def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
 def read_ahead(
     cells: pd.Series, read: Callable[[Any], Any]
 ) -> tuple[pd.Series, Callable[[Any], Any]]:
-    """Read cells in parallel where there are several jobs; `read` has to be picklable.
+    """Read cells in parallel if there are several jobs; `read` must be picklable.
 
-    Either what was given is returned, or results (and errors) in the place of cells,
-    and a function that returns (or raises) them: `read_cells` gives the same for both.
+    Returns `cells` and `read` themselves, or results and errors instead of the cells,
+    with a function that returns or raises them. `read_cells` treats both alike.
     """
     n_jobs = effective_n_jobs(None)
     if n_jobs == 1:

@@ -1,4 +1,4 @@
-"""Texts as a few components of their TF-IDF table."""
+"""Main components of the TF-IDF of texts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
 class TfidfComponents(ColumnEncoder):
     """Main components of the TF-IDF table of a column of texts or tags.
 
-    scikit-learn's ``TfidfVectorizer`` and ``TruncatedSVD`` (latent semantic analysis)
-    behind the reading of cells that all encoders of text share.
+    It combines scikit-learn's ``TfidfVectorizer`` and ``TruncatedSVD`` (latent semantic
+    analysis), and reads cells like all encoders of text.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ class TfidfComponents(ColumnEncoder):
     min_df : int or float, default=2
         A term in fewer texts (or a smaller share of the texts) than this is ignored.
     max_features : int or None, default=50_000
-        Only so many of the most frequent terms are kept.
+        Maximum number of terms; the most frequent ones are kept.
     sublinear_tf : bool, default=True
-        Count a term that occurs n times in a text as 1 + log(n).
+        Whether a term that occurs n times in a text counts as 1 + log(n).
     random_state : int, RandomState instance or None, default=None
         Seed of the randomized decomposition. None draws one from the system.
     %(on_error)s
@@ -71,7 +71,7 @@ class TfidfComponents(ColumnEncoder):
     Raises
     ------
     InvalidInputError
-        If `ngram_range` is no ascending pair of positive integers.
+        If `ngram_range` is not an ascending pair of positive integers.
 
     Notes
     -----
@@ -156,7 +156,7 @@ class TfidfComponents(ColumnEncoder):
             share = "" if isinstance(self.min_df, Integral) else "the share "
             warn_user(
                 f"No term{place} occurs in at least {share}min_df={self.min_df} of its "
-                f"{len(texts)} texts: all components will be 0.",
+                f"{len(texts)} texts: all components will be 0."
             )
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:

@@ -173,7 +173,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         if vectors.has_ngrams:
             warn_user(
                 "Of FastText's vectors only those of whole words are used: a word "
-                f"outside of the {len(vectors.words)} counts as unknown.",
+                f"outside of the {len(vectors.words)} counts as unknown."
             )
         self.vector_size_ = vectors.size
         self.fingerprint_ = vectors.fingerprint

@@ -1,4 +1,4 @@
-"""Plain measures of texts: length, tags, emoji, capitals, signs of language."""
+"""Simple measures of texts: length, tags, emoji, capitals, signs of language."""
 
 # ruff: noqa: RUF001 - letters and marks of many scripts are the subject here
 
@@ -132,9 +132,7 @@ class TextStatistics(ColumnEncoder):
     1    NaN   NaN    NaN         NaN           NaN         1.0
     """
 
-    _parameter_constraints = {
-        "analyzer": [StrOptions({"word", "tags"})],
-    }
+    _parameter_constraints = {"analyzer": [StrOptions({"word", "tags"})]}
 
     analyzer: str = "word"
     on_error: str = "missing"
@@ -156,7 +154,7 @@ class TextStatistics(ColumnEncoder):
 
 
 def _measure(text: str | None, n_tags: int | None) -> list[float] | None:
-    """Return the features of a text; hashtags are counted where `n_tags` is None."""
+    """Return the features of a text; count hashtags if `n_tags` is None."""
     if not text:
         return None
     plain, n_links = _LINK.subn(" ", text) if "." in text or ":" in text else (text, 0)

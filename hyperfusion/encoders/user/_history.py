@@ -1,4 +1,4 @@
-"""What a user's earlier posts say about the next one."""
+"""Features of a user's earlier posts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hyperfusion.encoders.user._as_of import (
 from hyperfusion.exceptions import InvalidInputError
 
 Rows = dict[str, np.ndarray]
-"""Columns of the stored posts, all of one length."""
+"""The columns of stored posts."""
 
 _GROUPS = ("user", "category", "place")
 _ROLES = ("user", "time", "category", "place", "post")
@@ -205,7 +205,7 @@ class UserHistory(TableEncoder):
         return columns
 
     def _read_posts(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
-        """Return the posts to store; new users and levels get codes."""
+        """Return the posts to store, with codes for new users and levels."""
         scores = check_target(y, len(table), allow_nan=True)
         rows = self._read_cells(table, learn=True, warn=warn)
         rows["score"] = scores
@@ -282,7 +282,7 @@ def _seconds_of(delay: Any) -> float:
 
 
 def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndarray:
-    """Return the codes of levels: -1 where one is missing, -2 if it is unknown."""
+    """Return the codes of levels: -1 if missing, -2 if unknown."""
     positions, found = pd.factorize(levels)
     if learn:
         for level in found:
@@ -295,9 +295,9 @@ def _take_rows(rows: Rows, which: np.ndarray) -> Rows:
 
 
 def _last_of_each_post(rows: Rows) -> Rows:
-    """Keep the last row of each identifier, with the last score that was known.
+    """Keep the last row of each identifier, with its last known score.
 
-    Rows without an identifier are all kept.
+    All rows without an identifier are kept.
     """
     named = ~pd.isna(rows["post"])
     again = pd.Series(rows["post"]).duplicated(keep="last").to_numpy()
@@ -307,9 +307,9 @@ def _last_of_each_post(rows: Rows) -> Rows:
 
 
 def _replace_moments(old: Rows, new: Rows) -> Rows:
-    """Return the old rows and the new ones that take their user's and moment's place.
+    """Return old and new rows; new ones replace those of the same user and time.
 
-    New rows without any score don't take the place of old ones with a score.
+    New rows without any score don't replace old ones with a score.
     """
     old_keys, new_keys = (
         pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])

@@ -1,4 +1,4 @@
-"""Users: who they are, and what their profile counts."""
+"""Users as categories, and the numbers of their profiles."""
 
 from __future__ import annotations
 
@@ -164,6 +164,6 @@ class UserProfileEncoder(TableEncoder):
         names += [f"{a}_per_{b}" for a, b in self.ratios_]
         if self.user_ is None:
             return column_features(names)
-        # the user's own name comes first: members and intervals look for it
+        # the user's name has precedence, since members and intervals look for it
         user, *rest = column_features(["user", *names])
         return [*rest, user]

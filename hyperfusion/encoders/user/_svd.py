@@ -1,4 +1,4 @@
-"""Vectors of users and of what they use, from a singular value decomposition."""
+"""Vectors of users and of their items, by singular value decomposition."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EXACT = 100  # the decomposition of matrices with a side no longer than this is
 
 @with_parameters
 class SVDUserEmbedder(TableEncoder):
-    """Vectors of users, and of the items they use, from who uses what.
+    """Vectors of users and of the items they use.
 
     Equation 4 of the paper: the matrix M of users times items (tags, concepts,
     places, words) is approximated by U S V'. A user's vector is a row of
@@ -200,7 +200,7 @@ class SVDUserEmbedder(TableEncoder):
         self.user_vectors_ = self._fold_in(counts)
 
     def _learn_names(self, table: pd.DataFrame) -> scipy.sparse.csr_array:
-        """Learn the users and the items of a table; return what each user uses."""
+        """Learn the users and items of a table; return their matrix of counts."""
         self.user_, self.items_ = find_columns(table, self.user, self.items)
         if isinstance(self.split, (bool, np.bool_)):
             self.split_ = list(self.items_) if self.split else []
@@ -241,7 +241,7 @@ class SVDUserEmbedder(TableEncoder):
         return read_items(table, self.items_, self.split_, self.on_error, warn=warn)
 
     def _fold_in(self, counts: scipy.sparse.csr_array) -> np.ndarray:
-        """Return the vectors of users of whom these are the counts."""
+        """Return the vectors of users with these counts."""
         weights = weigh(counts, self.weighting, self.item_weights_).astype(np.float32)
         vectors = weights @ self.item_vectors_ / self.singular_values_
         vectors[np.diff(counts.indptr) == 0] = np.nan
@@ -250,7 +250,7 @@ class SVDUserEmbedder(TableEncoder):
     def _features(
         self, counts: scipy.sparse.csr_array, known: np.ndarray
     ) -> np.ndarray:
-        """Return the output for the items of rows and their users' rows at fit."""
+        """Return the output for the items of rows and the positions of known users."""
         no_items = np.diff(counts.indptr) == 0
         parts = []
         if self.output != "item":
