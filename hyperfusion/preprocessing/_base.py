@@ -1,4 +1,4 @@
-"""What the transformers of numbers and categories share."""
+"""The base class of transformers of numbers and categories."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from hyperfusion.table._names import unique_names
 class BlockTransformer(TableTransformer):
     """Base of transformers that change the numbers of a table, block by block.
 
-    A table with names gives a feature table (numbers first, then categories), an
-    array gives an array. Subclasses implement ``_fit_features(features, y)`` and
-    ``_transform_features(features)``, which returns the numbers of the output, and
-    ``_outputs(numbers)`` and ``_transform_categories(categories)`` where these change.
+    A table becomes a feature table (numbers first, then categories), an array an array.
+    Subclasses implement ``_fit_features(features, y)``, ``_transform_features(
+    features)``, which returns the new numbers, and, if these change,
+    ``_outputs(numbers)`` and ``_transform_categories(categories)``.
     """
 
     _infinite: Infinite = "raise"
@@ -45,7 +45,7 @@ class BlockTransformer(TableTransformer):
                 roles.reverse()
             raise InvalidInputError(
                 f"Column {_check_feature_names_in(self)[changed[0]]!r} was {roles[0]} "
-                f"when {type(self).__name__} was fitted and is {roles[1]} now."
+                f"when {type(self).__name__} was fitted, but is {roles[1]} now."
             )
         return self._write(features, self._transform_features(features))
 
@@ -65,7 +65,7 @@ class BlockTransformer(TableTransformer):
 
     @property
     def sources_(self) -> list[list[int]]:
-        """For each column of the output, the positions of those it was made of."""
+        """For each column of the output, the positions of those it is made from."""
         check_is_fitted(self)
         numbers = np.flatnonzero(~self.is_category_)
         categories = np.flatnonzero(self.is_category_)
@@ -80,7 +80,7 @@ class BlockTransformer(TableTransformer):
         raise NotImplementedError
 
     def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
-        """Name the numbers that come out, with the positions they were made of."""
+        """Return the names of the new numbers, and the positions they are made from."""
         return [(name, [i]) for i, name in enumerate(numbers)]
 
     def _transform_categories(self, categories: Any) -> Any:
