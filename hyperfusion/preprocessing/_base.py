@@ -1,4 +1,4 @@
-"""The base class of transformers of numbers and categories."""
+"""What the transformers of numbers and categories share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import _check_feature_names_in
 from hyperfusion._transformer import TableTransformer
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import (
     Features,
     Infinite,
@@ -22,10 +21,10 @@ from hyperfusion.table._names import unique_names
 class BlockTransformer(TableTransformer):
     """Base of transformers that change the numbers of a table, block by block.
 
-    A table becomes a feature table (numbers first, then categories), an array an array.
-    Subclasses implement ``_fit_features(features, y)``, ``_transform_features(
-    features)``, which returns the new numbers, and, if these change,
-    ``_outputs(numbers)`` and ``_transform_categories(categories)``.
+    A table with names gives a feature table (numbers first, then categories), an
+    array gives an array. Subclasses implement ``_fit_features(features, y)`` and
+    ``_transform_features(features)``, which returns the numbers of the output, and
+    ``_outputs(numbers)`` and ``_transform_categories(categories)`` where these change.
     """
 
     _infinite: Infinite = "raise"
@@ -37,16 +36,13 @@ class BlockTransformer(TableTransformer):
         return features
 
     def _transform(self, X: Any) -> Any:
-        features = read_features(self, X, reset=False, infinite=self._infinite)
-        changed = np.flatnonzero(features.is_category != self.is_category_)
-        if len(changed):
-            roles = ["a number", "a category"]
-            if self.is_category_[changed[0]]:
-                roles.reverse()
-            raise InvalidInputError(
-                f"Column {_check_feature_names_in(self)[changed[0]]!r} was {roles[0]} "
-                f"when {type(self).__name__} was fitted, but is {roles[1]} now."
-            )
+        features = read_features(
+            self,
+            X,
+            reset=False,
+            infinite=self._infinite,
+            were_categories=self.is_category_,
+        )
         return self._write(features, self._transform_features(features))
 
     def _write(self, features: Features, numbers: np.ndarray) -> Any:
@@ -65,7 +61,7 @@ class BlockTransformer(TableTransformer):
 
     @property
     def sources_(self) -> list[list[int]]:
-        """For each column of the output, the positions of those it is made from."""
+        """For each column of the output, the positions of those it was made of."""
         check_is_fitted(self)
         numbers = np.flatnonzero(~self.is_category_)
         categories = np.flatnonzero(self.is_category_)
@@ -80,7 +76,7 @@ class BlockTransformer(TableTransformer):
         raise NotImplementedError
 
     def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
-        """Return the names of the new numbers, and the positions they are made from."""
+        """Name the numbers that come out, with the positions they were made of."""
         return [(name, [i]) for i, name in enumerate(numbers)]
 
     def _transform_categories(self, categories: Any) -> Any:

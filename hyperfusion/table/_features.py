@@ -1,4 +1,4 @@
-"""Feature tables split into numbers and categories, and joined again."""
+"""Feature tables taken apart into numbers and categories, and joined again."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Infinite = Literal["raise", "missing", "keep"]
 
 @dataclass(frozen=True)
 class Features:
-    """A feature table or array, split into numbers and categories.
+    """A feature table or array taken apart.
 
-    The float32 numbers are often a view of the input: never write into them. `table` is
-    the schema of the input's columns, `schema` that of the numbers.
+    The float32 numbers are often a view of what was passed: never write into them.
+    `table` is the schema of the input's columns, `schema` that of the numbers.
     """
 
     numbers: np.ndarray
@@ -52,13 +52,19 @@ class Features:
 
 
 def read_features(
-    estimator: Any, X: Any, *, reset: bool, infinite: Infinite = "raise"
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    infinite: Infinite = "raise",
+    were_categories: np.ndarray | None = None,
 ) -> Features:
-    """Split a feature table or array; record its columns or compare them to fit.
+    """Take a feature table or an array apart and record (or compare) its columns.
 
-    A column that is neither a number nor a category is an `InvalidInputError`. Infinite
-    values, including those too large for float32, are a `BadCellError` with "raise",
-    NaN with "missing", and stay with "keep".
+    A column that is neither a number nor a category is an `InvalidInputError`. With
+    "raise" an infinite value, or one too large for float32, is a `BadCellError`; with
+    "missing" it becomes NaN; with "keep" it stays. A column that is no longer of the
+    kind that `were_categories` says is an `InvalidInputError`.
     """
     X = as_frame(X)
     if isinstance(X, pd.DataFrame):
@@ -72,7 +78,7 @@ def read_features(
             row, column = np.argwhere(np.isinf(numbers))[0]
             raise BadCellError(
                 "Input X contains infinity or a value too large for dtype('float32'): "
-                "BlockImputer treats such values as missing, IQRFilter clips them",
+                "BlockImputer takes such values as missing, IQRFilter clips them",
                 int(row),
                 features.names[column],
             )
@@ -92,11 +98,20 @@ def read_features(
     if infinite == "missing" and has_infinite(features.numbers):
         numbers = np.where(np.isinf(features.numbers), np.nan, features.numbers)
         features = replace(features, numbers=numbers)
+    if were_categories is not None:
+        for column in np.flatnonzero(features.is_category != were_categories)[:1]:
+            kinds = "a number", "a category"
+            was = bool(were_categories[column])
+            raise InvalidInputError(
+                f"Column {schema.columns[column]!r} was {kinds[was]} when "
+                f"{type(estimator).__name__} was fitted and is {kinds[not was]} now: "
+                "give it the same dtype."
+            )
     return features
 
 
 def _without_texts(X: Any, who: str) -> Any:
-    """Return an array; refuse texts in it that are not numbers."""
+    """Return an array; refuse one of objects with texts that are no numbers."""
     if not isinstance(X, np.ndarray) or X.dtype.kind not in "OU":
         return X
     for column, cells in enumerate(X.T if X.ndim == 2 else ()):
@@ -113,21 +128,21 @@ def _without_texts(X: Any, who: str) -> Any:
 
 
 def as_float32(frame: pd.DataFrame) -> np.ndarray:
-    """Return the numbers of a table, often as a view; refuse anything else."""
+    """Return the numbers of a table, often as a view; refuse what is no number."""
     dtypes = frame.dtypes
     if set(dtypes) == {np.dtype(np.float32)}:
         return frame.to_numpy()
     if any(pd.api.types.is_object_dtype(t) for t in set(dtypes)):
         frame = frame.infer_objects()
         dtypes = frame.dtypes
-    fill: dict[str, float] = {}  # older versions of pandas copy if this is set
+    fill: dict[str, float] = {}  # older pandas copies where it is given
     for column, dtype in dtypes.items():
         is_object = pd.api.types.is_object_dtype(dtype)
         others = [c for c in frame[column] if not _is_number(c)] if is_object else []
         if any(isinstance(cell, _VECTORS) for cell in others):
             raise InvalidInputError(
                 f"The cells of column {column!r} are vectors or lists: VectorEncoder "
-                "turns each of their numbers into a column."
+                "makes a column for each of their numbers."
             )
         if others or not (is_object or pd.api.types.is_numeric_dtype(dtype)):
             raise InvalidInputError(
@@ -148,7 +163,7 @@ def _is_number(cell: Any) -> bool:
 
 
 def has_infinite(numbers: np.ndarray) -> bool:
-    """Whether an array holds infinity, without allocating an array of its size."""
+    """Whether an array holds infinity, found without an array of its size."""
     return numbers.size > 0 and bool(
         np.isinf(np.fmax.reduce(numbers, axis=None))
         or np.isinf(np.fmin.reduce(numbers, axis=None))
@@ -161,10 +176,11 @@ def write_features(
     categories: pd.DataFrame,
     schema: Schema | None = None,
 ) -> pd.DataFrame:
-    """Return a feature table around a float32 array, without copying it.
+    """Return a feature table around one float32 array, without a copy of it.
 
-    `names` are those of the numbers, then of the categories, whose index the result
-    gets. With the schema of the input, the result keeps its declarations.
+    `names` has the numbers' names, then those of the categories, whose index the
+    result gets. With the schema of the table that the columns come from, what it
+    declares of columns that are still there is declared of the result.
     """
     n = numbers.shape[1]
     table = pd.DataFrame(
@@ -178,7 +194,7 @@ def write_features(
 
 
 def take_columns(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return columns of an array, as a view if they are adjacent."""
+    """Return columns of an array, as a view where they stand side by side."""
     start, n = (int(columns[0]) if len(columns) else 0), len(columns)
     if np.array_equal(columns, np.arange(start, start + n)):
         return numbers[:, start : start + n]
