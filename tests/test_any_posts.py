@@ -139,9 +139,7 @@ TABLE_TRANSFORMERS = {
     "IQRFilter, missing": IQRFilter(columns=["text__words"], action="missing"),
 }
 
-quick = settings(
-    max_examples=10, deadline=None, suppress_health_check=list(HealthCheck)
-)
+quick = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def nothing_to_learn(name, X):

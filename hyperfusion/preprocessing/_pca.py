@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
-from threadpoolctl import threadpool_limits
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
@@ -151,7 +151,7 @@ class BlockPCA(BlockTransformer):
         solver = "covariance_eigh" if n >= p else "full"
         size = min(size, n, p)
         pca = PCA(size, whiten=self.whiten, svd_solver=solver, copy=False)
-        with threadpool_limits(1, user_api="blas"):
+        with thread_limit(1, user_api="blas"):
             pca.fit(values)
         pca.mean_ += center
         return pca
@@ -170,7 +170,7 @@ class BlockPCA(BlockTransformer):
                 part[~there] = np.nan
                 if there.any():
                     # in float32 the last digits depend on the other rows
-                    with threadpool_limits(1, user_api="blas"):
+                    with thread_limit(1, user_api="blas"):
                         part[there] = pca.transform(values[there].astype(np.float64))
             start += width
         return out

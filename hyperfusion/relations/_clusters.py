@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
@@ -20,6 +19,7 @@ from hyperfusion._target_means import (
 )
 from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target, local_generator
+from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._tree import Assignment, check_levels, descend, grow_tree
 from hyperfusion.relations._views import (
@@ -177,7 +177,7 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     def _transform(self, X: Any) -> Any:
         features = read_features(self, X, reset=False, infinite="missing")
-        with threadpool_limits(1):
+        with thread_limit(1):
             paths = {
                 view: descend(points, self.centers_[view], self.parents_[view])
                 for view, points in self._reduced(features.numbers)
@@ -225,7 +225,7 @@ class HierarchicalClusterEncoder(TableTransformer):
         if self.target_mean:
             y = check_target(y, len(features.numbers), allow_nan=True)
         rng = local_generator(self.random_state)
-        with threadpool_limits(1):
+        with thread_limit(1):
             self._fit_views(features, rng)
             paths = self._grow(features.numbers, levels, rng)
         self._fit_agreement(paths)

@@ -115,7 +115,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reader", READERS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_every_sort_of_column_reads_alike(reader, kind, data):
     values = data.draw(st.lists(KINDS[kind], min_size=1, max_size=5))
