@@ -87,8 +87,8 @@ class CatBoostExplanations(Member):
         pool = None
         if type == "LossFunctionChange":
             y = check_target(_needed("y", y, type), len(_needed("X", X, type)))
-            y = self.target_scaler_.transform(y)
-            pool = make_pool(self._read(X), y, sample_weight)
+            target: np.ndarray = self.target_scaler_.transform(y)
+            pool = make_pool(self._read(X), target, sample_weight)
         values = self._by_column(pool, type)
         return _add_up(values[None, : len(names)], names).iloc[0].rename(None)
 
