@@ -87,8 +87,9 @@ class CatBoostExplanations(Member):
         pool = None
         if type == "LossFunctionChange":
             y = check_target(_needed("y", y, type), len(_needed("X", X, type)))
-            target: np.ndarray = self.target_scaler_.transform(y)
-            pool = make_pool(self._read(X), target, sample_weight)
+            y = self.target_scaler_.transform(y)
+            weight = None if sample_weight is None else np.asarray(sample_weight)
+            pool = make_pool(self._read(X), y, weight)
         values = self._by_column(pool, type)
         return _add_up(values[None, : len(names)], names).iloc[0].rename(None)
 
