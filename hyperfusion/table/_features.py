@@ -102,8 +102,9 @@ def read_features(
         for column in np.flatnonzero(features.is_category != were_categories)[:1]:
             kinds = "a number", "a category"
             was = bool(were_categories[column])
+            names = getattr(estimator, "feature_names_in_", schema.columns)
             raise InvalidInputError(
-                f"Column {schema.columns[column]!r} was {kinds[was]} when "
+                f"Column {names[column]!r} was {kinds[was]} when "
                 f"{type(estimator).__name__} was fitted and is {kinds[not was]} now: "
                 "give it the same dtype."
             )
