@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import ThreadpoolController
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 _SECONDS = 0.5
@@ -36,6 +39,17 @@ def in_parallel(
             delayed(_work)(folder, title, function, *args, **kwargs)
             for title, args, kwargs in calls
         )
+
+
+def thread_limit(n_threads: int, **which: str) -> AbstractContextManager[Any]:
+    """Let native libraries use so many threads: all of them, or those of a user_api."""
+    return _native_libraries(len(sys.modules)).limit(limits=n_threads, **which)
+
+
+@lru_cache(maxsize=1)
+def _native_libraries(_: int) -> ThreadpoolController:
+    """Find them, which takes as long as a small fit, again where modules came since."""
+    return ThreadpoolController()
 
 
 def _work(

@@ -122,7 +122,8 @@ class CatBoostHuberRegressor(CatBoostExplanations):
 
     Examples
     --------
-    >>>     >>> from hyperfusion import CatBoostHuberRegressor
+    >>> import pandas as pd
+    >>> from hyperfusion import CatBoostHuberRegressor
     >>> X = pd.DataFrame({"views": range(40), "kind": pd.Categorical(["a", "b"] * 20)})
     >>> y = X["views"] + 10 * (X["kind"] == "b")
     >>> model = CatBoostHuberRegressor(iterations=50, early_stopping=False).fit(X, y)
