@@ -190,7 +190,7 @@ def no_other_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", BadCellWarning)
         warnings.filterwarnings("ignore", "No term .*occurs in at least", UserWarning)
-        warnings.filterwarnings("ignore", "Column .*tells nothing", UserWarning)
+        warnings.filterwarnings("ignore", "Column .*says nothing", UserWarning)
         yield
 
 

@@ -205,9 +205,7 @@ def test_columns_of_encoders():
 
 def test_one_warning_counts_shows_the_first_and_asks_for_the_role():
     cells = read_numbers(pd.Series([None, "many", "", "more"], name="n"))
-    message = (
-        r"2 cell\(s\) of column 'n'.*row 1: .*'many'.*all 2 that are not empty.*role"
-    )
+    message = r"2 cell\(s\) of column 'n'.*row 1: .*'many'.*all 2 non-empty cells.*role"
     with pytest.warns(BadCellWarning, match=message) as seen:
         cells.settle("missing")
     assert len(seen) == 1
