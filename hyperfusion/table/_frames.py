@@ -132,12 +132,18 @@ def _is_arrow_dictionary(dtype: Any) -> bool:
 
 
 def check_frame(X: pd.DataFrame, name: str) -> None:
-    """Raise where a frame has no rows, no columns, or two columns of one name."""
+    """Raise where a frame is empty, or its columns' names can't tell them apart."""
     if not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
         raise InvalidInputError(
             f"{name} got a table with duplicate column names: {twice}. "
             "Rename or drop all but one of each."
+        )
+    others = [c for c in X.columns if not isinstance(c, str)]
+    if 0 < len(others) < X.shape[1]:
+        raise InvalidInputError(
+            f"{name} got a table some of whose column names are no texts: "
+            f"{others[:5]}. X.columns = X.columns.astype(str) makes texts of all."
         )
     if min(X.shape) == 0:
         what = "sample" if len(X) == 0 else "feature"
@@ -157,7 +163,7 @@ def check_columns(
         return []
     labels: list[Any] = [value] if _is_label(value, table) else [*cast(Sequence, value)]
     for label in labels:
-        if label not in table.columns:
+        if not isinstance(label, Hashable) or label not in table.columns:
             known = [str(c) for c in table.columns]
             close = difflib.get_close_matches(str(label), known, n=3)
             hint = (
