@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import gen_batches
 
+from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
@@ -79,7 +81,28 @@ class PostPipeline(Pipeline):
             if isinstance(ensemble.cv, Integral):
                 known = target[~np.isnan(target)]
                 next(StratifiedRegressionKFold(int(ensemble.cv)).split(known, known))
-        return super().fit(table, y, **params)
+            y = y if getattr(y, "ndim", 1) == 1 else target
+        with self._frames_of_ours():
+            return super().fit(table, y, **params)
+
+    @contextmanager
+    def _frames_of_ours(self) -> Iterator[None]:
+        """Hand frames of pandas on, whatever output is chosen: others lose the spaces.
+
+        What the steps give to whoever calls them stays as it was chosen.
+        """
+        chosen = {
+            name: getattr(step, "_sklearn_output_config", {})
+            for name, step in self.steps
+            if isinstance(step, HyperFusionEstimator) and hasattr(step, "set_output")
+        }
+        for name in chosen:
+            self.named_steps[name]._sklearn_output_config = {"transform": "default"}
+        try:
+            yield
+        finally:
+            for name, config in chosen.items():
+                self.named_steps[name]._sklearn_output_config = config
 
 
 @fill_slots(**SLOTS)

@@ -538,3 +538,76 @@ def test_vectors_made_again_agree_with_the_stored_ones(tmp_path):
         again = ClipImageEncoder("hyperfusion-tiny").fit(part).transform(part)
         kept = first[[pictures.index.get_loc(i) for i in part.index]]
         np.testing.assert_allclose(again, kept, rtol=0, atol=2e-7)
+
+
+@pytest.mark.parametrize("label", [7, None, pd.Timestamp("2020"), ("a", "b")])
+@pytest.mark.parametrize(
+    "estimator",
+    [PostEncoder(numeric="latitude"), NumberEncoder(), BlockScaler(), NumericTable()],
+)
+def test_names_of_columns_that_are_partly_texts(label, estimator):
+    table = TABLE[["latitude"]].copy()
+    table[label] = 1.0
+    with pytest.raises(InvalidInputError, match="column names that are not strings") as error:
+        sklearn.base.clone(estimator).fit(table, Y)
+    assert "X.columns.astype(str)" in str(error.value)
+
+
+@pytest.mark.parametrize("value", [5, "x", [1], TfidfVectorizer(), None])
+@pytest.mark.parametrize("name", ["user_embedder", "place_embedder"])
+def test_embedders_that_are_none(name, value):
+    encoder = PostEncoder(user="user", place="category", numeric="n_photos")
+    encoder.set_params(**{name: value})
+    assert encoder.get_params()
+    with pytest.raises(ValueError, match=f"'{name}' parameter.*SVDUserEmbedder"):
+        encoder.fit(TABLE)
+
+
+@pytest.mark.parametrize("value", [5, "x", [1]])
+def test_encoders_that_are_no_dict(value):
+    with pytest.raises(ValueError, match="'encoders' parameter of PostEncoder"):
+        pipeline().set_params(encode__encoders=value).fit(TABLE, Y)
+
+
+def test_neighbors_of_another_kind():
+    with pytest.raises(InvalidInputError, match="neighbors must be NeighborTargets"):
+        pipeline(neighbors=TfidfVectorizer()).fit(TABLE, Y)
+
+
+def test_a_role_that_names_no_label():
+    with pytest.raises(InvalidInputError, match=r"numeric=\[\] is not a column"):
+        pipeline(numeric=[[]]).fit(TABLE, Y)
+
+
+@pytest.mark.parametrize("form", ["pandas", "polars"])
+def test_similarity_whatever_output_is_chosen(form):
+    table = TABLE.assign(image=[picture()] * 40)
+    model = pipeline(image="image", image_encoder="hyperfusion-tiny")
+    model.set_params(encode__text_encoder="hyperfusion-tiny", encode__neighbors=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chosen = sklearn.base.clone(model).set_output(transform=form).fit(table, Y)
+        with sklearn.config_context(transform_output=form):
+            model.fit(table, Y)
+            outputs = [model[:-1].transform(table), chosen[:-1].transform(table)]
+    for output in outputs:
+        assert any(name.startswith("cross__") for name in output.columns)
+        assert isinstance(
+            output, {"pandas": pd.DataFrame, "polars": pl.DataFrame}[form]
+        )
+
+
+def test_one_warning_of_a_target_in_a_frame():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipeline().fit(TABLE, pd.DataFrame({"y": Y}))
+    assert len([w for w in caught if "column-vector" in str(w.message)]) == 1
+
+
+@pytest.mark.parametrize("text", ["12,5", "1.234,56", "-0,25", ",5"])
+def test_commas_that_are_decimal_points(text):
+    table = TABLE.assign(price=text)
+    with pytest.warns(BadCellWarning, match=r"comma is a decimal point.*decimal=','"):
+        NumberEncoder().fit_transform(table[["price"]])
+    with pytest.raises(InvalidInputError, match="comma is a decimal point"):
+        pipeline().fit(table, table["price"])

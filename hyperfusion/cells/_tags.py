@@ -8,17 +8,24 @@ from typing import Any
 
 import pandas as pd
 
+from hyperfusion.cells._columns import is_missing, shown
 from hyperfusion.cells._texts import in_order, is_list, mend, read_text
 
 _SEPARATORS = ",;|、，；｜"  # noqa: RUF001 - those of Chinese and Japanese too
 _EDGES = re.compile(r"\A[#＃\s]+|[#＃\s]+\Z")  # noqa: RUF001
 _HASHES = re.compile(r"[#＃]+(?=\w)")  # noqa: RUF001
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
-_ITEM = re.compile(rf"(?:u|b|np\.str_\()?({_QUOTED}|none|null|nan)\)?", re.IGNORECASE)
-_WRITTEN_LIST = re.compile(
-    rf"[\[({{]\s*(?:{_ITEM.pattern}(?:\s*,\s*|\s+|(?=[\])}}])))*[\])}}]",
+_ITEM = re.compile(
+    rf"(?:u|b|np\.str_\()?({_QUOTED})\)?|\b(?:none|null|nan)\b|\.\.\."
+    r"|\bdtype=(?:\w+|'[^']*')",
     re.IGNORECASE | re.DOTALL,
 )
+_WRITTEN_LIST = re.compile(
+    r"(?:array|list|set|frozenset|tuple)?[\[({]"
+    rf"(?:{_ITEM.pattern}|[\s,\[\](){{}}]|\barray\b|\blist\b)*[\])}}]",
+    re.IGNORECASE | re.DOTALL,
+)
+_OBJECTS = re.compile(rf"\[?\s*{{\s*(?:{_QUOTED})\s*:")
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _SPACES = {"n": "\n", "t": "\t", "r": "\r"}
@@ -48,13 +55,18 @@ def read_tags(cell: Any) -> list[str] | None:
     if isinstance(cell, str):
         return _clean(_split(mend(cell).strip()))
     items = in_order(cell) if is_list(cell) else [cell]
-    return _clean(read_text(item) or "" for item in items)
+    there = [i for i in items if i is cell or not is_missing(i)]
+    return _clean(read_text(item) or "" for item in there)
 
 
 def _split(text: str) -> Iterable[str]:
     if _WRITTEN_LIST.fullmatch(text):
-        items = [item[1:-1] for item in _ITEM.findall(text) if item[0] in "\"'"]
+        items = [item[1:-1] for item in _ITEM.findall(text) if item]
         return [mend(_ESCAPE.sub(_character, item)) for item in items]
+    if _OBJECTS.match(text):
+        raise TypeError(
+            f"expected texts, got objects {shown(text)}: take the tags' names out first"
+        )
     if _BRACKETS.fullmatch(text):
         text = text[1:-1]
     separator = next((s for s in _SEPARATORS if s in text), None)

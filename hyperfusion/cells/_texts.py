@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.cells._columns import shown
+from hyperfusion.cells._columns import is_missing, shown
 
 
 def read_text(cell: Any) -> str | None:
@@ -29,7 +29,7 @@ def read_text(cell: Any) -> str | None:
     'red bicycle'
     """
     if is_list(cell):
-        words = [read_text(w) for w in in_order(cell)]
+        words = [read_text(w) for w in in_order(cell) if not is_missing(w)]
         return " ".join(w for w in words if w) or None
     if isinstance(cell, str):
         return mend(cell).strip() or None

@@ -131,12 +131,19 @@ def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_frame(X: pd.DataFrame, name: str) -> None:
-    """Raise if a frame has no rows, no columns, or duplicate column names."""
+    """Raise if a frame is empty or its column names are ambiguous or mixed."""
     if not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
         raise InvalidInputError(
             f"{name} got a table with duplicate column names: {twice}. Rename or drop "
             "all but one of each."
+        )
+    others = [c for c in X.columns if not isinstance(c, str)]
+    if 0 < len(others) < X.shape[1]:
+        raise InvalidInputError(
+            f"{name} got a table with column names that are not strings beside others "
+            f"that are: {others[:5]}. Rename them, for example with X.columns = "
+            "X.columns.astype(str)."
         )
     if min(X.shape) == 0:
         what = "sample" if len(X) == 0 else "feature"
@@ -159,7 +166,7 @@ def check_columns(
         is_label = len(value) > 0 and value in table.columns
     labels: list[Any] = [value] if is_label else [*cast(Sequence, value)]
     for label in labels:
-        if label not in table.columns:
+        if not isinstance(label, Hashable) or label not in table.columns:
             known = [str(c) for c in table.columns]
             close = difflib.get_close_matches(str(label), known, n=3)
             hint = (

@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperfusion.cells._tags import read_tags
@@ -41,6 +41,11 @@ from hyperfusion.cells._texts import read_text
         ("日本，東京 都", ["日本", "東京 都"]),  # noqa: RUF001
         ("#at sea, #sun", ["at sea", "sun"]),
         ("sun\ud83d sea", ["sun\ufffd", "sea"]),
+        ("array(['at sea', 'sun'], dtype='<U6')", ["at sea", "sun"]),
+        ("[list(['a', 'b']), array(['c'], dtype=object)]", ["a", "b", "c"]),
+        ('[["a", "b"], ["dtype=x"]]', ["a", "b", "dtype=x"]),
+        ("['a' 'b' ... 'z']", ["a", "b", "z"]),
+        (["a", None, np.nan], ["a"]),
         ("", None),
         (" # ,", None),
         ([], None),
@@ -48,6 +53,18 @@ from hyperfusion.cells._texts import read_text
 )
 def test_tags_of_a_cell(cell, tags):
     assert read_tags(cell) == tags
+
+
+@pytest.mark.parametrize(
+    "cell", ['[{"name": "sun"}]', "{'id': 3}", '[{"a": {"b": 1}}]']
+)
+def test_objects_are_no_tags(cell):
+    with pytest.raises(TypeError, match="got objects"):
+        read_tags(cell)
+
+
+def test_missing_words_in_a_list_are_none():
+    assert read_text(["a", None, np.nan, "b"]) == "a b"
 
 
 def test_texts_of_a_cell():
@@ -85,6 +102,7 @@ def test_sets_are_read_in_an_order_of_their_own():
     assert read_tags(frozenset("ba")) == ["a", "b"]
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.text(alphabet="abé 🙂#", max_size=4), max_size=5))
 def test_joining_and_splitting_come_back(cell):
     tags = read_tags(cell) or []

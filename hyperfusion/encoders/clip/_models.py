@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import logging
+import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -192,7 +193,9 @@ def _build(source: ClipSource) -> Any:
             # weights_only: torch's files are pickles, and a pickle can run any code
             load_checkpoint(network, path, strict=True, weights_only=True)
         except Exception as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
+            reason = str(error).strip().splitlines()
+            if isinstance(error, pickle.UnpicklingError):  # torch says: read it anyway
+                reason = ["it holds more than tensors, which could run code"]
             raise BadFileError(
                 f"{path} can't be loaded as the weights of {source.name} "
                 f"({type(error).__name__}: {' '.join(reason[:3])[:400]}). Files in "

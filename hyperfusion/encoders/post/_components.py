@@ -322,6 +322,10 @@ def _neighbors(owner: Any, roles: Roles) -> Iterator[Component]:
     encoder = owner.neighbors
     if encoder is None or not (text and time):
         return
+    if not {"text", "user", "time"} <= set(encoder.get_params()):
+        raise InvalidInputError(
+            f"neighbors must be NeighborTargets(). Got {encoder!r}."
+        )
     own = {"user": _only(user), "time": time[0], "random_state": owner.random_state}
     if encoder.text is None:
         own["text"] = text
@@ -409,8 +413,8 @@ def _svd(owner: Any, value: Any, roles: Roles, items: str, **own: Any) -> Built:
         value = tier.SVDUserEmbedder(
             n_components=_SVD_COMPONENTS, pad=True, on_error=owner.on_error, **own
         )
-    if value is False or not roles["user"]:
-        return {}
+    if not isinstance(value, tier.SVDUserEmbedder) or not roles["user"]:
+        return {}  # what is no embedder is refused at fit
     used = roles[items] if value.items is None else value.items
     used = used if isinstance(used, list) else [used]
     if not used:

@@ -32,6 +32,7 @@ from hyperfusion.encoders.post._roles import (
     read_vectors,
 )
 from hyperfusion.encoders.text._word_vectors import SharesWordVectors
+from hyperfusion.encoders.user._svd import SVDUserEmbedder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._build import join_parts
 from hyperfusion.table._frames import (
@@ -137,8 +138,8 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         "naive_time": [StrOptions({"utc", "local"})],
         "image_folder": [str, os.PathLike, None],
         "vectors": [dict, None],
-        "user_embedder": ["boolean", HasMethods(["fit", "transform"])],
-        "place_embedder": ["boolean", HasMethods(["fit", "transform"])],
+        "user_embedder": ["boolean", SVDUserEmbedder],
+        "place_embedder": ["boolean", SVDUserEmbedder],
         "cache": [str, os.PathLike, EmbeddingCache, None],
         "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
@@ -261,7 +262,8 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return self._names
 
     def _named_encoders(self) -> dict[str, Any]:
-        roles, given = named_roles(self), self.encoders or {}
+        roles = named_roles(self)
+        given = self.encoders if isinstance(self.encoders, Mapping) else {}
         encoders: dict[str, Any] = {}
         for role in (role for role in ENCODED if role not in ("vectors", "neighbors")):
             value = given.get(role, {})

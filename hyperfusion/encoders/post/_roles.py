@@ -128,7 +128,8 @@ def named_roles(owner: Any) -> Roles:
     for role in ROLES:
         value = getattr(owner, role)
         several = isinstance(value, Iterable) and not isinstance(value, str)
-        roles[role] = list(value) if several else [] if value is None else [value]
+        columns = list(value) if several else [] if value is None else [value]
+        roles[role] = [c for c in columns if isinstance(c, Hashable)]  # others at fit
     return roles
 
 

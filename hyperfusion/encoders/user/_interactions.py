@@ -15,7 +15,7 @@ from sklearn.preprocessing import normalize
 
 from hyperfusion.cells._columns import is_missing, read_cells
 from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import in_order, is_list
+from hyperfusion.cells._texts import in_order, is_list, mend
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import Columns, check_columns
 
@@ -82,7 +82,7 @@ def _read_whole(cell: Any) -> list[str]:
     if is_missing(cell):
         return []
     if isinstance(cell, str):
-        return [cell.strip()] if cell.strip() else []
+        return [name] if (name := mend(cell).strip()) else []
     if isinstance(cell, (numbers.Real, np.bool_)):
         # whole numbers in a column with gaps are read as floats: 7.0 is item 7
         number = float(cell)
