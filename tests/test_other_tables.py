@@ -548,7 +548,7 @@ def test_vectors_made_again_agree_with_the_stored_ones(tmp_path):
 def test_names_of_columns_that_are_partly_texts(label, estimator):
     table = TABLE[["latitude"]].copy()
     table[label] = 1.0
-    with pytest.raises(InvalidInputError, match="column names that are not strings") as error:
+    with pytest.raises(InvalidInputError, match="names that are not strings") as error:
         sklearn.base.clone(estimator).fit(table, Y)
     assert "X.columns.astype(str)" in str(error.value)
 

@@ -61,7 +61,6 @@ def called_directly(table, y):
         "iterations": 30,
         "depth": 3,
         "learning_rate": 0.05,
-        "leaf_estimation_method": "Gradient",
         "max_ctr_complexity": 1,
         "l2_leaf_reg": 3.0,
         "random_seed": int(np.random.RandomState(0).randint(2**31 - 1)),

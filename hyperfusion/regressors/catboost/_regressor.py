@@ -51,8 +51,7 @@ class CatBoostHuberRegressor(CatBoostExplanations):
     iterations : int, default=1000
         Largest number of trees.
     learning_rate : float, default=0.05
-        Shrinkage of each tree. If `delta` is below 0.5, it counts ``0.5 / delta`` times
-        (up to 1), because the steps of the Huber loss are not longer than `delta`.
+        Shrinkage of each tree.
     depth : int, default=6
         Depth of the (symmetric) trees, 1 to 16.
     l2_leaf_reg : float, default=3.0
@@ -223,19 +222,12 @@ class CatBoostHuberRegressor(CatBoostExplanations):
             "mae": "MAE",
             "rmse": "RMSE",
         }
-        rate, leaves = float(self.learning_rate), None
-        if self.loss == "huber":
-            # Newton steps explode in leaves where all errors are beyond delta. Gradient
-            # steps are at most delta, so they are made longer if it is small.
-            leaves = "Gradient"
-            rate = max(rate, min(rate * max(0.5 / self.delta, 1), 1.0))
         wide = np.clip(30 / len(self.schema_.columns), 0.3, 1)
         share = float(wide if self.colsample == "auto" else self.colsample)
         return {
             "loss_function": losses[self.loss],
             "iterations": self.iterations,
-            "learning_rate": rate,
-            "leaf_estimation_method": leaves,
+            "learning_rate": self.learning_rate,
             "depth": self.depth,
             "l2_leaf_reg": self.l2_leaf_reg,
             "random_strength": self.random_strength,
