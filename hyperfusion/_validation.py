@@ -11,7 +11,6 @@ from sklearn.utils import check_random_state
 
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._warnings import warn_user
-from hyperfusion.cells._numbers import advice_on_number
 from hyperfusion.exceptions import InvalidInputError
 
 N_JOBS = [
@@ -136,8 +135,10 @@ def _as_float_vector(y: Any) -> np.ndarray:
     except (TypeError, ValueError) as error:
         cell = next(cell for cell in values.tolist() if not _is_number(cell))
         raise InvalidInputError(
-            f"The target must be numbers, got values like {cell!r}: "
-            f"{advice_on_number(cell) or 'turn texts into numbers first'}."
+            f"The target must be numbers, got values like {cell!r}. Turn texts such as "
+            "'1,234' into numbers first, for example with "
+            "pd.to_numeric(y.str.replace(',', '')); a comma that is a decimal point "
+            "becomes '.' instead, or read the file with decimal=','."
         ) from error
 
 
