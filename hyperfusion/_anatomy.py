@@ -1,6 +1,6 @@
 """The one walker of nested models: pipelines, searches, wrappers and the ensemble.
 
-Parts are told by their attributes, so that nothing else of the package is imported.
+Parts are recognized by their attributes, so nothing else of the package is imported.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion.exceptions import InvalidInputError
 
-_FITTED = ("best_estimator_", "regressor_", "estimator_")
-_UNFITTED = ("estimator", "regressor")
-
 
 def is_ensemble(model: Any) -> bool:
     """Whether a model is a `HyperFusionRegressor`."""
@@ -25,7 +22,7 @@ def is_ensemble(model: Any) -> bool:
 
 
 def is_search(model: Any) -> bool:
-    """Whether a model is a search of scikit-learn's."""
+    """Whether a model is one of scikit-learn's searches."""
     return all(hasattr(model, name) for name in ("estimator", "refit", "scoring"))
 
 
@@ -44,13 +41,13 @@ def inner(model: Any) -> Any:
         return None
     if hasattr(model, "steps"):
         return model.steps[-1][1]
-    for name in _FITTED:
+    for name in ("best_estimator_", "regressor_", "estimator_"):
         inside = getattr(model, name, None)
         if inside is not None and is_fitted(inside):  # bagging keeps a template there
             return inside
     if is_fitted(model):
         return None
-    given = (getattr(model, name, None) for name in _UNFITTED)
+    given = (getattr(model, name, None) for name in ("estimator", "regressor"))
     return next((m for m in given if hasattr(m, "fit")), None)
 
 
@@ -71,7 +68,7 @@ def walk(model: Any) -> Iterator[Any]:
 
 
 def find(model: Any, wanted: type | Callable[[Any], bool]) -> Any:
-    """Return the first part of a class, or that a function accepts; None without."""
+    """Return the first part of a class, or that a function accepts, or None."""
     for part in walk(model):
         if isinstance(part, wanted) if isinstance(wanted, type) else wanted(part):
             return part
@@ -86,7 +83,7 @@ def final_step(model: Any) -> Any:
 
 
 def parameter_path(model: Any) -> str | None:
-    """Return what leads to the parameters of the ensemble inside a model, if any."""
+    """Return the prefix of the parameters of the ensemble inside a model, if any."""
     known = model.get_params()
     found = [
         name.removesuffix("members")
@@ -100,7 +97,7 @@ def parameter_path(model: Any) -> str | None:
 def folds_parameter(model: Any) -> str | None:
     """Return the name of the parameter that holds the folds of the ensemble inside.
 
-    A `PseudoLabelWrapper`'s own, if it has any, go before the ensemble's.
+    If a `PseudoLabelWrapper` has folds of its own, they take precedence.
     """
     path = parameter_path(model)
     if path is None:
@@ -166,7 +163,7 @@ class Anatomy:
         ]
 
     def find(self, wanted: type | Callable[[Any], bool]) -> Any:
-        """Return the first step that `wanted` accepts, encoders' parts among them."""
+        """Return the first step, or part of an encoder, that `wanted` accepts."""
         found = (find(step, wanted) for step in self.steps)
         return next((step for step in found if step is not None), None)
 

@@ -21,26 +21,27 @@ Class = TypeVar("Class")
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 def with_parameters(cls: type[Class]) -> type[Class]:
-    """Make the ``__init__`` that stores what a class annotates, and does no more.
+    """Add an ``__init__`` that stores the annotated parameters and does nothing else.
 
-    Parameters are given by name, and subclasses inherit them.
+    They are keyword-only, unless ``field(kw_only=False)`` says otherwise. Subclasses
+    inherit them.
     """
     return dataclass(kw_only=True, eq=False, repr=False)(cls)
 
 
 def plain_output() -> Any:
-    """Return a context in which transformers within ours give arrays or our frames.
+    """Return a context in which inner transformers ignore ``set_config``.
 
-    The global setting of scikit-learn is for what the user calls.
+    The global setting is for transformers that the user calls.
     """
     return config_context(transform_output="default")
 
 
 class HyperFusionEstimator(BaseEstimator):
-    """Base class of all estimators: once saved, they know their version."""
+    """Base class of all estimators. A saved one records the package's version."""
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of estimators in them as ``<name>__<parameter>``.
+        """Set parameters, also of nested estimators, as ``<name>__<parameter>``.
 
         Parameters
         ----------
@@ -60,8 +61,8 @@ class HyperFusionEstimator(BaseEstimator):
             if not hasattr(value, "set_params"):
                 raise InvalidInputError(
                     f"{key} can't be set: {name} of {type(self).__name__} is "
-                    f"{value!r}, which has no parameters. Give it an estimator first, "
-                    f"as in {name}=...({inner}=...)."
+                    f"{value!r}, which has no parameters. Set {name} to an estimator "
+                    f"first, as in {name}=...({inner}=...)."
                 )
         return super().set_params(**params)
 
@@ -74,7 +75,7 @@ class HyperFusionEstimator(BaseEstimator):
         if saved != __version__:
             warn_user(
                 f"This {type(self).__name__} was saved by hyperfusion {saved} and is "
-                f"read by {__version__}. Its predictions may differ or fail: fit it "
+                f"loaded by {__version__}. It may predict differently or fail: fit it "
                 f"again, or install {DISTRIBUTION}=={saved}.",
                 VersionWarning,
             )
@@ -82,7 +83,7 @@ class HyperFusionEstimator(BaseEstimator):
 
 
 def visual_block(estimator: Any, parts: Sequence[tuple[str, Any]]) -> Any:
-    """Return how HTML shows an estimator: its named parts side by side, if any."""
+    """Return an estimator's HTML diagram, with its named parts side by side."""
     if not parts:
         details = {"names": type(estimator).__name__, "name_details": repr(estimator)}
         return _VisualBlock("single", estimator, **details)

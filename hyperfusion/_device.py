@@ -11,26 +11,12 @@ _NAMED = re.compile(r"cpu|mps|cuda(?::\d+)?")
 
 
 def resolve_device(device: str) -> str:
-    """Return the device that a parameter names, for a fit.
+    """Return the device to fit on, by torch's name; raise if it does not exist.
 
-    Parameters
-    ----------
-    device : str
-        "auto" is the first GPU where there is one and the CPU elsewhere; otherwise
-        "cpu", "cuda", "cuda:1" and so on, or "mps".
-
-    Returns
-    -------
-    str
-        The device in torch's words.
-
-    Raises
-    ------
-    InvalidInputError
-        If the device does not exist.
+    "auto" is the first GPU, or the CPU on a machine without one.
     """
     if device == "auto":
-        return _first_there("cuda", "mps")
+        return next((name for name in ("cuda", "mps") if _is_there(name)), "cpu")
     if not isinstance(device, str) or _NAMED.fullmatch(device) is None:
         raise InvalidInputError(
             "device must be 'auto', 'cpu', 'cuda' or one GPU such as 'cuda:1'. Got "
@@ -38,8 +24,8 @@ def resolve_device(device: str) -> str:
         )
     if not _is_there(device):
         raise InvalidInputError(
-            f"device={device!r} is not there: torch sees {_what_is_there()}. Use "
-            "'auto' (a GPU where there is one) or 'cpu'."
+            f"device={device!r} is not available: torch sees {_what_is_there()}. Use "
+            "'auto' (a GPU if there is one) or 'cpu'."
         )
     return device
 
@@ -47,21 +33,17 @@ def resolve_device(device: str) -> str:
 def device_to_predict(device: str) -> str:
     """Return the device for a fitted model, which may come from another machine.
 
-    Where the device that was asked for is not there, it is the CPU, with a warning.
+    If its device is not available here, that is the CPU, with a warning.
     """
     if device == "auto" or _is_there(device):
         return resolve_device(device)
     warn_user(
-        f"This model was fitted with device={device!r}, which is not there (torch sees "
-        f"{_what_is_there()}): it predicts on the CPU. set_params(device='auto') takes "
-        "what there is without a warning.",
+        f"This model was fitted with device={device!r}, which is not available (torch "
+        f"sees {_what_is_there()}): it predicts on the CPU. set_params(device='auto') "
+        "uses whatever is available, without a warning.",
         DeviceWarning,
     )
     return "cpu"
-
-
-def _first_there(*devices: str) -> str:
-    return next((device for device in devices if _is_there(device)), "cpu")
 
 
 def _is_there(device: str) -> bool:

@@ -18,8 +18,8 @@ def fill_slots(**paragraphs: str) -> Callable[[Documented], Documented]:
     Parameters
     ----------
     **paragraphs : str
-        The text of each slot. Its own indentation is taken off, and it gets that of
-        the slot, a line of the docstring that is nothing but ``%(name)s``.
+        The text for each slot, which is a line of only ``%(name)s``. The text takes
+        on the slot's indentation.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def fill_slots(**paragraphs: str) -> Callable[[Documented], Documented]:
     Raises
     ------
     KeyError
-        If the docstring has a slot that no paragraph is given for.
+        If a slot has no paragraph.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Parameters of transformers that an estimator holds by name, or would build itself."""
+"""Parameters of the named transformers that an estimator holds or builds itself."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _PREFIX = "encoders__"
 class NestedEncoders:
     """Mixin: ``encoders__<name>`` and ``encoders__<name>__<parameter>`` work.
 
-    It goes left of scikit-learn's base classes. Subclasses implement
-    ``_named_encoders()``, which returns them by name, and ``_put_encoder(name,
-    encoder)``, which replaces one in the parameter ``encoders``.
+    It comes before scikit-learn's base classes. Subclasses implement
+    ``_named_encoders()``, which returns the encoders by name, and
+    ``_put_encoder(name, encoder)``, which replaces one.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, and those of encoders after ``encoders__<name>__``.
+        """Return the parameters, also of encoders, as ``encoders__<name>__...``.
 
         Parameters
         ----------
@@ -44,7 +44,7 @@ class NestedEncoders:
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, and those of encoders after ``encoders__<name>__``.
+        """Set parameters, also of encoders, as ``encoders__<name>__...``.
 
         Parameters
         ----------
@@ -59,29 +59,27 @@ class NestedEncoders:
         own = {k: v for k, v in params.items() if not k.startswith(_PREFIX)}
         super().set_params(**own)  # type: ignore[misc]
         for key in sorted(set(params) - set(own), key=len):
-            self._set_nested(key.removeprefix(_PREFIX), params[key])
-        return self
-
-    def _set_nested(self, path: str, value: Any) -> None:
-        encoders = self._named_encoders()
-        found = [n for n in encoders if f"{path}__".startswith(f"{n}__")]
-        name = max(found, key=len, default=None)
-        if name is None:
-            raise InvalidInputError(
-                f"There is no encoder {path!r} in {type(self).__name__}. Its encoders "
-                f"are {sorted(encoders)}."
-            )
-        inner = path.removeprefix(name).removeprefix("__")
-        if inner and not hasattr(encoders[name], "set_params"):
-            raise InvalidInputError(
-                f"The encoder {name!r} is {encoders[name]!r}: put a transformer there "
-                f"before its parameter {inner!r} is set."
-            )
-        if inner:
+            path, value = key.removeprefix(_PREFIX), params[key]
+            encoders = self._named_encoders()
+            found = [n for n in encoders if f"{path}__".startswith(f"{n}__")]
+            name = max(found, key=len, default=None)
+            if name is None:
+                raise InvalidInputError(
+                    f"There is no encoder {path!r} in {type(self).__name__}. Its "
+                    f"encoders are {sorted(encoders)}."
+                )
+            inner = path.removeprefix(name).removeprefix("__")
+            if not inner:
+                self._put_encoder(name, value)
+                continue
+            if not hasattr(encoders[name], "set_params"):
+                raise InvalidInputError(
+                    f"The encoder {name!r} is {encoders[name]!r}: replace it with a "
+                    f"transformer before you set its parameter {inner!r}."
+                )
             changed = clone(encoders[name]).set_params(**{inner: value})
             self._put_parameter(name, inner, value, changed)
-        else:
-            self._put_encoder(name, value)
+        return self
 
     def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
         """Keep a parameter of an encoder; `changed` is a clone that has it."""

@@ -1,4 +1,4 @@
-"""Progress of long work: bars where a person watches, silence in files; one clock."""
+"""Progress of long work: bars where a person watches, nothing in files; one clock."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _TQDM: dict[str, Any] = {
 
 
 def now() -> float:
-    """Return seconds by the one clock that all plans and limits are kept by."""
+    """Return seconds by the clock that all plans and limits use."""
     return _clock()
 
 
 def note_seconds(table: Any, seconds: float) -> Any:
-    """Note in a table, if it is one, how long making it took in all; return it."""
+    """Note in a DataFrame how long it took to make, and return it."""
     if isinstance(table, pd.DataFrame):
         table.attrs[_SECONDS] = seconds
     return table
 
 
 def take_seconds(table: Any) -> tuple[Any, float]:
-    """Return a table without the note of `note_seconds`, and the seconds."""
+    """Return a table without the note of `note_seconds`, and the noted seconds."""
     if not isinstance(table, pd.DataFrame) or _SECONDS not in table.attrs:
         return table, 0.0
     table = table.copy(deep=False)
@@ -49,9 +49,9 @@ def take_seconds(table: Any) -> tuple[Any, float]:
 
 
 def is_watched() -> bool:
-    """Whether a person sees this process work, in a terminal or in a notebook.
+    """Whether a person watches this process, in a terminal or a notebook.
 
-    Workers share the terminal of the process that waits for them.
+    Workers don't count: they share the terminal of the process that waits for them.
     """
     is_main = multiprocessing.current_process().name == "MainProcess"
     if not is_main or threading.current_thread() is not threading.main_thread():
@@ -65,12 +65,12 @@ def _in_notebook() -> bool:
 
 
 def tells_lines(verbose: Any) -> bool:
-    """Whether a value of ``verbose`` asks for lines, which files get as well."""
+    """Whether a value of ``verbose`` asks for printed lines."""
     return verbose != "auto" and bool(verbose)
 
 
 def say(line: str) -> None:
-    """Print a line, above the bars if there are any."""
+    """Print a line, above any bars."""
     if Progress.shown:
         Progress.shown[-1].bar.write(line, file=sys.stdout)
         sys.stdout.flush()
@@ -79,11 +79,11 @@ def say(line: str) -> None:
 
 
 class Progress:
-    """A bar on stderr, with the time left if steps take `even` times, as a context.
+    """A context with a bar on stderr; `even` steps also show the time left.
 
-    It shows where a person watches and the work takes longer than half a second, unless
-    `verbose` is 0 or the work is part of work that is silent; with `always` wherever
-    `verbose` asks for lines, at once. Its time moves while one step takes long.
+    The bar appears where a person watches, after half a second, unless `verbose` is 0
+    here or in work around this one. With `always` it appears wherever `verbose` asks
+    for lines, at once. Its clock also runs during a long step.
     """
 
     shown: ClassVar[list[Progress]] = []
@@ -114,7 +114,11 @@ class Progress:
     def __enter__(self) -> Self:
         Progress._n_silent += self._silent
         if self._shows:
-            self.bar = _tqdm()(**_TQDM | self._options)
+            if _in_notebook():
+                from tqdm.autonotebook import tqdm
+            else:
+                from tqdm import tqdm
+            self.bar = tqdm(**_TQDM | self._options)
             Progress.shown.append(self)
             self._done = threading.Event()
             threading.Thread(target=self._tick, daemon=True).start()
@@ -137,7 +141,7 @@ class Progress:
         titles: Iterable[str],
         size: float | Callable[[Any], float] = 1,
     ) -> Iterator[Any]:
-        """Yield results, each of them a step, with the title of the one at hand."""
+        """Yield results, one step each, and show the title of the next."""
         titles = iter(titles)
         self.at(next(titles, ""))
         for result in results:
@@ -146,23 +150,15 @@ class Progress:
             self.at(next(titles, ""))
 
     def at(self, what: str) -> None:
-        """Say what is at hand."""
+        """Show what is being worked on."""
         if self._shows:
             self.bar.set_postfix_str(what, refresh=False)
 
     def step(self, size: float = 1) -> None:
-        """Say that this much is done."""
+        """Advance by this much."""
         if self._shows:
             with self.bar.get_lock():
                 total = self.bar.total
                 self.bar.update(
                     size if total is None else min(size, total - self.bar.n)
                 )
-
-
-def _tqdm() -> Any:
-    if _in_notebook():
-        from tqdm.autonotebook import tqdm
-    else:
-        from tqdm import tqdm
-    return tqdm

@@ -34,7 +34,7 @@ try:
 except ImportError:  # before scikit-learn 1.9 there are no callbacks
 
     class _NoContext:
-        """Context of a fit without callbacks: every hook does nothing."""
+        """Context of a fit without callbacks: its hooks do nothing."""
 
         def subcontext(self, **_: Any) -> _NoContext:
             return self

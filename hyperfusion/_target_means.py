@@ -1,4 +1,4 @@
-"""Target means of categories that never contain a training row's own label."""
+"""Target means of categories, free of each training row's own label."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hyperfusion.exceptions import InvalidInputError
 
 
 def fit_target_means(codes: np.ndarray, y: np.ndarray) -> TargetEncoder:
-    """Fit scikit-learn's shrunken target means of the codes in each column.
+    """Fit scikit-learn's shrunken target means to the codes of each column.
 
-    Rows whose target is NaN don't count; that all are is an `InvalidInputError`.
+    Rows whose target is NaN don't count; `InvalidInputError` if none is left.
     """
     labeled = ~np.isnan(y)
     if not labeled.any():
@@ -32,9 +32,9 @@ def target_means(encoder: TargetEncoder, codes: np.ndarray) -> np.ndarray:
 def cross_fit_target_means(
     codes: np.ndarray, y: np.ndarray, *, cv: int, random_state: Any
 ) -> np.ndarray:
-    """Return each row's target means from folds that don't hold the row.
+    """Return each row's target means over the folds that don't contain the row.
 
-    Rows without a target get the means of all others, as at transform.
+    Rows without a target get the means over all others, as at transform.
     """
     means = target_means(fit_target_means(codes, y), codes).copy()
     labeled = np.flatnonzero(~np.isnan(y))

@@ -1,4 +1,4 @@
-"""Texts as components of their TF-IDF table: what encoders and relations share."""
+"""Texts as components of their TF-IDF table, for encoders and relations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS = 20_000
 
 
 class CharacterTfidf(TfidfVectorizer):
-    """`TfidfVectorizer(analyzer="char_wb")`, which takes each word apart once only."""
+    """`TfidfVectorizer(analyzer="char_wb")` that analyzes each distinct word once."""
 
     def _count_vocab(
         self, raw_documents: Iterable[str], fixed_vocab: bool
@@ -41,7 +41,7 @@ class CharacterTfidf(TfidfVectorizer):
 
 
 class TextComponents(NamedTuple):
-    """What was learned from texts: terms, and components of their table."""
+    """Terms learned from texts, and the components of their table."""
 
     vectorizer: TfidfVectorizer | None
     svd: TruncatedSVD | None
@@ -54,26 +54,33 @@ class TextComponents(NamedTuple):
         n_components: int,
         rng: np.random.RandomState,
     ) -> Self:
-        """Learn from texts, of more than 100,000 from so many drawn at random.
+        """Learn from texts, or from a random 100,000 of them.
 
-        Without a frequent term there is no vectorizer; with one alone, which is its
-        own component, no SVD.
+        If no term is frequent, there is no vectorizer. If only one is, it is its own
+        component, and there is no SVD.
         """
         if len(texts) > MOST_TEXTS:
             drawn = rng.choice(len(texts), MOST_TEXTS, replace=False)
             texts = [texts[i] for i in drawn]
-        terms = _fit_terms(vectorizer, texts)
-        if terms is None:
+        fewest = vectorizer.min_df if isinstance(vectorizer.min_df, Integral) else 1
+        if len(texts) < int(fewest):
             return cls(None, None)
+        try:
+            terms = vectorizer.fit_transform(texts)
+        except ValueError as error:
+            # this is how the vectorizer says that no term is left
+            if "empty vocabulary" in str(error) or "no terms remain" in str(error):
+                return cls(None, None)
+            raise
         if terms.shape[1] == 1:
             return cls(vectorizer, None)
         svd = TruncatedSVD(min(n_components, *terms.shape), random_state=rng)
-        # equal texts have no variance, of which it would give shares
+        # equal texts have no variance to explain
         with np.errstate(divide="ignore", invalid="ignore"):
             return cls(vectorizer, svd.fit(terms))
 
     def of(self, texts: Sequence[str | None], n_components: int) -> np.ndarray:
-        """Return the components of texts as float32: 0 beyond those that there are."""
+        """Return the components of texts as float32, padded with zeros."""
         out = np.zeros((len(texts), n_components), dtype=np.float32)
         if self.vectorizer is None:
             return out
@@ -83,17 +90,3 @@ class TextComponents(NamedTuple):
             found = terms.toarray() if svd is None else svd.transform(terms)
             out[rows, : found.shape[1]] = found
         return out
-
-
-def _fit_terms(vectorizer: TfidfVectorizer, texts: list[str]) -> Any:
-    """Return the TF-IDF table of the texts; None where no term is left."""
-    fewest = vectorizer.min_df if isinstance(vectorizer.min_df, Integral) else 1
-    if len(texts) < int(fewest):
-        return None
-    try:
-        return vectorizer.fit_transform(texts)
-    except ValueError as error:
-        # the vectorizer's way to say that no term is left; no other fault is hidden
-        if "empty vocabulary" in str(error) or "no terms remain" in str(error):
-            return None
-        raise

@@ -1,4 +1,4 @@
-"""What transformers of tables share: methods, tags, and words of their docstrings."""
+"""The base class of transformers of tables: methods, tags, docstrings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
     """Base of transformers that take tables with missing cells and categories.
 
     Subclasses implement ``_fit(X, y)``, ``_transform(X)``, ``_feature_names(names)``
-    and, where it isn't one after the other, ``_fit_transform(X, y)``.
+    and, if it isn't just the two in turn, ``_fit_transform(X, y)``.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -46,9 +46,9 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_features)
-            The rows, with whatever columns the class takes.
+            Rows, with any columns that the class takes.
         y : array-like of shape (n_samples,), default=None
-            Targets, where the transformer learns from them.
+            Targets, if the transformer learns from them.
 
         Returns
         -------
@@ -66,10 +66,10 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_features)
-            The rows, with whatever columns the class takes.
+            Rows, as for `fit`.
         y : array-like of shape (n_samples,), default=None
-            Targets, where the transformer learns from them. Means of the target are
-            those of folds that don't hold the row.
+            Targets, as for `fit`. A row's means of the target come from folds that
+            don't contain the row.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         Returns
         -------
         DataFrame or ndarray of shape (n_samples, n_features_out)
-            A table with the index of `X` for a table, float32 numbers for an array.
+            A DataFrame with the index of `X`, or float32 numbers for an array.
         """
         check_is_fitted(self)
         with plain_output():
@@ -104,7 +104,7 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Names of the input's columns, where it had none at fit and they stay.
+            Names of the input's columns, if it had none at fit.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Checks of what users pass in, with messages that name the place and the cure."""
+"""Checks of what users pass in, with messages that say where and what to do."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _FAR = 1000  # interquartile ranges
 
 
 def local_generator(random_state: Any) -> np.random.RandomState:
-    """Return the generator of a seed; for None a fresh one, not numpy's global one."""
+    """Return the generator of a seed; None gives a fresh one, not numpy's global."""
     if random_state is None:
         return np.random.RandomState()
     return check_random_state(random_state)
 
 
 def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
-    """Return `y` as a 1-D float64 array, finite but for NaN where it is allowed."""
+    """Return `y` as a finite 1-D float64 array; NaN only if it is allowed."""
     if y is None:
         raise InvalidInputError(
             "requires y to be passed, but the target y is None: give one number a row."
@@ -48,14 +48,14 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         cure = (
-            "Posts without a target are learned from with PseudoLabelWrapper, which is "
+            "To learn from posts without a target, use PseudoLabelWrapper or "
             "make_hyperfusion(unlabeled=True)."
             if np.isnan(values[row])
-            else "The logarithm of counts is np.log1p(counts), which is finite at 0."
+            else "For the logarithm of counts use np.log1p(counts), finite at 0."
         )
         raise InvalidInputError(
             f"Input y contains NaN or infinity: y is {values[row]} in row {row} "
-            f"({int(bad.sum())} such row(s) in all). Drop these rows or mend them. "
+            f"({int(bad.sum())} such row(s) in all). Drop or fix these rows. "
             f"{cure}"
         )
     huge = np.flatnonzero(np.abs(values) > _LARGEST)
@@ -63,13 +63,13 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
         raise InvalidInputError(
             f"Input y holds values that are too large to learn: y is "
             f"{values[huge[0]]:g} in row {huge[0]} ({len(huge)} such row(s) in all), "
-            f"more than {_LARGEST:g}. Mend these rows, or learn np.log1p(y)."
+            f"more than {_LARGEST:g}. Fix these rows, or learn np.log1p(y)."
         )
     return values
 
 
 def warn_of_target(y: np.ndarray) -> None:
-    """Warn once of a target that hardly anything can be learned from."""
+    """Warn about a target from which hardly anything can be learned."""
     if len(y) == 0:
         return
     low, middle, high = (float(np.quantile(y, q)) for q in (0.25, 0.5, 0.75))
@@ -77,7 +77,7 @@ def warn_of_target(y: np.ndarray) -> None:
     if len(y) < _FEW_ROWS:
         message = (
             f"There are {len(y)} rows to learn from: with so few, scores and weights "
-            "are luck. Some hundred make a start."
+            "are mostly chance. Start with a few hundred."
         )
     elif not far.any():
         message = (
@@ -89,7 +89,7 @@ def warn_of_target(y: np.ndarray) -> None:
         message = (
             f"y is {y[row]:g} in row {row}, while half of all rows lie between {low:g} "
             f"and {high:g}: {int((far > _FAR * (high - low)).sum())} such row(s) will "
-            "outweigh all others. Mend them if they are mistakes; if not, learn "
+            "outweigh all others. Fix them if they are mistakes; otherwise learn "
             "np.log1p(y)."
         )
     else:
@@ -98,7 +98,7 @@ def warn_of_target(y: np.ndarray) -> None:
 
 
 def warn_of_order(X: Any, y: Any) -> None:
-    """Warn where X and y have the same labels in their indices in another order."""
+    """Warn if the indices of X and y have the same labels in a different order."""
     ours, theirs = getattr(X, "index", None), getattr(y, "index", None)
     if not (isinstance(ours, pd.Index) and isinstance(theirs, pd.Index)):
         return
@@ -106,9 +106,9 @@ def warn_of_order(X: Any, y: Any) -> None:
         return
     if ours.is_unique and theirs.is_unique and ours.isin(theirs).all():
         warn_user(
-            "X and y have the same labels in their indices, but in another order. Rows "
-            "are matched by position, as everywhere in scikit-learn: if the labels "
-            "should match, pass y.loc[X.index].",
+            "The indices of X and y have the same labels, but in another order. Rows "
+            "are matched by position, as everywhere in scikit-learn. To match them by "
+            "label, pass y.loc[X.index].",
         )
 
 
@@ -119,7 +119,7 @@ def _as_float_vector(y: Any) -> np.ndarray:
         values = np.asarray(column_or_1d(y, warn=True))
     except ValueError as error:
         raise InvalidInputError(
-            f"The target must be one number a row: {error}"
+            f"The target must be one number per row: {error}"
         ) from error
     if np.iscomplexobj(values):
         raise InvalidInputError("Complex data not supported")
@@ -135,10 +135,9 @@ def _as_float_vector(y: Any) -> np.ndarray:
     except (TypeError, ValueError) as error:
         cell = next(cell for cell in values.tolist() if not _is_number(cell))
         raise InvalidInputError(
-            f"The target must be numbers, got values like {cell!r}. Turn texts such as "
-            "'1,234' into numbers first, for example with "
-            "pd.to_numeric(y.str.replace(',', '')); a comma that is a decimal point "
-            "becomes '.' instead, or read the file with decimal=','."
+            f"The target must be numbers, got values like {cell!r}. Turn texts into "
+            "numbers first: pd.to_numeric(y.str.replace(',', '')) if commas separate "
+            "thousands, or .replace(',', '.') if the comma is a decimal point."
         ) from error
 
 

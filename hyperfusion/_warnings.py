@@ -1,4 +1,4 @@
-"""Warnings that point to the user's own line, and come once."""
+"""Warnings that point to the user's own line and appear once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _said: ContextVar[set[tuple[type, str]] | None] = ContextVar("_said", default=No
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Give a warning that points to the line which called the package."""
+    """Give a warning that points to the line that called the package."""
     said = _said.get()
     if said is not None:
         if (category, message) in said:
@@ -28,7 +28,7 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 @contextlib.contextmanager
 def each_once() -> Iterator[None]:
-    """Give each message of `warn_user` once, however many parts of the block do."""
+    """Within this block, give each message of `warn_user` only once."""
     if _said.get() is not None:
         yield
         return

@@ -1,21 +1,24 @@
-"""Parallel work whose workers end with it, and that says what they worked on."""
+"""Parallel work: workers end with it, and errors say what they worked on."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import ThreadpoolController
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 _SECONDS = 0.5
@@ -25,17 +28,28 @@ _watching = False
 def in_parallel(
     function: Callable[..., Any], calls: Iterable[Call], n_jobs: int | None
 ) -> Iterator[Any]:
-    """Yield the results of calls, each a title, arguments and keywords, in order.
+    """Yield the results of calls (title, arguments, keywords) in order.
 
-    SIGTERM unwinds the main thread, so that workers end and temporary files go. The
-    error that a killed worker leads to has the titles of what was being worked on.
-    Without workers nothing is changed: SIGTERM ends the process at once.
+    SIGTERM unwinds the main thread, so workers end and temporary files are deleted. If
+    a worker is killed, the error lists the titles of the unfinished calls. Without
+    workers SIGTERM ends the process at once, as usual.
     """
     with _orderly(n_jobs) as folder:
         yield from Parallel(n_jobs=n_jobs, return_as="generator")(
             delayed(_work)(folder, title, function, *args, **kwargs)
             for title, args, kwargs in calls
         )
+
+
+def thread_limit(n_threads: int, **which: str) -> AbstractContextManager[Any]:
+    """Let native libraries use so many threads: all of them, or those of a user_api."""
+    return _native_libraries(len(sys.modules)).limit(limits=n_threads, **which)
+
+
+@lru_cache(maxsize=1)
+def _native_libraries(_: int) -> ThreadpoolController:
+    """Find them, which takes as long as a small fit, again where modules came since."""
+    return ThreadpoolController()
 
 
 def _work(
@@ -55,26 +69,26 @@ def _work(
 
 
 def _end_with_parent() -> None:
-    """Let a worker of joblib's end as soon as the process that started it is gone.
+    """Let a joblib worker end as soon as the process that started it is gone.
 
-    Without this it ends with its task, which may take hours.
+    Otherwise it would finish its task first, which may take hours.
     """
-    global _watching  # one thread a process
+    global _watching  # one thread per process
     if _watching or not current_process().name.startswith("LokyProcess"):
         return
-    _watching = True
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    _watching, parent = True, os.getppid()
 
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS)
+        os._exit(1)
 
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_SECONDS)
-    os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
 def _orderly(n_jobs: int | None) -> Iterator[Path | None]:
-    """Yield a folder for notes of workers, None where there are none."""
+    """Yield a folder for the workers' notes, or None without workers."""
     if effective_n_jobs(n_jobs) == 1:
         yield None
         return
@@ -85,8 +99,8 @@ def _orderly(n_jobs: int | None) -> Iterator[Path | None]:
             titles = [path.read_text() for path in sorted(Path(folder).iterdir())]
             if titles:
                 error.add_note(
-                    f"A worker was killed; at work were: {'; '.join(titles)}. Mostly "
-                    "the memory did not suffice: try fewer n_jobs."
+                    f"A worker was killed while working on: {'; '.join(titles)}. The "
+                    "usual cause is too little memory: try a smaller n_jobs."
                 )
             raise
 
@@ -97,12 +111,12 @@ def _unwinding() -> Iterator[None]:
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, _leave)
+
+    def leave(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _leave(number: int, _: Any) -> None:
-    raise SystemExit(128 + number)

@@ -83,7 +83,7 @@ class DeviceWarning(UserWarning):
 
 
 class AssociationWarning(UserWarning):
-    """A difference between predictions is an association, not what a change causes."""
+    """A difference between predictions is an association, not a causal effect."""
 
 
 class VersionWarning(UserWarning):

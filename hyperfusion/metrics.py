@@ -1,7 +1,7 @@
 """Scores of popularity predictions.
 
-The SMP Challenge ranks by Spearman's rank correlation (SRC) and by the mean
-absolute error (MAE). SRC rises with better order, MAE falls with better values.
+The SMP Challenge ranks by Spearman's rank correlation (SRC; higher is better) and by
+the mean absolute error (MAE; lower is better).
 """
 
 from __future__ import annotations
@@ -31,19 +31,18 @@ def spearman_score(
     y_pred : array-like of shape (n_samples,)
         Predictions.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows in the correlation of the ranks. The ranks
-        themselves are those of the unweighted sample.
+        Weights of the rows in the correlation. The ranks themselves are unweighted.
 
     Returns
     -------
     float
-        Between -1 and 1. It is 0 if either side is constant: a constant
-        prediction orders nothing, and a number keeps searches running.
+        Between -1 and 1. It is 0 if either side is constant, since a constant
+        prediction orders nothing.
 
     Notes
     -----
-    Equation 11 of the paper holds without ties; with ties this is the
-    correlation of mean ranks, as `scipy.stats.spearmanr` computes it.
+    Equation 11 of the paper holds without ties. With ties this is the correlation of
+    mean ranks, as in `scipy.stats.spearmanr`.
 
     Examples
     --------
@@ -61,7 +60,7 @@ def spearman_score(
 
 
 def weighted_correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
-    """Return Pearson's correlation; 0 where a side is constant."""
+    """Return Pearson's correlation; 0 if a side is constant."""
     a = a - np.average(a, weights=weight)
     b = b - np.average(b, weights=weight)
     scale = np.sqrt(np.sum(weight * a**2) * np.sum(weight * b**2))
@@ -75,7 +74,7 @@ def within_user_spearman(
 ) -> float:
     """Return Spearman's correlation within posts of a user, averaged over users.
 
-    `spearman_score` mostly separates popular users from others. This score is about
+    `spearman_score` mostly separates popular users from others. This score measures
     what a user can change: which of their own posts does better.
 
     Parameters
@@ -92,8 +91,7 @@ def within_user_spearman(
     Returns
     -------
     float
-        Mean over users, weighted by their numbers of posts; NaN if no user
-        counts.
+        Mean over users, weighted by their numbers of posts; NaN if no user counts.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Save fitted models to files without code, and load them again.
 
-Anyone who can write a pickle can run code on the machine that loads it. These files are
-skops's: a schema and arrays, from which only known types are rebuilt.
+A pickle can run any code on the machine that loads it. These files are written by
+skops: a schema and arrays, from which only known types are rebuilt.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _HARMLESS = {
     *("pathlib.PosixPath", "pathlib.WindowsPath"),
     *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
 }
-"""Types that skops asks about although they only hold numbers or names."""
+"""Types that skops does not trust although they only hold numbers or names."""
 
 _HARMLESS_MODULES = ("sklearn.model_selection._split", "numpy.dtypes")
 
 _MOST_PADDING = 500
-"""Bytes that one of a compressed schema may stand for; in models it is below 100."""
+"""Largest compression ratio of a schema; in real models it is below 100."""
 
 
 def save_model(model: Any, path: str | Path) -> None:
@@ -44,7 +44,7 @@ def save_model(model: Any, path: str | Path) -> None:
     model : estimator
         Any estimator of this package or of scikit-learn, or a Pipeline of them.
     path : str or Path
-        File to write. If writing fails, there is no file.
+        File to write. If writing fails, no file is left.
 
     Raises
     ------
@@ -55,8 +55,8 @@ def save_model(model: Any, path: str | Path) -> None:
 
     Notes
     -----
-    The file does not contain weights of frozen encoders or word vectors; the model
-    looks for them again as it did at fit.
+    The file does not contain the weights of frozen encoders, nor word vectors. A loaded
+    model looks for them again, as at fit.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     path : str or Path
         File to read.
     trusted : list of str, default=()
-        Full names of further types that you trust, such as your own estimators:
+        Full names of other types that you trust, such as your own estimators:
         ``"my_package.MyTransformer"``.
 
     Returns
@@ -104,8 +104,7 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     BadFileError
         If the file is damaged or was not written by `save_model`.
     InvalidInputError
-        If it contains types that are not of this package, not known to be harmless,
-        and not in `trusted`.
+        If it contains types that are neither known to be harmless nor in `trusted`.
     MissingDependencyError
         If skops is not installed.
 
@@ -131,7 +130,7 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     with _whole_file(path):
         with zipfile.ZipFile(path) as archive:
             schema = archive.getinfo("schema.json")
-        # one that takes much more memory than its file is large was made to do harm
+        # only a malicious schema takes so much more memory than disk space
         if schema.file_size > max(_MOST_PADDING * schema.compress_size, 2**24):
             size = f"{schema.file_size:,}"
             raise ValueError(f"its schema takes {size} bytes when unpacked")
@@ -160,13 +159,13 @@ def _whole_file(path: Path) -> Iterator[None]:
     except Exception as error:
         raise BadFileError(
             f"{str(path)!r} is damaged or was not written by save_model "
-            f"({type(error).__name__}: {str(error)[:400]}). Save the model again; "
-            "pickle.load or joblib.load read pickles."
+            f"({type(error).__name__}: {str(error)[:400]}). Save the model again. For "
+            "pickles use pickle.load or joblib.load."
         ) from error
 
 
 def _is_known(name: str) -> bool:
-    """Whether a full name is that of a class of this package, or of a splitter."""
+    """Whether a full name is that of a class of this package or a splitter."""
     module, _, attribute = name.rpartition(".")
     if not (name.startswith("hyperfusion.") or module in _HARMLESS_MODULES):
         return False

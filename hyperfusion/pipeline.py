@@ -1,4 +1,4 @@
-"""The three tiers as one scikit-learn Pipeline, and how it predicts part by part."""
+"""The three tiers as one scikit-learn Pipeline, and predictions in batches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = ["make_hyperfusion", "predict_batches"]
 class PostPipeline(Pipeline):
     """scikit-learn's Pipeline, which checks target and parameters before it encodes.
 
-    Encoding takes hours where there are many pictures.
+    Encoding many images takes hours.
     """
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
@@ -67,7 +67,7 @@ class PostPipeline(Pipeline):
         wrapper = self[-1]
         is_wrapped = isinstance(wrapper, PseudoLabelWrapper)
         ensemble = wrapper.estimator if is_wrapped else wrapper
-        table = as_frame(X)  # whatever is none, the first step refuses
+        table = as_frame(X)  # the first step refuses what is not a table
         if (
             isinstance(ensemble, HyperFusionRegressor)
             and getattr(table, "ndim", 0) == 2
@@ -145,6 +145,12 @@ def make_hyperfusion(
     ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
     ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
+    Name a role for each column that the model should read; `guess_roles` suggests them.
+    Then ``model.fit(posts, y).predict(new_posts)`` takes whole tables. The next steps
+    are `evaluate` (how good is it on new users and later posts?), `predict_interval`
+    (how sure is it?) and `make_report` (one page with scores, importances and the worst
+    errors).
+
     Parameters
     ----------
     %(roles)s
@@ -154,58 +160,58 @@ def make_hyperfusion(
         nothing.
     %(cache)s
     preset : {"fast", "default", "best", "paper"}, default="default"
-        Members, by cost:
+        From the cheapest to the most expensive:
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
-        - ``"default"``: CatBoost in addition; it measures best for its time;
-        - ``"best"``: two networks in addition, for about four times the time;
-        - ``"paper"``: the paper's system: its features, preprocessing, members and
-          training. It takes longest.
+        - ``"default"``: also CatBoost; the best scores for its time;
+        - ``"best"``: also two networks, for about four times the time;
+        - ``"paper"``: the paper's features, preprocessing, members and training. It
+          takes longest.
     members : str, list of regressors or list of (name, regressor), default=None
-        Members of the ensemble instead of the preset's; the name of a preset gives
-        the members of that one.
+        Members of the ensemble to use instead of the preset's, or the name of the
+        preset to take them from.
     cv : int, "time", "user", splitter or iterable of splits, default=5
-        Folds of the ensemble; "time" (blocks of time) and "user" (whole users) take
-        the columns of these roles.
+        Folds of the ensemble. "time" (blocks of time) and "user" (whole users) use the
+        columns of these roles.
     unlabeled : bool, default=None
-        Whether rows whose target is NaN are unlabeled posts to learn from: the
-        ensemble is wrapped in `PseudoLabelWrapper`, and members are searched as
+        Whether to learn from rows whose target is NaN. The ensemble is then wrapped in
+        `PseudoLabelWrapper`, and parameters of members are called
         ``predict__estimator__catboost__depth``. None is True for the preset "paper"
         and False for others.
     time_limit : float or None, default=None
-        Seconds that `fit` may take in all; members that don't fit are left out, see
-        `HyperFusionRegressor`.
+        Seconds that `fit` may take in total; members that don't fit into it are left
+        out, see `HyperFusionRegressor`.
     n_jobs : int, default=None
         Parallel fits of the ensemble.
     random_state : int, RandomState instance or None, default=None
         Seed of everything.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
-        nothing, 1 prints a line for every encoder and every fitted part as well.
+        nothing, 1 also prints a line for every encoder and every fitted part.
 
     Returns
     -------
     Pipeline
-        Unfitted.
+        Not fitted yet.
 
     Raises
     ------
     InvalidInputError
-        If no role is given, or there is no such preset.
+        If no role is given, or the preset is unknown.
 
     See Also
     --------
     guess_roles : Suggests the roles of a table, with reasons.
-    evaluate : The first next step: scores on random, user and time splits.
-    predict_interval : The second: how sure are the predictions?
-    make_report : The third: one page about the fitted model and its worst errors.
+    evaluate : Scores on random, user and time splits.
+    predict_interval : Intervals around predictions.
+    make_report : One page about the fitted model and its worst errors.
     PostEncoder : The encoders behind each role.
 
     Notes
     -----
-    With unlabeled posts, encoders and relations are fitted on all posts. Target means,
-    also those in histories of users, only read labeled posts; a history's counts and
-    dates read all posts.
+    If some posts are unlabeled, encoders and relations are fitted on all posts. Target
+    means, including those in histories of users, use labeled posts only. The counts and
+    dates of a history use all posts.
 
     Examples
     --------
@@ -219,7 +225,11 @@ def make_hyperfusion(
     """
     given = dict(locals())  # the parameters
     roles: dict[str, Any] = {role: given[role] for role in [*ROLES, "vectors"]}
-    named = {role for role, value in roles.items() if _is_given(value)}
+    named = {
+        role
+        for role, value in roles.items()
+        if (len(value) > 0 if hasattr(value, "__len__") else value is not None)
+    }
     if not named:
         raise InvalidInputError(
             "make_hyperfusion needs at least one role, such as text='title'. The "
@@ -265,14 +275,10 @@ def make_hyperfusion(
     return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
 
 
-def _is_given(role: Any) -> bool:
-    return len(role) > 0 if hasattr(role, "__len__") else role is not None
-
-
 def _as_in_paper(
     steps: list[tuple[str, Any]], ensemble: Any, named: set[str]
 ) -> list[tuple[str, Any]]:
-    """Set and add to the three steps what the paper says of each."""
+    """Change the three steps to what the paper says, and add its own."""
     (_, encode), (_, relate), (_, predict) = steps
     svd: dict[str, Any] = {"weighting": "counts", "power": 0.0, "pad": True}
     raw = {
@@ -321,39 +327,36 @@ def _as_in_paper(
 def predict_batches(
     model: Any, X: Any, *, batch_size: int = 10_000, verbose: int | str = "auto"
 ) -> np.ndarray:
-    """Predict rows part by part, in memory that doesn't grow with their number.
+    """Predict rows in batches, so that memory doesn't grow with their number.
 
     Parameters
     ----------
     model : estimator
-        Fitted; any that has ``predict``.
+        Any fitted model with ``predict``.
     X : DataFrame, array, path or iterable of tables
-        Rows as ``model.predict`` takes them; the path of a Parquet file; or tables
-        (of pandas, Polars or pyarrow), one after another, each of which is predicted
-        as it comes. Of an Arrow table or reader, and of a Parquet file, only a part is
-        turned into pandas at a time.
+        Rows as ``model.predict`` takes them, the path of a Parquet file, or an iterable
+        of tables (pandas, Polars or pyarrow), which are predicted one by one. Arrow
+        tables, readers and Parquet files are converted to pandas batch by batch.
     batch_size : int, default=10_000
-        Rows of a part. Features take some 4 bytes each: 100 MB for 10,000 rows of
-        2,500.
+        Rows in a batch. A feature takes about 4 bytes: 100 MB for 10,000 rows of 2,500.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook, 0 never does.
 
     Returns
     -------
     ndarray of shape (n_samples,)
-        What ``model.predict`` returns for all rows at once, but for the last digits
-        where a member's linear algebra rounds by the number of rows. A table without
-        rows has none.
+        What ``model.predict`` returns for all rows at once, except for the last digits:
+        linear algebra rounds depending on the number of rows.
 
     Raises
     ------
     InvalidInputError
-        If `X` is none of these.
+        If `X` is something else.
 
     Notes
     -----
-    A :class:`~hyperfusion.exceptions.BadCellWarning` counts the cells of a part, and
-    its row is the part's.
+    A :class:`~hyperfusion.exceptions.BadCellWarning` counts cells, and rows, within a
+    batch.
 
     Examples
     --------
@@ -376,27 +379,20 @@ def predict_batches(
 
 
 def _parts(X: Any, batch_size: int) -> tuple[int | None, Iterable[Any]]:
-    """Return the number of rows, where it is known, and parts of them."""
+    """Return the number of rows, or None if it is not known, and the batches."""
     if isinstance(X, (str, os.PathLike)):
-        return _parts_of_file(X, batch_size)
+        import pyarrow.parquet as pq
+
+        file = pq.ParquetFile(X)
+        return file.metadata.num_rows, file.iter_batches(batch_size)
     if hasattr(X, "to_batches"):  # a table or a reader of Arrow
         return getattr(X, "num_rows", None), X.to_batches(max_chunksize=batch_size)
     if hasattr(X, "shape"):
         n = X.shape[0]
-        rows = gen_batches(n, batch_size)
-        return n, (_safe_indexing(X, part) for part in rows)
+        return n, (_safe_indexing(X, part) for part in gen_batches(n, batch_size))
     if isinstance(X, Iterable):
         return None, X
     raise InvalidInputError(
         "predict_batches takes a table, an array, the path of a Parquet file, or an "
         f"iterable of tables. Got {type(X).__name__}."
     )
-
-
-def _parts_of_file(
-    path: str | os.PathLike[str], batch_size: int
-) -> tuple[int, Iterator[Any]]:
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(path)
-    return file.metadata.num_rows, file.iter_batches(batch_size)

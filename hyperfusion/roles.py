@@ -34,6 +34,7 @@ _SHORTEST_VECTOR = 32
 _USER = {"user", "author", "account", "channel", "seller", "owner", "creator", "host"}
 _USER |= {"uploader", "shop", "profile", "uid", "vendor", "username"}
 _ID = {"id", "name", "hash", "key", "handle", "number", "code", "uuid"}
+_ROW_IDS = {"id", "uuid", "pid", "sku", "index"}
 _JOINED = {"joined", "registered", "signup", "since"}
 _FANS = {"follower", "following", "follow", "subscriber", "friend", "fan"}
 _POSTED = {"post", "posted", "publish", "published", "upload", "uploaded", "listed"}
@@ -60,7 +61,7 @@ def _words(label: Hashable) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column, a sample of its cells that are there, and the words of its name."""
+    """A column, a sample of its non-missing cells, and the words of its name."""
 
     label: Hashable
     words: frozenset[str]
@@ -93,16 +94,11 @@ class _Column:
     def within(self, limit: float) -> bool:
         return self.is_numeric and bool((self.cells.abs() <= limit).all())
 
-    @property
-    def names_user(self) -> bool:
-        """Whether the name is that of users themselves, not of something of theirs."""
-        return bool(self.words & _USER) and self.words <= _USER | _ID
-
 
 def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     """Yield the roles that a column may have, the likeliest first, each with a reason.
 
-    A rule that does not fit yields no reason.
+    If a rule does not fit, its reason is None.
     """
     cells, words = column.cells, column.words
     yield "image", signs_of_images(cells)
@@ -117,10 +113,15 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
         yield "geo_accuracy", "the name, and numbers"
     if words & {"timezone", "tz", "zone", "offset"}:
         yield "timezone", signs_of_zones(cells)
-    if column.names_user and (column.is_whole or not column.is_numeric):
+    names_user = words & _USER and words <= _USER | _ID  # not something of theirs
+    if names_user and (column.is_whole or not column.is_numeric):
         repeated = f"{column.n_levels} users in {column.n_known} rows"
         yield "user", f"the name, and {repeated}"
-    yield None, _no_feature(column)
+    differ = column.n_levels == column.n_known > 1
+    if differ and column.is_whole and column.n_known == np.ptp(cells) + 1:
+        yield None, "row numbers"
+    if differ and {*words_of(str(column.label))[-1:]} & _ROW_IDS:
+        yield None, "a different value in each row, and the name of an id"
     if words & _TIME or words & (_POSTED | _JOINED) or not column.is_numeric:
         joined = words & _JOINED or (words & _USER and words & _TIME)
         yield "user_created" if joined else "time", signs_of_times(cells)
@@ -141,24 +142,13 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     yield None, f"a different {kind} in each row, like an id: no role reads it"
 
 
-def _no_feature(column: _Column) -> str | None:
-    """Return why a column can't tell anything of later rows, None where it can."""
-    is_other = column.n_levels == column.n_known > 1
-    if is_other and column.is_whole and column.n_known == np.ptp(column.cells) + 1:
-        return "row numbers"
-    last = words_of(str(column.label))[-1:]
-    if is_other and last and last[0] in ("id", "uuid", "pid", "sku", "index"):
-        return "a different value in each row, and the name of an id"
-    return None
-
-
 def _of_numbers(column: _Column, found: str) -> Iterator[tuple[str | None, str | None]]:
     words = column.words
     if words & _FANS or words & _USER:
         yield "user_numeric", f"the name, and {found}"
     if sounds_later(column.label) and (column.is_whole or "total" not in words):
         reason = "the name of a count that grows after the post: give it a role only"
-        yield None, f"{reason} if it is known before"
+        yield None, f"{reason} if it was known before"
     padded = [c[:1] == "0" and c[1:].isdigit() for c in column.cells.astype(str)]
     is_code = words & (_CODE | {"id"}) and (column.is_whole or not column.is_numeric)
     if is_code or any(padded):
@@ -168,7 +158,7 @@ def _of_numbers(column: _Column, found: str) -> Iterator[tuple[str | None, str |
 
 @dataclass(frozen=True)
 class _Guess:
-    """A column, or several that are one vector: its role and why."""
+    """A column, or several that form a vector, with its role and the reason."""
 
     columns: list[Hashable]
     role: str | None
@@ -183,7 +173,7 @@ class _Guess:
 
 
 class RoleGuess:
-    """Roles that `guess_roles` suggests; prints one line per column, and the call.
+    """Roles that `guess_roles` suggests; it prints one line per column, and the call.
 
     Attributes
     ----------
@@ -196,7 +186,7 @@ class RoleGuess:
 
     See Also
     --------
-    guess_roles : Makes it.
+    guess_roles : Returns it.
 
     Examples
     --------
@@ -250,13 +240,13 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     """Guess what the columns of a table are, and say why.
 
     It looks at dtypes, names and up to 1,000 cells of each column. It fits nothing and
-    decodes no picture. Check every line before you use the result: no cell tells
-    what a column means, or whether it was known when the post was published.
+    decodes no images. Check every line before you use the result: cells don't tell what
+    a column means, or whether it was known when the post was published.
 
     Parameters
     ----------
     table : DataFrame
-        Posts, products, listings: one row each.
+        Posts, products or listings, one per row.
     target : column, default=None
         The column to predict, which gets no role.
 
@@ -264,23 +254,23 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     -------
     RoleGuess
         It prints one line for each column, with its role and the reason, and the call
-        to paste. Use it as ``make_hyperfusion(**guess.roles)``.
+        to paste. Or use ``make_hyperfusion(**guess.roles)``.
 
     Raises
     ------
     InvalidInputError
-        If it is not a table, or the target is not one of its columns.
+        If `table` is not a table, or the target is not one of its columns.
 
     See Also
     --------
     make_hyperfusion : Takes the roles.
-    check_leaks : Looks for columns that know the target.
+    check_leaks : Looks for columns that leak the target.
 
     Notes
     -----
     Some columns get no role: constants, ids, counts that grow after the post (views,
-    likes), URLs of pictures, numbers with units, and dates whose order of day and month
-    is unclear. Their reasons say what to do.
+    likes), URLs of images, numbers with units, and dates whose order of day and month
+    is unclear. The reason says what to do.
 
     Examples
     --------
@@ -339,14 +329,14 @@ def _guess(column: _Column, n_rows: int) -> _Guess:
 
 
 def _block(words: frozenset[str]) -> str:
-    """Return the block that a vector's name speaks of; "meta" for any other."""
+    """Return the block that a vector's name refers to, or "meta"."""
     return next((block for block, own in _BLOCKS.items() if words & own), "meta")
 
 
 def _numbered_columns(frame: pd.DataFrame) -> list[list[Hashable]]:
-    """Return groups of columns of numbers whose names differ in a last number.
+    """Return groups of numeric columns whose names differ in their last number.
 
-    Few are a vector only where the name says of what, or that it is one.
+    A short group only counts if its name says that it is a vector, or of what.
     """
     groups: dict[str, dict[int, Hashable]] = {}
     for label, dtype in frame.dtypes.items():
@@ -364,21 +354,19 @@ def _numbered_columns(frame: pd.DataFrame) -> list[list[Hashable]]:
 def _one_for_each(
     guesses: list[_Guess], columns: dict[Hashable, _Column]
 ) -> list[_Guess]:
-    """Leave a role of one column to its likeliest one; say what becomes of others."""
+    """Give a role of one column to the likeliest one, and others to the rest."""
     settled = list(guesses)
     for role, limit in ROLES.items():
         places = [i for i, guess in enumerate(guesses) if guess.role == role]
         if limit != 1 or len(places) < 2:
             continue
-        best = max(places, key=lambda i: _fit(role, columns[guesses[i].columns[0]]))
+        words = {"time": _POSTED, "user": {"id", "uid"}, "tags": _TAGS}.get(role, set())
+        rivals = {i: columns[guesses[i].columns[0]] for i in places}
+        best = max(
+            places, key=lambda i: (len(rivals[i].words & words), rivals[i].n_levels)
+        )
         for i in set(places) - {best}:
             other = {"tags": "text", "place": "categorical"}.get(role)
-            why = f"{guesses[i].reason}; {role} is {guesses[best].columns[0]!r} already"
+            why = f"{guesses[i].reason}; {role} is already {guesses[best].columns[0]!r}"
             settled[i] = _Guess(guesses[i].columns, other, why)
     return settled
-
-
-def _fit(role: str, column: _Column) -> tuple[int, int]:
-    """Return how well a column fits a role beside others that fit it, too."""
-    preferred = {"time": _POSTED, "user": {"id", "uid"}, "tags": _TAGS}
-    return len(column.words & preferred.get(role, set())), column.n_levels

@@ -139,9 +139,7 @@ TABLE_TRANSFORMERS = {
     "IQRFilter, missing": IQRFilter(columns=["text__words"], action="missing"),
 }
 
-quick = settings(
-    max_examples=10, deadline=None, suppress_health_check=list(HealthCheck)
-)
+quick = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def nothing_to_learn(name, X):
@@ -192,7 +190,7 @@ def no_other_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", BadCellWarning)
         warnings.filterwarnings("ignore", "No term .*occurs in at least", UserWarning)
-        warnings.filterwarnings("ignore", "Column .*tells nothing", UserWarning)
+        warnings.filterwarnings("ignore", "Column .*says nothing", UserWarning)
         yield
 
 

@@ -44,7 +44,7 @@ def test_the_first_gpu_or_the_cpu(gpus):
     gpus(2)
     assert resolve_device("auto") == "cuda"
     assert [resolve_device(d) for d in ("cpu", "cuda:1")] == ["cpu", "cuda:1"]
-    with pytest.raises(InvalidInputError, match="device='cuda:2' is not there"):
+    with pytest.raises(InvalidInputError, match="device='cuda:2' is not available"):
         resolve_device("cuda:2")
 
 
@@ -58,7 +58,7 @@ def test_a_fitted_model_goes_where_it_can(gpus):
     gpus(1)
     assert device_to_predict("cuda:0") == "cuda:0"
     assert device_to_predict("auto") == "cuda"
-    with pytest.warns(DeviceWarning, match="device='cuda:1', which is not there"):
+    with pytest.warns(DeviceWarning, match="device='cuda:1', which is not available"):
         assert device_to_predict("cuda:1") == "cpu"
 
 
@@ -66,7 +66,7 @@ def test_a_fitted_model_goes_where_it_can(gpus):
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("cuda:99", r"device='cuda:99' is not there: torch sees .* Use 'auto' "),
+        ("cuda:99", r"device='cuda:99' is not available: torch sees .* Use 'auto' "),
         ("nowhere", r"device must be .* Got 'nowhere'"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_role_of_one_column_goes_to_the_likeliest():
         "place": "city",
         "categorical": ["country"],
     }
-    assert "user is 'user_id' already" in guess.left_out["username"]
+    assert "user is already 'user_id'" in guess.left_out["username"]
 
 
 def test_numbered_columns_are_a_vector_where_their_names_say_so():

@@ -104,6 +104,6 @@ def test_workers_end_with_their_parent_and_leave_no_files(tmp_path, name):
 @pytest.mark.slow  # starts processes
 def test_a_killed_worker_names_member_and_fold(tmp_path):
     said = start(tmp_path, "killed").communicate(timeout=120)[1]
-    assert "A worker was killed; at work were: the member 'one' in fold " in said
-    assert "fewer n_jobs" in said
+    assert "A worker was killed while working on: the member 'one' in fold " in said
+    assert "smaller n_jobs" in said
     assert wait_for(lambda: not any((tmp_path / "tmp").iterdir()), 15)

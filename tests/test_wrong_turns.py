@@ -195,7 +195,7 @@ def test_absent_gpu_in_encoders():
     if has_gpu():
         pytest.skip(NO_GPU)
     encoder = ClipImageEncoder("hyperfusion-tiny", device="cuda")
-    with pytest.raises(InvalidInputError, match=r"device='cuda' is not there"):
+    with pytest.raises(InvalidInputError, match=r"device='cuda' is not available"):
         encoder.fit(X["image"].iloc[:2])
 
 

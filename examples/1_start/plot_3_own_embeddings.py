@@ -15,9 +15,7 @@ it reaches the models in the same way as the vectors of the built-in encoders.
 from hyperfusion import ClipImageEncoder, make_posts
 
 posts = make_posts(800, random_state=6)
-vectors = ClipImageEncoder("hyperfusion-tiny", on_error="missing").fit_transform(
-    posts.data["image"]
-)[:, :-1]
+vectors = ClipImageEncoder("hyperfusion-tiny").fit_transform(posts.data["image"])
 table = posts.data[["user", "followers", "posted_at"]].assign(
     picture_embedding=list(vectors)
 )

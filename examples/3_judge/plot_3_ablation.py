@@ -27,8 +27,13 @@ from hyperfusion import (
     make_hyperfusion,
     make_posts,
 )
-from hyperfusion.table._names import MODALITIES
 
+modalities = {
+    "visual": ["image"],
+    "textual": ["text", "tags"],
+    "geolocation": ["geo", "place"],
+    "metadata": ["user", "time", "meta"],
+}
 posts = make_posts(1500, random_state=3)
 linear = make_pipeline(
     NumericTable(impute=True, max_one_hot=1),
@@ -53,7 +58,7 @@ model = make_hyperfusion(
 # is fitted again. "ensemble" goes back to the best single member, "folds" to a single
 # split.
 
-parts = [*MODALITIES, "ensemble", "folds"]
+parts = [*modalities, "ensemble", "folds"]
 table = ablate(
     model, posts.data, posts.target, parts=parts, test_size=0.3, random_state=0
 )
@@ -76,7 +81,7 @@ AblationDisplay(table=table).plot()
 
 truth = {
     modality: posts.contributions.reindex(columns=blocks).sum(axis=1).std()
-    for modality, blocks in MODALITIES.items()
+    for modality, blocks in modalities.items()
 }
 
 # %%
@@ -86,7 +91,7 @@ truth = {
 
 import matplotlib.pyplot as plt
 
-found = -table["src_change"].iloc[1 : 1 + len(MODALITIES)]
+found = -table["src_change"].iloc[1 : 1 + len(modalities)]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
 axes[0].barh(list(truth), list(truth.values()), color="#009E73")
 axes[0].set_xlabel("Standard deviation of the contribution")

@@ -1,4 +1,4 @@
-"""Columns of any library, missing cells, and what is done about bad ones."""
+"""Columns from any library, missing cells, and bad cells."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ARRAYS = (np.ndarray, pd.Index, pd.api.extensions.ExtensionArray)
 
 @dataclass(frozen=True)
 class Cells:
-    """What was read of a column: values, bad rows and why, and the column itself.
+    """What was read from a column.
 
-    `clean` has one value a row, NaN or None for the missing and the bad; `bad` has the
-    rows whose cells can't be used, ascending, with the reasons.
+    `clean` has one value per row, NaN or None if the cell is missing or bad; `bad` maps
+    the rows of unusable cells, in order, to the reasons; `source` is the column.
     """
 
     clean: Any
@@ -30,10 +30,9 @@ class Cells:
     source: pd.Series
 
     def settle(self, on_error: str, *, warn: bool = True) -> Any:
-        """Return the values, after an error or a warning about the bad cells.
+        """Return the values, after an error or a warning about bad cells.
 
-        With "raise" the first bad cell raises a `BadCellError`. At fit, `warn` is
-        False: the following transform reports the same cells.
+        At fit, `warn` is False: the transform that follows reports the same cells.
         """
         if self.bad and on_error == "raise":
             row, reason = next(iter(self.bad.items()))
@@ -43,14 +42,14 @@ class Cells:
         return self.clean
 
     def reject(self, which: np.ndarray, why: Callable[[int], str]) -> Cells:
-        """Return numbers some of which are bad too; what was bad keeps its reason."""
+        """Mark more numbers as bad; those that were bad before keep their reasons."""
         bad = {row: why(row) for row in np.flatnonzero(which).tolist()} | self.bad
         clean = np.where(which, np.nan, self.clean)
         return Cells(clean, dict(sorted(bad.items())), self.source)
 
 
 def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
-    """Give one warning that counts the bad cells of a column and shows the first."""
+    """Warn once about the bad cells of a column: their number and the first of them."""
     if not bad:
         return
     place = "" if source.name is None else f" of column {source.name!r}"
@@ -61,16 +60,16 @@ def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
     )
     if len(bad) > 1 and len(bad) == sum(not is_blank(cell) for cell in source):
         message += (
-            f" These are all {len(bad)} that are not empty: does the column have the "
+            f" These are all {len(bad)} non-empty cells: does the column have the "
             "right role?"
         )
     warn_user(message, BadCellWarning)
 
 
 def as_column(X: Any) -> pd.Series:
-    """Return cells as a Series of a NumPy dtype, or of datetimes with a time zone.
+    """Return cells as a Series with a NumPy dtype, or of datetimes with a time zone.
 
-    They come from pandas (on NumPy or Arrow), polars, pyarrow, NumPy or a list.
+    `X` comes from pandas (based on NumPy or Arrow), polars, pyarrow, NumPy or a list.
     """
     if isinstance(X, (np.ndarray, pd.DataFrame)) and X.shape[1:] == (1,):
         X = X[:, 0] if isinstance(X, np.ndarray) else X.iloc[:, 0]
@@ -81,14 +80,14 @@ def as_column(X: Any) -> pd.Series:
     else:
         to_list = getattr(X, "to_list", None) or getattr(X, "to_pylist", None)
         values = list(X) if to_list is None else to_list()
-        # pandas would take equally long lists for the rows of a table
+        # pandas would take lists of equal length for the rows of a table
         array = np.empty(len(values), dtype=object)
         for row, value in enumerate(values):
             array[row] = value
         name = getattr(X, "name", None)
         try:
             cells = pd.Series(array, name=name)
-        except UnicodeEncodeError:  # Arrow's texts can't hold half an emoji
+        except UnicodeEncodeError:  # Arrow strings can't hold half an emoji
             cells = pd.Series(array, dtype=object, name=name)
     if isinstance(cells.dtype, pd.SparseDtype):
         cells = cells.sparse.to_dense()
@@ -100,7 +99,7 @@ def as_column(X: Any) -> pd.Series:
 
 
 def is_missing(cell: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN, NaT or NA."""
+    """Whether a cell is empty: None, NaN, NaT or NA."""
     if isinstance(cell, str):
         return False
     if cell is None or cell is pd.NaT or cell is pd.NA:
@@ -109,12 +108,12 @@ def is_missing(cell: Any) -> bool:
 
 
 def is_blank(cell: Any) -> bool:
-    """Whether a cell is missing or a text of nothing but space."""
+    """Whether a cell is missing or text without anything but whitespace."""
     return not cell.strip() if isinstance(cell, str) else is_missing(cell)
 
 
 def shown(cell: Any, longest: int = 80) -> str:
-    """Return how messages show a cell: not all of it where it is long."""
+    """Return a cell as messages show it, cut if it is long."""
     if isinstance(cell, (str, bytes)):
         text = repr(cell[: 2 * longest])
     else:
@@ -126,7 +125,7 @@ def shown(cell: Any, longest: int = 80) -> str:
 def read_each(
     column: Any, read: Callable[[Any], Any], *, stop_at_bad: bool = False
 ) -> Cells:
-    """Apply `read` to every cell that is there; None for the missing and the bad.
+    """Apply `read` to each cell that isn't missing; bad cells become None as well.
 
     `read` raises ValueError, TypeError or OSError for a cell that it can't use.
     """
@@ -148,6 +147,6 @@ def read_each(
 def read_cells(
     cells: pd.Series, read: Callable[[Any], Any], on_error: str, *, warn: bool = True
 ) -> list[Any]:
-    """Return what `read_each` reads and settles; an error stops the reading."""
+    """Return the values of `read_each`, settled; an error stops the reading early."""
     found = read_each(cells, read, stop_at_bad=on_error == "raise")
     return found.settle(on_error, warn=warn)

@@ -1,4 +1,4 @@
-"""Reading the image of a cell: one way for all encoders of images."""
+"""Images in cells, read the same way by all encoders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hyperfusion.cells._columns import is_missing, shown, warn_of_bad_cells
 from hyperfusion.exceptions import BadCellWarning
 
 MAX_PIXELS = 89_478_485
-"""Largest picture that is decoded by default (Pillow's own limit for a warning)."""
+"""Largest picture to decode by default (where Pillow starts to warn)."""
 
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]+:/{2,}", re.IGNORECASE)
 # long, or beginning as PNG, JPEG, GIF and WebP do
@@ -37,9 +37,9 @@ _BYTES = (bytes, bytearray, memoryview)
 
 @dataclass(frozen=True)
 class ReadImage:
-    """A decoded picture, its mode before the conversion to RGB, and its file's size.
+    """A decoded picture in RGB, and what is known of its file.
 
-    The size in bytes is None for pictures that are decoded already.
+    `n_bytes` is None for pictures that were already decoded.
     """
 
     image: Image.Image
@@ -49,22 +49,22 @@ class ReadImage:
 
 
 def open_image(cell: Any, max_pixels: int = MAX_PIXELS) -> Image.Image | None:
-    """Return the picture of a cell in RGB, upright; None where the cell is blank text.
+    """Return the picture in a cell, in RGB and upright; None for blank text.
 
-    A cell is a path, a file's content, a decoded picture, or a dict that has the
-    content as ``bytes`` or a ``path``. Arrays are uint8 of shape (height, width), or
-    (height, width, channels) with 1, 3 or 4 channels. Pictures of more than
-    `max_pixels` are refused before they are decoded. The first frame of an animation
-    is read. Transparency is dropped, as by ``convert("RGB")``.
+    A cell is a path, the content of a file, a decoded picture, or a dict with ``bytes``
+    or a ``path``. Arrays are uint8 of shape (height, width), or (height, width,
+    channels) with 1, 3 or 4 channels. Pictures of more than `max_pixels` are refused
+    before they are decoded. Of an animation, the first frame is read. Transparency is
+    dropped, as by ``convert("RGB")``.
 
-    Raises ValueError, TypeError or OSError, which `read_cells` takes for a bad cell.
+    Raises ValueError, TypeError or OSError, which `read_cells` takes as a bad cell.
     """
     read = read_image(cell, max_pixels)
     return None if read is None else read.image
 
 
 def read_image(cell: Any, max_pixels: int = MAX_PIXELS) -> ReadImage | None:
-    """Return what `open_image` returns, with the original mode and the file's size."""
+    """Do what `open_image` does, and keep the original mode and the file's size."""
     cell = _content(cell)
     if cell is None:
         return None
@@ -84,17 +84,17 @@ def read_image(cell: Any, max_pixels: int = MAX_PIXELS) -> ReadImage | None:
 
 
 def is_encoded(cell: Any) -> bool:
-    """Whether a cell holds the content or the path of a file, whose size is known."""
+    """Whether a cell is a path or the content of a file, so that its size is known."""
     return isinstance(_content(cell), (str, os.PathLike, *_BYTES))
 
 
 def content_of(cell: Any) -> bytes | None:
-    """Return the bytes that tell a picture from others; None where there are none."""
+    """Return bytes that identify a picture; None if it can't be read."""
     cell = _content(cell)
     if isinstance(cell, (str, os.PathLike)):
         try:
             return b"file" + _find_file(cell)[0].read_bytes()
-        except (ValueError, OSError):  # who decodes it says why
+        except (ValueError, OSError):  # decoding it reports why
             return None
     if isinstance(cell, _BYTES):
         return b"file" + bytes(cell)
@@ -103,7 +103,7 @@ def content_of(cell: Any) -> bytes | None:
     if isinstance(cell, Image.Image) and cell.width * cell.height <= MAX_PIXELS:
         try:
             pixels, exif = cell.tobytes(), cell.getexif().tobytes()
-        except Exception:  # a damaged file that is read only now
+        except Exception:  # a damaged file, read only now
             return None
         transparency = cell.info.get("transparency")
         head = cell.mode, cell.size, cell.getpalette(), transparency, exif
@@ -112,7 +112,7 @@ def content_of(cell: Any) -> bytes | None:
 
 
 def split_lists(cells: Iterable[Any]) -> tuple[list[Any], np.ndarray]:
-    """Return the pictures of cells, some of which hold several, and their rows."""
+    """Return the pictures in cells, which may hold several each, and their rows."""
     lists = [list(cell) if _holds_several(cell) else [cell] for cell in cells]
     rows = np.repeat(np.arange(len(lists)), [len(some) for some in lists])
     return [picture for some in lists for picture in some], rows
@@ -125,7 +125,7 @@ def _holds_several(cell: Any) -> bool:
 
 
 def mean_by_row(vectors: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
-    """Return the means of the pictures' vectors in each row, of what is not NaN."""
+    """Return the mean vector of each row's pictures, ignoring NaN."""
     if np.array_equal(rows, np.arange(n_rows)):
         return vectors
     sums, counts = np.zeros((2, n_rows, vectors.shape[1]), dtype=np.float32)
@@ -138,9 +138,9 @@ def mean_by_row(vectors: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarra
 def warn_of_bad_pictures(
     errors: list[tuple[int, str]], missing: np.ndarray, cells: pd.Series
 ) -> None:
-    """Warn of bad cells, and of bad pictures beside good ones of the same cell.
+    """Warn of bad cells, and of bad pictures in cells that also have good ones.
 
-    `errors` are rows and reasons, ascending; `missing` says which rows have no picture.
+    `errors` are rows and reasons, in order; `missing` marks the rows without a picture.
     """
     first = dict(reversed(errors))
     warn_of_bad_cells({row: first[row] for row in sorted(first) if missing[row]}, cells)
@@ -155,7 +155,7 @@ def warn_of_bad_pictures(
 
 
 def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:
-    """Return a cell whose relative paths begin in a folder."""
+    """Return a cell whose relative paths start at a folder."""
     if isinstance(cell, (str, os.PathLike)):
         text = os.fspath(cell).strip()
         relative = text and not (_URL.match(text) or _BASE64.match(text))
@@ -168,7 +168,7 @@ def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:
 
 
 def _content(cell: Any) -> Any:
-    """Return what a dict or a buffer holds; None where a cell holds nothing."""
+    """Return the content of a dict or a buffer; None for an empty cell."""
     if isinstance(cell, dict) and not cell.keys().isdisjoint(("bytes", "path")):
         cell = cell.get("path") if cell.get("bytes") is None else cell["bytes"]
     if isinstance(cell, io.BytesIO):
@@ -181,19 +181,19 @@ def _find_file(cell: str | os.PathLike) -> tuple[Path, int]:
     text = str(cell)
     if _URL.match(text):
         raise ValueError(
-            f"{shown(text)} is an address: download the picture first and give its path"
+            f"{shown(text)} is a URL: download the picture first and give its path"
         )
     path = Path(cell)
     try:
         if path.is_file():
             return path, path.stat().st_size
         problem = "not a file" if path.exists() else "no such file"
-    except OSError:  # the name is too long for a file's
+    except OSError:  # too long for a file name
         problem = "no such file"
     if _BASE64.match(text):
         raise ValueError(
             f"{shown(text)} is a picture as base64 text: give its content, "
-            "base64.b64decode(text), without what ends in a comma before it"
+            "base64.b64decode(text), without any prefix that ends in a comma"
         )
     hint = "" if path.is_absolute() else f" in {shown(os.getcwd(), 300)} ({_FOLDER})"
     raise FileNotFoundError(f"{problem}: {shown(text, 300)}{hint}")
@@ -201,12 +201,12 @@ def _find_file(cell: str | os.PathLike) -> tuple[Path, int]:
 
 def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadImage:
     # Pillow's decoders raise almost anything on a damaged file (SyntaxError,
-    # struct.error, IndexError, ...), and its decompression bombs are no ValueError
+    # struct.error, IndexError, ...), and DecompressionBombError is not a ValueError
     try:
         with _open(source) as image:
             return _convert(image, n_bytes, max_pixels)
     except UnidentifiedImageError as error:
-        raise ValueError("not a picture of any format that Pillow reads") from error
+        raise ValueError("not a picture in any format that Pillow reads") from error
     except (ValueError, OSError):
         raise
     except Exception as error:
@@ -218,7 +218,7 @@ def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadIma
 def _convert(image: Image.Image, n_bytes: int | None, max_pixels: int) -> ReadImage:
     width, height = image.size
     if width * height == 0:
-        raise ValueError(f"a picture of {width} x {height} pixels shows nothing")
+        raise ValueError(f"a picture of {width} x {height} pixels is empty")
     if width * height > max_pixels:
         raise ValueError(
             f"a picture of {width} x {height} pixels is larger than "
@@ -231,20 +231,17 @@ def _convert(image: Image.Image, n_bytes: int | None, max_pixels: int) -> ReadIm
         picture = ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF data: only the orientation stays unknown
         picture = image
-    return ReadImage(_to_rgb(picture), image.mode, image.has_transparency_data, n_bytes)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("pixels of floating point: convert the picture to 8 bits")
-    if image.mode.startswith("I"):
+    mode, has_transparency = image.mode, image.has_transparency_data
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels: convert the picture to 8 bits")
+    if picture.mode.startswith("I"):
         # convert("RGB") would clip 16-bit pixels at 255, which whitens them
-        values = np.asarray(image, dtype=np.float64) / 257
-        return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
-    if isinstance(image.info.get("transparency"), bytes):
-        # the way to RGB on which Pillow doesn't warn of a palette's transparency
-        image = image.convert("RGBA")
-    return image.convert("RGB")
+        values = np.asarray(picture, dtype=np.float64) / 257
+        picture = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    elif isinstance(picture.info.get("transparency"), bytes):
+        # by way of RGBA, so that Pillow doesn't warn of a palette's transparency
+        picture = picture.convert("RGBA")
+    return ReadImage(picture.convert("RGB"), mode, has_transparency, n_bytes)
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -258,8 +255,8 @@ def _from_array(array: np.ndarray) -> Image.Image:
     channels = array.shape[2] if array.ndim == 3 else 3
     if array.ndim not in (2, 3) or channels not in (3, 4) or array.size == 0:
         raise ValueError(
-            f"an array of pixels must have the shape (height, width) or (height, "
-            f"width, 1, 3 or 4), got {array.shape}"
+            "an array of pixels must have the shape (height, width) or (height, width, "
+            f"1, 3 or 4), got {array.shape}"
         )
     return Image.fromarray(array)
 
@@ -279,17 +276,17 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
         from pillow_heif import register_heif_opener
     except ImportError as error:
         raise ValueError(
-            "a HEIC picture, which takes the package pillow-heif: "
-            "python -m pip install pillow-heif"
+            "a HEIC picture needs the package pillow-heif: python -m pip install "
+            "pillow-heif"
         ) from error
     register_heif_opener()
     return Image.open(source)
 
 
 def signs_of_images(cells: pd.Series) -> str | None:
-    """Return why a column's cells are pictures, None where they are not.
+    """Describe a column that can hold pictures; None for any other.
 
-    Nothing is decoded. Addresses of pictures raise ValueError: they can't be read.
+    Nothing is decoded. URLs of pictures raise ValueError: they can't be read.
     """
     firsts = [c[0] if isinstance(c, list) and c else _content(c) for c in cells]
     if all(isinstance(c, (str, os.PathLike)) for c in firsts):
@@ -300,7 +297,7 @@ def signs_of_images(cells: pd.Series) -> str | None:
             raise ValueError("URLs of pictures: download them and use their paths")
         tried = names[:20]
         found = sum(Path(name).is_file() for name in tried)
-        return f"names of picture files, of which {found} of {len(tried)} are found"
+        return f"names of picture files; {found} of the first {len(tried)} exist"
     if all(isinstance(c, _BYTES) for c in firsts):
         opened = _is_picture(bytes(firsts[0]))
         return "contents of picture files" if opened else None

@@ -1,4 +1,4 @@
-"""Categories, ids and users: levels as texts, and codes for them."""
+"""Categories, ids and users: their levels as texts, and codes for them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,7 @@ import pandas as pd
 from pandas.api.types import infer_dtype
 
 from hyperfusion._warnings import warn_user
-from hyperfusion.cells._columns import (
-    COLLECTIONS,
-    Cells,
-    as_column,
-    is_blank,
-    shown,
-)
+from hyperfusion.cells._columns import COLLECTIONS, Cells, as_column, is_blank, shown
 from hyperfusion.cells._texts import mend
 from hyperfusion.exceptions import BadCellWarning
 
@@ -25,11 +19,11 @@ _BOOLEANS = ({"true", "false"}, {"0", "1"})
 
 
 def read_levels(column: Any) -> Cells:
-    """Read a column's categories as texts; missing, blank and bad cells are None.
+    """Read a column of categories as texts; missing, blank and bad cells are None.
 
-    Whole numbers are written without a decimal point, so that a column of integers
-    keeps its levels where missing values have turned it into floats. A collection
-    is a bad cell. The values are a Series with the column's index and name.
+    Whole numbers are written without a decimal point, so that integers keep their
+    levels if missing values turn their column into floats. A collection is a bad cell.
+    The values are a Series with the column's index and name.
 
     Examples
     --------
@@ -43,7 +37,7 @@ def read_levels(column: Any) -> Cells:
         codes, different = pd.factorize(cells)
         found = np.array([*(_level(cell) for cell in different), None], dtype=object)
         levels = found[codes]
-    else:  # pandas can't tell 1 from True, nor count lists
+    else:  # pandas can't tell 1 from True, or hash lists
         for row, cell in enumerate(cells):
             if isinstance(cell, COLLECTIONS):
                 bad[row] = f"expected one category, got a {type(cell).__name__}"
@@ -61,9 +55,9 @@ def _level(cell: Any) -> str | None:
 
 
 def number_levels(column: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return a number for each row's level, -1 where there is none, and the levels.
+    """Return a number for the level of each row (-1 if missing), and the levels.
 
-    This is how all parts of the package tell users apart, and who is missing.
+    This is how all parts of the package identify users.
     """
     return pd.factorize(read_levels(column).clean)
 
@@ -75,7 +69,7 @@ def common_levels(levels: pd.Series, min_frequency: int) -> list[str]:
 
 
 class KnownLevels:
-    """Levels that are known from fit, in the forms in which they are looked up."""
+    """The levels known from fit, in the forms that look-ups need."""
 
     def __init__(self, levels: list[str]):
         self.index = pd.Index(levels, dtype=object)
@@ -91,11 +85,10 @@ class KnownLevels:
 def as_category(
     levels: pd.Series, known: KnownLevels, *, expect_new: bool = False
 ) -> pd.Series:
-    """Return levels as ``category`` dtype; levels that are not known are missing.
+    """Return levels as ``category`` dtype; unknown levels are missing.
 
-    Where none at all is known this warns, and says what the likely cause is. With
-    `expect_new` (new users, say) it takes a sign that they are known ones in another
-    form.
+    If not a single one is known, warn and name the likely cause. With `expect_new` (for
+    users, say) warn only if they look like known ones in another form.
     """
     codes = known.index.get_indexer(levels)
     if len(known.index) and (codes < 0).all() and levels.notna().any():
@@ -103,9 +96,9 @@ def as_category(
         cause, new, old = _cause(there, known.index.tolist())
         if cause or not expect_new:
             warn_user(
-                f"No cell of column {levels.name!r} has a level that is known from "
-                f"fit, so all {int(levels.notna().sum())} count as missing: here is "
-                f"{new!r}, at fit was {old!r}. {cause or 'Is it the same column?'}",
+                f"No cell of column {levels.name!r} has a level known from fit, so all "
+                f"{int(levels.notna().sum())} count as missing: here is {new!r}, at "
+                f"fit was {old!r}. {cause or 'Is it the same column?'}",
                 BadCellWarning,
             )
     values = pd.Categorical.from_codes(codes, dtype=known.dtype)
@@ -117,7 +110,7 @@ def _cause(seen: list[str], known: list[str]) -> tuple[str | None, str, str]:
     sides = [{level.lower() for level in side} for side in (seen, known)]
     for booleans, numbers in (sides, sides[::-1]):
         if booleans <= _BOOLEANS[0] and numbers <= _BOOLEANS[1]:
-            cause = "One side has booleans, the other 0 and 1: give both alike."
+            cause = "One side has booleans, the other 0 and 1: use one form for both."
             return cause, seen[0], known[0]
     ways = {
         "These are numbers written in two ways, as when ids become floats (which lose "
@@ -143,7 +136,7 @@ def _number(level: str) -> float | None:
 
 
 def signs_of_levels(cells: pd.Series) -> str | None:
-    """Return why a column's cells are levels, None where each is another or a list."""
+    """Describe a column that can hold categories; None if most cells differ."""
     found = read_levels(cells)
     levels = found.clean.dropna()
     if found.bad or len(levels) == 0:

@@ -1,4 +1,4 @@
-"""Numbers, whatever form they come in."""
+"""Numbers in any form."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _WITH_UNIT = re.compile(r"[$€£¥]?\s?\d[\d,]*(?:\.\d+)?\s?[$€£¥%]?")
 def read_numbers(column: Any) -> Cells:
     """Read a column as float64; missing, blank and bad cells are NaN.
 
-    Booleans count as 0 and 1, texts that are numbers as these numbers. Other texts,
-    dates and infinite numbers are bad cells.
+    Booleans are 0 and 1, and texts of numbers are those numbers. Other texts, dates and
+    infinity are bad cells.
 
     Examples
     --------
@@ -36,8 +36,8 @@ def read_numbers(column: Any) -> Cells:
     numbers = as_floats(cells)
     unread = np.flatnonzero(~np.isfinite(numbers))
     numbers[unread] = np.nan
-    there = zip(unread, cells.iloc[unread], strict=True)
-    bad = {int(row): _why(cell) for row, cell in there if not is_blank(cell)}
+    there = zip(unread.tolist(), cells.iloc[unread], strict=True)
+    bad = {row: _why(cell) for row, cell in there if not is_blank(cell)}
     return Cells(numbers, bad, cells)
 
 
@@ -51,7 +51,7 @@ def _why(cell: Any) -> str:
     if number := _THOUSANDS.fullmatch(text):
         sign = number["sign"]
         return (
-            f"{said}: take the {sign!r} between thousands out first, for example with "
+            f"{said}: remove the {sign!r} between thousands first, for example with "
             f"column.str.replace({sign!r}, '')"
         )
     if _DECIMAL_COMMA.fullmatch(text):
@@ -64,7 +64,7 @@ def _why(cell: Any) -> str:
 
 
 def as_floats(cells: pd.Series) -> np.ndarray:
-    """Return numbers and texts of numbers as float64; NaN for all that is neither."""
+    """Return numbers and texts of numbers as float64; NaN for anything else."""
     if cells.dtype.kind in "biuf":
         return cells.to_numpy(dtype=np.float64, copy=True)
     if cells.dtype != object:
@@ -74,7 +74,7 @@ def as_floats(cells: pd.Series) -> np.ndarray:
 
 
 def _plain(cell: Any) -> Any:
-    """Return what pandas reads as the cell's number: it stumbles over some."""
+    """Return a cell in a form that pandas reads correctly."""
     if isinstance(cell, str):
         return cell if cell.isascii() else None
     if isinstance(cell, int):
@@ -83,7 +83,7 @@ def _plain(cell: Any) -> Any:
 
 
 def without_overflow(cells: Cells) -> Cells:
-    """Return numbers of which those beyond the range of float32 are bad."""
+    """Mark numbers beyond the range of float32 as bad."""
     numbers = cells.clean
     return cells.reject(
         np.abs(numbers) > np.finfo(np.float32).max,
@@ -92,15 +92,14 @@ def without_overflow(cells: Cells) -> Cells:
 
 
 def signed_log(numbers: np.ndarray) -> np.ndarray:
-    """Return ``sign(x) * log(1 + |x|)``: a log scale that zero and below can take."""
+    """Return ``sign(x) * log(1 + |x|)``, a log scale for numbers of any sign."""
     return np.sign(numbers) * np.log1p(np.abs(numbers))
 
 
 def signs_of_numbers(cells: pd.Series) -> str | None:
-    """Return why a column's cells are numbers, None where they are not.
+    """Describe a column that can hold numbers; None for any other.
 
-    Numbers with a unit, or with a sign between thousands, raise ValueError: they
-    can't be read.
+    Numbers with a unit or a thousands separator raise ValueError: they can't be read.
     """
     found = read_numbers(cells)
     if not found.bad:

@@ -1,4 +1,4 @@
-"""Tags: lists of texts, texts with separators, and lists that became texts."""
+"""Tags in cells: lists, texts with separators, and lists written as text."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _SPACES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def read_tags(cell: Any) -> list[str] | None:
-    """Return the tags of a cell, without ``#``; None where there are none.
+    """Return the tags in a cell, without ``#``; None if there are none.
 
-    A list holds one tag an item, also one that was written as text: as Python, JSON
-    or NumPy write it. Another text is split at its separator (commas, semicolons, bars
-    and those of Chinese and Japanese), where it has none at white space, and where
-    several hashtags follow each other between them.
+    Each item of a list is a tag, also if the list is written as text (by Python, JSON
+    or NumPy). Other text is split at commas, semicolons or bars (or those of Chinese
+    and Japanese) if it has any, otherwise at whitespace, and between hashtags that are
+    run together.
 
     Raises
     ------
     TypeError
-        If the cell, or something in its list, is no text.
+        If the cell, or an item of its list, is not text.
 
     Examples
     --------
@@ -71,19 +71,16 @@ def _split(text: str) -> Iterable[str]:
         text = text[1:-1]
     separator = next((s for s in _SEPARATORS if s in text), None)
     parts = (part.strip().strip('"') for part in text.split(separator))
-    return [tag for part in parts for tag in _split_hashtags(part)]
-
-
-def _split_hashtags(part: str) -> list[str]:
-    several = part[:1] in ("#", "＃") and len(_HASHES.findall(part)) > 1  # noqa: RUF001
-    return _HASHES.split(part) if several else [part]
+    tags: list[str] = []
+    for part in parts:
+        hashed = part[:1] in ("#", "＃") and len(_HASHES.findall(part)) > 1  # noqa: RUF001
+        tags += _HASHES.split(part) if hashed else [part]
+    return tags
 
 
 def _character(escape: re.Match) -> str:
     code = escape[1] or escape[2]
-    if code is not None:
-        return chr(int(code, 16))
-    return _SPACES.get(escape[3], escape[3])
+    return chr(int(code, 16)) if code else _SPACES.get(escape[3], escape[3])
 
 
 def _clean(tags: Iterable[str]) -> list[str] | None:
@@ -91,11 +88,10 @@ def _clean(tags: Iterable[str]) -> list[str] | None:
 
 
 def signs_of_tags(cells: pd.Series) -> str | None:
-    """Return why a column's cells are tags, None where they are not.
+    """Describe a column that can hold tags; None for any other.
 
-    They are lists of texts, or texts of several hashtags or of several short items
-    between separators. Words between spaces may be a sentence: only the column's name
-    can tell.
+    Tags are lists of texts, or texts of several hashtags or short items with
+    separators. Words with spaces can be a sentence: only the column's name can tell.
     """
     try:
         tags = [read_tags(cell) or [] for cell in cells]

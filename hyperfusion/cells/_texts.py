@@ -1,4 +1,4 @@
-"""Texts as cells of a table hold them, read in one way everywhere."""
+"""Texts in cells."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hyperfusion.cells._columns import is_missing, shown
 
 
 def read_text(cell: Any) -> str | None:
-    """Return a text without surrounding space; None where nothing is left.
+    """Return a text without surrounding whitespace; None if nothing is left.
 
-    A list of texts (words, tags) is joined by spaces. Half an emoji, which no encoder
-    of texts takes, becomes the replacement character.
+    A list of texts (words, tags) is joined by spaces. Half an emoji, which text
+    encoders refuse, becomes the replacement character.
 
     Raises
     ------
     TypeError
-        If the cell, or something in its list, is no text.
+        If the cell, or an item of its list, is not text.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def read_text(cell: Any) -> str | None:
 
 
 def mend(text: str) -> str:
-    """Return a text whose halves of characters are joined, or replaced if alone."""
+    """Return a text with surrogate pairs joined and lone surrogates replaced."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -54,13 +54,13 @@ def is_list(cell: Any) -> bool:
 
 
 def in_order(cell: Any) -> Iterable[Any]:
-    """Return the values of a cell; those of a set, which has no order, are sorted."""
+    """Return the values in a cell; those of a set are sorted."""
     # The order of a set of texts changes from process to process.
     return sorted(cell, key=str) if isinstance(cell, (set, frozenset)) else cell
 
 
 def signs_of_texts(cells: pd.Series) -> str | None:
-    """Return why a column's cells are texts, None where they are short names."""
+    """Describe a column that can hold texts; None for short names."""
     try:
         words = [len((read_text(cell) or "").split()) for cell in cells]
     except TypeError:

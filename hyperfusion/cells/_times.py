@@ -1,4 +1,4 @@
-"""Times of posts, whatever form they come in."""
+"""Times in any form."""
 
 from __future__ import annotations
 
@@ -13,20 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.cells._columns import (
-    Cells,
-    as_column,
-    is_blank,
-    is_missing,
-    shown,
-)
+from hyperfusion.cells._columns import Cells, as_column, is_blank, is_missing, shown
 from hyperfusion.cells._numbers import as_floats
 from hyperfusion.exceptions import InvalidInputError
 
-# seconds from 1970 to the ends of what nanoseconds since then can count
+# the range of 64-bit nanoseconds since 1970, in seconds
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
-# from 1980 to 2050: numbers that are seconds outside of these are rather counts
+# 1980 to 2050: a column of seconds outside this range is more likely counts
 _RECENT = 315_532_800.0, 2_524_608_000.0
 _UNITS = (1e11, 1e14, 1e17)  # where milli-, micro- and nanoseconds begin
 _LARGE = 1e8  # seconds of 1973
@@ -62,11 +56,11 @@ _MONTH_FIRST = "pd.to_datetime(column, dayfirst=False)"
 
 @dataclass
 class Times:
-    """Moments of a column, one a row.
+    """The times in a column, one per row.
 
-    `seconds` are whole ones since 1970, NaN where there is no time. `naive` cells did
-    not say what their time zone is: these seconds are what a clock in UTC would show.
-    `offset` is the number of seconds east of UTC that a cell names, otherwise NaN.
+    `seconds` are whole seconds since 1970, NaN if there is no time. `naive` marks the
+    cells without a time zone, which are read as UTC. `offset` is the cell's own offset
+    in seconds east of UTC, or NaN.
     """
 
     seconds: np.ndarray
@@ -75,14 +69,13 @@ class Times:
 
 
 def read_times(column: Any) -> Cells:
-    """Read the moments of a column as `Times`; missing, blank and bad cells are NaN.
+    """Read a column of times as `Times`; missing, blank and bad cells are NaN.
 
-    Read are datetimes, dates and periods (their first moment), texts of ISO 8601, of
-    RFC 2822, of Twitter's form and others that name the month, and numbers (also as
-    texts): whole ones from 1900 to 2100 are years, those of eight digits that are a
-    date (20150301) are that date, all others are seconds since 1970, or milli-, micro-
-    or nanoseconds where they are too large for that. Fractions of years (2015.5) are
-    bad cells.
+    Cells are datetimes, dates, periods (their start), texts (ISO 8601, RFC 2822,
+    Twitter's form and others that name the month) or numbers (also as text): whole
+    numbers from 1900 to 2100 are years, eight digits that form a date (20150301) are
+    that date, and all others are seconds since 1970, or milli-, micro- or nanoseconds
+    if they are too large for seconds. Fractions of years (2015.5) are bad cells.
 
     Examples
     --------
@@ -107,24 +100,25 @@ def read_times(column: Any) -> Cells:
     seconds = times.seconds
     seconds[~((seconds >= _EARLIEST) & (seconds <= _LATEST))] = np.nan
     unread = np.flatnonzero(np.isnan(seconds))
-    there = zip(unread, cells.iloc[unread], strict=True)
-    left = {int(row): cell for row, cell in there if not is_blank(cell)}
+    there = zip(unread.tolist(), cells.iloc[unread], strict=True)
+    left = {row: cell for row, cell in there if not is_blank(cell)}
     advice = _advice(left.values())
     return Cells(times, {row: _why(c, advice) for row, c in left.items()}, cells)
 
 
 def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:
-    """Return times that can be ordered: dates in UTC, or numbers as they are.
+    """Return times that can be sorted: dates in UTC, or numbers as they are.
 
-    A column of nothing but numbers may count anything (years, days, rounds), since only
-    their order matters, unless they are seconds since 1970 beside milliseconds, say.
-    All others are read by `read_times`. Missing cells stay missing, or are an error
-    where they are `required`.
+    Numbers alone can be anything (years, days, rounds), since only their order matters,
+    unless their units differ (seconds and milliseconds since 1970, say). All else goes
+    through `read_times`. Missing cells stay missing, or raise if `required`.
     """
     cells = as_column(values).reset_index(drop=True).rename(name)
     if cells.dtype == object and all(_is_number(c) or is_missing(c) for c in cells):
         cells = pd.Series(as_floats(cells), name=name)
-    if cells.dtype.kind not in "iuf" or _has_several_units(cells):
+    sizes = np.abs(cells.to_numpy(float)) if cells.dtype.kind in "iuf" else np.empty(0)
+    units = np.searchsorted(_UNITS, sizes[sizes >= _LARGE], "right")
+    if cells.dtype.kind not in "iuf" or len(np.unique(units)) > 1:
         seconds = read_times(cells).settle("raise").seconds
         moments = np.where(np.isnan(seconds), 0, seconds).astype("datetime64[s]")
         moments[np.isnan(seconds)] = np.datetime64("NaT")
@@ -137,13 +131,8 @@ def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.S
     return cells
 
 
-def _has_several_units(numbers: pd.Series) -> bool:
-    size = np.abs(numbers.to_numpy(dtype=np.float64))
-    return len(np.unique(np.searchsorted(_UNITS, size[size >= _LARGE], "right"))) > 1
-
-
 def _reader_of(cell: Any) -> Callable[[pd.Series], tuple[np.ndarray, ...]] | None:
-    """Return what reads cells of a kind; None for cells that can't be read."""
+    """Return the function that reads such a cell; None if it can't be read."""
     if isinstance(cell, str):
         return _from_texts
     if is_missing(cell):
@@ -160,7 +149,8 @@ def _is_number(cell: Any) -> bool:
 def _from_datetimes(cells: pd.Series) -> tuple[np.ndarray, ...]:
     if cells.dtype == object:
         cells = pd.Series([_moment(cell) for cell in cells], dtype=object)
-        offset = np.array([_offset(cell) for cell in cells])
+        shifts = [c.utcoffset() if getattr(c, "tzinfo", None) else None for c in cells]
+        offset = np.array([np.nan if s is None else s.total_seconds() for s in shifts])
     else:
         offset = np.full(len(cells), np.nan)
     utc = clock_seconds(pd.to_datetime(cells, utc=True, errors="coerce"))
@@ -174,12 +164,6 @@ def _moment(cell: Any) -> Any:
         return cell.start_time if isinstance(cell, pd.Period) else cell
     except ValueError:  # beyond the range of pandas' dates
         return pd.NaT
-
-
-def _offset(cell: Any) -> float:
-    zone = getattr(cell, "tzinfo", None)
-    shift = None if zone is None else cell.utcoffset()
-    return np.nan if shift is None else shift.total_seconds()
 
 
 def _from_numbers(cells: pd.Series) -> tuple[np.ndarray, ...]:
@@ -213,11 +197,11 @@ def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
 
 
 def _in_iso_form(cell: str) -> str:
-    """Return a number as it is, a date in the form of ISO 8601, else nothing."""
+    """Return a number unchanged, a date in ISO 8601 form, otherwise empty text."""
     text = cell.strip()
     if not text.isascii():
         return ""
-    # pandas also takes words like "now": only what begins with a year is a time
+    # pandas also reads words like "now": only what begins with a year is a time
     if text[:4].isdigit():
         return _UTC.sub("Z", text) if text[-1:] in ("C", "T") else text
     if _NUMBER.fullmatch(text):
@@ -259,7 +243,7 @@ def _written_offset(text: str) -> float:
 
 
 def clock_seconds(moments: pd.Series) -> np.ndarray:
-    """Return the whole seconds since 1970 that clocks show; NaN for NaT."""
+    """Return times as whole seconds since 1970 on their own clock; NaN for NaT."""
     clock = moments.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
     seconds = clock.astype(np.int64).astype(np.float64)
     seconds[np.isnat(clock)] = np.nan
@@ -267,23 +251,23 @@ def clock_seconds(moments: pd.Series) -> np.ndarray:
 
 
 def _advice(cells: Iterable[Any]) -> str:
-    """Return what to do about days and months in numbers, as a column shows them."""
+    """Return what to do about dates like 1/2/2020, judging by all of the column."""
     found = [_SLASHED.match(c.strip()) for c in cells if isinstance(c, str)]
     first = any(match and int(match[1]) > 12 for match in found)
     second = any(match and int(match[2]) > 12 for match in found)
     if first and second:
-        return "some cells have the day first, some the month: mend them first"
+        return "some cells have the day first, others the month: fix them first"
     if not first and not second:
         return (
-            "its day and its month can't be told apart: turn the column into dates "
-            f"first, with {_DAY_FIRST} or {_MONTH_FIRST}"
+            "its day and month can't be told apart: turn the column into dates first, "
+            f"with {_DAY_FIRST} or {_MONTH_FIRST}"
         )
     order, call = ("day", _DAY_FIRST) if first else ("month", _MONTH_FIRST)
     return f"turn the column into dates first, {order} first: {call}"
 
 
 def _why(cell: Any, advice: str) -> str:
-    said = f"can't read {shown(cell)} as a time of the years 1678 to 2261"
+    said = f"can't read {shown(cell)} as a time between 1678 and 2261"
     if isinstance(cell, str) and _SLASHED.match(cell.strip()):
         return f"{said}: {advice}"
     if _is_number(cell):
@@ -298,10 +282,10 @@ def _why(cell: Any, advice: str) -> str:
 
 
 def signs_of_times(cells: pd.Series) -> str | None:
-    """Return from when to when a column's cells are, None where they are no times.
+    """Describe a column that can hold times; None for any other.
 
-    Texts whose day and month can't be told apart raise ValueError. Whole numbers may
-    count anything else as well: only the column's name can tell.
+    Texts whose day and month can't be told apart raise ValueError. Whole numbers can
+    mean anything else as well: only the column's name can tell.
     """
     if all(isinstance(cell, str) for cell in cells):
         if all(_NUMBER.fullmatch(cell.strip()) for cell in cells):

@@ -13,7 +13,7 @@ from hyperfusion.exceptions import BadCellError
 
 
 def holds_vectors(cells: pd.Series) -> bool:
-    """Whether the cells of a column are arrays or lists (by the first there is)."""
+    """Whether the cells of a column are arrays or lists, judging by the first."""
     if _is_arrow_list(cells):
         return True
     if cells.dtype != object and not pd.api.types.is_string_dtype(cells.dtype):
@@ -27,7 +27,7 @@ def holds_vectors(cells: pd.Series) -> bool:
 
 
 def vector_size(cells: pd.Series) -> int:
-    """Return how many numbers the first vector of a column has; raise without one."""
+    """Return the length of the first vector in a column; raise if there is none."""
     if _is_arrow_list(cells):
         for chunk in _chunks(cells):
             lengths = np.asarray(chunk.drop_null().value_lengths())
@@ -38,8 +38,8 @@ def vector_size(cells: pd.Series) -> int:
             if not is_blank(cell):
                 return len(_numbers(cell, row, cells.name))
     raise BadCellError(
-        "no cell of the column holds a vector, so how many numbers it has is not "
-        "known: leave the column out",
+        "no cell of the column holds a vector, so its length is not known: leave the "
+        "column out",
         None,
         cells.name,
     )
@@ -49,7 +49,7 @@ def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
     """Write a column of vectors into a float32 array; missing cells become NaN.
 
     They are arrays, lists, texts of JSON lists, or pyarrow lists (of fixed size or
-    not). A vector of another length, or of what is no number, is a `BadCellError`.
+    not). A vector of another length, or not of numbers, is a `BadCellError`.
     """
     if _is_arrow_list(cells):
         _write_arrow(cells, out)
@@ -65,10 +65,10 @@ def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
 
 
 def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
-    """Write columns of numbers side by side into an array, as one vector a row."""
+    """Write columns of numbers into an array, as one vector per row."""
     for position, (label, column) in enumerate(table.items()):
         numbers = pd.to_numeric(column, errors="coerce")
-        if numbers.dtype.kind == "c":  # cast to real numbers, it would lose a part
+        if numbers.dtype.kind == "c":  # a cast would drop the imaginary part
             numbers = pd.Series(np.nan, numbers.index)
         values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
         bad = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
@@ -145,7 +145,7 @@ def _wrong_length(got: Any, expected: int, row: int, column: Any) -> BadCellErro
 
 
 def signs_of_vectors(cells: pd.Series) -> str | None:
-    """Return why a column's cells are vectors, None where they are not."""
+    """Describe a column that can hold vectors; None for any other."""
     if not holds_vectors(cells):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Time zones as cells name them, and the clocks of moments in them."""
+"""Time zones in cells, and local times in them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Zone = int | str
 def parse_zone(cell: Any) -> Zone | None:
     """Return the time zone that a cell names; None for blank text.
 
-    Takes offsets as text ("-05:00", "+0530", "UTC+2"), hours as numbers, and IANA
+    Cells are offsets as text ("-05:00", "+0530", "UTC+2"), hours as numbers, or IANA
     names.
     """
     if isinstance(cell, str):
@@ -52,7 +52,7 @@ def parse_zone(cell: Any) -> Zone | None:
 
 
 def _check_offset(seconds: float, cell: Any) -> int:
-    # the world's clocks are between 12 hours behind UTC and 14 before it
+    # the world's clocks are at most 12 hours behind UTC and 14 ahead of it
     if not -12 * 3600 <= seconds <= 14 * 3600:
         raise _unknown_zone(cell)
     return round(seconds)
@@ -73,11 +73,10 @@ def read_zones(column: Any) -> Cells:
 def to_utc_and_local(
     times: Times, zones: list[Zone | None], naive_is_local: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the seconds of moments in UTC and on local clocks.
+    """Return times in seconds: in UTC, and on the local clock.
 
-    Without a time zone, the local clock is that of the offset which the time itself
-    names, otherwise that of UTC. With `naive_is_local`, times that name no zone were
-    read from local clocks.
+    Without a time zone, the local clock follows the offset in the time itself,
+    otherwise UTC. With `naive_is_local`, times without any zone are local times.
     """
     utc = times.seconds.copy()
     local = utc + np.nan_to_num(times.offset)
@@ -89,38 +88,32 @@ def to_utc_and_local(
         moments = times.seconds[rows]
         if naive_is_local:
             clock = times.naive[rows]
-            moments[clock] = _from_clock(moments[clock], zone)
-        utc[rows], local[rows] = moments, _to_clock(moments, zone)
+            moments[clock] = _convert(moments[clock], zone, "UTC")
+        utc[rows], local[rows] = moments, _convert(moments, "UTC", zone)
     return utc, local
 
 
-def _to_clock(seconds: np.ndarray, zone: Zone) -> np.ndarray:
-    if isinstance(zone, int):
-        return seconds + zone
-    clock = _index(seconds).tz_localize("UTC").tz_convert(ZoneInfo(zone))
-    return clock_seconds(pd.Series(clock))
-
-
-def _from_clock(seconds: np.ndarray, zone: Zone) -> np.ndarray:
-    if isinstance(zone, int):
-        return seconds - zone
-    # an hour that a clock shows twice is taken as the first, one that it leaves out
-    # as the moment after the gap
-    first = np.ones(len(seconds), dtype=bool)
-    moments = _index(seconds).tz_localize(
-        ZoneInfo(zone), ambiguous=first, nonexistent="shift_forward"
+def _convert(seconds: np.ndarray, start: Zone, end: Zone) -> np.ndarray:
+    """Return what the clock of one zone shows when that of another shows `seconds`."""
+    if isinstance(start, int):
+        return seconds - start
+    if isinstance(end, int):
+        return seconds + end
+    # of an hour that a clock shows twice, take the first; of one that it skips, the
+    # moment after the gap
+    moments = pd.DatetimeIndex(seconds.astype(np.int64).astype("datetime64[s]"))
+    moments = moments.tz_localize(
+        ZoneInfo(start),
+        ambiguous=np.ones(len(seconds), dtype=bool),
+        nonexistent="shift_forward",
     )
-    return clock_seconds(pd.Series(moments.tz_convert("UTC")))
-
-
-def _index(seconds: np.ndarray) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(seconds.astype(np.int64).astype("datetime64[s]"))
+    return clock_seconds(pd.Series(moments.tz_convert(ZoneInfo(end))))
 
 
 def signs_of_zones(cells: pd.Series) -> str | None:
-    """Return why a column's cells are time zones, None where they are not.
+    """Describe a column that can hold time zones; None for any other.
 
-    Numbers may count anything else as well: only the column's name can tell.
+    Numbers can mean anything else as well: only the column's name can tell.
     """
     if read_zones(cells).bad:
         return None

@@ -1,4 +1,4 @@
-"""Captions and tags of synthetic posts, in varied words."""
+"""Captions and tags of synthetic posts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _WORDS = {
         "texture": ", striped, dotted|polka dot, checked|chequered, grainy|noisy",
     }.items()
 }
-"""For each level of each attribute the ways to say it."""
+"""The ways to say each level of each attribute."""
 
 _STATED = {"size": 0.8, "position": 0.75, "background": 0.85, "texture": 0.75}
 _UNSTATED_LEVEL = {"size": 1, "texture": 0}
@@ -51,7 +51,7 @@ _GROUNDS = ("on a {} background", "against a {} wall", "over {} paper")
 OPENINGS = ("", "", "just ", "today: ", "finally, ", "once more: ", "guess what: ")
 MOODS = {"": 0.0, "dreamy": 0.45, "stunning": 0.35, "vintage": 0.2}
 MOODS |= {"quiet": -0.1, "messy": -0.3, "boring": -0.45}
-"""Adjectives that a caption may hold, with what they do to the score."""
+"""Adjectives for captions, with their effects on the score."""
 _MOOD_SHARES = [0.52] + [0.08] * (len(MOODS) - 1)
 
 ENDINGS = ("", ".", "!", "?", " 😍", " 🌞", "!!")
@@ -68,16 +68,16 @@ LINK = "https://example.org/p"
 TAG_EFFECTS = {"photooftheday": 0.25, "inspiration": 0.2, "handmade": 0.15}
 TAG_EFFECTS |= {"minimal": 0.1, "daily": 0.0, "share": -0.1}
 TAG_EFFECTS |= {"followme": -0.2, "sale": -0.35}
-"""Tags that say nothing about the picture, with what they do to the score."""
+"""Tags that don't describe the picture, with their effects on the score."""
 
 
 def draw_captions(
     pictures: pd.DataFrame, off_topic: float, rng: np.random.RandomState
 ) -> pd.DataFrame:
-    """Write captions: a share of `off_topic` about other pictures, as many on both.
+    """Write captions, a share of `off_topic` about other pictures, as many about both.
 
     ``match`` is the share of a caption's statements that are true of the picture; the
-    other columns are what the score depends on.
+    score depends on the other columns.
     """
     scenes, n_posts = pictures[list(ATTRIBUTES)], len(pictures)
     kind = rng.uniform(size=n_posts)
@@ -151,7 +151,7 @@ def plural_of(word: str) -> str:
 def draw_tags(
     pictures: pd.DataFrame, posts: pd.DataFrame, rng: np.random.RandomState
 ) -> pd.DataFrame:
-    """Write true hashtags for every post, each possible one as often as users like.
+    """Choose true hashtags for each post, by the zeal of its user.
 
     ``effect`` is the sum of the effects of the general tags.
     """

@@ -1,7 +1,7 @@
 """Cells of released files as numbers, dates, texts and vectors.
 
-Placeholders such as ``None`` or ``0000-00-00`` are missing; all others are read as
-everywhere in the package, with one `BadCellWarning` a column for what can't be read.
+Placeholders such as ``None`` or ``0000-00-00`` are missing. Other cells are read like
+everywhere in the package, with one `BadCellWarning` per column with bad cells.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hyperfusion.cells._times import read_times
 
 _PLACEHOLDERS = {"", "none", "null", "nan", "n/a", "<na>"}
 _NO_DATE = {"0", "0.0", "0000-00-00 00:00:00", "0000-00-00"}
-# year, month, day, hour: ten digits, which in general are seconds since 1970
+# year, month, day, hour in ten digits, which are seconds since 1970 elsewhere
 _HOUR = re.compile(r"((?:18|19|20)\d\d|2100)(\d\d)(\d\d)(\d\d)(?:\.0*)?")
 
 
 def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
-    """Return texts without surrounding space; None where nothing is left.
+    """Return texts without surrounding whitespace; None if nothing is left.
 
-    Numbers are written out. With `placeholders` words like ``None`` count as missing.
+    Numbers become text. With `placeholders`, words like ``None`` count as missing.
     """
     words = _PLACEHOLDERS if placeholders else {""}
     clean: list[str | None] = []
@@ -38,12 +38,12 @@ def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
 
 
 def clean_numbers(cells: pd.Series) -> np.ndarray:
-    """Return finite float64 numbers; NaN where there is none."""
+    """Return finite float64 numbers; NaN if missing."""
     return read_numbers(_without(cells, _PLACEHOLDERS)).settle("missing")
 
 
 def clean_seconds(cells: pd.Series) -> np.ndarray:
-    """Return times as datetime64[s] (UTC); NaT where there are none."""
+    """Return times as datetime64[s] (UTC); NaT if missing."""
     times = read_times(_without(cells, _PLACEHOLDERS)).settle("missing")
     known = ~np.isnan(times.seconds)
     moments = np.where(known, times.seconds, 0).astype("datetime64[s]")
@@ -51,9 +51,9 @@ def clean_seconds(cells: pd.Series) -> np.ndarray:
 
 
 def clean_dates(cells: pd.Series) -> np.ndarray:
-    """Return what `clean_seconds` does, of dates that may be ``1904010100`` as well.
+    """Do what `clean_seconds` does, for dates that can also be like ``1904010100``.
 
-    That is year, month, day and hour; a date of 0 is missing.
+    These are year, month, day and hour; a date of 0 is missing.
     """
     return clean_seconds(_without(cells, _NO_DATE).map(_with_hour))
 
@@ -69,10 +69,10 @@ def _with_hour(cell: Any) -> Any:
 
 
 def clean_vectors(cells: pd.Series, width: int) -> pd.Series:
-    """Return vectors of `width` numbers as float32 arrays, None where there is none.
+    """Return vectors of `width` numbers as float32 arrays, None if missing.
 
-    A vector is a list of numbers, or a text that holds them separated by commas,
-    semicolons or spaces. Equal vectors are read, and kept in memory, once.
+    A vector is a list of numbers, or a text of numbers separated by commas, semicolons
+    or spaces. Equal vectors are read and kept in memory once.
     """
     joined = [" ".join(map(str, c)) if isinstance(c, list) else c for c in cells]
     codes, different = pd.factorize(np.array([*joined, None], dtype=object)[:-1])

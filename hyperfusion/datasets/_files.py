@@ -1,4 +1,4 @@
-"""Reading the files of a data set, with errors that name file, row and key."""
+"""Files of data sets, read with errors that name file, row and key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hyperfusion.exceptions import InvalidInputError
 
 
 def find_file(folders: Iterable[Path], patterns: Iterable[str], what: str) -> Path:
-    """Return the first file that fits one of the patterns in one of the folders."""
+    """Return the first file that matches a pattern in one of the folders."""
     folders, patterns = list(folders), list(patterns)
     for pattern in patterns:
         for folder in folders:
@@ -43,14 +43,14 @@ def check_folder(folder: str | os.PathLike) -> Path:
 
 
 def not_json(place: object, error: Exception) -> InvalidInputError:
-    """Return the error that a file, or a line of one, can't be read."""
+    """Return the error for a file, or a line of it, that can't be read."""
     return InvalidInputError(
         f"{place} is not valid JSON ({error}); the file may be truncated: get it again."
     )
 
 
 def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
-    """Return a file of one JSON object a line as a table of the needed keys."""
+    """Return a file with one JSON object per line as a table of the needed keys."""
     rows = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -68,7 +68,7 @@ def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
 
 
 def table_of(rows: list[Any], needed: Iterable[str], path: Path) -> pd.DataFrame:
-    """Return objects as a table; every object must have the needed keys."""
+    """Return objects as a table; each object must have the needed keys."""
     if not rows:
         raise InvalidInputError(f"{path} holds no rows.")
     columns: dict[str, list[Any]] = {}
@@ -84,7 +84,7 @@ def table_of(rows: list[Any], needed: Iterable[str], path: Path) -> pd.DataFrame
 
 
 def finite_numbers(cells: pd.Series, path: Path) -> np.ndarray:
-    """Return numbers as float64, all of which must be finite."""
+    """Return numbers as float64; all must be finite."""
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
@@ -128,7 +128,7 @@ def as_bunch(
     strict: bool,
     roles: Callable[[pd.DataFrame], dict[str, Any]],
 ) -> Bunch:
-    """Return posts in the order of time; `roles` are those of the columns that stay."""
+    """Return posts in time order; `roles` gets the columns that stay."""
     order = np.argsort(data[time].to_numpy(), kind="stable")
     late = [column for column in post_hoc if column in data]
     data = data.iloc[order].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""JSON files that are larger than memory likes, read piece by piece."""
+"""Large JSON files, read piece by piece."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, TextIO
 from hyperfusion.datasets._files import not_json
 
 PIECE = 2**22
-"""Characters that are read at a time."""
+"""Number of characters to read at a time."""
 
 _DELIMITERS = frozenset(",:]} \t\n\r")
 _NO_SPACE = re.compile(r"[^ \t\n\r]")
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a file; equal texts in it are one object.
+    """Return the content of a file; equal texts in it share one object.
 
-    Of a list, or of an object of lists and objects, only a piece is in memory as text.
+    Only a piece of a list, or of an object of lists and objects, is in memory as text.
     """
     try:
         with path.open("rb") as file:
@@ -32,7 +32,7 @@ def read_json(path: Path) -> Any:
 
 
 class _Pieces:
-    """A file's text, of which one piece is in memory."""
+    """The text of a file, one piece at a time."""
 
     def __init__(self, file: TextIO):
         self._file = file
@@ -44,9 +44,7 @@ class _Pieces:
     def content(self) -> Any:
         found = self._nested(lambda: self._nested(self._cell))
         if self._peek():
-            raise ValueError(
-                f"something follows the end: {self._text[self._at :]!r:.40}"
-            )
+            raise ValueError(f"text after the end: {self._text[self._at :]!r:.40}")
         return found
 
     def _nested(self, member: Callable[[], Any]) -> Any:
@@ -77,7 +75,7 @@ class _Pieces:
             yield key
 
     def _members(self, end: str) -> Iterator[None]:
-        """Yield before each member of what begins here, up to its end."""
+        """Yield before each member of the list or object that starts here."""
         self._at += 1
         if self._peek() == end:
             self._at += 1
@@ -95,7 +93,7 @@ class _Pieces:
         self._at += 1
 
     def _peek(self) -> str:
-        """Return the next sign that is no space, "" at the end."""
+        """Return the next character other than whitespace, "" at the end."""
         while True:
             found = _NO_SPACE.search(self._text, self._at)
             self._at = len(self._text) if found is None else found.start()
@@ -119,7 +117,7 @@ class _Pieces:
                 if not self._read():
                     raise
                 continue
-            # a number may go on in the next piece: 12. is 12 and something else
+            # a number can continue in the next piece
             if self._text[end : end + 1] in _DELIMITERS or not self._read():
                 self._at = end
                 return value

@@ -1,4 +1,4 @@
-"""Pictures of synthetic posts: a few shapes on a background with a texture."""
+"""Pictures of synthetic posts: a few shapes on a textured background."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def draw_codes(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 
 
 def draw_pictures(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFrame:
-    """Decide what pictures show, as codes into `ATTRIBUTES`, and how they are taken.
+    """Draw the content of pictures, as codes into `ATTRIBUTES`, and their quality.
 
-    Categories prefer some colors, shapes and backgrounds.
+    Categories prefer certain colors, shapes and backgrounds.
     """
     n_posts, pictures = len(category), pd.DataFrame()
     for attribute, levels in ATTRIBUTES.items():
@@ -83,7 +83,7 @@ def draw_pictures(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFr
 
 
 def render(pictures: pd.DataFrame, image_size: int) -> Iterator[Image.Image]:
-    """Yield the pictures one after the other, in RGB."""
+    """Yield the pictures one by one, in RGB."""
     masks = _texture_masks(image_size)
     exposure = pictures["exposure"].to_numpy()
     colors = _shaded(COLORS, pictures["color"], exposure)
@@ -113,7 +113,7 @@ def _shaded(palette: dict, codes: pd.Series, exposure: np.ndarray) -> np.ndarray
 
 
 def _texture_masks(size: int) -> list[list[Image.Image]]:
-    """Return masks of every texture in several phases, the same in every call."""
+    """Return masks of each texture in several phases, the same in each call."""
     rng = np.random.RandomState(0)
     x, y = np.meshgrid(np.arange(size), np.arange(size))
     period = max(4, size // 8)
@@ -140,7 +140,7 @@ def _circle(n_points: int = 24, start: float = 0.0, stop: float = 1.0) -> np.nda
 
 
 def _outlines() -> list[np.ndarray]:
-    """Return the corners of each shape, which fits into the unit circle."""
+    """Return the corners of each shape, within the unit circle."""
     w = 0.32
     cross = [(-w, -1), (w, -1), (w, -w), (1, -w), (1, w), (w, w)]
     t = 2 * np.pi * np.linspace(0, 1, 30, endpoint=False)

@@ -15,12 +15,7 @@ from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.datasets._captions import draw_captions, draw_tags
 from hyperfusion.datasets._pictures import CATEGORIES, draw_pictures, render
 from hyperfusion.datasets._score import contributions
-from hyperfusion.datasets._world import (
-    PLACE_VECTORS,
-    PLACES,
-    draw_world,
-    offset_name,
-)
+from hyperfusion.datasets._world import PLACE_VECTORS, PLACES, draw_world, offset_name
 
 _OFF_TOPIC = 0.1
 _NOISE = 0.65
@@ -50,12 +45,12 @@ def make_posts(
 ) -> Bunch:
     """Make posts with pictures, captions, users, times, places and a known score.
 
-    Each picture shows one to four equal shapes on a background. Its caption tells
-    number, color and shape, mostly also size, position, background and texture, in
-    varied words. One caption in ten is about another picture and one in ten mixes
-    both; the rest are true. Few users write most of the posts, and new users
-    keep joining. Scores fall over the 16 months, and categories rise and fall, so
-    that a split by time is harder than one at random.
+    Each picture shows one to four equal shapes on a background. Its caption gives
+    number, color and shape, and usually size, position, background and texture, in
+    varied words. One caption in ten is about another picture, and one in ten mixes
+    both; the rest are true. A few users write most of the posts, and new users keep
+    joining. Scores fall over the 16 months, and categories rise and fall, so that a
+    split by time is harder than a random one.
 
     Parameters
     ----------
@@ -64,15 +59,15 @@ def make_posts(
     n_users : int, default=None
         Number of users, some of whom may not post; one for six posts if None.
     random_state : int, RandomState instance or None, default=None
-        Draws the posts. The law of the score is the same for every value, so posts
-        of one seed can be predicted by what was learned from another's, but for
-        their users.
+        Seed of the posts. The formula of the score is the same for all seeds, so a
+        model fitted to the posts of one can predict those of another, except for the
+        effects of users.
     image_size : int, default=64
         Width and height of the pictures in pixels, 16 or more.
     folder : path, default=None
-        Where to write the pictures, three in four as JPEG, the others as PNG; the
-        folder is made if needed, and files of the same names are replaced. With
-        None the cells are pictures in memory.
+        Where to write the pictures, three in four as JPEG, the others as PNG. The
+        folder is created if needed, and files with the same names are replaced. None
+        keeps pictures in memory.
 
     Returns
     -------
@@ -84,13 +79,14 @@ def make_posts(
             ``posted_at`` and ``user_created`` are UTC, ``timezone`` is the home
             of the user; tags are hashtags separated by spaces.
         target : ndarray of shape (n_posts,), float64
-            The score, 6.4 on average at the outset, standard deviation 1.6 or so.
+            The score, with a mean of 6.4 at the start and a standard deviation of
+            about 1.6.
         roles : dict
             Keyword arguments for `make_hyperfusion`.
         contributions : DataFrame of shape (n_posts, 11), float64
-            What each block adds to the score (named as the feature table's blocks),
-            with ``base`` and ``noise``: ``contributions.sum(axis=1)`` is the target.
-            A missing cell hides its contribution but doesn't change it.
+            What each block of the feature table adds to the score, with ``base`` and
+            ``noise``: ``contributions.sum(axis=1)`` is the target. A missing cell hides
+            its contribution but doesn't change it.
         match : ndarray of shape (n_posts,), float64
             Share of the caption's statements that are true of the picture.
         post_hoc : list
@@ -99,19 +95,19 @@ def make_posts(
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of range.
 
     Notes
     -----
-    Cells are missing from ``image`` (3%), ``caption`` (2%), ``tags`` (3%, and where
-    a user gave none), ``user_created`` (10%), ``followers`` (5%), ``place``
-    (10%), and ``latitude`` with ``longitude`` (30%; accuracy 0 there).
+    Cells are missing in ``image`` (3%), ``caption`` (2%), ``tags`` (3%, and if a user
+    gave none), ``user_created`` (10%), ``followers`` (5%), ``place`` (10%), and
+    ``latitude`` with ``longitude`` (30%, with accuracy 0).
 
     The noise has a standard deviation of 0.84, about a quarter of the score's
     variance; the best possible Spearman correlation is about 0.85.
 
-    10,000 posts of 64 x 64 pixels take some two seconds and 200 MB on one core,
-    and some seconds more when written to files.
+    10,000 posts of 64 x 64 pixels take about two seconds and 200 MB on one core, and a
+    few seconds more to write to files.
 
     Examples
     --------
@@ -180,7 +176,7 @@ def _images(
     image_size: int,
     folder: str | os.PathLike | None,
 ) -> pd.Series:
-    """Return the pictures, or the paths of the files that they were written to."""
+    """Return the pictures, or the paths of their files."""
     missing = rng.uniform(size=len(pictures)) < _NO_IMAGE
     cells: list[Any] = []
     if folder is not None:

@@ -1,6 +1,6 @@
-"""The law of the synthetic score: what each block of features adds to it.
+"""The formula of the synthetic score: what each block of features adds to it.
 
-The law is the same for every ``random_state``, which draws the posts alone.
+It is the same for every ``random_state``, which only draws the posts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hyperfusion.datasets._pictures import ATTRIBUTES
 from hyperfusion.datasets._world import PLACE_VECTORS
 
 BASE = 6.4
-"""What a neutral post gets; the scores resemble those of the SMP Challenge."""
+"""The score of a neutral post; scores resemble those of the SMP Challenge."""
 
 _COLOR = {"red": 0.45, "orange": 0.35, "yellow": 0.3, "pink": 0.2, "green": -0.15}
 _COLOR |= {"cyan": -0.25, "blue": -0.4, "purple": -0.3}
@@ -21,7 +21,7 @@ _GROUND = {"white": 0.1, "gray": -0.3, "black": 0.25, "brown": -0.2, "sky": 0.15
 _ENDING = {"!": 0.05, "?": 0.2, " 😍": 0.25, " 🌞": 0.15, "!!": -0.1}
 _CATEGORY = np.array([0.3, -0.1, 0.35, 0.1, -0.4, -0.2])
 _CATEGORY_TREND = np.array([-0.6, 0.5, -0.5, 0.4, 0.7, -0.5])
-# One effect for each city of `PLACES`: near cities differ as much as distant ones.
+# one effect for each city of `PLACES`, unrelated to distance
 _PLACE = np.array([0.1, 0.4, -0.3, 0.2, -0.4, -0.1, 0.3, -0.2, 0.45, 0.0])
 _PLACE = np.concatenate([_PLACE, [-0.35, 0.35, 0.05, -0.15]])
 _PLACE_WEIGHTS = np.array([0.14, -0.1, 0.08, 0.06])
@@ -71,7 +71,7 @@ def _effects(attribute: str, table: dict[str, float]) -> np.ndarray:
 
 
 def _text(captions: pd.DataFrame) -> pd.Series:
-    """Let moods, questions and emoji help or harm; links and odd lengths harm."""
+    """Let moods, questions and emoji help or harm; links and unusual lengths harm."""
     effect = np.array(list(MOODS.values()))[captions["mood"]]
     effect += np.array([_ENDING.get(e, 0.0) for e in ENDINGS])[captions["ending"]]
     n_words = captions["text"].str.split().str.len()
@@ -79,20 +79,20 @@ def _text(captions: pd.DataFrame) -> pd.Series:
 
 
 def _tags(tags: pd.DataFrame) -> pd.Series:
-    """Draw readers by tags: by more of them less and less, by too many not at all."""
+    """Reward tags, with diminishing returns and a penalty for too many."""
     crowd = np.maximum(tags["count"] - 6, 0)
     return 0.35 * np.log1p(tags["count"]) - 0.25 * crowd + tags["effect"]
 
 
 def _user(posts: pd.DataFrame) -> pd.Series:
-    """Tell users apart; paid accounts and long-standing ones do better."""
+    """Give users levels; paid and older accounts do better."""
     years = (posts["time"] - posts["created"]) / np.timedelta64(365, "D")
     vectors = posts.filter(regex=r"^v\d").to_numpy() @ _USER_WEIGHTS
     return posts["level"] + 0.2 * posts["is_pro"] + 0.2 * np.log1p(years) + vectors
 
 
 def _time(posts: pd.DataFrame) -> pd.Series:
-    """Favor early evenings, weekends and June; all falls as time goes by."""
+    """Favor early evenings, weekends and June; scores fall over time."""
     clock = pd.DatetimeIndex(posts["local_time"])
     hour = clock.hour.to_numpy() + clock.minute.to_numpy() / 60
     effect = 0.35 * np.cos(2 * np.pi * (hour - 19) / 24)
@@ -102,7 +102,7 @@ def _time(posts: pd.DataFrame) -> pd.Series:
 
 
 def _meta(posts: pd.DataFrame) -> pd.Series:
-    """Tell categories apart, which rise or fall; albums beat single pictures."""
+    """Give categories levels and trends; albums beat single pictures."""
     category = posts["category"]
     trend = _CATEGORY_TREND[category] * (posts["progress"] - 0.5)
     return _CATEGORY[category] + trend + 0.2 * np.log(posts["n_photos"])

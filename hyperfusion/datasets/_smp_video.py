@@ -81,7 +81,7 @@ def load_smp_video(
     ------
     InvalidInputError
         If a file is missing, truncated or not JSON, or if the rows of the files don't
-        belong together; the message names file, row and key.
+        match; the message names file, row and key.
 
     Notes
     -----
@@ -129,8 +129,8 @@ def _read(folder: Path, part: str, keys: list[str]) -> tuple[Path, pd.DataFrame]
 def _joined(
     left: pd.DataFrame, path: Path, right: pd.DataFrame, *, key: str
 ) -> pd.DataFrame:
-    """Add the row of `right` with the same key to every row of `left`."""
-    # Users of several posts are listed several times, with equal numbers.
+    """Add the row of `right` with the same key to each row of `left`."""
+    # users with several posts are listed several times, with equal numbers
     right = right.drop_duplicates()
     check_unique(right[key], path)
     right = right.set_index(key, drop=False)

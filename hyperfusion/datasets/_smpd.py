@@ -112,13 +112,13 @@ def load_smpd(
     Raises
     ------
     InvalidInputError
-        If a file is missing, truncated or not valid, or if the rows of the files don't
-        belong together; the message names file, row and key.
+        If a file is missing, truncated or invalid, or if the rows of the files don't
+        match; the message names file, row and key.
 
     Warns
     -----
     BadCellWarning
-        For each column that has cells which can't be read: they count as missing.
+        For each column with unreadable cells, which count as missing.
     UserWarning
         If no pictures are found; `roles` then names no image.
 
@@ -127,11 +127,11 @@ def load_smpd(
     ``photo_count`` and all of ``user_additional.csv`` but the date of joining are
     totals read years after the posts: ``totalViews`` includes the views of the post
     itself. The challenge allows them, and they lower the error by a tenth, but they
-    make scores too optimistic for future posts; ``strict=True`` drops them. It is not
-    known when ``ispro``, ``canbuypro`` and the descriptions were read: they stay.
+    make scores too optimistic for future posts; ``strict=True`` drops them. It keeps
+    ``ispro``, ``canbuypro`` and the descriptions, whose time of reading is not known.
 
-    20,000 posts with descriptions take 2 seconds, 570 MB of memory while they are
-    read and 80 MB afterwards; the training part has 305,613.
+    20,000 posts with descriptions take 2 seconds, 570 MB of memory during loading and
+    80 MB afterwards; the training part has 305,613.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def _with_crawled(data: pd.DataFrame, path: Path) -> pd.DataFrame:
 def _image_cells(
     data: pd.DataFrame, folder: Path, split: str, image_folder: Any
 ) -> tuple[pd.Series, bool]:
-    """Return the paths of the pictures, and whether the first of them is there."""
+    """Return the paths of the pictures, and whether the first of them exists."""
     own = data["Uid"] + "/" + data["Pid"] + ".jpg"
     if image_folder is not None:
         roots = [(Path(image_folder), data["image"]), (Path(image_folder), own)]
@@ -219,7 +219,7 @@ def _image_cells(
         raise InvalidInputError(f"image_folder: none of {looked} is a file.")
     warn_user(
         f"No pictures found: none of {looked} is a file. Put them there, or give "
-        "image_folder; without them roles names no image.",
+        "image_folder; without them roles names no image."
     )
     return data["image"], False
 

@@ -1,4 +1,4 @@
-"""The files of the SMP Challenge's image track: names, forms, and their rows."""
+"""The files of the SMP Challenge's image track: names, formats and rows."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ NAMES = {
         "{}_temporalspatial_information.json",
         "{}_temporalspatial.json",
     ),
-    "additional information": (
-        "{}_additional_information.json",
-        "{}_additional.json",
-    ),
+    "additional information": ("{}_additional_information.json", "{}_additional.json"),
     "user data": ("{}_user_data.json", "{}_userdata.json"),
     "image paths": (
         "{}_img_filepath.txt",
@@ -39,7 +36,7 @@ NAMES = {
     ),
     "labels": ("{}_label.txt",),
 }
-"""Names of each part's file: since 2023 first, then those of 2020."""
+"""File names of each part: first those since 2023, then those of 2020."""
 
 KEYS = {
     "category": ("Category", "Subcategory", "Concept"),
@@ -51,7 +48,7 @@ _OTHER_NAMES = {"Tile": "Title", "timezone_timezone_id": "timezone_id"}
 
 
 def find_part(folder: Path, split: str, part: str) -> Path:
-    """Return the file of a part, in the folder or in that of its split's metadata."""
+    """Return the file of a part, from the folder or the one of the split's metadata."""
     names = [name.format(split) for name in NAMES[part]]
     return find_file(_places(folder, split), names, part)
 
@@ -69,8 +66,7 @@ def _places(folder: Path, split: str) -> list[Path]:
 def read_posts(folder: Path, split: str) -> pd.DataFrame:
     """Return all parts of the posts side by side, after checking their keys.
 
-    Rows of the same position belong together; where a file holds Pid or Uid they
-    must be those of the first file.
+    Rows match by position. Pid and Uid in any file must equal those of the first.
     """
     posts, reference = pd.DataFrame(), None
     for part, keys in KEYS.items():
@@ -100,7 +96,7 @@ def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
     """Return a JSON file as a table, with its keys under their newest names.
 
     The file holds a list of objects, or an object of columns, which are lists or
-    objects from row number to cell. All keys are read where none is needed.
+    objects from row number to cell. Without `needed`, all keys are read.
     """
     content = read_json(path)
     if isinstance(content, dict):
@@ -178,7 +174,7 @@ def _lines(path: Path) -> list[str]:
 def check_rows(
     table: pd.DataFrame, path: Path, posts: pd.DataFrame, reference: Path | None
 ) -> None:
-    """Raise unless the rows of a file are those of the posts."""
+    """Raise unless the rows of a file match the posts."""
     _check_length(len(table), path, len(posts), reference)
     for key in table.columns.intersection(["Pid", "Uid"]):
         differ = np.flatnonzero(table[key] != posts[key])

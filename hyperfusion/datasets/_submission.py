@@ -1,4 +1,4 @@
-"""The file that the SMP Challenge takes predictions in."""
+"""The file format for predictions in the SMP Challenge."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def write_submission(
     Raises
     ------
     InvalidInputError
-        If a score is not finite, an id is missing, appears twice or has the prefix
-        already, or if there are not as many ids as scores.
+        If a score is not finite, an id is missing, repeated or already has the prefix,
+        or if the numbers of ids and scores differ.
     FileNotFoundError
         If the folder of `path` does not exist.
 
@@ -101,8 +101,8 @@ def _checked_ids(post_ids: Iterable[Any], prefix: str) -> list[str]:
         ids.append(cell.strip())
         if prefix and ids[-1].startswith(prefix):
             raise InvalidInputError(
-                f"post_ids: {ids[-1]!r} in row {row} begins with the prefix {prefix!r} "
-                "already: pass prefix=''."
+                f"post_ids: {ids[-1]!r} in row {row} already begins with the prefix "
+                f"{prefix!r}: pass prefix=''."
             )
     if not ids:
         raise InvalidInputError("post_ids is empty: there is nothing to write.")
@@ -136,7 +136,7 @@ def _checked_scores(scores: ArrayLike, n_posts: int) -> list[float]:
 
 
 def _write_whole(path: Path, text: str) -> Path:
-    """Write beside the file, then replace it at once."""
+    """Write a file next to the path, then move it there."""
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"There is no folder {str(path.parent)!r}: make it first."

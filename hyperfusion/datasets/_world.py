@@ -1,4 +1,4 @@
-"""Who posts, when and where: the circumstances of synthetic posts."""
+"""Users, times and places of synthetic posts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLACES = pd.DataFrame(
     ],
     columns=["place", "latitude", "longitude", "offset"],
 )
-"""Cities, with their distance from UTC in hours (the same all year)."""
+"""Cities, with their offsets from UTC in hours (the same all year)."""
 
 PLACE_VECTORS = np.random.RandomState(7).normal(size=(len(PLACES), 4))
 
@@ -40,7 +40,7 @@ _HOURS = np.array([*_NIGHT, *_DAY, *_EVENING, 12, 12, 10, 7, 4], dtype=float)
 
 
 def draw_world(n_posts: int, n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
-    """Draw who posts what, when and where: a row a post, in time order."""
+    """Draw users, categories, times and places: one row per post, in time order."""
     users = _draw_users(n_users, rng)
     activity = users["activity"].to_numpy()
     user = rng.choice(n_users, p=activity / activity.sum(), size=n_posts)
@@ -98,6 +98,6 @@ def _draw_users(n_users: int, rng: np.random.RandomState) -> pd.DataFrame:
 
 
 def offset_name(hours: float) -> str:
-    """Return a distance from UTC as ``+05:30``."""
+    """Return an offset from UTC as ``+05:30``."""
     minutes = round(abs(hours) * 60)
     return f"{'-' if hours < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"

@@ -1,4 +1,4 @@
-"""What all encoders of cells share: columns and tables in, named features out."""
+"""Base classes of the encoders of cells."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ SLOTS = {
         feature_names_in_ : ndarray of str
             Labels of the columns at fit, where these are texts.""",
 }
-"""Paragraphs that the docstrings of encoders share."""
+"""Paragraphs shared by the docstrings of encoders."""
 
 
 class CellEncoder(TransformerMixin, HyperFusionEstimator):
     """Base of encoders, which turn a column or a table of cells into features.
 
-    Subclasses implement ``_fit_cells(cells, y)`` where there is something to learn,
-    ``_transform_cells(cells)``, which returns a float32 array or a DataFrame, and
-    ``_feature_names()``, where `cells` is what ``_read(X, reset=...)`` returns.
+    Subclasses implement ``_transform_cells(cells)``, which returns a float32 array or a
+    DataFrame, ``_feature_names()`` and, if they learn something, ``_fit_cells(cells,
+    y)``. `cells` is what ``_read(X, reset=...)`` returns.
     """
 
     _slots: ClassVar[dict[str, str]] = SLOTS
@@ -83,7 +83,7 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Learn from cells and turn them into features; they are read once.
+        """Learn from cells and turn them into features, reading them once.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         Parameters
         ----------
         X : Series, list, DataFrame or array of shape (n_samples, n_columns)
-            Cells, in the columns that were there at fit.
+            Cells, with the columns of fit.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         return self._with_index(X, features)
 
     def _transform_known(self, X: Any) -> Any:
-        """Return what `transform` does of columns that are known to be those of fit."""
+        """Transform columns that are already known to be those of fit."""
         return self._transform_cells(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -134,7 +134,7 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         Parameters
         ----------
         input_features : ignored
-            Present for scikit-learn's conventions.
+            Present for API consistency.
 
         Returns
         -------
@@ -148,7 +148,7 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         raise NotImplementedError
 
     def _fit_cells(self, cells: Any, y: Any) -> None:
-        """Learn from the cells; many encoders have nothing to learn."""
+        """Learn from the cells; by default nothing."""
 
     def _transform_cells(self, cells: Any) -> Any:
         raise NotImplementedError
@@ -168,9 +168,9 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
 
     def _with_index(self, X: Any, features: Any) -> Any:
-        """Return features with the index of a Series where pandas output is wanted.
+        """Return features with the index of a Series if pandas output is set.
 
-        scikit-learn keeps the index of a frame; its older versions forget a Series'.
+        Older versions of scikit-learn keep the index of a frame, but not of a Series.
         """
         if not isinstance(X, pd.Series) or isinstance(features, pd.DataFrame):
             return features
@@ -229,7 +229,7 @@ class TableEncoder(CellEncoder):
         return read_levels(cells).settle(self.on_error, warn=warn)
 
     def _scaled(self, cells: Cells, log: bool, *, warn: bool = True) -> np.ndarray:
-        """Return numbers on a log scale, or as they are if float32 can hold them."""
+        """Return numbers on a log scale, or unchanged if float32 can hold them."""
         if log:
             return signed_log(cells.settle(self.on_error, warn=warn))
         return without_overflow(cells).settle(self.on_error, warn=warn)
@@ -241,8 +241,8 @@ def read_column(X: Any, who: str) -> pd.Series:
         X = as_frame(X)
     if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
         raise InvalidInputError(
-            f"{who} expects a column of cells, got one {type(X).__name__}: "
-            "put it into a list."
+            f"{who} expects a column of cells, got one {type(X).__name__}: put it into "
+            "a list."
         )
     if isinstance(X, (pd.DataFrame, np.ndarray)) and np.ndim(X) == 2:
         if X.shape[1] != 1:
@@ -260,15 +260,15 @@ def read_column(X: Any, who: str) -> pd.Series:
 
 
 def one_column(table: pd.DataFrame, value: Columns, role: str) -> Hashable | None:
-    """Return the label of the one column that a parameter names, if it names any."""
+    """Return the label of the column that a parameter names, or None."""
     labels = check_columns(table, value, role, max_columns=1)
     return labels[0] if labels else None
 
 
 def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
-    """Return rows of features as float32, followed by a column ``is_missing``.
+    """Return rows of features as float32, and a last column ``is_missing``.
 
-    A row that is None becomes NaN, and 1 in the last column.
+    A row of None becomes NaN.
     """
     out = np.full((len(rows), n_features + 1), np.nan, dtype=np.float32)
     for row, values in zip(out, rows, strict=True):
@@ -279,8 +279,8 @@ def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
 
 
 def column_features(columns: Iterable[Any]) -> list[str]:
-    """Return the names of features that are a column each: the columns' own.
+    """Return the names of features that are single columns, named after them.
 
-    A name that would read as a number of a vector is changed so that it doesn't.
+    A name that would read as part of a vector is changed.
     """
     return unique_names(map(single_name, columns))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion.cells._vectors import (
     holds_vectors,
     vector_size,
@@ -18,6 +20,7 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._names import vector_columns
 
 
+@with_parameters
 class VectorEncoder(TableEncoder):
     """Existing vectors, such as embeddings, as float32 columns.
 
@@ -59,10 +62,9 @@ class VectorEncoder(TableEncoder):
            [nan, nan]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {"name": [str]}
+    _parameter_constraints = {"name": [str]}
 
-    def __init__(self, name: str = "vector"):
-        self.name = name
+    name: str = field(default="vector", kw_only=False)
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
         if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype != object:
@@ -85,7 +87,7 @@ class VectorEncoder(TableEncoder):
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         one = cells.iloc[:, 0] if cells.shape[1] == 1 else None
-        # where all cells are missing, their size is asked for, in vain
+        # if all cells are missing, vector_size raises
         self._of_cells = one is not None and (holds_vectors(one) or one.isna().all())
         self.size_ = vector_size(cells.iloc[:, 0]) if self._of_cells else cells.shape[1]
 
@@ -95,14 +97,14 @@ class VectorEncoder(TableEncoder):
         return out
 
     def write(self, X: Any, out: np.ndarray) -> None:
-        """Write the vectors into an array, without a copy in between.
+        """Write the vectors into an array, without an extra copy.
 
         Parameters
         ----------
         X : DataFrame of shape (n_samples, n_columns)
             Columns as at fit.
         out : ndarray of shape (n_samples, `size_`), float32
-            Where they go.
+            The array to write into.
         """
         if self._of_cells:
             write_vectors(X.iloc[:, 0], out)

@@ -89,12 +89,9 @@ class Blend:
     def keeps_equal(
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
     ) -> bool:
-        """Whether equal weights are preferred and solved ones not clearly better."""
-        may = self.shrink_to_equal and len(folds) > 1
-        return may and not self._gains(folds, crossed)
-
-    def _gains(self, folds: Sequence[FoldPredictions], crossed: np.ndarray) -> bool:
-        """Whether solved weights beat equal ones by a standard error over folds."""
+        """Whether to use equal weights: solved ones don't win by a standard error."""
+        if not self.shrink_to_equal or len(folds) < 2:
+            return False
         delta = self._pooled(folds)[-1]
         gains = []
         for fold, weights in zip(folds, crossed, strict=True):
@@ -103,7 +100,7 @@ class Blend:
             equal = loss(fold.predictions.mean(axis=1))
             gains.append(equal - loss(fold.predictions @ weights))
         error = np.std(gains, ddof=1) / np.sqrt(len(gains))
-        return bool(np.mean(gains) > error)
+        return not np.mean(gains) > error
 
 
 def _equal(n_members: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import partial
 from numbers import Real
 from typing import Any, Self
@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import process_routing
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, with_parameters
 from hyperfusion._progress import VERBOSE, Progress, now, say, take_seconds, tells_lines
 from hyperfusion._sklearn_compat import (
     HasMethods,
@@ -49,10 +49,11 @@ from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
 from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
 
 
+@with_parameters
 class FoldEnsemble(HyperFusionEstimator):
     """The parameters and the steps of `HyperFusionRegressor`, documented there."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "members": [list, tuple, StrOptions(set(PRESETS)), None],
         "cv": ["cv_object", StrOptions(set(CV_WORDS))],
         "weighting": [StrOptions(set(SOLVERS))],
@@ -69,38 +70,20 @@ class FoldEnsemble(HyperFusionEstimator):
         "verbose": VERBOSE,
     }
 
-    def __init__(
-        self,
-        members: Any = None,
-        *,
-        cv: Any = 5,
-        weighting: str = "greedy",
-        weights_per: str = "pooled",
-        objective: str = "both",
-        delta: float = 0.5,
-        shrink_to_equal: bool = False,
-        row_filter: Any = None,
-        refit: str = "folds",
-        n_jobs: int | None = None,
-        memory: Any = None,
-        random_state: Any = None,
-        time_limit: float | None = None,
-        verbose: int | str = "auto",
-    ):
-        self.members = members
-        self.cv = cv
-        self.weighting = weighting
-        self.weights_per = weights_per
-        self.objective = objective
-        self.delta = delta
-        self.shrink_to_equal = shrink_to_equal
-        self.row_filter = row_filter
-        self.refit = refit
-        self.n_jobs = n_jobs
-        self.memory = memory
-        self.random_state = random_state
-        self.time_limit = time_limit
-        self.verbose = verbose
+    members: Any = field(default=None, kw_only=False)
+    cv: Any = 5
+    weighting: str = "greedy"
+    weights_per: str = "pooled"
+    objective: str = "both"
+    delta: float = 0.5
+    shrink_to_equal: bool = False
+    row_filter: Any = None
+    refit: str = "folds"
+    n_jobs: int | None = None
+    memory: Any = None
+    random_state: Any = None
+    time_limit: float | None = None
+    verbose: int | str = "auto"
 
     def _fit(
         self,

@@ -34,58 +34,66 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     """Weighted ensemble of regressors over K folds.
 
     Tier 3 of the paper (section 3.4, equations 8 and 9). Every member is fitted on the
-    training part of every fold. Weights come from out-of-fold predictions, those of
-    each row by models that were not fitted on it. The prediction of a new row is the
-    weighted average of all fold models.
+    training part of every fold. The weights come from out-of-fold predictions: each row
+    is predicted by models that were not fitted on it. New rows get the weighted average
+    of all fold models.
+
+    It takes feature tables, such as those of `PostEncoder`, and plain arrays. For a
+    table of posts use `make_hyperfusion`, which puts the encoders before it. Next steps
+    after `fit` are `predict_interval` (how sure is it?), `evaluate` (how good is it on
+    new users and later posts?) and `make_report` (one page about the model).
 
     Parameters
     ----------
     members : list of regressors, list of (name, regressor), str or None, default=None
-        Any scikit-learn regressors. The presets, by cost, are ``"fast"`` (gradient
-        boosting of the absolute error, and a kernel ridge), ``"default"`` (also None;
-        CatBoost in addition), ``"best"`` (the co-attention and the hierarchical network
-        in addition) and ``"paper"`` (the four of section 3.4, with TabNet: batch
-        normalization, and no hold-out of their own).
+        Any scikit-learn regressors, or a preset. From the cheapest to the most
+        expensive, these are
+
+        - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
+        - ``"default"`` (also None): also CatBoost; the best scores for its time;
+        - ``"best"``: also the co-attention and the hierarchical network, for about four
+          times the time;
+        - ``"paper"``: the four members of section 3.4, without early stopping. It takes
+          longest.
+
         Regressors that can't read categories or missing values get the feature table
-        as numbers, through `NumericTable`; pipelines get it as it is.
+        as numbers, through `NumericTable`. Pipelines get it unchanged.
     cv : int, "time", "user", splitter or iterable of (train, test), default=5
-        The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups`
-        are passed to `fit`. "time" are five blocks of time, each predicted by the
-        models of the others, "user" five folds of whole users: the times and users are
-        those of the feature table, or the `groups` that are passed to `fit`.
+        The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups` are
+        passed to `fit`. "time" gives five blocks of time, "user" five folds of whole
+        users. Times and users are read from the feature table, or from `groups`.
     weighting : {"greedy", "simplex", "nnls", "equal"}, default="greedy"
         How members are weighted: greedy selection with replacement [1]_, the best
-        convex combination, non-negative least squares divided by their sum, or equal
-        weights.
+        convex combination, normalized non-negative least squares, or equal weights.
     weights_per : {"pooled", "fold"}, default="pooled"
         Whether weights are solved once over all folds, or for each fold on its own
         validation rows as in equation 8.
     objective : {"both", "mae", "huber", "spearman"}, default="both"
-        Loss that the weights minimize (not for "nnls" and "equal"): "both" is the mean
-        of ``1 - SRC`` (Spearman's rank correlation) and MAE (mean absolute error), each
-        relative to the best single member.
+        Loss that the weights minimize (not used by "nnls" and "equal"). "both" is the
+        mean of ``1 - SRC`` (Spearman's rank correlation) and MAE (mean absolute error),
+        each relative to the best single member.
     delta : float, default=0.5
         Huber's delta for ``objective="huber"``, in standard deviations of the target.
     shrink_to_equal : bool, default=False
-        Whether to use equal weights unless solved ones are better by more than a
-        standard error over the folds, on folds that they were not solved on.
+        Whether to use equal weights unless solved weights are better, on other folds,
+        by more than a standard error over the folds.
     row_filter : object with ``fit_resample``, default=None
-        Drops rows, such as `IQRFilter`, from the training part of each fold only.
+        Drops rows from the training part of each fold, as `IQRFilter` does.
     refit : {"folds", "full"}, default="folds"
         Predict with the average of the fold models (equation 9), or fit each member
         again on all rows, which makes predictions K times cheaper.
     n_jobs : int, default=None
         Parallel fits, through joblib. The result does not depend on it.
     memory : str or joblib.Memory, default=None
-        Folder in which finished fits are stored. A killed fit that is started again
-        with the same data, members and `random_state` only repeats the unfinished ones.
-        Costs a hash of the table for every fit, and space for all models.
+        Folder that stores finished fits. If a fit is killed and restarted with the same
+        data, members and `random_state`, only the unfinished ones are repeated. Costs a
+        hash of the table per fit, and disk space for all models.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of every member without its own.
     time_limit : float or None, default=None
-        Seconds that `fit` may take, including those of the `PostEncoder` and the
-        `RelationEncoder` before it. Members are fitted from the cheapest to the most
-        expensive, see Notes; those without enough time are left out.
+        Seconds that `fit` may take, including the `PostEncoder` and `RelationEncoder`
+        before it. Members are fitted from the cheapest to the most expensive, and left
+        out if the time is too short, see Notes.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
         nothing, 1 also prints a line for every fitted part.
@@ -93,12 +101,12 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     Attributes
     ----------
     members_ : list of (name, regressor)
-        The members as they were fitted, unfitted themselves.
+        Unfitted copies of the members, as they were fitted.
     plan_ : list of (name, regressor)
-        The members that were fitted, as they were given: with ``members=plan_`` and no
-        `time_limit` the same ensemble is fitted again, bit for bit.
+        The given members that were fitted. With ``members=plan_`` and no `time_limit`
+        the same ensemble is fitted again, bit for bit.
     skipped_ : dict of {str: str}
-        Members that `time_limit` left no time for, and why.
+        Members that were left out because of `time_limit`, and why.
     estimators_ : list of lists of regressors
         Fitted models: ``estimators_[k][i]`` is member i of fold k (one inner list
         where ``refit="full"``).
@@ -112,7 +120,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     oof_residuals_ : ndarray of shape (n_samples,)
         Targets minus `oof_predictions_`.
     oof_std_ : ndarray of shape (n_samples,)
-        The standard deviations of `predict` for the out-of-fold predictions.
+        Standard deviations of the out-of-fold predictions, as `predict` returns them.
     variance_coefficients_ : ndarray of shape (2,)
         Coefficients that turn the members' disagreement into a variance, see `predict`.
     fold_scores_ : DataFrame
@@ -247,12 +255,11 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, for the members, the weights and the scores.
+            Weights of the rows in the members' fits, the weights and the scores.
         groups : array-like of shape (n_samples,), default=None
-            Groups for the splitter, such as users: rows of one never part.
+            Groups for the splitter, such as users, which are never split.
         **fit_params : dict
-            Passed to the members' ``fit``; rows are taken from what has one value a
-            row.
+            Passed to the members' ``fit``. Values with one entry per row are split.
 
         Returns
         -------
@@ -263,15 +270,15 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         ------
         InvalidInputError
             If `X` and `y` don't fit together, `y` is not finite, there are fewer rows
-            than folds, `cv` trains on rows that it validates, or all rows that a fold
-            validates weigh 0.
+            than folds, or in some fold training and validation rows overlap, or all
+            validation rows have weight 0.
 
         Warns
         -----
         UserWarning
             If there is hardly anything to learn (a constant target, fewer than twenty
-            rows, one value that outweighs all others), or if the indices of `X` and
-            `y` hold the same labels in another order.
+            rows, one value that outweighs all others), or if the indices of `X` and `y`
+            have the same labels in another order.
         """
         self._validate_params()
         X = as_frame(X)
@@ -304,7 +311,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
             Columns as at fit.
         return_std : bool, default=False
-            Whether to return how far off each prediction may be.
+            Whether to also return a standard deviation for each prediction.
 
         Returns
         -------
@@ -312,11 +319,10 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
             Predictions.
         y_std : ndarray of shape (n_samples,)
             Standard deviation of the target around the prediction,
-            ``sqrt(a + b * d)``: `d` is the weighted variance of the members'
-            predictions, each freed of its mean out-of-fold error, averaged over the
-            folds; ``(a, b) = variance_coefficients_`` were fitted to squared
-            out-of-fold errors. Only if `return_std`. The same for all rows where
-            there is one member.
+            ``sqrt(a + b * d)``. `d` is the weighted variance of the members'
+            predictions, minus their mean out-of-fold errors, averaged over the folds.
+            ``(a, b) = variance_coefficients_`` were fitted to squared out-of-fold
+            errors. Only if `return_std`; the same for all rows if there is one member.
         """
         check_is_fitted(self)
         X = check_features(self, X, reset=False)

@@ -17,11 +17,10 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
-from threadpoolctl import threadpool_limits
 
 from hyperfusion._progress import now
 from hyperfusion._sklearn_compat import _safe_indexing
-from hyperfusion._workers import in_parallel
+from hyperfusion._workers import in_parallel, thread_limit
 from hyperfusion.ensemble._members import takes_weight, weight_parameter
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import IQRFilter
@@ -149,7 +148,7 @@ def _fit_part(
         params[weight_parameter(member)] = weight
     predictions = np.empty(0)
     # the last digits of linear algebra depend on its threads, and those on n_jobs
-    with threadpool_limits(1, user_api="blas"), naming(name, fold, member):
+    with thread_limit(1, user_api="blas"), naming(name, fold, member):
         model = clone(member).fit(X_train, y_train, **params)
         if len(validation):
             predictions = finite_prediction(model, take_rows(X, validation), name)

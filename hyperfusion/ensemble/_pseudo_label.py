@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, with_parameters
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
@@ -41,6 +42,7 @@ from hyperfusion.ensemble._pseudo_select import SelectionRule
 _MIN_SHARE, _STRATA = 0.05, 10
 
 
+@with_parameters
 class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimator):
     """Learn from unlabeled rows, too, if that measurably helps.
 
@@ -163,7 +165,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     __metadata_request__fit = {"sample_weight": True, "groups": True}
     __metadata_request__score = {"sample_weight": True}
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict"])],
         "alpha": [Real],
         "rule": [StrOptions({"balanced", "paper"})],
@@ -175,28 +177,15 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         "verbose": VERBOSE,
     }
 
-    def __init__(
-        self,
-        estimator: Any,
-        *,
-        alpha: float = 1.0,
-        rule: str = "balanced",
-        max_share: float = 0.5,
-        max_rounds: int = 3,
-        min_gain_se: float | None = 2.0,
-        cv: Any = None,
-        random_state: Any = None,
-        verbose: int | str = "auto",
-    ):
-        self.estimator = estimator
-        self.alpha = alpha
-        self.rule = rule
-        self.max_share = max_share
-        self.max_rounds = max_rounds
-        self.min_gain_se = min_gain_se
-        self.cv = cv
-        self.random_state = random_state
-        self.verbose = verbose
+    estimator: Any = field(kw_only=False)
+    alpha: float = 1.0
+    rule: str = "balanced"
+    max_share: float = 0.5
+    max_rounds: int = 3
+    min_gain_se: float | None = 2.0
+    cv: Any = None
+    random_state: Any = None
+    verbose: int | str = "auto"
 
     def fit(
         self,

@@ -9,7 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import _check_feature_names_in
 from hyperfusion._transformer import TableTransformer
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import (
     Features,
     Infinite,
@@ -37,16 +36,13 @@ class BlockTransformer(TableTransformer):
         return features
 
     def _transform(self, X: Any) -> Any:
-        features = read_features(self, X, reset=False, infinite=self._infinite)
-        changed = np.flatnonzero(features.is_category != self.is_category_)
-        if len(changed):
-            roles = ["a number", "a category"]
-            if self.is_category_[changed[0]]:
-                roles.reverse()
-            raise InvalidInputError(
-                f"Column {_check_feature_names_in(self)[changed[0]]!r} was {roles[0]} "
-                f"when {type(self).__name__} was fitted and is {roles[1]} now."
-            )
+        features = read_features(
+            self,
+            X,
+            reset=False,
+            infinite=self._infinite,
+            were_categories=self.is_category_,
+        )
         return self._write(features, self._transform_features(features))
 
     def _write(self, features: Features, numbers: np.ndarray) -> Any:

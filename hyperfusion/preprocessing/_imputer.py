@@ -1,4 +1,4 @@
-"""Filling of missing cells, by what a block's numbers mean."""
+"""Missing cells filled by the meaning of their block."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MISSING_LEVEL = "__missing__"
 
 STRATEGIES = ("zero", "mean", "median", "count", "clamp")
 
-# of all other blocks the median
+# the median for all other blocks
 _DEFAULTS: dict[str | None, str] = {
     "text": "zero",
     "tags": "zero",
@@ -37,10 +37,10 @@ _ROWS = 16_384
 
 @with_parameters
 class BlockImputer(BlockTransformer):
-    """Fill missing cells with defaults that suit what each block holds.
+    """Fill missing cells with defaults that suit each block.
 
     The paper's "missing value imputation with context-appropriate defaults"
-    (section 3.3). It adds a flag, a column of zeros and ones, for each column or vector
+    (section 3.3). It adds a flag (a column of zeros and ones) for each column or vector
     with missing cells at fit.
 
     ================================ ===================================== ==========
@@ -54,41 +54,38 @@ class BlockImputer(BlockTransformer):
     geo (places)                     the training mean                     column
     meta                             0 where the training values are       column
                                      counts, otherwise their median
-    columns of no block, arrays      the training median                   column
+    columns without a block, arrays  the training median                   column
     categories of any block          the level ``"__missing__"``           none
     ================================ ===================================== ==========
 
     Columns of a block that were missing in the same rows at fit share one flag, named
     after the first of them and set if any of them is missing; so do the numbers of a
-    vector (such as ``image__clip__0`` to ``image__clip__511``). Counts are non-negative
-    whole numbers. A column without any number at fit becomes 0.
-
-    Infinite values count as missing, so all resulting numbers are finite.
+    vector. Counts are non-negative whole numbers. A column without any number at fit
+    becomes 0. Infinite values count as missing, so all resulting numbers are finite.
 
     Parameters
     ----------
     add_indicator : bool, default=True
-        Whether to add a flag for each column or vector with missing cells at fit,
-        named ``<column>_missing`` or ``<vector>_missing``. A flag that equals an
-        existing column of zeros and ones of the same block is not added.
+        Whether to add the flags, named ``<column>_missing`` or ``<vector>_missing``. A
+        flag that equals a column of the same block is not added.
     strategy : str, number or dict, default=None
         Replaces the defaults above: "zero", "mean", "median", "count" or "clamp" as in
-        the table, or a number. One value is for all numbers; a dict has blocks (None
-        for columns of no block) or vectors as keys, and the strategy of a block does
-        not change its vectors.
+        the table, or a number. A single value applies to all numbers; a dict maps
+        blocks (None for columns without one) or vectors, and the strategy of a block
+        does not apply to its vectors.
 
     Attributes
     ----------
     fill_ : ndarray of shape (n_numbers,), float32
         Values that replace missing numbers.
     lower_, upper_ : ndarray of shape (n_numbers,), float32
-        Range to which numbers are clamped; infinite where they are not.
+        Range to which numbers are clamped; infinite if they are not.
     flagged_ : list of ndarray
-        For each flag the positions of the columns it stands for among the numbers.
+        For each flag, the positions of its columns among the numbers.
     flag_names_ : list of str
-        The column or vector that gives each flag its name.
+        The column or vector that each flag is named after.
     levels_ : list of list
-        For each category column the levels seen at fit.
+        For each category column, the levels seen at fit.
     %(is_category)s
     %(columns_seen)s
 
@@ -99,9 +96,9 @@ class BlockImputer(BlockTransformer):
 
     Notes
     -----
-    The levels of categories become texts: those of fit, and ``"__missing__"``, also for
-    levels not seen at fit. The cost is one pass over the table, and one sort for each
-    column with a median.
+    The levels of categories become texts; those not seen at fit become
+    ``"__missing__"`` as well. The cost is one pass over the table, and one sort for
+    each column with a median.
 
     Examples
     --------
@@ -185,7 +182,7 @@ class BlockImputer(BlockTransformer):
     def _find_flagged(self, features: Features) -> None:
         schema = features.schema
         singles = {i: np.array([i]) for i in schema.singles.tolist()}
-        # which rows the table's own flags mark, or don't, as patterns within a block
+        # the rows that the table's own flags mark, or don't, as patterns within a block
         held = set()
         for column in singles:
             values, block = features.numbers[:, column], schema.blocks[column]

@@ -1,4 +1,4 @@
-"""A feature table as numbers alone, for regressors that take nothing else."""
+"""A feature table as numbers only, for other regressors."""
 
 from __future__ import annotations
 
@@ -27,25 +27,24 @@ from hyperfusion.table._names import single_name, unique_names
 class NumericTable(BlockTransformer):
     """Turn a feature table into numbers only, for any scikit-learn regressor.
 
-    In every block, a category with few levels becomes a column of zeros and ones for
-    each level; a category with many levels (the user, the place) becomes the shrunken
-    mean of the target over its level, or without targets the share of training rows
-    with its level. Numbers pass through, except that columns without any number at fit
-    become 0: they contain no information, and scikit-learn's histograms fail on them.
+    A category with few levels becomes a column of zeros and ones for each level. A
+    category with many levels (the user, the place) becomes the shrunken mean target of
+    the level, or without targets its share of the training rows. Numbers pass through,
+    but columns without any number at fit become 0, because scikit-learn's histograms
+    fail on them.
 
     Parameters
     ----------
     max_one_hot : int, default=20
-        The largest number of levels, of those seen at fit, that are encoded as
-        columns of zeros and ones. A missing value and a level not seen at fit are
-        zero in all of them.
+        Largest number of levels at fit that become columns of zeros and ones. All of
+        them are zero for a missing value and for a level not seen at fit.
     impute : bool, default=False
-        Whether to fill missing numbers by `BlockImputer` (with its flags) instead of
-        leaving them missing. Categories never come out missing.
+        Whether to fill missing numbers with `BlockImputer` (and add its flags) instead
+        of leaving them missing. The columns made from categories are never missing.
     cv : int, default=5
-        Number of folds in which `fit_transform` takes target means.
+        Number of folds for the target means in `fit_transform`.
     random_state : int, RandomState instance or None, default=None
-        Shuffles the rows into these folds.
+        Seed for shuffling the rows into these folds.
 
     Attributes
     ----------
@@ -68,17 +67,17 @@ class NumericTable(BlockTransformer):
     See Also
     --------
     sklearn.preprocessing.TargetEncoder : How the means are shrunken and cross-fitted.
-    BlockImputer : Fills missing cells and keeps categories.
+    BlockImputer : Fill missing cells and keep categories.
 
     Notes
     -----
     As with ``TargetEncoder``, ``fit_transform(X, y)`` differs from ``fit(X,
-    y).transform(X)``: it encodes each row with the means of folds that don't hold it.
-    Use it (a Pipeline does) on the rows that a regressor is trained on, inside the
-    folds of an ensemble. Rows where `y` is NaN don't enter the means.
+    y).transform(X)``: it encodes each row with means from folds without the row. Use it
+    (as a Pipeline does) on the rows that train a regressor, inside the folds of an
+    ensemble. Rows where `y` is NaN don't count.
 
     Missing values of a category with many levels have their own mean if some were
-    missing at fit, otherwise the mean of all targets, as new levels do. The table must
+    missing at fit, otherwise the mean of all targets, like new levels. The table must
     fit in memory as float32.
 
     Examples
@@ -142,7 +141,7 @@ class NumericTable(BlockTransformer):
             self.target_encoder_ = fit_target_means(codes, y)
 
     def _codes(self, categories: pd.DataFrame) -> np.ndarray:
-        """Positions of the cells' levels, -1 for what is missing or new."""
+        """Return the positions of the cells' levels, -1 for missing and new ones."""
         codes = [
             column.cat.set_categories(levels).cat.codes.to_numpy(dtype=np.int64)
             for (_, column), levels in zip(
@@ -175,30 +174,30 @@ class NumericTable(BlockTransformer):
         return np.concatenate([numbers, *flags, means], axis=1, dtype=np.float32)
 
     def _feature_names(self, names: Any) -> list[str]:
-        every = _check_feature_names_in(self, names)
-        names = list(every[~self.is_category_])
-        if self.imputer_ is not None:
-            names = list(self.imputer_.get_feature_names_out(names))
-        categories = every[self.is_category_]
-        for i in self.one_hot_:
-            levels = [f"{categories[i]}={level}" for level in self.levels_[i]]
-            names += map(single_name, levels)
-        suffix = "frequency" if self.target_encoder_ is None else "target_mean"
-        names += [f"{categories[i]}_{suffix}" for i in self.many_]
-        return unique_names(names)
+        return unique_names(name for name, _ in self._made(names))
 
     @property
     def sources_(self) -> list[list[int]]:
-        """For each column of the output, the positions of those it was made of."""
+        """For each column of the output, the positions of those it is made from."""
         check_is_fitted(self)
+        return [positions for _, positions in self._made(None)]
+
+    def _made(self, names: Any) -> list[tuple[str, list[int]]]:
+        every = _check_feature_names_in(self, names)
         numbers = np.flatnonzero(~self.is_category_)
-        categories = np.flatnonzero(self.is_category_)
-        made = [[int(i)] for i in numbers]
+        categories = np.flatnonzero(self.is_category_).tolist()
+        made = [(every[i], [i]) for i in numbers.tolist()]
         if self.imputer_ is not None:
-            made = [numbers[s].tolist() for s in self.imputer_.sources_]
+            outputs = self.imputer_.get_feature_names_out(list(every[numbers]))
+            sources = [numbers[s].tolist() for s in self.imputer_.sources_]
+            made = list(zip(outputs, sources, strict=True))
         for i in self.one_hot_:
-            made += [[int(categories[i])] for _ in self.levels_[i]]
-        return made + [[int(categories[i])] for i in self.many_]
+            position = categories[i]
+            names = [f"{every[position]}={level}" for level in self.levels_[i]]
+            made += [(single_name(name), [position]) for name in names]
+        suffix = "frequency" if self.target_encoder_ is None else "target_mean"
+        many = [categories[i] for i in self.many_]
+        return made + [(f"{every[i]}_{suffix}", [i]) for i in many]
 
     def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
         return categories.iloc[:, :0]

@@ -1,4 +1,4 @@
-"""Outliers by Tukey's fences: rows to drop from training, or cells to mend."""
+"""Outliers by Tukey's fences: training rows to drop, or cells to correct."""
 
 from __future__ import annotations
 
@@ -46,18 +46,17 @@ class IQRFilter(TableTransformer):
     In an ordinary Pipeline it keeps all rows and corrects outlying cells. As
     `row_filter` of `HyperFusionRegressor`, which applies it to the training part of
     each fold, its `fit_resample` drops the rows whose target, or whose value in one of
-    `columns`, is an outlier. imbalanced-learn's Pipeline refuses an object that can do
-    both: set `action`.
+    `columns`, is an outlier. imbalanced-learn's Pipeline refuses objects that do both:
+    set `action` there.
 
     Parameters
     ----------
     factor : float, default=1.5
-        Distance of the fences from the quartiles, in interquartile ranges.
+        Distance of the fences beyond the quartiles, in interquartile ranges.
     columns : list or dict, default=None
         Columns to check: names, or positions for an array. A dict maps each to its own
-        factor. None means every column of numbers when cells are corrected, and only
-        the target when rows are dropped, because too many rows have an outlier in one
-        of many columns.
+        factor. None means all columns of numbers when correcting cells, and only the
+        target when dropping rows, because too many rows have an outlier somewhere.
     on_target : bool, default=True
         Whether rows with an outlying target are dropped.
     action : {"clip", "missing", "drop"}, default=None
@@ -65,8 +64,8 @@ class IQRFilter(TableTransformer):
         them missing, and neither has `fit_resample`; "drop" drops rows and has no
         `transform`. None has both, and clips.
     max_share : float, default=0.05
-        Largest share of the rows that may be dropped; more is an error. Viral posts and
-        users with many followers are the interesting tail.
+        Largest share of the rows to drop; more is an error. Viral posts and users with
+        many followers are the interesting tail.
     verbose : int, default=0
         1 prints how many rows are dropped, and by which column.
 
@@ -79,13 +78,13 @@ class IQRFilter(TableTransformer):
     target_fences_ : tuple of float
         The fences of the target; infinite if it is not checked.
     sample_indices_ : ndarray of int
-        After `fit_resample`, the positions of the rows that are kept: use it to index
-        weights, groups and other values of the rows.
+        After `fit_resample`, the positions of the kept rows, to index weights, groups
+        and other values of the rows.
     n_dropped_ : int
-        After `fit_resample`, the number of rows dropped.
+        After `fit_resample`, the number of dropped rows.
     dropped_by_ : dict
-        After `fit_resample`, the number of rows dropped by each column (and "target").
-        A row counts for each column that drops it.
+        After `fit_resample`, how many rows each column (and "target") drops. A row
+        counts for each of them.
     %(columns_seen)s
 
     See Also
@@ -94,12 +93,12 @@ class IQRFilter(TableTransformer):
 
     Notes
     -----
-    Quartiles are those of the finite values, by linear interpolation. A missing value
-    is not an outlier and stays missing. An infinite value always is, and is clipped to
-    the largest float32 if there are no fences. There are none if both quartiles are the
-    same number or fewer than four values are finite. Rows at predict are never dropped.
+    Quartiles are those of the finite values, by linear interpolation. Missing values
+    are not outliers and stay missing. Infinite values always are, and are clipped to
+    the largest float32 if there are no fences: if both quartiles are equal, or fewer
+    than four values are finite. Rows are never dropped at predict.
 
-    `transform` returns all columns; checked columns, and arrays, as float32.
+    `transform` returns all columns; checked columns and arrays become float32.
 
     Examples
     --------
@@ -154,7 +153,7 @@ class IQRFilter(TableTransformer):
                     )
         values = as_float32(table[self.columns_])
         fences = [_fences(v, f) for v, f in zip(values.T, factors, strict=True)]
-        # Within float32, so that infinity lies beyond, and clips to a number.
+        # within float32, so that infinity is beyond them and clips to a number
         self.lower_, self.upper_ = np.clip(fences, *_FLOAT32).reshape(-1, 2).T
         self.target_fences_ = (-np.inf, np.inf)
         if self.on_target and y is not None:
@@ -177,14 +176,14 @@ class IQRFilter(TableTransformer):
         Returns
         -------
         X_resampled : DataFrame or array of shape (n_kept, n_features)
-            The rows that are kept, unchanged, with their index.
+            The kept rows, unchanged, with their index.
         y_resampled : array-like of shape (n_kept,)
             Their targets.
 
         Raises
         ------
         InvalidInputError
-            If more than `max_share` of the rows would go.
+            If this would drop more than `max_share` of the rows.
         """
         values = self._find_fences(X, y, every=False)
         target = check_target(y, len(values))
@@ -204,7 +203,7 @@ class IQRFilter(TableTransformer):
         if share > self.max_share:
             raise InvalidInputError(
                 f"IQRFilter would drop {what}, more than max_share={self.max_share}. "
-                "Raise factor, look at fewer columns, transform skewed ones (log1p) "
+                "Raise factor, check fewer columns, transform skewed ones (log1p) "
                 "first, clip instead of dropping, or raise max_share."
             )
         if self.verbose:
@@ -232,12 +231,12 @@ class IQRFilter(TableTransformer):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True  # cells not looked at may hold anything
+        tags.input_tags.string = True  # other columns can hold anything
         return tags
 
 
-# Not decorated in the class: scikit-learn wraps what it finds there for set_output,
-# and the wrapped method would always be available.
+# not decorated in the class, where scikit-learn wraps them for set_output, which would
+# make them always available
 for _method in (IQRFilter.transform, IQRFilter.fit_transform):
     setattr(IQRFilter, _method.__name__, available_if(_mends)(_method))
 

@@ -1,4 +1,4 @@
-"""Vectors of a feature table reduced one by one."""
+"""PCA of each vector in a feature table."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
-from threadpoolctl import threadpool_limits
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
@@ -32,30 +32,28 @@ class BlockPCA(BlockTransformer):
     """Reduce each vector of a feature table by its own PCA.
 
     The paper's "Principal Component Analysis for dimensionality optimization when
-    necessary" (section 3.3). Each vector of every block (such as ``text__title_clip``,
-    with the columns ``text__title_clip__0`` to ``text__title_clip__511``) becomes
-    ``text__title_clip_pca__0`` and so on; all other columns, numbers and categories,
-    pass through. A plain array is one vector. Rows in which a number of a vector is
-    missing are not used for its PCA, and all of its components are missing there.
+    necessary" (section 3.3). Each vector (such as ``text__clip`` with the columns
+    ``text__clip__0`` to ``text__clip__511``) becomes ``text__clip_pca__0`` and so on;
+    all other columns pass through. A plain array is one vector. Rows where a number of
+    a vector is missing don't count for its PCA, and have no components.
 
     Parameters
     ----------
     n_components : int, float or dict, default=64
         Number of components of each vector, or (between 0 and 1) the share of its
-        variance to keep. A dict has vectors or blocks as keys, of which the vector has
-        precedence; other vectors stay unchanged. A vector without more columns than
-        components also stays unchanged.
+        variance to keep. A dict maps vectors or blocks, and vectors have precedence;
+        other vectors stay unchanged. So does a vector that has no more columns than
+        components.
     blocks : list of str or "declared", default=None
-        Blocks or vectors to reduce. "declared" means the vectors for which the table
-        declares a space, as the CLIP encoders do. None means all.
+        Blocks or vectors to reduce. "declared" means the vectors with a declared space,
+        such as those of the CLIP encoders. None means all.
     whiten : bool, default=False
         Whether to scale the components to unit variance.
 
     Attributes
     ----------
     pcas_ : dict of {str: PCA}
-        The fitted `sklearn.decomposition.PCA` of each vector that is reduced, by
-        name ("" for an array).
+        The fitted `sklearn.decomposition.PCA` of each reduced vector ("" for an array).
     columns_ : dict of {str: ndarray}
         The positions of each reduced vector's columns among the numbers.
     passed_ : ndarray of int
@@ -69,13 +67,13 @@ class BlockPCA(BlockTransformer):
 
     Notes
     -----
-    The PCA is exact: the eigenvectors of the covariance if a vector has at least as
-    many complete rows as columns, otherwise a full SVD. So there is no randomness. It
-    runs in one thread, because the last digits would depend on the number of threads.
-    With n rows and p columns it costs ``O(n p**2 + p**3)``, about three seconds on one
-    core for 486,000 posts and 512 columns, and one float32 copy of the vector. A vector
-    that is constant or has fewer than two complete rows stays unchanged, and there are
-    never more components than complete rows.
+    The PCA is exact and not random: it takes the eigenvectors of the covariance if
+    there are at least as many complete rows as columns, otherwise a full SVD. It runs
+    in one thread, because the last digits depend on the number of threads. With n rows
+    and p columns it costs ``O(n p**2 + p**3)``, about three seconds on one core for
+    486,000 posts and 512 columns, and one float32 copy of the vector. A vector that is
+    constant or has fewer than two complete rows stays unchanged. There are never more
+    components than complete rows.
 
     Examples
     --------
@@ -108,9 +106,8 @@ class BlockPCA(BlockTransformer):
         self.pcas_: dict[str, PCA] = {}
         self.columns_: dict[str, np.ndarray] = {}
         passed = np.ones(numbers.shape[1], dtype=bool)
-        blocks = self.blocks
-        if isinstance(blocks, str):
-            blocks = list(features.schema.spaces)
+        declared = isinstance(self.blocks, str)
+        blocks = list(features.schema.spaces) if declared else self.blocks
         for vector, columns in vectors.items():
             size = self._size_of(vector, blocks)
             if size is None or size >= len(columns):
@@ -146,7 +143,7 @@ class BlockPCA(BlockTransformer):
         n, p = values.shape
         if n < 2:
             return None
-        # The covariance of centered numbers loses no digits to a large mean.
+        # centered first, since a large mean would cost digits of the covariance
         center = values.mean(axis=0, dtype=np.float64).astype(np.float32)
         values -= center
         if not values.any():
@@ -154,7 +151,7 @@ class BlockPCA(BlockTransformer):
         solver = "covariance_eigh" if n >= p else "full"
         size = min(size, n, p)
         pca = PCA(size, whiten=self.whiten, svd_solver=solver, copy=False)
-        with threadpool_limits(1, user_api="blas"):
+        with thread_limit(1, user_api="blas"):
             pca.fit(values)
         pca.mean_ += center
         return pca
@@ -172,8 +169,8 @@ class BlockPCA(BlockTransformer):
                 part = out[rows, start : start + width]
                 part[~there] = np.nan
                 if there.any():
-                    # In float32 the last digits depend on the rows beside.
-                    with threadpool_limits(1, user_api="blas"):
+                    # in float32 the last digits depend on the other rows
+                    with thread_limit(1, user_api="blas"):
                         part[there] = pca.transform(values[there].astype(np.float64))
             start += width
         return out

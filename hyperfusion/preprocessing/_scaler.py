@@ -1,4 +1,4 @@
-"""Numbers of all blocks brought to one scale."""
+"""Numbers of all blocks on one scale."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ class BlockScaler(BlockTransformer):
     The paper's "feature normalization to ensure stable distributions across
     different modalities" (section 3.3). By default
 
-    - single columns of every block become normal scores: the rank among the training
-      values, mapped to the standard normal distribution;
+    - single columns become normal scores: the rank among the training values, mapped to
+      the standard normal distribution;
     - vectors (such as ``image__clip__0`` to ``image__clip__511``) are centered and
-      divided by one number, so that directions in them keep their meaning;
+      divided by one number, so that directions keep their meaning;
     - columns that are constant at fit become 0;
-    - categories pass through, missing numbers stay missing.
+    - categories pass through, and missing numbers stay missing.
 
     Parameters
     ----------
     method : {"quantile", "standard", "robust", "none"} or dict, default="quantile"
-        How single columns are scaled: by `sklearn.preprocessing.QuantileTransformer`
-        to normal scores, by ``StandardScaler``, by ``RobustScaler`` (median and
-        quartiles; the standard deviation if these coincide), or not at all. A dict has
-        blocks as keys (None for columns of no block); other blocks are scaled by
-        quantiles. With "none" the vectors and the constant columns of a block also stay
-        unchanged.
+        How to scale single columns: to normal scores by
+        `sklearn.preprocessing.QuantileTransformer`, by ``StandardScaler``, by
+        ``RobustScaler`` (median and quartiles; the standard deviation if these
+        coincide), or not at all. A dict maps blocks (None for columns without one);
+        other blocks use quantiles. With "none", the vectors and the constant columns of
+        a block stay unchanged, too.
     vectors : {"common", "columns"}, default="common"
-        Whether a vector gets one common scale (the square root of the mean variance
-        of its columns), or each of its columns is scaled by `method`.
+        Whether a vector has one common scale (the square root of the mean variance of
+        its columns), or `method` scales each of its columns.
     clip : float, default=5.0
-        Values are limited to this many standard deviations, so that later rows far
-        outside the training range do no harm. Within a vector they are those of the
-        column if it varies more than the vector. None does not clip.
+        Limit of the values in standard deviations, so that later rows far outside the
+        training range do no harm. Columns that vary more than their vector have wider
+        limits. None does not clip.
 
     Attributes
     ----------
@@ -78,13 +78,13 @@ class BlockScaler(BlockTransformer):
 
     Notes
     -----
-    ``QuantileTransformer`` sends the smallest and the largest training value to -5.2
-    and 5.2 however many rows share them: half of all posts where half of the counts
-    are 0. Here they get the normal score of their middle rank, as all ties do: a flag
-    that is set in half of the rows becomes -0.67 and 0.67.
+    ``QuantileTransformer`` maps the smallest and the largest training value to -5.2
+    and 5.2 even if half of the rows share them. Here they get the normal score of their
+    middle rank, as all ties do: a flag that is set in half of the rows becomes -0.67
+    and 0.67.
 
-    All rows take part (no random subsample), so the result has no randomness. Cost:
-    one sort for each single column, some 0.2 s each for 500,000 rows, and one pass
+    All rows are used (no random subsample), so the result is not random. The cost is
+    one sort for each single column, about 0.2 s each for 500,000 rows, and one pass
     over the vectors.
 
     Examples
@@ -111,7 +111,7 @@ class BlockScaler(BlockTransformer):
         blocks = features.schema.blocks
         methods = np.array([self._method_of(b) for b in blocks], dtype=object)
         largest = np.fmax.reduce(numbers, axis=0)
-        # Without any number the comparison is false, and the column counts as constant.
+        # without any number the comparison is false: the column counts as constant
         self.constant_ = ~(largest > np.fmin.reduce(numbers, axis=0))
         self.constant_ &= methods != "none"
         usable = (methods != "none") & ~self.constant_
@@ -137,7 +137,17 @@ class BlockScaler(BlockTransformer):
             if len(columns):
                 self.columns_[method] = columns
                 self.scalers_[method] = fit(numbers, columns)
-        self._limit_to_clip()
+        if self.clip is None:
+            return
+        reach = np.full(p, np.inf)
+        for name, columns in self.columns_.items():
+            reach[columns] = self.clip
+            if name == "vectors":
+                scaler = self.scalers_[name]
+                wide = np.sqrt(scaler.var_) / scaler.scale_
+                reach[columns] *= np.maximum(wide, 1)
+        self.lower_ = np.maximum(self.lower_, -reach).astype(np.float32)
+        self.upper_ = np.minimum(self.upper_, reach).astype(np.float32)
 
     def _method_of(self, block: str | None) -> str:
         if not isinstance(self.method, Mapping):
@@ -146,8 +156,8 @@ class BlockScaler(BlockTransformer):
         wrong = [m for m in self.method.values() if m not in METHODS]
         if unknown or wrong:
             raise InvalidInputError(
-                f"method must map blocks to one of {METHODS}; the blocks are "
-                f"{BLOCKS} and None. Got {self.method!r} instead."
+                f"method must map blocks ({BLOCKS} or None) to one of {METHODS}. Got "
+                f"{self.method!r} instead."
             )
         return self.method.get(block, "quantile")
 
@@ -178,30 +188,17 @@ class BlockScaler(BlockTransformer):
             subsample=None,
         ).fit(values)
 
-    def _limit_to_clip(self) -> None:
-        if self.clip is None:
-            return
-        reach = np.full(len(self.lower_), np.inf)
-        for name, columns in self.columns_.items():
-            reach[columns] = self.clip
-            if name == "vectors":
-                scaler = self.scalers_[name]
-                wide = np.sqrt(scaler.var_) / scaler.scale_
-                reach[columns] *= np.maximum(wide, 1)
-        self.lower_ = np.maximum(self.lower_, -reach).astype(np.float32)
-        self.upper_ = np.minimum(self.upper_, reach).astype(np.float32)
-
     def _transform_features(self, features: Features) -> np.ndarray:
         out = np.array(features.numbers, dtype=np.float32, order="C")
         for rows in gen_batches(len(out), _ROWS):
             part = out[rows]
-            part[:, self.constant_] *= 0  # what is missing stays missing
+            part[:, self.constant_] *= 0  # missing numbers stay missing
             for name, columns in self.columns_.items():
                 values, scaler = _take(part, columns), self.scalers_[name]
-                with np.errstate(over="ignore"):  # infinity is clipped right after
+                with np.errstate(over="ignore"):  # infinity is clipped below
                     scaled = scaler.transform(values)
                 if name == "quantile":
-                    # a rank that is rounded to below 0 or above 1 gives NaN
+                    # a rank that rounding moves below 0 or above 1 gives NaN
                     lost = np.isnan(scaled) & ~np.isnan(values)
                     is_low = values < np.median(scaler.quantiles_, axis=0)
                     scaled[lost] = np.where(is_low, -np.inf, np.inf)[lost]
@@ -215,7 +212,7 @@ def _take(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def _fit_standard(numbers: np.ndarray, columns: np.ndarray) -> StandardScaler:
-    # A few columns at a time: scikit-learn makes a float64 copy of what it is given.
+    # a few columns at a time, since scikit-learn makes a float64 copy
     parts = [
         StandardScaler().fit(_take(numbers, columns[batch]))
         for batch in gen_batches(len(columns), _COLUMNS)

@@ -46,8 +46,8 @@ class Member(RegressorMixin, HyperFusionEstimator):
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the loss, of those held out too. Rows of weight
-            zero are left out.
+            Weights of the rows in the loss, also of held-out rows. Rows of weight zero
+            are left out.
 
         Returns
         -------
@@ -58,7 +58,7 @@ class Member(RegressorMixin, HyperFusionEstimator):
         ------
         InvalidInputError
             If a column is neither a number nor a category, `y` is not finite, the
-            device is not there, or the training of a network diverges.
+            device is not available, or the training of a network diverges.
         """
         self._fit(X, y, sample_weight)
         return self
@@ -89,11 +89,6 @@ class Member(RegressorMixin, HyperFusionEstimator):
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[Features, np.ndarray, np.ndarray]:
         """Return features, target and weights, without rows of weight zero."""
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None."
-            )
         features = read_features(self, X, reset=True)
         self.schema_ = features.table
         y = check_target(y, len(features.numbers))
@@ -103,25 +98,16 @@ class Member(RegressorMixin, HyperFusionEstimator):
         kept = weight > 0
         if not kept.any():
             raise InvalidInputError(
-                "sample_weight is zero for all rows: nothing to learn."
+                "sample_weight is zero for all rows: there is nothing to learn."
             )
         if kept.all():
             return features, y, weight
         return take_rows(features, kept), y[kept], weight[kept]
 
     def _read(self, X: Any) -> Features:
-        """Return the features of rows to predict; their kinds are those of fit."""
-        features = read_features(self, X, reset=False)
-        changed = np.flatnonzero(features.is_category != self.schema_.is_category)
-        if len(changed):
-            kinds = "a number", "a category"
-            was = bool(self.schema_.is_category[changed[0]])
-            raise InvalidInputError(
-                f"Column {self.schema_.columns[changed[0]]!r} was {kinds[was]} when "
-                f"{type(self).__name__} was fitted and is {kinds[not was]} now: give "
-                "it the same dtypes."
-            )
-        return features
+        """Return the features of rows to predict."""
+        kinds = self.schema_.is_category
+        return read_features(self, X, reset=False, were_categories=kinds)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -140,9 +126,9 @@ def take_rows(features: Features, rows: np.ndarray) -> Features:
 class TargetScaler:
     """Center and spread of a target.
 
-    A Huber loss starts from zero in some back-ends and its gradient is bounded:
-    on a target far from zero it never arrives. So every member learns the
-    centered and scaled target, and Huber's delta counts in spreads.
+    Some back-ends start a Huber loss from zero. Its gradient is bounded, so on a target
+    far from zero they never arrive. So every member learns the standardized target, and
+    Huber's delta is in standard deviations.
     """
 
     center: float
@@ -168,9 +154,9 @@ class TargetScaler:
 def held_out_rows(
     n_samples: int, early_stopping: bool, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Draw the mask of rows that early stopping looks at.
+    """Draw the mask of rows that early stopping holds out.
 
-    At least one row, unless that leaves fewer than two to learn from (then none).
+    At least one row; none if fewer than two would be left to learn from.
     """
     held = np.zeros(n_samples, dtype=bool)
     size = max(1, round(VALIDATION_SHARE * n_samples))

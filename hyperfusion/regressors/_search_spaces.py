@@ -16,9 +16,9 @@ from hyperfusion.regressors.networks._tabnet import TabNetHuberRegressor
 def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:
     """Return distributions to draw a member's parameters from.
 
-    For ``RandomizedSearchCV`` and its kin. The paper tunes every member on stratified
-    folds (section 3.5): give the search ``cv=StratifiedRegressionKFold()``, or a split
-    by time where the model is to predict later posts.
+    For ``RandomizedSearchCV`` and similar searches. The paper tunes every member on
+    stratified folds (section 3.5): use ``cv=StratifiedRegressionKFold()``, or a split
+    by time if the model will predict later posts.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:
         `CatBoostHuberRegressor`, `TabNetHuberRegressor`, `CoAttentionRegressor` or
         `ClipHierarchicalRegressor`.
     prefix : str, default=""
-        Put before each name with two underscores: ``"predict__catboost"`` for the
-        member of that name in the pipeline of `make_hyperfusion`.
+        Prefix of each name: ``"predict__catboost"`` for the member of that name in the
+        pipeline of `make_hyperfusion`.
 
     Returns
     -------
     dict of {str: distribution or list}
-        A list's entries are drawn with equal chance.
+        The entries of a list are equally likely.
 
     Raises
     ------
@@ -47,67 +47,51 @@ def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:
     >>> list(param_distributions(CatBoostHuberRegressor, prefix="predict__catboost"))[0]
     'predict__catboost__learning_rate'
     """
+    network = {"delta": loguniform(0.1, 1.5), "n_components": [8, 16, 32, 64]}
+    attention = network | {
+        "learning_rate": loguniform(2e-4, 4e-3),
+        "weight_decay": loguniform(1e-3, 1),
+        "dropout": uniform(0, 0.5),
+    }
+    spaces: dict[type, dict[str, Any]] = {
+        CatBoostHuberRegressor: {
+            "learning_rate": loguniform(0.02, 0.2),
+            "depth": randint(4, 9),
+            "l2_leaf_reg": loguniform(1, 30),
+            "random_strength": loguniform(0.1, 10),
+            "colsample": [0.3, 0.6, 1.0],
+            "vector_weight": [0.2, 0.5, 1.0],
+            "delta": loguniform(0.1, 1.5),
+        },
+        TabNetHuberRegressor: network
+        | {
+            "learning_rate": loguniform(5e-3, 5e-2),
+            "weight_decay": loguniform(1e-2, 2),
+            "n_d": [8, 16, 32],
+            "n_steps": randint(2, 6),
+            "gamma": uniform(1, 1),
+            "sparsity": loguniform(1e-6, 1e-2),
+            "dropout": uniform(0, 0.4),
+        },
+        CoAttentionRegressor: attention
+        | {
+            "token_size": [16, 32, 64],
+            "n_blocks": [1, 2],
+            "hidden_size": [64, 128, 256],
+        },
+        ClipHierarchicalRegressor: attention
+        | {
+            "hidden_size": [32, 64, 128],
+            "final_sizes": [(64,), (128,), (128, 64), (256, 64)],
+        },
+    }
     kind = member if isinstance(member, type) else type(member)
-    for known, space in (
-        (CatBoostHuberRegressor, _catboost),
-        (TabNetHuberRegressor, _tabnet),
-        (CoAttentionRegressor, _coattention),
-        (ClipHierarchicalRegressor, _clip_hierarchical),
-    ):
+    start = f"{prefix}__" if prefix else ""
+    for known, space in spaces.items():
         if issubclass(kind, known):
-            start = f"{prefix}__" if prefix else ""
-            return {start + name: choice for name, choice in space().items()}
+            return {start + name: choices for name, choices in space.items()}
     raise InvalidInputError(
         f"There is no search space for {kind.__name__}: member must be "
         "CatBoostHuberRegressor, TabNetHuberRegressor, CoAttentionRegressor or "
         "ClipHierarchicalRegressor."
     )
-
-
-def _catboost() -> dict[str, Any]:
-    return {
-        "learning_rate": loguniform(0.02, 0.2),
-        "depth": randint(4, 9),
-        "l2_leaf_reg": loguniform(1, 30),
-        "random_strength": loguniform(0.1, 10),
-        "colsample": [0.3, 0.6, 1.0],
-        "vector_weight": [0.2, 0.5, 1.0],
-        "delta": loguniform(0.1, 1.5),
-    }
-
-
-def _network() -> dict[str, Any]:
-    return {"delta": loguniform(0.1, 1.5), "n_components": [8, 16, 32, 64]}
-
-
-def _tabnet() -> dict[str, Any]:
-    return _network() | {
-        "learning_rate": loguniform(5e-3, 5e-2),
-        "weight_decay": loguniform(1e-2, 2),
-        "n_d": [8, 16, 32],
-        "n_steps": randint(2, 6),
-        "gamma": uniform(1, 1),
-        "sparsity": loguniform(1e-6, 1e-2),
-        "dropout": uniform(0, 0.4),
-    }
-
-
-def _coattention() -> dict[str, Any]:
-    return _network() | {
-        "learning_rate": loguniform(2e-4, 4e-3),
-        "weight_decay": loguniform(1e-3, 1),
-        "token_size": [16, 32, 64],
-        "n_blocks": [1, 2],
-        "hidden_size": [64, 128, 256],
-        "dropout": uniform(0, 0.5),
-    }
-
-
-def _clip_hierarchical() -> dict[str, Any]:
-    return _network() | {
-        "learning_rate": loguniform(2e-4, 4e-3),
-        "weight_decay": loguniform(1e-3, 1),
-        "hidden_size": [32, 64, 128],
-        "final_sizes": [(64,), (128,), (128, 64), (256, 64)],
-        "dropout": uniform(0, 0.5),
-    }

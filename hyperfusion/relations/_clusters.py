@@ -1,4 +1,4 @@
-"""Clusters of posts by what they show and say, from coarse to fine."""
+"""Clusters of posts by content, from coarse to fine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
@@ -20,13 +19,9 @@ from hyperfusion._target_means import (
 )
 from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target, local_generator
+from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._tree import (
-    Assignment,
-    check_levels,
-    descend,
-    grow_tree,
-)
+from hyperfusion.relations._tree import Assignment, check_levels, descend, grow_tree
 from hyperfusion.relations._views import (
     ViewReducer,
     agreement_table,
@@ -59,10 +54,10 @@ class HierarchicalClusterEncoder(TableTransformer):
         Number of clusters on each level, increasing.
     blocks : list of str, default=None
         Blocks, or vectors (``text__title_clip``), to cluster separately. None means
-        those of image, text and tags that have vectors, or all vectors if none of the
-        three has. A plain array is one vector.
+        image, text and tags if any of them has vectors, otherwise all blocks that do. A
+        plain array is one vector.
     joint : bool, default=True
-        Whether to cluster all of them together, too.
+        Whether to cluster all of them together as well.
     n_components : int, default=32
         Maximum number of components of the PCA of each block.
     min_cluster_size : int, default=20
@@ -72,36 +67,36 @@ class HierarchicalClusterEncoder(TableTransformer):
         Whether to add the shrunken mean target of each cluster. `fit_transform`
         cross-fits it, as scikit-learn's ``TargetEncoder`` does.
     cv : int, default=5
-        Number of folds of that.
+        Number of folds for the cross-fitting.
     random_state : int, RandomState instance or None, default=None
-        Seed of k-means, of the rows for the PCA, and of these folds.
+        Seed of k-means, of the rows for the PCA, and of the folds.
 
     Attributes
     ----------
     levels_ : dict of {str: list of int}
         The levels of each view: of each block, and of "joint".
     centers_ : dict of {str: list of ndarray}
-        For each view and level the clusters' centers, in the reduced space.
+        The clusters' centers in the reduced space, for each view and level.
     parents_ : dict of {str: list of ndarray}
-        For each cluster its parent on the level above (0 on the first level).
+        The parent of each cluster on the level above (0 on the first level).
     sizes_ : dict of {str: list of ndarray}
-        For each cluster its share of the posts at fit.
+        The share of each cluster in the posts at fit.
     agreement_ : dict of {str: list of ndarray}
-        For each of the pairs below the table of agreements, level by level.
+        The table of agreements for each pair in `agreeing_`, level by level.
     agreeing_ : dict of {str: (str, str)}
-        The pairs of an image's view and one of texts or tags.
+        The pairs of an image view with a view of texts or tags.
     blocks_ : dict of {str: str or None}
-        The block of each view but "joint".
+        The block of each view except "joint".
     target_encoders_ : dict of {str: TargetEncoder}
         The fitted encoders of the clusters' target means.
     reducers_ : dict of {str: estimator}
-        What normalizes and reduces each block.
+        Normalize and reduce each block.
     %(columns_seen)s
 
     See Also
     --------
     CrossModalSimilarity : Agreement of image and text without clusters.
-    sklearn.cluster.MiniBatchKMeans : What splits each cluster.
+    sklearn.cluster.MiniBatchKMeans : Splits each cluster.
 
     Notes
     -----
@@ -109,29 +104,28 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     - ``<view>_<L>_distance``: distance to the center of the post's cluster;
     - ``<view>_<L>_margin``: how much farther the nearest other center of the level
-      is; negative where a cluster of another branch is nearer;
+      is; negative if a cluster of another branch is nearer;
     - ``<view>_<L>_size``: the cluster's share of the posts at fit;
     - ``<view>_<L>``: the cluster, a category (a number for an array);
 
     and for image with text, and image with tags, ``image_text_<L>_agreement``: the
-    normalized pointwise mutual information of the two clusters at fit: 1 where they
-    only come together, 0 where they do so as often as by chance, -1 where they never
-    did.
+    normalized pointwise mutual information of the two clusters at fit, which is 1 if
+    they only occur together, 0 if they are independent, and -1 if they never do.
 
-    A post without a vector in any column of a view is missing there. Of several
-    vectors in a block a missing one counts as the mean.
+    A post without any vector of a view is missing there. If a block has several
+    vectors, a missing one counts as the mean.
 
     Target means belong inside the folds of an ensemble, as in the second example of
-    `RelationEncoder`: in a step before, other posts' means hold every post's label, and
-    out-of-fold predictions correlate with labels of pure noise (0.12 measured, 0.01
-    inside the folds). Without `target_mean` that is no concern: members encode the
-    clusters inside the fold.
+    `RelationEncoder`. In an earlier step, the means of other posts contain every post's
+    label, and out-of-fold predictions correlate with labels of pure noise (0.12
+    measured, 0.01 inside the folds). Without `target_mean` this is no problem, because
+    members encode the clusters inside the fold.
 
-    With n posts, d components and K clusters on the last level it costs
-    ``O(n d K)`` for assigning, and the PCA, fitted on at most 100,000 posts. Measured
-    on one core for 486,000 posts and one view of 512 columns: 12 s to fit, 4 s to
-    transform, and 0.6 GB beside the table. It runs in one thread, since the last
-    digits, and with them a tree, would depend on their number.
+    With n posts, d components and K clusters on the last level, it costs ``O(n d K)``
+    to assign clusters, plus the PCA on at most 100,000 posts. On one core, 486,000
+    posts and one view of 512 columns take 12 s to fit, 4 s to transform, and 0.6 GB
+    besides the table. It runs in one thread, since the last digits, and with them a
+    tree, depend on the number of threads.
 
     Examples
     --------
@@ -183,7 +177,7 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     def _transform(self, X: Any) -> Any:
         features = read_features(self, X, reset=False, infinite="missing")
-        with threadpool_limits(1):
+        with thread_limit(1):
             paths = {
                 view: descend(points, self.centers_[view], self.parents_[view])
                 for view, points in self._reduced(features.numbers)
@@ -199,7 +193,7 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     @property
     def related_(self) -> list[tuple[str, ...]]:
-        """For each column of the output the blocks that it relates."""
+        """For each column of the output, the blocks that it relates."""
         check_is_fitted(self)
         return [blocks for _, blocks in self._columns()]
 
@@ -231,7 +225,7 @@ class HierarchicalClusterEncoder(TableTransformer):
         if self.target_mean:
             y = check_target(y, len(features.numbers), allow_nan=True)
         rng = local_generator(self.random_state)
-        with threadpool_limits(1):
+        with thread_limit(1):
             self._fit_views(features, rng)
             paths = self._grow(features.numbers, levels, rng)
         self._fit_agreement(paths)
@@ -266,15 +260,15 @@ class HierarchicalClusterEncoder(TableTransformer):
         self.reducers_: dict[str, ViewReducer] = {}
         self.blocks_: dict[str, str | None] = {}
         for name, view in find_views(features, self.blocks).items():
-            reducer = ViewReducer(view.vectors, self.n_components)
+            reducer = ViewReducer(vectors=view.vectors, n_components=self.n_components)
             if reducer.count(numbers) > 1:
                 self.reducers_[name] = reducer.fit(numbers, rng)
                 self.blocks_[name] = view.block
         if not self.reducers_:
             raise InvalidInputError(
                 f"{type(self).__name__} found no vector with at least two posts "
-                f"(n_samples={len(numbers)}). A vector's columns are called "
-                "image__clip__0, image__clip__1 and so on; feature_table names them so."
+                f"(n_samples={len(numbers)}). The columns of a vector are named "
+                "image__clip__0, image__clip__1 and so on, as by feature_table."
             )
 
     def _reduced(self, numbers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

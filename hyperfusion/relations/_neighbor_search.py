@@ -1,4 +1,4 @@
-"""The most similar of earlier rows: exact, in blocks, the same however it is cut."""
+"""Exact search for the most similar earlier rows, in blocks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 GRID = 2048
-"""Numbers of a unit vector are whole multiples of 1 / GRID.
+"""Numbers of unit vectors are whole multiples of 1 / GRID.
 
-The products of two of them and all sums on the way to a cosine are then whole numbers
-below 2**24, which float32 holds exactly: no rounding depends on blocks or threads.
+All products and sums on the way to a cosine are then whole numbers below 2**24, which
+float32 holds exactly, so that no rounding depends on blocks or threads.
 """
 
 QUERIES, STORED = 1024, 4096
@@ -21,17 +21,9 @@ _POSITION = 2**32 - 1
 
 
 def on_grid(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors of length 1 in units of 1 / GRID, 0 where one is missing.
+    """Return vectors of length 1 in units of 1 / GRID, as int16.
 
-    Parameters
-    ----------
-    vectors : ndarray of shape (n_samples, n_numbers)
-        A vector with a missing or infinite number, or of zeros, is missing.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_numbers), int16
-        The rounding changes a cosine by some 0.0002.
+    A vector of zeros, or with a missing or infinite number, is missing: all 0.
     """
     out = np.zeros(vectors.shape, dtype=np.int16)
     for rows in gen_batches(len(vectors), 16_384):
@@ -45,7 +37,7 @@ def on_grid(vectors: np.ndarray) -> np.ndarray:
 
 
 def fingerprints(vectors: Sequence[np.ndarray]) -> np.ndarray:
-    """Return one number for each row, equal for rows whose vectors are all equal."""
+    """Return a hash of each row's vectors."""
     found = np.zeros(len(vectors[0]), dtype=np.uint64)
     factor = np.uint64(0x9E3779B97F4A7C15)
     for space in vectors:
@@ -70,26 +62,28 @@ def search(
     Parameters
     ----------
     queries, stored : ndarray of shape (n, n_numbers), int16
-        From `on_grid`. The stored rows are in the order of time.
+        From `on_grid`. The stored rows are sorted by time.
     n_earlier : ndarray of int
-        How many of the stored rows each query sees, from the first.
+        How many of the stored rows each query sees, counted from the first.
     strangers : list of (ndarray, ndarray)
-        Marks of the queries and of the stored rows: no query sees a row of its mark.
+        Marks of the queries and of the stored rows: queries don't see rows with their
+        own mark.
     k : int
         Number of neighbors.
     n_latest : int or None
-        How many of the rows that a query sees, from its last, are compared with it.
+        How many of the latest rows that a query sees to compare with it.
     there : ndarray of int, default=None
-        Where in `stored` the rows that count are, which all else is about; None is all.
+        The rows of `stored` to use, to which all other parameters refer. None means
+        all.
 
     Yields
     ------
     rows : ndarray of shape (m,), int
-        Which queries these are; those that see no row are left out.
+        The queries, without those that see no row.
     cosines : ndarray of shape (m, k), float64
-        Descending, NaN where there are fewer; of equal ones the later row is first.
+        Descending, padded with NaN; of equal ones the later row comes first.
     positions : ndarray of shape (m, k), int
-        Where the neighbors stand among the stored rows; 0 where there is none.
+        The neighbors' positions among the stored rows, padded with 0.
     """
     there = np.arange(len(stored)) if there is None else there
     order = np.argsort(n_earlier, kind="stable")
@@ -121,9 +115,9 @@ def _better(
     strangers: Sequence[tuple[np.ndarray, np.ndarray]],
     start: int,
 ) -> np.ndarray:
-    """Return the largest keys of those that are there and of a block's cosines.
+    """Return the largest keys among the best so far and those of a block.
 
-    A key is a whole number: the cosine, then the row's position.
+    A key is a whole number made of the cosine and the row's position.
     """
     n, k = best.shape
     least = (best.min(axis=1) >> 32).astype(np.float32)[:, None]
@@ -137,7 +131,7 @@ def _better(
         rows = np.repeat(np.arange(n), k)
         kept = (cosines > least)[rows, columns]
     else:
-        # many times faster than nonzero of two dimensions
+        # many times faster than a two-dimensional nonzero
         rows, columns = np.divmod(np.flatnonzero(above), cosines.shape[1])
         kept = np.ones(len(rows), dtype=bool)
         for own, marks in strangers:
@@ -156,15 +150,15 @@ def _better(
 
 
 def recent_means(times: np.ndarray, targets: np.ndarray, n: int) -> np.ndarray:
-    """Return the mean of the `n` latest targets up to the moment of each row.
+    """Return the mean of the `n` latest targets at the time of each row.
 
-    Targets of one moment are taken all or not at all, so it may be of some more.
+    Targets of the same time are used together, so there can be a few more.
     """
     if len(times) == 0:
         return np.zeros(0)
     stop = np.searchsorted(times, times, side="right")
     start = np.searchsorted(times, times[np.maximum(stop - n, 0)])
-    # less the first, which later rows don't change: sums then keep their digits
+    # relative to the first target, so that sums keep their digits
     sums = np.concatenate([[0.0], np.cumsum(targets - targets[0])])
     return targets[0] + (sums[stop] - sums[start]) / (stop - start)
 
@@ -178,14 +172,10 @@ def summarize(
     summaries: Sequence[str],
     sharpness: float,
 ) -> np.ndarray:
-    """Return the features of rows from their neighbors, the nearest first.
+    """Return the features of rows from their neighbors, nearest first.
 
-    Parameters
-    ----------
-    cosines, values, days : ndarray of shape (n_rows, n_neighbors)
-        Similarities (NaN where there is no neighbor), targets, and ages.
-    numbers, summaries, sharpness : sequence of int, sequence of str, float
-        As in `NeighborTargets`.
+    `cosines`, `values` (targets) and `days` (ages) have the shape (n_rows,
+    n_neighbors); a cosine of NaN means that there is no neighbor.
     """
     there = ~np.isnan(cosines)
     weights = np.exp(sharpness * (cosines - cosines[:, :1]))
@@ -194,7 +184,7 @@ def summarize(
     for k in numbers:
         w, v = weights[:, :k], values[:, :k]
         total, count = w.sum(axis=1), there[:, :k].sum(axis=1)
-        with np.errstate(invalid="ignore"):  # nobody is there: NaN
+        with np.errstate(invalid="ignore"):  # NaN without neighbors
             mean = (w * v).sum(axis=1) / total
             square = (w * (v - mean[:, None]) ** 2).sum(axis=1) / total
             summary = {

@@ -1,4 +1,4 @@
-"""What rows are compared by: texts or ready-made vectors, users and times."""
+"""The contents that neighbors are compared by, and their users and times."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from hyperfusion._base import with_parameters
 from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
 from hyperfusion.cells._columns import read_cells
@@ -25,13 +26,13 @@ from hyperfusion.table._schema import Schema
 _MOST_TERMS = 50_000
 
 
+@with_parameters
 class TextSpace(BaseEstimator):
-    """Components of the characters of some columns' texts, one after another."""
+    """Components of the characters in the joined texts of some columns."""
 
-    def __init__(self, columns: list[Hashable], n_components: int, random_state: Any):
-        self.columns = columns
-        self.n_components = n_components
-        self.random_state = random_state
+    columns: list[Hashable]
+    n_components: int
+    random_state: Any
 
     def fit(self, table: pd.DataFrame) -> Self:
         """Learn terms and components."""
@@ -65,14 +66,14 @@ class TextSpace(BaseEstimator):
         return [" ".join(text for text in row if text) or None for row in rows]
 
 
+@with_parameters
 class VectorSpace(BaseEstimator):
-    """Ready-made vectors: columns of numbers, or of arrays, side by side."""
+    """Ready-made vectors, joined from columns of numbers or arrays."""
 
-    def __init__(self, columns: list[Hashable]):
-        self.columns = columns
+    columns: list[Hashable]
 
     def fit(self, table: pd.DataFrame) -> Self:
-        """Learn how long the arrays of each column are."""
+        """Learn the lengths of the arrays in each column."""
         self.sizes_ = {
             column: vector_size(table[column])
             for column in self.columns
@@ -101,23 +102,17 @@ def find_spaces(
     n_components: int,
     random_state: Any,
 ) -> dict[str, Space]:
-    """Return the unfitted spaces by name; without any, the columns that are left.
+    """Return the unfitted spaces by name.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Where the columns are.
-    text, vectors : column, list of columns, or dict of {name: columns}
-        What the user gave.
-    taken : list of hashable
-        The columns of users and times.
-    n_components, random_state : int, int or RandomState
-        For the texts.
+    If neither `text` nor `vectors` is given, all columns that aren't `taken` by users
+    and times are one space.
     """
     spaces: dict[str, Space] = {}
     for name, value in _by_name(text, "text").items():
         columns = check_columns(table, value, "text")
-        spaces[name] = TextSpace(columns, n_components, random_state)
+        spaces[name] = TextSpace(
+            columns=columns, n_components=n_components, random_state=random_state
+        )
     known = Schema.of(table).vectors
     for name, value in _by_name(vectors, "vectors").items():
         if name in spaces:
@@ -129,10 +124,10 @@ def find_spaces(
                 columns += [table.columns[i] for i in known[label]]
             else:
                 columns += check_columns(table, label, "vectors")
-        spaces[name] = VectorSpace(columns)
+        spaces[name] = VectorSpace(columns=columns)
     if not spaces:
         columns = [column for column in table if column not in taken]
-        spaces["vectors"] = VectorSpace(columns)
+        spaces["vectors"] = VectorSpace(columns=columns)
     empty = [name for name, space in spaces.items() if not space.columns]
     if empty:
         raise InvalidInputError(
@@ -148,12 +143,12 @@ def _by_name(value: Any, default: str) -> dict[str, Any]:
 
 
 def read_seconds(cells: pd.Series, on_error: str) -> np.ndarray:
-    """Return the moments of a column in seconds since 1970; NaN where there is none."""
+    """Return times in seconds since 1970; NaN if missing."""
     return read_times(cells).settle(on_error).seconds
 
 
 def read_marks(cells: pd.Series, on_error: str) -> np.ndarray:
-    """Return one number for each user, larger than 1, and 0 where one is missing."""
+    """Return a number above 1 for each user, and 0 if the user is missing."""
     levels = read_levels(cells).settle(on_error)
     marks = pd.util.hash_array(levels.fillna("").to_numpy(dtype=object))
     return np.where(levels.isna(), np.uint64(0), marks | np.uint64(2))
@@ -162,7 +157,7 @@ def read_marks(cells: pd.Series, on_error: str) -> np.ndarray:
 def known_rows(
     rows: dict[str, np.ndarray], targets: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return the rows that can be neighbors, with their targets."""
+    """Return the rows that have a target and a time, with their targets."""
     known = ~np.isnan(targets)
     if "time" in rows:
         known &= ~np.isnan(rows["time"])
@@ -170,6 +165,6 @@ def known_rows(
 
 
 def identities(rows: dict[str, np.ndarray]) -> pd.MultiIndex:
-    """Return what tells rows apart: times, users and vectors."""
+    """Return what identifies a row: its time, user and vectors."""
     names = [name for name in ("time", "user", "content") if name in rows]
     return pd.MultiIndex.from_arrays([rows[name] for name in names])

@@ -1,15 +1,16 @@
-"""What the most similar earlier rows came to."""
+"""The targets of the most similar earlier rows."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target
@@ -33,26 +34,28 @@ DAY = 86_400.0
 SUMMARIES = ("mean", "spread", "similarity", "age")
 
 
+@with_parameters
 class NeighborTargets(TableTransformer):
-    """What the most similar earlier rows came to.
+    """The targets of the most similar earlier rows.
 
     For each row it finds the nearest stored rows that are strictly older, by cosine,
-    and summarizes their targets, in one or several spaces: of texts, and of ready-made
-    vectors. A row's own and later targets are never used, so ``fit(X, y).transform(X)``
-    is safe to train on and equals ``fit_transform(X, y)``.
+    and summarizes their targets, in one or several spaces: of texts or of ready-made
+    vectors. A row's own target and later ones are never used, so ``fit(X,
+    y).transform(X)`` is safe to train on and equals ``fit_transform(X, y)``.
 
     Parameters
     ----------
     text : column, list of columns, or dict of {name: columns}, default=None
-        Texts or lists of tags; several columns are joined. A dict makes several
+        Texts or lists of tags; several columns are joined. A dict defines several
         spaces; otherwise the space is called ``text``.
     vectors : column, list of columns, or dict of {name: columns}, default=None
-        Ready-made vectors: columns whose cells are arrays, columns of numbers, or
-        vectors of a feature table (``"image__clip"``), side by side. A dict makes
-        several spaces; otherwise the space is called ``vectors``. If neither texts
-        nor vectors are named, all columns except `user` and `time` are one vector.
+        Ready-made vectors, joined from columns of arrays, columns of numbers, or
+        vectors of a feature table (``"image__clip"``). A dict defines several spaces;
+        otherwise the space is called ``vectors``. If neither texts nor vectors are
+        named, all columns except `user` and `time` are one vector.
     user : column label or None, default=None
-        The user of each row: no row sees rows of its own user. With None it sees all.
+        The user of each row: rows don't see rows of their own user. With None they see
+        all.
     time : column label or None, default=None
         The time of each row: datetimes, ISO 8601 texts, or whole seconds since 1970.
         None for a table without times; see Notes.
@@ -66,14 +69,14 @@ class NeighborTargets(TableTransformer):
         A neighbor's weight is exp(sharpness * cosine).
     trend : int or None, default=300
         Number of latest targets whose mean is subtracted from each target, so that
-        targets are relative to other rows of those days. None subtracts nothing, and
-        so does a table without times.
+        targets are relative to other rows of the same days. Nothing is subtracted if
+        this is None, or without times.
     n_latest : int or None, default=50_000
-        Number of the latest earlier rows among which neighbors are searched; None means
-        all. Time then grows with the number of rows, not with its square. In a table
-        without times all rows are compared.
+        Number of the latest earlier rows to search for neighbors, so that the time
+        grows with the number of rows and not with its square. None, and a table without
+        times, means all.
     n_components : int, default=256
-        Number of components of the TF-IDF of the characters of texts.
+        Number of components of the character TF-IDF of texts.
     random_state : int, RandomState instance or None, default=None
         Seed of that reduction.
     on_error : {"missing", "raise"}, default="missing"
@@ -84,55 +87,53 @@ class NeighborTargets(TableTransformer):
     Attributes
     ----------
     rows_ : dict of {str: ndarray}
-        The stored rows in order of time: vectors, targets, times, and codes of users
-        and contents.
+        The stored rows, sorted by time: vectors, targets, times, and codes of users and
+        contents.
     levels_ : ndarray of shape (n_stored,)
-        The trend at the stored rows' times.
+        The trend at the times of the stored rows.
     spaces_ : dict of {str: space}
-        Reads the vectors of each space.
+        The fitted reader of each space.
     %(columns_seen)s
 
     Raises
     ------
     InvalidInputError
-        If a column is missing, or `y`, the targets of the rows (NaN if unknown), is not
-        given or does not fit `X`.
+        If a column is missing, or if `y` (the targets, NaN if unknown) is missing or
+        doesn't match `X`.
 
     See Also
     --------
     UserHistory : The same user's earlier posts.
-    TfidfComponents : Makes vectors of texts.
+    TfidfComponents : Vectors of texts.
 
     Notes
     -----
-    The output is float32: for each space each summary of each number of neighbors,
-    ``text_mean_5``, ``text_spread_5`` and so on. They are NaN where a row has no
-    vector, no time, or nothing older to see. Stored rows without a target, a time or a
-    vector are nobody's neighbors. Rows of the same second don't see each other. Rows
-    given to `transform` are never stored; those whose targets become known enter by
-    `update`.
+    The output is float32: for each space, each summary of each number of neighbors,
+    ``text_mean_5``, ``text_spread_5`` and so on. It is NaN for a row without a vector
+    or a time, or with nothing older to see. Stored rows without a target, a time or a
+    vector are never neighbors. Rows of the same second don't see each other. Rows given
+    to `transform` are never stored; `update` adds rows whose targets become known.
 
-    Without `time` each row sees all stored rows but those of its user and those with
-    the very same vectors, which may be itself. That leaves a row's own target out of
-    its features, but not out of those of the rows around it: it belongs inside the
-    folds then, as the first step of a member that is a Pipeline.
+    Without `time`, each row sees all stored rows except those of its user and those
+    with identical vectors, which can be itself. This keeps a row's own target out of
+    its features, but not out of those of the rows around it. So use it inside the
+    folds, as the first step of a member that is a Pipeline.
 
-    The search is exact, up to a rounding of the vectors by which a cosine changes by
-    some 0.0002; in return all sums are whole numbers, and neighbors are the same
-    whatever the number of threads, the blocks, or the order of rows. Of equally
-    similar rows the later is the nearer, then the one of the larger target. Scale
-    columns of numbers of different kinds first.
+    The search is exact, except that vectors are rounded, which changes a cosine by
+    about 0.0002. In return, all sums are whole numbers, and the neighbors don't depend
+    on threads, blocks or the order of rows. Of equally similar rows the later is
+    nearer, then the one with the larger target. Scale columns of different kinds first.
 
-    With n rows and d numbers a space takes 2 n d bytes. Fitting and transforming the
-    same rows takes ``n * min(n, 2 * n_latest) * d`` operations, in blocks of some 100
-    MB. One core reads 5,000 short texts in a second.
+    With n rows and d numbers, a space takes 2 n d bytes. Fitting and transforming the
+    same rows takes ``n * min(n, 2 * n_latest) * d`` operations, in blocks of about 100
+    MB. One core reads 5,000 short texts per second.
 
-    Not in the paper. The idea is retrieval: what similar posts came to tells something
-    that their words alone don't. On 800 later posts of smp_video one
-    `CatBoostHuberRegressor` has a Spearman correlation of 0.717 and an error of 1.362
-    with the defaults and 0.708 and 1.395 without; on 2,408 of youtube_thumbnails it is
-    0.586 and 1.296 beside 0.585 and 1.301. Fewer components lose it all; tags beside
-    texts, profile counts and small pictures brought nothing.
+    Not in the paper. The idea is retrieval: the targets of similar posts add to what
+    their words say. On 800 later posts of smp_video, one `CatBoostHuberRegressor` has a
+    Spearman correlation of 0.717 and an error of 1.362 with the defaults, and 0.708 and
+    1.395 without; on 2,408 of youtube_thumbnails 0.586 and 1.296 instead of 0.585 and
+    1.301. With fewer components the gain is gone; tags in addition to texts, profile
+    counts and small pictures did not help.
 
     Examples
     --------
@@ -151,7 +152,7 @@ class NeighborTargets(TableTransformer):
     [nan, 3.0, 3.0, 9.0]
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         **dict.fromkeys(("text", "vectors", "user", "time"), "no_validation"),
         "n_neighbors": ["array-like"],
         "summaries": ["array-like"],
@@ -163,34 +164,18 @@ class NeighborTargets(TableTransformer):
         "on_error": [StrOptions({"raise", "missing"})],
     }
 
-    def __init__(
-        self,
-        *,
-        text: Columns | Mapping[str, Columns] = None,
-        vectors: Columns | Mapping[str, Columns] = None,
-        user: Hashable | None = None,
-        time: Hashable | None = None,
-        n_neighbors: Sequence[int] = (5, 20, 60),
-        summaries: Sequence[str] = ("mean", "spread", "similarity"),
-        sharpness: float = 10.0,
-        trend: int | None = 300,
-        n_latest: int | None = 50_000,
-        n_components: int = 256,
-        random_state: Any = None,
-        on_error: str = "missing",
-    ):
-        self.text = text
-        self.vectors = vectors
-        self.user = user
-        self.time = time
-        self.n_neighbors = n_neighbors
-        self.summaries = summaries
-        self.sharpness = sharpness
-        self.trend = trend
-        self.n_latest = n_latest
-        self.n_components = n_components
-        self.random_state = random_state
-        self.on_error = on_error
+    text: Columns | Mapping[str, Columns] = None
+    vectors: Columns | Mapping[str, Columns] = None
+    user: Hashable | None = None
+    time: Hashable | None = None
+    n_neighbors: Sequence[int] = (5, 20, 60)
+    summaries: Sequence[str] = ("mean", "spread", "similarity")
+    sharpness: float = 10.0
+    trend: int | None = 300
+    n_latest: int | None = 50_000
+    n_components: int = 256
+    random_state: Any = None
+    on_error: str = "missing"
 
     def update(self, X: Any, y: Any) -> Self:
         """Add rows whose targets have become known.
@@ -258,12 +243,12 @@ class NeighborTargets(TableTransformer):
         known = SUMMARIES if self.time is not None else SUMMARIES[:-1]
         if not set(self.summaries) <= set(known) or len(self.summaries) == 0:
             raise InvalidInputError(
-                f"summaries takes some of {known}, and 'age' with time= alone. Got "
+                f"summaries takes some of {known}; 'age' needs time=. Got "
                 f"{self.summaries!r}."
             )
 
     def _read(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
-        """Return vectors, seconds and marks of the rows."""
+        """Return the vectors, times and users of the rows."""
         vectors = [s.read(table, self.on_error) for s in self.spaces_.values()]
         rows = {_key(name): v for name, v in zip(self.spaces_, vectors, strict=True)}
         rows["content"] = fingerprints(vectors)
@@ -274,7 +259,7 @@ class NeighborTargets(TableTransformer):
 
     def _store(self, rows: dict[str, np.ndarray]) -> None:
         times = rows.get("time", np.zeros(len(rows["target"])))
-        # by target as well: the order of rows at fit then never matters
+        # by target as well, so that the order of rows at fit never matters
         order = np.lexsort((rows["target"], times))
         self.rows_ = {name: cells[order] for name, cells in rows.items()}
         keys = map(_key, self.spaces_)
@@ -307,7 +292,7 @@ class NeighborTargets(TableTransformer):
         else:
             strangers.append((rows["content"], stored["content"]))
         if "user" in rows:
-            # 1 is nobody's mark: a row without a user sees all
+            # no user has mark 1, so a row without a user sees all
             strangers.append((np.maximum(rows["user"], 1), stored["user"]))
         n_earlier[~rows[key].any(axis=1)] = 0
         latest = self.n_latest if "time" in rows else None

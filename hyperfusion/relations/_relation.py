@@ -1,4 +1,4 @@
-"""Tier 2 as one transformer: adds features that relate the blocks to each other."""
+"""Tier 2 as one transformer: features that relate blocks to each other."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class RelationEncoder(TableTransformer):
     Parameters
     ----------
     similarity : CrossModalSimilarity, None or False, default=None
-        Compares images, texts and tags. None does so if at least two vectors of the
-        table share a space; False never does.
+        Compares images, texts and tags. None means the default one, if at least two
+        vectors of the table share a space; False means none.
     clusters : HierarchicalClusterEncoder, True or False, default=False
-        Groups posts by their vectors. True uses the default one.
+        Groups posts by their vectors. True means the default one.
     random_state : int, RandomState instance or None, default=None
         Seed of clusters without their own.
 
@@ -42,12 +42,12 @@ class RelationEncoder(TableTransformer):
     relations_ : list of (block, transformer)
         The fitted transformers.
     schema_ : Schema
-        What the table's columns are.
+        The schema of the table.
     %(columns_seen)s
 
     See Also
     --------
-    PostEncoder : Makes the feature table.
+    PostEncoder : Make the feature table.
     CrossModalSimilarity : The block ``cross`` on its own.
 
     Notes
@@ -68,8 +68,8 @@ class RelationEncoder(TableTransformer):
     >>> RelationEncoder().fit_transform(X)["cross__image_text_cosine"].tolist()
     [1.0, 0.800000011920929]
 
-    Clusters with target means, as the first step of a member, which each fold fits to
-    its own training posts:
+    Clusters with target means as the first step of a member, so that each fold fits
+    them to its own training posts:
 
     >>> from sklearn.linear_model import Ridge
     >>> from sklearn.pipeline import make_pipeline
@@ -149,10 +149,10 @@ class RelationEncoder(TableTransformer):
         if pairs:
             warn_user(
                 f"Nothing says whether {pairs[0][0]} and {pairs[0][1]} may be "
-                "compared, so no similarity is computed. The table may have lost it on "
-                "its way through another library. Build it with "
-                "feature_table(..., spaces=...), or name the pairs in "
-                "similarity=CrossModalSimilarity(pairs=...).",
+                "compared, so no similarity is computed. Another library may have "
+                "dropped this from the table. Build it with feature_table(..., "
+                "spaces=...), or name the pairs in "
+                "similarity=CrossModalSimilarity(pairs=...)."
             )
 
     def _relations(self) -> list[tuple[str, Any]]:

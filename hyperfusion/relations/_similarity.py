@@ -1,4 +1,4 @@
-"""How well a post's image, texts and tags agree."""
+"""The agreement of a post's image, texts and tags."""
 
 from __future__ import annotations
 
@@ -41,48 +41,47 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     """Cosines between the image, the texts and the tags of each post.
 
     Equation 5 of the paper, for each pair of vectors in the same space. They come from
-    the columns of a feature table, or from raw columns and their encoders.
+    a feature table, or from raw columns and their encoders.
 
-    In a feature table it compares vectors that were declared to share a space, as the
-    CLIP encoders do for images and texts of one model. Name other vectors in `pairs`.
+    In a feature table it compares vectors with the same declared space, such as those
+    of the CLIP encoders for one model. Name other vectors in `pairs`.
 
     Parameters
     ----------
     pairs : list of (str, str), default=None
         Which vectors to compare, such as ``("image__clip", "text__title_clip")``, or
-        raw columns. The second name can be ``"all"``: the mean of the other vectors of
-        the same space, each of length 1. None compares each with each, and the first
-        (the image) with all others where there are several.
+        which raw columns. The second name can be ``"all"``: the mean of the other
+        vectors of the same space, each of length 1. None means all pairs, and the first
+        vector (the image) with all others if there are several.
     encoders : dict of {column: transformer}, default=None
         Encoders of raw columns, such as ``{"image": ClipImageEncoder(), "title":
-        ClipTextEncoder()}``; they are cloned and fitted. None reads a feature table.
+        ClipTextEncoder()}``; they are cloned and fitted. None means a feature table.
     tags : hashable, default=None
-        The column of `encoders` whose cells hold tags (a list, or text as
-        `GloveTextVectorizer` splits it): each tag is also encoded separately and
-        compared with the other side of each pair.
+        The column of `encoders` whose cells hold tags: each tag is also encoded
+        separately and compared with the other side of each pair.
 
     Attributes
     ----------
     pairs_ : list of (str, str)
         The pairs that are compared.
     sides_ : dict of {str: ndarray or hashable}
-        The compared vectors: their columns' positions among the numbers of a feature
-        table, or the raw column.
+        The compared vectors: the positions of their columns among the numbers of a
+        feature table, or the raw column.
     aligned_ : list of str
-        The vectors that "all" stands for, except the one it is compared with.
+        The vectors in "all", which leaves out the one it is compared with.
     encoders_ : dict of {str: transformer}
         The fitted encoders.
     names_ : dict of {str: str}
         Names of the compared vectors in the output: the block if it has one vector,
         otherwise block and vector.
     related_ : list of tuple of str
-        For each column of the output the blocks that it relates.
+        For each column of the output, the blocks that it relates.
     %(columns_seen)s
 
     See Also
     --------
-    ClipImageEncoder, ClipTextEncoder : Put images and texts into one space.
-    HierarchicalClusterEncoder : Whether clusters of images and texts agree.
+    ClipImageEncoder, ClipTextEncoder : Encode images and texts in one space.
+    HierarchicalClusterEncoder : Agreement of clusters of images and texts.
 
     Notes
     -----
@@ -90,15 +89,15 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
 
     - ``<a>_<b>_cosine`` for each pair;
     - ``<a>_<b>_best_cosine`` and ``<a>_<b>_mean_cosine`` for each pair with the tags:
-      the largest and the mean cosine over the single tags.
+      the largest and the mean cosine of the single tags.
 
     The result is NaN if either side is missing or a vector of zeros. The target is not
-    used. The cost is one pass over the vectors: a quarter of a second of one core for
+    used. The cost is one pass over the vectors: on one core a quarter of a second for
     100,000 posts and one pair of vectors of 512 numbers.
 
     The paper's equation uses the textual vector of its equation 3, which consists of
     CLIP, GloVe and statistics. Only the CLIP part has the right dimensions, so only
-    that part is compared here.
+    that part is compared.
 
     Examples
     --------
@@ -170,8 +169,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     def _fit_sides(self, features: Features) -> None:
         if self.tags is not None:
             raise InvalidInputError(
-                f"tags={self.tags!r} needs encoders: a feature table holds no single "
-                "tags."
+                f"tags={self.tags!r} needs encoders: a feature table has no tags."
             )
         schema = features.schema
         aligned = next(iter(schema.aligned().values()), [])
@@ -199,7 +197,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             self.related_.append(tuple(dict.fromkeys(map(block_of_vector, sides))))
 
     def _fit_raw_sides(self, table: pd.DataFrame) -> None:
-        """Choose the pairs, and clone the encoders that are to be fitted."""
+        """Choose the pairs, and clone the encoders."""
         columns = check_columns(table, list(self.encoders or {}), "encoders")
         self.sides_ = {str(column): column for column in columns}
         if self.tags is not None and self.tags not in columns:
@@ -280,7 +278,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         self.encoders = {c: encoder if str(c) == name else e for c, e in given.items()}
 
     def __sklearn_clone__(self) -> Any:
-        # scikit-learn would copy a dict deeply, with all that its encoders share.
+        # scikit-learn would deep-copy the dict with all that its encoders share
         stand_in = object.__new__(type(self))
         stand_in.__dict__.update(vars(self), encoders=None)
         twin = super(CrossModalSimilarity, stand_in).__sklearn_clone__()

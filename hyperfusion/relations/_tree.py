@@ -1,4 +1,4 @@
-"""Clusters within clusters: a tree grown from the top by k-means."""
+"""A tree of clusters, grown from the top by k-means."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ROWS = 4096
 
 @dataclass(frozen=True)
 class Assignment:
-    """Where rows fall at one level of a tree: -1 and NaN where they have no place.
+    """The clusters of rows at one level of a tree: -1 and NaN if they have none.
 
-    The margin says how much farther the nearest other center of the level is than the
-    own one: negative where a cluster of another branch is nearer, NaN without others.
+    `margin` is how much farther the nearest other center of the level is: negative if a
+    cluster of another branch is nearer, NaN if there is no other.
     """
 
     labels: np.ndarray
@@ -29,12 +29,12 @@ class Assignment:
 
 
 def check_levels(levels: Sequence[int]) -> list[int]:
-    """Return the levels as a list; raise where they are not whole and increasing."""
+    """Return the levels as a list; raise unless they are whole and increasing."""
     given = list(levels)
     whole = all(isinstance(k, Integral) and k > 0 for k in given)
     if not given or not whole or sorted(set(given)) != given:
         raise InvalidInputError(
-            "levels must be whole numbers that increase, such as (8, 64, 512). "
+            "levels must be increasing whole numbers, such as (8, 64, 512). "
             f"Got {levels!r} instead."
         )
     return [int(k) for k in given]
@@ -46,12 +46,12 @@ def grow_tree(
     min_cluster_size: int,
     rng: np.random.RandomState,
 ) -> tuple[list[int], list[np.ndarray], list[np.ndarray]]:
-    """Split points into few clusters, these into more, and so on.
+    """Split points into a few clusters, these into more, and so on.
 
-    Returns the levels that are kept, and for each the clusters' centers and their
-    parents on the level before (0 on the first level). No level has more than
-    ``n_samples // min_cluster_size`` clusters; one that could have no more clusters
-    than the level before is left out.
+    Returns the kept levels, and for each the clusters' centers and their parents on the
+    level above (0 on the first). No level has more than ``n_samples //
+    min_cluster_size`` clusters; a level that can't have more than the one above is
+    skipped.
     """
     labels, n_nodes = np.zeros(len(points), dtype=np.int64), 1
     kept: list[int] = []
@@ -77,9 +77,9 @@ def grow_tree(
 
 
 def share_out(counts: np.ndarray, total: int) -> np.ndarray:
-    """Give each node one child, and the others in proportion to the nodes' rows.
+    """Give each node a child, and distribute the rest in proportion to their rows.
 
-    No node gets more children than rows, so there may be fewer than `total`.
+    No node gets more children than it has rows, so there can be fewer than `total`.
     """
     ideal = max(total - len(counts), 0) * counts / counts.sum()
     extra = np.floor(ideal).astype(int)
@@ -89,7 +89,7 @@ def share_out(counts: np.ndarray, total: int) -> np.ndarray:
 
 
 def _split(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    """Return the centers of the clusters of points that hold any."""
+    """Return the centers of the clusters that aren't empty."""
     if n_clusters == 1:
         return points.mean(axis=0, keepdims=True, dtype=np.float64)
     model = MiniBatchKMeans(n_clusters, n_init=1, random_state=seed).fit(points)
@@ -103,7 +103,7 @@ def _split(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
 def nearest_children(
     points: np.ndarray, labels: np.ndarray, centers: np.ndarray, parents: np.ndarray
 ) -> Assignment:
-    """Assign each point to the nearest child of its cluster (of `labels`)."""
+    """Assign each point to the nearest child of its cluster in `labels`."""
     n = len(points)
     chosen = np.empty(n, dtype=np.int64)
     distance = np.empty(n)
@@ -123,7 +123,7 @@ def nearest_children(
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the rows' distances: exact near zero, where those by products are not."""
+    """Return distances row by row, exact near zero (unlike those by dot products)."""
     difference = a.astype(np.float64) - b
     return np.sqrt(np.einsum("ij,ij->i", difference, difference))
 
@@ -131,9 +131,9 @@ def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def descend(
     points: np.ndarray, centers: list[np.ndarray], parents: list[np.ndarray]
 ) -> list[Assignment]:
-    """Return where points fall at each level, from the top of the tree.
+    """Return the clusters of points at each level, from the top of the tree.
 
-    Points whose first number is missing belong to no cluster: -1, with NaN.
+    Points whose first number is missing have no cluster.
     """
     there = ~np.isnan(points[:, 0])
     known, labels = points[there], np.zeros(int(there.sum()), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Vectors of two modalities: which are compared, and their cosine."""
+"""Vectors of two modalities: which to compare, and their cosine."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _PAIRS = 65_536
 def choose_pairs(
     pairs: Sequence[Pair] | None, names: Collection[str], aligned: Sequence[str]
 ) -> list[Pair]:
-    """Return the pairs to compare: the user's, or each aligned vector with each.
+    """Return the pairs to compare: the user's, or all pairs of aligned vectors.
 
-    Where more than two are aligned, the first is also compared with all others.
+    If more than two are aligned, the first is also compared with all others together.
     """
     if pairs is None:
         several = [(aligned[0], ALL)] if len(aligned) > 2 else []
@@ -45,7 +45,7 @@ def choose_pairs(
 def check_widths(
     pairs: Sequence[Pair], aligned: Sequence[str], widths: Mapping[str, int]
 ) -> None:
-    """Raise where the vectors of a pair don't have the same number of columns."""
+    """Raise if the vectors of a pair differ in length."""
     for a, b in pairs:
         others = [o for o in aligned if o != a] if b == ALL else [b]
         if not others or any(widths[a] != widths[other] for other in others):
@@ -57,12 +57,12 @@ def check_widths(
 
 
 def unit(vectors: np.ndarray, dtype: type = np.float64) -> np.ndarray:
-    """Return vectors of length 1; NaN where one is missing, incomplete or zero."""
+    """Return vectors of length 1; NaN if one is missing, incomplete or zero."""
     vectors = np.asarray(vectors, dtype=dtype)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         norms = _norms(vectors)
         units = vectors / norms[:, None]
-        # Squares may over- or underflow: those rows are made smaller or larger first.
+        # squares can over- or underflow: rescale those rows first
         rows = ~(np.isfinite(norms) & (norms > np.sqrt(np.finfo(dtype).tiny)))
         scaled = vectors[rows]
         scaled = scaled / np.abs(scaled).max(axis=1, keepdims=True, initial=0)
@@ -80,7 +80,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def mean_direction(units: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the direction of the mean of those vectors that are there."""
+    """Return the direction of the mean vector, ignoring missing ones."""
     total = np.zeros_like(units[0])
     for vectors in units:
         total += np.nan_to_num(vectors, nan=0.0)
@@ -88,12 +88,12 @@ def mean_direction(units: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def flatten_tags(cells: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each tag's row and number, and the texts of the numbers."""
+    """Return the row and the number of each tag, and the text of each number."""
     tags: list[list[str]] = []
     for cell in cells:
         try:
             tags.append(read_tags(cell) or [])
-        except TypeError:  # missing or no text: the encoder of the column speaks of it
+        except TypeError:  # missing or not text, which the column's encoder reports
             tags.append([])
     rows = np.repeat(np.arange(len(tags)), [len(t) for t in tags])
     numbers, texts = pd.factorize(
@@ -103,14 +103,14 @@ def flatten_tags(cells: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def input_of(encoder: Any, cells: pd.Series) -> Any:
-    """Return a column as the encoder takes it: cells, or a table of one column."""
+    """Return a column in the form an encoder takes: cells, or a one-column table."""
     while isinstance(encoder, Pipeline):
         encoder = encoder.steps[0][1]
     return cells.to_frame() if get_tags(encoder).input_tags.two_d_array else cells
 
 
 def vectors_of(encoder: Any, output: Any) -> np.ndarray:
-    """Return an encoder's vectors, without the columns beside them such as flags."""
+    """Return an encoder's vectors, without other columns such as flags."""
     output = output.toarray() if hasattr(output, "toarray") else np.asarray(output)
     try:
         vectors = vectors_alone(encoder.get_feature_names_out())
@@ -122,7 +122,7 @@ def vectors_of(encoder: Any, output: Any) -> np.ndarray:
 def best_and_mean(
     vectors: np.ndarray, rows: np.ndarray, numbers: np.ndarray, singles: np.ndarray
 ) -> np.ndarray:
-    """Return the largest and the mean cosine of each row with its single tags."""
+    """Return the largest and the mean cosine of each row with its tags."""
     n, tags = len(vectors), unit(singles)
     best = np.full(n, np.nan)
     total, count = np.zeros(n), np.zeros(n)

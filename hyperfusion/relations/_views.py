@@ -1,4 +1,4 @@
-"""What is clustered: the vectors of a block, normalized, joined and reduced."""
+"""The vectors of a block as clustering sees them: normalized, joined, reduced."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
+from hyperfusion._base import with_parameters
 from hyperfusion.relations._vectors import unit
 from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import BLOCKS
@@ -21,14 +22,14 @@ _PCA_ROWS = 100_000
 
 
 class View(NamedTuple):
-    """The block and the positions of vectors that are clustered together."""
+    """Vectors that are clustered together: their block and positions."""
 
     block: str | None
     vectors: list[np.ndarray]
 
 
 def find_views(features: Features, blocks: Any) -> dict[str, View]:
-    """Return the views of a table by name; an array is one view without a name."""
+    """Return the views of a table by name; an array is one unnamed view."""
     if not features.is_frame:
         return {"": View(None, [np.arange(features.numbers.shape[1])])}
     schema = features.schema
@@ -46,22 +47,22 @@ def find_views(features: Features, blocks: Any) -> dict[str, View]:
     return views
 
 
+@with_parameters
 class ViewReducer(BaseEstimator):
-    """Unit vectors of a view side by side, reduced by PCA; NaN where all are missing.
+    """Joins the unit vectors of a view and reduces them by PCA.
 
-    A vector that is missing beside others is replaced by the mean of those at fit.
+    A missing vector is replaced by its mean at fit; if all are missing, so is the row.
     """
 
-    def __init__(self, vectors: list[np.ndarray], n_components: int):
-        self.vectors = vectors
-        self.n_components = n_components
+    vectors: list[np.ndarray]
+    n_components: int
 
     def count(self, numbers: np.ndarray) -> int:
         """Return how many rows have any of the vectors."""
         return int(self._there(numbers).sum())
 
     def fit(self, numbers: np.ndarray, rng: np.random.RandomState) -> ViewReducer:
-        """Learn the means and the PCA from at most 100,000 rows drawn at random."""
+        """Learn the means and the PCA from at most 100,000 random rows."""
         rows = np.flatnonzero(self._there(numbers))
         if len(rows) > _PCA_ROWS:
             rows = np.sort(rng.permutation(rows)[:_PCA_ROWS])
@@ -75,19 +76,19 @@ class ViewReducer(BaseEstimator):
         n, p = joined.shape
         solver = "covariance_eigh" if n >= p else "full"
         pca = PCA(min(self.n_components, n, p), svd_solver=solver)
-        with np.errstate(invalid="ignore"):  # where all are equal, 0 / 0 of variance
+        with np.errstate(invalid="ignore"):  # if all are equal, variance is 0 / 0
             self.pca_ = pca.fit(joined)
         return self
 
     def transform(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the reduced view, NaN in rows where all vectors are missing."""
+        """Return the reduced view; rows without any vector are NaN."""
         out = np.full((len(numbers), self.pca_.n_components_), np.nan, np.float32)
         there = self._there(numbers)
         for rows in gen_batches(len(numbers), _ROWS):
             part = there[rows]
             if part.any():
                 joined = self._joined(self._parts(numbers[rows], part))
-                # In float32 the last digits depend on the rows beside.
+                # in float32 the last digits depend on the other rows
                 out[rows][part] = self.pca_.transform(joined.astype(np.float64))
         return out
 
@@ -100,7 +101,7 @@ class ViewReducer(BaseEstimator):
         return there
 
     def _parts(self, numbers: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-        # Columns first: they are a view, and only their rows are copied.
+        # columns first, as a view, so that only the rows are copied
         return [unit(take_columns(numbers, c)[rows], np.float32) for c in self.vectors]
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
@@ -112,13 +113,10 @@ class ViewReducer(BaseEstimator):
 
 
 def join_views(reduced: list[np.ndarray]) -> np.ndarray:
-    """Return reduced views side by side, NaN where all of them are missing.
-
-    A view that is missing beside others counts as its mean.
-    """
+    """Join reduced views; a missing view counts as its mean, unless all are."""
     every = np.concatenate(reduced, axis=1)
     nothing = np.isnan(every).all(axis=1)
-    every = np.nan_to_num(every, nan=0.0)  # the mean: the PCA has centered
+    every = np.nan_to_num(every, nan=0.0)  # the mean, since the PCA centers
     every[nothing] = np.nan
     return every
 
@@ -126,9 +124,9 @@ def join_views(reduced: list[np.ndarray]) -> np.ndarray:
 def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return the normalized pointwise mutual information of two clusterings.
 
-    For clusters of the same rows, -1 where missing, it is for each pair of clusters
-    ``log(p(a, b) / (p(a) p(b))) / -log(p(a, b))``: 1 where one never comes without the
-    other, 0 where they are independent, -1 where they never come together.
+    For each pair of clusters of the same rows (-1 if missing) it is ``log(p(a, b) /
+    (p(a) p(b))) / -log(p(a, b))``: 1 if they only occur together, 0 if they are
+    independent, -1 if they never occur together.
     """
     both = (a >= 0) & (b >= 0)
     counts = np.zeros(shape)
@@ -137,7 +135,7 @@ def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.
     independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
     table = np.full(shape, -1.0)
     seen = joint > 0
-    if seen.sum() == 1:  # one pair holds all rows: nothing can be told
+    if seen.sum() == 1:  # a single pair has all rows and says nothing
         return np.where(seen, 0.0, table).astype(np.float32)
     table[seen] = np.log(joint[seen] / independent[seen]) / -np.log(joint[seen])
     return table.astype(np.float32)

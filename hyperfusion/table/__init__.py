@@ -1,4 +1,4 @@
-"""The feature table: the grammar of its columns' names, and the `Schema` it spells."""
+"""The feature table: the grammar of column names, and the `Schema` of a table."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Feature tables built from parts, in one allocation, and told what they hold."""
+"""Feature tables built from parts in one allocation, and described."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hyperfusion.table._schema import Schema, declare
 
 @dataclass(frozen=True)
 class Part:
-    """Columns that go into a feature table side by side.
+    """Adjacent columns of a feature table.
 
     `write` writes the numbers into a float32 array of shape (n_rows, n_numbers).
     """
@@ -38,12 +38,12 @@ class Part:
 
     @classmethod
     def of(cls, block: str, frame: pd.DataFrame) -> Self:
-        """Return a block's features, whose names are plain, as a part."""
+        """Return the features of a block, given by plain names, as a part."""
         return cls.named([column_name(block, str(c)) for c in frame], frame)
 
     @classmethod
     def named(cls, names: Sequence[str], frame: pd.DataFrame) -> Self:
-        """Return the columns of a frame, under other names, as a part."""
+        """Return the columns of a frame as a part, under new names."""
         is_category = Schema.of(frame).is_category
         plain, levels = frame.loc[:, ~is_category], frame.loc[:, is_category]
 
@@ -56,18 +56,18 @@ class Part:
 
 
 def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.DataFrame:
-    """Write parts side by side into one feature table.
+    """Write parts into one feature table.
 
-    Numbers, `n_numbers` in all, come first, in one float32 allocation, then categories.
-    Parts are read one at a time: a generator keeps only one of them in memory. Two
-    columns of the same name are an `InvalidInputError`.
+    The numbers, `n_numbers` in all, come first, in one float32 allocation, then the
+    categories. Parts are consumed one at a time, so a generator keeps only one in
+    memory. Duplicate names are an `InvalidInputError`.
     """
     numbers = np.empty((len(index), n_numbers), dtype=np.float32)
     names: list[str] = []
     categories: dict[str, pd.Series] = {}
     labels: Counter[str] = Counter()
     for part in parts:
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, as it was
+        with np.errstate(over="ignore"):  # beyond float32 is infinity
             part.write(numbers[:, len(names) : len(names) + len(part.names)])
         labels.update([*part.names, *part.categories])
         names += part.names
@@ -75,7 +75,7 @@ def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.Dat
     twice = sorted(label for label, count in labels.items() if count > 1)
     if twice:
         raise InvalidInputError(f"Two features have the same name: {twice}.")
-    # thousands of names are asked for one by one, which Arrow's texts are slow at
+    # looking up thousands of names one by one is slow in an Arrow index
     columns = pd.Index(names, dtype=object)
     table = pd.DataFrame(numbers, index=index, columns=columns, copy=False)
     for name, values in categories.items():
@@ -90,18 +90,18 @@ def feature_table(
 ) -> pd.DataFrame:
     """Build a feature table from parts named by block and vector.
 
-    For features from a ColumnTransformer, another library, or a file of embeddings.
-    Every regressor and transformer of this package then knows what the columns are.
+    Use it for features from a ColumnTransformer, another library, or a file of
+    embeddings, so that this package knows what the columns are.
 
     Parameters
     ----------
     parts : dict of {name: columns}
-        A name is a block (``"meta"``), for columns of single numbers and categories;
-        a block and a vector (``"image__clip"``), for the columns of one vector; or
-        None, for single columns of no block. Columns are a DataFrame, a Series, or an
-        array of one or two dimensions.
+        A name is a block (``"meta"``) for single numbers and categories, a block and a
+        vector (``"image__clip"``) for the columns of one vector, or None for single
+        columns without a block. Columns are a DataFrame, a Series, or an array of one
+        or two dimensions.
     spaces : dict of {space: list of vectors}, default=None
-        Vectors that may be compared with each other because one model made them:
+        Vectors from the same model, which can be compared with each other:
         ``{"clip": ["image__clip", "text__title"]}``.
 
     Returns
@@ -113,12 +113,12 @@ def feature_table(
     Raises
     ------
     InvalidInputError
-        If a name is none of these, parts differ in length, a column is neither a
-        number nor a category, or a space names a vector that is not there.
+        If a name is invalid, parts differ in length, a column is neither a number nor a
+        category, or a space names a missing vector.
 
     See Also
     --------
-    describe_table : Shows how a table is understood.
+    describe_table : Show how a table is understood.
 
     Examples
     --------
@@ -138,10 +138,9 @@ def feature_table(
     if len(set(lengths.values())) > 1:
         raise InvalidInputError(f"parts differ in their numbers of rows: {lengths}.")
     joined = [_named_part(name, frame) for name, frame in frames.items()]
-    n_numbers = sum(len(part.names) for part in joined)
     indexed = (n for n, v in parts.items() if isinstance(v, (pd.DataFrame, pd.Series)))
     index = frames[next(indexed, next(iter(frames)))].index
-    table = join_parts(joined, index, n_numbers)
+    table = join_parts(joined, index, sum(len(part.names) for part in joined))
     of_vector = {v: space for space, vs in (spaces or {}).items() for v in vs}
     schema = Schema.of(table)
     unknown = sorted(set(of_vector) - set(schema.vectors))
@@ -158,7 +157,7 @@ def _as_part(name: Any, value: Any) -> pd.DataFrame:
     if known is None and name is not None:
         raise InvalidInputError(
             f"parts has the name {name!r}: give one of the blocks {BLOCKS}, a block "
-            "and a vector such as 'image__clip', or None for columns of no block."
+            "and a vector such as 'image__clip', or None for columns without a block."
         )
     value = as_frame(value)
     if isinstance(value, pd.Series):
@@ -181,7 +180,7 @@ def _named_part(name: str | None, frame: pd.DataFrame) -> Part:
         levels = frame.columns[Schema.of(frame).is_category]
         if len(levels):
             raise InvalidInputError(
-                f"parts[{name!r}] is a vector, and its column {levels[0]!r} holds "
+                f"parts[{name!r}] is a vector, but its column {levels[0]!r} holds "
                 "categories."
             )
         return Part.named(vector_columns(str(name), frame.shape[1]), frame)
@@ -191,8 +190,8 @@ def _named_part(name: str | None, frame: pd.DataFrame) -> Part:
     of_block = [c for c in frame if parse(c).block is not None]
     if of_block:
         raise InvalidInputError(
-            f"parts[None] has the column {of_block[0]!r}, whose name says that it "
-            "belongs to a block: give it as part of that block, or rename it."
+            f"parts[None] has the column {of_block[0]!r}, whose name belongs to a "
+            "block: give it as part of that block, or rename it."
         )
     return Part.named([str(c) for c in frame], frame)
 
@@ -203,18 +202,18 @@ def describe_table(X: Any) -> pd.DataFrame:
     Parameters
     ----------
     X : DataFrame or array of shape (n_samples, n_features)
-        A feature table, or anything that a regressor takes.
+        A feature table, or any other input of a regressor.
 
     Returns
     -------
     DataFrame of shape (n_parts, 5)
         One row for each vector and each single column: ``name``, ``block`` ("other"
-        if the name has none), ``kind`` ("vector", "number" or "category"),
-        ``n_columns``, and ``space`` (shared by vectors that may be compared).
+        without one), ``kind`` ("vector", "number" or "category"), ``n_columns``, and
+        ``space`` (shared by vectors that can be compared).
 
     See Also
     --------
-    feature_table : Builds a table from named parts.
+    feature_table : Build a table from named parts.
 
     Examples
     --------
@@ -231,7 +230,7 @@ def describe_table(X: Any) -> pd.DataFrame:
     X = X.to_frame() if isinstance(X, pd.Series) else X
     if np.ndim(X) != 2:
         raise InvalidInputError(
-            "describe_table takes a table, or an array of two dimensions. Got "
+            "describe_table takes a table or a two-dimensional array. Got "
             f"{type(X).__name__}."
         )
     schema = Schema.of(X)

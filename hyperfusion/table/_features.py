@@ -52,13 +52,19 @@ class Features:
 
 
 def read_features(
-    estimator: Any, X: Any, *, reset: bool, infinite: Infinite = "raise"
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    infinite: Infinite = "raise",
+    were_categories: np.ndarray | None = None,
 ) -> Features:
     """Take a feature table or an array apart and record (or compare) its columns.
 
     A column that is neither a number nor a category is an `InvalidInputError`. With
     "raise" an infinite value, or one too large for float32, is a `BadCellError`; with
-    "missing" it becomes NaN; with "keep" it stays.
+    "missing" it becomes NaN; with "keep" it stays. A column that is no longer of the
+    kind that `were_categories` says is an `InvalidInputError`.
     """
     X = as_frame(X)
     if isinstance(X, pd.DataFrame):
@@ -92,6 +98,16 @@ def read_features(
     if infinite == "missing" and has_infinite(features.numbers):
         numbers = np.where(np.isinf(features.numbers), np.nan, features.numbers)
         features = replace(features, numbers=numbers)
+    if were_categories is not None:
+        for column in np.flatnonzero(features.is_category != were_categories)[:1]:
+            kinds = "a number", "a category"
+            was = bool(were_categories[column])
+            names = getattr(estimator, "feature_names_in_", schema.columns)
+            raise InvalidInputError(
+                f"Column {names[column]!r} was {kinds[was]} when "
+                f"{type(estimator).__name__} was fitted and is {kinds[not was]} now: "
+                "give it the same dtype."
+            )
     return features
 
 

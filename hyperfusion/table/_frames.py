@@ -1,10 +1,10 @@
-"""Tables of any library at the door: pandas from here on, columns checked."""
+"""Tables from any library, as pandas with checked columns."""
 
 from __future__ import annotations
 
 import difflib
-import numbers
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, cast
 
 import numpy as np
@@ -23,11 +23,10 @@ Columns = Hashable | Sequence[Hashable] | None
 def check_table(
     estimator: Any, X: Any, *, reset: bool, numeric: bool = False
 ) -> pd.DataFrame:
-    """Return `X` as a DataFrame and record (or compare) its columns.
+    """Return `X` as a DataFrame, and record its columns or compare them to fit.
 
-    Cells are left as they are: text, paths, dates and numbers side by side.
-    An array becomes a frame whose column names are positions, or those at fit; with
-    `numeric` it must hold numbers, missing ones allowed.
+    Cells stay as they are. The columns of an array are named by position, or as at fit;
+    with `numeric` it must hold numbers, some of which may be missing.
     """
     X = as_frame(X)
     who = type(estimator).__name__
@@ -37,8 +36,8 @@ def check_table(
         return _labeled_as_at_fit(estimator, X, reset=reset)
     if sp.issparse(X):
         raise InvalidInputError(
-            f"{who} takes a table of cells, got a sparse {type(X).__name__}: "
-            "pd.DataFrame.sparse.from_spmatrix(X) makes a table of it."
+            f"{who} takes a table of cells, got a sparse {type(X).__name__}: make a "
+            "table with pd.DataFrame.sparse.from_spmatrix(X)."
         )
     try:
         array = check_array(
@@ -48,11 +47,11 @@ def check_table(
             estimator=estimator,
         )
     except ValueError as error:
-        lines = str(error).splitlines()  # between first and last is the array
+        lines = str(error).splitlines()  # the array is between first and last
         raise InvalidInputError(
-            f"{who} takes a DataFrame or an array of two dimensions, got "
-            f"{type(X).__name__}. pd.DataFrame(X) makes one of rows, pd.read_csv(X) of "
-            f"a file, X.to_frame().T of one row. scikit-learn says: "
+            f"{who} takes a DataFrame or a two-dimensional array, got "
+            f"{type(X).__name__}. Use pd.DataFrame(X) for rows, pd.read_csv(X) for a "
+            f"file, X.to_frame().T for one row. scikit-learn says: "
             f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
         ) from error
     validate_data(estimator, array, reset=reset, skip_check_array=True)
@@ -62,9 +61,9 @@ def check_table(
 def _labeled_as_at_fit(
     estimator: Any, table: pd.DataFrame, *, reset: bool
 ) -> pd.DataFrame:
-    """Return a table with the labels at fit, where it has others as an array has.
+    """Return a table with the labels of fit if its own differ, as an array's do.
 
-    scikit-learn has warned by then.
+    scikit-learn has warned of it already.
     """
     if reset:
         estimator._labels = list(table.columns)
@@ -74,10 +73,10 @@ def _labeled_as_at_fit(
 
 
 def as_frame(X: Any) -> Any:
-    """Return tables of any kind as pandas: Polars, Arrow, dicts, records; else `X`.
+    """Return a table (Polars, Arrow, dicts, records) as pandas, anything else as is.
 
-    Whole numbers stay whole where some are missing: ids of 18 digits are no floats.
-    Levels of column names are joined to tuples; Arrow's dictionaries are categories.
+    Integers with missing values don't become floats, which would garble long ids.
+    Multi-level column names become tuples, and Arrow's dictionaries categories.
     """
     if isinstance(X, Mapping) and not sp.issparse(X):  # scipy's dok_matrix is a dict
         columns = any(isinstance(cells, _COLUMNS) for cells in X.values())
@@ -92,8 +91,8 @@ def as_frame(X: Any) -> Any:
         return X
     if hasattr(X, "collect") and not hasattr(X, "to_pandas"):
         raise InvalidInputError(
-            f"Got a {type(X).__name__}, whose rows are not computed yet: call "
-            ".collect() first."
+            f"Got a {type(X).__name__}, which is not computed yet: call .collect() "
+            "first."
         )
     if not hasattr(X, "to_pandas"):
         return X
@@ -106,17 +105,21 @@ def as_frame(X: Any) -> Any:
     try:
         table = X.to_arrow() if hasattr(X, "to_arrow") else X
         return table.to_pandas(types_mapper=nullable.get)
-    except pa.ArrowException as error:  # Int128 of Polars, say
+    except pa.ArrowException as error:  # such as Polars' Int128
         raise InvalidInputError(
             f"A column of the {type(X).__name__} has a type that pandas can't hold: "
-            f"{error}. Turn it into another one first."
+            f"{error}. Convert it first."
         ) from error
 
 
 def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
     if isinstance(table.columns, pd.MultiIndex):
         table = table.set_axis(table.columns.to_flat_index(), axis=1)
-    levels = [c for c, t in table.dtypes.items() if _is_arrow_dictionary(t)]
+    levels = [
+        label
+        for label, dtype in table.dtypes.items()
+        if isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary<")
+    ]
     if not levels or not table.columns.is_unique:
         return table
     import pyarrow as pa
@@ -127,23 +130,20 @@ def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _is_arrow_dictionary(dtype: Any) -> bool:
-    return isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary<")
-
-
 def check_frame(X: pd.DataFrame, name: str) -> None:
-    """Raise where a frame is empty, or its columns' names can't tell them apart."""
+    """Raise if a frame is empty or its column names are ambiguous or mixed."""
     if not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
         raise InvalidInputError(
-            f"{name} got a table with duplicate column names: {twice}. "
-            "Rename or drop all but one of each."
+            f"{name} got a table with duplicate column names: {twice}. Rename or drop "
+            "all but one of each."
         )
     others = [c for c in X.columns if not isinstance(c, str)]
     if 0 < len(others) < X.shape[1]:
         raise InvalidInputError(
-            f"{name} got a table some of whose column names are no texts: "
-            f"{others[:5]}. X.columns = X.columns.astype(str) makes texts of all."
+            f"{name} got a table with column names that are not strings beside others "
+            f"that are: {others[:5]}. Rename them, for example with X.columns = "
+            "X.columns.astype(str)."
         )
     if min(X.shape) == 0:
         what = "sample" if len(X) == 0 else "feature"
@@ -161,7 +161,10 @@ def check_columns(
     """Return the labels of the columns that a role names, at most `max_columns`."""
     if value is None:
         return []
-    labels: list[Any] = [value] if _is_label(value, table) else [*cast(Sequence, value)]
+    is_label = isinstance(value, (str, Integral)) or not isinstance(value, Iterable)
+    if isinstance(value, tuple):
+        is_label = len(value) > 0 and value in table.columns
+    labels: list[Any] = [value] if is_label else [*cast(Sequence, value)]
     for label in labels:
         if not isinstance(label, Hashable) or label not in table.columns:
             known = [str(c) for c in table.columns]
@@ -170,24 +173,18 @@ def check_columns(
                 f"Did you mean {close}?" if close else f"Its columns are {known[:20]}."
             )
             if isinstance(table.columns[0], tuple):
-                hint += " Names of several levels are given as tuples."
+                hint += " Give names of several levels as tuples."
             raise InvalidInputError(
                 f"{role}={label!r} is not a column of the table. {hint}"
             )
     if len(set(labels)) < len(labels):
         twice = [label for i, label in enumerate(labels) if label in labels[:i]]
         raise InvalidInputError(
-            f"{role} names a column twice: {twice[0]!r}. Name each column once; a "
-            "column may have several roles."
+            f"{role} names a column twice: {twice[0]!r}. Name each column once per "
+            "role."
         )
     if max_columns is not None and len(labels) > max_columns:
         raise InvalidInputError(
             f"{role} takes {max_columns} column(s). Got {len(labels)}: {labels}."
         )
     return labels
-
-
-def _is_label(value: Any, table: pd.DataFrame) -> bool:
-    if isinstance(value, (str, numbers.Integral)) or not isinstance(value, Iterable):
-        return True
-    return isinstance(value, tuple) and len(value) > 0 and value in table.columns

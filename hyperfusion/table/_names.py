@@ -1,8 +1,8 @@
-"""The grammar of column names, which nothing else in the package takes apart.
+"""The grammar of column names; no other module parses them.
 
-``<block>__<feature>`` is one number or category, ``<block>__<vector>__<i>`` the i-th
-number of a vector, and any other name one column of no block. The blocks are a closed
-list, so a name of another form is never mistaken for one of these.
+``<block>__<feature>`` is a number or category, ``<block>__<vector>__<i>`` is the i-th
+number of a vector, and any other name is a column without a block. The list of blocks
+is closed, so other names are never mistaken for these.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 from hyperfusion.exceptions import InvalidInputError
 
 RELATIONS = ("cross", "cluster", "neighbors")
-"""Blocks whose columns relate other blocks to each other."""
+"""Blocks of columns that relate other blocks to each other."""
 
 MODALITIES: Mapping[str, tuple[str, ...]] = {
     "visual": ("image",),
@@ -22,7 +22,7 @@ MODALITIES: Mapping[str, tuple[str, ...]] = {
     "geolocation": ("geo", "place"),
     "metadata": ("user", "time", "meta"),
 }
-"""Blocks that leave together when the paper's ablation (table 1) drops a modality."""
+"""The blocks of each modality in the paper's ablation (table 1)."""
 
 FAMILIES: Mapping[str, str] = {
     "image": "visual",
@@ -37,20 +37,20 @@ FAMILIES: Mapping[str, str] = {
     "cluster": "relational",
     "neighbors": "relational",
 }
-"""The family of each block, for tables of importances."""
+"""The family of each block, for importances."""
 
 BLOCKS = tuple(FAMILIES)
-"""Names of the blocks, in the order in which tables hold them."""
+"""Names of the blocks, in the order of feature tables."""
 
 _SEPARATOR = "__"
 
 
 @dataclass(frozen=True)
 class ColumnName:
-    """A column's name taken apart.
+    """A parsed column name.
 
-    The feature is that within the block, or the whole name where there is no block. A
-    number of a vector has the vector's name, such as ``"image__clip"``, and its index.
+    `feature` is the name within the block, or the whole name without a block. `vector`
+    (such as ``"image__clip"``) and `index` are set for numbers of vectors.
     """
 
     block: str | None
@@ -61,7 +61,7 @@ class ColumnName:
 
 @lru_cache(2**16)
 def parse(column: Hashable) -> ColumnName:
-    """Take the name of a column apart; what is no text belongs to no block.
+    """Parse the name of a column; names other than texts have no block.
 
     Examples
     --------
@@ -127,10 +127,10 @@ def vector_columns(vector: str, size: int) -> list[str]:
     Parameters
     ----------
     vector : str
-        Name of the vector, with its block in a feature table (``"image__clip"``) and
-        without where an encoder stands alone (``"clip"``).
+        Name of the vector: with its block in a feature table (``"image__clip"``),
+        without for an encoder of its own (``"clip"``).
     size : int
-        How many numbers it has.
+        Length of the vector.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def vector_columns(vector: str, size: int) -> list[str]:
 
 
 def single_name(feature: Hashable) -> str:
-    """Return a feature's name as one that no column of a vector has.
+    """Return a feature's name, changed if it would read as part of a vector.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def single_name(feature: Hashable) -> str:
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Append a number to names that come again.
+    """Append a number to repeated names.
 
     Examples
     --------

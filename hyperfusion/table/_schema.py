@@ -1,4 +1,4 @@
-"""What the columns of a table are: blocks, vectors, categories."""
+"""The meaning of a table's columns: blocks, vectors, categories."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hyperfusion.table._names import (
 )
 
 PLAIN = "other"
-"""What the columns of no block are called together."""
+"""The name for all columns without a block."""
 
 LEVELS = ("feature", "vector", "block", "family")
 
 _DECLARED = "hyperfusion"
-# what a relation may rest on where nothing says which blocks it relates
+# blocks that a relation may depend on if none are declared
 _CONTENT = ("image", "text", "tags")
 
 
@@ -34,8 +34,7 @@ class Schema:
     """Describes the columns of a feature table, or of any table or array.
 
     It is built once per table, from the names and dtypes of its columns and from what
-    the makers of the vectors declared. All other parts ask it which columns belong
-    together.
+    encoders declared about their vectors.
 
     Parameters
     ----------
@@ -44,18 +43,18 @@ class Schema:
     is_category : ndarray of shape (n_columns,), bool
         Which columns hold categories (pandas' ``category`` dtype).
     spaces : dict of {vector: space}, default={}
-        Vectors of the same space, such as images and texts of one CLIP, may be
+        Vectors in the same space, such as images and texts of one CLIP, can be
         compared with each other.
     related : dict of {column: tuple of blocks}, default={}
-        The blocks that a column of the blocks cross, cluster and neighbors relates.
+        The blocks related by each column of the blocks cross, cluster and neighbors.
 
     Attributes
     ----------
     names : tuple of ColumnName
         The parsed names of the columns.
     vectors : dict of {vector: ndarray of int}
-        The positions of each vector's columns, in the order of its numbers. The
-        vector's name begins with its block: ``"image__clip"``.
+        The positions of each vector's columns, in the vector's order. Its name starts
+        with the block: ``"image__clip"``.
 
     Examples
     --------
@@ -97,12 +96,8 @@ class Schema:
         object.__setattr__(self, "vectors", vectors)
 
     def __getstate__(self) -> dict[str, Any]:
-        # what is read off the columns' names is many times larger than they are
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name not in ("names", "vectors")
-        }
+        # the parsed names are many times larger than the names
+        return {k: v for k, v in vars(self).items() if k not in ("names", "vectors")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -116,12 +111,12 @@ class Schema:
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_columns)
-            The columns of an array are its positions, all numbers of no block.
+            The columns of an array are named by position and have no block.
 
         Returns
         -------
         Schema
-            What its columns are.
+            Its schema.
         """
         if not isinstance(X, pd.DataFrame):
             n = int(np.shape(X)[1])
@@ -146,7 +141,7 @@ class Schema:
         Returns
         -------
         Schema
-            That of a table of these columns.
+            Their schema.
         """
         return cls(tuple(columns), np.zeros(len(columns), dtype=bool))
 
@@ -161,11 +156,9 @@ class Schema:
         Returns
         -------
         Schema
-            That of a table of these columns.
+            Their schema.
         """
-        positions = np.asarray(positions)
-        if positions.dtype == bool:
-            positions = np.flatnonzero(positions)
+        positions = np.arange(len(self.columns))[positions]
         columns = tuple(self.columns[i] for i in positions)
         return Schema(columns, self.is_category[positions], self.spaces, self.related)
 
@@ -181,12 +174,12 @@ class Schema:
 
     @property
     def blocks(self) -> tuple[str | None, ...]:
-        """The block of each column, None for those of no block."""
+        """The block of each column, None for columns without one."""
         return tuple(name.block for name in self.names)
 
     @property
     def singles(self) -> np.ndarray:
-        """The positions of the columns that belong to no vector."""
+        """The positions of the columns outside vectors."""
         return np.array(
             [i for i, name in enumerate(self.names) if name.vector is None], dtype=int
         )
@@ -197,7 +190,7 @@ class Schema:
         Parameters
         ----------
         block : str or None
-            One of `BLOCKS`; None for the columns of no block.
+            One of `BLOCKS`; None for columns without a block.
 
         Returns
         -------
@@ -222,20 +215,19 @@ class Schema:
         return [v for v in self.vectors if block_of_vector(v) == block]
 
     def aligned(self) -> dict[str, list[str]]:
-        """Return the spaces of more than one vector.
+        """Return the spaces with more than one vector.
 
         Returns
         -------
         dict of {str: list of str}
-            Their vectors in the blocks' order. Vectors of another length than the
-            first are left out.
+            Their vectors in the order of the blocks, without those of another length
+            than the first.
         """
         spaces: dict[str, list[str]] = {}
-        for vector in sorted(
-            self.vectors, key=lambda v: BLOCKS.index(block_of_vector(v))
-        ):
-            if vector in self.spaces:
-                spaces.setdefault(self.spaces[vector], []).append(vector)
+        for block in BLOCKS:
+            for vector in self.vectors_in(block):
+                if vector in self.spaces:
+                    spaces.setdefault(self.spaces[vector], []).append(vector)
         for space, vectors in spaces.items():
             size = len(self.vectors[vectors[0]])
             spaces[space] = [v for v in vectors if len(self.vectors[v]) == size]
@@ -247,8 +239,8 @@ class Schema:
         Returns
         -------
         dict of {str: str}
-            Its block's where that has no other vector, otherwise block and name joined
-            by one underscore.
+            The block if it has no other vector, otherwise block and name joined by one
+            underscore.
         """
         short = {}
         for vector in self.vectors:
@@ -258,9 +250,9 @@ class Schema:
         return short
 
     def leaving_with(self, part: str) -> list[Hashable]:
-        """Return the columns that a table loses with a modality or a block.
+        """Return the columns that leave a table together with a modality or a block.
 
-        Columns that relate any of the part's blocks to something leave as well.
+        They include columns that relate one of its blocks to others.
 
         Parameters
         ----------
@@ -287,18 +279,18 @@ class Schema:
         Parameters
         ----------
         by : {"feature", "vector", "block", "family"}
-            How columns are gathered: each alone, those of a vector, of a block, or of
-            a family of blocks.
+            How to group columns: each alone, by vector, by block, or by family of
+            blocks.
 
         Returns
         -------
         list of length n_columns
-            "other" for columns of no block or family.
+            "other" for columns without a block.
 
         Raises
         ------
         InvalidInputError
-            If `by` is none of these.
+            If `by` is not one of these.
         """
         if by not in LEVELS:
             raise InvalidInputError(f"by must be one of {LEVELS}. Got {by!r} instead.")
@@ -317,9 +309,9 @@ def declare(
     spaces: Mapping[str, str],
     related: Mapping[Hashable, tuple[str, ...]] | None = None,
 ) -> pd.DataFrame:
-    """Write into a table what its columns' names can't say; return the table.
+    """Record in a table what column names can't say, and return it.
 
-    Vectors and columns that are not in the table are left out.
+    Vectors and columns that are not in the table are ignored.
     """
     vectors = {parse(column).vector for column in table.columns} if spaces else set()
     table.attrs[_DECLARED] = {
@@ -330,17 +322,17 @@ def declare(
 
 
 def is_declared(table: pd.DataFrame) -> bool:
-    """Whether those who made a table said which of its vectors may be compared."""
+    """Whether a table declares which of its vectors can be compared."""
     return _DECLARED in table.attrs
 
 
 def block_of_vector(vector: str) -> str:
-    """Return the block of a vector, with which its name begins."""
+    """Return the block that a vector's name starts with."""
     return str(parse(vector).block)
 
 
 def vectors_alone(names: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Return the positions of the vectors' columns among an encoder's own names.
+    """Return the positions of each vector's columns among names without a block.
 
     Examples
     --------
@@ -356,9 +348,9 @@ def vectors_alone(names: Sequence[Any]) -> dict[str, np.ndarray]:
 def check_parts(
     names: Sequence[Any], schema: Schema, parameter: str, *, plain: bool = False
 ) -> None:
-    """Raise where a parameter names what is neither a block nor a vector of a table.
+    """Raise if a parameter names something that is neither a block nor a vector.
 
-    With `plain`, None stands for the columns of no block.
+    With `plain`, None stands for columns without a block.
     """
     known = {*BLOCKS, *schema.vectors, *([None] if plain else [])}
     unknown = [name for name in names if name not in known]

@@ -362,7 +362,7 @@ def test_dates_that_are_none(text):
         (["6/7/2016", "6/13/2016"], "month first: .*dayfirst=False"),
         (["6.7.2016", "x", "13.6.2016"], "day first: .*dayfirst=True"),
         (["6/7/16", "7/8/16 3 PM"], "can't be told apart: .*True.*False"),
-        (["6/13/2016", "13/6/2016"], "some cells have the day first, some the month"),
+        (["6/13/2016", "13/6/2016"], "some cells have the day first, others the month"),
     ],
 )
 def test_advice_suits_the_cells_of_the_column(cells, advice):

@@ -92,7 +92,7 @@ def test_statement_about_data(tmp_path):
         ([7, " "], [1, 2], r"row 1 is ' '"),
         ([7.0, 8.0], [1, 2], r"row 0 is 7.0"),
         ([True, False], [1, 2], r"row 0 is True"),
-        (["post7"], [1], r"'post7' in row 0 begins with the prefix.*prefix=''"),
+        (["post7"], [1], r"'post7' in row 0 already begins with the prefix.*prefix=''"),
         ("78", [1, 2], r"one id for each post"),
         ([], [], r"post_ids is empty"),
     ],

@@ -328,8 +328,8 @@ def test_a_device_that_is_not_there(monkeypatch):
         patch.setattr(ClipTextEncoder, "_source", lambda self: 1 / 0)
         for kind in (ClipTextEncoder, ClipImageEncoder):
             for device, message in [
-                ("cuda", "'cuda' is not there"),
-                ("cuda:7", "'cuda:7' is not there"),
+                ("cuda", "'cuda' is not available"),
+                ("cuda:7", "'cuda:7' is not available"),
                 ("toaster", "device must be"),
             ]:
                 broken = kind(SMALL_CLIP, pretrained="random", device=device)

@@ -120,7 +120,7 @@ def test_blank_text_is_no_picture():
             r"^'.{,90}\.\.\. is a picture as base64 text",
         ),
         ("a b" * 1000, OSError, r"^no such file: '.{,310}\.\.\. in '.*image_folder="),
-        (Image.new("RGB", (0, 5)), ValueError, "0 x 5 pixels shows nothing"),
+        (Image.new("RGB", (0, 5)), ValueError, "0 x 5 pixels is empty"),
         ({"a": b""}, TypeError, "got dict"),
         ({"bytes": b"x", "path": None}, ValueError, "not a picture"),
         ("missing.jpg", OSError, "no such file: 'missing.jpg'"),
@@ -131,7 +131,7 @@ def test_blank_text_is_no_picture():
         (np.zeros((2, 2)), TypeError, "uint8, got float64"),
         (np.zeros((0, 4, 3), np.uint8), ValueError, "shape"),
         (np.zeros((4, 4, 2), np.uint8), ValueError, "shape"),
-        (Image.new("F", (2, 2)), ValueError, "floating point"),
+        (Image.new("F", (2, 2)), ValueError, "floating-point"),
         (encode(noise(), "EPS"), ValueError, "EPS"),
     ],
 )

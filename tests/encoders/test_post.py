@@ -387,7 +387,7 @@ def test_a_profile_column_called_user_leaves_the_user_its_name():
 def test_a_column_of_vectors_without_any_is_named():
     X = posts().assign(e=None)
     with (
-        pytest.warns(UserWarning, match=r"Column 'e' \(role vectors\) tells nothing"),
+        pytest.warns(UserWarning, match=r"Column 'e' \(role vectors\) says nothing"),
         pytest.raises(InvalidInputError, match="has nothing to encode"),
     ):
         PostEncoder(vectors={"image": "e"}).fit(X)

@@ -25,11 +25,11 @@ CASES: list[Case] = [
     ),
     Case(
         TabNetHuberRegressor(
-            n_d=8,
+            n_d=16,
             n_steps=1,
             dropout=0.0,
             weight_decay=0.01,
-            max_iter=30,
+            max_iter=12,
             early_stopping=False,
             random_state=0,
         ),
@@ -38,14 +38,23 @@ CASES: list[Case] = [
     ),
     Case(
         CoAttentionRegressor(
-            hidden_size=32, max_iter=30, early_stopping=False, random_state=0
+            hidden_size=32,
+            learning_rate=0.02,
+            max_iter=8,
+            early_stopping=False,
+            random_state=0,
         ),
         expected_failures=WEIGHT_EQUIVALENCE,
         stochastic=True,
     ),
     Case(
         ClipHierarchicalRegressor(
-            final_sizes=(32, 16), max_iter=30, early_stopping=False, random_state=0
+            hidden_size=16,
+            final_sizes=(16,),
+            learning_rate=0.02,
+            max_iter=6,
+            early_stopping=False,
+            random_state=0,
         ),
         expected_failures=WEIGHT_EQUIVALENCE,
         stochastic=True,

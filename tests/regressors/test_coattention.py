@@ -125,7 +125,9 @@ def test_learns_what_lies_between_image_and_text():
     same = table[image].to_numpy() + 0.2 * rng.normal(size=(1200, 6))
     table.loc[match, text] = same[match].astype(np.float32)
     y = 3.0 * match + 0.1 * rng.normal(size=1200)
-    model = CoAttentionRegressor(learning_rate=3e-3, random_state=0)
+    model = CoAttentionRegressor(
+        hidden_size=32, learning_rate=0.01, max_iter=40, random_state=0
+    )
     model.fit(table[:1000], y[:1000])
     assert model.score(table[1000:], y[1000:]) > 0.3
 

@@ -277,9 +277,9 @@ def test_an_array_gives_numbers():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"levels": (8, 8)}, "whole numbers that increase"),
-        ({"levels": (8, 2.5)}, "whole numbers that increase"),
-        ({"levels": ()}, "whole numbers that increase"),
+        ({"levels": (8, 8)}, "increasing whole numbers"),
+        ({"levels": (8, 2.5)}, "increasing whole numbers"),
+        ({"levels": ()}, "increasing whole numbers"),
         ({"blocks": ["imge"]}, r"blocks names \['imge'\]"),
         ({"blocks": ["tags"]}, "no vector with at least two posts"),
     ],

@@ -363,7 +363,7 @@ def test_fingerprints_tell_rows_apart():
         ({"vectors": "embedding", "n_neighbors": (20, 5)}, "ascending"),
         ({"vectors": "embedding", "n_neighbors": ()}, "ascending"),
         ({"vectors": "embedding", "summaries": ("median",)}, "summaries takes some"),
-        ({"vectors": "embedding", "summaries": ("age",)}, "with time= alone"),
+        ({"vectors": "embedding", "summaries": ("age",)}, "'age' needs time="),
         ({"vectors": "embedding", "summaries": ()}, "summaries takes some"),
         ({"vectors": "embedding", "n_neighbors": (0, 5)}, "ascending"),
         ({"vectors": "embedding", "user": ["user", "title"]}, "user takes 1"),

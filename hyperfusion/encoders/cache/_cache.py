@@ -1,4 +1,4 @@
-"""A store of embeddings on disk, one item at a time, that outlives its process."""
+"""A store of embeddings on disk, item by item."""
 
 from __future__ import annotations
 
@@ -111,17 +111,17 @@ class EmbeddingCache:
         self._failed: set[str] = set()
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
-        """Return the embeddings that are there.
+        """Return the stored embeddings.
 
         Parameters
         ----------
         keys : iterable of bytes
-            What the embeddings were stored under.
+            The keys that the embeddings were stored under.
 
         Returns
         -------
         dict of {bytes: ndarray of float32}
-            The embeddings that were found; the keys of the others are not in it.
+            The embeddings that were found, by key.
         """
         wanted = list(keys)
         found: dict[bytes, np.ndarray] = {}
@@ -217,7 +217,7 @@ class EmbeddingCache:
         return default
 
     def _leave_parent(self) -> None:
-        """After a fork: neither the connection nor the lock are this process's own."""
+        """Forget the connection and the lock of the parent process after a fork."""
         if self._opened is not None and self._opened[0] != os.getpid():
             if self._connection is not None:
                 _INHERITED.append(self._connection)
@@ -226,7 +226,7 @@ class EmbeddingCache:
     def _open(self) -> sqlite3.Connection:
         now = os.getpid(), _identity(self._file)
         if self._connection is not None and self._opened != now:
-            self._disconnect()  # somebody moved or removed the file since
+            self._disconnect()  # the file was moved or removed since
         if self._connection is None:
             _make_folder(self._file.parent)
             self._opened = os.getpid(), _identity(self._file)
@@ -300,7 +300,7 @@ class EmbeddingCache:
 
 
 def item_key(fingerprint: str, content: bytes) -> bytes:
-    """Return the key of an item: a hash of the encoder's and of the item's own."""
+    """Return the key of an item: a hash of the encoder and the item."""
     return hashlib.sha256(fingerprint.encode() + b"\0" + content).digest()
 
 
@@ -308,10 +308,7 @@ def item_key(fingerprint: str, content: bytes) -> bytes:
 def open_cache(
     cache: str | os.PathLike[str] | EmbeddingCache | None,
 ) -> Iterator[EmbeddingCache | MemoryCache]:
-    """Give the cache that a parameter names; one opened for this is closed again.
-
-    Without one it is in memory.
-    """
+    """Give the cache that a parameter names (None is memory), and close it again."""
     if cache is None:
         yield MEMORY
     elif isinstance(cache, EmbeddingCache):
@@ -334,7 +331,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Identify the file that a path leads to, to see when it is another one."""
+    """Return what identifies the file at a path, to notice if it is replaced."""
     with contextlib.suppress(OSError):
         status = path.stat()
         return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""Results of the latest pictures and texts, in the memory of the process."""
+"""Results for the latest pictures and texts, in memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _OVERHEAD = 300
 
 
 class MemoryCache:
-    """Vectors by key, of which those leave that were not used for the longest time.
+    """Vectors by key, without the least recently used ones.
 
-    It has the methods of `EmbeddingCache` that encoders use. So what predicts the same
-    posts again and again (a partial dependence, a permutation importance) pays for
-    pictures once.
+    It has the methods of `EmbeddingCache` that encoders use, so that repeated
+    predictions for the same posts (such as permutation importances) encode pictures
+    once.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class MemoryCache:
         self._size = 0
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
-        """Return the vectors that are there."""
+        """Return the stored vectors."""
         found = {}
         with self._lock:
             for key in keys:
@@ -56,7 +56,7 @@ class MemoryCache:
 
 
 MEMORY = MemoryCache()
-"""What encoders without a cache on disk use, all in one."""
+"""The cache of all encoders without one on disk."""
 
 if hasattr(os, "register_at_fork"):  # another thread may have held the lock
     os.register_at_fork(after_in_child=MEMORY.clear)

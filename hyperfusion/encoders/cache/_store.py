@@ -51,7 +51,7 @@ OLDEST = """SELECT embeddings.id FROM embeddings LEFT JOIN uses USING (id)
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether an error says that the file is damaged, not that it can't be used now."""
+    """Whether an error means that the file is damaged, not just unusable now."""
     if isinstance(error, MemoryError):
         return False
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
@@ -59,9 +59,9 @@ def is_damage(error: Exception) -> bool:
 
 
 def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """Open a database, whose tables are made if need be, and say if it can be written.
+    """Open a database, create its tables if needed, and return if it is writable.
 
-    One that can only be read (a full disk, a read-only folder) is opened for reading.
+    If it can only be read (full disk, read-only folder), open it for reading.
     """
     try:
         return _connect(path), True
@@ -120,7 +120,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
 def select(
     connection: sqlite3.Connection, keys: Sequence[bytes]
 ) -> tuple[dict[bytes, np.ndarray], int]:
-    """Return the vectors that are whole, and the number of those that are not."""
+    """Return the intact vectors, and the number of damaged ones."""
     marks = ",".join("?" * len(keys))
     query = f"SELECT key, checksum, vector FROM embeddings WHERE key IN ({marks})"
     found: dict[bytes, np.ndarray] = {}
@@ -146,7 +146,7 @@ def insert(connection: sqlite3.Connection, vectors: Mapping[bytes, np.ndarray]) 
 
 
 def note_uses(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
-    """Write down that entries are used now; a full store is still read."""
+    """Record that entries are used now; a full store can still be read."""
     now = time.time_ns()
     try:
         with connection:
@@ -176,7 +176,7 @@ def bytes_taken(connection: sqlite3.Connection) -> int:
 
 
 def evict(connection: sqlite3.Connection, max_size: int) -> None:
-    """Let the entries leave that were not used for the longest time."""
+    """Remove the least recently used entries."""
     taken = bytes_taken(connection)
     while taken > max_size:
         share = 1 - ROOM_AFTER_EVICTION * max_size / taken
@@ -194,7 +194,7 @@ def evict(connection: sqlite3.Connection, max_size: int) -> None:
 
 
 def check_whole(connection: sqlite3.Connection) -> None:
-    """Raise where not only rows but the file's structure is damaged."""
+    """Raise if the structure of the file is damaged, not just rows."""
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)

@@ -1,4 +1,4 @@
-"""What the two CLIP encoders share: parameters, their description, PCA, the model."""
+"""The base class of the two CLIP encoders."""
 
 from __future__ import annotations
 
@@ -83,11 +83,10 @@ _SLOTS = {
     BadCellError
         If a cell can't be used and `on_error="raise"`.""",
     "loading": """
-    A model is loaded when the first cell needs it, once in a process for all encoders
-    (`clear_model_cache` lets go of it), and is never pickled. Weights are looked for in
-    ``~/.cache/hyperfusion/weights`` (or the folder that the environment variable
-    ``HYPERFUSION_WEIGHTS`` names), among those that open_clip downloaded before, and
-    then in the network.""",
+    A model is loaded when the first cell needs it, once per process for all encoders
+    (`clear_model_cache` releases it), and is never pickled. Weights are searched in
+    ``~/.cache/hyperfusion/weights`` (or the folder in the environment variable
+    ``HYPERFUSION_WEIGHTS``), then among open_clip's downloads, then online.""",
     "references": """
     References
     ----------
@@ -99,9 +98,8 @@ _SLOTS = {
 class ClipEncoder(ColumnEncoder):
     """Base of `ClipImageEncoder` and `ClipTextEncoder`.
 
-    Subclasses implement ``_embed(cells) -> float32 array`` with one raw embedding a
-    cell; NaN where the cell is missing. The user's own line is six frames up, by
-    whichever method it is reached.
+    Subclasses implement ``_embed(cells)``, which returns a raw float32 embedding for
+    each cell, NaN if it is missing.
     """
 
     _slots = _SLOTS
@@ -145,7 +143,7 @@ class ClipEncoder(ColumnEncoder):
                     f"that are not missing, and at most {known.shape[1]} components. "
                     f"Got {len(known)} cells."
                 )
-            # exact, without random numbers; its cost grows with the number of features
+            # exact and not random
             pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
             self.pca_ = pca.fit(known)
         return self._features(vectors)
@@ -191,7 +189,7 @@ class ClipEncoder(ColumnEncoder):
             known, size = vectors[~missing], self.pca_.n_components_
             vectors = np.full((len(vectors), size), np.nan, dtype=np.float32)
             if len(known):
-                # In float32 the last digits depend on the rows beside.
+                # in float32 the last digits depend on the other rows
                 vectors[~missing] = self.pca_.transform(known.astype(np.float64))
         if self.add_indicator:
             vectors = np.column_stack([vectors, missing.astype(np.float32)])
@@ -216,10 +214,7 @@ class Session:
         return self._device != "cpu"
 
     def model(self) -> ClipModel:
-        """Return the model, which is loaded once in a process.
-
-        On another machine "auto" stands for the device that is there.
-        """
+        """Return the model; on another machine, "auto" means a device there."""
         device = resolve_device("auto") if self._automatic else self._device
         return load_model(self.source, device, self._precision)
 

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 
+from hyperfusion._base import with_parameters
 from hyperfusion._progress import Progress
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import N_JOBS
@@ -46,6 +47,7 @@ BATCH_ON_CPU = 32
 BATCH_ON_GPU = 256
 
 
+@with_parameters
 class ClipImageEncoder(ClipEncoder):
     """Features of images from the image tower of a CLIP model.
 
@@ -134,40 +136,21 @@ class ClipImageEncoder(ClipEncoder):
         "max_pixels": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        model_name: str | os.PathLike[str] = "ViT-B-32",
-        *,
-        pretrained: str | os.PathLike[str] | None = None,
-        preprocess: Mapping[str, Any] | None = None,
-        normalize: bool = True,
-        n_components: int | float | None = None,
-        add_indicator: bool = False,
-        device: str = "auto",
-        precision: str = "auto",
-        batch_size: int | str = "auto",
-        n_jobs: int | None = None,
-        cache: str | os.PathLike[str] | EmbeddingCache | None = None,
-        jpeg_draft: bool = False,
-        max_pixels: int = MAX_PIXELS,
-        on_error: str = "missing",
-        verbose: int | str = "auto",
-    ):
-        self.model_name = model_name
-        self.pretrained = pretrained
-        self.preprocess = preprocess
-        self.normalize = normalize
-        self.n_components = n_components
-        self.add_indicator = add_indicator
-        self.device = device
-        self.precision = precision
-        self.batch_size = batch_size
-        self.n_jobs = n_jobs
-        self.cache = cache
-        self.jpeg_draft = jpeg_draft
-        self.max_pixels = max_pixels
-        self.on_error = on_error
-        self.verbose = verbose
+    model_name: str | os.PathLike[str] = field(default="ViT-B-32", kw_only=False)
+    pretrained: str | os.PathLike[str] | None = None
+    preprocess: Mapping[str, Any] | None = None
+    normalize: bool = True
+    n_components: int | float | None = None
+    add_indicator: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | str = "auto"
+    n_jobs: int | None = None
+    cache: str | os.PathLike[str] | EmbeddingCache | None = None
+    jpeg_draft: bool = False
+    max_pixels: int = MAX_PIXELS
+    on_error: str = "missing"
+    verbose: int | str = "auto"
 
     def _fit_source(self) -> ClipSource:
         source = super()._fit_source()

@@ -1,4 +1,4 @@
-"""CLIP models in memory: loaded once in a process and shared by all encoders."""
+"""CLIP models in memory, loaded once per process and shared by all encoders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hyperfusion.exceptions import (
 )
 
 ENCODING_VERSION = 1
-"""Part of every fingerprint; raised when the same input gives other numbers."""
+"""Part of every fingerprint; increase it if the same input gives other numbers."""
 
 MAX_MODELS = 3
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -42,7 +42,7 @@ _LOCK = threading.Lock()
 class ClipModel:
     """A loaded model; `network` is a CLIP of open_clip in evaluation mode.
 
-    Encoders with different preprocessing share it: how to preprocess is not its matter.
+    Encoders with different preprocessing share it.
     """
 
     source: ClipSource
@@ -63,7 +63,7 @@ class ClipModel:
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """Run the model without gradients, in the precision that it was loaded for."""
+        """Run the model without gradients, in its precision."""
         import torch
 
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)
@@ -75,7 +75,7 @@ class ClipModel:
             yield
 
     def to_numpy(self, vectors: Any) -> np.ndarray:
-        """Return embeddings as float32; numbers that overflowed are an error."""
+        """Return embeddings as float32; raise if numbers overflowed."""
         values = vectors.float().cpu().numpy()
         if not np.isfinite(values).all():
             raise InvalidInputError(
@@ -86,10 +86,9 @@ class ClipModel:
 
 
 def load_model(source: ClipSource, device: str, precision: str) -> ClipModel:
-    """Return the model of a source; all who ask for the same get the same object.
+    """Return the model of a source; the same request gets the same object.
 
-    The models that were not asked for longest leave when there are more than
-    `MAX_MODELS`.
+    If there are more than `MAX_MODELS`, the least recently used ones are released.
     """
     key = _identity(source, {"device": device, "precision": precision})
     with _LOCK:
@@ -107,7 +106,7 @@ def load_model(source: ClipSource, device: str, precision: str) -> ClipModel:
 
 
 def clear_model_cache() -> None:
-    """Let go of all CLIP models and embeddings that are kept in memory.
+    """Release all CLIP models and embeddings in memory.
 
     An encoder that is used afterwards loads its model again. Nothing on disk changes.
 
@@ -122,7 +121,7 @@ def clear_model_cache() -> None:
 
 
 def fingerprint(source: ClipSource, tower: str, precision: str, **more: Any) -> str:
-    """Return a hash of all that the embeddings of one tower depend on."""
+    """Return a hash of everything that the embeddings of a tower depend on."""
     import open_clip
 
     parts = {"tower": tower, "precision": precision, **more}
@@ -133,7 +132,7 @@ def fingerprint(source: ClipSource, tower: str, precision: str, **more: Any) -> 
 
 
 def space_of(source: ClipSource) -> str:
-    """Return a name for what both towers of a model embed into."""
+    """Return a name for the space of both towers of a model."""
     return f"{Path(source.name).name}|{_identity(source, {})[:16]}"
 
 
@@ -150,7 +149,7 @@ def _identity(source: ClipSource, parts: dict[str, Any]) -> str:
 
 
 class BatchRunner:
-    """Runs a model over batches; halves them when the memory does not suffice."""
+    """Runs a model over batches, and halves them if memory runs out."""
 
     def __init__(self, size: int):
         self.size = size
@@ -175,7 +174,7 @@ class BatchRunner:
             else:
                 start += len(some)
                 continue
-            # outside of the handler, which would keep the tensors of the batch alive
+            # outside the handler, which would keep the tensors of the batch alive
             self.size = len(some) // 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -268,7 +267,7 @@ def _make_tokenizer(source: ClipSource) -> Any:
 
 @contextlib.contextmanager
 def _made(source: ClipSource, part: str) -> Iterator[None]:
-    """Say what is missing or wrong where open_clip can't make a part of a model."""
+    """Explain what is missing or wrong if open_clip can't make a part of a model."""
     try:
         yield
     except HyperFusionError:

@@ -1,4 +1,4 @@
-"""From the cell of an image to the pixels that a model sees."""
+"""From the cell of an image to the pixels for the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PIL_LOCK = threading.Lock()
 
 
 def geometry(preprocess: Mapping[str, Any]) -> Any:
-    """Return open_clip's own preprocessing up to where pixels become numbers."""
+    """Return open_clip's own preprocessing, up to where pixels become numbers."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
     from torchvision.transforms import Compose
 
@@ -50,10 +50,10 @@ def open_draft(data: bytes, side: int, max_pixels: int) -> Image.Image | None:
 
 
 def _not_too_long(image: Image.Image) -> Image.Image:
-    """Return the middle of an image that is a line.
+    """Crop an extremely long image to its middle.
 
-    The model sees the middle square once the short side has its size. For a picture
-    of 1 x 1,000,000 pixels the whole would take gigabytes by then.
+    The model sees only the middle square after resizing the short side, and resizing
+    all of a picture of 1 x 1,000,000 pixels would take gigabytes.
     """
     short, long = sorted(image.size)
     spare = (long - MAX_ASPECT * short) // 2
@@ -66,9 +66,9 @@ def _not_too_long(image: Image.Image) -> Image.Image:
 
 
 def read_content(cell: Any, max_pixels: int) -> tuple[bytes | None, Any]:
-    """Return a hash of a cell's content and the cell in the form to decode.
+    """Return a hash of a cell's content, and the cell in a form to decode.
 
-    There is no hash for what can't be read; decoding it again says why.
+    There is no hash if the cell can't be read; decoding it reports why.
     """
     try:
         if isinstance(cell, (str, os.PathLike)):

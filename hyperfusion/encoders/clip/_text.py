@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import field
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion._progress import Progress
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
@@ -23,6 +25,7 @@ TOKENS_ON_GPU = 65_536
 TEXTS_AT_ONCE = 8192
 
 
+@with_parameters
 class ClipTextEncoder(ClipEncoder):
     """Features of texts from the text tower of a CLIP model.
 
@@ -81,32 +84,17 @@ class ClipTextEncoder(ClipEncoder):
 
     _tower: ClassVar[str] = "text"
 
-    def __init__(
-        self,
-        model_name: str | os.PathLike[str] = "ViT-B-32",
-        *,
-        pretrained: str | os.PathLike[str] | None = None,
-        normalize: bool = True,
-        n_components: int | float | None = None,
-        add_indicator: bool = False,
-        device: str = "auto",
-        precision: str = "auto",
-        batch_size: int | str = "auto",
-        cache: str | os.PathLike[str] | EmbeddingCache | None = None,
-        on_error: str = "missing",
-        verbose: int | str = "auto",
-    ):
-        self.model_name = model_name
-        self.pretrained = pretrained
-        self.normalize = normalize
-        self.n_components = n_components
-        self.add_indicator = add_indicator
-        self.device = device
-        self.precision = precision
-        self.batch_size = batch_size
-        self.cache = cache
-        self.on_error = on_error
-        self.verbose = verbose
+    model_name: str | os.PathLike[str] = field(default="ViT-B-32", kw_only=False)
+    pretrained: str | os.PathLike[str] | None = None
+    normalize: bool = True
+    n_components: int | float | None = None
+    add_indicator: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | str = "auto"
+    cache: str | os.PathLike[str] | EmbeddingCache | None = None
+    on_error: str = "missing"
+    verbose: int | str = "auto"
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
         texts = read_cells(cells, read_text, self.on_error)
@@ -124,7 +112,7 @@ class ClipTextEncoder(ClipEncoder):
         if n_cut.any():
             warn_user(
                 f"{np.count_nonzero(n_cut)} of {len(texts)} texts are longer than the "
-                f"model reads: {int(n_cut.sum())} tokens at their ends have no effect.",
+                f"model reads: {int(n_cut.sum())} tokens at their ends have no effect."
             )
         return np.ascontiguousarray(vectors[:, :-1])
 

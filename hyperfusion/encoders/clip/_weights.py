@@ -1,7 +1,7 @@
-"""Where a CLIP model's architecture, preprocessing and weights come from.
+"""The architecture, preprocessing and weights of CLIP models.
 
-Everything here happens before a weight is loaded: it only reads descriptions and
-finds files, so that an encoder whose embeddings are all cached needs no model.
+This only reads descriptions and finds files, so that an encoder whose embeddings are
+all cached needs no model.
 """
 
 from __future__ import annotations
@@ -20,11 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperfusion.exceptions import (
-    BadFileError,
-    InvalidInputError,
-    WeightsNotFoundError,
-)
+from hyperfusion.exceptions import BadFileError, InvalidInputError, WeightsNotFoundError
 
 TINY = "hyperfusion-tiny"
 TINY_FOLDER = Path(__file__).parent / "tiny_clip"
@@ -67,7 +63,7 @@ def find_source(
 ) -> ClipSource:
     """Find the architecture, the preprocessing and the weights that parameters name.
 
-    For the tower "text" nothing is said about images, not even what is unclear.
+    The tower "text" has no preprocessing.
     """
     given = _preprocess_of(preprocess or {})
     if len(given) != len(preprocess or {}):
@@ -92,8 +88,8 @@ def find_source(
     if unclear:
         raise InvalidInputError(
             f"The published weights of {source.name} differ in {sorted(unclear)}, so "
-            f"for the file {source.weights} it must be said what is right: put the "
-            f"{DESCRIPTIONS[0]} that belongs to it beside it, or give preprocess=."
+            f"the file {source.weights} needs a description: put its {DESCRIPTIONS[0]} "
+            "in the same folder, or give preprocess=."
         )
     return replace(source, preprocess={**source.preprocess, **given})
 
@@ -192,7 +188,7 @@ def _checkpoint(text: str) -> Path:
 def _read_description(
     folder: Path, names: tuple[str, ...] = DESCRIPTIONS
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Read the architecture and the preprocessing that lie beside weights."""
+    """Read the architecture and the preprocessing in a folder of weights."""
     for path in (folder / name for name in names):
         if not path.is_file():
             continue
@@ -255,16 +251,13 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preprocess_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that tags differ in; the size is the architecture's."""
+    """Return the settings that can differ between weights."""
     keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
     return {k: settings[k] for k in keys if settings.get(k) is not None}
 
 
 def _shared_preprocess(name: str, tags: list[str]) -> dict[str, Any]:
-    """Return how all published weights of an architecture are preprocessed.
-
-    A setting in which they differ is None.
-    """
+    """Return the preprocessing of all published weights, None where they differ."""
     import open_clip
 
     all_of_them = [
@@ -310,7 +303,7 @@ def _own_folder() -> Path:
 
 
 def _hub_names(known: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return the repository and the file names under which a hub may have a tag."""
+    """Return the repository and possible file names of a tag on the hub."""
     repository, _, name = str(known.get("hf_hub", "")).rpartition("/")
     names = (
         [name]
@@ -322,7 +315,7 @@ def _hub_names(known: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def _hub_file(known: Mapping[str, Any]) -> Path | None:
-    """Find a tag's file among those downloaded before, without asking the network."""
+    """Find a tag's file among earlier downloads, without network access."""
     from huggingface_hub import try_to_load_from_cache
 
     repository, names = _hub_names(known)
@@ -335,7 +328,7 @@ def _hub_file(known: Mapping[str, Any]) -> Path | None:
 
 
 def _unreachable(known: Mapping[str, Any]) -> str | None:
-    """Say why a download can't work, within seconds rather than after long retries."""
+    """Return why a download can't work, within seconds instead of long retries."""
     from huggingface_hub import constants
 
     if known.get("hf_hub") and constants.HF_HUB_OFFLINE:

@@ -1,14 +1,15 @@
-"""Places of posts: coordinates, the cell of a grid, accuracy, name."""
+"""Places of posts: coordinates, grid cells, accuracy, names."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import Cells
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
@@ -22,6 +23,7 @@ _ROLES = ("latitude", "longitude", "accuracy", "place")
 _COORDINATES = ("latitude", "longitude", "x", "y", "z", "cell")
 
 
+@with_parameters
 class GeoEncoder(TableEncoder):
     """Coordinates, grid cell, accuracy and name of the place of each post.
 
@@ -48,14 +50,14 @@ class GeoEncoder(TableEncoder):
     places_ : list of str
         The names of places at fit.
     columns_ : dict of {str: column label}
-        The columns that are read, by parameter.
+        The columns to read, by parameter.
     %(columns)s
 
     Raises
     ------
     InvalidInputError
-        If no column is named, a column is not there, or one of `latitude` and
-        `longitude` is given without the other.
+        If no column is named, a column is missing, or only one of `latitude` and
+        `longitude` is given.
 
     Notes
     -----
@@ -87,29 +89,18 @@ class GeoEncoder(TableEncoder):
     2       NaN   NaN        0.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "cell_size": [Interval(Real, 0.001, 180, closed="both")],
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        *,
-        latitude: Hashable | None = None,
-        longitude: Hashable | None = None,
-        accuracy: Hashable | None = None,
-        place: Hashable | None = None,
-        cell_size: float = 1.0,
-        min_frequency: int = 5,
-        on_error: str = "missing",
-    ):
-        self.latitude = latitude
-        self.longitude = longitude
-        self.accuracy = accuracy
-        self.place = place
-        self.cell_size = cell_size
-        self.min_frequency = min_frequency
-        self.on_error = on_error
+    latitude: Hashable | None = None
+    longitude: Hashable | None = None
+    accuracy: Hashable | None = None
+    place: Hashable | None = None
+    cell_size: float = 1.0
+    min_frequency: int = 5
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self.columns_ = self._find_columns(cells)

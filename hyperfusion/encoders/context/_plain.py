@@ -1,15 +1,16 @@
-"""Columns that are features as they are: numbers and categories."""
+"""Columns of numbers and categories as features."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import skew
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
@@ -18,6 +19,7 @@ from hyperfusion.encoders._base import TableEncoder, column_features
 _HEAVY_TAIL = 2.0
 
 
+@with_parameters
 class CategoryEncoder(TableEncoder):
     """Columns as categories with the levels that were seen at fit.
 
@@ -54,13 +56,12 @@ class CategoryEncoder(TableEncoder):
     1    NaN
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+    _parameter_constraints = {
+        "min_frequency": [Interval(Integral, 1, None, closed="left")]
     }
 
-    def __init__(self, *, min_frequency: int = 1, on_error: str = "missing"):
-        self.min_frequency = min_frequency
-        self.on_error = on_error
+    min_frequency: int = 1
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         levels = {name: self._levels(cells[name], warn=False) for name in cells}
@@ -82,6 +83,7 @@ class CategoryEncoder(TableEncoder):
         return column_features(self.levels_)
 
 
+@with_parameters
 class NumberEncoder(TableEncoder):
     """Columns of numbers as float32, those with heavy tails on a log scale.
 
@@ -119,13 +121,10 @@ class NumberEncoder(TableEncoder):
     1    2.0   NaN
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "log": ["boolean", StrOptions({"auto"})],
-    }
+    _parameter_constraints = {"log": ["boolean", StrOptions({"auto"})]}
 
-    def __init__(self, *, log: str | bool = "auto", on_error: str = "missing"):
-        self.log = log
-        self.on_error = on_error
+    log: str | bool = "auto"
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self.log_: dict[Hashable, bool] = {}
@@ -149,7 +148,7 @@ class NumberEncoder(TableEncoder):
 
 def _has_heavy_tail(numbers: np.ndarray) -> bool:
     known = numbers[~np.isnan(numbers)]
-    # two values are a flag: a scale changes nothing
+    # two values are a flag, for which the scale doesn't matter
     if len(np.unique(known)) < 3 or known.min() < 0:
         return False
     # relative to the largest, so that cubes of huge numbers don't overflow

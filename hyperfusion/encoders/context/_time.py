@@ -1,13 +1,14 @@
-"""Times of posts as clock, calendar, season, drift and age of the account."""
+"""Times of posts as features of clock, calendar, season, drift and account age."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.cells._times import read_times
 from hyperfusion.cells._zones import Zone, parse_zone, read_zones, to_utc_and_local
@@ -35,6 +36,7 @@ _CYCLE_OF = {
 _DAYS_OF = {"day": 1, "week": 7, "year": 365}
 
 
+@with_parameters
 class TemporalEncoder(TableEncoder):
     """Hour, weekday, season, drift and age of the account of each post.
 
@@ -57,7 +59,7 @@ class TemporalEncoder(TableEncoder):
         time in `timezone`.
     cycles : {"all", "seen"}, default="all"
         Cycles with features: day, week and year, or only those that the times at fit
-        cover (see Notes). `PostEncoder` uses "seen".
+        cover (see Notes), as `PostEncoder` does.
     %(on_error)s
 
     Attributes
@@ -65,9 +67,9 @@ class TemporalEncoder(TableEncoder):
     cycles_ : tuple of str
         The cycles with features, of ``"day"``, ``"week"`` and ``"year"``.
     origin_ : float
-        The earliest post at fit in seconds since 1970 (UTC); NaN without any time.
+        The earliest post at fit, in seconds since 1970 (UTC); NaN without any time.
     time_, timezone_, created_ : column label or None
-        The columns that are read.
+        The columns to read.
     zone_ : int, str or None
         The one time zone for all: seconds east of UTC, or an IANA name.
     %(columns)s
@@ -75,9 +77,9 @@ class TemporalEncoder(TableEncoder):
     Raises
     ------
     BadCellError
-        If no time can be read although cells are filled, whatever `on_error`.
+        If cells are filled but none can be read as a time, whatever `on_error` is.
     InvalidInputError
-        If a column is not there.
+        If a column is missing.
 
     Notes
     -----
@@ -125,27 +127,17 @@ class TemporalEncoder(TableEncoder):
     1  14.0      0.0          14.0         0.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "naive": [StrOptions({"utc", "local"})],
         "cycles": [StrOptions({"all", "seen"})],
     }
 
-    def __init__(
-        self,
-        *,
-        time: Hashable | None = None,
-        timezone: Hashable | None = None,
-        created: Hashable | None = None,
-        naive: str = "utc",
-        cycles: str = "all",
-        on_error: str = "missing",
-    ):
-        self.time = time
-        self.timezone = timezone
-        self.created = created
-        self.naive = naive
-        self.cycles = cycles
-        self.on_error = on_error
+    time: Hashable | None = None
+    timezone: Hashable | None = None
+    created: Hashable | None = None
+    naive: str = "utc"
+    cycles: str = "all"
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         time = cells.columns[0] if self.time is None else self.time
@@ -156,7 +148,7 @@ class TemporalEncoder(TableEncoder):
         utc, _ = self._moments(cells[self.time_], zones, warn=False)
         known = utc[~np.isnan(utc)]
         if len(known) == 0:
-            # names the first cell that can't be read; nothing where all are missing
+            # raises for the first unreadable cell, unless all are missing
             read_times(cells[self.time_]).settle("raise")
         self.origin_ = float(known.min()) if len(known) else np.nan
         self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
@@ -204,7 +196,7 @@ class TemporalEncoder(TableEncoder):
 
 
 def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone | None]:
-    """Return the column of time zones, or the one time zone that is meant."""
+    """Return the column of time zones, or the one time zone for all."""
     if value is None:
         return None, None
     if not isinstance(value, str) or value in table.columns:
@@ -219,7 +211,7 @@ def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone |
 
 
 def _seen_cycles(times: np.ndarray) -> tuple[str, ...]:
-    """Return the cycles that times (seconds in UTC, none missing) go round twice."""
+    """Return the cycles that times (in seconds, none missing) cover twice."""
     if len(times) == 0:
         return ()
     date = pd.DatetimeIndex(times.astype(np.int64).astype("datetime64[s]"))
@@ -237,7 +229,7 @@ def _seen_cycles(times: np.ndarray) -> tuple[str, ...]:
 
 
 def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the features of clock and calendar, NaN where the time is."""
+    """Return the features of clock and calendar, NaN if the time is missing."""
     missing = np.isnan(local)
     seconds = np.where(missing, 0, local).astype(np.int64)
     date = pd.DatetimeIndex(seconds.astype("datetime64[s]"))

@@ -1,11 +1,11 @@
-"""Plain measures of images: size, light, color, sharpness."""
+"""Simple measures of images: size, light, color, sharpness."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from PIL import Image
 from scipy import ndimage
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, read_each
 from hyperfusion.cells._images import (
@@ -40,6 +41,7 @@ _MEASURES = (
 )
 
 
+@with_parameters
 class ImageStatistics(ColumnEncoder):
     """Size, light, colors and sharpness of images.
 
@@ -107,21 +109,14 @@ class ImageStatistics(ColumnEncoder):
     1    NaN           NaN         NaN           NaN         1.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "n_colors": [Interval(Integral, 0, 256, closed="both")],
         "max_pixels": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        *,
-        n_colors: int = 3,
-        max_pixels: int = MAX_PIXELS,
-        on_error: str = "missing",
-    ):
-        self.n_colors = n_colors
-        self.max_pixels = max_pixels
-        self.on_error = on_error
+    n_colors: int = 3
+    max_pixels: int = MAX_PIXELS
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         self.has_files_ = any(map(is_encoded, split_lists(cells)[0]))
@@ -194,7 +189,7 @@ def _light(image: Image.Image) -> list[float]:
         gray.std(dtype=np.float64) / 255,
         deviation + 0.3 * mean,
         ndimage.laplace(gray, mode="mirror").var(dtype=np.float64),
-        # black pixels have no saturation: 0 / 1
+        # the saturation of black pixels is 0 / 1
         ((high - low) / np.maximum(high, 1)).mean(dtype=np.float64),
     ]
 
@@ -210,7 +205,7 @@ def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
     pixels = np.asarray(quantized.convert("RGB")).reshape(-1, 3)
     counts = Counter(map(tuple, pixels.tolist()))
     total = sum(counts.values())
-    # ties go to the darker color, so that the order never depends on the palette's
+    # ties go to the darker color, so that the palette's order doesn't matter
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     for row, (color, count) in zip(colors, ranked, strict=False):
         row[:] = [*(np.array(color) / 255), count / total]
@@ -220,10 +215,10 @@ def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
 def read_ahead(
     cells: pd.Series, read: Callable[[Any], Any]
 ) -> tuple[pd.Series, Callable[[Any], Any]]:
-    """Read cells in parallel where there are several jobs; `read` has to be picklable.
+    """Read cells in parallel if there are several jobs; `read` must be picklable.
 
-    Either what was given is returned, or results (and errors) in the place of cells,
-    and a function that returns (or raises) them: `read_cells` gives the same for both.
+    Returns `cells` and `read` themselves, or results and errors instead of the cells,
+    with a function that returns or raises them. `read_cells` treats both alike.
     """
     n_jobs = effective_n_jobs(None)
     if n_jobs == 1:

@@ -1,4 +1,4 @@
-"""Which encoders stand behind each role of a table of posts."""
+"""The encoders for each role of a table of posts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import HyperFusionError, InvalidInputError
 from hyperfusion.table._build import Part
 from hyperfusion.table._frames import as_frame
-from hyperfusion.table._names import (
-    column_name,
-    vector_columns,
-)
+from hyperfusion.table._names import column_name, vector_columns
 
 ENCODED = (
     *("image", "text", "tags", "user", "time", "geo", "place"),
@@ -39,13 +36,13 @@ _COLUMN_PARAMETERS = (
     *("latitude", "longitude", "accuracy", "name"),
 )
 
-# the paper's 399 suit 70,000 users; most tables have fewer posts than that
+# the paper's 399 suit 70,000 users; most tables have far fewer posts
 _SVD_COMPONENTS = 32
 
 
 @dataclass(frozen=True)
 class Component:
-    """An encoder, the columns it reads, and where its features go."""
+    """An encoder, its columns, and where its features go."""
 
     role: str  # one of `ENCODED`
     name: str  # of the encoder within its role
@@ -56,17 +53,17 @@ class Component:
 
     @property
     def title(self) -> str:
-        """What is read by what, for people."""
+        """The component in words."""
         return f"{self.block}: {type(self.encoder).__name__} of {self.columns[:3]}"
 
     def read(self, table: pd.DataFrame) -> Any:
-        """Return the encoder's input: a column if it takes one, otherwise a frame."""
+        """Return the encoder's input: a column or a frame."""
         if not takes_one_column(self.encoder):
             return table[self.columns]
         cells = table[self.columns[0]]
         if self.role not in ("text", "tags") or isinstance(self._first, ColumnEncoder):
             return cells
-        # scikit-learn's vectorizers refuse what is missing, and take texts alone
+        # scikit-learn's vectorizers take texts only, without missing ones
         texts = read_each(cells, read_text).settle("missing")
         return pd.Series([t or "" for t in texts], cells.index, object, cells.name)
 
@@ -90,7 +87,7 @@ class Component:
 
     @contextmanager
     def _naming(self) -> Iterator[None]:
-        """Say which columns an error of an encoder from elsewhere comes from."""
+        """Name the columns in errors of other libraries' encoders."""
         try:
             yield
         except HyperFusionError:
@@ -103,7 +100,7 @@ class Component:
 
     @property
     def spaces(self) -> dict[str, str]:
-        """The spaces of the encoder's vectors, which may be compared within one."""
+        """The spaces of the encoder's vectors."""
         declared = getattr(self.encoder, "spaces_", {})
         return {self._full(vector): space for vector, space in declared.items()}
 
@@ -111,7 +108,7 @@ class Component:
         return column_name(self.block, f"{self.prefix}{name}")
 
     def full_names(self, own: Iterable[Any]) -> list[str]:
-        """Return the names that features of the encoder have in the table."""
+        """Return the names of the encoder's features in the table."""
         return [self._full(name) for name in own]
 
     def _vector(self, table: pd.DataFrame) -> Part:
@@ -152,7 +149,7 @@ class Component:
                 )
 
     def _names(self, own: list[Any]) -> list[str]:
-        """Return features' names; scikit-learn's own transformers name no vectors."""
+        """Return features' names; those of scikit-learn's own form no vectors."""
         names = [f"{self.prefix}{name}" for name in own]
         if type(self._last).__module__.startswith("sklearn.") and not _is_one_vector(
             self._last
@@ -169,7 +166,7 @@ class Component:
         return self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
 
     def _own_names(self, n_features: int) -> list[str]:
-        """Return the encoder's names; numbers that only have numbers are a vector."""
+        """Return the encoder's names; unnamed numbers are a vector."""
         kind = type(self.encoder).__name__.lower()
         if not _is_one_vector(self._last):
             try:
@@ -180,7 +177,7 @@ class Component:
 
 
 def _is_one_vector(encoder: Any) -> bool:
-    """Whether scikit-learn names the output after the class, as that of a PCA."""
+    """Whether scikit-learn names the output after the class, as for PCA."""
     return isinstance(encoder, ClassNamePrefixFeaturesOutMixin)
 
 
@@ -196,7 +193,7 @@ def build_components(
 ) -> list[Component]:
     """Return the unfitted components of a `PostEncoder` for its roles.
 
-    Without targets those that need them are left out.
+    Without targets, those that need targets are left out.
     """
     given = dict(owner.encoders or {})
     unknown = sorted(set(given) - set(ENCODED))
@@ -210,7 +207,7 @@ def build_components(
         if role in given and not default:
             named = "place_embedder=True" if role == "place" else f"{role}='...'"
             raise InvalidInputError(
-                f"encoders[{role!r}] is given, and no column has this role: name it, "
+                f"encoders[{role!r}] is given, but no column has this role: name one, "
                 f"for example {named}."
             )
         components += _replace(default, given[role]) if role in given else default
@@ -222,7 +219,7 @@ def build_components(
 def default_components(
     owner: Any, role: str, roles: Roles, vectors: list[ReadyVector]
 ) -> Iterator[Component]:
-    """Yield a role's own components, unfitted; none where it has no column."""
+    """Yield the default components of a role, unfitted; none without a column."""
     if role == "vectors":
         for vector in vectors:
             encoder = VectorEncoder(vector.name)
@@ -243,7 +240,7 @@ def default_components(
 
 
 def _replace(default: list[Component], value: Any) -> list[Component]:
-    """Put the user's transformers in place of a role's own."""
+    """Replace the default components of a role by the user's transformers."""
     role = default[0].role
     if isinstance(value, str):
         if value != "drop":
@@ -293,7 +290,7 @@ def _replace_by_name(
         if not hasattr(encoder, "fit"):
             raise InvalidInputError(_wrong_encoders(role, value))
         if isinstance(encoder, type(component.encoder)):
-            # the columns that it reads are the roles' affair
+            # the roles decide which columns it reads
             own = component.encoder.get_params(deep=False)
             own = {key: own[key] for key in _COLUMN_PARAMETERS if key in own}
             component = replace(component, encoder=clone(encoder).set_params(**own))
@@ -304,7 +301,7 @@ def _replace_by_name(
 
 
 def _placed(place: Component, name: str, transformer: Any) -> list[Component]:
-    """Return a transformer in a component's place, or a clone for each column."""
+    """Return a transformer as the component, or a clone of it for each column."""
     if len(place.columns) == 1 or not takes_one_column(transformer):
         return [replace(place, name=name, encoder=clone(transformer))]
     return [
@@ -320,7 +317,7 @@ def _placed(place: Component, name: str, transformer: Any) -> list[Component]:
 
 
 def _neighbors(owner: Any, roles: Roles) -> Iterator[Component]:
-    """Yield what finds similar earlier posts, where texts and times are known."""
+    """Yield the search for similar earlier posts, if there are texts and times."""
     text, user, time = roles["text"] or roles["tags"], roles["user"], roles["time"]
     encoder = owner.neighbors
     if encoder is None or not (text and time):
@@ -351,7 +348,7 @@ def _image(owner: Any, roles: Roles) -> Built:
 
 
 def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
-    """Return the encoder that `image_encoder` or `text_encoder` stands for."""
+    """Return the encoder meant by `image_encoder` or `text_encoder`."""
     value = getattr(owner, name)
     if value is False:
         return None
@@ -411,7 +408,7 @@ def _place(owner: Any, roles: Roles) -> Built:
 
 
 def _svd(owner: Any, value: Any, roles: Roles, items: str, **own: Any) -> Built:
-    """Return what embeds users by items, or items by users; nothing without both."""
+    """Return the embedder of users or items; nothing unless both are named."""
     if value is True:
         value = tier.SVDUserEmbedder(
             n_components=_SVD_COMPONENTS, pad=True, on_error=owner.on_error, **own

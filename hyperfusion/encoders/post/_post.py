@@ -1,13 +1,14 @@
-"""Tier 1 as one transformer: from the columns of a table of posts to features."""
+"""Tier 1 as one transformer: from a table of posts to features."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion._nested import NestedEncoders
 from hyperfusion._progress import VERBOSE, Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import HasMethods, StrOptions
@@ -45,11 +46,12 @@ from hyperfusion.table._names import unique_names
 from hyperfusion.table._schema import Schema, declare
 
 
+@with_parameters
 class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     """Turn a table of posts into a feature table, by the roles of its columns.
 
-    Tier 1 of the paper (section 3.3). Each role gets suitable encoders, whose features
-    become ``<block>__<feature>`` columns. Roles that are not named are absent.
+    Tier 1 of the paper (section 3.3). Each named role gets suitable encoders, whose
+    features become ``<block>__<feature>`` columns.
 
     Parameters
     ----------
@@ -65,18 +67,18 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         text, tags, user and time name the columns. `make_hyperfusion` adds one.
     %(cache)s
     encoders : dict, default=None
-        Transformers to use for a role instead of its own: ``{role: transformer, list
-        of transformers or "drop"}``, for the roles image, text, tags, user, time,
-        geo, place, numeric, categorical and vectors; or ``{role: {name: transformer or
-        "drop"}}`` for single ones of the role's own (see Notes), with a dict of
-        parameters where only these change. Transformers that take one column (as
-        `TfidfVectorizer`) get a column, others a table.
+        Transformers that replace those of a role: ``{role: transformer, list of
+        transformers or "drop"}``, for the roles image, text, tags, user, time, geo,
+        place, numeric, categorical and vectors; or ``{role: {name: transformer or
+        "drop"}}`` to replace single ones (see Notes), or a dict of parameters to change
+        only these. Transformers that take one column (such as `TfidfVectorizer`) get a
+        column, others a table.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Seed of encoders without their own.
     verbose : int or "auto", default="auto"
-        "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
-        nothing, 1 also prints a line for every encoder.
+        "auto" shows a progress bar in a terminal or a notebook, 0 shows nothing, and 1
+        also prints a line for each encoder.
 
     Attributes
     ----------
@@ -85,35 +87,35 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     roles_ : dict of {role: list of columns}
         The columns of each role.
     spaces_ : dict of {vector: space}
-        The space of each vector; vectors of the same space may be compared.
+        The space of each vector; vectors in the same space can be compared.
     %(columns)s
 
     Raises
     ------
     InvalidInputError
-        If a role names a missing column, or there is no role.
+        If a role names a missing column, or no role is named.
 
     See Also
     --------
-    make_hyperfusion : Puts this before relations and the ensemble.
+    make_hyperfusion : Put this before relations and the ensemble.
 
     Notes
     -----
-    The result holds one float32 allocation of all numbers (a gigabyte for 100,000
-    posts and 2,500 features), and categories with the levels seen at fit. Columns
-    of no role may differ between fit and transform. Without targets at fit there is no
-    user's history.
+    The result holds all numbers in one float32 allocation (a gigabyte for 100,000 posts
+    and 2,500 features), and categories with the levels seen at fit. Columns without a
+    role can differ between fit and transform. Without targets at fit, there is no
+    history of the user.
 
-    The roles' own encoders are called statistics and clip (image); statistics, tfidf,
+    The encoders of the roles are called statistics and clip (image); statistics, tfidf,
     clip and glove (text, tags); profile, svd and history (user); calendar (time); geo;
-    svd (place); numbers (numeric); categories (categorical). Their parameters are set
-    and searched as ``encoders__text__tfidf__n_components``.
+    svd (place); numbers (numeric); categories (categorical). Set and search their
+    parameters as ``encoders__text__tfidf__n_components``.
 
-    A replacement's features belong together as one vector where it doesn't name them,
-    or names them as scikit-learn's ``PCA`` does, after its class.
+    The features of a replacement are one vector if it doesn't name them, or names them
+    after its class, as scikit-learn's ``PCA`` does.
 
-    Embeddings of users and places (equation 4) are off by default: on two sets of
-    real posts, most of whose users have few, those of users did not help.
+    Embeddings of users and places (equation 4) are off by default, because those of
+    users did not help on two sets of real posts, where most users have few posts.
 
     Examples
     --------
@@ -132,7 +134,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     _slots = BASE_SLOTS | SLOTS
     _vectors_parameter = "word_vectors"
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "naive_time": [StrOptions({"utc", "local"})],
         "image_folder": [str, os.PathLike, None],
         "vectors": [dict, None],
@@ -145,72 +147,40 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         "verbose": VERBOSE,
     }
 
-    def __init__(
-        self,
-        *,
-        image: Columns = None,
-        image_folder: str | os.PathLike[str] | None = None,
-        text: Columns = (),
-        tags: Columns = None,
-        user: Columns = None,
-        user_created: Columns = None,
-        user_numeric: Columns = (),
-        time: Columns = None,
-        timezone: Columns = None,
-        naive_time: str = "utc",
-        latitude: Columns = None,
-        longitude: Columns = None,
-        geo_accuracy: Columns = None,
-        place: Columns = None,
-        numeric: Columns = (),
-        categorical: Columns = (),
-        vectors: dict[str, Any] | None = None,
-        image_encoder: Any = None,
-        text_encoder: Any = None,
-        word_vectors: Any = None,
-        user_embedder: Any = False,
-        place_embedder: Any = False,
-        neighbors: Any = None,
-        cache: Any = None,
-        encoders: dict[str, Any] | None = None,
-        on_error: str = "missing",
-        random_state: Any = None,
-        verbose: int | str = "auto",
-    ):
-        self.image = image
-        self.image_folder = image_folder
-        self.text = text
-        self.tags = tags
-        self.user = user
-        self.user_created = user_created
-        self.user_numeric = user_numeric
-        self.time = time
-        self.timezone = timezone
-        self.naive_time = naive_time
-        self.latitude = latitude
-        self.longitude = longitude
-        self.geo_accuracy = geo_accuracy
-        self.place = place
-        self.numeric = numeric
-        self.categorical = categorical
-        self.vectors = vectors
-        self.image_encoder = image_encoder
-        self.text_encoder = text_encoder
-        self.word_vectors = word_vectors
-        self.user_embedder = user_embedder
-        self.place_embedder = place_embedder
-        self.neighbors = neighbors
-        self.cache = cache
-        self.encoders = encoders
-        self.on_error = on_error
-        self.random_state = random_state
-        self.verbose = verbose
+    image: Columns = None
+    image_folder: str | os.PathLike[str] | None = None
+    text: Columns = ()
+    tags: Columns = None
+    user: Columns = None
+    user_created: Columns = None
+    user_numeric: Columns = ()
+    time: Columns = None
+    timezone: Columns = None
+    naive_time: str = "utc"
+    latitude: Columns = None
+    longitude: Columns = None
+    geo_accuracy: Columns = None
+    place: Columns = None
+    numeric: Columns = ()
+    categorical: Columns = ()
+    vectors: dict[str, Any] | None = None
+    image_encoder: Any = None
+    text_encoder: Any = None
+    word_vectors: Any = None
+    user_embedder: Any = False
+    place_embedder: Any = False
+    neighbors: Any = None
+    cache: Any = None
+    encoders: dict[str, Any] | None = None
+    on_error: str = "missing"
+    random_state: Any = None
+    verbose: int | str = "auto"
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
         X = as_frame(X)
         if reset or not isinstance(X, pd.DataFrame):
             return check_table(self, X, reset=reset)
-        # of new posts, only the roles' columns matter
+        # only the columns with roles matter in new posts
         for role, labels in self.roles_.items():
             check_columns(X, labels, role)
         used = {column for labels in self.roles_.values() for column in labels}
@@ -219,7 +189,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
             used.update(check_columns(X, others, component.role))
         table = X.loc[:, [c in used for c in X.columns]]
         check_frame(table, type(self).__name__)
-        # columns are looked up one by one, which Arrow's texts are slow at
+        # looking up columns one by one is slow in an Arrow index
         return table.set_axis(table.columns.astype(object), axis=1)
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
@@ -244,7 +214,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         for component in self.components_:
             check_columns(cells, component.columns, component.role)
         parts: list[Any] = [None] * len(self.components_)
-        # pictures come last: what is wrong with the rest shows before hours are spent
+        # pictures come last, so that other errors show before hours are spent
         order = sorted(
             enumerate(self.components_), key=lambda pair: pair[1].role == "image"
         )
@@ -266,7 +236,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return declare(features, self.spaces_, self._related)
 
     def _with_folder(self, cells: pd.DataFrame) -> pd.DataFrame:
-        """Return posts whose pictures' paths begin in the folder of pictures."""
+        """Return posts whose paths of pictures start at the folder of pictures."""
         if self.image_folder is None or not self.roles_["image"]:
             return cells
         (column,) = self.roles_["image"]
@@ -336,7 +306,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         given = dict(self.encoders or {})
         own = given.get(role, {})
         if isinstance(own, Mapping) and not hasattr(own.get(kind), "fit"):
-            # the parameter alone: what else the role's own encoder is, stays open
+            # only the parameter, so that the rest of the default encoder stays open
             given[role] = {**own, kind: {**own.get(kind, {}), inner: value}}
             self.encoders = given
         else:
@@ -352,7 +322,7 @@ def _warn_of_nothing(role: str, table: pd.DataFrame) -> None:
     for label, column in table.items():
         if all(is_blank(cell) for cell in as_column(column)):
             warn_user(
-                f"Column {label!r} (role {role}) tells nothing: all its {len(column)} "
+                f"Column {label!r} (role {role}) says nothing: all its {len(column)} "
                 "cells are missing."
             )
 

@@ -1,4 +1,4 @@
-"""Which columns of a table of posts have which role."""
+"""The roles of the columns in a table of posts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import check_columns
 from hyperfusion.table._names import BLOCKS, RELATIONS
 
-# how many columns a role takes; None: any number
+# how many columns a role takes; None means any number
 ROLES: dict[str, int | None] = {
     "image": 1,
     "text": None,
@@ -32,7 +32,7 @@ ROLES: dict[str, int | None] = {
     "categorical": None,
 }
 
-# roles that one column can have together
+# roles that a column can have at the same time
 _SHARING: tuple[set[str], ...] = (
     {"text", "tags", "user", "place", "timezone", "categorical"},
     {"user_numeric", "geo_accuracy", "numeric"},
@@ -43,10 +43,11 @@ _SHARING: tuple[set[str], ...] = (
 SLOTS = {
     "roles": """
     image : column, default=None
-        Images: paths, contents of files, PIL images, uint8 arrays, or lists of these;
-        no URLs.
+        Images: paths, contents of files, PIL images, uint8 arrays, or lists of these,
+        but not URLs.
     image_folder : str or path, default=None
-        The folder that relative paths of `image` begin in; None is the working folder.
+        The folder that relative paths in `image` start at; None means the working
+        folder.
     text : column or list of columns, default=()
         Texts, such as title and description.
     tags : column, default=None
@@ -54,9 +55,9 @@ SLOTS = {
     user : column, default=None
         The author, seller or channel of each post: texts or whole numbers.
     user_created : column, default=None
-        Time when the account of the user was created; with `time` it gives its age.
+        Time when the user's account was created; together with `time` it gives its age.
     user_numeric : column or list of columns, default=()
-        Numbers of the user's profile as of the post, such as followers.
+        Numbers of the user's profile at the time of the post, such as followers.
     time : column, default=None
         Time of the post: datetimes, ISO 8601 texts, years, or seconds since 1970.
     timezone : column or str, default=None
@@ -67,9 +68,9 @@ SLOTS = {
     latitude, longitude, geo_accuracy, place : column, default=None
         Coordinates in degrees, the level of their accuracy, and the name of the place.
     numeric, categorical : column or list of columns, default=()
-        Any other numbers, and any other categories (codes of numbers, too).
+        Any other numbers, and any other categories (including numeric codes).
     vectors : dict, default=None
-        Your own embeddings by the block that they belong to: ``{"image":
+        Your own embeddings by block: ``{"image":
         "clip_embedding", "text": ["title_e5"], "user": ["v0", "v1", "v2"]}``. A value
         is one column whose cells are arrays or lists, several columns of numbers (one
         vector), a list of these, or a dict of them by name. See `VectorEncoder`.
@@ -84,7 +85,7 @@ SLOTS = {
     cache : str, path, EmbeddingCache or None, default=None
         Folder in which the CLIP encoders keep embeddings between runs.""",
 }
-"""Paragraphs on the roles, for the docstrings of all that take them."""
+"""Paragraphs about the roles, for the docstrings of all that take them."""
 
 VECTOR_BLOCKS = tuple(block for block in BLOCKS if block not in RELATIONS)
 """The blocks that ready-made vectors can belong to."""
@@ -102,7 +103,7 @@ class ReadyVector:
 
 
 def read_roles(owner: Any, table: pd.DataFrame) -> Roles:
-    """Return the columns of each role of an encoder; those of absent roles are none."""
+    """Return the columns of each role of an encoder, empty for absent roles."""
     given = {role: getattr(owner, role) for role in ROLES}
     zone = given["timezone"]
     if isinstance(zone, str) and zone not in table:  # one time zone for all
@@ -116,13 +117,13 @@ def read_roles(owner: Any, table: pd.DataFrame) -> Roles:
         if both and not any({one, other} <= sharing for sharing in _SHARING):
             raise InvalidInputError(
                 f"Column {both[0]!r} can't be both {one} and {other}: name another "
-                "column for one of these roles, or leave it out."
+                "column for one of these roles, or leave the role out."
             )
     return roles
 
 
 def named_roles(owner: Any) -> Roles:
-    """Return the columns of each role as they were given, without a table at hand."""
+    """Return the columns of each role as given, without a table."""
     roles: Roles = {}
     for role in ROLES:
         value = getattr(owner, role)
@@ -133,11 +134,7 @@ def named_roles(owner: Any) -> Roles:
 
 
 def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
-    """Return the ready-made vectors that the parameter ``vectors`` names.
-
-    A value is one column of vectors, several columns of numbers (one vector), a list of
-    such, or a dict of these by the vectors' names.
-    """
+    """Return the ready-made vectors that the parameter ``vectors`` names."""
     found: list[ReadyVector] = []
     for block, value in (vectors or {}).items():
         if block not in VECTOR_BLOCKS:

@@ -1,15 +1,16 @@
-"""Texts as a few components of their TF-IDF table."""
+"""Main components of the TF-IDF of texts."""
 
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
@@ -24,11 +25,12 @@ PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
 """What a term is, where terms aren't characters."""
 
 
+@with_parameters
 class TfidfComponents(ColumnEncoder):
     """Main components of the TF-IDF table of a column of texts or tags.
 
-    scikit-learn's ``TfidfVectorizer`` and ``TruncatedSVD`` (latent semantic analysis)
-    behind the reading of cells that all encoders of text share.
+    It combines scikit-learn's ``TfidfVectorizer`` and ``TruncatedSVD`` (latent semantic
+    analysis), and reads cells like all encoders of text.
 
     Parameters
     ----------
@@ -48,9 +50,9 @@ class TfidfComponents(ColumnEncoder):
     min_df : int or float, default=2
         A term in fewer texts (or a smaller share of the texts) than this is ignored.
     max_features : int or None, default=50_000
-        Only so many of the most frequent terms are kept.
+        Maximum number of terms; the most frequent ones are kept.
     sublinear_tf : bool, default=True
-        Count a term that occurs n times in a text as 1 + log(n).
+        Whether a term that occurs n times in a text counts as 1 + log(n).
     random_state : int, RandomState instance or None, default=None
         Seed of the randomized decomposition. None draws one from the system.
     %(on_error)s
@@ -69,7 +71,7 @@ class TfidfComponents(ColumnEncoder):
     Raises
     ------
     InvalidInputError
-        If `ngram_range` is no ascending pair of positive integers.
+        If `ngram_range` is not an ascending pair of positive integers.
 
     Notes
     -----
@@ -103,7 +105,7 @@ class TfidfComponents(ColumnEncoder):
            [nan, nan]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "ngram_range": [tuple, list],
         "analyzer": [StrOptions({"word", "tags", "characters"})],
@@ -116,26 +118,14 @@ class TfidfComponents(ColumnEncoder):
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        *,
-        n_components: int = 20,
-        ngram_range: tuple[int, int] = (1, 2),
-        analyzer: str = "word",
-        min_df: int | float = 2,
-        max_features: int | None = 50_000,
-        sublinear_tf: bool = True,
-        random_state: Any = None,
-        on_error: str = "missing",
-    ):
-        self.n_components = n_components
-        self.ngram_range = ngram_range
-        self.analyzer = analyzer
-        self.min_df = min_df
-        self.max_features = max_features
-        self.sublinear_tf = sublinear_tf
-        self.random_state = random_state
-        self.on_error = on_error
+    n_components: int = 20
+    ngram_range: tuple[int, int] = (1, 2)
+    analyzer: str = "word"
+    min_df: int | float = 2
+    max_features: int | None = 50_000
+    sublinear_tf: bool = True
+    random_state: Any = None
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         given = self.ngram_range
@@ -166,7 +156,7 @@ class TfidfComponents(ColumnEncoder):
             share = "" if isinstance(self.min_df, Integral) else "the share "
             warn_user(
                 f"No term{place} occurs in at least {share}min_df={self.min_df} of its "
-                f"{len(texts)} texts: all components will be 0.",
+                f"{len(texts)} texts: all components will be 0."
             )
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:

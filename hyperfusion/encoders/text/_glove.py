@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from dataclasses import field
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.utils import gen_batches
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
@@ -31,6 +33,7 @@ _SIF_A = 1e-3
 _STATISTICS = ["glove_oov_share", "glove_n_tokens"]
 
 
+@with_parameters
 class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     """Average the pretrained vectors of a text's words.
 
@@ -149,7 +152,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     array(['glove__0', 'glove__1', 'glove_oov_share', 'glove_n_tokens'], dtype=object)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "weighting": [StrOptions({"mean", "idf", "sif"})],
         "segment": ["boolean"],
         "lowercase": ["boolean"],
@@ -157,31 +160,20 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         "fill_value": ["nan", Interval(Real, None, None, closed="neither")],
     }
 
-    def __init__(
-        self,
-        vectors: Any = "glove-wiki-gigaword-300",
-        *,
-        weighting: str = "mean",
-        segment: bool = True,
-        lowercase: bool = True,
-        add_statistics: bool = True,
-        fill_value: float = np.nan,
-        on_error: str = "missing",
-    ):
-        self.vectors = vectors
-        self.weighting = weighting
-        self.segment = segment
-        self.lowercase = lowercase
-        self.add_statistics = add_statistics
-        self.fill_value = fill_value
-        self.on_error = on_error
+    vectors: Any = field(default="glove-wiki-gigaword-300", kw_only=False)
+    weighting: str = "mean"
+    segment: bool = True
+    lowercase: bool = True
+    add_statistics: bool = True
+    fill_value: float = np.nan
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         vectors = load_word_vectors(self.vectors)
         if vectors.has_ngrams:
             warn_user(
                 "Of FastText's vectors only those of whole words are used: a word "
-                f"outside of the {len(vectors.words)} counts as unknown.",
+                f"outside of the {len(vectors.words)} counts as unknown."
             )
         self.vector_size_ = vectors.size
         self.fingerprint_ = vectors.fingerprint

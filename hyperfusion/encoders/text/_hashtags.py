@@ -57,7 +57,7 @@ class Reading(NamedTuple):
 
 
 def tokenize(text: str) -> list[str]:
-    """Return the words of a text as they are written, after NFKC, without addresses."""
+    """Return the words of a text as written, after NFKC, without URLs."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHIC)
     if "://" in text or "www." in text:
@@ -82,12 +82,12 @@ def word_cost(rank: int) -> float:
 
 
 def unknown_cost(length: int) -> float:
-    """Return the cost of a word of this length that no vocabulary knows."""
+    """Return the cost of an unknown word of this length."""
     return _COST_OF_UNKNOWN + _COST_OF_A_LETTER * length
 
 
 def segment_costs(words: Sequence[str]) -> dict[str, float]:
-    """Return the words that segmentations are made of, with their costs."""
+    """Return the words that segmentations can use, with their costs."""
 
     def is_part(word: Any, rank: int) -> bool:
         if not isinstance(word, str) or len(word) > _MAX_PART:
@@ -104,7 +104,7 @@ def segment_costs(words: Sequence[str]) -> dict[str, float]:
 def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | None:
     """Cut a word into the cheapest sequence of words (Viterbi's algorithm).
 
-    Returns the total cost and the words; None where no sequence makes up `word`.
+    Returns the total cost and the words; None if no sequence forms `word`.
     """
     n = len(word)
     best = [0.0] + [math.inf] * n
@@ -112,7 +112,7 @@ def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | 
     for start in range(n):
         if best[start] == math.inf:
             continue
-        # A word of one letter is an article or a pronoun: nothing ends with it.
+        # a word of one letter is an article or a pronoun, which ends nothing
         first = start + 1 if start < n - 1 else n + 1
         for end in range(first, min(n, start + _MAX_PART) + 1):
             cost = costs.get(word[start:end])
@@ -130,7 +130,7 @@ def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | 
 
 
 class _Memory(dict[str, tuple[int, ...]]):
-    """Remembers what was found for a token; looked up at the speed of a dict."""
+    """Remembers what was found for each token, as fast as a dict."""
 
     def __init__(self, find: Callable[[str], tuple[int, ...]]):
         super().__init__()
@@ -148,8 +148,8 @@ class _Memory(dict[str, tuple[int, ...]]):
 class WordFinder:
     """Finds the words of texts in a vocabulary, which has the most frequent word first.
 
-    `index` says the row of every word, which is also its rank; `lowercase` and
-    `segment` are those of `GloveTextVectorizer`.
+    `index` maps each word to its row, which is also its rank; `lowercase` and `segment`
+    are those of `GloveTextVectorizer`.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class WordFinder:
         self._rows = _Memory(self._find)
 
     def __call__(self, text: str) -> list[int]:
-        """Return the rows of a text's words in order; `UNKNOWN` where there is none."""
+        """Return the rows of a text's words in order; `UNKNOWN` for unknown words."""
         return list(chain.from_iterable(map(self._rows.__getitem__, tokenize(text))))
 
     def _find(self, token: str) -> tuple[int, ...]:
@@ -183,7 +183,7 @@ class WordFinder:
 
     def _read(self, token: str) -> Reading:
         """Return the cheapest reading of a token of any kind."""
-        # The corpora of the published vectors were tokenized so: "do", "n't".
+        # the corpora of published vectors were tokenized this way: "do", "n't"
         contraction = _CONTRACTION.fullmatch(token)
         if contraction and self._row(contraction[2]) is not None:
             parts = [contraction[1], contraction[2]]

@@ -1,4 +1,4 @@
-"""Plain measures of texts: length, tags, emoji, capitals, signs of language."""
+"""Simple measures of texts: length, tags, emoji, capitals, signs of language."""
 
 # ruff: noqa: RUF001 - letters and marks of many scripts are the subject here
 
@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import regex
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._tags import read_tags
@@ -78,6 +79,7 @@ _LANGUAGES = {
 }
 
 
+@with_parameters
 class TextStatistics(ColumnEncoder):
     """Length, tags, emoji, capitals, punctuation and signs of language of texts.
 
@@ -130,13 +132,10 @@ class TextStatistics(ColumnEncoder):
     1    NaN   NaN    NaN         NaN           NaN         1.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "analyzer": [StrOptions({"word", "tags"})],
-    }
+    _parameter_constraints = {"analyzer": [StrOptions({"word", "tags"})]}
 
-    def __init__(self, *, analyzer: str = "word", on_error: str = "missing"):
-        self.analyzer = analyzer
-        self.on_error = on_error
+    analyzer: str = "word"
+    on_error: str = "missing"
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         def measure(cell: Any) -> list[float] | None:
@@ -155,7 +154,7 @@ class TextStatistics(ColumnEncoder):
 
 
 def _measure(text: str | None, n_tags: int | None) -> list[float] | None:
-    """Return the features of a text; hashtags are counted where `n_tags` is None."""
+    """Return the features of a text; count hashtags if `n_tags` is None."""
     if not text:
         return None
     plain, n_links = _LINK.subn(" ", text) if "." in text or ":" in text else (text, 0)

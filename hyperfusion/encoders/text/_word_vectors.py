@@ -1,4 +1,4 @@
-"""Word vectors: found by name, loaded once in a process, shared by all who use them."""
+"""Word vectors: found by name, loaded once per process, and shared."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class WordVectors:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tell these vectors from others, whatever kind of file they come from."""
+        """A hash of the vectors, whatever kind of file they come from."""
         n = len(self.words)
         rows = np.linspace(0, n - 1, min(n, _FINGERPRINT_ROWS)).astype(np.int64)
         words = [str(self.words[row]) for row in rows]
@@ -71,7 +71,7 @@ class WordVectors:
         return hashlib.sha256(text + self.rows(rows).tobytes()).hexdigest()[:32]
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """Return the vectors of some words as an array of its own, float32."""
+        """Return a float32 copy of the vectors of some words."""
         vectors = np.array(self.table[rows], dtype=np.float32, order="C")
         bad = ~np.isfinite(vectors).all(axis=1)
         if bad.any():
@@ -82,7 +82,7 @@ class WordVectors:
         return vectors
 
     def finder(self, *, lowercase: bool, segment: bool) -> WordFinder:
-        """Return what finds the words of texts; it remembers those it has seen."""
+        """Return the finder of words in texts, which remembers what it has seen."""
         key = lowercase, segment
         with _LOCK:
             if key not in self._finders:
@@ -93,7 +93,7 @@ class WordVectors:
 
 
 def load_word_vectors(vectors: Any) -> WordVectors:
-    """Return word vectors; each source is loaded once in a process."""
+    """Return word vectors; each source is loaded once per process."""
     with _LOCK:
         if not isinstance(vectors, (str, os.PathLike)):
             return _wrap_object(vectors)
@@ -176,7 +176,7 @@ def _wrap_object(vectors: Any) -> WordVectors:
 
 
 def lend_vectors(vectors: Any) -> Any:
-    """Return what stands for vectors in a pickle: a path instead of an object.
+    """Return what replaces vectors in a pickle: a path instead of an object.
 
     The object is written once, into a temporary folder of this process: worker
     processes map the file into memory instead of getting a copy each.
@@ -197,7 +197,7 @@ def lend_vectors(vectors: Any) -> Any:
 
 
 def return_vectors(vectors: Any) -> Any:
-    """Return what `lend_vectors` took, where it is still there in this process."""
+    """Return what `lend_vectors` replaced, if this process still has it."""
     return _LENT_OBJECTS.get(vectors, vectors) if isinstance(vectors, str) else vectors
 
 
@@ -270,7 +270,7 @@ def _downloaded(name: str) -> Path:
 
 
 def _read_download(path: Path) -> WordVectors:
-    """Read a downloaded file, by way of a copy beside it that can be memory-mapped."""
+    """Read a downloaded file through a copy next to it that can be memory-mapped."""
     copy = path.with_suffix(".npy")
     if copy.is_file() and copy.stat().st_mtime >= path.stat().st_mtime:
         with contextlib.suppress(BadFileError):

@@ -1,4 +1,4 @@
-"""Running totals of groups, read as of any moment."""
+"""Running totals of groups, as of any time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 DAY = 86_400.0
 
 Record = dict[str, np.ndarray]
-"""What happened in each group, sorted by group and time."""
+"""The events of each group, sorted by group and time."""
 
 
 def make_record(groups: np.ndarray, seconds: np.ndarray) -> tuple[Record, np.ndarray]:
@@ -29,10 +29,10 @@ def make_record(groups: np.ndarray, seconds: np.ndarray) -> tuple[Record, np.nda
 def make_score_record(
     groups: np.ndarray, seconds: np.ndarray, scores: np.ndarray, *, median: bool = False
 ) -> Record:
-    """Return a record of the scores that are there, with running totals.
+    """Return a record of the known scores, with running totals.
 
-    The totals are those of the differences to a group's first score, so that they
-    keep their digits and are exactly zero where all scores of a group are the same.
+    The totals are of differences from a group's first score, so that they keep their
+    digits and are exactly zero if all scores of a group are equal.
     """
     known = np.flatnonzero(~np.isnan(scores))
     # sorted by score first: the order of the rows at fit then never matters
@@ -53,10 +53,10 @@ def make_score_record(
 def look_up(
     record: Record, groups: np.ndarray, seconds: np.ndarray, *, inclusive: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the events of groups before moments, and say where the last of them is.
+    """Count the events of groups before given times, and locate the last of them.
 
     A negative group has no events, and NaN is before all; without an event the last is
-    at -1. `inclusive` counts an event at the very moment.
+    at -1. `inclusive` also counts events at the given time.
     """
     moments, keys = record["moments"], record["keys"]
     ranks = np.searchsorted(moments, seconds, side="right" if inclusive else "left")
@@ -68,7 +68,7 @@ def look_up(
 
 
 def read_at(values: np.ndarray, positions: np.ndarray, missing: float) -> np.ndarray:
-    """Return values at positions, and a constant where a position is negative."""
+    """Return values at positions, and `missing` for negative positions."""
     return np.append(values, missing)[np.maximum(positions, -1)]
 
 
@@ -86,12 +86,12 @@ def totals_at(
 def shrink(
     total: np.ndarray, n: np.ndarray, expected: np.ndarray | float, weight: float
 ) -> np.ndarray:
-    """Return the mean of n values and of an expected one that counts `weight` times.
+    """Return the mean of n values and an expected one that counts `weight` times.
 
-    Where there is no value this is the expected one, also with weight 0.
+    Without values this is the expected one, even with weight 0.
     """
     there = n > 0
-    # what is expected of all posts is NaN: weight 0 must not spread it
+    # the expected value can be NaN, which weight 0 must not spread
     extra = weight * expected if weight else 0.0
     mean = (total + extra) / np.where(there, n + weight, 1.0)
     return np.where(there, mean, expected)
@@ -122,10 +122,10 @@ def score_features(
     shrinkage: float,
     last: Iterable[int],
 ) -> dict[str, np.ndarray]:
-    """Return what is expected of users, and what their own scores say.
+    """Return the expected scores of users, and features of their own scores.
 
-    The records are "all", "user", and perhaps "place" and "category". `seconds` is
-    until when the rows know scores: before that moment, or up to it if `inclusive`.
+    The records are "all", "user", and perhaps "place" and "category". Rows know the
+    scores before `seconds`, or up to them if `inclusive`.
     """
     found = {
         name: look_up(record, groups[name], seconds, inclusive=inclusive)

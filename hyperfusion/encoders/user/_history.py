@@ -1,16 +1,17 @@
-"""What a user's earlier posts say about the next one."""
+"""Features of a user's earlier posts."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Hashable
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target
 from hyperfusion.cells._times import read_times
@@ -25,12 +26,13 @@ from hyperfusion.encoders.user._as_of import (
 from hyperfusion.exceptions import InvalidInputError
 
 Rows = dict[str, np.ndarray]
-"""Columns of the stored posts, all of one length."""
+"""The columns of stored posts."""
 
 _GROUPS = ("user", "category", "place")
 _ROLES = ("user", "time", "category", "place", "post")
 
 
+@with_parameters
 class UserHistory(TableEncoder):
     """Earlier posts by the user of each post: how many, how often, how popular.
 
@@ -125,7 +127,7 @@ class UserHistory(TableEncoder):
     3            2.0                      3.0           6.0
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         # numpy's timedelta passes for a number, so it has to come first
         "label_delay": [
             np.timedelta64,
@@ -136,28 +138,15 @@ class UserHistory(TableEncoder):
         "last": ["array-like"],
     }
 
-    def __init__(
-        self,
-        *,
-        user: Hashable | None = None,
-        time: Hashable | None = None,
-        category: Hashable | None = None,
-        place: Hashable | None = None,
-        post: Hashable | None = None,
-        label_delay: float | datetime.timedelta = 0,
-        shrinkage: float = 0.5,
-        last: tuple[int, ...] = (3, 5),
-        on_error: str = "missing",
-    ):
-        self.user = user
-        self.time = time
-        self.category = category
-        self.place = place
-        self.post = post
-        self.label_delay = label_delay
-        self.shrinkage = shrinkage
-        self.last = last
-        self.on_error = on_error
+    user: Hashable | None = None
+    time: Hashable | None = None
+    category: Hashable | None = None
+    place: Hashable | None = None
+    post: Hashable | None = None
+    label_delay: float | datetime.timedelta = 0
+    shrinkage: float = 0.5
+    last: tuple[int, ...] = (3, 5)
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)
@@ -216,7 +205,7 @@ class UserHistory(TableEncoder):
         return columns
 
     def _read_posts(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
-        """Return the posts to store; new users and levels get codes."""
+        """Return the posts to store, with codes for new users and levels."""
         scores = check_target(y, len(table), allow_nan=True)
         rows = self._read_cells(table, learn=True, warn=warn)
         rows["score"] = scores
@@ -293,7 +282,7 @@ def _seconds_of(delay: Any) -> float:
 
 
 def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndarray:
-    """Return the codes of levels: -1 where one is missing, -2 if it is unknown."""
+    """Return the codes of levels: -1 if missing, -2 if unknown."""
     positions, found = pd.factorize(levels)
     if learn:
         for level in found:
@@ -306,9 +295,9 @@ def _take_rows(rows: Rows, which: np.ndarray) -> Rows:
 
 
 def _last_of_each_post(rows: Rows) -> Rows:
-    """Keep the last row of each identifier, with the last score that was known.
+    """Keep the last row of each identifier, with its last known score.
 
-    Rows without an identifier are all kept.
+    All rows without an identifier are kept.
     """
     named = ~pd.isna(rows["post"])
     again = pd.Series(rows["post"]).duplicated(keep="last").to_numpy()
@@ -318,9 +307,9 @@ def _last_of_each_post(rows: Rows) -> Rows:
 
 
 def _replace_moments(old: Rows, new: Rows) -> Rows:
-    """Return the old rows and the new ones that take their user's and moment's place.
+    """Return old and new rows; new ones replace those of the same user and time.
 
-    New rows without any score don't take the place of old ones with a score.
+    New rows without any score don't replace old ones with a score.
     """
     old_keys, new_keys = (
         pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])

@@ -51,11 +51,11 @@ def read_items(
     *,
     warn: bool = True,
 ) -> tuple[np.ndarray, list[str]]:
-    """Return for each item of all cells its row and its name.
+    """Return the row and the name of each item in all cells.
 
-    With several columns a name starts with its column's, so that a tag and a place of
-    the same name stay two items. Texts in the columns `split` hold several tags, in
-    which case is ignored.
+    With several columns, names start with the column's, so that a tag and a place of
+    the same name stay two items. Texts in the columns `split` are split into tags, in
+    lower case.
     """
     rows: list[np.ndarray] = []
     items: list[str] = []
@@ -114,7 +114,7 @@ def common_items(counts: Any, min_frequency: int) -> np.ndarray:
 
 
 def fit_item_weights(counts: Any, weighting: str) -> np.ndarray | None:
-    """Return what a weighting needs to know of each item, or None."""
+    """Return what a weighting needs to know about each item, or None."""
     if weighting == "tfidf":
         return TfidfTransformer().fit(counts).idf_
     if weighting == "ppmi":

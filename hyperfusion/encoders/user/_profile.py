@@ -1,15 +1,16 @@
-"""Users: who they are, and what their profile counts."""
+"""Users as categories, and the numbers of their profiles."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from itertools import combinations
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
@@ -21,6 +22,7 @@ from hyperfusion.table._frames import check_columns
 _NEGATIVE_SHARE = 0.01
 
 
+@with_parameters
 class UserProfileEncoder(TableEncoder):
     """The user as a category, and the numbers of the user's profile.
 
@@ -91,25 +93,16 @@ class UserProfileEncoder(TableEncoder):
     2   2.3  1.0  ann
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "max_ratio_columns": [Interval(Integral, 0, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        *,
-        user: Hashable | None = None,
-        numeric: Hashable | Sequence[Hashable] | None = None,
-        min_frequency: int = 1,
-        max_ratio_columns: int = 8,
-        on_error: str = "missing",
-    ):
-        self.user = user
-        self.numeric = numeric
-        self.min_frequency = min_frequency
-        self.max_ratio_columns = max_ratio_columns
-        self.on_error = on_error
+    user: Hashable | None = None
+    numeric: Hashable | Sequence[Hashable] | None = None
+    min_frequency: int = 1
+    max_ratio_columns: int = 8
+    on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self.user_ = one_column(cells, self.user, "user")
@@ -171,6 +164,6 @@ class UserProfileEncoder(TableEncoder):
         names += [f"{a}_per_{b}" for a, b in self.ratios_]
         if self.user_ is None:
             return column_features(names)
-        # the user's own name comes first: members and intervals look for it
+        # the user's name has precedence, since members and intervals look for it
         user, *rest = column_features(["user", *names])
         return [*rest, user]

@@ -1,9 +1,9 @@
-"""Vectors of users and of what they use, from a singular value decomposition."""
+"""Vectors of users and of their items, by singular value decomposition."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_non_negative, validate_data
 
+from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion.encoders._base import TableEncoder
@@ -32,8 +33,9 @@ _EQUAL = 1e-4
 _EXACT = 100  # the decomposition of matrices with a side no longer than this is exact
 
 
+@with_parameters
 class SVDUserEmbedder(TableEncoder):
-    """Vectors of users, and of the items they use, from who uses what.
+    """Vectors of users and of the items they use.
 
     Equation 4 of the paper: the matrix M of users times items (tags, concepts,
     places, words) is approximated by U S V'. A user's vector is a row of
@@ -134,7 +136,7 @@ class SVDUserEmbedder(TableEncoder):
            [ nan,  nan, 1.  ]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "weighting": [StrOptions(set(WEIGHTINGS))],
         "power": [Interval(Real, 0, 1, closed="both")],
@@ -144,32 +146,17 @@ class SVDUserEmbedder(TableEncoder):
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        *,
-        user: Columns = None,
-        items: Columns = None,
-        n_components: int = 399,
-        weighting: str = "ppmi",
-        power: float = 0.5,
-        output: str = "user",
-        split: Any = True,
-        min_frequency: int = 1,
-        pad: bool = False,
-        on_error: str = "missing",
-        random_state: Any = None,
-    ):
-        self.user = user
-        self.items = items
-        self.n_components = n_components
-        self.weighting = weighting
-        self.power = power
-        self.output = output
-        self.split = split
-        self.min_frequency = min_frequency
-        self.pad = pad
-        self.on_error = on_error
-        self.random_state = random_state
+    user: Columns = None
+    items: Columns = None
+    n_components: int = 399
+    weighting: str = "ppmi"
+    power: float = 0.5
+    output: str = "user"
+    split: Any = True
+    min_frequency: int = 1
+    pad: bool = False
+    on_error: str = "missing"
+    random_state: Any = None
 
     def _read(self, X: Any, *, reset: bool) -> Any:
         is_matrix = scipy.sparse.issparse(X)
@@ -213,7 +200,7 @@ class SVDUserEmbedder(TableEncoder):
         self.user_vectors_ = self._fold_in(counts)
 
     def _learn_names(self, table: pd.DataFrame) -> scipy.sparse.csr_array:
-        """Learn the users and the items of a table; return what each user uses."""
+        """Learn the users and items of a table; return their matrix of counts."""
         self.user_, self.items_ = find_columns(table, self.user, self.items)
         if isinstance(self.split, (bool, np.bool_)):
             self.split_ = list(self.items_) if self.split else []
@@ -254,7 +241,7 @@ class SVDUserEmbedder(TableEncoder):
         return read_items(table, self.items_, self.split_, self.on_error, warn=warn)
 
     def _fold_in(self, counts: scipy.sparse.csr_array) -> np.ndarray:
-        """Return the vectors of users of whom these are the counts."""
+        """Return the vectors of users with these counts."""
         weights = weigh(counts, self.weighting, self.item_weights_).astype(np.float32)
         vectors = weights @ self.item_vectors_ / self.singular_values_
         vectors[np.diff(counts.indptr) == 0] = np.nan
@@ -263,7 +250,7 @@ class SVDUserEmbedder(TableEncoder):
     def _features(
         self, counts: scipy.sparse.csr_array, known: np.ndarray
     ) -> np.ndarray:
-        """Return the output for the items of rows and their users' rows at fit."""
+        """Return the output for the items of rows and the positions of known users."""
         no_items = np.diff(counts.indptr) == 0
         parts = []
         if self.output != "item":

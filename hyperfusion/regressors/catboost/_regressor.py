@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from joblib import effective_n_jobs
 
 from hyperfusion._base import with_parameters
 from hyperfusion._device import resolve_device
@@ -22,32 +20,26 @@ from hyperfusion.regressors._common import (
     COUNT,
     NOT_NEGATIVE,
     POSITIVE,
-    Member,
     TargetScaler,
     held_out_rows,
     take_rows,
 )
-from hyperfusion.regressors.catboost._explain import CatBoostExplanations
+from hyperfusion.regressors.catboost._explain import CatBoostExplanations, make_pool
 from hyperfusion.table._features import Features
 from hyperfusion.table._schema import Schema
-
-MISSING = "__missing__"
-"""The level that missing categories become."""
 
 _FEW_ROWS = 1000
 _SHARE = Interval(Real, 0, 1, closed="right")
 
 
 @with_parameters
-class CatBoostHuberRegressor(CatBoostExplanations, Member):
+class CatBoostHuberRegressor(CatBoostExplanations):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
     The primary member of the paper's ensemble (section 3.4, equation 7). It is fitted
     to the standardized target, because CatBoost's own Huber loss starts from zero and
-    never reaches a target far from zero.
-
-    Columns of pandas' ``category`` dtype are categorical features, all others are
-    numbers. Both may have missing values. It also takes a plain array.
+    never reaches a target far from zero. It takes arrays, and tables in which columns
+    of pandas' ``category`` dtype are categories. Values may be missing.
 
     Parameters
     ----------
@@ -68,26 +60,26 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         Noise in the choice of splits.
     colsample : float or "auto", default="auto"
         Share of the features that each split may choose from; all on a GPU. "auto" is
-        1 for up to 30 features, and 30 of more, but no less than a share of 0.3.
+        as many as give 30 features, but at least 0.3.
     vector_weight : float or "auto", default="auto"
         Weight of a vector's columns (``image__clip__0``, ``image__clip__1`` and so on)
         in the choice of splits; single columns have 1. A vector of n columns has n
-        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, but at least 0.5
-        and at most 1, because long vectors may also be informative.
+        chances to win a split by accident. "auto" is ``4 / sqrt(n)``, limited to 0.5 to
+        1, because long vectors may also be informative.
     max_ctr_complexity : int, default=1
         Maximum number of categories combined into one feature.
     early_stopping : bool, default=True
-        Whether to hold out a random tenth of the rows and keep the number of trees
-        that is best there.
+        Whether to hold out a random tenth of the rows and keep the best number of trees
+        there.
     n_iter_no_change : int, default=50
         Number of trees without improvement after which training stops.
     max_time : float, default=None
-        Seconds after which training stops cleanly and keeps its trees. Results then
-        depend on the machine. CPU only.
+        Seconds after which training stops and keeps its trees. Results then depend on
+        the machine. CPU only.
     device : str, default="auto"
-        Where to train: "cpu", "cuda", or one GPU such as "cuda:1". "auto" is the CPU:
-        CatBoost's results differ between the two, and small tables are no faster on a
-        GPU. Predictions are made on the CPU.
+        Where to train: "cpu", "cuda", or one GPU such as "cuda:1". "auto" is the CPU,
+        since results differ on a GPU, and small tables are no faster there. Predictions
+        are made on the CPU.
     n_threads : int, default=None
         Number of threads. None means all cores, or one inside a parallel job. The
         result does not depend on it.
@@ -186,19 +178,23 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         target = self.target_scaler_.transform(y)
         learned = take_rows(features, ~held)
         self.__dict__.pop("_back_end", None)
-        seen = target[~held].astype(np.float32)  # CatBoost tells no more apart
-        if np.ptp(seen) == 0 or _is_constant(learned):
+        seen = target[~held].astype(np.float32)  # CatBoost's own precision
+        numbers = learned.numbers
+        same = (numbers == numbers[:1]) | (np.isnan(numbers) & np.isnan(numbers[:1]))
+        levels = [column.cat.codes for _, column in learned.categories.items()]
+        same_rows = same.all() and all(np.ptp(codes) == 0 for codes in levels)
+        if np.ptp(seen) == 0 or same_rows:  # there is nothing to learn
             self.model_, self.n_iter_ = b"", 0
             self.best_score_: float | None = None
             return
         evaluate = None
         if held.any():
-            evaluate = _pool(take_rows(features, held), target[held], weight[held])
-        train = _pool(learned, target[~held], weight[~held])
+            evaluate = make_pool(take_rows(features, held), target[held], weight[held])
+        train = make_pool(learned, target[~held], weight[~held])
         self._train(train, evaluate, self._back_end_params(seed) | where)
 
     def _where_to_train(self) -> dict[str, Any]:
-        """Return CatBoost's parameters for the device, or say what it can't do."""
+        """Return CatBoost's parameters for the device; raise for what it can't do."""
         device = "cpu" if self.device == "auto" else resolve_device(self.device)
         if device == "cpu":
             return {"task_type": "CPU"}
@@ -210,13 +206,13 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
             )
         if self.max_time is not None:
             raise InvalidInputError(
-                "CatBoost can't be stopped by the clock on a GPU: use device='cpu', or "
-                f"limit iterations instead of max_time={self.max_time!r}."
+                f"max_time={self.max_time!r} does not work on a GPU: use device='cpu', "
+                "or limit iterations instead."
             )
         if self.colsample != "auto" and float(self.colsample) < 1:
             warn_user(
-                "CatBoost looks at all features on a GPU: "
-                f"colsample={self.colsample!r} has no effect.",
+                f"colsample={self.colsample!r} has no effect on a GPU, where CatBoost "
+                "uses all features.",
             )
         return {"task_type": "GPU", "devices": number or "0", "rsm": None}
 
@@ -259,36 +255,20 @@ class CatBoostHuberRegressor(CatBoostExplanations, Member):
         self.n_iter_ = int(model.tree_count_)
         best = model.get_best_score().get("validation")
         self.best_score_ = None if best is None else float(next(iter(best.values())))
-        self.model_ = _to_bytes(model)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model.cbm")
+            model.save_model(str(path))
+            self.model_ = path.read_bytes()
         self._back_end = model
 
     def _predict(self, features: Features) -> np.ndarray:
         if not self.model_:
             return np.full(len(features.numbers), self.target_scaler_.center)
-        # threads of a few rows cost more than they save
+        # for a few rows, threads cost more than they save
         threads = self._threads() if len(features.numbers) > _FEW_ROWS else 1
-        pool, model = _pool(features, threads=threads), self._load_model()
+        pool, model = make_pool(features, threads=threads), self._load_model()
         scaled = model.predict(pool, thread_count=threads)
         return self.target_scaler_.inverse_transform(scaled)
-
-    def _pool_of(self, X: Any, y: Any = None, weight: Any = None) -> Any:
-        features = self._read(X)
-        return _pool(features, y, weight)
-
-    def _threads(self) -> int:
-        return int(self.n_threads or effective_n_jobs(-1))
-
-    def _load_model(self) -> Any:
-        if getattr(self, "_back_end", None) is None:
-            from catboost import CatBoost
-
-            self._back_end = CatBoost().load_model(blob=self.model_)
-        return self._back_end
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__().copy()
-        state.pop("_back_end", None)
-        return state
 
 
 def _vector_weights(schema: Schema, weight: float | str) -> dict[int, float] | None:
@@ -296,45 +276,11 @@ def _vector_weights(schema: Schema, weight: float | str) -> dict[int, float] | N
     weights: dict[int, float] = {}
     for columns in schema.numbers().vectors.values():
         each = weight
-        if each == "auto":  # below a half, ranks get worse where long vectors tell
+        if each == "auto":  # below a half, informative long vectors lose
             each = float(np.clip(4 / np.sqrt(len(columns)), 0.5, 1))
         if float(each) < 1:
             weights |= dict.fromkeys(columns.tolist(), float(each))
     return weights or None
-
-
-def _is_constant(features: Features) -> bool:
-    """Whether all rows are the same, so that there is nothing to learn."""
-    numbers, levels = features.numbers, features.categories.items()
-    same = (numbers == numbers[:1]) | (np.isnan(numbers) & np.isnan(numbers[:1]))
-    return bool(same.all()) and all(np.ptp(c.cat.codes) == 0 for _, c in levels)
-
-
-def _pool(
-    features: Features,
-    y: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-    threads: int = -1,
-) -> Any:
-    """Return rows in CatBoost's form that needs least memory, numbers first."""
-    from catboost import FeaturesData, Pool
-
-    numbers = np.ascontiguousarray(features.numbers)
-    levels = [_level_bytes(column) for _, column in features.categories.items()]
-    data = FeaturesData(
-        num_feature_data=numbers if numbers.shape[1] else None,
-        cat_feature_data=np.column_stack(levels) if levels else None,
-    )
-    return Pool(data, label=y, weight=weight, thread_count=threads)
-
-
-def _level_bytes(column: pd.Series) -> np.ndarray:
-    # of thousands of users, only those that are there
-    codes, where = np.unique(column.cat.codes, return_inverse=True)
-    named = column.cat.categories
-    levels = [MISSING if code < 0 else str(named[code]) for code in codes]
-    coded = [level.encode("utf-8", "surrogatepass") for level in levels]
-    return np.array(coded, dtype=object)[where]
 
 
 class _Deadline:
@@ -345,11 +291,3 @@ class _Deadline:
 
     def after_iteration(self, info: Any) -> bool:
         return time.monotonic() < self.end
-
-
-def _to_bytes(model: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model.cbm")
-        model.save_model(path)
-        with open(path, "rb") as file:
-            return file.read()

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import TensorDataset
 
+from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors.networks._layers import set_generator
 
@@ -228,12 +229,10 @@ def in_parts(
 @contextmanager
 def fixed_threads(n_threads: int) -> Iterator[None]:
     """Let torch and the linear algebra use so many threads, and put that back after."""
-    from threadpoolctl import threadpool_limits
-
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
-        with threadpool_limits(n_threads, user_api="blas"):
+        with thread_limit(n_threads, user_api="blas"):
             yield
     finally:
         torch.set_num_threads(before)
