@@ -94,7 +94,7 @@ def test_target_of_words():
 
 
 def test_target_of_texts_with_separators():
-    expected = r"values like '1,234'.*str\.replace\(',', ''\)"
+    expected = r"values like '1,234'.*pd\.to_numeric\(y\.str\.replace"
     with pytest.raises(InvalidInputError, match=expected):
         pipeline().fit(X, ["12"] * 39 + ["1,234"])
 

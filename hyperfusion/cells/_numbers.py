@@ -47,28 +47,20 @@ def _why(cell: Any) -> str:
         return f"{said}: give dates as time"
     if isinstance(cell, (pd.Timedelta, np.timedelta64)):
         return f"{said}: give durations as numbers of days or seconds"
-    advice = advice_on_number(cell)
-    return f"{said}: {advice}" if advice else said
-
-
-def advice_on_number(cell: Any) -> str | None:
-    """Return how a column of texts such as this one becomes numbers, if they are any.
-
-    A comma before three digits is taken to be between thousands.
-    """
     text = cell.strip() if isinstance(cell, str) else ""
     if number := _THOUSANDS.fullmatch(text):
         sign = number["sign"]
         return (
-            f"remove the {sign!r} between thousands first, for example with "
+            f"{said}: remove the {sign!r} between thousands first, for example with "
             f"column.str.replace({sign!r}, '')"
         )
     if _DECIMAL_COMMA.fullmatch(text):
         return (
-            "its comma is a decimal point: read the file with pd.read_csv(path, "
-            "decimal=',', thousands='.'), or turn the column's '1.234,5' into '1234.5'"
+            f"{said}: its comma is a decimal point: read the file with "
+            "pd.read_csv(path, decimal=',', thousands='.'), or turn "
+            "'1.234,5' into '1234.5'"
         )
-    return None
+    return said
 
 
 def as_floats(cells: pd.Series) -> np.ndarray:
