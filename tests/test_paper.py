@@ -298,7 +298,9 @@ def test_equation_9_the_mean_of_the_folds(fitted):
             fitted.ensemble.weights_, fitted.ensemble.estimators_, strict=True
         )
     ]
-    assert_allclose(fitted.wrapper.predict(X), np.mean(folds, axis=0))
+    predicted = fitted.wrapper.predict(X)
+    assert_allclose(predicted, np.mean(folds, axis=0))
+    assert spearman_score(fitted.posts.target[N_LABELED:], predicted) > 0.3
 
 
 def test_equation_10_one_threshold_for_the_whole_ensemble(fitted):
@@ -368,12 +370,18 @@ def test_outliers_leave_training_parts_and_pseudo_labels_join_all(fitted):
 
 
 def test_ablation_fills_all_rows_of_table_1():
-    posts = make_posts(300, random_state=0)
-    y = np.where(np.arange(300) % 6 == 0, np.nan, posts.target)
+    posts = make_posts(120, random_state=0, image_size=32)
+    y = np.where(np.arange(120) % 6 == 0, np.nan, posts.target)
     tiny = {"image_encoder": "hyperfusion-tiny", "text_encoder": "hyperfusion-tiny"}
     members = [("one", Ridge(1.0)), ("two", Ridge(1e3))]
     model = make_hyperfusion(
-        **posts.roles, **tiny, preset="paper", members=members, cv=2, random_state=0
+        **posts.roles,
+        **tiny,
+        word_vectors=str(GLOVE),
+        preset="paper",
+        members=members,
+        cv=2,
+        random_state=0,
     )
     model.set_params(predict__max_rounds=1)
     table = ablate(model, posts.data, y, n_bootstrap=10, random_state=0)
@@ -401,15 +409,24 @@ def test_what_is_given_goes_before_the_preset():
     }  # fmt: skip
 
 
-@pytest.mark.slow
 def test_the_whole_preset_from_end_to_end():
-    posts = make_posts(300, random_state=0)
-    y = np.where(np.arange(300) < N_LABELED, posts.target, np.nan)
+    posts = make_posts(100, random_state=0, image_size=N_PIXELS)
+    y = np.where(np.arange(100) < 80, posts.target, np.nan)
     tiny = {"image_encoder": "hyperfusion-tiny", "text_encoder": "hyperfusion-tiny"}
     model = make_hyperfusion(
         **posts.roles, **tiny, preset="paper", cv=2, random_state=0
     )
-    model.set_params(predict__max_rounds=1)  # the members as long as they are
-    predicted = model.fit(posts.data, y).predict(posts.data.iloc[N_LABELED:])
-    assert spearman_score(posts.target[N_LABELED:], predicted) > 0.3
-    assert model[-1].n_iter_ == 1
+    small = {f"predict__estimator__{name}": n for name, n in SMALL.items()}
+    model.set_params(**small, predict__max_rounds=1)
+    predicted = model.fit(posts.data, y).predict(posts.data.iloc[80:])
+    assert predicted.shape == (20,)
+    assert np.isfinite(predicted).all()
+    wrapper = model[-1]
+    assert wrapper.n_iter_ == 1
+    ensemble = wrapper.estimator_
+    assert list(dict(ensemble.members_)) == [
+        "catboost", "tabnet", "coattention", "hierarchical"
+    ]  # fmt: skip
+    assert [len(models) for models in ensemble.estimators_] == [4, 4]
+    assert len(ensemble.splits_) == 2
+    assert wrapper.transduction_.shape == (100,)

@@ -43,7 +43,7 @@ def pipeline():
         members=[
             ("catboost", CatBoostHuberRegressor(iterations=10)),
             ("network", ClipHierarchicalRegressor(max_iter=2)),
-            ("ridge", Ridge()),
+            ("ridge", Ridge(solver="lsqr")),
         ],
         cv=2,
         random_state=0,

@@ -30,7 +30,11 @@ NO_GPU = "needs a machine without a GPU"
 
 def pipeline(**changes):
     arguments = POSTS.roles | {"image_encoder": False, "text_encoder": False}
-    arguments |= {"members": [("ridge", Ridge())], "cv": 2, "random_state": 0}
+    arguments |= {
+        "members": [("ridge", Ridge(solver="lsqr"))],
+        "cv": 2,
+        "random_state": 0,
+    }
     return make_hyperfusion(**arguments | changes)
 
 

@@ -28,7 +28,10 @@ from hyperfusion import (
     spearman_scorer,
 )
 
-MEMBERS = [("ridge", Ridge(10.0)), ("tree", DecisionTreeRegressor(max_depth=4))]
+MEMBERS = [
+    ("ridge", Ridge(10.0, solver="lsqr")),
+    ("tree", DecisionTreeRegressor(max_depth=4)),
+]
 ROLES = {"text": "title", "user": "user", "time": "when", "numeric": "likes"}
 
 
@@ -107,7 +110,7 @@ def test_shuffled_labels_score_at_chance_through_the_whole_stack():
     rng = np.random.RandomState(0)
     X, _ = draw(500)
     within, later = [], []
-    for seed in range(6):
+    for seed in range(4):
         truth = rng.normal(size=500)
         y = truth.copy()
         y[rng.permutation(400)[:150]] = np.nan
@@ -119,7 +122,7 @@ def test_shuffled_labels_score_at_chance_through_the_whole_stack():
         oof = model[-1].oof_predictions_[known]
         within.append(spearman_score(y[:400][known], oof))
         later.append(spearman_score(truth[400:], model.predict(X[400:])))
-    # one score of 250 rows spreads by 0.06, the mean of six by 0.026
+    # one score of 250 rows spreads by 0.06, the mean of four by 0.03
     assert abs(np.mean(within)) < 0.08
     assert abs(np.mean(later)) < 0.12
 
@@ -186,6 +189,7 @@ def test_weights_and_groups_are_routed(posts, n_jobs):
 
 
 @pytest.mark.real_data
+@pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning")
 def test_real_unlabeled_posts_are_read_with_the_labeled_ones():
     folder = os.environ.get("HYPERFUSION_DATA")
     if not folder:

@@ -206,7 +206,7 @@ def test_feature_weights_are_those_of_catboost_called_directly():
 
 def test_a_vector_of_noise_does_less_harm():
     errors = {"auto": [], 1.0: []}
-    for seed in range(5):
+    for seed in range(3):
         table, y = with_noise(256, n_samples=1200, seed=seed)
         for weight, found in errors.items():
             model = small(iterations=150, vector_weight=weight)

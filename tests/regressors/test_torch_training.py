@@ -40,7 +40,7 @@ Y = target_of(X)
 
 @each_member
 def test_learns_a_table_with_categories_and_missing_values(member):
-    table = feature_table(400)
+    table = feature_table(250)
     y = target_of(table)
     model = clone(member).set_params(max_iter=60, learning_rate=0.01)
     if isinstance(member, TabNetHuberRegressor):

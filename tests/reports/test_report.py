@@ -65,7 +65,10 @@ def fitted():
         **posts.roles,
         image_encoder=False,
         text_encoder=False,
-        members=[("catboost", CatBoostHuberRegressor(iterations=10)), ("r", Ridge())],
+        members=[
+            ("catboost", CatBoostHuberRegressor(iterations=10)),
+            ("r", Ridge(solver="lsqr")),
+        ],
         cv=3,
         random_state=0,
     ).fit(data.iloc[train], posts.target[train])
