@@ -16,7 +16,7 @@ _EDGES = re.compile(r"\A[#＃\s]+|[#＃\s]+\Z")  # noqa: RUF001
 _HASHES = re.compile(r"[#＃]+(?=\w)")  # noqa: RUF001
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 _ITEM = re.compile(
-    rf"(?:u|b|np\.str_\()?({_QUOTED})\)?|\b(?:none|null|nan)\b|\.\.\."
+    rf"(?:u|b|np\.str_\()?({_QUOTED})|\b(?:none|null|nan)\b|\.\.\."
     r"|\bdtype=(?:\w+|'[^']*')",
     re.IGNORECASE | re.DOTALL,
 )

@@ -63,6 +63,13 @@ def test_objects_are_no_tags(cell):
         read_tags(cell)
 
 
+@pytest.mark.parametrize("item", ["'a')", "np.str_('a'), ", "nan ", "[(", "'a'u"])
+def test_long_texts_that_are_almost_lists_end(item):
+    # a pattern with two ways to read an item would try all 2 ** 5000 of them
+    text = "[" + 5000 * item + "x]"
+    assert read_tags(text)
+
+
 def test_missing_words_in_a_list_are_none():
     assert read_text(["a", None, np.nan, "b"]) == "a b"
 
