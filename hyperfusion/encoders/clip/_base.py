@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import field
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
+from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import Interval, StrOptions
@@ -95,6 +97,7 @@ _SLOTS = {
 }
 
 
+@with_parameters
 class ClipEncoder(ColumnEncoder):
     """Base of `ClipImageEncoder` and `ClipTextEncoder`.
 
@@ -104,7 +107,6 @@ class ClipEncoder(ColumnEncoder):
 
     _slots = _SLOTS
     _tower: ClassVar[str]
-    pca_: PCA | None
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "model_name": [str, os.PathLike],
         "pretrained": [str, os.PathLike, None],
@@ -124,6 +126,18 @@ class ClipEncoder(ColumnEncoder):
         "cache": [str, os.PathLike, EmbeddingCache, None],
         "verbose": VERBOSE,
     }
+
+    model_name: str | os.PathLike[str] = field(default="ViT-B-32", kw_only=False)
+    pretrained: str | os.PathLike[str] | None = None
+    normalize: bool = True
+    n_components: int | float | None = None
+    add_indicator: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | str = "auto"
+    cache: str | os.PathLike[str] | EmbeddingCache | None = None
+    on_error: str = "missing"
+    verbose: int | str = "auto"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         if self.n_components is None:
@@ -145,7 +159,7 @@ class ClipEncoder(ColumnEncoder):
                 )
             # exact and not random
             pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
-            self.pca_ = pca.fit(known)
+            self.pca_: PCA | None = pca.fit(known)
         return self._features(vectors)
 
     def _fit_source(self) -> ClipSource:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -58,6 +57,13 @@ class ClipImageEncoder(ClipEncoder):
     Parameters
     ----------
     %(model)s
+    %(vectors)s
+    batch_size : int or "auto", default="auto"
+        Images at once; "auto" is 32 on a CPU and 256 on a GPU. When the memory does
+        not suffice, batches are halved.
+    %(cache)s
+    %(on_error)s
+    %(verbose)s
     preprocess : dict, optional
         Changes to what happens to an image before the model sees it: ``mean``, ``std``
         (three numbers each), ``interpolation`` ("bicubic" or "bilinear"),
@@ -65,14 +71,9 @@ class ClipImageEncoder(ClipEncoder):
         named stays as the weights' tag or the ``open_clip_config.json`` beside the
         checkpoint says. A checkpoint without it needs this where an architecture's
         published weights differ.
-    %(vectors)s
-    batch_size : int or "auto", default="auto"
-        Images at once; "auto" is 32 on a CPU and 256 on a GPU. When the memory does
-        not suffice, batches are halved.
     n_jobs : int, optional
         Threads that read, decode and resize images while the model runs. None means
         one a CPU core, at most eight; -1 one a core, -2 one fewer, and so on.
-    %(cache)s
     jpeg_draft : bool, default=False
         Whether JPEG files are decoded at a half, a quarter or an eighth of their size,
         no smaller than what the model sees. Photos take a third to a half of the time;
@@ -81,8 +82,6 @@ class ClipImageEncoder(ClipEncoder):
     max_pixels : int, default=89478485
         Pictures with more pixels are bad cells and are not decoded. Pillow's own
         limit, ``PIL.Image.MAX_IMAGE_PIXELS``, still applies.
-    %(on_error)s
-    %(verbose)s
 
     Attributes
     ----------
@@ -136,21 +135,10 @@ class ClipImageEncoder(ClipEncoder):
         "max_pixels": [Interval(Integral, 1, None, closed="left")],
     }
 
-    model_name: str | os.PathLike[str] = field(default="ViT-B-32", kw_only=False)
-    pretrained: str | os.PathLike[str] | None = None
     preprocess: Mapping[str, Any] | None = None
-    normalize: bool = True
-    n_components: int | float | None = None
-    add_indicator: bool = False
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | str = "auto"
     n_jobs: int | None = None
-    cache: str | os.PathLike[str] | EmbeddingCache | None = None
     jpeg_draft: bool = False
     max_pixels: int = MAX_PIXELS
-    on_error: str = "missing"
-    verbose: int | str = "auto"
 
     def _fit_source(self) -> ClipSource:
         source = super()._fit_source()

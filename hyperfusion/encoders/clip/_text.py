@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import field
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from hyperfusion._base import with_parameters
 from hyperfusion._progress import Progress
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
@@ -25,7 +22,6 @@ TOKENS_ON_GPU = 65_536
 TEXTS_AT_ONCE = 8192
 
 
-@with_parameters
 class ClipTextEncoder(ClipEncoder):
     """Features of texts from the text tower of a CLIP model.
 
@@ -83,18 +79,6 @@ class ClipTextEncoder(ClipEncoder):
     """
 
     _tower: ClassVar[str] = "text"
-
-    model_name: str | os.PathLike[str] = field(default="ViT-B-32", kw_only=False)
-    pretrained: str | os.PathLike[str] | None = None
-    normalize: bool = True
-    n_components: int | float | None = None
-    add_indicator: bool = False
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | str = "auto"
-    cache: str | os.PathLike[str] | EmbeddingCache | None = None
-    on_error: str = "missing"
-    verbose: int | str = "auto"
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
         texts = read_cells(cells, read_text, self.on_error)
