@@ -58,9 +58,12 @@ def logged(model):
 
 NESTINGS = {
     "pipeline": PLAIN,
+    "search": search(PLAIN, predict__cv=2),
+    "target": logged(PLAIN),
     "falling target": TransformedTargetRegressor(
         PLAIN, func=np.negative, inverse_func=np.negative
     ),
+    "scaled target": TransformedTargetRegressor(PLAIN, transformer=StandardScaler()),
     "target of a search": logged(search(PLAIN, predict__cv=2)),
     "search of a target": search(logged(PLAIN), regressor__predict__cv=2),
     "search in a pipeline": make_pipeline(ENCODE, search(ENSEMBLE, cv=2)),
@@ -126,7 +129,7 @@ def test_roles_are_found_in_unfitted_models(name):
     assert np.isfinite(table["src"].iloc[2])
 
 
-@pytest.mark.parametrize("name", ["target of a search", "search of a target"])
+@pytest.mark.parametrize("name", ["search", "target of a search", "search of a target"])
 def test_ablation_takes_the_best_of_a_search_apart(name):
     table = ablate(NESTINGS[name], X, Y, parts=["ensemble", "user"], n_bootstrap=9)
     assert table["note"].to_list()[1].endswith(" alone")
