@@ -198,8 +198,8 @@ def main():
     for name in [n for n in predictions if n.startswith("CatBoost")]:
         src, mae = paired_bootstrap(y, ours, predictions[name])
         print(
-            f"\nFull pipeline and {name}, on 1000 resamples of the test posts: the full "
-            f"pipeline has the better SRC in {src:.1%} and the better MAE in {mae:.1%}."
+            f"\nFull pipeline and {name}, on 1000 resamples of the test posts:\n"
+            f"the pipeline has the better SRC in {src:.1%}, the better MAE in {mae:.1%}"
         )
     picture = arguments.output / "distribution.png"
     draw(y, predictions["full pipeline"][0], picture)
