@@ -51,8 +51,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
         - ``"default"`` (also None): also CatBoost; the best scores for its time;
-        - ``"best"``: also the co-attention and the hierarchical network, for about four
-          times the time;
+        - ``"best"``: also the co-attention and the hierarchical network; takes two to
+          four times as long;
         - ``"paper"``: the four members of section 3.4, without early stopping. It takes
           longest.
 
