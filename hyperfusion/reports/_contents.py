@@ -1,4 +1,4 @@
-"""What the report shows: pictures, tables, and single posts."""
+"""Contents of the report: pictures, tables, and single posts."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _FEWEST_TOLD_APART = 5
 def picture(
     draw: Callable[..., Any], *args: Any, labels: Any = (), **kwargs: Any
 ) -> str:
-    """Return what a Display's method draws on ``ax`` as the address of a PNG.
+    """Return the drawing of a Display's method as a PNG in a data URL.
 
-    `labels` are those of the axes. The figure belongs to no window and leaves
-    matplotlib's state as it is.
+    `labels` are those of the axes. The figure belongs to no window, and matplotlib's
+    state does not change.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -53,7 +53,7 @@ def picture(
 
 
 def thumbnail(image: Any) -> str:
-    """Return a PIL image, made small, as the address of a JPEG."""
+    """Return a PIL image as a small JPEG in a data URL."""
     small = image.copy()
     small.thumbnail(THUMBNAIL)
     buffer = io.BytesIO()
@@ -68,7 +68,7 @@ def _address(kind: str, content: bytes) -> str:
 def score_table(
     parts: Anatomy, predicted: np.ndarray, target: np.ndarray
 ) -> pd.DataFrame:
-    """Return SRC and MAE on these posts and, of an ensemble, out of fold."""
+    """Return SRC and MAE on these posts, and those out of fold of an ensemble."""
     rows = [("these posts", predicted, target)]
     ensemble = parts.ensemble
     if ensemble is not None:
@@ -86,7 +86,7 @@ def score_table(
 
 
 def split_table(evaluation: Any) -> pd.DataFrame:
-    """Return the scores of `evaluate`, one row a split and kind of users."""
+    """Return the scores of `evaluate`, one row per split, model and kind of users."""
     scores = evaluation["scores"]
     numbers, text = scores[["score", "low", "high"]], "{:.3f} ({:.3f} to {:.3f})".format
     scores = scores.assign(value=[text(*row) for row in numbers.to_numpy()])
@@ -123,8 +123,8 @@ def member_table(ensemble: Any) -> pd.DataFrame:
 def was_fitted_on(parts: Anatomy, target: np.ndarray) -> bool:
     """Whether an ensemble seems to have learned from the posts with these targets.
 
-    They follow each other among its own targets; or nearly all of them are among its
-    own, which hardly repeat.
+    Either its training targets contain them in the same order, or they contain nearly
+    all of them and hardly repeat.
     """
     ensemble = parts.ensemble
     if ensemble is None or len(target) < _FEWEST_TOLD_APART:
@@ -142,7 +142,7 @@ def was_fitted_on(parts: Anatomy, target: np.ndarray) -> bool:
 
 
 def feature_terms(parts: Anatomy) -> dict[str, str]:
-    """Return what is behind the numbered features of TF-IDF: their terms."""
+    """Return the terms behind the numbered features of TF-IDF."""
     found: dict[str, str] = {}
     encoder = parts.find(PostEncoder)
     for component in getattr(encoder, "components_", ()):
@@ -187,7 +187,7 @@ def _first_image(cells: list[Any], folder: Any) -> str | None:
     for picture in split_lists(cells)[0]:
         try:
             image = open_image(in_folder(picture, folder or ""))
-        except (ValueError, TypeError, OSError):  # the encoders have told of it
+        except (ValueError, TypeError, OSError):  # the encoders have warned about it
             continue
         if image is not None:
             return thumbnail(image)

@@ -44,14 +44,14 @@ from hyperfusion.table._frames import as_frame
 COVERAGE = 0.9
 
 _FITTED = (
-    "These posts look like those that the model was fitted on, so the scores here are "
-    "too good. Make the report from later posts."
+    "These posts look like those that the model was fitted on, so the scores are too "
+    "optimistic. Make the report from later posts."
 )
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: what it says, draws and tabulates."""
+    """A section of the page: a text, and perhaps a picture and a table."""
 
     title: str
     text: str
@@ -66,7 +66,7 @@ class Report:
     Attributes
     ----------
     html : str
-        The whole page. It refers to nothing outside itself.
+        The whole page. It needs no other files.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def make_report(
     n_worst: int = 12,
     n_features: int = 20,
 ) -> Report:
-    """Write a page about a fitted model and how it does on labeled posts.
+    """Write an HTML page about a fitted model and its errors on labeled posts.
 
     The page has scores (SRC is Spearman's rank correlation, MAE the mean absolute
     error), the distributions of the paper's figure 2, predictions with intervals,
@@ -128,21 +128,21 @@ def make_report(
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        Such as that of `make_hyperfusion`. Sections that do not apply to a model are
-        left out.
+        The model, such as one of `make_hyperfusion`. Sections that do not apply to it
+        are left out.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts that the model was not fitted on, ideally later ones. The page warns
         if they look like those it was fitted on.
     y : array-like of shape (n_posts,)
         Their targets.
     evaluation : Bunch, default=None
-        The result of `evaluate` for this model, whose splits are shown side by side.
-        It is not computed here because it refits the model.
+        The result of `evaluate` for this model, to show its splits side by side. It is
+        not computed here because it refits the model.
     title : str, default="Popularity prediction"
         Title of the page.
     target_name : str, default=None
-        Name and unit of the target on the axes, such as "log2 of views". None takes
-        the name of a Series `y`, or "target".
+        Name and unit of the target on the axes, such as "log2 of views". None uses the
+        name of `y` if it is a Series with a name, otherwise "target".
     n_worst : int, default=12
         Number of posts with large errors to show.
     n_features : int, default=20
@@ -163,11 +163,11 @@ def make_report(
     See Also
     --------
     evaluate : Scores on random, user and time splits.
-    hyperfusion.inspection : The page's pictures and tables, one by one.
+    hyperfusion.inspection : The same pictures and tables as single functions.
 
     Notes
     -----
-    Encodes and predicts `X` once. Images are read again and reduced.
+    `X` is encoded and predicted once. The images shown are read again and shrunk.
 
     Examples
     --------
@@ -240,18 +240,19 @@ def _scores(
     parts: Anatomy, predicted: pd.DataFrame, target: np.ndarray, evaluation: Any
 ) -> Iterator[Section]:
     text = (
-        "SRC is Spearman's rank correlation: 1 is perfect order, 0 is chance. MAE is "
-        "the mean absolute error, in units of the target. Out-of-fold scores are those "
-        "of the training posts, each predicted by models that were not fitted on it. "
-        "They are usually better than scores on later posts."
+        "SRC is Spearman's rank correlation: 1 means that the posts are in the right "
+        "order, 0 is chance. MAE is the mean absolute error, in units of the target. "
+        "Out-of-fold scores are those of the training posts, each predicted by models "
+        "that were not fitted on it. They are usually better than scores on later "
+        "posts."
     )
     table = score_table(parts, predicted["prediction"].to_numpy(), target)
     yield Section("Scores", text, table=table)
     if evaluation is not None:
         text = (
-            "The model, fitted again on each split: random for posts like those of the "
-            "training set, by user for new users, by time for later posts. Intervals "
-            "of 95% in parentheses."
+            "The model was fitted again on each split: random, for posts like the "
+            "training posts; by user, for new users; and by time, for later posts. "
+            "Intervals (95%) are in parentheses."
         )
         yield Section("Splits side by side", text, table=split_table(evaluation))
 
@@ -292,7 +293,7 @@ def _predictions(
             f"{covered['coverage']:.1%} of these."
         )
         if covered["drift"]:
-            text += " Chance does not explain the difference: the posts have changed."
+            text += " The difference is more than chance: the posts have changed."
         yield Section("Intervals", text, figure=figure)
     text = "Posts sorted by prediction, in ten groups of equal size."
     yield Section("Calibration", text, table=calibration_table(values, target))
@@ -302,8 +303,9 @@ def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
     if parts.ensemble is not None:
         weights = parts.ensemble.weights_
         text = (
-            "Mean scores over the folds, in units of the target that the members were "
-            "fitted to; the seconds of all fits; and the mean weight."
+            "The regressors of the ensemble: their mean scores over the folds (MAE in "
+            "units of the target that they were fitted to), the seconds of all fits, "
+            "and the mean weight."
         )
         if np.ptp(weights) < 1e-9 and weights.shape[1] > 1:
             text += " Equal weights were used."
@@ -319,12 +321,16 @@ def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
     table = features[["feature", "block", "importance", "std"]]
     known = feature_terms(parts)
     terms = [known.get(name, "") for name in table["feature"]]
+    text = (
+        "Importances as the members measure them, in percent of the total. They show "
+        "what the model uses, not what causes popularity."
+    )
     if any(terms):
         table = table.assign(terms=terms)
+        text += " TF-IDF features combine many terms; those with most weight are shown."
     yield Section(
         "Importance",
-        "Percent of the total, by the members' own measure. Importances show what the "
-        "model uses, not what causes popularity.",
+        text,
         figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
         table=table,
     )

@@ -351,7 +351,7 @@ def test_one_post_and_constant_predictions_lose_nothing(table):
     ("by", "message"),
     [
         ("color", "by must be one of"),
-        ({"a": ["missing"]}, "names columns that are not there"),
+        ({"a": ["missing"]}, "names columns that the table lacks"),
         ({"a": []}, "is empty"),
         ({}, "empty dict"),
     ],
