@@ -190,8 +190,8 @@ def _groups_of_roles(parts: Anatomy, by: str) -> Groups:
     encoder = parts.find(PostEncoder)
     if encoder is None:
         raise InvalidInputError(
-            f"by={by!r} with on='columns' needs a PostEncoder, which knows the roles of "
-            "the columns. Use on='features', by='feature', or a dict of columns."
+            f"by={by!r} with on='columns' needs a PostEncoder, which knows the roles "
+            "of columns. Use on='features', by='feature', or a dict of columns."
         )
     groups: Groups = {}
     for role, labels in encoder.roles_.items():

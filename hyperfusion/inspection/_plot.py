@@ -29,7 +29,7 @@ FAMILY_COLORS = {
 
 
 _PARAGRAPHS = {
-    "ax": "ax : matplotlib Axes, default=None\n    Axes to draw on; None makes a figure.",
+    "ax": "ax : matplotlib Axes, default=None\n    Axes to draw on; None makes some.",
     "axes": """
         ax_ : matplotlib Axes
             Axes of the plot.

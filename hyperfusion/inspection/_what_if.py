@@ -1,4 +1,4 @@
-"""What if a post were different, and which draft is best?"""
+"""Predictions of changed posts, and ranks of drafts."""
 
 from __future__ import annotations
 
