@@ -295,7 +295,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
 
     @property
     def named_estimators_(self) -> Bunch:
-        """The fitted models of each member, one a fold, by the member's name."""
+        """The fitted models of each member, one per fold, by the member's name."""
         check_is_fitted(self)
         names = [name for name, _ in self.members_]
         models = map(list, zip(*self.estimators_, strict=True))
