@@ -181,7 +181,7 @@ def test_parameters_set_after_fit_leave_the_network(member):
     assert_array_equal(copy.predict(X), before)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @each_member
 def test_gpu_agrees_with_cpu_roughly_and_loads_without(member):
     cpu = clone(member).set_params(device="cpu", max_iter=30).fit(X, Y)
