@@ -167,7 +167,7 @@ def test_warning_and_caution(model, data):
     with pytest.warns(AssociationWarning, match="associations") as record:
         answer = what_if(model, data[0].iloc[[0]], {"photos": [1.0]})
     assert record[0].filename == __file__
-    assert "don't promise" in answer.attrs["caution"]
+    assert "not effects" in answer.attrs["caution"]
     with pytest.warns(AssociationWarning) as record:
         compare_drafts(model, data[0].head(2))
     assert record[0].filename == __file__
