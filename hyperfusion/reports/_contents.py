@@ -69,30 +69,41 @@ def score_table(
     parts: Anatomy, predicted: np.ndarray, target: np.ndarray
 ) -> pd.DataFrame:
     """Return SRC and MAE on these posts, and those out of fold of an ensemble."""
-    rows = [("these posts", predicted, target)]
+    rows = [("the model on these posts", predicted, target)]
     ensemble = parts.ensemble
     if ensemble is not None:
         seen = np.isfinite(ensemble.oof_residuals_)
         held = ensemble.oof_predictions_[seen]
         true = parts.to_target(held + ensemble.oof_residuals_[seen])
-        rows.append(("out of fold", parts.to_target(held), true))
+        rows.append(("the model out of fold", parts.to_target(held), true))
     median = np.full(len(target), np.median(target))
-    rows.append(("these posts, always their median", median, target))
+    rows.append(("the median of these posts", median, target))
     scores = [
         (name, len(y), spearman_score(y, p), mean_absolute_error(y, p))
         for name, p, y in rows
     ]
-    return pd.DataFrame(scores, columns=["posts", "n", "SRC", "MAE"])
+    return pd.DataFrame(scores, columns=["predictions", "posts", "SRC", "MAE"])
 
 
 def split_table(evaluation: Any) -> pd.DataFrame:
     """Return the scores of `evaluate`, one row per split, model and kind of users."""
     scores = evaluation["scores"]
-    numbers, text = scores[["score", "low", "high"]], "{:.3f} ({:.3f} to {:.3f})".format
-    scores = scores.assign(value=[text(*row) for row in numbers.to_numpy()])
+    numbers = scores[["score", "low", "high"]].to_numpy()
+    scores = scores.assign(value=[_with_interval(*row) for row in numbers])
     keys = {"index": ["split", "model", "users"], "columns": "metric"}
     wide = scores.pivot_table(values="value", aggfunc="first", sort=False, **keys)
-    return wide.fillna("").reset_index().rename_axis(columns=None)
+    titles = {"src": "SRC", "mae": "MAE", "within_user_src": "SRC within users"}
+    return (
+        wide.fillna("").reset_index().rename_axis(columns=None).rename(columns=titles)
+    )
+
+
+def _with_interval(score: float, low: float, high: float) -> str:
+    """Return a score with its interval, as text that does not wrap."""
+    if np.isnan(score):
+        return ""
+    interval = "" if np.isnan(low) else f" ({low:.3f} to {high:.3f})"
+    return f"{score:.3f}{interval}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame:
@@ -101,7 +112,7 @@ def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame
     groups = [g for g in np.array_split(order, 10) if len(g)]
     table = {
         "group": np.arange(1, len(groups) + 1),
-        "n": [len(g) for g in groups],
+        "posts": [len(g) for g in groups],
         "mean prediction": [predicted[g].mean() for g in groups],
         "mean target": [target[g].mean() for g in groups],
         "MAE": [np.abs(predicted[g] - target[g]).mean() for g in groups],

@@ -28,6 +28,7 @@ from hyperfusion.inspection import (
     ImportanceDisplay,
     PredictionIntervalDisplay,
     feature_importance,
+    grouped_permutation_importance,
 )
 from hyperfusion.reports._contents import (
     calibration_table,
@@ -42,6 +43,7 @@ from hyperfusion.reports._contents import (
 from hyperfusion.table._frames import as_frame
 
 COVERAGE = 0.9
+_FEWEST_PERMUTED, _MOST_PERMUTED = 20, 1000
 
 _FITTED = (
     "These posts look like those that the model was fitted on, so the scores are too "
@@ -122,8 +124,9 @@ def make_report(
 
     The page has scores (SRC is Spearman's rank correlation, MAE the mean absolute
     error), the distributions of the paper's figure 2, predictions with intervals,
-    calibration, the weights of the ensemble, importances (the paper's table 2) and
-    the posts with the largest errors, with their images.
+    calibration, the weights of the ensemble, importances (the members' own, as in the
+    paper's table 2; by permutation if they have none) and the posts with the largest
+    errors, with their images.
 
     Parameters
     ----------
@@ -198,7 +201,8 @@ def make_report(
     sections = [
         *_scores(parts, predicted, target, evaluation),
         *_predictions(parts, features, predicted, target, name),
-        *_members(model, parts, n_features),
+        *_members(model, parts),
+        *_importances(model, parts, features, target, n_features),
     ]
     html = template.render(
         title=title,
@@ -299,7 +303,7 @@ def _predictions(
     yield Section("Calibration", text, table=calibration_table(values, target))
 
 
-def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
+def _members(model: Any, parts: Anatomy) -> Iterator[Section]:
     if parts.ensemble is not None:
         weights = parts.ensemble.weights_
         text = (
@@ -313,12 +317,18 @@ def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
         if np.ptp(weights, axis=0).max() > 1e-9:  # not the same in each fold
             figure = picture(EnsembleWeightsDisplay.from_estimator, model)
         yield Section("Members", text, figure, member_table(parts.ensemble))
+
+
+def _importances(
+    model: Any, parts: Anatomy, features: Any, target: np.ndarray, n_features: int
+) -> Iterator[Section]:
     try:
         blocks = feature_importance(model, by="block")
-        features = feature_importance(model, n_top=n_features)
-    except InvalidInputError:  # no member has importances of its own
+        ranked = feature_importance(model, n_top=n_features)
+    except InvalidInputError:  # no member has its own importances
+        yield from _permutation(parts, features, target)
         return
-    table = features[["feature", "block", "importance", "std"]]
+    table = ranked[["feature", "block", "importance", "std"]]
     known = feature_terms(parts)
     terms = [known.get(name, "") for name in table["feature"]]
     text = (
@@ -334,3 +344,24 @@ def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
         figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
         table=table,
     )
+
+
+def _permutation(
+    parts: Anatomy, features: Any, target: np.ndarray
+) -> Iterator[Section]:
+    """Yield the importances of blocks for members without their own."""
+    if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
+        return
+    # a sample, because each block costs several predictions
+    rows = np.random.RandomState(0).permutation(len(target))[:_MOST_PERMUTED]
+    blocks = grouped_permutation_importance(
+        parts.regressor, features.iloc[rows], target[rows], n_repeats=3, random_state=0
+    )
+    if len(blocks) > 1:
+        yield Section(
+            "Importance",
+            f"Drop of SRC on {len(rows)} of these posts when the features of a block "
+            "are shuffled. It shows what the model uses, not what causes popularity.",
+            figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
+            table=blocks[["block", "importance", "std"]],
+        )
