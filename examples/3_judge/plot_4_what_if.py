@@ -50,7 +50,8 @@ model = make_hyperfusion(
 
 is_known = X["user"].iloc[test].isin(X["user"].iloc[train]).to_numpy()
 post = X.iloc[test[is_known][:1]]
-print(post[["user", "caption", "tags", "posted_at", "timezone"]].T.to_string())
+shown = post[["user", "caption", "tags", "posted_at", "timezone"]].T
+print(shown.to_string(header=False, max_colwidth=60))
 
 # %%
 # One change at a time
@@ -69,7 +70,7 @@ with warnings.catch_warnings(record=True) as caught:
     answer = what_if(model, post, changes)
 print(caught[0].message)
 columns = ["tags", "n_photos", "prediction", "difference", "noise", "verdict"]
-print(answer[columns].round(2).to_string())
+print(answer[columns].round(2).to_string(max_colwidth=24))
 
 # %%
 # A difference must be larger than ``noise`` to count. Smaller ones are "not
