@@ -36,7 +36,7 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
     """Return `y` as a finite 1-D float64 array; NaN only if it is allowed."""
     if y is None:
         raise InvalidInputError(
-            "requires y to be passed, but the target y is None: give one number a row."
+            "requires y to be passed, but the target y is None: pass a number per row."
         )
     values = _as_float_vector(y)
     if len(values) != n_rows:

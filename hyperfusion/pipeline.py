@@ -165,7 +165,7 @@ def make_hyperfusion(
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
         - ``"default"``: also CatBoost; the best scores for its time;
-        - ``"best"``: also two networks, for about four times the time;
+        - ``"best"``: also two networks; takes two to four times as long;
         - ``"paper"``: the paper's features, preprocessing, members and training. It
           takes longest.
     members : str, list of regressors or list of (name, regressor), default=None
