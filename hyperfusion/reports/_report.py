@@ -200,7 +200,7 @@ def make_report(
     name = target_name or str(getattr(y, "name", None) or "target")
     sections = [
         *_scores(parts, predicted, target, evaluation),
-        *_predictions(parts, features, predicted, target, name),
+        *_predictions(parts, features, predicted, target, name, fitted),
         *_members(model, parts),
         *_importances(model, parts, features, target, n_features),
     ]
@@ -267,6 +267,7 @@ def _predictions(
     predicted: pd.DataFrame,
     target: np.ndarray,
     name: str,
+    fitted: bool,
 ) -> Iterator[Section]:
     values = predicted["prediction"].to_numpy()
     yield Section(
@@ -296,7 +297,7 @@ def _predictions(
             f"The intervals should contain {COVERAGE:.0%} of the posts. They contain "
             f"{covered['coverage']:.1%} of these."
         )
-        if covered["drift"]:
+        if covered["drift"] and not fitted:
             text += " The difference is more than chance: the posts have changed."
         yield Section("Intervals", text, figure=figure)
     text = "Posts sorted by prediction, in ten groups of equal size."
