@@ -141,8 +141,9 @@ def make_hyperfusion(
 ) -> Pipeline:
     """Assemble the three tiers for a table of posts.
 
-    The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
-    ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
+    The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`), ``reduce``
+    (`BlockPCA`, which shortens vectors of more than 64 numbers) and ``predict``
+    (`HyperFusionRegressor`). It is an ordinary Pipeline: search
     ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
     Name a role for each column that the model should read; `guess_roles` suggests them.
@@ -218,7 +219,7 @@ def make_hyperfusion(
     >>> from hyperfusion import make_hyperfusion
     >>> model = make_hyperfusion(time="when", numeric=["likes", "views"])
     >>> list(model.named_steps)
-    ['encode', 'relate', 'predict']
+    ['encode', 'relate', 'reduce', 'predict']
     >>> paper = make_hyperfusion(time="when", numeric=["likes"], preset="paper")
     >>> list(paper.named_steps)
     ['encode', 'relate', 'reduce', 'impute', 'normalize', 'predict']
@@ -270,6 +271,7 @@ def make_hyperfusion(
     steps = [
         ("encode", encode),
         ("relate", RelationEncoder(random_state=random_state)),
+        ("reduce", BlockPCA()),
         ("predict", predict),
     ]
     return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
@@ -278,8 +280,8 @@ def make_hyperfusion(
 def _as_in_paper(
     steps: list[tuple[str, Any]], ensemble: Any, named: set[str]
 ) -> list[tuple[str, Any]]:
-    """Change the three steps to what the paper says, and add its own."""
-    (_, encode), (_, relate), (_, predict) = steps
+    """Change the steps to what the paper says, and add its own."""
+    encode, relate, reduce, predict = (step for _, step in steps)
     svd: dict[str, Any] = {"weighting": "counts", "power": 0.0, "pad": True}
     raw = {
         name: {"clip": {"normalize": False}}
@@ -301,17 +303,17 @@ def _as_in_paper(
         encoders={role: own for role, own in encoders.items() if role in named},
     )
     relate.set_params(clusters=True)
+    reduce.set_params(blocks="declared")
     ensemble.set_params(
         weighting="simplex", weights_per="fold", row_filter=IQRFilter(max_share=1.0)
     )
     if isinstance(predict, PseudoLabelWrapper):
         predict.set_params(rule="paper", min_gain_se=None)
     return [
-        *steps[:2],
-        ("reduce", BlockPCA(blocks="declared")),
+        *steps[:3],
         ("impute", BlockImputer()),
         ("normalize", BlockScaler()),
-        steps[2],
+        steps[3],
     ]
 
 
