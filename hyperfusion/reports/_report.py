@@ -59,6 +59,7 @@ class Section:
     text: str
     figure: str | None = None
     table: pd.DataFrame | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -258,7 +259,8 @@ def _scores(
             "training posts; by user, for new users; and by time, for later posts. "
             "Intervals (95%) are in parentheses."
         )
-        yield Section("Splits side by side", text, table=split_table(evaluation))
+        table = split_table(evaluation)
+        yield Section("Splits side by side", text, table=table, wide=True)
 
 
 def _predictions(
