@@ -25,6 +25,7 @@ __all__ = ["load_model", "save_model"]
 
 _HARMLESS = {
     *("numpy.array", "sklearn.tree._tree.Tree"),
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     *("pathlib.PosixPath", "pathlib.WindowsPath"),
     *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
 }

@@ -14,6 +14,7 @@ from hyperfusion import (
     CatBoostHuberRegressor,
     ClipHierarchicalRegressor,
     GloveTextVectorizer,
+    HyperFusionRegressor,
     TemporalEncoder,
     load_model,
     make_hyperfusion,
@@ -76,6 +77,14 @@ def test_whole_pipeline_predicts_the_same(pipeline, tmp_path):
     loaded = load_model(tmp_path / "model.skops")
     assert_array_equal(loaded.predict(posts), model.predict(posts))
     assert [p.name for p in tmp_path.iterdir()] == ["model.skops"]
+
+
+def test_members_of_the_default_preset_load(tmp_path):
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    model = HyperFusionRegressor(cv=2, random_state=0).fit(X, X[:, 0])
+    save_model(model, tmp_path / "model.skops")
+    loaded = load_model(tmp_path / "model.skops")
+    assert_array_equal(loaded.predict(X), model.predict(X))
 
 
 def test_encoders_weights_stay_out(pipeline, tmp_path):

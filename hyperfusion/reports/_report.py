@@ -59,6 +59,7 @@ class Section:
     text: str
     figure: str | None = None
     table: pd.DataFrame | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -200,7 +201,7 @@ def make_report(
     name = target_name or str(getattr(y, "name", None) or "target")
     sections = [
         *_scores(parts, predicted, target, evaluation),
-        *_predictions(parts, features, predicted, target, name),
+        *_predictions(parts, features, predicted, target, name, fitted),
         *_members(model, parts),
         *_importances(model, parts, features, target, n_features),
     ]
@@ -258,7 +259,8 @@ def _scores(
             "training posts; by user, for new users; and by time, for later posts. "
             "Intervals (95%) are in parentheses."
         )
-        yield Section("Splits side by side", text, table=split_table(evaluation))
+        table = split_table(evaluation)
+        yield Section("Splits side by side", text, table=table, wide=True)
 
 
 def _predictions(
@@ -267,6 +269,7 @@ def _predictions(
     predicted: pd.DataFrame,
     target: np.ndarray,
     name: str,
+    fitted: bool,
 ) -> Iterator[Section]:
     values = predicted["prediction"].to_numpy()
     yield Section(
@@ -296,7 +299,7 @@ def _predictions(
             f"The intervals should contain {COVERAGE:.0%} of the posts. They contain "
             f"{covered['coverage']:.1%} of these."
         )
-        if covered["drift"]:
+        if covered["drift"] and not fitted:
             text += " The difference is more than chance: the posts have changed."
         yield Section("Intervals", text, figure=figure)
     text = "Posts sorted by prediction, in ten groups of equal size."

@@ -123,6 +123,7 @@ def test_page_of_fitted_posts_warns(shuffled):
     with pytest.warns(UserWarning, match="fitted on"):
         page = make_report(model, X[rows], y[rows], n_worst=0)
     assert "look like those that the model was fitted on" in page.html
+    assert "posts have changed" not in page.html  # they are covered too well
 
 
 def test_weights_that_folds_share_are_a_table_only(fitted):
