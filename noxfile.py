@@ -1,9 +1,9 @@
 """Tasks: ``nox -s NAME``; ``nox -l`` lists them, ``nox`` alone runs lint and tests.
 
 Torch alone takes gigabytes, so ``tests``, ``demo``, ``examples``, ``docs``,
-``linkcheck``, ``benchmarks`` and ``kernels`` share one environment, ``.nox/shared``.
-Whichever runs first makes it. It is brought up to date when pyproject.toml changes, and
-needs no network otherwise.
+``linkcheck``, ``benchmarks``, ``gpu`` and ``kernels`` share one environment,
+``.nox/shared``. Whichever runs first makes it. It is brought up to date when
+pyproject.toml changes, and needs no network otherwise.
 """
 
 import hashlib
@@ -104,6 +104,17 @@ def package(session: nox.Session) -> None:
     session.install(f"dist/{name}-{version}-py3-none-any.whl")
     session.chdir(session.create_tmp())
     session.run("python", "-I", str(ROOT / "tools" / "smoke.py"))
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Run the tests that need an NVIDIA GPU, and what compares it with the CPU.
+
+    Everything else is tested with GPUs hidden. Arguments go to benchmarks/gpu.py.
+    """
+    python = shared_python(session, "test")
+    run_tests(session, python, "-m", "gpu", HYPERFUSION_GPU="1")
+    session.run(python, "benchmarks/gpu.py", *session.posargs)
 
 
 @nox.session

@@ -23,7 +23,7 @@ SLOTS = {
         n_features_in_ : int
             Number of columns seen at fit.
         feature_names_in_ : ndarray of shape (`n_features_in_`,)
-            Their names, where all are strings.
+            Names of these columns, if all are strings.
         """,
 }
 """Paragraphs for lines such as ``%(columns_seen)s`` in the docstrings of subclasses."""

@@ -39,7 +39,7 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
     """
     if y is None:
         raise InvalidInputError(
-            "requires y to be passed, but the target y is None: give one number a row."
+            "requires y to be passed, but the target y is None: pass a number per row."
         )
     values = _as_float_vector(y)
     n_rows = X if isinstance(X, Integral) else _num_samples(X)

@@ -143,8 +143,9 @@ def make_hyperfusion(
 ) -> Pipeline:
     """Assemble the three tiers for a table of posts.
 
-    The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
-    ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
+    The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`), ``reduce``
+    (`BlockPCA`, which shortens vectors of more than 64 numbers) and ``predict``
+    (`HyperFusionRegressor`). It is an ordinary Pipeline: search
     ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
     Name a role for each column that the model should read; `guess_roles` suggests them.
@@ -166,7 +167,7 @@ def make_hyperfusion(
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
         - ``"default"``: also CatBoost; the best scores for its time;
-        - ``"best"``: also two networks, for about four times the time;
+        - ``"best"``: also two networks; takes two to four times as long;
         - ``"paper"``: the paper's features, preprocessing, members and training. It
           takes longest.
     members : str, list of regressors or list of (name, regressor), default=None
@@ -220,7 +221,7 @@ def make_hyperfusion(
     >>> from hyperfusion import make_hyperfusion
     >>> model = make_hyperfusion(time="when", numeric=["likes", "views"])
     >>> list(model.named_steps)
-    ['encode', 'relate', 'predict']
+    ['encode', 'relate', 'reduce', 'predict']
     >>> paper = make_hyperfusion(time="when", numeric=["likes"], preset="paper")
     >>> list(paper.named_steps)
     ['encode', 'relate', 'reduce', 'impute', 'normalize', 'predict']
@@ -272,6 +273,7 @@ def make_hyperfusion(
     steps = [
         ("encode", encode),
         ("relate", RelationEncoder(random_state=random_state)),
+        ("reduce", BlockPCA()),
         ("predict", predict),
     ]
     return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
@@ -280,8 +282,8 @@ def make_hyperfusion(
 def _as_in_paper(
     steps: list[tuple[str, Any]], ensemble: Any, named: set[str]
 ) -> list[tuple[str, Any]]:
-    """Change the three steps to what the paper says, and add its own."""
-    (_, encode), (_, relate), (_, predict) = steps
+    """Change the steps to what the paper says, and add its own."""
+    encode, relate, reduce, predict = (step for _, step in steps)
     svd: dict[str, Any] = {"weighting": "counts", "power": 0.0, "pad": True}
     raw = {
         name: {"clip": {"normalize": False}}
@@ -303,17 +305,17 @@ def _as_in_paper(
         encoders={role: own for role, own in encoders.items() if role in named},
     )
     relate.set_params(clusters=True)
+    reduce.set_params(blocks="declared")
     ensemble.set_params(
         weighting="simplex", weights_per="fold", row_filter=IQRFilter(max_share=1.0)
     )
     if isinstance(predict, PseudoLabelWrapper):
         predict.set_params(rule="paper", min_gain_se=None)
     return [
-        *steps[:2],
-        ("reduce", BlockPCA(blocks="declared")),
+        *steps[:3],
         ("impute", BlockImputer()),
         ("normalize", BlockScaler()),
-        steps[2],
+        steps[3],
     ]
 
 

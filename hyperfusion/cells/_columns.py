@@ -91,7 +91,7 @@ def as_column(X: Any) -> pd.Series:
         name = getattr(X, "name", None)
         try:
             cells = pd.Series(array, name=name)
-        except UnicodeEncodeError:  # Arrow strings can't hold half an emoji
+        except (UnicodeEncodeError, OverflowError):  # half an emoji, a huge number
             cells = pd.Series(array, dtype=object, name=name)
     if isinstance(cells.dtype, pd.SparseDtype):
         cells = cells.sparse.to_dense()

@@ -158,7 +158,7 @@ def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.S
     if cells.dtype.kind not in "iuf" or len(np.unique(units)) > 1:
         seconds = read_times(cells).settle("raise").seconds
         moments = np.where(np.isnan(seconds), 0, seconds).astype("datetime64[s]")
-        moments[np.isnan(seconds)] = np.datetime64("NaT")
+        moments[np.isnan(seconds)] = np.datetime64("NaT", "s")
         cells = pd.Series(moments, name=name).dt.tz_localize("UTC")
     missing = np.flatnonzero(cells.isna())
     if required and len(missing):

@@ -35,7 +35,7 @@ SLOTS = {
         n_features_in_ : int
             Number of columns at fit.
         feature_names_in_ : ndarray of str
-            Labels of the columns at fit, where these are texts.""",
+            Labels of these columns, if all are strings.""",
 }
 """Paragraphs shared by the docstrings of encoders."""
 

@@ -30,7 +30,7 @@ def make_splits(
     """Return the folds; raise where they are empty or train on what they test."""
     splits = [_pair(fold) for fold in _folds(cv, X, y, groups, rng)]
     if not splits:
-        raise InvalidInputError("cv gives no fold: it must give one at least.")
+        raise InvalidInputError("cv gives no folds: it must give at least one.")
     for k, fold in enumerate(splits):
         for side, rows in zip(("training", "validation"), fold, strict=True):
             _check_positions(rows, len(y), f"the {side} part of fold {k} of cv")
@@ -126,10 +126,10 @@ def _time_blocks(times: pd.Series) -> list[Split]:
 
 def _check_positions(rows: np.ndarray, n_rows: int, where: str) -> None:
     if len(rows) == 0:
-        raise InvalidInputError(f"There is no row in {where}: give it one at least.")
+        raise InvalidInputError(f"There is no row in {where}; it needs one.")
     if rows.dtype.kind not in "iu":
         raise InvalidInputError(
-            f"There must be positions of rows in {where}. Got dtype {rows.dtype}."
+            f"There must be integer positions in {where}. Got dtype {rows.dtype}."
         )
     wrong = rows[(rows < 0) | (rows >= n_rows)]
     if len(wrong):

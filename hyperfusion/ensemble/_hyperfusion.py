@@ -50,8 +50,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
         - ``"default"`` (also None): also CatBoost; the best scores for its time;
-        - ``"best"``: also the co-attention and the hierarchical network, for about four
-          times the time;
+        - ``"best"``: also the co-attention and the hierarchical network; takes two to
+          four times as long;
         - ``"paper"``: the four members of section 3.4, without early stopping. It takes
           longest.
 
@@ -130,7 +130,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+        Names of these columns, if all are strings.
 
     See Also
     --------
@@ -294,7 +294,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
 
     @property
     def named_estimators_(self) -> Bunch:
-        """The fitted models of each member, one a fold, by the member's name."""
+        """The fitted models of each member, one per fold, by the member's name."""
         check_is_fitted(self)
         names = [name for name, _ in self.members_]
         models = map(list, zip(*self.estimators_, strict=True))

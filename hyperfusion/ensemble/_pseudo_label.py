@@ -103,16 +103,16 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     n_iter_ : int
         Number of rounds that were tried, including the one that was undone.
     trace_ : DataFrame
-        One row a round: rows added in any fold, pseudo-labeled rows in a fold,
+        One row per round: rows added in any fold, pseudo-labeled rows in a fold,
         threshold tau and confidence of the added rows (means over folds), Spearman's
         rank correlation (SRC) and MAE before and after, the gain, its standard error,
-        and whether it was kept.
+        and whether the round was kept.
     oof_predictions_ : ndarray of shape (n_samples,)
         Out-of-fold predictions of the rows of `X`, NaN for unlabeled ones.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+        Names of these columns, if all are strings.
 
     See Also
     --------
@@ -214,8 +214,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         X_unlabeled : DataFrame, array or sparse matrix, default=None
             Further unlabeled rows, with the columns of `X`.
         **fit_params : dict
-            Passed to the ensemble's ``fit``; labeled rows are taken from what has
-            one value a row.
+            Passed to the ensemble's ``fit``. Parameters with one value per row are cut
+            to the labeled rows.
 
         Returns
         -------
@@ -304,7 +304,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     @property
     def trace_(self) -> pd.DataFrame:
-        """One row a round: what was added, its scores, and whether it was kept."""
+        """One row per round: rows added, scores, and whether it was kept."""
         check_is_fitted(self)
         return pd.DataFrame(self._trace, columns=list(TRACE))
 

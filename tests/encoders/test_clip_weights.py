@@ -323,7 +323,6 @@ def test_few_models_are_kept(folder, tmp_path):
     assert not _clip_models._MODELS
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_device_that_is_not_there(monkeypatch):
     """An error at fit, before a file is read; a fitted encoder goes on."""
     encoder = ClipTextEncoder(SMALL_CLIP, pretrained="random").fit(TEXTS)

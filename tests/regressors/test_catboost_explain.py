@@ -7,7 +7,6 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from catboost import CatBoost, Pool
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -243,7 +242,7 @@ def test_nothing_to_explain():
     assert list(model.shap_values(flat, by="block")) == ["other", "base"]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_gpu_agrees_with_cpu_roughly_and_loads_without(posts):
     table, y = posts
     noise = np.random.RandomState(0).normal(size=(N, 32)).astype(np.float32)

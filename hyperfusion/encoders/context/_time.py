@@ -38,7 +38,7 @@ _DAYS_OF = {"day": 1, "week": 7, "year": 365}
 
 @with_parameters
 class TemporalEncoder(TableEncoder):
-    """Hour, weekday, season, drift and age of the account of each post.
+    """Hour, weekday, season, date and age of the user's account for each post.
 
     Parameters
     ----------
@@ -49,8 +49,9 @@ class TemporalEncoder(TableEncoder):
     timezone : column label, str or None, default=None
         The column of the time zones, or one time zone for all: an offset from UTC
         (``"-05:00"``, ``"+0530"``), hours as a number, or an IANA name
-        (``"Europe/Berlin"``). Hours and dates are those of this time zone, otherwise of
-        the time's own offset (``"2024-05-01T22:14+02:00"`` is hour 22), or of UTC.
+        (``"Europe/Berlin"``). Hours and dates are in this time zone. If there is none,
+        they are in the time's own offset (``"2024-05-01T22:14+02:00"`` is hour 22), or
+        in UTC.
     created : column label or None, default=None
         The column of the times when the users' accounts were created, in the same
         forms as `time`.
@@ -90,7 +91,7 @@ class TemporalEncoder(TableEncoder):
       ``year_fraction`` (share of the year that has passed) and ``is_weekend``;
     - ``hour_sin``, ``hour_cos`` (of the time of day, minutes included),
       ``weekday_sin``, ``weekday_cos``, ``day_of_year_sin``, ``day_of_year_cos``;
-    - ``days`` since `origin_`, for what drifts with time; negative before it;
+    - ``days`` since `origin_`, for trends; negative before it;
     - ``timezone_missing``, if `timezone` is a column;
     - ``account_age`` in days and ``account_age_missing``, if `created` is given. The
       age is missing if the account was created after the post;

@@ -103,7 +103,7 @@ class CatBoostHuberRegressor(CatBoostExplanations):
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+        Names of these columns, if all are strings.
 
     See Also
     --------

@@ -1,0 +1,24 @@
+"""Tests and doctests see no GPU, so that they find the same on every machine.
+
+``HYPERFUSION_GPU=1 pytest -m gpu`` runs those that need one; ``nox -s gpu`` does so.
+"""
+
+import os
+import sys
+
+import pytest
+
+WITH_GPU = bool(os.environ.get("HYPERFUSION_GPU"))
+
+if not WITH_GPU:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # of processes that tests start, too
+    if sys.platform == "darwin":  # no variable hides Apple's
+        import torch
+
+        torch.backends.mps.is_available = lambda: False
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU; where one was asked for, its lack is an error."""
+    if item.get_closest_marker("gpu") and not WITH_GPU:
+        pytest.skip("needs a GPU: nox -s gpu")
