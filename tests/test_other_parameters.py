@@ -20,7 +20,7 @@ from hyperfusion import (
     make_hyperfusion,
 )
 from hyperfusion.exceptions import InvalidInputError
-from tests.odd_posts import READ, TABLE, Y, picture, pipeline
+from tests.odd_posts import MEMBERS, READ, TABLE, Y, picture, pipeline
 
 TINY = "hyperfusion-tiny"
 
@@ -73,9 +73,9 @@ def test_roles_that_one_column_can_have_together(roles):
         ({"members": [CatBoostHuberRegressor(depth=True)]}, "depth.*Got True"),
         ({"cv": [1]}, r"cv must be .*pairs.*gives 1"),
         ({"cv": ["abc"]}, r"cv must be .*pairs.*gives 'abc'"),
-        ({"cv": ["ab"]}, "positions of rows"),
+        ({"cv": ["ab"]}, "integer positions"),
         ({"cv": [([0, 1], [2, 99])]}, "position 99"),
-        ({"predict__cv": [([0, 1], ["a"])]}, "positions of rows"),
+        ({"predict__cv": [([0, 1], ["a"])]}, "integer positions"),
         ({"predict__cv": [([0], [1], [2])]}, r"gives \(\[0\], \[1\], \[2\]\)"),
         ({"cv": 100}, "n_splits=100.*number of rows, which is 40"),
         ({"neighbors": 5}, "neighbors.*Got 5"),
@@ -208,3 +208,14 @@ def test_neighbors_of_another_kind():
 def test_a_role_that_names_no_label():
     with pytest.raises(InvalidInputError, match=r"numeric=\[\] is not a column"):
         pipeline(numeric=[[]]).fit(TABLE, Y)
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_the_preset_of_the_paper_without_any_vector(routed):
+    model = pipeline(preset="paper", text=(), members=MEMBERS)
+    assert model["relate"].clusters
+    params = {"sample_weight": np.linspace(0.5, 1.5, 40)} if routed else {}
+    with sklearn.config_context(enable_metadata_routing=routed):
+        model.fit(TABLE, Y, **params)
+    assert np.isfinite(model.predict(TABLE)).all()
+    assert model["relate"].relations_ == []
