@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -26,10 +26,10 @@ from hyperfusion._validation import check_target
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
+from hyperfusion.ensemble._folds import make_splits
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.ensemble._presets import PRESETS
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns, as_frame
@@ -74,14 +74,16 @@ class PostPipeline(Pipeline):
             and table.shape[0]
         ):
             ensemble._named_members()
-            target = check_target(y, table.shape[0], allow_nan=is_wrapped)
+            target = check_target(y, table, allow_nan=is_wrapped)
             for name, value in params.items():
                 if name.endswith("sample_weight") and value is not None:
                     _check_sample_weight(value, target, ensure_non_negative=True)
-            if isinstance(ensemble.cv, Integral):
+            is_word = isinstance(ensemble.cv, str)
+            if isinstance(ensemble.cv, (Integral, Sized)) and not is_word:
                 known = target[~np.isnan(target)]
-                next(StratifiedRegressionKFold(int(ensemble.cv)).split(known, known))
-            y = y if getattr(y, "ndim", 1) == 1 else target
+                ones = np.ones_like(known)
+                make_splits(ensemble.cv, known, known, ones, None, None)
+            y = target
         with self._frames_of_ours():
             return super().fit(table, y, **params)
 

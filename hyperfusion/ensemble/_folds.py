@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length
 
+from hyperfusion.cells._columns import shown
 from hyperfusion.cells._times import as_times
 from hyperfusion.ensemble._out_of_fold import Split
 from hyperfusion.exceptions import InvalidInputError
@@ -26,7 +28,7 @@ def make_splits(
     cv: Any, X: Any, y: np.ndarray, weight: np.ndarray, groups: Any, rng: Any
 ) -> list[Split]:
     """Return the folds; raise where they are empty or train on what they test."""
-    splits = [(np.asarray(a), np.asarray(b)) for a, b in _folds(cv, X, y, groups, rng)]
+    splits = [_pair(fold) for fold in _folds(cv, X, y, groups, rng)]
     if not splits:
         raise InvalidInputError("cv gives no folds: it must give at least one.")
     for k, fold in enumerate(splits):
@@ -48,6 +50,17 @@ def make_splits(
     return splits
 
 
+def _pair(fold: Any) -> Split:
+    try:
+        train, validation = fold
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            "cv must be a number, a splitter, or an iterable of pairs (positions of "
+            f"training rows, positions of validation rows). It gives {shown(fold)}."
+        ) from error
+    return np.atleast_1d(train), np.atleast_1d(validation)
+
+
 def _folds(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> Any:
     if isinstance(cv, str):
         check_consistent_length(y, groups)
@@ -58,6 +71,8 @@ def _folds(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> Any:
     if isinstance(cv, Integral):
         splitter = StratifiedRegressionKFold(int(cv), random_state=rng)
         return splitter.split(X, y, groups)
+    if isinstance(cv, Iterable) and not hasattr(cv, "split"):
+        return cv
     return check_cv(cv).split(X, y, groups)
 
 

@@ -38,6 +38,7 @@ from hyperfusion.ensemble._pseudo_rounds import (
     merged,
 )
 from hyperfusion.ensemble._pseudo_select import SelectionRule
+from hyperfusion.table._frames import as_frame
 
 _MIN_SHARE, _STRATA = 0.05, 10
 
@@ -350,7 +351,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             At most 1; 0 for a constant prediction of the mean.
         """
         predicted = self.predict(X)
-        y = check_target(y, len(predicted), allow_nan=True)
+        y = check_target(y, as_frame(X), allow_nan=True)
         rows = ~np.isnan(y)
         weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
         return float(r2_score(y[rows], predicted[rows], sample_weight=weight))

@@ -13,7 +13,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._anatomy import final_step, find, is_search, layers
 from hyperfusion._sklearn_compat import _safe_indexing
-from hyperfusion._validation import check_target, warn_of_order
+from hyperfusion._validation import check_target
 from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._levels import number_levels
 from hyperfusion.cells._times import as_times
@@ -63,9 +63,8 @@ def learns_from_unlabeled(model: Any) -> bool:
 def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
     """Return the table (other libraries' as pandas) and the target, NaN allowed."""
     X = as_frame(X)
-    warn_of_order(X, y)
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
-    target = check_target(y, X.shape[0], allow_nan=True)
+    target = check_target(y, X, allow_nan=True)
     if np.isnan(target).all():
         raise InvalidInputError(
             "y is NaN in all rows: at least some posts need a target."

@@ -28,7 +28,7 @@ from hyperfusion.relations._neighbor_spaces import (
     read_marks,
     read_seconds,
 )
-from hyperfusion.table._frames import Columns, check_columns, check_table
+from hyperfusion.table._frames import Columns, as_frame, check_columns, check_table
 
 DAY = 86_400.0
 SUMMARIES = ("mean", "spread", "similarity", "age")
@@ -196,7 +196,8 @@ class NeighborTargets(TableTransformer):
         """
         check_is_fitted(self)
         table = check_table(self, X, reset=False)
-        new = known_rows(self._read(table), check_target(y, len(table), allow_nan=True))
+        targets = check_target(y, as_frame(X), allow_nan=True)
+        new = known_rows(self._read(table), targets)
         old = self.rows_
         stays = ~identities(old).isin(identities(new))
         self._store({n: np.concatenate([old[n][stays], new[n]]) for n in old})

@@ -187,7 +187,7 @@ def make_report(
     template = _template()
     X = as_frame(X)
     posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-    target = check_target(y, len(posts))
+    target = check_target(y, X)
     parts = Anatomy.of(model)
     features = parts.features(X)
     if parts.ensemble is None:

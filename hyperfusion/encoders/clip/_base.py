@@ -145,21 +145,24 @@ class ClipEncoder(ColumnEncoder):
             self._fit_transform_cells(cells, y)
 
     def _fit_transform_cells(self, cells: pd.Series, y: Any) -> np.ndarray:
-        self._fit_source()
+        source = self._fit_source()
+        self._check_components(len(cells), source.width)
         vectors = self._normalized(self._embed(cells))
         if self.n_components is not None:
             known = vectors[~np.isnan(vectors[:, 0])]
-            most = min(known.shape)
-            if most == 0 or (self.n_components >= 1 and self.n_components > most):
-                raise InvalidInputError(
-                    f"n_components={self.n_components} needs at least as many cells "
-                    f"that are not missing, and at most {known.shape[1]} components. "
-                    f"Got {len(known)} cells."
-                )
+            self._check_components(*known.shape)
             # exact and not random
             pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
             self.pca_: PCA | None = pca.fit(known)
         return self._features(vectors)
+
+    def _check_components(self, n_cells: int, width: int) -> None:
+        size = self.n_components
+        if size is not None and min(n_cells, width) < max(size, 1):
+            raise InvalidInputError(
+                f"n_components={self.n_components} needs at least as many cells that "
+                f"are not missing, and at most {width} components. Got {n_cells} cells."
+            )
 
     def _fit_source(self) -> ClipSource:
         resolve_device(self.device)

@@ -104,10 +104,11 @@ class TemporalEncoder(TableEncoder):
     of the month or day of the year.
 
     Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
-    they have eight digits (20150301), otherwise seconds since 1970, or milli-, micro-
-    or nanoseconds if they are too large for seconds. A year counts as its first
-    moment, a date without a time of day as midnight. Other numbers below ten million
-    are bad cells.
+    their digits form one (20150301, 201503011530), otherwise seconds since 1970, or
+    milli-, micro- or nanoseconds if they are too large for seconds. A year counts as
+    its first moment, a date without a time of day as midnight. A warning tells of
+    numbers that become dates outside of 1980 to 2050, such as the days of a
+    spreadsheet (43383).
 
     If a clock shows an hour twice and `naive` is ``"local"``, the first one counts.
     500,000 rows take a few seconds.
