@@ -270,6 +270,28 @@ def test_pages_name_the_distribution():
         assert {e for n in named for e in n.split(",")} <= known_extras(), path
 
 
+def test_the_map_for_contributors_shows_every_part():
+    page = (CHECKOUT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", page, re.M)
+    shown = [name for row in rows for name in re.findall(r"`(\w+)/?`", row)]
+    parts = {path.split("/")[0].removesuffix(".py") for path in SOURCES}
+    assert sorted(shown) == sorted(parts - {"__init__"})
+
+
+def test_pages_and_workflows_name_sessions_that_exist():
+    sessions = re.findall(
+        r"^def (\w+)\(session", (CHECKOUT / "noxfile.py").read_text("utf-8"), re.M
+    )
+    files = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.rst")]
+    files += [*CHECKOUT.glob(".github/**/*.*"), CHECKOUT / "pyproject.toml"]
+    for path in files:
+        text = path.read_text("utf-8")
+        named = re.findall(r"nox -s (\w+)", text)
+        for some in re.findall(r"session: \[(.*)\]", text):
+            named += [words.strip(' "').split()[0] for words in some.split(",")]
+        assert set(named) <= set(sessions), path
+
+
 def test_no_link_leads_to_an_address_of_ours():
     files = [*PAGES, CHECKOUT / "docs/conf.py", *ROOT.rglob("*.py")]
     for path in files:

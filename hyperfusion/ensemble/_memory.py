@@ -58,7 +58,9 @@ def warn_of_memory(
 def table_bytes(X: Any) -> float:
     """Return the size of a table."""
     if isinstance(X, pd.DataFrame):
-        return float(X.memory_usage(index=False).sum())
+        fixed = np.array([isinstance(dtype, np.dtype) for dtype in X.dtypes], bool)
+        others = X.loc[:, ~fixed].memory_usage(index=False).sum()
+        return float(others + len(X) * sum(t.itemsize for t in X.dtypes[fixed]))
     if sp.issparse(X):
         return 12.0 * X.nnz
     return float(getattr(X, "nbytes", 0))

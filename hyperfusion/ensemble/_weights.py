@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import minimize, nnls
-from scipy.special import softmax
 from scipy.stats import rankdata
 
 SOLVERS = ("greedy", "simplex", "nnls", "equal")
@@ -56,25 +55,26 @@ def make_loss(
     best single member: the SMP Challenge ranks by the two, and so neither depends
     on the target's unit.
     """
+    share = sample_weight / sample_weight.sum()
 
     def mae(p: np.ndarray) -> float:
-        return float(np.average(np.abs(y - p), weights=sample_weight))
+        return float((share * np.abs(y - p)).sum())
 
     def huber(p: np.ndarray) -> float:
         error = np.abs(y - p)
         small = np.minimum(error, delta)
-        return float(np.average(small * (error - small / 2), weights=sample_weight))
+        return float((share * small * (error - small / 2)).sum())
 
     # as spearman_score does, but the targets are ranked once for all predictions
-    ranks, share = rankdata(y), sample_weight / sample_weight.sum()
+    ranks = rankdata(y)
     ranks -= share @ ranks
-    size = share @ ranks**2
+    shared, size = share * ranks, share @ ranks**2
 
     def disorder(p: np.ndarray) -> float:
         predicted = _ranks(p)
         predicted -= share @ predicted
         scale = np.sqrt(size * (share @ predicted**2))
-        return 1 - float((share * ranks) @ predicted / scale) if scale > 1e-9 else 1.0
+        return 1 - float(shared @ predicted / scale) if scale > 1e-9 else 1.0
 
     if objective != "both":
         return {"mae": mae, "huber": huber, "spearman": disorder}[objective]
@@ -130,7 +130,7 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
     greedy = np.log(np.maximum(_greedy(predictions, loss), 1e-3))
     found = [
         minimize(
-            lambda logits: loss(predictions @ softmax(logits)),
+            lambda logits: loss(predictions @ _softmax(logits)),
             start,
             method="Nelder-Mead",
             options={
@@ -142,4 +142,9 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
         )
         for start in [*(3 * corners), greedy]
     ]
-    return softmax(min(found, key=lambda result: result.fun).x)
+    return _softmax(min(found, key=lambda result: result.fun).x)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max())
+    return odds / odds.sum()

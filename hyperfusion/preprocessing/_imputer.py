@@ -186,7 +186,7 @@ class BlockImputer(BlockTransformer):
         held = set()
         for column in singles:
             values, block = features.numbers[:, column], schema.blocks[column]
-            if np.isin(values, (0, 1)).all():
+            if ((values == 0) | (values == 1)).all():
                 held |= {(block, _pattern(values == flag)) for flag in (0, 1)}
         names = [str(features.names[i]) for i in singles] + list(schema.vectors)
         candidates = [*singles.values(), *schema.vectors.values()]

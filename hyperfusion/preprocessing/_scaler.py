@@ -184,7 +184,6 @@ class BlockScaler(BlockTransformer):
         self.upper_[columns] = -ndtri((values == largest).sum(axis=0) / seen / 2)
         return QuantileTransformer(
             n_quantiles=min(_N_QUANTILES, len(values)),
-            output_distribution="normal",
             subsample=None,
         ).fit(values)
 
@@ -197,11 +196,8 @@ class BlockScaler(BlockTransformer):
                 values, scaler = _take(part, columns), self.scalers_[name]
                 with np.errstate(over="ignore"):  # infinity is clipped below
                     scaled = scaler.transform(values)
-                if name == "quantile":
-                    # a rank that rounding moves below 0 or above 1 gives NaN
-                    lost = np.isnan(scaled) & ~np.isnan(values)
-                    is_low = values < np.median(scaler.quantiles_, axis=0)
-                    scaled[lost] = np.where(is_low, -np.inf, np.inf)[lost]
+                if name == "quantile":  # rounding may move a rank below 0 or above 1
+                    scaled = ndtri(np.clip(scaled, 0, 1))
                 part[:, columns] = scaled
             np.clip(part, self.lower_, self.upper_, out=part)
         return out

@@ -85,8 +85,8 @@ def _labeled_as_at_fit(
     scikit-learn has warned of it already.
     """
     if reset:
-        estimator._labels = list(table.columns)
-    elif not set(getattr(estimator, "_labels", ())) <= set(table.columns):
+        estimator._labels = table.columns.tolist()
+    elif not set(getattr(estimator, "_labels", ())) <= set(table.columns.tolist()):
         table = table.set_axis(estimator._labels, axis=1)
     return table
 
@@ -144,8 +144,8 @@ def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
     if isinstance(table.columns, pd.MultiIndex):
         table = table.set_axis(table.columns.to_flat_index(), axis=1)
     levels = [
-        label
-        for label, dtype in table.dtypes.items()
+        table.columns[i]
+        for i, dtype in enumerate(table.dtypes)
         if isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary<")
     ]
     if not levels or not table.columns.is_unique:
@@ -166,7 +166,7 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
             f"{name} got a table with duplicate column names: {twice}. Rename or drop "
             "all but one of each."
         )
-    others = [c for c in X.columns if not isinstance(c, str)]
+    others = [c for c in X.columns.tolist() if not isinstance(c, str)]
     if 0 < len(others) < X.shape[1]:
         raise InvalidInputError(
             f"{name} got a table with column names that are not strings beside others "

@@ -52,6 +52,8 @@ class Schema:
     ----------
     names : tuple of ColumnName
         The parsed names of the columns.
+    blocks : tuple of str or None
+        The block of each column, None for columns without one.
     vectors : dict of {vector: ndarray of int}
         The positions of each vector's columns, in the vector's order. Its name starts
         with the block: ``"image__clip"``.
@@ -76,6 +78,7 @@ class Schema:
     spaces: Mapping[str, str] = field(default_factory=dict)
     related: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)
     names: tuple[ColumnName, ...] = field(init=False)
+    blocks: tuple[str | None, ...] = field(init=False)
     vectors: dict[str, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,11 +96,13 @@ class Schema:
             for vector, numbered in members.items()
         }
         object.__setattr__(self, "names", tuple(names))
+        object.__setattr__(self, "blocks", tuple(name.block for name in names))
         object.__setattr__(self, "vectors", vectors)
 
     def __getstate__(self) -> dict[str, Any]:
         # the parsed names are many times larger than the names
-        return {k: v for k, v in vars(self).items() if k not in ("names", "vectors")}
+        parsed = ("names", "blocks", "vectors")
+        return {k: v for k, v in vars(self).items() if k not in parsed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -123,7 +128,7 @@ class Schema:
             return cls(tuple(range(n)), np.zeros(n, dtype=bool))
         declared = X.attrs.get(_DECLARED, {})
         return cls(
-            tuple(X.columns),
+            tuple(X.columns.tolist()),
             np.array([isinstance(t, pd.CategoricalDtype) for t in X.dtypes], bool),
             dict(declared.get("spaces", {})),
             dict(declared.get("related", {})),
@@ -170,12 +175,7 @@ class Schema:
         Schema
             Without the categories.
         """
-        return self.select(~self.is_category)
-
-    @property
-    def blocks(self) -> tuple[str | None, ...]:
-        """The block of each column, None for columns without one."""
-        return tuple(name.block for name in self.names)
+        return self.select(~self.is_category) if self.is_category.any() else self
 
     @property
     def singles(self) -> np.ndarray:
@@ -313,12 +313,26 @@ def declare(
 
     Vectors and columns that are not in the table are ignored.
     """
-    vectors = {parse(column).vector for column in table.columns} if spaces else set()
-    table.attrs[_DECLARED] = {
-        "spaces": {v: s for v, s in spaces.items() if v in vectors},
-        "related": {c: b for c, b in (related or {}).items() if c in table.columns},
-    }
+    columns = set(table.columns.tolist()) if spaces or related else set()
+    vectors = {parse(column).vector for column in columns} if spaces else set()
+    table.attrs[_DECLARED] = _Declared(
+        spaces={v: s for v, s in spaces.items() if v in vectors},
+        related={c: b for c, b in (related or {}).items() if c in columns},
+    )
     return table
+
+
+class _Declared(dict):
+    """What is declared of a table, and never changed.
+
+    pandas copies ``attrs`` deeply for every column that is taken out of a table.
+    """
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
 
 
 def is_declared(table: pd.DataFrame) -> bool:

@@ -1,5 +1,7 @@
 """The grammar of names, and the schema that it spells."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,6 +135,13 @@ def test_what_was_declared_stays_with_the_table(change):
     schema = Schema.of(change(table()))
     assert schema.spaces == Schema.of(table()).spaces
     assert schema.related == Schema.of(table()).related
+
+
+def test_a_column_taken_out_shares_what_was_declared_and_pickles_are_plain():
+    table = declare(pd.DataFrame(columns=["image__clip__0"]), {"image__clip": "clip"})
+    declared = table.attrs["hyperfusion"]
+    assert table["image__clip__0"].attrs["hyperfusion"] is declared
+    assert type(pickle.loads(pickle.dumps(declared))) is dict
 
 
 def test_what_leaves_with_a_part():

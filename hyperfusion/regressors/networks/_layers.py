@@ -70,9 +70,8 @@ class CategoryEmbeddings(Random):
         self.widths = [min(self.dimension, size // 2 + 1) for size in sizes]
         self.tables = nn.ModuleList()
         for size, width in zip(sizes, self.widths, strict=True):
-            table = skip_init(nn.Embedding, size, width)
-            nn.init.normal_(table.weight, std=0.1, generator=generator)
-            self.tables.append(table)
+            vectors = torch.empty(size, width).normal_(std=0.1, generator=generator)
+            self.tables.append(nn.Embedding.from_pretrained(vectors, freeze=False))
 
     def forward(self, codes: Tensor) -> list[Tensor]:
         """Return the vectors of each category."""
