@@ -58,14 +58,16 @@ def main(n):
     peak()
     table = encode.fit_transform(posts, y)
     peaks["encode"] = peak()
-    table = reduce.fit_transform(relate.fit_transform(table, y), y)
+    table = relate.fit_transform(table, y)
+    features = table.shape[1]
+    table = reduce.fit_transform(table, y)
     predict.fit(table, y)
     peaks["fit"] = peak()
     del table
     peak()
     model.predict(posts)
     peaks["predict"] = peak()
-    print(json.dumps({"peaks": peaks, "features": predict.n_features_in_}))
+    print(json.dumps({"peaks": peaks, "features": features}))
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="needs Linux's account of memory")

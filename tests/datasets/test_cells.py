@@ -124,7 +124,7 @@ def test_missing_dates_are_silent(cell):
     [
         (clean_numbers, "1", "one"),
         (clean_numbers, "1", "inf"),
-        (clean_seconds, "1", 10**30),
+        (clean_seconds, "1425168000", 10**30),
         (clean_dates, "2015-01-01", "2015-13-01"),
         (clean_dates, "1904010100", "1904990100"),
     ],

@@ -147,8 +147,10 @@ def test_pca_by_share_of_variance(folder):
 
 
 def test_too_many_components(folder):
-    with pytest.raises(InvalidInputError, match=r"n_components=5 .*Got 3 cells"):
-        ClipImageEncoder(folder, n_components=5).fit([*PICTURES[:3], None])
+    with pytest.raises(InvalidInputError, match=r"n_components=4 .*Got 3 cells"):
+        ClipImageEncoder(folder, n_components=4).fit([*PICTURES[:3], None])
+    with pytest.raises(InvalidInputError, match=r"n_components=5 .*Got 4 cells"):
+        ClipImageEncoder(folder, n_components=5).fit(PICTURES[:4])
     with pytest.raises(InvalidInputError, match="Got 0 cells"):
         ClipImageEncoder(folder, n_components=0.5).fit([None])
 
