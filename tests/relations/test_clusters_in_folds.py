@@ -29,7 +29,7 @@ def posts(seed, n=400):
 
 def clusters_with_means():
     tree = HierarchicalClusterEncoder(
-        levels=(4, 150), min_cluster_size=2, target_mean=True, random_state=0
+        levels=(8, 64, 150), min_cluster_size=2, target_mean=True, random_state=0
     )
     return RelationEncoder(similarity=False, clusters=tree)
 
@@ -73,7 +73,7 @@ def test_the_means_that_a_member_sees_are_those_of_its_rows():
     model = ensemble(clusters_with_means()).fit(X, steep)
     assert spearmanr(model.oof_predictions_, steep)[0] > 0.8
     names = model.estimators_[0][0][1].feature_names_in_
-    assert "cluster__image_150_target_mean" in names
+    assert "cluster__image_64_target_mean" in names
 
 
 def test_clusters_of_the_pipeline_get_their_means_from_the_members():
