@@ -35,7 +35,10 @@ import numpy as np
 import pandas as pd
 
 ALL, TO_LEARN = 486_194, 305_613
-STEPS = ("load", "encode", "relate", "fit", "load new", "encode new", "predict")
+STEPS = (
+    *("load", "encode", "relate", "reduce", "fit"),
+    *("load new", "encode new", "predict"),
+)
 WIDTH, N_CONCEPTS, N_WORDS = 512, 668, 200_000
 FIRST, LAST = 1_425_168_000, 1_461_369_600  # a year of posts, in seconds since 1970
 
@@ -139,10 +142,17 @@ def draw_words(rng: Any, concept: np.ndarray, mean: int) -> tuple[np.ndarray, ..
 
 
 def draw_vectors(rng: Any, concept: np.ndarray) -> np.ndarray:
+    """Draw vectors whose variance falls as fast as that of sentences and pictures.
+
+    64 principal components hold about 0.6 of it, as measured on MiniLM's and
+    EfficientNet's vectors of real posts.
+    """
     centers = rng.normal(size=(N_CONCEPTS, WIDTH)).astype(np.float32)
     vectors = rng.standard_normal((len(concept), WIDTH), dtype=np.float32)
     vectors += centers[concept]
-    return vectors
+    rotation, _ = np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))
+    scales = np.arange(1, WIDTH + 1) ** -0.45
+    return vectors @ (scales[:, None] * rotation).astype(np.float32)
 
 
 def make_words() -> list[str]:
@@ -255,16 +265,17 @@ def run(folder: Path, members: str, jobs: int, verbose: int) -> dict[str, Any]:
         random_state=0,
         verbose=verbose,
     )
-    encode, relate, predict = (part for _, part in model.steps)
+    encode, relate, reduce, predict = (part for _, part in model.steps)
     y = posts.target
     table = step("encode", encode.fit_transform, posts.data, y)
     del posts
     table = step("relate", relate.fit_transform, table, y)
+    table = step("reduce", reduce.fit_transform, table, y)
     shape = table.shape
     step("fit", predict.fit, table, y)
     del table
     posts = step("load new", load, "test")
-    new = step("encode new", lambda: relate.transform(encode.transform(posts.data)))
+    new = step("encode new", model[:-1].transform, posts.data)
     found = step("predict", predict.predict, new)
     score, signal = np.load(folder / "test_known.npy")
     limit = spearmanr(signal, score).statistic

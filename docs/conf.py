@@ -11,7 +11,7 @@ import hyperfusion
 LOGGER = getLogger(__name__)
 
 project = "hyperfusion"
-user = "The hyperfusion developers"
+author = "The hyperfusion developers"
 copyright = "2026, the hyperfusion developers"
 version = release = hyperfusion.__version__
 

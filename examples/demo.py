@@ -2,11 +2,12 @@
 Predict popularity, end to end
 ==============================
 
-Makes posts (or loads real ones with ``--smp-video FOLDER``), learns from the
-earlier ones and predicts the later ones, beside what one would do otherwise.
+Fit the full pipeline on earlier posts, predict later ones, and compare its scores
+with those of simpler models.
 
-The real posts are the metadata of the SMP Challenge's video track; they need no
-pretrained encoder. The synthetic ones use the tiny CLIP that the package brings.
+By default the posts are synthetic and are encoded by the tiny CLIP model of the
+package. ``--smp-video FOLDER`` uses real posts instead: the metadata of the SMP
+Challenge's video track, which needs no pretrained encoder.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from hyperfusion.exceptions import BadCellWarning
 
 
 class RawCatBoost(RegressorMixin, BaseEstimator):
-    """CatBoost on the raw columns, with its own text and category features."""
+    """Plain CatBoost, which reads texts and categories itself."""
 
     def __init__(self, roles, random_state=None):
         self.roles = roles
@@ -84,7 +85,7 @@ def _listed(value):
 
 
 def load(arguments):
-    """Return posts, target, roles and the encoders' arguments."""
+    """Return the posts and the encoders to use for them."""
     if arguments.smp_video:
         posts = load_smp_video(arguments.smp_video, split="train")
         return posts, {"text_encoder": False}
@@ -94,7 +95,7 @@ def load(arguments):
 
 
 def models(roles, encoders, raw) -> dict[str, Callable[[int], BaseEstimator]]:
-    """Return what is compared: from a seed to an estimator."""
+    """Return the models to compare: functions that build one from a seed."""
 
     def features_and_catboost(seed):
         encode = make_hyperfusion(**roles, **encoders, random_state=seed)[:-1]
@@ -104,7 +105,7 @@ def models(roles, encoders, raw) -> dict[str, Callable[[int], BaseEstimator]]:
     return {
         "median": lambda seed: DummyRegressor(strategy="median"),
         **(alone if raw else {}),
-        "CatBoost, our features": features_and_catboost,
+        "CatBoost, hyperfusion's features": features_and_catboost,
         "full pipeline": lambda seed: make_hyperfusion(
             **roles, **encoders, n_jobs=-1, random_state=seed
         ),
@@ -112,7 +113,7 @@ def models(roles, encoders, raw) -> dict[str, Callable[[int], BaseEstimator]]:
 
 
 def compare(posts, encoders, seeds, raw, test_size=0.2):
-    """Fit every model for every seed; return scores, and predictions by name."""
+    """Fit each model with each seed; return scores, predictions and true values."""
     train, test = time_split(posts.data[posts.roles["time"]], test_size=test_size)
     X, y = posts.data, np.asarray(posts.target)
     scores, predictions = [], {}
@@ -131,10 +132,10 @@ def compare(posts, encoders, seeds, raw, test_size=0.2):
 
 
 def paired_bootstrap(y, ours, theirs, n_resamples=1000):
-    """Return how often resampled test posts favor `ours`, in SRC and in MAE.
+    """Return the share of resampled test sets in which `ours` is better: SRC, MAE.
 
-    Runs of the same seed are compared and their differences averaged, so that what
-    is judged is one run and not the mean of several.
+    Runs with the same seed are compared, so the shares are about single runs and not
+    about the mean of several.
     """
     rng = np.random.RandomState(0)
     wins = np.zeros(2)
@@ -152,7 +153,7 @@ def paired_bootstrap(y, ours, theirs, n_resamples=1000):
 
 
 def draw(y, predicted, path):
-    """Draw the distributions of predicted and true scores (the paper's figure 2)."""
+    """Draw the distributions of predicted and true values (the paper's figure 2)."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -163,15 +164,22 @@ def draw(y, predicted, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1])
-    parser.add_argument("--smp-video", help="folder of the SMP video posts")
-    parser.add_argument("--posts", type=int, default=800, help="synthetic posts")
+    parser.add_argument("--smp-video", help="folder with posts of the video track")
     parser.add_argument(
-        "--seeds", type=int, help="runs of each model (1; real posts: 3)"
+        "--posts", type=int, default=800, help="number of synthetic posts"
     )
     parser.add_argument(
-        "--raw", action="store_true", help="also CatBoost on raw columns (minutes)"
+        "--seeds", type=int, help="runs of each model (default: 1; real posts: 3)"
     )
-    parser.add_argument("--output", type=Path, default=Path("demo_output"))
+    parser.add_argument(
+        "--raw", action="store_true", help="add plain CatBoost (takes minutes)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo_output"),
+        help="folder for the picture",
+    )
     arguments = parser.parse_args()
     seeds = arguments.seeds or (3 if arguments.smp_video else 1)
 
@@ -179,20 +187,23 @@ def main():
     scores, predictions, y = compare(posts, encoders, seeds, arguments.raw)
     grouped = scores.groupby("model", sort=False)
     table = grouped.agg(["mean", "std"]) if seeds > 1 else grouped.mean()
-    print(f"{len(posts.data)} posts, the latest {len(y)} of them for testing,")
-    print(f"{seeds} seed(s); SRC: higher is better, MAE: lower is better\n")
+    print(
+        f"\nScores on the latest {len(y)} of {len(posts.data)} posts, {seeds} seed(s)."
+    )
+    print("SRC: rank correlation, higher is better.")
+    print("MAE: mean absolute error, lower is better.\n")
     print(table.round(4).to_string())
 
     ours = predictions["full pipeline"]
     for name in [n for n in predictions if n.startswith("CatBoost")]:
         src, mae = paired_bootstrap(y, ours, predictions[name])
         print(
-            f"\nfull pipeline against {name}: better SRC in {src:.1%}, better MAE in "
-            f"{mae:.1%} of 1000 resamples of the test posts"
+            f"\nFull pipeline and {name}, on 1000 resamples of the test posts:\n"
+            f"the pipeline has the better SRC in {src:.1%}, the better MAE in {mae:.1%}"
         )
     picture = arguments.output / "distribution.png"
     draw(y, predictions["full pipeline"][0], picture)
-    print(f"\npicture: {picture}")
+    print(f"\nPicture of predicted and true values: {picture}")
 
 
 if __name__ == "__main__":

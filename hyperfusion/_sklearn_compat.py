@@ -10,12 +10,12 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import (
     HasMethods,
-    Interval,
     Options,
     RealNotInt,
     StrOptions,
     validate_params,
 )
+from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import (
@@ -54,6 +54,14 @@ except ImportError:  # before scikit-learn 1.9 there are no callbacks
     def with_callbacks(method: Callable) -> Callable:  # type: ignore[no-redef]
         """Return the method as it is."""
         return method
+
+
+class Interval(_Interval):
+    """scikit-learn's constraint of numbers, to which booleans are no numbers."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value is a number within the interval."""
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
 
 
 __all__ = [

@@ -12,6 +12,7 @@ from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import note_seconds, now, take_seconds
 from hyperfusion._sklearn_compat import _fit_context
+from hyperfusion._validation import warn_of_order
 
 SLOTS = {
     "is_category": """
@@ -22,7 +23,7 @@ SLOTS = {
         n_features_in_ : int
             Number of columns seen at fit.
         feature_names_in_ : ndarray of shape (`n_features_in_`,)
-            Their names, where all are strings.
+            Names of these columns, if all are strings.
         """,
 }
 """Paragraphs for lines such as ``%(columns_seen)s`` in the docstrings of subclasses."""
@@ -55,6 +56,7 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         self
             The fitted transformer.
         """
+        warn_of_order(X, y)
         with plain_output():
             self._fit(X, y)
         return self
@@ -77,6 +79,7 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
             As `transform` returns it.
         """
         start, before = now(), take_seconds(X)[1]
+        warn_of_order(X, y)
         with plain_output():
             table = self._fit_transform(X, y)
         return note_seconds(table, before + now() - start)

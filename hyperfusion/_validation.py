@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from hyperfusion._sklearn_compat import Interval
+from hyperfusion._sklearn_compat import Interval, _num_samples
 from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 
@@ -32,13 +32,17 @@ def local_generator(random_state: Any) -> np.random.RandomState:
     return check_random_state(random_state)
 
 
-def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
-    """Return `y` as a finite 1-D float64 array; NaN only if it is allowed."""
+def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
+    """Return `y` as a finite 1-D float64 array; NaN only if it is allowed.
+
+    `X` is the table of the rows, or their number if their order is checked elsewhere.
+    """
     if y is None:
         raise InvalidInputError(
-            "requires y to be passed, but the target y is None: give one number a row."
+            "requires y to be passed, but the target y is None: pass a number per row."
         )
     values = _as_float_vector(y)
+    n_rows = X if isinstance(X, Integral) else _num_samples(X)
     if len(values) != n_rows:
         raise InvalidInputError(
             f"Found input variables with inconsistent numbers of samples: X has "
@@ -65,6 +69,7 @@ def check_target(y: Any, n_rows: int, *, allow_nan: bool = False) -> np.ndarray:
             f"{values[huge[0]]:g} in row {huge[0]} ({len(huge)} such row(s) in all), "
             f"more than {_LARGEST:g}. Fix these rows, or learn np.log1p(y)."
         )
+    warn_of_order(X, y)
     return values
 
 
@@ -115,6 +120,8 @@ def warn_of_order(X: Any, y: Any) -> None:
 def _as_float_vector(y: Any) -> np.ndarray:
     from sklearn.utils.validation import column_or_1d
 
+    if isinstance(y, np.ma.MaskedArray):
+        y = np.ma.filled(y.astype(float), np.nan)
     try:
         values = np.asarray(column_or_1d(y, warn=True))
     except ValueError as error:

@@ -58,7 +58,8 @@ class BadCellError(InvalidInputError):
         """Return the reason preceded by the cell's place."""
         place = [] if self.row is None else [f"row {self.row}"]
         if self.column is not None:
-            place.append(f"column {self.column!r}")
+            label = getattr(self.column, "item", lambda: self.column)()
+            place.append(f"column {label!r}")  # 0, not np.int64(0)
         return f"{', '.join(place)}: {self.reason}" if place else self.reason
 
 
@@ -75,7 +76,7 @@ class WeightsNotFoundError(HyperFusionError, ValueError):
 
 
 class BadCellWarning(UserWarning):
-    """Some cells could not be used and count as missing; the message counts them."""
+    """Some cells count as missing, or look misread; the message counts them."""
 
 
 class DeviceWarning(UserWarning):

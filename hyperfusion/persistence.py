@@ -25,6 +25,7 @@ __all__ = ["load_model", "save_model"]
 
 _HARMLESS = {
     *("numpy.array", "sklearn.tree._tree.Tree"),
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     *("pathlib.PosixPath", "pathlib.WindowsPath"),
     *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
 }
@@ -146,7 +147,17 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
             f"trust the source of the file, pass trusted={unknown!r}."
         )
     with _whole_file(path):
-        return io.load(path, trusted=asked)
+        model = io.load(path, trusted=asked)
+        _forget_memory(model)
+    return model
+
+
+def _forget_memory(model: Any) -> None:
+    """Unset parameters `memory`: joblib reads pickles from such folders at fit."""
+    inner = model.get_params().values() if hasattr(model, "get_params") else ()
+    for part in (model, *inner):
+        if isinstance(getattr(part, "memory", None), str):
+            part.memory = None
 
 
 @contextlib.contextmanager

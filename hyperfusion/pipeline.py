@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -26,10 +26,10 @@ from hyperfusion._validation import check_target
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
+from hyperfusion.ensemble._folds import make_splits
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.ensemble._presets import PRESETS
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns, as_frame
@@ -74,14 +74,16 @@ class PostPipeline(Pipeline):
             and table.shape[0]
         ):
             ensemble._named_members()
-            target = check_target(y, table.shape[0], allow_nan=is_wrapped)
+            target = check_target(y, table, allow_nan=is_wrapped)
             for name, value in params.items():
                 if name.endswith("sample_weight") and value is not None:
                     _check_sample_weight(value, target, ensure_non_negative=True)
-            if isinstance(ensemble.cv, Integral):
+            is_word = isinstance(ensemble.cv, str)
+            if isinstance(ensemble.cv, (Integral, Sized)) and not is_word:
                 known = target[~np.isnan(target)]
-                next(StratifiedRegressionKFold(int(ensemble.cv)).split(known, known))
-            y = y if getattr(y, "ndim", 1) == 1 else target
+                ones = np.ones_like(known)
+                make_splits(ensemble.cv, known, known, ones, None, None)
+            y = target
         with self._frames_of_ours():
             return super().fit(table, y, **params)
 
@@ -141,8 +143,9 @@ def make_hyperfusion(
 ) -> Pipeline:
     """Assemble the three tiers for a table of posts.
 
-    The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`) and
-    ``predict`` (`HyperFusionRegressor`). It is an ordinary Pipeline: search
+    The steps are ``encode`` (`PostEncoder`), ``relate`` (`RelationEncoder`), ``reduce``
+    (`BlockPCA`, which shortens vectors of more than 64 numbers) and ``predict``
+    (`HyperFusionRegressor`). It is an ordinary Pipeline: search
     ``predict__catboost__depth``, or add your own transformer to ``encode__encoders``.
 
     Name a role for each column that the model should read; `guess_roles` suggests them.
@@ -164,7 +167,7 @@ def make_hyperfusion(
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
         - ``"default"``: also CatBoost; the best scores for its time;
-        - ``"best"``: also two networks, for about four times the time;
+        - ``"best"``: also two networks; takes two to four times as long;
         - ``"paper"``: the paper's features, preprocessing, members and training. It
           takes longest.
     members : str, list of regressors or list of (name, regressor), default=None
@@ -218,7 +221,7 @@ def make_hyperfusion(
     >>> from hyperfusion import make_hyperfusion
     >>> model = make_hyperfusion(time="when", numeric=["likes", "views"])
     >>> list(model.named_steps)
-    ['encode', 'relate', 'predict']
+    ['encode', 'relate', 'reduce', 'predict']
     >>> paper = make_hyperfusion(time="when", numeric=["likes"], preset="paper")
     >>> list(paper.named_steps)
     ['encode', 'relate', 'reduce', 'impute', 'normalize', 'predict']
@@ -270,6 +273,7 @@ def make_hyperfusion(
     steps = [
         ("encode", encode),
         ("relate", RelationEncoder(random_state=random_state)),
+        ("reduce", BlockPCA()),
         ("predict", predict),
     ]
     return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
@@ -278,8 +282,8 @@ def make_hyperfusion(
 def _as_in_paper(
     steps: list[tuple[str, Any]], ensemble: Any, named: set[str]
 ) -> list[tuple[str, Any]]:
-    """Change the three steps to what the paper says, and add its own."""
-    (_, encode), (_, relate), (_, predict) = steps
+    """Change the steps to what the paper says, and add its own."""
+    encode, relate, reduce, predict = (step for _, step in steps)
     svd: dict[str, Any] = {"weighting": "counts", "power": 0.0, "pad": True}
     raw = {
         name: {"clip": {"normalize": False}}
@@ -301,17 +305,17 @@ def _as_in_paper(
         encoders={role: own for role, own in encoders.items() if role in named},
     )
     relate.set_params(clusters=True)
+    reduce.set_params(blocks="declared")
     ensemble.set_params(
         weighting="simplex", weights_per="fold", row_filter=IQRFilter(max_share=1.0)
     )
     if isinstance(predict, PseudoLabelWrapper):
         predict.set_params(rule="paper", min_gain_se=None)
     return [
-        *steps[:2],
-        ("reduce", BlockPCA(blocks="declared")),
+        *steps[:3],
         ("impute", BlockImputer()),
         ("normalize", BlockScaler()),
-        steps[2],
+        steps[3],
     ]
 
 

@@ -125,7 +125,7 @@ def test_roles_are_found_in_unfitted_models(name):
     if name == "pseudo-labels of a pipeline":
         assert notes[1] == "the feature table has no such column"
     else:
-        assert notes[1] == "nothing else is in the feature table"
+        assert notes[1] == "the feature table has no other column"
         assert table["n_features"].iloc[0] > 10
     assert np.isfinite(table["src"].iloc[2])
 

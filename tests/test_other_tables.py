@@ -1,6 +1,5 @@
-"""Tables, columns and parameters as others have them: a result or a named error."""
+"""Tables and columns as others have them: a result or a named error."""
 
-import io
 import warnings
 
 import numpy as np
@@ -10,65 +9,43 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import sklearn
-from PIL import Image
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_validate
+from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
-import hyperfusion.encoders.image._statistics as statistics
 from hyperfusion import (
     BlockImputer,
+    BlockPCA,
     BlockScaler,
     CatBoostHuberRegressor,
     CategoryEncoder,
     ClipImageEncoder,
+    CoAttentionRegressor,
+    CrossModalSimilarity,
     GeoEncoder,
+    HierarchicalClusterEncoder,
     HyperFusionRegressor,
-    ImageStatistics,
     IQRFilter,
+    NeighborTargets,
     NumberEncoder,
     NumericTable,
     PostEncoder,
+    PseudoLabelWrapper,
     RelationEncoder,
     TfidfComponents,
+    UserHistory,
     UserProfileEncoder,
     VectorEncoder,
+    evaluate,
     load_model,
-    make_hyperfusion,
-    make_posts,
     save_model,
     time_split,
 )
-from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
+from hyperfusion.exceptions import BadCellWarning, InvalidInputError
 from hyperfusion.table import describe_table, feature_table
-
-POSTS = make_posts(40, random_state=0)
-X, Y = POSTS.data, np.asarray(POSTS.target, dtype=float)
-READ = ["caption", "user", "posted_at", "category", "n_photos", "latitude", "longitude"]
-TABLE = X[READ].assign(latitude=X["latitude"].fillna(1), longitude=2.0)
-MEMBERS = [("ridge", make_pipeline(NumericTable(impute=True), Ridge(100)))]
-
-
-def pipeline(**changes):
-    roles = {
-        "text": "caption",
-        "user": "user",
-        "time": "posted_at",
-        "categorical": "category",
-        "numeric": "n_photos",
-        "latitude": "latitude",
-        "longitude": "longitude",
-    }
-    rest = {"image_encoder": False, "text_encoder": False, "cv": 2, "random_state": 0}
-    return make_hyperfusion(**roles | rest | {"members": MEMBERS} | changes)
-
-
-def picture(width=9, height=7):
-    content = io.BytesIO()
-    Image.new("RGB", (width, height), "red").save(content, "PNG")
-    return content.getvalue()
+from tests.odd_posts import READ, TABLE, X, Y, picture, pipeline
 
 
 @pytest.fixture(scope="module")
@@ -186,202 +163,9 @@ def test_every_encoder_gives_the_form_that_is_asked_for(encoder, columns, form):
     assert output.shape == (40, len(encoder.get_feature_names_out()))
 
 
-@pytest.mark.parametrize(
-    "roles",
-    [
-        {"latitude": "latitude", "longitude": "latitude"},
-        {"time": "posted_at", "user_created": "posted_at"},
-        {"image": "caption", "text": "caption"},
-        {"user": "user", "user_numeric": "user"},
-        {"numeric": "n_photos", "categorical": "n_photos"},
-        {"time": "posted_at", "timezone": "posted_at"},
-        {"tags": "caption", "numeric": "caption"},
-    ],
-)
-def test_roles_that_one_column_cannot_have_together(roles):
-    with pytest.raises(InvalidInputError, match=r"can't be both .* and .*: name an"):
-        PostEncoder(**roles, text_encoder=False).fit(TABLE)
-
-
-@pytest.mark.parametrize(
-    "roles",
-    [
-        {"text": "caption", "tags": "caption"},
-        {"user": "user", "categorical": "user"},
-        {"user": "user", "text": "user"},
-        {"latitude": "latitude", "longitude": "longitude", "numeric": "latitude"},
-    ],
-)
-def test_roles_that_one_column_can_have_together(roles):
-    encoder = PostEncoder(**roles, text_encoder=False).fit(TABLE)
-    assert encoder.n_features_in_ == len(READ)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"n_jobs": 0}, r"n_jobs.*\(-inf, -1\].*Got 0"),
-        ({"cache": 5}, "cache.*Got 5"),
-        ({"image_folder": 5}, "image_folder.*Got 5"),
-        ({"image_encoder": 5}, "image_encoder must be.*Got 5"),
-        ({"cv": 100}, "n_splits=100.*number of rows, which is 40"),
-        ({"neighbors": 5}, "neighbors.*Got 5"),
-        ({"random_state": "a"}, "random_state.*Got 'a'"),
-        ({"timezone": "Mars"}, "timezone='Mars' is neither"),
-        ({"word_vectors": "no file.txt"}, "no such file"),
-        ({"members": [CatBoostHuberRegressor(iterations=-3)]}, "iterations.*Got -3"),
-        ({"members": [make_pipeline(BlockScaler(method="x"), Ridge())]}, "method.*'x'"),
-        ({"members": [Ridge(alpha=-4)]}, "alpha.*Got -4"),
-        ({"relate__similarity": 5}, "similarity.*Got 5"),
-        ({"predict__weighting": "x"}, "weighting.*Got 'x'"),
-        ({"encode__encoders__image__statistics__n_colors": -1}, "n_colors.*Got -1"),
-        ({"encode__encoders__text__tfidf__ngram_range": (3, 1)}, "ngram_range"),
-        ({"text": "captoin"}, "Did you mean"),
-        ({"y": Y[:-1]}, "y has 39"),
-        ({"y": np.where(np.arange(40) == 3, np.nan, Y)}, "nan in row 3"),
-        ({"y": ["high"] * 40}, "must be numbers"),
-        ({"y": np.full(40, 1e300)}, "too large to learn"),
-        ({"y": np.full(40, np.nan), "unlabeled": True}, "number of rows, which is 0"),
-        ({"predict__sample_weight": np.ones(4)}, "sample_weight"),
-        ({"predict__sample_weight": -np.ones(40)}, "Negative values"),
-    ],
-)
-def test_everything_is_checked_before_the_first_picture(changes, message, monkeypatch):
-    def read_image(*_):
-        raise AssertionError("a picture was read")
-
-    monkeypatch.setattr(statistics, "read_image", read_image)
-    y = changes.pop("y", Y)
-    params = {k: v for k, v in changes.items() if k.endswith("sample_weight")}
-    nested = {k: v for k, v in changes.items() if "__" in k and k not in params}
-    own = {k: v for k, v in changes.items() if "__" not in k}
-    posts = TABLE.assign(image=[picture()] * 40)
-    model = pipeline(image="image", **own).set_params(**nested)
-    with pytest.raises(ValueError, match=message):
-        model.fit(posts, y, **params)
-
-
-@pytest.mark.parametrize(("name", "value"), [("unlabeled", "yes"), ("members", 5)])
-def test_arguments_are_checked_at_once(name, value):
-    with pytest.raises(InvalidInputError, match=f"{name} must be.*Got {value!r}"):
-        pipeline(**{name: value})
-
-
-@pytest.mark.parametrize(
-    ("estimator", "parameter"),
-    [
-        (PostEncoder(), "user_embedder__n_components"),
-        (PostEncoder(), "neighbors__half_life"),
-        (RelationEncoder(), "similarity__pairs"),
-        (RelationEncoder(clusters=True), "clusters__levels"),
-    ],
-)
-def test_parameters_of_what_is_not_there_yet(estimator, parameter):
-    name = parameter.partition("__")[0]
-    message = rf"{parameter} can't be set: .* Set {name} to an estimator first"
-    with pytest.raises(InvalidInputError, match=message):
-        estimator.set_params(**{parameter: 1})
-
-
-def test_pictures_of_every_kind_and_several_in_a_cell(tmp_path):
-    content = picture(9, 7)
-    (tmp_path / "a.png").write_bytes(content)
-    small = np.zeros((2, 3, 3), np.uint8)
-    cells = [
-        content,
-        io.BytesIO(content),
-        {"bytes": content, "path": None},
-        {"bytes": None, "path": str(tmp_path / "a.png")},
-        [content, small],
-        (content, None, Image.fromarray(small)),
-        np.array([content, str(tmp_path / "a.png")], dtype=object),
-        np.stack([small, small]),
-        [],
-        [None],
-    ]
-    measured = ImageStatistics().fit_transform(cells)
-    nan = np.nan
-    assert np.array_equal(
-        measured[:, 0], [9, 9, 9, 9, 6, 6, 9, 3, nan, nan], equal_nan=True
-    )
-    np.testing.assert_array_equal(measured[:, -1], [0] * 8 + [1] * 2)
-    vectors = ClipImageEncoder("hyperfusion-tiny").fit_transform(cells)
-    np.testing.assert_array_equal(np.isnan(vectors[:, 0]), measured[:, -1])
-    mean = vectors[0] + vectors[7]
-    np.testing.assert_allclose(vectors[4], mean / np.linalg.norm(mean), atol=1e-5)
-
-
-def test_bad_pictures_beside_good_ones():
-    cells = pd.Series([[picture(), b"none"], [b"none"]], name="pictures")
-    for encoder in (ImageStatistics(), ClipImageEncoder("hyperfusion-tiny")):
-        with pytest.warns(BadCellWarning) as caught:
-            features = encoder.fit_transform(cells)
-        assert np.isnan(features[:, 0]).tolist() == [False, True]
-        messages = [str(warning.message) for warning in caught]
-        assert any("first row 1" in message for message in messages)
-        assert any("1 picture(s) in lists" in message for message in messages)
-        with pytest.raises(BadCellError, match="row 0, column 'pictures'"):
-            encoder.set_params(on_error="raise").fit_transform(cells)
-
-
-@pytest.mark.parametrize("wrap", [str, lambda n: {"path": n}, lambda n: [n, n]])
-def test_names_of_files_in_a_folder(wrap, tmp_path):
-    names = [f"{i}.png" for i in range(3)]
-    for name in names:
-        (tmp_path / name).write_bytes(picture())
-    table = pd.DataFrame({"photo": [wrap(name) for name in names] + [None]})
-    encoder = PostEncoder(image="photo", image_encoder=False)
-    with pytest.warns(BadCellWarning, match="image_folder= of make_hyperfusion"):
-        encoder.fit(table)
-    encoder.set_params(image_folder=tmp_path).fit(table)
-    features = encoder.transform(table)
-    assert features["image__width"].fillna(0).tolist() == [9, 9, 9, 0]
-    assert table["photo"].iloc[0] == wrap(names[0])
-    full = pd.DataFrame({"photo": [str(tmp_path / names[0])] * 2})
-    assert encoder.transform(full)["image__width"].tolist() == [9, 9]
-
-
-def test_base64_text_is_not_shown_in_full():
-    import base64
-
-    for content in (picture(), np.random.RandomState(0).bytes(3000)):
-        for head in ("", "data:image/png;base64,"):
-            text = head + base64.b64encode(content).decode()
-            with pytest.raises(BadCellError, match="as base64 text") as error:
-                ImageStatistics(on_error="raise").fit_transform([text])
-            assert len(str(error.value)) < 300
-
-
-@pytest.mark.parametrize(
-    "column", ["caption", "user", "posted_at", "category", "n_photos"]
-)
-@pytest.mark.parametrize("nothing", [None, np.nan])
-def test_a_role_without_any_cell_is_told_in_one_line(column, nothing):
-    with pytest.warns(UserWarning, match="says nothing") as caught:
-        model = pipeline().fit(TABLE.assign(**{column: nothing}), Y)
-    messages = [str(w.message) for w in caught if repr(column) in str(w.message)]
-    assert len(messages) == 1
-    assert "says nothing: all its 40 cells are missing" in messages[0]
-    assert np.isfinite(model.predict(TABLE)).all()
-
-
-def test_a_ready_vector_without_any_cell():
-    encoder = PostEncoder(numeric="n_photos", vectors={"text": "vector"})
-    with pytest.warns(UserWarning, match="'vector'.*says nothing"):
-        features = encoder.fit_transform(TABLE.assign(vector=None))
-    assert list(features) == ["meta__n_photos"]
-
-
 @pytest.mark.parametrize("text", ["same", "a", "#", "🙂"])
 def test_texts_that_are_all_alike(text):
     assert np.isfinite(pipeline().fit(TABLE.assign(caption=text), Y).predict(TABLE)[0])
-
-
-@pytest.mark.parametrize("role", ["categorical", "place"])
-def test_roles_of_categories_alone(role):
-    model = make_hyperfusion(**{role: "category"}, preset="fast", cv=2)
-    model.set_params(predict__boosting__max_iter=2)
-    assert np.isfinite(model.fit(TABLE, Y).predict(TABLE)).all()
 
 
 @pytest.mark.parametrize(
@@ -466,20 +250,6 @@ def test_warnings_point_at_the_users_line_and_come_once():
         assert [warning.filename for warning in ours] == [__file__]
 
 
-def test_weights_with_metadata_routing():
-    weight = np.linspace(0.5, 1.5, 40)
-    params = {"sample_weight": weight}
-    with sklearn.config_context(enable_metadata_routing=True):
-        for unlabeled in (False, True):
-            model = pipeline(unlabeled=unlabeled)
-            assert model.fit(TABLE, Y, **params).predict(TABLE).shape == (40,)
-            if not unlabeled:
-                search = GridSearchCV(model, {"predict__delta": [0.5]}, cv=2)
-                assert np.isfinite(search.fit(TABLE, Y, **params).best_score_)
-        scores = cross_validate(pipeline(), TABLE, Y, cv=2, params=params)
-        assert np.isfinite(scores["test_score"]).all()
-
-
 def test_filter_of_rows_in_a_pipeline():
     model = make_pipeline(NumberEncoder(), IQRFilter(), NumericTable(), Ridge())
     assert model.fit(TABLE[["n_photos"]], Y).predict(TABLE[["n_photos"]]).shape == (40,)
@@ -553,32 +323,6 @@ def test_names_of_columns_that_are_partly_texts(label, estimator):
     assert "X.columns.astype(str)" in str(error.value)
 
 
-@pytest.mark.parametrize("value", [5, "x", [1], TfidfVectorizer(), None])
-@pytest.mark.parametrize("name", ["user_embedder", "place_embedder"])
-def test_embedders_that_are_none(name, value):
-    encoder = PostEncoder(user="user", place="category", numeric="n_photos")
-    encoder.set_params(**{name: value})
-    assert encoder.get_params()
-    with pytest.raises(ValueError, match=f"'{name}' parameter.*SVDUserEmbedder"):
-        encoder.fit(TABLE)
-
-
-@pytest.mark.parametrize("value", [5, "x", [1]])
-def test_encoders_that_are_no_dict(value):
-    with pytest.raises(ValueError, match="'encoders' parameter of PostEncoder"):
-        pipeline().set_params(encode__encoders=value).fit(TABLE, Y)
-
-
-def test_neighbors_of_another_kind():
-    with pytest.raises(InvalidInputError, match="neighbors must be NeighborTargets"):
-        pipeline(neighbors=TfidfVectorizer()).fit(TABLE, Y)
-
-
-def test_a_role_that_names_no_label():
-    with pytest.raises(InvalidInputError, match=r"numeric=\[\] is not a column"):
-        pipeline(numeric=[[]]).fit(TABLE, Y)
-
-
 @pytest.mark.parametrize("form", ["pandas", "polars"])
 def test_similarity_whatever_output_is_chosen(form):
     table = TABLE.assign(image=[picture()] * 40)
@@ -611,3 +355,114 @@ def test_commas_that_are_decimal_points(text):
         NumberEncoder().fit_transform(table[["price"]])
     with pytest.raises(InvalidInputError, match="comma is a decimal point"):
         pipeline().fit(table, table["price"])
+
+
+REVERSED = pd.Series(Y, TABLE.index[::-1])
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda t: CatBoostHuberRegressor(iterations=2).fit(t[["n_photos"]], REVERSED),
+        lambda t: CoAttentionRegressor(max_iter=1).fit(t[["n_photos"]], REVERSED),
+        lambda t: PostEncoder(numeric="n_photos").fit(t, REVERSED),
+        lambda t: PostEncoder(numeric="n_photos").fit_transform(t, REVERSED),
+        lambda t: UserHistory().fit(t[["user", "posted_at"]], REVERSED),
+        lambda t: (
+            UserHistory()
+            .fit(t[["user", "posted_at"]], Y)
+            .update(t[["user", "posted_at"]], REVERSED)
+        ),
+        lambda t: NumericTable().fit_transform(t[["n_photos"]], REVERSED),
+        lambda t: IQRFilter(max_share=1.0).fit_resample(t[["n_photos"]], REVERSED),
+        lambda t: HyperFusionRegressor([Ridge()], cv=2).fit(t[["n_photos"]], REVERSED),
+        lambda t: pipeline().fit(t, REVERSED),
+        lambda t: evaluate(pipeline(), t, REVERSED, splits=("random",)),
+        lambda t: PseudoLabelWrapper(HyperFusionRegressor([Ridge()], cv=2)).fit(
+            t[["n_photos"]], REVERSED
+        ),
+    ],
+)
+def test_targets_whose_labels_are_in_another_order(give):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        give(TABLE)
+    found = [w for w in caught if "in another order" in str(w.message)]
+    assert len(found) == 1
+    assert "y.loc[X.index]" in str(found[0].message)
+    assert found[0].filename == __file__
+
+
+def test_arrays_have_no_order_of_labels():
+    shuffled = pd.Series(Y, np.arange(40)[::-1])
+    numbers = TABLE[["n_photos"]].to_numpy(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CatBoostHuberRegressor(iterations=2).fit(numbers, shuffled)
+        PostEncoder(numeric=0).fit(numbers, shuffled)
+        NumericTable().fit(numbers, shuffled)
+        IQRFilter(max_share=1.0).fit_resample(numbers, shuffled)
+
+
+TEXTS = np.array([["52,13", 1.0], ["sun", 2.0]] * 20, dtype=object)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RelationEncoder(),
+        RelationEncoder(clusters=True),
+        NeighborTargets(),
+        CrossModalSimilarity(),
+        HierarchicalClusterEncoder(),
+        BlockPCA(),
+        BlockImputer(),
+        BlockScaler(),
+        NumericTable(),
+        IQRFilter(),
+        CatBoostHuberRegressor(iterations=2),
+        CoAttentionRegressor(max_iter=1),
+        HyperFusionRegressor([Ridge()], cv=2),
+        HyperFusionRegressor([CatBoostHuberRegressor(iterations=2)], cv=2),
+        PseudoLabelWrapper(HyperFusionRegressor([Ridge()], cv=2)),
+    ],
+)
+def test_arrays_with_texts_say_how_to_keep_categories(estimator):
+    estimator = sklearn.base.clone(estimator)
+    give = getattr(estimator, "fit_transform", estimator.fit)
+    with pytest.raises(InvalidInputError, match=r"set_output\(transform='pandas'\)"):
+        give(TEXTS, Y)
+
+
+@pytest.mark.parametrize("empty", [{}, [{}], [{}, {}], pd.DataFrame(index=range(3))])
+def test_tables_without_columns(fitted, empty):
+    with pytest.raises(InvalidInputError, match=r"not a column|takes a DataFrame"):
+        fitted.predict(empty)
+
+
+def test_masked_cells_are_missing():
+    numbers = np.ma.masked_array([[1.0, 5.0], [2.0, 6.0]], mask=[[0, 1], [0, 0]])
+    expected = [[1, np.nan], [2, 6]]
+    np.testing.assert_array_equal(NumericTable().fit_transform(numbers), expected)
+    encoder = NumberEncoder(log=False)
+    np.testing.assert_array_equal(encoder.fit_transform(numbers), expected)
+    with pytest.raises(InvalidInputError, match="nan in row 1"):
+        CatBoostHuberRegressor().fit(np.eye(2), np.ma.masked_array([1, 2], mask=[0, 1]))
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "sun \ude00"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda cells: {"a": cells, "b": [1, 2]},
+        lambda cells: [{"a": cell, "b": i} for i, cell in enumerate(cells)],
+        lambda cells: np.array([cells, [1, 2]], dtype=object).T,
+        lambda cells: np.array([(cell, 1) for cell in cells], [("a", "O"), ("b", "i")]),
+        lambda cells: pd.DataFrame({"a": cells, "b": [1, 2]}, dtype=object),
+    ],
+)
+def test_half_an_emoji_in_tables_of_every_form(form, half):
+    table = form([half, "b"])
+    levels = CategoryEncoder().set_output(transform="pandas").fit_transform(table)
+    expected = ["b", half.replace(half[-1], "\ufffd")]
+    assert levels.iloc[:, 0].cat.categories.tolist() == sorted(expected)

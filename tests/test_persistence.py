@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from hyperfusion import (
     CatBoostHuberRegressor,
     ClipHierarchicalRegressor,
     GloveTextVectorizer,
+    HyperFusionRegressor,
     TemporalEncoder,
     load_model,
     make_hyperfusion,
@@ -76,6 +78,14 @@ def test_whole_pipeline_predicts_the_same(pipeline, tmp_path):
     loaded = load_model(tmp_path / "model.skops")
     assert_array_equal(loaded.predict(posts), model.predict(posts))
     assert [p.name for p in tmp_path.iterdir()] == ["model.skops"]
+
+
+def test_members_of_the_default_preset_load(tmp_path):
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    model = HyperFusionRegressor(cv=2, random_state=0).fit(X, X[:, 0])
+    save_model(model, tmp_path / "model.skops")
+    loaded = load_model(tmp_path / "model.skops")
+    assert_array_equal(loaded.predict(X), model.predict(X))
 
 
 def test_encoders_weights_stay_out(pipeline, tmp_path):
@@ -197,6 +207,24 @@ def test_a_swapped_file_of_word_vectors_runs_no_code(tmp_path):
     assert not run.exists()
     pickle.loads(vectors.read_bytes())
     assert run.exists()
+
+
+@pytest.mark.parametrize(
+    "nest", [lambda e: e, make_pipeline, lambda e: Pipeline([("e", e)], memory="x")]
+)
+def test_swapped_fits_in_a_folder_of_memory_run_no_code(nest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X, y = np.arange(20.0).reshape(-1, 1), np.arange(20.0)
+    ensemble = HyperFusionRegressor([Ridge()], cv=2, memory="fits", random_state=0)
+    model = nest(ensemble).fit(X, y)
+    save_model(model, "model.skops")
+    run, stored = tmp_path / "run", list(Path("fits").rglob("output.pkl"))
+    assert stored
+    for file in stored:
+        file.write_bytes(pickle.dumps(Payload(run)))
+    loaded = load_model("model.skops").fit(X, y)
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    assert not run.exists()
 
 
 def test_a_missing_folder_is_named(tmp_path):

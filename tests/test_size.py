@@ -53,12 +53,12 @@ def main(n):
         cv=3,
         random_state=0,
     )
-    encode, relate, predict = (step for _, step in model.steps)
+    encode, relate, reduce, predict = (step for _, step in model.steps)
     peaks, y = {}, rng.normal(size=n)
     peak()
     table = encode.fit_transform(posts, y)
     peaks["encode"] = peak()
-    table = relate.fit_transform(table, y)
+    table = reduce.fit_transform(relate.fit_transform(table, y), y)
     predict.fit(table, y)
     peaks["fit"] = peak()
     del table

@@ -41,8 +41,8 @@ for ax, image, caption in zip(axes, shown["image"], shown["caption"], strict=Tru
 # %%
 # Roles
 # -----
-# The package only has to know which column is what. Each role gets suitable encoders. A
-# role that you don't name is absent.
+# A role says what a column holds: a picture, a text, a user. Each role gets suitable
+# encoders. Columns without a role are ignored.
 
 posts.roles
 
@@ -76,9 +76,9 @@ model.fit(X.iloc[train], y[train])
 # %%
 # How good is it?
 # ---------------
-# Spearman's rank correlation measures how well the posts are ordered: 0 is chance, 1 is
-# perfect. Part of each score is noise. Since these posts are synthetic, we know how
-# good a perfect model would be.
+# Spearman's rank correlation (SRC) measures how well the posts are ordered: 0 is
+# chance, 1 is perfect. Part of each post's popularity is noise. These posts are
+# synthetic, so we know how good a perfect model would be.
 
 prediction = model.predict(X.iloc[test])
 noise = posts.contributions["noise"].to_numpy()
@@ -86,15 +86,19 @@ print(f"rank correlation on later posts: {spearman_score(y[test], prediction):.3
 print(f"at best: {spearman_score(y[test], (y - noise)[test]):.3f}")
 
 # %%
-# Every training post was predicted by models that never saw its score. These
-# out-of-fold predictions determine the weights of the members:
+# The ensemble has several regressors, its members. Every training post was also
+# predicted by members that never saw its popularity. These out-of-fold predictions
+# determine how much weight each member gets:
 
-model[-1].fold_scores_.groupby("member", sort=False)[["src", "mae"]].mean().round(3)
+scores = model[-1].fold_scores_.groupby("member", sort=False)[["src", "mae"]].mean()
+print(scores.round(3).to_string())
 
 # %%
-# A single number does not show how sure the model is. An interval does:
+# A single number does not show how sure the model is. An interval does. These should
+# contain the true value of 90% of posts:
 
-predict_interval(model, X.iloc[test[:5]], coverage=0.9).round(2)
+interval = predict_interval(model, X.iloc[test[:5]], coverage=0.9)
+print(interval.round(2).to_string())
 
 # %%
 # The whole test set at a glance

@@ -9,7 +9,8 @@ columns are, you correct it, and `make_hyperfusion` builds the model.
 # %%
 # The table
 # ---------
-# Bicycles for sale, made up here and written to a file. The price is to be predicted.
+# Bicycles for sale, made up here and written to a file. The task is to predict the
+# price.
 
 import tempfile
 from pathlib import Path

@@ -1,6 +1,6 @@
 """
-Embeddings of your own
-======================
+Your own embeddings
+===================
 
 You already have a vector for each image, text or user. Name its column in ``vectors=``;
 it reaches the models in the same way as the vectors of the built-in encoders.
@@ -9,8 +9,8 @@ it reaches the models in the same way as the vectors of the built-in encoders.
 # %%
 # A table with a column of vectors
 # --------------------------------
-# The cells are arrays or lists. Here they come from the small CLIP model of the package
-# and stand for what your own model made.
+# The cells are arrays or lists. Here they come from the small CLIP model of the
+# package; in your project they come from a model of your choice.
 
 from hyperfusion import ClipImageEncoder, make_posts
 
@@ -25,7 +25,7 @@ print(table["picture_embedding"].iloc[0].shape, table["picture_embedding"].dtype
 # Name the block
 # --------------
 # The key says what the vector describes: image, text, tags, user, time, geo, meta or
-# place. A missing cell is a missing vector. Several columns of numbers also make a
+# place. Empty cells count as missing vectors. Several columns of numbers also make a
 # vector: ``vectors={"user": ["u0", "u1", "u2"]}``.
 
 from hyperfusion import make_hyperfusion, spearman_score, time_split
@@ -57,7 +57,7 @@ print(f"with the vectors:    {with_vectors:.3f}")
 # %%
 # In the feature table
 # --------------------
-# `describe_table` shows what the regressors read.
+# `describe_table` shows the features that the regressors read.
 
 from hyperfusion import describe_table
 
@@ -67,7 +67,7 @@ describe_table(features)
 # %%
 # How much the model needs them
 # -----------------------------
-# Permutation measures the loss of score on later posts if a block is shuffled.
+# Shuffle one block of features at a time: how much does the score on later posts drop?
 
 from hyperfusion import ImportanceDisplay
 

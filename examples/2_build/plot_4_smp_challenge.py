@@ -2,8 +2,8 @@
 The SMP Challenge, from files to submission
 ===========================================
 
-The Social Media Prediction Challenge distributes posts as a folder of files and takes
-predictions as one JSON file. This example goes from the first to the second.
+The Social Media Prediction (SMP) Challenge distributes posts as a folder of files and
+expects predictions as one JSON file. This example goes from one to the other.
 
 The posts of the challenge cannot be redistributed, so the example first writes a small
 folder in the same format. If the environment variable ``HYPERFUSION_DATA`` names a
@@ -14,9 +14,8 @@ folder with the real posts of the video track in ``smp_video``, it uses those.
 # A folder like the challenge's
 # -----------------------------
 # The image track (SMPD) has one file for each kind of information, with the posts in
-# the same order. You already have these files, so skip how they are written here. As in
-# the real data, some pictures are missing, and the number of a user's posts was counted
-# later.
+# the same order. If you have these files, skip this part, which writes synthetic ones.
+# As in the real data, the number of a user's posts was counted later.
 
 import os
 import tempfile
@@ -82,19 +81,20 @@ def write_smpd(folder, data, target, split):
 
 temporary = tempfile.TemporaryDirectory()
 folder = Path(temporary.name)
-posts = make_posts(600, random_state=5)
+posts = make_posts(450, random_state=5)
 data = posts.data[posts.data["image"].notna()]
 train_rows, test_rows = time_split(data["posted_at"], test_size=0.2)
 write_smpd(folder, data.iloc[train_rows], posts.target[data.index[train_rows]], "train")
 write_smpd(folder, data.iloc[test_rows], None, "test")
-sorted(path.name for path in (folder / "train_allmetadata_json").iterdir())
+for path in sorted((folder / "train_allmetadata_json").iterdir()):
+    print(path.name)
 
 # %%
 # Load
 # ----
-# `load_smpd` joins the files, checks that their rows belong together, and converts the
-# cells. It knows the file names of 2020 and those since 2023. `load_smp_video` does the
-# same for the video track.
+# `load_smpd` joins the files, checks that their rows match, and converts the cells. It
+# knows the file names of 2020 and those since 2023. `load_smp_video` does the same for
+# the video track.
 
 from hyperfusion import load_smp_video, load_smpd
 
@@ -109,13 +109,14 @@ else:
     encoders = dict.fromkeys(["image_encoder", "text_encoder"], "hyperfusion-tiny")
 train, test = load(folder, "train"), load(folder, "test")
 print(f"{len(train.data)} posts with labels, {len(test.data)} without")
-train.roles
+for role, columns in train.roles.items():
+    print(f"{role}: {columns}")
 
 # %%
 # Some columns were measured after the posts. The challenge allows them, but they are
 # not known for future posts. ``strict=True`` drops them.
 
-train.post_hoc
+print(train.post_hoc)
 
 # %%
 # Know your score before you submit
@@ -129,7 +130,7 @@ from hyperfusion import make_hyperfusion, spearman_score
 
 
 def build():
-    """Return the model: encoders, relations, and the quick ensemble."""
+    """Return the model: encoders, relations, and a fast ensemble."""
     return make_hyperfusion(
         **train.roles, **encoders, preset="fast", cv=3, random_state=0
     )
@@ -151,10 +152,10 @@ from hyperfusion import PredictionIntervalDisplay
 PredictionIntervalDisplay.from_estimator(model, X.iloc[later], y[later])
 
 # %%
-# Learn from all, and write the file
-# ----------------------------------
-# The file is written completely or not at all, and `write_submission` refuses what the
-# challenge would refuse: a missing prediction or a duplicate id.
+# Fit on all posts, and write the file
+# ------------------------------------
+# `write_submission` never leaves half a file behind. It refuses predictions that the
+# challenge would refuse, such as missing ones or duplicate ids.
 
 from hyperfusion import write_submission
 
@@ -170,8 +171,8 @@ print(path.read_text()[:200], "...")
 # %%
 # What did the model need?
 # ------------------------
-# Table 2 of the paper has the importances of its members. These are losses of score on
-# the later posts if a block is shuffled.
+# Shuffle one block of features at a time: how much does the score on the later posts
+# drop? (Table 2 of the paper shows another kind of importance, that of its members.)
 
 from hyperfusion import ImportanceDisplay
 

@@ -2,8 +2,9 @@
 Random folds or later posts?
 ============================
 
-The same model has several scores. Which one you will see in use depends on what comes:
-more posts of the same weeks, posts by new users, or later posts.
+The same model gets different scores on different splits. The score that you will see in
+use depends on the posts to come: more posts from the same weeks, posts by new users, or
+later posts.
 """
 
 # %%
@@ -30,8 +31,8 @@ model = make_hyperfusion(
 # %%
 # Three splits side by side
 # -------------------------
-# `evaluate` finds users and times in the roles. The intervals draw users, each with all
-# of their posts.
+# `evaluate` finds users and times in the roles. The intervals come from resampling
+# users, each with all of their posts.
 
 result = evaluate(model, posts.data, posts.target, n_bootstrap=200, random_state=0)
 scores = result.scores.query("metric == 'src' and users == 'all'")
@@ -41,18 +42,19 @@ for row in scores.itertuples():
 # %%
 # Known and new users
 # -------------------
-# ``within_user_src`` is the rank correlation within the posts of one user: what a user
-# can change.
+# ``within_user_src`` is the rank correlation among the posts of the same user. It shows
+# how well the model predicts what a user can change.
 
-result.scores.pivot_table(
+by_users = result.scores.pivot_table(
     index=["split", "users"], columns="metric", values="score", sort=False
-).round(3)
+)
+print(by_users.round(3).to_string())
 
 # %%
 # Columns that know the answer
 # ----------------------------
-# No split finds a count that was read after the posts. `check_leaks` does, if it is too
-# good to be true.
+# No split can reveal a column that was measured after the posts. `check_leaks` finds
+# such columns if they predict too well to be true.
 
 import numpy as np
 

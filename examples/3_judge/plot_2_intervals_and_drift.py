@@ -2,8 +2,8 @@
 Intervals, and when they fail
 =============================
 
-An interval for 90% of posts keeps its promise for posts like those it was made from.
-This example checks it on later posts and looks for what has changed.
+A 90% interval should contain the true value of 90% of posts. It does for posts like the
+training posts. This example checks later posts and looks for what has changed.
 """
 
 # %%
@@ -30,12 +30,13 @@ model = make_hyperfusion(
     ],
     random_state=0,
 ).fit(earlier, y)
-predict_interval(model, later, coverage=0.9).head().round(2)
+print(predict_interval(model, later, coverage=0.9).head().round(2).to_string())
 
 # %%
 # Do they hold?
 # -------------
-# ``low`` and ``high`` are what chance allows. A group outside of them has drifted.
+# Chance alone keeps the coverage between ``low`` and ``high``. A group outside of them
+# has drifted.
 
 from hyperfusion import coverage_report
 
@@ -46,8 +47,9 @@ print(report[["n", "coverage", "low", "high", "drift"]].round(3).to_string())
 # %%
 # What has changed?
 # -----------------
-# Trees try to tell earlier posts from later ones. An AUC of 0.5 means that they cannot.
-# This needs no labels, so it works on the day the posts come in.
+# Trees try to distinguish earlier posts from later ones. An AUC of 0.5 means that they
+# cannot, an AUC of 1 that they always can. No labels are needed, so this works on the
+# day the posts come in. The last table shows which columns changed most.
 
 from hyperfusion import drift_report
 
@@ -57,7 +59,7 @@ for name, table in {"later posts": later, "more photos than before": shifted}.it
         model, earlier, table, exclude=["time", "user"], random_state=0
     )
     print(f"{name}: AUC {drift.auc:.2f}")
-drift.columns.head(3)
+print(drift.columns.head(3).to_string())
 
 # %%
 # Each post with its interval

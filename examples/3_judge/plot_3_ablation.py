@@ -2,16 +2,15 @@
 What does each part contribute?
 ===============================
 
-Table 1 of the paper removes one part of the model after another. `ablate` does this
-with any model, on posts later than the training posts, with an interval for each
-change.
+Table 1 of the paper removes one part of the model at a time. `ablate` does this with
+any model. It scores on posts later than the training posts and gives an interval for
+each change.
 """
 
 # %%
-# A model to take apart
-# ---------------------
-# Fast members and short embeddings keep this example short. The pipeline is the full
-# one.
+# The model
+# ---------
+# The pipeline is complete. Fast members and short embeddings save time.
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
@@ -53,10 +52,9 @@ model = make_hyperfusion(
 # %%
 # One line per part
 # -----------------
-# The posts are encoded once. Then the columns of each part are dropped from the feature
-# table, with the similarities and clusters that relate it to others, and the ensemble
-# is fitted again. "ensemble" goes back to the best single member, "folds" to a single
-# split.
+# The posts are encoded once. Then the columns of one part are dropped from the feature
+# table, and the ensemble is fitted again. "without ensemble" is the best single member,
+# and "without folds" uses a single split.
 
 parts = [*modalities, "ensemble", "folds"]
 table = ablate(
@@ -66,8 +64,8 @@ columns = ["src", "src_change", "src_change_low", "src_change_high", "n_features
 print(table[columns].round(3).to_string())
 
 # %%
-# A part helps if the score falls without it. The interval comes from resampling users:
-# if it contains zero, other test posts might show the opposite.
+# A part helps if the score drops without it. The interval comes from resampling users.
+# If it contains zero, other test posts might show the opposite.
 
 from hyperfusion import AblationDisplay
 
@@ -76,8 +74,8 @@ AblationDisplay(table=table).plot()
 # %%
 # Is it right?
 # ------------
-# For synthetic posts the true contribution of each block is known. Its standard
-# deviation over the posts shows how much there was to find:
+# For synthetic posts we know what each block really contributes to the popularity. The
+# standard deviation of this contribution shows how much there was to find:
 
 truth = {
     modality: posts.contributions.reindex(columns=blocks).sum(axis=1).std()
@@ -85,9 +83,9 @@ truth = {
 }
 
 # %%
-# Next to it, what the ablation found. The two need not agree. Few posts may not be
-# enough to learn a modality; one modality can replace another, as the user does for the
-# place; and changes over time cannot be learned from the past.
+# The right side shows what the ablation found. The two need not agree, for three
+# reasons: there may be too few posts to learn from a modality, one modality can replace
+# another, and changes over time cannot be learned from the past.
 
 import matplotlib.pyplot as plt
 

@@ -2,16 +2,15 @@
 What if: other times, other tags
 ================================
 
-You have a post ready: when should you publish it, and with which tags? The model can
-answer for posts like those it has seen. This example shows how to ask, and how far to
-trust the answer.
+You have a post ready: when should you publish it, and with which tags? This example
+shows how to ask the model, and how far to trust its answers.
 """
 
 # %%
-# A model of what is known before publishing
-# ------------------------------------------
-# It has five folds, because the disagreement between the models of the folds separates
-# differences from noise.
+# A model
+# -------
+# It only reads columns that are known before publishing. The models of its five folds
+# are compared later, to separate real differences from noise.
 
 import warnings
 
@@ -29,7 +28,7 @@ from hyperfusion import (
 )
 from hyperfusion.exceptions import AssociationWarning
 
-posts = make_posts(1500, random_state=4)
+posts = make_posts(1000, random_state=4)
 X, y = posts.data, posts.target
 train, test = time_split(X["posted_at"], test_size=0.2)
 model = make_hyperfusion(
@@ -37,7 +36,7 @@ model = make_hyperfusion(
     image_encoder=ClipImageEncoder("hyperfusion-tiny", n_components=24),
     text_encoder=ClipTextEncoder("hyperfusion-tiny", n_components=16),
     members=[
-        ("catboost", CatBoostHuberRegressor(iterations=200, colsample=0.3)),
+        ("catboost", CatBoostHuberRegressor(iterations=150, colsample=0.3)),
         ("trees", ExtraTreesRegressor(60, min_samples_leaf=3, max_features=0.5)),
     ],
     random_state=0,
@@ -46,12 +45,13 @@ model = make_hyperfusion(
 # %%
 # The post
 # --------
-# A draft is one row with the columns that the model knows. We use the next post by a
-# known user.
+# A draft is one row with the columns that the model reads. We take a later post by a
+# user whom the model knows.
 
 is_known = X["user"].iloc[test].isin(X["user"].iloc[train]).to_numpy()
 post = X.iloc[test[is_known][:1]]
-post[["user", "caption", "tags", "posted_at", "timezone"]].T
+shown = post[["user", "caption", "tags", "posted_at", "timezone"]].T
+print(shown.to_string(header=False, max_colwidth=60))
 
 # %%
 # One change at a time
@@ -69,22 +69,24 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", AssociationWarning)
     answer = what_if(model, post, changes)
 print(caught[0].message)
-answer[["tags", "n_photos", "prediction", "difference", "noise", "verdict"]].round(2)
+columns = ["tags", "n_photos", "prediction", "difference", "noise", "verdict"]
+print(answer[columns].round(2).to_string(max_colwidth=24))
 
 # %%
 # A difference must be larger than ``noise`` to count. Smaller ones are "not
 # distinguishable", which is the most frequent answer.
 #
-# The interval of the score itself is much wider, because it includes everything that
-# nobody can know about this post:
+# The interval of the prediction itself is much wider, because it includes everything
+# that nobody can know about this post:
 
-answer[["prediction", "lower", "upper"]].head(1).round(2)
+print(answer[["prediction", "lower", "upper"]].head(1).round(2).to_string())
 
 # %%
 # Which draft?
 # ------------
 # `compare_drafts` ranks whole drafts. Drafts that cannot be distinguished share a rank.
-# ``lift`` is the prediction minus the usual score of this user, the fairest reference.
+# ``baseline`` is the median popularity of this user's earlier posts, and ``lift`` is
+# the prediction minus the baseline.
 
 from hyperfusion import compare_drafts
 
@@ -94,13 +96,14 @@ drafts.index = list(tags)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", AssociationWarning)
     ranking = compare_drafts(model, drafts)
-ranking[["rank", "tied", "prediction", "baseline", "n_posts", "lift"]].round(2)
+columns = ["rank", "tied", "prediction", "baseline", "n_posts", "lift"]
+print(ranking[columns].round(2).to_string())
 
 # %%
 # When?
 # -----
-# All hours of the week of the post, in the user's local time. The dots are the hours
-# that cannot be distinguished from the best.
+# The post is predicted at each hour of its week, in the user's local time. Dots mark
+# hours that cannot be distinguished from the best.
 
 from hyperfusion import PostingTimeDisplay
 
@@ -110,9 +113,9 @@ with warnings.catch_warnings():
 
 # %%
 # These posts are synthetic, so the truth is known: early evenings and weekends are
-# better, and nothing else about the hour matters. The mean scores of the training
-# posts, drawn in the same way, hardly show it, because users and contents differ
-# between hours. The model accounts for that as far as it can.
+# better, and nothing else about the hour matters. The mean popularity of the training
+# posts by hour hardly shows this, because users and contents differ between hours. The
+# model accounts for these differences as far as it can.
 
 local = X["posted_at"] + pd.to_timedelta(X["timezone"] + ":00")
 PostingTimeDisplay.from_predictions(local.iloc[train], y[train])

@@ -34,7 +34,7 @@ model = make_hyperfusion(
 # %%
 # The report
 # ----------
-# Give it later posts. If the posts look like those of the training, the page warns.
+# Give it later posts. The page warns if they look like the training posts.
 
 report = make_report(
     model,
@@ -50,9 +50,9 @@ print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB, no other file needed")
 report
 
 # %%
-# The same pictures one by one
-# ----------------------------
-# Every picture of the page is a Display, and every table a function.
+# One picture at a time
+# ---------------------
+# Each picture of the page is also a Display class, to draw in a notebook or a figure.
 
 from hyperfusion import DistributionDisplay
 

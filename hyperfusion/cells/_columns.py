@@ -22,12 +22,14 @@ class Cells:
     """What was read from a column.
 
     `clean` has one value per row, NaN or None if the cell is missing or bad; `bad` maps
-    the rows of unusable cells, in order, to the reasons; `source` is the column.
+    the rows of unusable cells, in order, to the reasons; `source` is the column;
+    `doubt` says what looks misread.
     """
 
     clean: Any
     bad: dict[int, str]
     source: pd.Series
+    doubt: str | None = None
 
     def settle(self, on_error: str, *, warn: bool = True) -> Any:
         """Return the values, after an error or a warning about bad cells.
@@ -39,6 +41,8 @@ class Cells:
             raise BadCellError(reason, row, self.source.name)
         if warn:
             warn_of_bad_cells(self.bad, self.source)
+            if self.doubt:
+                warn_user(self.doubt, BadCellWarning)
         return self.clean
 
     def reject(self, which: np.ndarray, why: Callable[[int], str]) -> Cells:
@@ -52,7 +56,7 @@ def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
     """Warn once about the bad cells of a column: their number and the first of them."""
     if not bad:
         return
-    place = "" if source.name is None else f" of column {source.name!r}"
+    place = "" if source.name is None else f" of column {shown(source.name)}"
     row, reason = next(iter(bad.items()))
     message = (
         f"{len(bad)} cell(s){place} can't be used and count as missing, first row "
@@ -87,7 +91,7 @@ def as_column(X: Any) -> pd.Series:
         name = getattr(X, "name", None)
         try:
             cells = pd.Series(array, name=name)
-        except UnicodeEncodeError:  # Arrow strings can't hold half an emoji
+        except (UnicodeEncodeError, OverflowError):  # half an emoji, a huge number
             cells = pd.Series(array, dtype=object, name=name)
     if isinstance(cells.dtype, pd.SparseDtype):
         cells = cells.sparse.to_dense()

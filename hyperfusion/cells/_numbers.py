@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Any
 
@@ -14,9 +15,28 @@ _THOUSANDS = re.compile(
     r"[+-]?\d{1,3}(?P<sign>[,'\u2019_ \u00a0\u202f])\d{3}(?:(?P=sign)\d{3})*(?:\.\d*)?"
 )
 
-_DECIMAL_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+")
-
-_WITH_UNIT = re.compile(r"[$€£¥]?\s?\d[\d,]*(?:\.\d+)?\s?[$€£¥%]?")
+_DURATIONS = "give durations as numbers of days or seconds"
+_ADVICE = {
+    re.compile(pattern): advice
+    for pattern, advice in {
+        r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+": (
+            "its comma is a decimal point: read the file with "
+            "pd.read_csv(path, decimal=',', thousands='.'), or turn '1.234,5' into "
+            "'1234.5'"
+        ),
+        r"[+-]?[$€£¥₹]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?\s?[$€£¥₹%]?": (
+            "remove its unit first, for example with "
+            "pd.to_numeric(column.str.replace('[^0-9.+-]', '', regex=True))"
+        ),
+        r"[+-]?[$€£¥₹]?[\d.,]+\s?[KkMmBb]n?": (
+            "write its thousands or millions out, as 1200 for '1.2K'"
+        ),
+        r"P(?=.*\d)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+S)?)?|\d+:\d\d:\d\d": (
+            f"{_DURATIONS}, for example with pd.to_timedelta(column).dt.total_seconds()"
+        ),
+    }.items()
+}
+"""What to do with texts of numbers that can't be read."""
 
 
 def read_numbers(column: Any) -> Cells:
@@ -42,25 +62,25 @@ def read_numbers(column: Any) -> Cells:
 
 
 def _why(cell: Any) -> str:
+    advice = _advice(cell)
     said = f"expected a finite number, got {shown(cell)}"
-    if isinstance(cell, (pd.Timestamp, np.datetime64, pd.Period)):
-        return f"{said}: give dates as time"
-    if isinstance(cell, (pd.Timedelta, np.timedelta64)):
-        return f"{said}: give durations as numbers of days or seconds"
+    return f"{said}: {advice}" if advice else said
+
+
+def _advice(cell: Any) -> str | None:
+    if isinstance(cell, (datetime.date, np.datetime64, pd.Period)):
+        return "give dates as time"
+    if isinstance(cell, (datetime.timedelta, np.timedelta64)):
+        return _DURATIONS
     text = cell.strip() if isinstance(cell, str) else ""
     if number := _THOUSANDS.fullmatch(text):
         sign = number["sign"]
         return (
-            f"{said}: remove the {sign!r} between thousands first, for example with "
+            f"remove the {sign!r} between thousands first, for example with "
             f"column.str.replace({sign!r}, '')"
         )
-    if _DECIMAL_COMMA.fullmatch(text):
-        return (
-            f"{said}: its comma is a decimal point: read the file with "
-            "pd.read_csv(path, decimal=',', thousands='.'), or turn "
-            "'1.234,5' into '1234.5'"
-        )
-    return said
+    known = (advice for form, advice in _ADVICE.items() if form.fullmatch(text))
+    return next(known, None)
 
 
 def as_floats(cells: pd.Series) -> np.ndarray:
@@ -99,18 +119,13 @@ def signed_log(numbers: np.ndarray) -> np.ndarray:
 def signs_of_numbers(cells: pd.Series) -> str | None:
     """Describe a column that can hold numbers; None for any other.
 
-    Numbers with a unit or a thousands separator raise ValueError: they can't be read.
+    Numbers with units, separators and the like raise ValueError: they can't be read.
     """
     found = read_numbers(cells)
     if not found.bad:
         low, high = found.clean.min(), found.clean.max()
         return f"numbers from {low:.6g} to {high:.6g}"
-    texts = [str(cell).strip() for cell in cells.iloc[list(found.bad)]]
-    if all(map(_THOUSANDS.fullmatch, texts)):
+    texts = (cell for cell in cells.iloc[list(found.bad)])
+    if all(isinstance(text, str) and _advice(text) for text in texts):
         raise ValueError(next(iter(found.bad.values())))
-    if all(map(_WITH_UNIT.fullmatch, texts)):
-        raise ValueError(
-            f"numbers with a unit, such as {shown(texts[0])}: make them numbers with "
-            "pd.to_numeric(column.str.replace('[^0-9.]', '', regex=True))"
-        )
     return None

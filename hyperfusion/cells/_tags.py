@@ -65,7 +65,7 @@ def _split(text: str) -> Iterable[str]:
         return [mend(_ESCAPE.sub(_character, item)) for item in items]
     if _OBJECTS.match(text):
         raise TypeError(
-            f"expected texts, got objects {shown(text)}: take the tags' names out first"
+            f"expected texts, got objects {shown(text)}: extract the names of the tags"
         )
     if _BRACKETS.fullmatch(text):
         text = text[1:-1]

@@ -33,9 +33,11 @@ def read_text(cell: Any) -> str | None:
         return " ".join(w for w in words if w) or None
     if isinstance(cell, str):
         return mend(cell).strip() or None
+    kind = type(cell).__name__
+    cures = {"bytes": ".str.decode('utf-8')", "dict": ".str['name of its text']"}
     raise TypeError(
-        f"expected text, got {type(cell).__name__} {shown(cell)}: "
-        "turn the column into text first, for example with .astype(str)"
+        f"expected text, got {kind} {shown(cell)}: turn the column into text first, "
+        f"for example with {cures.get(kind, '.astype(str)')}"
     )
 
 

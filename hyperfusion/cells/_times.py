@@ -20,10 +20,18 @@ from hyperfusion.exceptions import InvalidInputError
 # the range of 64-bit nanoseconds since 1970, in seconds
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
-# 1980 to 2050: a column of seconds outside this range is more likely counts
+# 1980 to 2050: seconds outside this range are more likely something else
 _RECENT = 315_532_800.0, 2_524_608_000.0
 _UNITS = (1e11, 1e14, 1e17)  # where milli-, micro- and nanoseconds begin
 _LARGE = 1e8  # seconds of 1973
+_DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # 20150301 is a date
+# other numbers that times of 1995 to 2050 are written as: name, unit, and origin
+_OTHER_UNITS: dict[tuple[float, float], tuple[str, str, str]] = {
+    (9_131, 29_220): ("days since 1970", "D", "unix"),
+    (34_700, 54_789): ("days as spreadsheets count them", "D", "1899-12-30"),
+    (219_144, 701_280): ("hours since 1970", "h", "unix"),
+    (13_148_640, 42_076_800): ("minutes since 1970", "m", "unix"),
+}
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
@@ -73,9 +81,10 @@ def read_times(column: Any) -> Cells:
 
     Cells are datetimes, dates, periods (their start), texts (ISO 8601, RFC 2822,
     Twitter's form and others that name the month) or numbers (also as text): whole
-    numbers from 1900 to 2100 are years, eight digits that form a date (20150301) are
-    that date, and all others are seconds since 1970, or milli-, micro- or nanoseconds
-    if they are too large for seconds. Fractions of years (2015.5) are bad cells.
+    numbers from 1900 to 2100 are years, digits that form a date (20150301, also with
+    the clock as in 201503011530) are that date, and all others are seconds since 1970,
+    or milli-, micro- or nanoseconds if they are too large for seconds. Fractions of
+    years (2015.5) are bad cells. Seconds far from our time are read, but in doubt.
 
     Examples
     --------
@@ -103,7 +112,35 @@ def read_times(column: Any) -> Cells:
     there = zip(unread.tolist(), cells.iloc[unread], strict=True)
     left = {row: cell for row, cell in there if not is_blank(cell)}
     advice = _advice(left.values())
-    return Cells(times, {row: _why(c, advice) for row, c in left.items()}, cells)
+    bad = {row: _why(c, advice) for row, c in left.items()}
+    return Cells(times, bad, cells, _doubt(times, cells))
+
+
+def _doubt(times: Times, cells: pd.Series) -> str | None:
+    """Say which numbers are no times of posts if they are seconds since 1970."""
+    are_numbers = ~times.naive & np.isnan(times.offset)
+    early, late = times.seconds < _RECENT[0], times.seconds > _RECENT[1]
+    rows = np.flatnonzero(are_numbers & (early | late))
+    if not len(rows):
+        return None
+    column = "" if cells.name is None else f" of column {cells.name!r}"
+    first = cells.iloc[rows[0]]
+    number = float(as_floats(pd.Series([first], dtype=object))[0])
+    numbers = "pd.to_numeric(column)" if isinstance(first, str) else "column"
+    read = np.datetime64(int(times.seconds[rows[0]]), "s").astype("M8[D]")
+    said = (
+        f"{len(rows)} cell(s){column} are numbers that as times since 1970 are dates "
+        f"outside of 1980 to 2050, first row {rows[0]}: {shown(first)} "
+        f"is {read}. "
+    )
+    for (low, high), (what, unit, origin) in _OTHER_UNITS.items():
+        if low <= number <= high:
+            day = pd.to_datetime(number, unit=unit, origin=origin).date()
+            call = f"pd.to_datetime({numbers}, unit={unit!r}, origin={origin!r})"
+            return f"{said}In {what} it would be {day}: if so, pass {call}."
+    if number in (0, -1):
+        return f"{said}If such numbers stand for missing times, leave the cells empty."
+    return f"{said}If they are right, pass pd.to_datetime({numbers}, unit='s')."
 
 
 def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:
@@ -121,7 +158,7 @@ def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.S
     if cells.dtype.kind not in "iuf" or len(np.unique(units)) > 1:
         seconds = read_times(cells).settle("raise").seconds
         moments = np.where(np.isnan(seconds), 0, seconds).astype("datetime64[s]")
-        moments[np.isnan(seconds)] = np.datetime64("NaT")
+        moments[np.isnan(seconds)] = np.datetime64("NaT", "s")
         cells = pd.Series(moments, name=name).dt.tz_localize("UTC")
     missing = np.flatnonzero(cells.isna())
     if required and len(missing):
@@ -176,11 +213,15 @@ def _from_numbers(cells: pd.Series) -> tuple[np.ndarray, ...]:
     year &= np.floor(numbers) == numbers
     first_day = (numbers[year] - 1970).astype(np.int64).astype("datetime64[Y]")
     seconds[year] = first_day.astype("datetime64[s]").astype(np.int64)
-    date = (numbers >= 1e4 * _FIRST_YEAR) & (numbers < 1e4 * (_LAST_YEAR + 1))
-    digits = pd.Series([f"{n:.0f}" for n in numbers[date]], dtype=object)
-    days = pd.to_datetime(digits, format="%Y%m%d", errors="coerce", utc=True)
-    seconds[date] = clock_seconds(days)
-    return seconds, (year | date) & ~np.isnan(seconds), np.full(len(cells), np.nan)
+    naive = year
+    for n_digits, form in _DIGITS.items():
+        scale = 10.0 ** (n_digits - 4)
+        date = (numbers >= scale * _FIRST_YEAR) & (numbers < scale * (_LAST_YEAR + 1))
+        digits = pd.Series([f"{n:.0f}" for n in numbers[date]], dtype=object)
+        days = pd.to_datetime(digits, format=form, errors="coerce", utc=True)
+        seconds[date] = clock_seconds(days)
+        naive = naive | date
+    return seconds, naive & ~np.isnan(seconds), np.full(len(cells), np.nan)
 
 
 def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:

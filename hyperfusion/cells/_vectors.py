@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.cells._columns import is_blank, shown
+from hyperfusion.cells._columns import as_column, is_blank, shown
+from hyperfusion.cells._numbers import as_floats
 from hyperfusion.exceptions import BadCellError
 
 
@@ -67,10 +68,7 @@ def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
 def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
     """Write columns of numbers into an array, as one vector per row."""
     for position, (label, column) in enumerate(table.items()):
-        numbers = pd.to_numeric(column, errors="coerce")
-        if numbers.dtype.kind == "c":  # a cast would drop the imaginary part
-            numbers = pd.Series(np.nan, numbers.index)
-        values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = as_floats(as_column(column))
         bad = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
         if len(bad):
             row = int(bad[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from functools import lru_cache
 from numbers import Real
 from typing import Any
@@ -67,7 +68,10 @@ def _unknown_zone(cell: Any) -> ValueError:
 
 def read_zones(column: Any) -> Cells:
     """Read a column of time zones; missing, blank and bad cells are None."""
-    return read_each(column, lru_cache(maxsize=None, typed=True)(parse_zone))
+    known = lru_cache(maxsize=None, typed=True)(parse_zone)
+    return read_each(
+        column, lambda cell: (known if isinstance(cell, Hashable) else parse_zone)(cell)
+    )
 
 
 def to_utc_and_local(

@@ -139,7 +139,7 @@ def _joined(
         missing = left[key][~known]
         raise InvalidInputError(
             f"{path} has no row with {key} {missing.iloc[0]!r} ({len(missing)} such "
-            "post(s) in all): the files don't belong together."
+            "post(s) in all): the files don't match."
         )
     partner = right.loc[left[key]].reset_index(drop=True)
     if key == "pid":

@@ -182,16 +182,16 @@ def check_rows(
             row = int(differ[0])
             raise InvalidInputError(
                 f"{path}, row {row}: {key} is {table[key].iloc[row]!r}, but "
-                f"{posts[key].iloc[row]!r} in {reference}. Rows of all files must "
-                f"belong together; {len(differ)} row(s) differ."
+                f"{posts[key].iloc[row]!r} in {reference}. The rows of all files must "
+                f"match; {len(differ)} row(s) differ."
             )
 
 
 def _check_length(n_rows: int, path: Path, n_posts: int, reference: Any) -> None:
     if n_rows != n_posts:
         raise InvalidInputError(
-            f"{path} has {n_rows} row(s), {reference} has {n_posts}: rows of all "
-            "files must belong together."
+            f"{path} has {n_rows} row(s), {reference} has {n_posts}: the rows of all "
+            "files must match."
         )
 
 

@@ -14,6 +14,7 @@ from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import note_seconds, now
 from hyperfusion._sklearn_compat import StrOptions, _get_output_config
+from hyperfusion._validation import warn_of_order
 from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._numbers import signed_log, without_overflow
@@ -34,7 +35,7 @@ SLOTS = {
         n_features_in_ : int
             Number of columns at fit.
         feature_names_in_ : ndarray of str
-            Labels of the columns at fit, where these are texts.""",
+            Labels of these columns, if all are strings.""",
 }
 """Paragraphs shared by the docstrings of encoders."""
 
@@ -75,8 +76,7 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         self
             The fitted encoder.
         """
-        self._validate_params()
-        cells = self._read(X, reset=True)
+        cells = self._start(X, y)
         with plain_output():
             self._fit_cells(cells, y)
         self._end_fit(cells)
@@ -98,8 +98,7 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
             One row for each row of `X`.
         """
         start = now()
-        self._validate_params()
-        cells = self._read(X, reset=True)
+        cells = self._start(X, y)
         with plain_output():
             features = self._fit_transform_cells(cells, y)
         self._end_fit(cells)
@@ -143,6 +142,11 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
         """
         check_is_fitted(self)
         return np.asarray(self._feature_names(), dtype=object)
+
+    def _start(self, X: Any, y: Any) -> Any:
+        self._validate_params()
+        warn_of_order(X, y)
+        return self._read(X, reset=True)
 
     def _read(self, X: Any, *, reset: bool) -> Any:
         raise NotImplementedError

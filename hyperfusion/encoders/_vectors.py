@@ -69,7 +69,7 @@ class VectorEncoder(TableEncoder):
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
         if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype != object:
             raise InvalidInputError(
-                f"Expected vectors, got one number a row (shape {X.shape}). Reshape "
+                f"Expected vectors, got one number per row (shape {X.shape}). Reshape "
                 "your data: X.reshape(-1, 1) is a column of vectors of one number."
             )
         if isinstance(X, (list, tuple)):

@@ -79,7 +79,7 @@ class Blend:
     def weights(
         self, folds: Sequence[FoldPredictions], crossed: np.ndarray
     ) -> np.ndarray:
-        """Return the weights to predict with, one row a fold (equations 8 and 9)."""
+        """Return the weights to predict with, one row per fold (equations 8 and 9)."""
         if self.keeps_equal(folds, crossed):
             return np.tile(_equal(crossed.shape[1]), (len(folds), 1))
         if self.scope == "fold":

@@ -49,7 +49,7 @@ def drift_report(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> Bunch:
-    """Report how well training and later posts can be told apart, and by which columns.
+    """Report how well training and later posts can be distinguished, and by what.
 
     Adversarial validation: extremely randomized trees learn which posts are the later
     ones. If they can't, their AUC is 0.5, and scores on held-out training posts should

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length
 
+from hyperfusion.cells._columns import shown
 from hyperfusion.cells._times import as_times
 from hyperfusion.ensemble._out_of_fold import Split
 from hyperfusion.exceptions import InvalidInputError
@@ -26,9 +28,9 @@ def make_splits(
     cv: Any, X: Any, y: np.ndarray, weight: np.ndarray, groups: Any, rng: Any
 ) -> list[Split]:
     """Return the folds; raise where they are empty or train on what they test."""
-    splits = [(np.asarray(a), np.asarray(b)) for a, b in _folds(cv, X, y, groups, rng)]
+    splits = [_pair(fold) for fold in _folds(cv, X, y, groups, rng)]
     if not splits:
-        raise InvalidInputError("cv gives no fold: it must give one at least.")
+        raise InvalidInputError("cv gives no folds: it must give at least one.")
     for k, fold in enumerate(splits):
         for side, rows in zip(("training", "validation"), fold, strict=True):
             _check_positions(rows, len(y), f"the {side} part of fold {k} of cv")
@@ -48,6 +50,17 @@ def make_splits(
     return splits
 
 
+def _pair(fold: Any) -> Split:
+    try:
+        train, validation = fold
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            "cv must be a number, a splitter, or an iterable of pairs (positions of "
+            f"training rows, positions of validation rows). It gives {shown(fold)}."
+        ) from error
+    return np.atleast_1d(train), np.atleast_1d(validation)
+
+
 def _folds(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> Any:
     if isinstance(cv, str):
         check_consistent_length(y, groups)
@@ -58,6 +71,8 @@ def _folds(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> Any:
     if isinstance(cv, Integral):
         splitter = StratifiedRegressionKFold(int(cv), random_state=rng)
         return splitter.split(X, y, groups)
+    if isinstance(cv, Iterable) and not hasattr(cv, "split"):
+        return cv
     return check_cv(cv).split(X, y, groups)
 
 
@@ -111,10 +126,10 @@ def _time_blocks(times: pd.Series) -> list[Split]:
 
 def _check_positions(rows: np.ndarray, n_rows: int, where: str) -> None:
     if len(rows) == 0:
-        raise InvalidInputError(f"There is no row in {where}: give it one at least.")
+        raise InvalidInputError(f"There is no row in {where}; it needs one.")
     if rows.dtype.kind not in "iu":
         raise InvalidInputError(
-            f"There must be positions of rows in {where}. Got dtype {rows.dtype}."
+            f"There must be integer positions in {where}. Got dtype {rows.dtype}."
         )
     wrong = rows[(rows < 0) | (rows >= n_rows)]
     if len(wrong):

@@ -17,10 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import visual_block
 from hyperfusion._sklearn_compat import (
     CallbackSupportMixin,
-    _num_samples,
     with_callbacks,
 )
-from hyperfusion._validation import check_target, warn_of_order, warn_of_target
+from hyperfusion._validation import check_target, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
 from hyperfusion.ensemble._members import check_features, name_members, set_nested
 from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
@@ -51,8 +50,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
 
         - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
         - ``"default"`` (also None): also CatBoost; the best scores for its time;
-        - ``"best"``: also the co-attention and the hierarchical network, for about four
-          times the time;
+        - ``"best"``: also the co-attention and the hierarchical network; takes two to
+          four times as long;
         - ``"paper"``: the four members of section 3.4, without early stopping. It takes
           longest.
 
@@ -87,7 +86,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     memory : str or joblib.Memory, default=None
         Folder that stores finished fits. If a fit is killed and restarted with the same
         data, members and `random_state`, only the unfinished ones are repeated. Costs a
-        hash of the table per fit, and disk space for all models.
+        hash of the table per fit, and disk space for all models. joblib stores
+        pickles, which can run code: let nobody else write there.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of every member without its own.
     time_limit : float or None, default=None
@@ -130,7 +130,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+        Names of these columns, if all are strings.
 
     See Also
     --------
@@ -282,8 +282,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         """
         self._validate_params()
         X = as_frame(X)
-        warn_of_order(X, y)
-        y = check_target(y, _num_samples(X))
+        y = check_target(y, X)
         warn_of_target(y)
         return self._fit(X, y, sample_weight, groups, fit_params, extra=None)
 
@@ -295,7 +294,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
 
     @property
     def named_estimators_(self) -> Bunch:
-        """The fitted models of each member, one a fold, by the member's name."""
+        """The fitted models of each member, one per fold, by the member's name."""
         check_is_fitted(self)
         names = [name for name, _ in self.members_]
         models = map(list, zip(*self.estimators_, strict=True))

@@ -312,8 +312,9 @@ def coverage_report(
     {('all', 'all'): True, ('week', 'first'): False, ('week', 'second'): True}
     """
     parts = ensemble_inside(model)
-    table = parts.features(as_frame(X))
-    target = check_target(y, np.shape(table)[0])
+    X = as_frame(X)
+    target = check_target(y, X)
+    table = parts.features(X)
     how = (coverage, by, groups, calibration_groups, tolerance)
     return coverage_table(parts, table, target, *how)
 

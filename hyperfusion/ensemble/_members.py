@@ -19,7 +19,7 @@ from hyperfusion._sklearn_compat import _routing_enabled
 from hyperfusion.ensemble._presets import PRESETS, preset_members
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import numbered
-from hyperfusion.table._frames import as_frame, check_table
+from hyperfusion.table._frames import as_frame, check_table, without_texts
 from hyperfusion.table._schema import Schema
 
 NamedMembers = list[tuple[str, Any]]
@@ -38,13 +38,18 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
     if len(members) == 0:
         raise InvalidInputError("members is empty: give at least one regressor.")
     pairs = [m if isinstance(m, tuple) else (None, m) for m in members]
+    if any(len(pair) != 2 for pair in pairs):
+        raise InvalidInputError(
+            f"members must be regressors or pairs (name, regressor). Got {members!r}."
+        )
     given = [name for name, _ in pairs if name is not None]
     if len(set(given)) != len(given):
         raise InvalidInputError(f"Names of members must be unique. Got {given}.")
     names = numbered([name or type(m).__name__.lower() for name, m in pairs])
     named = [(own or name, m) for (own, m), name in zip(pairs, names, strict=True)]
     for name, member in named:
-        if not (hasattr(member, "fit") and is_regressor(member)):
+        is_made = hasattr(member, "fit") and not isinstance(member, type)
+        if not (is_made and is_regressor(member)):
             raise InvalidInputError(
                 f"The member {name!r} must be a scikit-learn regressor. Got {member!r}."
             )
@@ -85,6 +90,8 @@ def for_table(member: Any, X: Any) -> Any:
     tags = get_tags(member).input_tags
     if isinstance(member, Pipeline) or tags.categorical:
         return clone(member)
+    if not tags.string:
+        without_texts(X, type(member).__name__)
     may_miss = isinstance(X, pd.DataFrame) or _has_missing(X)
     # a frame gives read-only arrays, which some of scikit-learn's regressors refuse
     writable = FunctionTransformer(np.array)

@@ -46,11 +46,11 @@ def warn_of_memory(
     dearest = int(np.argmax(sizes))
     fewer = "" if n_jobs == 1 else f" fewer n_jobs than {n_jobs},"
     warn_user(
-        f"The fit takes about {_gigabytes(need)} of memory, and "
+        f"The fit takes about {_gigabytes(need)} of memory, but only "
         f"{_gigabytes(there)} are available: the table of {X.shape[0]:,} rows and "
         f"{X.shape[1]:,} columns has {_gigabytes(table)}, and the member "
-        f"{names[dearest]!r} takes {_gigabytes(sizes[dearest])} more. What "
-        f"helps:{fewer} fewer columns (n_components of the encoders), or members that "
+        f"{names[dearest]!r} takes {_gigabytes(sizes[dearest])} more. To save memory, "
+        f"use{fewer} fewer columns (n_components of the encoders), or members that "
         "take less.",
     )
 

@@ -132,7 +132,7 @@ def _fit_part(
         for key, value in params.items():
             if value is not fit_params[key]:
                 raise InvalidInputError(
-                    f"The fit parameter {key!r} has one value a row, and "
+                    f"The fit parameter {key!r} has one value per row, but "
                     "pseudo-labeled rows have none: leave it out, or fit without "
                     "unlabeled rows."
                 )

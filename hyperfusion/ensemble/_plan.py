@@ -144,7 +144,7 @@ class TimePlan:
     def _warn(self, i: int, about: str) -> None:
         warn_user(
             f"time_limit={self.limit:g} is too short: even the cheapest member "
-            f"{self.names[i]!r} {about}. It is fitted nevertheless, and no other.",
+            f"{self.names[i]!r} {about}. No other member is fitted.",
         )
 
 

@@ -15,7 +15,7 @@ from hyperfusion._sklearn_compat import (
     _num_samples,
     with_callbacks,
 )
-from hyperfusion._validation import check_target, warn_of_order
+from hyperfusion._validation import check_target
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._members import check_features
 from hyperfusion.ensemble._out_of_fold import rows_of_param, stack_rows, take_rows
@@ -71,8 +71,7 @@ def read_rows(
 ) -> Rows:
     """Check the inputs of ``fit`` and take them apart."""
     X = as_frame(X)
-    warn_of_order(X, y)
-    y = check_target(y, _num_samples(X), allow_nan=True)
+    y = check_target(y, X, allow_nan=True)
     X = check_features(ensemble, X, reset=True)
     known = np.flatnonzero(~np.isnan(y))
     if len(known) == 0:

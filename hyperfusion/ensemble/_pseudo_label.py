@@ -38,6 +38,7 @@ from hyperfusion.ensemble._pseudo_rounds import (
     merged,
 )
 from hyperfusion.ensemble._pseudo_select import SelectionRule
+from hyperfusion.table._frames import as_frame
 
 _MIN_SHARE, _STRATA = 0.05, 10
 
@@ -102,16 +103,16 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     n_iter_ : int
         Number of rounds that were tried, including the one that was undone.
     trace_ : DataFrame
-        One row a round: rows added in any fold, pseudo-labeled rows in a fold,
+        One row per round: rows added in any fold, pseudo-labeled rows in a fold,
         threshold tau and confidence of the added rows (means over folds), Spearman's
         rank correlation (SRC) and MAE before and after, the gain, its standard error,
-        and whether it was kept.
+        and whether the round was kept.
     oof_predictions_ : ndarray of shape (n_samples,)
         Out-of-fold predictions of the rows of `X`, NaN for unlabeled ones.
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+        Names of these columns, if all are strings.
 
     See Also
     --------
@@ -213,8 +214,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         X_unlabeled : DataFrame, array or sparse matrix, default=None
             Further unlabeled rows, with the columns of `X`.
         **fit_params : dict
-            Passed to the ensemble's ``fit``; labeled rows are taken from what has
-            one value a row.
+            Passed to the ensemble's ``fit``. Parameters with one value per row are cut
+            to the labeled rows.
 
         Returns
         -------
@@ -303,7 +304,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
 
     @property
     def trace_(self) -> pd.DataFrame:
-        """One row a round: what was added, its scores, and whether it was kept."""
+        """One row per round: rows added, scores, and whether it was kept."""
         check_is_fitted(self)
         return pd.DataFrame(self._trace, columns=list(TRACE))
 
@@ -350,7 +351,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             At most 1; 0 for a constant prediction of the mean.
         """
         predicted = self.predict(X)
-        y = check_target(y, len(predicted), allow_nan=True)
+        y = check_target(y, as_frame(X), allow_nan=True)
         rows = ~np.isnan(y)
         weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
         return float(r2_score(y[rows], predicted[rows], sample_weight=weight))

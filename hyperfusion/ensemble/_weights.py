@@ -119,12 +119,15 @@ def _greedy(
 
 
 def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
-    """Minimize over all convex combinations, from equal weights and from each member.
+    """Minimize over all convex combinations.
 
-    A rank correlation has no gradient: Nelder and Mead's first steps must be wide.
+    A rank correlation has no gradient and many local minima: Nelder and Mead's first
+    steps must be wide, and they start from equal weights, from each member and from
+    greedy weights.
     """
     n_members = predictions.shape[1]
     corners = np.vstack([np.zeros(n_members), np.eye(n_members)])
+    greedy = np.log(np.maximum(_greedy(predictions, loss), 1e-3))
     found = [
         minimize(
             lambda logits: loss(predictions @ _softmax(logits)),
@@ -137,7 +140,7 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
                 "fatol": 1e-7,
             },
         )
-        for start in 3 * corners
+        for start in [*(3 * corners), greedy]
     ]
     return _softmax(min(found, key=lambda result: result.fun).x)
 

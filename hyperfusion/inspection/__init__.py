@@ -1,4 +1,4 @@
-"""What a fitted model learned: importances, questions to it, and pictures."""
+"""Explain fitted models: importances, answers to "what if", and plots."""
 
 import lazy_loader
 

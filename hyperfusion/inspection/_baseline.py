@@ -1,4 +1,4 @@
-"""What a user's posts usually get, and what a post is predicted to add to it."""
+"""The usual score of a user's posts, and the predicted lift over it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def user_baseline(
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        What predicts the posts.
+        The model.
     X : DataFrame of shape (n_posts, n_columns)
         Posts, as for ``model.predict``.
     history : Series, default=None
-        Scores of earlier posts, with their users as the index. None means the posts
-        that the model's `UserHistory` was fitted on, for each post those before it.
+        Scores of earlier posts, with their users as the index. None uses the posts that
+        the model's `UserHistory` was fitted on: for each post, those before it.
     user : column, default=None
-        The column of users in `X`; None takes the model's ``user`` role.
+        Column of the users in `X`. None uses the model's ``user`` role.
 
     Returns
     -------
@@ -78,8 +78,8 @@ def user_baseline(
         known = found
     else:
         raise InvalidInputError(
-            "The model keeps no history of its users (which needs the roles user "
-            "and time). Give history=pd.Series(scores, index=users)."
+            "The model has no history of its users, which needs the roles user and "
+            "time. Pass history=pd.Series(scores, index=users)."
         )
     return with_lift(known, np.asarray(model.predict(X), dtype=np.float64))
 
@@ -95,7 +95,7 @@ def find_baseline(parts: Anatomy, X: pd.DataFrame) -> pd.DataFrame | None:
     if found is None:
         return None
     encoder, read = found
-    # a copy whose medians are not drawn towards those of all users
+    # a copy whose medians are not shrunk toward the median of all users
     plain = copy.copy(encoder).set_params(shrinkage=0)
     values = pd.DataFrame(
         np.asarray(plain.transform(read(X)), dtype=np.float64),

@@ -1,4 +1,4 @@
-"""Columns in groups, and the importances that models bring along for them."""
+"""Groups of columns, and the importances that models have for them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def group_columns(schema: Schema, by: Any) -> Groups:
             unknown = [c for c in groups[name] if c not in known]
             if unknown:
                 raise InvalidInputError(
-                    f"by[{name!r}] names columns that are not there: {unknown[:5]}. "
-                    f"The table has {list(schema.columns)[:20]}."
+                    f"by[{name!r}] names columns that the table lacks: {unknown[:5]}. "
+                    f"It has {list(schema.columns)[:20]}."
                 )
             if not groups[name]:
                 raise InvalidInputError(
@@ -60,7 +60,7 @@ def sum_groups(values: np.ndarray, columns: Sequence[Any], groups: Groups) -> An
 def ranked(
     schema: Schema, groups: Groups, by: Any, values: dict[str, np.ndarray]
 ) -> pd.DataFrame:
-    """Return one row a group, the most important first, ranked from 1."""
+    """Return one row per group, the most important first, ranked from 1."""
     label = by if isinstance(by, str) else "group"
     table: dict[str, Any] = {label: pd.Series(list(groups), dtype=object)}
     if label in ("feature", "vector"):
@@ -85,10 +85,10 @@ def spread(values: np.ndarray) -> np.ndarray:
 
 
 def own_importances(model: Any, n_columns: int) -> np.ndarray | None:
-    """Return a fitted model's own importances of columns; None where it has none.
+    """Return a fitted model's own importances of columns; None if it has none.
 
-    Those of a pipeline's derived features (such as the columns of zeros and ones of
-    a category) are added to the columns that they were made of.
+    The importances of features that a pipeline derives (such as the columns of a
+    one-hot encoded category) are added to the columns that they were derived from.
     """
     sources = [[i] for i in range(n_columns)]
     for _, step in getattr(model, "steps", [])[:-1]:
@@ -107,7 +107,7 @@ def own_importances(model: Any, n_columns: int) -> np.ndarray | None:
 
 
 def _sources(step: Any, n_inputs: int) -> list[list[int]] | None:
-    """Return which inputs each output of a step is made of; None where not known."""
+    """Return the inputs that each output of a step comes from; None if unknown."""
     if hasattr(step, "sources_"):
         return step.sources_
     if hasattr(step, "get_support"):

@@ -1,4 +1,4 @@
-"""What features and parts of a model contribute."""
+"""Plots of what features and parts of a model contribute."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _METRICS = {"src": ("SRC", -1), "mae": ("MAE", 1)}  # the sign of a change for t
 class ImportanceDisplay(_plot.Display):
     """Importances of blocks or features as bars, with their spread.
 
-    Use `from_estimator`, or give it the table of `feature_importance` or
-    `grouped_permutation_importance`.
+    Use `from_estimator`, or pass the table that `feature_importance` or
+    `grouped_permutation_importance` returns.
 
     Parameters
     ----------
     importance : DataFrame
-        Such a table: the first column holds the names.
+        Table of importances. Its first column holds the names.
 
     Attributes
     ----------
@@ -36,12 +36,12 @@ class ImportanceDisplay(_plot.Display):
     bars_ : BarContainer
         The bars, the most important first.
     legend_ : Legend or None
-        The families' colors, where there are several.
+        Colors of the families, if there are several.
 
     See Also
     --------
     feature_importance : The models' own importances, and SHAP.
-    grouped_permutation_importance : What the score loses.
+    grouped_permutation_importance : How much the score drops without each group.
 
     Examples
     --------
@@ -79,13 +79,14 @@ class ImportanceDisplay(_plot.Display):
         X : DataFrame or array of shape (n_posts, n_columns), default=None
             Posts; not needed for ``method="model"``.
         y : array-like of shape (n_posts,), default=None
-            Their scores, for ``method="permutation"``.
+            Their targets, for ``method="permutation"``.
         method : {"permutation", "model", "shap"}, default="permutation"
-            `grouped_permutation_importance`, or what `feature_importance` does.
+            "permutation" uses `grouped_permutation_importance`; "model" and "shap" are
+            methods of `feature_importance`.
         by : {"feature", "vector", "block", "family"} or dict, default="block"
-            What to gather.
+            Groups of columns; each gets a bar.
         n_top : int, default=20
-            How many bars to draw at most.
+            Maximum number of bars.
         %(ax)s
         **params
             Further parameters of `grouped_permutation_importance`.
@@ -105,7 +106,7 @@ class ImportanceDisplay(_plot.Display):
             table = feature_importance(estimator, X, method=method, by=by, **params)
         elif X is None or y is None:
             raise InvalidInputError(
-                "method='permutation' needs X and y to score on; method='model' "
+                "method='permutation' needs X and y to compute scores; method='model' "
                 "needs neither."
             )
         else:
@@ -119,7 +120,7 @@ class ImportanceDisplay(_plot.Display):
         ----------
         %(ax)s
         n_top : int, default=20
-            How many bars to draw at most.
+            Maximum number of bars.
 
         %(drawn)s
         """
@@ -166,19 +167,19 @@ def _meaning(attrs: dict[Any, Any]) -> str:
 class AblationDisplay(_plot.Display, metric="src"):
     """Changes of the score without each part of a model, with their intervals.
 
-    The paper's table 1 (section 4.3.2) as a picture. Use `from_estimator`, or give it
-    the table of `ablate`.
+    Draws the paper's table 1 (section 4.3.2). Use `from_estimator`, or pass the table
+    that `ablate` returns.
 
     Parameters
     ----------
     table : DataFrame
-        What `ablate` returns.
+        Result of `ablate`.
 
     Attributes
     ----------
     %(axes)s
     points_ : list of ErrorbarContainer
-        One point a variant that applies, with its interval.
+        A point with an interval for each variant that applies.
 
     See Also
     --------
@@ -211,16 +212,16 @@ class AblationDisplay(_plot.Display, metric="src"):
         ax: Any = None,
         **params: Any,
     ) -> Self:
-        """Remove parts of a model, score the rest, and draw the changes.
+        """Remove one part of a model at a time, and draw the changes of the score.
 
         Parameters
         ----------
         estimator : Pipeline or regressor
-            The model; it is fitted for every variant.
+            The model. It is fitted for every variant.
         X : DataFrame or array of shape (n_posts, n_columns)
             Posts.
         y : array-like of shape (n_posts,)
-            Their scores.
+            Their targets.
         %(metric)s
         %(ax)s
         **params

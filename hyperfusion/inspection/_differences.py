@@ -1,4 +1,4 @@
-"""Predictions of each fold's models, and which differences are more than noise."""
+"""Predictions of each fold's models, and whether they differ by more than noise."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def predict_with_folds(
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Return predictions with intervals, and the predictions of each fold.
 
-    Intervals are NaN without an ensemble or a `coverage`; the folds are None without
-    an ensemble, or where it was refitted on all rows.
+    Intervals are NaN without an ensemble or a `coverage`. The folds are None without an
+    ensemble, or if it was refitted on all rows.
     """
     features = parts.features(posts)
     if parts.ensemble is not None and coverage is not None:
@@ -37,7 +37,7 @@ def predict_with_folds(
 def paired_noise(
     differences: np.ndarray | None, confidence: float
 ) -> np.ndarray | float:
-    """Return how large a difference must be to be told from zero; see `what_if`."""
+    """Return the size below which differences count as zero; see `what_if`."""
     if differences is None:
         return np.nan
     n_folds = len(differences)
@@ -46,7 +46,7 @@ def paired_noise(
 
 
 def is_noise(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
-    """Return where differences don't stand out; only equal ones if noise is unknown."""
+    """Return which differences count as zero; if noise is unknown, only exact zeros."""
     rounding = 1e-9 * (1 + np.abs(difference))
     return np.abs(difference) <= np.nan_to_num(noise, nan=0.0) + rounding
 
@@ -56,7 +56,7 @@ def tied_ranks(
 ) -> np.ndarray:
     """Return ranks from 1, the highest prediction first.
 
-    A row that can't be told from the leader of a rank shares it; the next one leads.
+    A row that is not distinguishable from the first of a rank shares that rank.
     """
     order = np.argsort(-prediction, kind="stable")
     ranks = np.empty(len(prediction), dtype=int)
@@ -73,7 +73,7 @@ def tied_ranks(
 def ties_of_best(
     prediction: np.ndarray, by_fold: np.ndarray | None, confidence: float
 ) -> np.ndarray:
-    """Return which rows can't be told from the one with the highest prediction."""
+    """Return which rows are not distinguishable from the highest prediction."""
     best = int(np.argmax(prediction))
     return is_noise(*against(best, prediction, by_fold, confidence))
 

@@ -1,4 +1,4 @@
-"""How a model was fitted: weights of members, losses, rounds of pseudo-labels."""
+"""Plots of a fit: weights of members, losses, rounds of pseudo-labels."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _METRICS = {"mae": "MAE", "src": "SRC"}
 
 @with_parameters
 class EnsembleWeightsDisplay(_plot.Display):
-    """Weights of the members in each fold, as a map of colors with numbers.
+    """Weights of the members in each fold, as a heat map with numbers.
 
-    The weights of equation 8. Use `from_estimator`.
+    Draws the weights of the paper's equation 8. Use `from_estimator`.
 
     Parameters
     ----------
     weights : ndarray of shape (n_folds, n_members)
-        Weights; each row adds up to 1.
+        Weights. Each row adds up to 1.
     names : sequence of str of length n_members
         Names of the members.
 
@@ -34,7 +34,8 @@ class EnsembleWeightsDisplay(_plot.Display):
     ----------
     %(axes)s
     image_ : AxesImage
-        The map: members from top to bottom, folds from left to right, then the mean.
+        The heat map, with a row for each member and a column for each fold. The last
+        column is the mean.
     colorbar_ : Colorbar
         Legend of the colors.
     texts_ : list of Text
@@ -119,21 +120,21 @@ class EnsembleWeightsDisplay(_plot.Display):
 
 @with_parameters
 class TrainingCurveDisplay(_plot.Display):
-    """Loss after each epoch on the rows trained on and on those held out.
+    """Loss of a network after each epoch, on training rows and on held-out rows.
 
-    One pair of lines for the models of each fold; a dot marks the epoch whose weights
-    were kept. Use `from_estimator`.
+    There is a pair of lines for the model of each fold. A dot marks the epoch whose
+    weights were kept. Use `from_estimator`.
 
     Parameters
     ----------
     training : list of sequences of float
-        For each model the losses on the rows trained on.
+        For each model, the losses on the training rows.
     validation : list of sequences of float
-        For each model the losses on the rows held out; empty without.
+        For each model, the losses on the held-out rows; empty if there are none.
     best_iter : list of int or None
-        For each model the epoch that was kept, counted from 1.
+        For each model, the epoch whose weights were kept, counted from 1.
     name : str, default=None
-        The member's name, for the title.
+        Name of the member, for the title.
 
     Attributes
     ----------
@@ -160,14 +161,14 @@ class TrainingCurveDisplay(_plot.Display):
     def from_estimator(
         cls, estimator: Any, *, member: str | None = None, ax: Any = None
     ) -> Self:
-        """Draw the curves of a network, or of an ensemble's member in each fold.
+        """Draw the curves of a network, or those of a member in each fold.
 
         Parameters
         ----------
         estimator : fitted regressor or Pipeline
             A model with ``loss_curve_``, or an ensemble with such members.
         member : str, default=None
-            Name of the ensemble's member; None is the first that has curves.
+            Name of a member of the ensemble. None uses the first one with curves.
         %(ax)s
 
         %(drawn)s
@@ -185,8 +186,8 @@ class TrainingCurveDisplay(_plot.Display):
                     found.setdefault(name, []).append(last)
         if not found or member not in (None, *found):
             raise InvalidInputError(
-                f"member={member!r} has no training curves. Members with curves: "
-                f"{list(found)}; networks have them."
+                f"member={member!r} has no training curves; only networks have them. "
+                f"Members with curves: {list(found)}."
             )
         name = member if member is not None else next(iter(found))
         models = found[name]
@@ -254,28 +255,28 @@ class TrainingCurveDisplay(_plot.Display):
 class PseudoLabelDisplay(_plot.Display, metric="mae"):
     """Posts added in each round of pseudo-labels, and the score before and after.
 
-    Rounds that were kept are filled, those that were undone hollow. Scores are
-    out-of-fold: each labeled post is predicted by models that did not learn from it.
-    Use `from_estimator`.
+    Filled points are rounds that were kept, hollow points are rounds that were undone.
+    Scores are out-of-fold: each labeled post is predicted by models that were not
+    fitted on it. Use `from_estimator`.
 
     Parameters
     ----------
     trace : DataFrame
-        The attribute ``trace_`` of `PseudoLabelWrapper`, one row a round.
+        The attribute ``trace_`` of `PseudoLabelWrapper`, with one row per round.
 
     Attributes
     ----------
     %(axes)s
     count_ax_ : matplotlib Axes
-        The same axes' right side, with the numbers of posts.
+        Axes on the right side, for the numbers of posts.
     bars_ : BarContainer
         Posts added.
     lines_ : list of Line2D
-        One from before to after each round.
+        One line per round, from the score before it to the score after it.
 
     See Also
     --------
-    hyperfusion.ensemble.PseudoLabelWrapper : Learns from unlabeled posts.
+    hyperfusion.ensemble.PseudoLabelWrapper : Also learns from unlabeled posts.
 
     Examples
     --------
@@ -306,7 +307,7 @@ class PseudoLabelDisplay(_plot.Display, metric="mae"):
         Raises
         ------
         InvalidInputError
-            If the model keeps no trace of rounds, or the metric is unknown.
+            If there is no `PseudoLabelWrapper` in the model, or the metric is unknown.
         """
         model = find(estimator, lambda part: hasattr(part, "trace_"))
         if model is None:
@@ -335,7 +336,7 @@ class PseudoLabelDisplay(_plot.Display, metric="mae"):
         self._open(ax)
         self.lines_ = []
         self.count_ax_ = self.ax_.twinx()
-        # the scores belong in front of the bars
+        # draw the scores in front of the bars
         self.ax_.set_zorder(self.count_ax_.get_zorder() + 1)
         self.ax_.patch.set_visible(False)
         rounds, counts = ([*self.trace.get(c, [])] for c in ("round", "n_added"))

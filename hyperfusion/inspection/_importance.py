@@ -40,43 +40,43 @@ def feature_importance(
 ) -> pd.DataFrame:
     """Rank features by their importance in percent, with their blocks and families.
 
-    The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``.
-    Members of an ensemble with importances (CatBoost, TabNet, trees) are weighted by
-    their weights in each fold.
+    The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``. In
+    an ensemble, the importances of the members that have them (CatBoost, TabNet, trees)
+    are averaged with the members' weights in each fold.
 
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        An ensemble, a Pipeline, search or wrapper around one, or a lone regressor.
+        An ensemble, a Pipeline, search or wrapper around one, or a single regressor.
     X : DataFrame or array of shape (n_posts, n_columns), default=None
-        Posts to explain, as for ``model.predict``; for ``method="shap"`` only.
+        Posts to explain, as for ``model.predict``. Only for ``method="shap"``.
     method : {"model", "shap"}, default="model"
-        The models' own importances, or the mean absolute SHAP value over `X` (of
-        CatBoost members, which bring their own SHAP).
+        "model" uses the models' own importances, "shap" the mean absolute SHAP values
+        over `X` (CatBoost members only).
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
-        Groups to sum over: "vector" has the numbered columns of one embedding,
-        "family" the blocks of one kind; a dict names groups of columns. SHAP values
-        are summed before taking absolute values.
+        Groups of columns to sum over. A "vector" has the numbered columns of one
+        embedding, a "family" several related blocks. A dict names your own groups.
+        SHAP values are summed before taking absolute values.
     n_top : int, default=None
-        Number of rows to return; None returns all.
+        Number of rows to return. None returns all.
 
     Returns
     -------
     DataFrame
-        One row per feature (or group), the most important first, ranked from 1:
-        ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its ``block``
-        and ``family``, ``importance`` in percent of all, ``std`` (over the folds; NaN
-        for one), and ``n_features`` of a group. ``attrs`` holds ``method``,
-        ``members`` and ``unit``.
+        One row per feature (or group), the most important first, ranked from 1. The
+        columns are ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its
+        ``block`` and ``family``, ``importance`` in percent of the total, ``std`` (over
+        the folds; NaN for a single one), and ``n_features`` of a group. ``attrs`` holds
+        ``method``, ``members`` and ``unit``.
 
     Raises
     ------
     InvalidInputError
-        If no member with a weight has such importances, or `X` is missing.
+        If no member of nonzero weight has such importances, or `X` is missing.
 
     See Also
     --------
-    grouped_permutation_importance : The loss of score; for any model.
+    grouped_permutation_importance : How much the score drops; for any model.
     shap_values : The values behind ``method="shap"``.
 
     Notes
@@ -102,7 +102,7 @@ def feature_importance(
     if method == "shap":
         if X is None:
             raise InvalidInputError(
-                "method='shap' explains posts: give them as X, such as the last "
+                "method='shap' needs X, the posts to explain, such as the latest "
                 "thousand."
             )
         folds, schema, groups, members = _fold_shap(parts, X, by)
@@ -117,12 +117,12 @@ def feature_importance(
 
 
 def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
-    """Return the contribution of each feature to each prediction, by CatBoost's SHAP.
+    """Return the contribution of each feature to each prediction (SHAP values).
 
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        A model with at least one CatBoost member with a weight.
+        A CatBoost model, or an ensemble with a CatBoost member of nonzero weight.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts to explain, as for ``model.predict``.
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
@@ -131,19 +131,19 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (n_posts, n_groups + 1)
-        In the units of the target that the members were fitted to. Each row adds up,
-        with the column ``base``, to the prediction of the explained members: their
-        average over folds and by weight.
+        Contributions, in the unit of the target that the members were fitted to. With
+        the column ``base``, each row adds up to the prediction of the explained
+        members, averaged over the folds and by weight.
 
     Raises
     ------
     InvalidInputError
-        If no member with a weight has SHAP values.
+        If no member of nonzero weight has SHAP values.
 
     Notes
     -----
-    Only CatBoost members are explained; ``attrs["members"]`` names them. Correlated
-    features share their contribution depending on how the trees chose among them.
+    Only CatBoost members are explained; ``attrs["members"]`` names them. How correlated
+    features share a contribution depends on which of them the trees chose.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def _own_shares(
             members += [name for name, _, values in found if values is not None]
     if not folds:
         raise InvalidInputError(
-            "No member with a weight has importances of its own. Use "
+            "No member of nonzero weight has its own importances. Use "
             "grouped_permutation_importance(model, X, y), which takes any model."
         )
     groups = group_columns(schema, by)
@@ -222,8 +222,8 @@ def _fold_shap(
             members += [name for name, _, _ in explained]
     if not folds:
         raise InvalidInputError(
-            "No member with a weight has SHAP values (CatBoostHuberRegressor has). "
-            "Use grouped_permutation_importance(model, X, y), which takes any model."
+            "No member of nonzero weight has SHAP values; only CatBoostHuberRegressor "
+            "does. Use grouped_permutation_importance(model, X, y) for any model."
         )
     return folds, schema, groups, list(dict.fromkeys(members))
 

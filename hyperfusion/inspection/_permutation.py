@@ -1,4 +1,4 @@
-"""What a model's score loses when features change places between rows."""
+"""How much a model's score drops if features are permuted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hyperfusion.metrics import spearman_scorer
 from hyperfusion.table import Schema
 from hyperfusion.table._names import FAMILIES
 
-# the block that the columns of a role mostly feed
+# the block that gets most of the features of a role
 _ROLE_BLOCKS = {
     "image": "image",
     "text": "text",
@@ -61,10 +61,10 @@ def grouped_permutation_importance(
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> pd.DataFrame:
-    """Measure the loss of score when the features of a block are permuted.
+    """Measure how much the score drops if the features of a block are permuted.
 
-    All columns of a group are permuted together, so that features that can replace each
-    other do not hide each other's importance.
+    All columns of a group are permuted together, because features that can replace each
+    other would hide each other's importance.
 
     Parameters
     ----------
@@ -83,21 +83,22 @@ def grouped_permutation_importance(
         also affects the features that relate blocks. Blocks of raw columns are those of
         their roles in `PostEncoder`.
     scoring : str, callable or None, default=None
-        Any scorer of scikit-learn's; None is Spearman's rank correlation.
+        Any scorer of scikit-learn. None is Spearman's rank correlation (SRC).
     n_repeats : int, default=5
         Permutations of each group.
     sample_weight : array-like of shape (n_posts,), default=None
         Weights of the posts in the score.
     n_jobs : int, default=None
-        Groups scored in parallel, through joblib. The result does not depend on it.
+        Number of groups scored in parallel, through joblib. The result does not depend
+        on it.
     random_state : int, RandomState instance or None, default=None
-        Seed of the permutations; all groups get the same ones.
+        Seed of the permutations, which are the same for all groups.
 
     Returns
     -------
     DataFrame
         One row per group, the most important first, ranked from 1: its name,
-        ``importance`` (mean loss of score), ``std`` over the repeats, and
+        ``importance`` (mean drop of the score), ``std`` over the repeats, and
         ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and
         the ``score`` without permutation.
 
@@ -113,8 +114,9 @@ def grouped_permutation_importance(
 
     Notes
     -----
-    Costs ``n_groups * n_repeats`` predictions of `X`. Importances of groups don't add
-    up to the score: information that two groups share is not lost with either.
+    Predicts `X` ``n_groups * n_repeats`` times. The importances of groups don't add up
+    to the score: if two groups hold the same information, permuting one of them loses
+    nothing.
 
     Examples
     --------
@@ -168,7 +170,7 @@ def grouped_permutation_importance(
 
 
 class _OnFeatures(RegressorMixin, BaseEstimator):
-    """Predicts from features in units of a model's own target."""
+    """Predicts from features, in the unit of the model's target."""
 
     def __init__(self, parts: Anatomy):
         self.parts = parts
@@ -188,8 +190,8 @@ def _groups_of_roles(parts: Anatomy, by: str) -> Groups:
     encoder = parts.find(PostEncoder)
     if encoder is None:
         raise InvalidInputError(
-            f"by={by!r} needs a PostEncoder that knows the roles of raw columns. Give "
-            "a dict of names and columns, by='feature', or on='features'."
+            f"by={by!r} with on='columns' needs a PostEncoder, which knows the roles "
+            "of columns. Use on='features', by='feature', or a dict of columns."
         )
     groups: Groups = {}
     for role, labels in encoder.roles_.items():
@@ -216,7 +218,7 @@ def _scores(
 
 
 def permuted(X: Any, columns: list[Any], order: np.ndarray) -> Any:
-    """Return a table in which these columns' rows stand in another order."""
+    """Return a table in which the rows of these columns are reordered."""
     if not isinstance(X, pd.DataFrame):
         X = X.copy()
         X[:, columns] = X[np.ix_(order, columns)]

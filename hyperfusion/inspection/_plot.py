@@ -12,7 +12,7 @@ from hyperfusion._docstrings import fill_slots
 from hyperfusion._version import DISTRIBUTION
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 
-# Okabe and Ito's colors, which people with any kind of color vision tell apart
+# Okabe and Ito's colors, distinguishable with any kind of color vision
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, VERMILLION, YELLOW, GRAY = "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F"
 
@@ -29,21 +29,21 @@ FAMILY_COLORS = {
 
 
 _PARAGRAPHS = {
-    "ax": "ax : matplotlib Axes, default=None\n    Where to draw; None makes a figure.",
+    "ax": "ax : matplotlib Axes, default=None\n    Axes to draw on; None makes some.",
     "axes": """
         ax_ : matplotlib Axes
-            Axes with the picture.
+            Axes of the plot.
         figure_ : matplotlib Figure
-            Figure that holds them.""",
+            Figure of the axes.""",
     "metric": """
         metric : {"src", "mae"}, default="%s"
             Which score to draw: Spearman's rank correlation (SRC) or the mean absolute
             error (MAE).""",
     "held_out": """
         X : DataFrame or array of shape (n_posts, n_columns)
-            Posts, best those that the model was not fitted on.
+            Posts, ideally ones that the model was not fitted on.
         y : array-like of shape (n_posts,)
-            True scores.""",
+            Their true targets.""",
     "params": "**params\n    Further parameters of `plot`.",
     "drawn": "Returns\n-------\n%s\n    The drawn display.",
 }
@@ -94,7 +94,7 @@ def _in_short(value: Any) -> str:
 
 
 def shorten(label: Any, length: int = 32) -> str:
-    """Return a label that fits: the middle of a long one is left out."""
+    """Return a label without its middle part if it is too long."""
     text = str(label)
     if len(text) <= length:
         return text
@@ -103,7 +103,7 @@ def shorten(label: Any, length: int = 32) -> str:
 
 
 def short_labels(labels: Iterable[Any], length: int = 32) -> list[str]:
-    """Return labels that fit, longer than that only where they would become equal."""
+    """Return shortened labels that stay distinct."""
     labels = list(labels)
     longest = max((len(str(label)) for label in labels), default=0)
     distinct = len({str(label) for label in labels})
@@ -115,12 +115,12 @@ def short_labels(labels: Iterable[Any], length: int = 32) -> list[str]:
 
 
 def label_size(n_labels: int, longest: int = 0) -> float:
-    """Return a font size at which so many labels, so long, fit beside a picture."""
+    """Return a font size at which labels of this number and length fit."""
     return float(np.clip(min(220 / max(n_labels, 1), 340 / max(longest, 1)), 5, 10))
 
 
 def text_color(value: float, image: Any) -> str:
-    """Return black or white, whichever can be read on an image's color."""
+    """Return black or white, whichever is readable on an image's color."""
     red, green, blue, _ = image.cmap(image.norm(value))
     bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
     return "black" if bright else "white"
@@ -132,13 +132,13 @@ def check_vector(name: str, values: Any, length: int | None = None) -> np.ndarra
     if vector.ndim != 1 or len(vector) == 0 or length not in (None, len(vector)):
         wanted = "at least one number" if length is None else f"{length} numbers"
         raise InvalidInputError(
-            f"{name} must hold {wanted}, one a post. Got shape {vector.shape}."
+            f"{name} must hold {wanted}, one per post. Got shape {vector.shape}."
         )
     return vector
 
 
 def check_metric(metric: str, known: Collection[str]) -> None:
-    """Raise where a Display has no such score to draw."""
+    """Raise if a Display cannot draw this score."""
     if metric not in known:
         raise InvalidInputError(
             f"metric must be one of {tuple(known)}. Got {metric!r} instead."

@@ -1,4 +1,4 @@
-"""The best time to post: hours of the week and what is predicted for them."""
+"""The best time to post: predictions for each hour of the week."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 @with_parameters
 class PostingTimeDisplay(Display):
-    """Predictions of one post by weekday and hour, with the ties of the best marked.
+    """Predictions of one post by weekday and hour.
 
-    Use `from_estimator`, or `from_predictions` for means over many posts. It shows an
+    Dots mark the hours that are not distinguishable from the best. Use
+    `from_estimator`, or `from_predictions` for means over many posts. It shows an
     association, not a causal effect, see `what_if`.
 
     Parameters
     ----------
     values : ndarray of shape (7, 24)
-        Score by weekday (Monday first) and hour, NaN if there is none.
+        Score by weekday (Monday first) and hour; NaN if there is none.
     tied : ndarray of shape (7, 24) of bool, default=None
-        Which hours can't be distinguished from the best.
+        Which hours are not distinguishable from the best.
     label : str, default="Score"
         Name of the values.
     clock : str, default=None
@@ -47,11 +48,11 @@ class PostingTimeDisplay(Display):
     ----------
     %(axes)s
     image_ : AxesImage
-        The map of hours.
+        Heat map of the hours.
     colorbar_ : Colorbar
-        What the colors mean.
+        Legend of the colors.
     dots_ : PathCollection or None
-        The hours that can't be distinguished from the best.
+        Dots of the hours that are not distinguishable from the best.
 
     See Also
     --------
@@ -87,17 +88,16 @@ class PostingTimeDisplay(Display):
         Parameters
         ----------
         estimator : fitted Pipeline
-            What predicts posts.
+            The model.
         post : DataFrame of one row, Series or dict
             The post.
         time : column, default=None
-            The column of the time of publishing; None takes the model's ``time``
-            role.
+            Column of the time of publishing. None uses the model's ``time`` role.
         timezone : str, default=None
-            Clock of the picture: an IANA name or an offset. None is the post's own
-            where the model or the time knows it, otherwise UTC.
+            Time zone of the hours: an IANA name or an offset. None is the time zone of
+            the post if the model or its time has one, otherwise UTC.
         confidence : float, default=0.9
-            How sure a difference to the best hour must be to count as one.
+            Confidence at which a difference to the best hour counts as real.
         %(params)s
 
         %(drawn)s
@@ -133,7 +133,7 @@ class PostingTimeDisplay(Display):
         Parameters
         ----------
         times : array-like of shape (n_posts,)
-            When the posts were published; the clock is the times' own.
+            When the posts were published. Hours are in the time zone of the times.
         y : array-like of shape (n_posts,)
             Scores or predictions. Hours without a post are left blank.
         %(params)s
@@ -150,7 +150,7 @@ class PostingTimeDisplay(Display):
         return cls(values=values, label="Mean score", clock=clock).plot(**params)
 
     def plot(self, ax: Any = None, *, cmap: Any = "viridis") -> Self:
-        """Draw the map of hours.
+        """Draw the heat map of hours.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class PostingTimeDisplay(Display):
 def local_clock(
     parts: Anatomy, post: pd.DataFrame, timezone: str | None
 ) -> tuple[Any, bool]:
-    """Return the time zone of a post's hours, None if unknown, and what times mean."""
+    """Return the time zone of a post, None if unknown, and whether times are local."""
     encoder = parts.find(TemporalEncoder)
     is_local = encoder is not None and encoder.naive == "local"
     if timezone is not None:
@@ -215,7 +215,7 @@ def hours_of_week(
     times, cell = read_times(cells).settle("raise"), cells.iloc[0]
     if np.isnan(times.seconds[0]):
         raise InvalidInputError(
-            "The post has no time, so its week is not known. Give it one first."
+            "The post has no time, so its week is not known. Give it a time first."
         )
     moment = pd.Timestamp(times.seconds[0], unit="s")
     naive = bool(times.naive[0])
@@ -239,7 +239,7 @@ def _week(moment: pd.Timestamp) -> pd.DatetimeIndex:
 
 
 def _written(hours: pd.DatetimeIndex, cell: Any, seconds: float) -> list[Any]:
-    """Return hours as datetimes, texts or numbers, whichever the post's time is."""
+    """Return hours as datetimes, texts or numbers, like the post's time."""
     text = cell.strip() if isinstance(cell, str) else None
     is_count = pd.api.types.is_number(cell)
     if is_count or (text and text.lstrip("+-").isdigit() and len(text) != 8):

@@ -1,4 +1,4 @@
-"""Rows as users give them: posts, candidates of one post, and columns of roles."""
+"""Input of the inspection functions: posts, candidates of one post, role columns."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def as_post(post: Any) -> pd.DataFrame:
         post = pd.DataFrame(np.atleast_2d(np.asarray(post)))
     if len(post) != 1:
         raise InvalidInputError(
-            f"post must be one post: a row as Series, dict or DataFrame of length 1. "
-            f"Got {len(post)} rows; take one with X.iloc[[0]]."
+            f"post must be a single post: a Series, a dict or a DataFrame of one row. "
+            f"Got {len(post)} rows; select one with X.iloc[[0]]."
         )
     return post
 
 
 def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[Any]]:
-    """Return the post as it is and all candidates, and the columns that change."""
+    """Return the post and all candidates as a table, and the columns that change."""
     grids = [grid] if isinstance(grid, Mapping) else list(grid)
     columns = list(dict.fromkeys(c for one in grids for c in one))
     if not columns:
         raise InvalidInputError(
-            "grid is empty: give a dict such as {'posted_at': times}, or a list of "
+            "grid is empty: pass a dict such as {'posted_at': times}, or a list of "
             "such dicts."
         )
     check_columns(post, columns, "grid")
@@ -64,17 +64,17 @@ def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[
 def _values(column: Any, values: Any) -> list[Any]:
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise InvalidInputError(
-            f"grid[{column!r}] must be a list of values to try. Got {values!r}; write "
-            f"[{values!r}] for one."
+            f"grid[{column!r}] must be a list of values to try. Got {values!r}; for "
+            f"a single value, write [{values!r}]."
         )
     found = list(values)
     if not found:
-        raise InvalidInputError(f"grid[{column!r}] is empty: give at least one value.")
+        raise InvalidInputError(f"grid[{column!r}] is empty: pass at least one value.")
     return found
 
 
 def _cells(values: list[Any], dtype: Any) -> Any:
-    """Return cells as a column of the post's own kind, as far as they fit to it."""
+    """Return cells as a column with the post's dtype, if they fit it."""
     if isinstance(dtype, pd.CategoricalDtype):
         known = list(dtype.categories)
         new = [v for v in dict.fromkeys(values) if not (pd.isna(v) or v in known)]
@@ -87,7 +87,7 @@ def _cells(values: list[Any], dtype: Any) -> Any:
         if zone is None and aware:
             raise InvalidInputError(
                 f"The grid's time {aware[0]} has a time zone, but the post's times "
-                "have none. Give what the same clock shows, without a zone."
+                "have none. Pass local times without a zone."
             )
         if zone is not None:
             moments = [
@@ -114,7 +114,7 @@ def role_column(
         if not found:
             raise InvalidInputError(
                 f"{role}=None needs a model with a {role} role. Name the column of "
-                f"{what}; there are {list(X.columns)[:20]}."
+                f"{what}. The table has {list(X.columns)[:20]}."
             )
         given = found[0]
     return check_columns(X, given, role)[0]
@@ -125,8 +125,8 @@ def check_rows(X: Any) -> pd.DataFrame | np.ndarray:
     X = as_frame(X)
     if sp.issparse(X):
         raise InvalidInputError(
-            "X is a sparse matrix, whose columns can't be permuted one by one here. "
-            "Give X.toarray(), or fewer columns."
+            "X is a sparse matrix, whose columns cannot be permuted here. "
+            "Pass X.toarray(), or fewer columns."
         )
     if isinstance(X, pd.DataFrame):
         return X

@@ -1,4 +1,4 @@
-"""Predictions and the truth: how both are distributed, and each with its interval."""
+"""Plots of predictions and true values: distributions, and intervals."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MOST_BINS = 50
 class DistributionDisplay(_plot.Display):
     """Histogram and density of predictions and of true scores.
 
-    The paper's figure 2 (section 4.4). Predictions are narrower than the truth because
-    they are averages. Use `from_estimator` or `from_predictions`.
+    Draws the paper's figure 2 (section 4.4). Predictions vary less than true scores,
+    because they are averages. Use `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
@@ -34,13 +34,14 @@ class DistributionDisplay(_plot.Display):
     ----------
     %(axes)s
     bars_ : list
-        The histograms: a BarContainer of the truth, the outline of the predictions.
+        The histograms: a BarContainer of the true scores, and the outline of the
+        predictions.
     lines_ : list of Line2D
-        The densities; none for values that are all equal.
+        The densities. Values that are all equal have none.
 
     See Also
     --------
-    PredictionIntervalDisplay : Each prediction against its truth.
+    PredictionIntervalDisplay : True score against prediction, for each post.
 
     Examples
     --------
@@ -62,7 +63,7 @@ class DistributionDisplay(_plot.Display):
         Parameters
         ----------
         estimator : fitted regressor or Pipeline
-            What predicts.
+            The model.
         %(held_out)s
         %(params)s
 
@@ -74,7 +75,7 @@ class DistributionDisplay(_plot.Display):
     def from_predictions(
         cls, y_true: ArrayLike, y_pred: ArrayLike, **params: Any
     ) -> Self:
-        """Draw the distributions of predictions that are there.
+        """Draw the distributions of existing predictions.
 
         Parameters
         ----------
@@ -100,7 +101,7 @@ class DistributionDisplay(_plot.Display):
         ----------
         %(ax)s
         bins : int, str or sequence, default="auto"
-            As for `numpy.histogram_bin_edges`; "auto" makes 50 at most.
+            As in `numpy.histogram_bin_edges`; "auto" makes at most 50.
 
         %(drawn)s
         """
@@ -119,7 +120,7 @@ class DistributionDisplay(_plot.Display):
             self.bars_.append(self.ax_.hist(values, edges, density=True, **look)[2])
             if np.ptp(values) > 0:
                 kernel = gaussian_kde(values)
-                # out to where the density has vanished
+                # wide enough for the density to vanish
                 beyond = 3 * float(np.sqrt(kernel.covariance[0, 0]))
                 grid = np.linspace(values.min() - beyond, values.max() + beyond, 400)
                 look = {"color": color, "label": f"{name}, density", "linewidth": 2}
@@ -134,7 +135,7 @@ class DistributionDisplay(_plot.Display):
 class PredictionIntervalDisplay(_plot.Display):
     """True scores against predictions, with the interval of each prediction.
 
-    Points within their intervals are blue dots, those outside orange-red crosses.
+    Blue dots are scores within their intervals, orange-red crosses scores outside.
     Use `from_estimator` or `from_predictions`.
 
     Parameters
@@ -144,7 +145,7 @@ class PredictionIntervalDisplay(_plot.Display):
     lower, upper : ndarray of shape (n_posts,)
         Ends of the intervals.
     coverage : float, default=None
-        Share of posts that the intervals are to hold, for the legend.
+        Share of posts that the intervals should cover, for the legend.
 
     Attributes
     ----------
@@ -154,7 +155,7 @@ class PredictionIntervalDisplay(_plot.Display):
     intervals_ : LineCollection
         The intervals.
     line_ : Line2D
-        Where prediction and truth are equal.
+        Line on which prediction and true score are equal.
 
     See Also
     --------
@@ -191,10 +192,10 @@ class PredictionIntervalDisplay(_plot.Display):
         Parameters
         ----------
         estimator : HyperFusionRegressor, or Pipeline, search or wrapper around one
-            What predicts.
+            The fitted model.
         %(held_out)s
         coverage : float, default=0.9
-            Share of posts that the intervals are to hold.
+            Share of posts that the intervals should cover.
         %(params)s
 
         %(drawn)s
@@ -223,7 +224,7 @@ class PredictionIntervalDisplay(_plot.Display):
         coverage: float | None = None,
         **params: Any,
     ) -> Self:
-        """Draw predictions and intervals that are there.
+        """Draw existing predictions and intervals.
 
         Parameters
         ----------
@@ -232,7 +233,7 @@ class PredictionIntervalDisplay(_plot.Display):
         lower, upper : array-like of shape (n_posts,)
             Ends of the intervals.
         coverage : float, default=None
-            Share of posts that they are to hold, for the legend.
+            Share of posts that the intervals should cover, for the legend.
         %(params)s
 
         %(drawn)s
@@ -256,10 +257,10 @@ class PredictionIntervalDisplay(_plot.Display):
         ----------
         %(ax)s
         max_points : int, default=1000
-            Draw a random sample of so many posts at most. The share in the legend is
-            that of all posts.
+            If there are more posts, a random sample of this size is drawn. The shares
+            in the legend are those of all posts.
         random_state : int, RandomState instance or None, default=0
-            Draws the sample.
+            Seed of the sample.
 
         %(drawn)s
         """

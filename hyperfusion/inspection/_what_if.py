@@ -1,4 +1,4 @@
-"""Questions to a model: what if a post were different, and which draft is best."""
+"""Predictions of changed posts, and ranks of drafts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from hyperfusion.inspection._posts import Grid, as_post, make_candidates
 from hyperfusion.table._frames import as_frame, check_frame
 
 CAUTION = (
-    "Differences are associations in the posts that the model learned from: posts that "
-    "differed in this way scored differently, for whatever reason. They don't promise "
-    "what the change would cause."
+    "Differences are associations, not effects: in the training posts, posts that "
+    "differed in this way scored differently, for whatever reason. Making the change "
+    "may not have this effect."
 )
 _SHARE = [Interval(Real, 0, 1, closed="neither")]
 _checked = validate_params(
@@ -44,16 +44,16 @@ def what_if(
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        What predicts the post.
+        The model.
     post : DataFrame of one row, Series or dict
         The original post, with the columns that ``model.predict`` takes.
     grid : dict of {column: list of values}, or list of such dicts
-        Changes to try: a dict means all combinations of its values; a list of dicts
-        tries each separately.
+        Changes to try. A dict tries all combinations of its values; a list of dicts
+        tries each dict separately.
     coverage : float, default=0.9
-        Share of posts that the intervals are to cover.
+        Share of posts that the intervals should cover.
     confidence : float, default=0.9
-        How sure a difference must be to count as one.
+        Confidence at which a difference counts as real.
 
     Returns
     -------
@@ -66,16 +66,15 @@ def what_if(
         difference
             Prediction minus that of the original post.
         noise
-            A difference must be larger than this to count, see Notes; NaN for a model
-            without folds.
+            Smaller differences do not count, see Notes. NaN for a model without folds.
         verdict
-            "as it is", "better", "worse", or "not distinguishable"; where the noise
-            is not known, "noise not known".
+            "as it is", "better", "worse", or "not distinguishable"; "noise not known"
+            for a model without folds.
         tied_with_best
-            Whether it can't be distinguished from the best of all candidates.
+            Whether it is not distinguishable from the best candidate.
         baseline, n_posts, lift
             The median of the user's earlier scores, the number of these posts, and the
-            prediction minus that median; only if the model has a history of users.
+            prediction minus that median. Only if the model has a history of users.
 
     Raises
     ------
@@ -97,15 +96,18 @@ def what_if(
 
     Notes
     -----
-    The interval is that of the post's score. It is much wider than the difference
-    between two candidates of one post, because everything about the post that the model
-    does not know is the same for both. So candidates are compared in pairs: the models
-    of each fold predict the difference; from the K differences the grouped jackknife
-    gives a standard error, ``sqrt((K - 1) / K * sum((d - mean)**2))``, and noise is
-    that times Student's quantile (`confidence`, two-sided, K - 1 degrees of freedom).
-    Of simulated changes without an effect, with 2 to 10 folds, linear models called 7
-    to 15% a difference (10% are intended), CatBoost and trees 0 to 10%, fewer with more
-    folds; they miss many small effects. Among many candidates some stand out by chance.
+    The interval covers the score of the post. It is much wider than the difference
+    between two candidates, because everything about the post that the model does not
+    know is the same for both. So candidates are compared in pairs. The models of each
+    fold predict the difference ``d``, and the grouped jackknife turns the K differences
+    into a standard error, ``sqrt((K - 1) / K * sum((d - mean)**2))``. The noise is this
+    error times Student's quantile (`confidence`, two-sided, K - 1 degrees of freedom).
+
+    In simulations with 2 to 10 folds and changes without an effect, linear models found
+    a difference in 7 to 15% of cases (10% are intended), CatBoost and trees in 0 to
+    10%, and less often with more folds. They miss many small effects. Among many
+    candidates, some stand out by chance.
+
     The candidates are encoded once and predicted two or three times.
 
     Examples
@@ -137,8 +139,8 @@ def what_if(
         for column in changed:
             if column not in read:
                 warn_user(
-                    f"grid[{column!r}] changes no prediction, since the model does not "
-                    f"read this column. It reads {list(read)}.",
+                    f"grid[{column!r}] changes no prediction, because the model does "
+                    f"not read this column. It reads {list(read)}.",
                 )
     frame, by_fold = predict_with_folds(parts, candidates, coverage)
     prediction = frame["prediction"].to_numpy()
@@ -164,22 +166,22 @@ def compare_drafts(
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        What predicts the drafts.
+        The model.
     drafts : DataFrame of shape (n_drafts, n_columns)
         One row per draft, with the columns that ``model.predict`` takes.
     coverage : float, default=0.9
-        Share of posts that the intervals are to cover.
+        Share of posts that the intervals should cover.
     confidence : float, default=0.9
-        How sure a difference must be to count as one.
+        Confidence at which a difference counts as real.
 
     Returns
     -------
     DataFrame of shape (n_drafts, ...)
-        With the index of `drafts`, the best first: ``rank`` (shared by drafts that
-        can't be distinguished from its best one), ``tied`` (whether others share it),
-        ``prediction``, ``lower`` and ``upper``, ``difference`` (to the best draft) and
-        its ``noise``; and ``baseline``, ``n_posts`` and ``lift`` if the model keeps a
-        history of its users.
+        With the index of `drafts`, the best draft first. The columns are ``rank`` (the
+        same for drafts that are not distinguishable from the best of them), ``tied``
+        (whether other drafts have this rank), ``prediction``, ``lower`` and ``upper``,
+        ``difference`` (to the best draft) and its ``noise``. If the model has a history
+        of its users, also ``baseline``, ``n_posts`` and ``lift``.
 
     Raises
     ------
@@ -193,7 +195,7 @@ def compare_drafts(
 
     See Also
     --------
-    what_if : Changes of one post, and what noise is.
+    what_if : Changes of one post; explains the noise.
     user_baseline : The user's usual score and the lift over it.
 
     Examples
@@ -235,7 +237,7 @@ def compare_drafts(
 
 
 def _finish(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> pd.DataFrame:
-    """Add the user's baseline, where it is known, and the caution."""
+    """Add the user's baseline, if it is known, and the caution."""
     known = find_baseline(parts, posts)
     if known is not None:
         lift = with_lift(known, frame["prediction"].to_numpy())

@@ -63,36 +63,37 @@ def ablate(
     random_state: Any = None,
     verbose: int | str = "auto",
 ) -> pd.DataFrame:
-    """Remove parts of a model, one at a time, and score the rest.
+    """Remove one part of a model at a time, and score the rest.
 
-    The rows of the paper's table 1 (section 4.3.2). Posts are encoded once per split.
-    The columns of a modality are dropped from the feature table, with the similarities
-    and clusters that relate it to others, and only the last step is fitted again.
+    This gives the rows of the paper's table 1 (section 4.3.2). Posts are encoded once
+    per split. To remove a modality, its columns are dropped from the feature table,
+    with the similarities and clusters that relate it to others, and only the last step
+    is fitted again.
 
     Parameters
     ----------
     model : Pipeline or regressor, or search or wrapper around one
         A Pipeline of `make_hyperfusion` or your own, or a regressor if `X` is a feature
         table. A search around a Pipeline runs once per split, and its best Pipeline is
-        used. If a wrapper fits a Pipeline in every fold (`PseudoLabelWrapper`), the
-        columns are those of `X`.
+        used. If a wrapper fits a Pipeline in every fold (`PseudoLabelWrapper`), columns
+        of `X` are dropped instead of features.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the model takes them.
     y : array-like of shape (n_posts,)
-        Targets. Rows with NaN are never tested; a model with pseudo-labels learns from
-        them, for others they are dropped.
+        Targets. Rows with NaN are never tested. Models with pseudo-labels learn from
+        them; for other models they are dropped.
     parts : list of str, default=None
         Parts to remove: the modalities "visual", "metadata", "textual" and
         "geolocation", the training steps "ensemble", "pseudo_labels", "filter" and
         "folds", or single blocks of the feature table such as "tags". None means the
         eight of the paper.
     cv : int, splitter, iterable of (train, test) or None, default=None
-        Splits to score on: None is one split by time with the last `test_size` of the
-        posts. A number gives `StratifiedRegressionKFold`; a splitter that takes groups
-        gets the users. Scores over several folds are means.
+        Splits to score on. None is one split by time, with the latest `test_size` of
+        the posts for testing. A number gives `StratifiedRegressionKFold`. A splitter
+        that takes groups gets the users. Scores are means over the folds.
     users : column or array-like of shape (n_posts,), default=None
-        Users of the posts, which the bootstrap draws. None uses the role ``user`` of
-        a Pipeline's encoder, if there is one.
+        Users of the posts, which the bootstrap resamples. None uses the role ``user``
+        of a Pipeline's encoder, if there is one.
     times : column or array-like of shape (n_posts,), default=None
         Times of the posts. None uses the role ``time`` in the same way.
     test_size : float, default=0.2
@@ -102,10 +103,11 @@ def ablate(
     confidence : float, default=0.95
         Coverage of the intervals.
     n_jobs : int, default=None
-        Variants fitted in parallel, through joblib. The result does not depend on it.
+        Number of variants fitted in parallel, through joblib. The result does not
+        depend on it.
     random_state : int, RandomState instance or None, default=None
-        Seed of the bootstrap, of the single split that replaces the folds, and of a
-        number of folds. The model needs its own seed, or chance counts as a change.
+        Seed of the bootstrap and of the splits. Give the model its own seed, otherwise
+        its variants also differ by chance.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
         nothing, 1 also prints a line for every variant.
@@ -130,7 +132,7 @@ def ablate(
     ------
     InvalidInputError
         If the times are unknown and there is no `cv`, a labeled post has no time, `cv`
-        gives no positions of rows, or a part is unknown.
+        does not give positions of rows, or a part is unknown.
 
     See Also
     --------
@@ -138,15 +140,15 @@ def ablate(
 
     Notes
     -----
-    "Without ensemble" is the single member with the lowest out-of-fold MAE (of models
-    on posts that they were not fitted on), which needs no further fit. "Without folds"
-    fits and weights the members on one random split in the proportions of a fold.
-    "Without filter" drops the ``row_filter``, "without pseudo_labels" fits the same
-    model on the labeled posts only. The intervals show the uncertainty due to the
-    choice of test posts; the seed of the model adds to it.
+    "Without ensemble" is the single member with the lowest out-of-fold MAE (on posts
+    that the models were not fitted on), and needs no further fit. "Without folds" fits
+    and weights the members on one random split with the proportions of a fold. "Without
+    filter" drops the ``row_filter``. "Without pseudo_labels" fits the same model on the
+    labeled posts only. The intervals show the uncertainty due to the choice of test
+    posts; the seed of the model adds to it.
 
-    Each variant costs a fit of the last step: for an ensemble K folds times N members,
-    or N for "folds".
+    Each variant fits the last step once. For an ensemble, this means K folds times N
+    members, or N fits for "folds".
 
     Examples
     --------
@@ -189,8 +191,8 @@ def ablate(
         splits = [split_by_time(moments, labeled, test_size)]
     else:
         raise InvalidInputError(
-            "The times of the posts are not known: pass times= as a column's name or "
-            "with one value a row, or say with cv= where to score."
+            "The times of the posts are not known: pass times= (a column, or one value "
+            "per row), or other splits as cv=."
         )
     done = []
     with Progress("ablate", len(splits), verbose) as progress:
@@ -226,9 +228,9 @@ def ablate(
 
 
 def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any, Any]:
-    """Return the model without its encoders, and what they make of both sides.
+    """Return the model without its encoders, and the encoded rows of both sides.
 
-    A search around a pipeline is run, and the best that it finds is taken apart.
+    A search around a pipeline is run, and its best pipeline is used.
     """
     if is_search(model) and any(hasattr(layer, "steps") for layer in layers(model)):
         best = clone(model).fit(X, y).best_estimator_

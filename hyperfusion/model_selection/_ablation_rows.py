@@ -1,4 +1,4 @@
-"""The variants of an ablation: what is taken away, and how each is fitted."""
+"""The variants of an ablation: which part is removed, and how each is fitted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRAINING_PARTS = ("ensemble", "pseudo_labels", "filter", "folds")
 
 @dataclass
 class Variant:
-    """A model without one of its parts; without `model` it can't be fitted."""
+    """A model without one of its parts. If `model` is None it does not apply."""
 
     part: str
     model: Any = None
@@ -39,7 +39,7 @@ class Variant:
 
 @dataclass
 class Fitted:
-    """What a variant predicts for the test rows; nothing where it does not apply."""
+    """A variant's predictions for the test rows; None if it does not apply."""
 
     name: str
     prediction: np.ndarray | None = None
@@ -56,16 +56,16 @@ def plan_variants(
     variants = [Variant(FULL, model)]
     for part in parts:
         if part == "ensemble":
-            # fitted together with the full model, whose members it takes
-            one = "the ensemble has one member only"
+            # made from the fitted full model, see `fit_variant`
+            one = "the ensemble has only one member"
             note = "the model is not an ensemble" if path is None else one
             variants.append(Variant(part, note=note))
         elif part == "pseudo_labels" and not learns_from_unlabeled(model):
-            variants.append(Variant(part, note="the model makes no pseudo-labels"))
+            variants.append(Variant(part, note="the model uses no pseudo-labels"))
         elif part == "pseudo_labels" and not np.isnan(y).any():
             variants.append(Variant(part, note="all posts have labels"))
         elif part == "pseudo_labels":
-            # the model itself, not what it wraps: its folds and its seed stay
+            # the wrapper, not the model inside: this keeps its folds and its seed
             variants.append(Variant(part, model, labeled_only=True))
         elif part == "filter":
             if path is None or model.get_params()[f"{path}row_filter"] is None:
@@ -83,7 +83,7 @@ def plan_variants(
 def fit_variant(
     variant: Variant, features: Any, y: np.ndarray, left_out: Any
 ) -> list[Fitted]:
-    """Fit a variant and predict; the full model's best member comes with it."""
+    """Fit a variant and predict. The full model also returns its best member."""
     start = now()
     if variant.labeled_only:
         rows = np.flatnonzero(~np.isnan(y))
@@ -112,12 +112,12 @@ def _predicted(
 
 def _without_columns(model: Any, features: Any, part: str) -> Variant:
     if not isinstance(features, pd.DataFrame):
-        return Variant(part, note="the features have no names that tell their block")
+        return Variant(part, note="the features have no names, so no blocks")
     columns = Schema.of(features).leaving_with(part)
     if not columns:
         return Variant(part, note="the feature table has no such column")
     if len(columns) == features.shape[1]:
-        return Variant(part, note="nothing else is in the feature table")
+        return Variant(part, note="the feature table has no other column")
     return Variant(part, model, without_columns=columns)
 
 
@@ -131,13 +131,13 @@ def _without_folds(model: Any, seed: int) -> Variant:
     except (TypeError, ValueError):  # it depends on the groups
         n_folds = 5
     if n_folds < 2:
-        return Variant("folds", note="the model has one fold only")
+        return Variant("folds", note="the model has only one fold")
     single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
     return Variant("folds", clone(model).set_params(**{name: single}))
 
 
 def _keep_best_member(ensemble: Any, y: np.ndarray) -> str:
-    """Give all weight to the member with the lowest out-of-fold error; its name."""
+    """Give all weight to the member with the lowest out-of-fold MAE, and name it."""
     labeled = y[~np.isnan(y)]
     errors = np.abs(ensemble.oof_member_predictions_ - labeled[:, None])
     best = int(np.nanmean(errors, axis=0).argmin())

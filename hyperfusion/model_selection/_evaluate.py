@@ -86,9 +86,10 @@ def evaluate(
 ) -> Bunch:
     """Score models on random, user-grouped and time splits, side by side.
 
-    A random split is for posts like the training posts, a split by user for new users,
-    a split by time for later posts. Each model is cloned and fitted once per split (and
-    repeat); posts of known and of new users are also scored separately.
+    A random split shows the score on posts like the training posts, a split by user
+    that on new users, and a split by time that on later posts. Each model is cloned and
+    fitted once per split and repeat. Posts of known and of new users are also scored
+    separately.
 
     Parameters
     ----------
@@ -97,30 +98,30 @@ def evaluate(
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the models take them.
     y : array-like of shape (n_posts,)
-        Targets. Rows with NaN are never tested; models whose ``fit`` takes
-        ``X_unlabeled`` learn from them, for others they are dropped.
+        Targets. Rows with NaN are never tested. Models whose ``fit`` takes
+        ``X_unlabeled`` learn from them; for other models they are dropped.
     splits : list of {"random", "user", "time"}, dict or None, default=None
-        Which splits; a dict gives your own by name: pairs (train, test) of positions,
-        a splitter (which gets the users if it takes groups), or a number for
-        `StratifiedRegressionKFold`. None uses all for which users and times are known.
+        The splits to use. None uses those for which users and times are known. A dict
+        has your own splits by name: pairs (train, test) of positions, a splitter (which
+        gets the users if it takes groups), or a number for `StratifiedRegressionKFold`.
     users : column or array-like of shape (n_posts,), default=None
         Users of the posts. None uses the role ``user`` of the first step with roles,
         as in the Pipeline of `make_hyperfusion`.
     times : column or array-like of shape (n_posts,), default=None
         Times of the posts. None uses the role ``time`` in the same way.
     test_size : float, default=0.2
-        Share of the posts (of the users, for "user") to test on.
+        Share of the posts (for "user", of the users) to test on.
     n_repeats : int, default=1
-        Number of random splits and of splits by user; scores are means over them.
-        There is one split by time.
+        Number of random splits and of splits by user; scores are means over them. There
+        is always one split by time.
     n_bootstrap : int, default=1000
         Number of bootstrap samples behind each interval.
     confidence : float, default=0.95
         Coverage of the intervals.
     n_jobs : int, default=None
-        Parallel fits, through joblib. The result does not depend on it.
+        Number of parallel fits, through joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
-        Seed of the splits and of the bootstrap. Models need their own.
+        Seed of the splits and of the bootstrap. Models need their own seeds.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
         nothing, 1 also prints a line for every fit.
@@ -131,15 +132,16 @@ def evaluate(
         With the entries:
 
         scores : DataFrame
-            One row for each `split`, `model`, `users` ("all", "known" to the
-            training rows, "new") and `metric` ("src": Spearman's rank correlation,
-            SRC; "mae": mean absolute error, "within_user_src": rank correlation within
-            users of three posts or more), with `score`, the bounds `low` and `high` of
-            its interval, and the numbers `n_posts` and `n_users`.
+            One row for each `split`, `model`, `users` ("all"; "known", with posts in
+            the training rows; or "new") and `metric` ("src": Spearman's rank
+            correlation, SRC; "mae": mean absolute error; "within_user_src": rank
+            correlation within users with three posts or more). The other columns are
+            `score`, the bounds `low` and `high` of its interval, `n_posts` and
+            `n_users`.
         differences : DataFrame
-            For each further model: `difference` (its score minus the first model's, on
-            the same posts) with `low` and `high`, by the same keys and `baseline`.
-            Empty for one model.
+            For each model but the first: `difference` (its score minus the first
+            model's, on the same posts) with `low` and `high`, by the same keys and
+            `baseline`. Empty for one model.
         predictions : DataFrame
             `split`, `fold`, `model`, `row` (position in `X`), `y`, `prediction` and
             `known_user` of every tested post.
@@ -147,22 +149,22 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        If the users or times of a split are unknown, a column is missing, or a split of
-        yours is empty or gives no positions of rows.
+        If the users or times of a split are unknown, a column is missing, or one of
+        your own splits is empty or does not give positions of rows.
 
     See Also
     --------
     ablate : What each part of one model contributes.
-    check_leaks : Finds columns that know the target, which no split can find.
+    check_leaks : Finds columns that know the target, which no split reveals.
 
     Notes
     -----
-    Intervals are percentiles over bootstrap samples of users, each drawn with all of
-    their tested posts (of posts, if users are unknown). Differences are paired: both
-    models are scored on the same samples. They show the uncertainty due to the choice
-    of test posts, not due to the seed of the model.
+    Intervals are percentiles over bootstrap samples. A sample draws users with all of
+    their tested posts (or single posts, if users are unknown). Differences are paired:
+    both models are scored on the same samples. Intervals show the uncertainty due to
+    the choice of test posts, not that due to the seed of the model.
 
-    The paper gives SRC and MAE (section 4, equation 11) on one random split.
+    The paper reports SRC and MAE (section 4, equation 11) on one random split.
 
     Examples
     --------
@@ -246,8 +248,8 @@ def _plan(
             )
         if not known[name]:
             raise InvalidInputError(
-                f"splits has {name!r}, but {name}s of the posts are not known: pass "
-                f"{name}s= as a column's name or with one value a row."
+                f"splits has {name!r}, but the {name}s of the posts are not known: "
+                f"pass {name}s= (a column, or one value per row)."
             )
         rows = np.flatnonzero(~np.isnan(y))
         if name == "time" and times is not None:

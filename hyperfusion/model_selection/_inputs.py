@@ -1,4 +1,4 @@
-"""What evaluation and ablation take: models, rows, users and times."""
+"""Input of evaluation and ablation: models, rows, users and times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._anatomy import final_step, find, is_search, layers
 from hyperfusion._sklearn_compat import _safe_indexing
-from hyperfusion._validation import check_target, warn_of_order
+from hyperfusion._validation import check_target
 from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._levels import number_levels
 from hyperfusion.cells._times import as_times
@@ -25,7 +25,7 @@ Split = tuple[np.ndarray, np.ndarray]
 
 
 def numbered(names: list[str]) -> list[str]:
-    """Return names that come once as they are, and others with their number."""
+    """Return names, with a number added to those that occur more than once."""
     return [
         f"{name}-{names[: i + 1].count(name)}" if names.count(name) > 1 else name
         for i, name in enumerate(names)
@@ -33,7 +33,7 @@ def numbered(names: list[str]) -> list[str]:
 
 
 def name_models(model: Any) -> dict[str, Any]:
-    """Return models by name; outside of a dict, by the class of their last step."""
+    """Return models by name; if there is no dict, by the class of their last step."""
     if isinstance(model, Mapping):
         models = {str(name): m for name, m in model.items()}
     else:
@@ -63,9 +63,8 @@ def learns_from_unlabeled(model: Any) -> bool:
 def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
     """Return the table (other libraries' as pandas) and the target, NaN allowed."""
     X = as_frame(X)
-    warn_of_order(X, y)
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
-    target = check_target(y, X.shape[0], allow_nan=True)
+    target = check_target(y, X, allow_nan=True)
     if np.isnan(target).all():
         raise InvalidInputError(
             "y is NaN in all rows: at least some posts need a target."
@@ -74,7 +73,7 @@ def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
 
 
 def find_users(X: Any, users: Any, models: Iterable[Any]) -> np.ndarray | None:
-    """Return a number for each row's user; a row without one is its own user."""
+    """Return a number for each row's user; rows without a user are users themselves."""
     values = _values(X, users, "users", "user", models)
     if values is None:
         return None
@@ -85,7 +84,7 @@ def find_users(X: Any, users: Any, models: Iterable[Any]) -> np.ndarray | None:
 
 
 def find_times(X: Any, times: Any, models: Iterable[Any]) -> pd.Series | None:
-    """Return the rows' times: dates, or numbers as they are."""
+    """Return the times of the rows, as dates or as the given numbers."""
     values = _values(X, times, "times", "time", models)
     return None if values is None else as_times(values, "times")
 
@@ -93,14 +92,14 @@ def find_times(X: Any, times: Any, models: Iterable[Any]) -> pd.Series | None:
 def _values(
     X: Any, given: Any, parameter: str, role: str, models: Iterable[Any]
 ) -> pd.Series | None:
-    """Return what was given (a column's name or one value a row), or a model's role."""
+    """Return the values of a parameter (a column, or one per row) or of a role."""
     if given is None:
         encoders = (find(m, _has_roles) for m in models)
         encoder = next((e for e in encoders if e is not None), None)
         given = getattr(encoder, role, None)
     if given is None:
         return None
-    if isinstance(given, tuple):  # a label only where there is such a column
+    if isinstance(given, tuple):  # a label only if there is such a column
         is_label = isinstance(X, pd.DataFrame) and given in X.columns
     else:
         is_label = isinstance(given, str) or not isinstance(given, Iterable)
@@ -108,7 +107,7 @@ def _values(
         values = as_column(given)
         if len(values) != X.shape[0]:
             raise InvalidInputError(
-                f"{parameter} must have one value a row. Got {len(values)} for "
+                f"{parameter} must have one value per row. Got {len(values)} for "
                 f"{X.shape[0]} rows."
             )
         return values.reset_index(drop=True)
@@ -124,7 +123,7 @@ def _has_roles(part: Any) -> bool:
 def read_folds(
     cv: Any, what: str, y: np.ndarray, units: np.ndarray | None, random_state: Any
 ) -> list[Split]:
-    """Return folds, as positions in the whole table, of the labeled rows."""
+    """Return folds of the labeled rows, as positions in the whole table."""
     if isinstance(cv, Integral):
         cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
         units = None
@@ -151,7 +150,7 @@ def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
         pairs = [(np.asarray(a), np.asarray(b)) for a, b in splits]
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
-            f"{what} takes a number, a splitter or pairs (train, test) of positions. "
+            f"{what} must be a number, a splitter or pairs (train, test) of positions. "
             f"Got {splits!r} instead."
         ) from error
     if not pairs:
@@ -173,23 +172,23 @@ def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
 
 
 def split_by_time(times: pd.Series, rows: np.ndarray, test_size: float) -> Split:
-    """Split rows by time; a missing time is named by its row in the whole table."""
+    """Split rows by time; errors name a row without a time by its position."""
     missing = rows[times.iloc[rows].isna()]
     if len(missing):
         raise InvalidInputError(
-            f"times is missing in row {missing[0]} ({len(missing)} such row(s) with a "
-            "target in all): drop or fill it."
+            f"times is missing in row {missing[0]} ({len(missing)} row(s) with a "
+            "target have no time): drop or fill them."
         )
     train, test = time_split(times.iloc[rows], test_size=test_size)
     return rows[train], rows[test]
 
 
 def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:
-    """Return a split that tests labeled rows; unlabeled ones all train, or none."""
+    """Return a split that tests labeled rows; unlabeled rows only train, or not."""
     train, test = (rows[~np.isnan(y[rows])] for rows in split)
     if not len(test) or not len(train):
         raise InvalidInputError(
-            "A split has no labeled rows to learn from, or none to test on."
+            "A split has no labeled rows to learn from, or no labeled rows to test on."
         )
     if use_unlabeled:
         train = np.concatenate([train, np.flatnonzero(np.isnan(y))])

@@ -1,4 +1,4 @@
-"""Folds and scores where only some rows have a target."""
+"""Folds and scores for tables in which only some rows have a target."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from hyperfusion.model_selection._split import StratifiedRegressionKFold
 
 
 class LabeledSplit(BaseCrossValidator):
-    """Folds that validate labeled rows alone and train on all unlabeled ones.
+    """Folds that validate labeled rows only and train on all unlabeled rows.
 
-    Makes `cross_val_score`, `GridSearchCV` and their like work where some targets
-    are NaN: any splitter cuts the labeled rows into folds, and every unlabeled row
-    joins the training part of each.
+    With it, `cross_val_score`, `GridSearchCV` and similar tools work on targets with
+    NaN. A splitter divides the labeled rows into folds, and all unlabeled rows are
+    added to the training part of each.
 
     Parameters
     ----------
     cv : int, splitter or iterable of (train, test), default=5
         The folds of the labeled rows. A number gives `StratifiedRegressionKFold`.
-        An iterable has positions among all rows; unlabeled rows are removed from its
+        Positions of an iterable count all rows; unlabeled rows are removed from its
         test parts.
 
     See Also
@@ -53,7 +53,7 @@ class LabeledSplit(BaseCrossValidator):
     __metadata_request__split = {"groups": True}
 
     def __init__(self, cv: Any = 5):
-        # a search asks for the folds and their number in turn
+        # a search iterates over the folds more than once
         self.cv = list(cv) if isinstance(cv, Iterator) else cv
 
     def get_n_splits(
@@ -64,13 +64,13 @@ class LabeledSplit(BaseCrossValidator):
         Parameters
         ----------
         X, y, groups : array-like of length n_samples, default=None
-            For splitters whose number of folds depends on them; `y` is NaN for
+            For splitters whose number of folds depends on them. `y` is NaN for
             unlabeled rows.
 
         Returns
         -------
         int
-            How many pairs `split` yields.
+            Number of pairs that `split` yields.
         """
         if y is None:
             return self._splitter().get_n_splits(X, y, groups)
@@ -89,7 +89,7 @@ class LabeledSplit(BaseCrossValidator):
         y : array-like of shape (n_samples,)
             Target, NaN for unlabeled rows.
         groups : array-like of shape (n_samples,), default=None
-            Groups for the splitter. Those of unlabeled rows don't count.
+            Groups for the splitter. Those of unlabeled rows are ignored.
 
         Yields
         ------
@@ -123,13 +123,13 @@ class LabeledSplit(BaseCrossValidator):
 
 
 class LabeledScorer:
-    """A scorer that looks at labeled rows alone; `labeled_scorer` makes one."""
+    """A scorer of labeled rows only; see `labeled_scorer`."""
 
     def __init__(self, scoring: Any):
         self.scoring = scoring
 
     def __call__(self, estimator: Any, X: Any, y: ArrayLike, **params: Any) -> float:
-        """Score the labeled rows; parameters with one value a row are cut as well."""
+        """Score the labeled rows; parameters with one value per row are cut to them."""
         labeled = _labeled(y)
         rows = np.flatnonzero(labeled)
         for name, value in params.items():
@@ -145,8 +145,8 @@ class LabeledScorer:
 def labeled_scorer(scoring: str | Callable | None = None) -> LabeledScorer:
     """Make a scorer that ignores rows without a target.
 
-    For ``scoring=`` of scikit-learn's searches whose test parts have rows with a NaN
-    target: with ordinary folds, and for training scores with `LabeledSplit`.
+    Pass it as ``scoring=`` to scikit-learn's searches if the rows that they score may
+    have a NaN target: with ordinary folds, or for training scores with `LabeledSplit`.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def labeled_scorer(scoring: str | Callable | None = None) -> LabeledScorer:
     Raises
     ------
     ValueError
-        If the name is unknown; when called, if no row has a label.
+        If the name is unknown. When called: if no row has a label.
 
     Examples
     --------

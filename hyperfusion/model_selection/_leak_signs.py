@@ -1,4 +1,4 @@
-"""Signs that a column knows the target, each a number from columns and target."""
+"""Signs that a column knows the target, as numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ N_BINS = 50
 MIN_LEVELS = 3
 MIN_ROWS = 30
 
-# in the singular, but for shares: a share is a proportion
+# in the singular, except "shares": a share may be a proportion
 _LATER = frozenset(
     {
         *("click", "comment", "digg", "engagement", "fave", "favorite"),
@@ -60,7 +60,7 @@ def numbers_of(column: pd.Series) -> np.ndarray | None:
 
 
 def levels_of(column: pd.Series) -> np.ndarray | None:
-    """Return a number for each cell's level, -1 where missing; None for no levels."""
+    """Return a number for each cell's level, -1 if missing; None if not comparable."""
     try:
         return pd.factorize(as_column(column))[0]
     except TypeError:  # cells such as lists can't be compared
@@ -68,13 +68,13 @@ def levels_of(column: pd.Series) -> np.ndarray | None:
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Return Spearman's correlation over the rows where `x` is there."""
+    """Return Spearman's correlation over the rows where `x` is not missing."""
     there = ~np.isnan(x)
     return spearman_score(y[there], x[there]) if there.sum() > 2 else 0.0
 
 
 def bins_of(x: np.ndarray) -> np.ndarray:
-    """Return quantile bins of numbers; missing ones have a bin of their own."""
+    """Return quantile bins of numbers, -1 where missing."""
     there = ~np.isnan(x)
     codes = np.full(len(x), -1)
     n_bins = max(2, min(N_BINS, int(there.sum()) // 20))
@@ -92,7 +92,7 @@ def out_of_fold_score(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> fl
     sizes = np.bincount(cell, minlength=shape[0] * n_folds).reshape(shape)
     rest = sums.sum(axis=1, keepdims=True) - sums
     n_rest = sizes.sum(axis=1, keepdims=True) - sizes
-    # the mean of other folds, not of all rows, stands for levels never seen there
+    # unseen levels get the mean of the other folds, not that of all rows
     overall = rest.sum(axis=0) / n_rest.sum(axis=0)
     means = (rest + overall) / (n_rest + 1)
     return spearman_score(y, means[codes, folds])
@@ -108,11 +108,11 @@ class LevelMeans:
     correlation: float
     """Between the values and the mean targets of their rows."""
     bound: float
-    """The most that a column can reach which does not know the rows' own noise."""
+    """The highest correlation of a column that does not know the rows' own noise."""
 
     @property
     def knows(self) -> bool:
-        """Whether the agreement is closer than an honest column's can be."""
+        """Whether the agreement is better than an honest column can reach."""
         if self.same:
             return True
         if self.n_levels < MIN_ROWS or self.correlation <= self.bound + 0.05:
@@ -128,7 +128,7 @@ def level_means(
 ) -> LevelMeans | None:
     """Compare each repeated value of a column with the mean target of its rows.
 
-    Their bound is the reliability of the means: how well halves of the rows agree.
+    The bound is the reliability of the means: how well two halves of the rows agree.
     """
     there = np.flatnonzero(~np.isnan(x))
     values, codes, sizes = np.unique(x[there], return_inverse=True, return_counts=True)
@@ -164,7 +164,7 @@ def level_means(
 
 
 def order_within_levels(x: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
-    """Return the correlation of ranks within levels, 0 where there are too few rows."""
+    """Return the correlation of ranks within levels, 0 if there are too few rows."""
     rows = pd.DataFrame({"x": x, "y": y})[codes >= 0].dropna()
     groups = rows.groupby(codes[rows.index])
     ranks = groups.rank()

@@ -46,21 +46,21 @@ _COLUMNS = ["column", "finding", "value", "evidence", "advice"]
 _ADVICE = {
     "copy of the target": "Drop it: it is the target in another form.",
     "target by level": (
-        "Drop it, or encode inside the folds: sklearn's TargetEncoder in a Pipeline "
-        "does, and members that read categories need no encoding."
+        "Drop it, or compute it inside the folds, as sklearn's TargetEncoder in a "
+        "Pipeline does. Members that read categories need no such column."
     ),
-    "predicts alone": "Ask when it was measured: no honest column is known to do this.",
+    "predicts alone": "Ask when it was measured: honest columns do not do this.",
     "target of the other rows": (
-        "Drop it: with the level it gives a row's own target away."
+        "Drop it: together with the level, it gives a row's own target away."
     ),
     "total counted later": (
-        "Use its value at the time of the post, or drop it: as counted later it "
-        "contains what is to be predicted."
+        "Use its value at the time of the post, or drop it: later values contain the "
+        "outcome of the post."
     ),
-    "later than the post": "Drop it, or check the clocks and time zones.",
+    "later than the post": "Drop it, or check clocks and time zones.",
     "same row on both sides": "Drop duplicates, or keep them on one side.",
     "users on both sides": (
-        "Fair if only known users will be predicted; otherwise split by user."
+        "Fine if you will only predict known users; otherwise split by user."
     ),
     "trains on later posts": "Split by time (time_split).",
 }
@@ -93,8 +93,9 @@ def check_leaks(
 ) -> pd.DataFrame:
     """Look for columns that know the target, and for splits that leak it.
 
-    No split finds a count that was read after the post: it is there in training and
-    in test rows alike. This looks for what such columns have in common.
+    A count that was taken after the post makes all scores too good, and no split
+    reveals it, because training and test rows both have it. This function looks for
+    signs of such columns.
 
     Parameters
     ----------
@@ -107,41 +108,41 @@ def check_leaks(
     times : column or array-like of shape (n_posts,), default=None
         Times of the posts.
     splits : int, splitter, (train, test) or iterable of them, default=None
-        Training and test rows as positions, or a splitter; one that takes groups gets
-        the users.
+        Positions of training and test rows, or a splitter. A splitter that takes groups
+        gets the users.
     threshold : float, default=0.8
         Out-of-fold rank correlation (on rows not used for fitting) above which a single
-        column is implausible. Good whole models reach about 0.7 on posts of the SMP
-        Challenge.
+        column is suspicious. On posts of the SMP Challenge, good models with all
+        columns reach about 0.7.
     random_state : int, RandomState instance or None, default=0
-        Seed of the folds, also of a number of `splits`, and of the halves of levels.
+        Seed of the folds and of random halves of the rows.
 
     Returns
     -------
     DataFrame
-        One row per finding, the most serious first; empty if there is none. The
+        One row per finding, the most serious first; empty if there are no findings. The
         columns are ``column`` (None for splits), ``finding``, ``value``, ``evidence``
-        and ``advice``. The findings, with their value, are
+        and ``advice``. These are the findings, with their values:
 
-        - "copy of the target": rank correlation with it is 0.999 or more;
-        - "target by level": a number whose repeated values follow the mean target of
-          their rows closer than the means' own reliability allows, as target-encoded
-          columns do (correlation);
-        - "predicts alone": the column alone predicts other folds with a rank
-          correlation of `threshold` or more;
-        - "target of the other rows": within the levels of a category, or of the
-          users, it orders the rows by their targets, as the mean of all others does
-          (correlation of ranks within levels, 0.95 or more on either side);
+        - "copy of the target": the rank correlation with the target, 0.999 or more;
+        - "target by level": the column repeats values, and these agree with the mean
+          target of their rows better than an honest column can, as in target encoding
+          (correlation);
+        - "predicts alone": the rank correlation of predictions from this column alone,
+          in other folds, is `threshold` or more;
+        - "target of the other rows": within the levels of a category, or within users,
+          the column sorts the rows by their targets, as the mean of all *other* rows
+          does (rank correlation within levels, 0.95 or more, or -0.95 or less);
         - "total counted later": the name is that of a count that grows after the post
-          (views, likes, score ...), and it alone predicts other folds with a rank
-          correlation of 0.2 or more;
-        - "later than the post": dates, or texts that name a day, that lie after `times`
-          (share of the rows);
-        - "same row on both sides": equal rows, target included, in training and test
+          (views, likes, score ...), and the rank correlation of predictions from this
+          column alone is 0.2 or more;
+        - "later than the post": dates, or texts with a date, after `times` (share of
+          the rows);
+        - "same row on both sides": equal rows, with equal targets, in training and test
           (share of the test rows);
-        - "users on both sides" (share of the test rows);
-        - "trains on later posts": share of the training rows that are later than the
-          first test row.
+        - "users on both sides": users in training and test (share of the test rows);
+        - "trains on later posts": training rows later than the first test row (share of
+          the training rows).
 
     Raises
     ------
@@ -154,13 +155,15 @@ def check_leaks(
 
     Notes
     -----
-    A clean result proves nothing: a count of followers as of today looks like one as
-    of the post. A finding is a reason to ask when a column was measured.
+    A clean result proves nothing: today's number of followers looks like the number at
+    the time of the post. A finding is a reason to ask when a column was measured.
 
-    The reliability of mean targets limits how well an honest column can agree with
-    them: it is the correlation between the means of two random halves of each level's
-    rows, raised to full length (Spearman and Brown). The cost is a few milliseconds per
-    column for 10,000 rows, and again for each category.
+    An honest column cannot agree with mean targets better than their reliability
+    allows. This is the correlation between the means of two random halves of each
+    level's rows, corrected to full length (Spearman and Brown).
+
+    For 10,000 rows, a column takes a few milliseconds, and as much again for each
+    category.
 
     Examples
     --------
@@ -203,7 +206,7 @@ def _in_columns(
     threshold: float,
     random_state: Any,
 ) -> Iterator[_Finding]:
-    """Yield what single columns know of the target."""
+    """Yield signs that single columns know the target."""
     rng = check_random_state(random_state)
     table, y = table.iloc[labeled], y[labeled]
     folds = rng.permutation(len(y)) % min(_N_FOLDS, len(y))
@@ -222,7 +225,7 @@ def _in_columns(
         if codes is None or codes.max(initial=-1) < 1:
             continue
         value = out_of_fold_score(codes, y, folds)
-        evidence = f"alone it predicts other folds with SRC {value:.3f}"
+        evidence = f"predictions from it alone have an SRC of {value:.3f}"
         sure = None if numbers is None else _of_numbers(column, numbers, y, rng)
         if sure is not None:
             yield sure
@@ -246,12 +249,14 @@ def _of_numbers(
     if means is None or not means.knows:
         return None
     evidence = (
-        f"its {means.n_levels} repeated values correlate with the mean target of "
-        f"their rows at {means.correlation:.3f}; {means.bound:.3f} is the most for "
-        "a column that has not seen these rows"
+        f"the correlation of its {means.n_levels} repeated values with the mean target "
+        f"of their rows is {means.correlation:.3f}; without knowing these targets it "
+        f"is {means.bound:.3f} at most"
     )
     if means.same:
-        evidence = f"its {means.n_levels} repeated values are their rows' mean target"
+        evidence = (
+            f"its {means.n_levels} repeated values are the mean target of their rows"
+        )
     return _Finding(column, "target by level", means.correlation, evidence)
 
 
@@ -263,8 +268,8 @@ def _within(
         within = order_within_levels(x, y, codes)
         if abs(within) >= _WITHIN:
             evidence = (
-                f"within the levels of {name!r} its ranks correlate with the target's "
-                f"at {within:.3f}"
+                f"within the levels of {name!r}, its rank correlation with the target "
+                f"is {within:.3f}"
             )
             return _Finding(column, "target of the other rows", within, evidence)
     return None
@@ -280,7 +285,7 @@ def _after_the_post(table: pd.DataFrame, times: pd.Series) -> Iterator[_Finding]
         later = dates > times
         if later.any():
             gap = (dates - times)[later].median()
-            evidence = f"{int(later.sum())} dates lie after the post, half by {gap}"
+            evidence = f"{int(later.sum())} dates are after the post, by {gap} (median)"
             share = float(later.sum() / dates.notna().sum())
             yield _Finding(column, "later than the post", share, evidence)
 
@@ -289,7 +294,7 @@ def _dates(column: pd.Series) -> pd.Series | None:
     """Return a column's dates in UTC; None where it holds something else."""
     cells = as_column(column)
     if cells.dtype == object:
-        # numbers, also as texts, may be anybody's ids
+        # numbers, also as texts, may be ids
         dated = [
             re.match(_DAY, cell) is not None
             if isinstance(cell, str)
@@ -312,7 +317,7 @@ def _across(
     units: np.ndarray | None,
     times: pd.Series | None,
 ) -> Iterator[_Finding]:
-    """Yield what passes from the training rows of a split to its test rows."""
+    """Yield leaks between the training rows and the test rows of a split."""
     train, test = split
     levels = [levels_of(table.iloc[:, place]) for place in range(table.shape[1])]
     compared = [codes for codes in levels if codes is not None]
@@ -322,15 +327,17 @@ def _across(
         rows = pd.util.hash_pandas_object(cells, index=False).to_numpy()
     same = np.isin(rows[test], rows[train]) | np.isin(test, train)
     if same.any():
-        evidence = f"{int(same.sum())} of {len(test)} test rows are in training too"
+        evidence = f"{int(same.sum())} of {len(test)} test rows are also in training"
         yield _Finding(None, "same row on both sides", float(same.mean()), evidence)
     if units is not None:
         known = np.isin(units[test], units[train])
         if known.any():
-            evidence = f"training knows the users of {known.mean():.0%} of test rows"
+            evidence = f"{known.mean():.0%} of test rows are by users in training"
             yield _Finding(None, "users on both sides", float(known.mean()), evidence)
     if times is not None:
         later = (times.iloc[train] > times.iloc[test].min()).to_numpy()
         if later.any():
-            evidence = f"{later.mean():.0%} of training rows follow the first test row"
+            evidence = (
+                f"{later.mean():.0%} of training rows are after the first test row"
+            )
             yield _Finding(None, "trains on later posts", float(later.mean()), evidence)

@@ -1,4 +1,4 @@
-"""Scores of tested posts, their differences, and a bootstrap over users for both."""
+"""Scores of tested posts and their differences, with a bootstrap over users."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from hyperfusion.metrics import (
 )
 
 METRICS = ("src", "mae", "within_user_src")
-MIN_POSTS = 3  # that a rank correlation needs
-MIN_UNITS = 2  # users (or posts) without which there is nothing to draw from
+MIN_POSTS = 3  # for a rank correlation
+MIN_UNITS = 2  # users (or posts) for a bootstrap
 
 
 @dataclass(frozen=True)
 class TestFold:
-    """The test rows of one fold, and what a model predicts for them."""
+    """The test rows of one fold, with a model's predictions."""
 
-    __test__ = False  # no class of tests, whatever pytest thinks
+    __test__ = False  # pytest takes it for a test class otherwise
 
     y: np.ndarray
     prediction: np.ndarray
     units: np.ndarray
-    """What the bootstrap draws: the number of each row's user, or of the row."""
+    """The units that the bootstrap draws: the number of each row's user, or its own."""
     has_users: bool
 
 
 def print_scores(
     said: str, y: np.ndarray, prediction: np.ndarray, seconds: float
 ) -> None:
-    """Print what a fitted model scores, after what it is."""
+    """Print a line with the scores of a fitted model."""
     say(
         f"{said}: SRC {spearman_score(y, prediction):.4f}, "
         f"MAE {mean_absolute_error(y, prediction):.4f}, {seconds:.1f} s"
@@ -47,7 +47,7 @@ def print_scores(
 
 
 def score(fold: TestFold, metric: str) -> float:
-    """Return one score of a fold; NaN where it can't be told."""
+    """Return one score of a fold; NaN if there are too few rows or no users."""
     if metric == "mae":
         return float(mean_absolute_error(fold.y, fold.prediction))
     if metric == "src":
@@ -62,12 +62,12 @@ def score(fold: TestFold, metric: str) -> float:
 
 
 def mean_score(folds: Sequence[TestFold], metric: str) -> float:
-    """Return the mean of one score over folds, those aside where it can't be told."""
+    """Return the mean of one score over the folds in which it is known."""
     return float(_mean_of_known([score(fold, metric) for fold in folds]))
 
 
 def _mean_of_known(scores: Any) -> np.ndarray:
-    with warnings.catch_warnings():  # numpy warns where nothing is known
+    with warnings.catch_warnings():  # numpy warns if all are NaN
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanmean(scores, axis=0)
 
@@ -75,7 +75,7 @@ def _mean_of_known(scores: Any) -> np.ndarray:
 def draw_units(
     n_units: int, n_bootstrap: int, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Draw units with replacement: how often each is in each bootstrap sample."""
+    """Draw units with replacement; return how often each is in each sample."""
     drawn = (rng.randint(n_units, size=n_units) for _ in range(n_bootstrap))
     counts = [np.bincount(d, minlength=n_units).astype(np.uint8) for d in drawn]
     return np.array(counts)
@@ -97,7 +97,7 @@ def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
     if one_unit or (metric == "src" and len(fold.y) < MIN_POSTS):
         return np.full(len(counts), np.nan)
     if metric == "within_user_src":
-        # a user's own score is the same in every sample; how often it counts isn't
+        # a user has the same score in every sample, but counts more or less often
         users = scores_of_users(fold)
         if len(users) < MIN_UNITS:
             return np.full(len(counts), np.nan)
@@ -119,7 +119,7 @@ def _fold_scores(fold: TestFold, metric: str, counts: np.ndarray) -> np.ndarray:
 
 
 def scores_of_users(fold: TestFold) -> pd.DataFrame:
-    """Return rank correlation and number of posts of each user that counts."""
+    """Return rank correlation and number of posts of each user with enough posts."""
     found = {}
     if fold.has_users:
         rows = pd.DataFrame({"y": fold.y, "prediction": fold.prediction})
@@ -155,13 +155,13 @@ def score_tables(
     confidence: float,
     rng: np.random.RandomState,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the models' scores, and their differences to the first model."""
+    """Return the scores of the models, and their differences to the first model."""
     scores: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
     for split, tested in predictions.groupby("split", sort=False):
         units, codes = np.unique(tested["unit"], return_inverse=True)
         tested = tested.assign(unit=codes)
-        # the same samples for all models of a split: that makes differences paired
+        # the same samples for all models of a split, so that differences are paired
         counts = draw_units(len(units), n_bootstrap, rng)
         subsets = {"all": tested}
         if has_users:
@@ -209,7 +209,7 @@ def _folds(tested: pd.DataFrame, model: str, has_users: bool) -> list[TestFold]:
 
 
 def _bounds(samples: np.ndarray, confidence: float) -> dict[str, float]:
-    """Return the middle part of bootstrap values; NaN where there is none."""
+    """Return the bounds of the middle part of bootstrap values; NaN if empty."""
     samples = samples[~np.isnan(samples)]
     if not len(samples):
         return {"low": np.nan, "high": np.nan}

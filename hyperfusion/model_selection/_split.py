@@ -24,21 +24,21 @@ from hyperfusion.exceptions import InvalidInputError
 
 @with_parameters
 class StratifiedRegressionKFold(BaseCrossValidator):
-    """K folds with the same distribution of the target.
+    """K folds in which the target has the same distribution.
 
-    The target is divided into quantile bins, and the bins are spread evenly over the
-    folds, so that every fold has some of the rare, very popular posts. With `groups`,
-    the rows of a group stay together.
+    The target is divided into quantile bins. The rows of each bin are spread evenly
+    over the folds, so that every fold has some of the rare, very popular posts. With
+    `groups`, the rows of a group stay together.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     n_bins : int, default=10
-        Number of quantile bins, fewer if the target has few distinct values or rows:
-        every bin has at least `n_splits` rows.
+        Number of quantile bins. It is reduced if the target has few distinct values or
+        rows, because every bin needs at least `n_splits` rows.
     shuffle : bool, default=True
-        Whether rows are shuffled within the bins first.
+        Whether to shuffle the rows within the bins first.
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffling.
 
@@ -87,11 +87,11 @@ class StratifiedRegressionKFold(BaseCrossValidator):
         Parameters
         ----------
         X : array-like of length n_samples
-            Only its length counts.
+            Only its length is used.
         y : array-like of shape (n_samples,)
             Target.
         groups : array-like of shape (n_samples,), default=None
-            Rows with the same value never part.
+            Rows with the same value stay in one fold.
 
         Yields
         ------
@@ -112,9 +112,9 @@ class StratifiedRegressionKFold(BaseCrossValidator):
             missing = np.flatnonzero(pd.isna(pd.Series(groups)))
             if len(missing):
                 raise InvalidInputError(
-                    f"groups is missing in row {missing[0]} ({len(missing)} such "
-                    "row(s) in all): fill it, with one value for all of them or one "
-                    "for each."
+                    f"groups is missing in row {missing[0]} ({len(missing)} row(s) in "
+                    "all): fill the gaps, with one new value for all of them or a new "
+                    "value for each."
                 )
         if self.n_splits < 2 or self.n_splits > count:
             raise InvalidInputError(
@@ -129,7 +129,7 @@ class StratifiedRegressionKFold(BaseCrossValidator):
 
 
 def quantile_bins(y: np.ndarray, n_bins: int, min_size: int) -> np.ndarray:
-    """Return the bin of each target: quantile bins of at least `min_size` rows."""
+    """Return the quantile bin of each target; bins have at least `min_size` rows."""
     wanted = max(1, min(n_bins, len(y) // max(min_size, 1)))
     edges = np.unique(np.quantile(y, np.linspace(0, 1, wanted + 1)[1:-1]))
     bins = np.searchsorted(edges, y, side="right")
@@ -146,22 +146,21 @@ def quantile_bins(y: np.ndarray, n_bins: int, min_size: int) -> np.ndarray:
 def time_split(
     time: ArrayLike, *, test_size: float | int = 0.2
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split rows by time: fit on the earlier, test on the later.
+    """Split rows by time: fit on the earlier ones, test on the later ones.
 
     Parameters
     ----------
     time : array-like of shape (n_samples,)
-        Dates in any form that `TemporalEncoder` takes. A column of numbers only may
-        count anything that grows with time: years, days, rounds.
+        Dates in any form that `TemporalEncoder` takes. Numbers may count anything that
+        grows with time, such as years, days or rounds.
     test_size : float or int, default=0.2
-        Share (below 1) or number of the latest rows to test on. Rows of the same
-        time as the first test row are tested too: training rows are strictly
-        earlier.
+        Share (below 1) or number of the latest rows to test on. Training rows are
+        strictly earlier: rows with the same time as the first test row are tested too.
 
     Returns
     -------
     train, test : ndarray of int
-        Positions of the rows, in the order of time.
+        Positions of the rows, ordered by time.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
-from hyperfusion.table._frames import check_columns, check_table
+from hyperfusion.table._frames import as_frame, check_columns, check_table
 
 _FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 
@@ -138,7 +138,8 @@ class IQRFilter(TableTransformer):
         table = check_table(self, X, reset=True)
         given: Any = self.columns
         if given is None and every:
-            is_number = [pd.api.types.is_numeric_dtype(t) for t in table.dtypes]
+            dtypes = [column.infer_objects().dtype for _, column in table.items()]
+            is_number = [pd.api.types.is_numeric_dtype(dtype) for dtype in dtypes]
             given = list(table.columns[is_number])
         names = list(given) if isinstance(given, Mapping) else given
         self.columns_ = check_columns(table, names, "columns")
@@ -186,7 +187,7 @@ class IQRFilter(TableTransformer):
             If this would drop more than `max_share` of the rows.
         """
         values = self._find_fences(X, y, every=False)
-        target = check_target(y, len(values))
+        target = check_target(y, as_frame(X))
         low, high = self.target_fences_
         beyond = (values < self.lower_) | (values > self.upper_)
         outlying = dict(zip(self.columns_, beyond.T, strict=True))

@@ -16,6 +16,7 @@ from hyperfusion._sklearn_compat import Interval, _check_sample_weight, _fit_con
 from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import Features, read_features
+from hyperfusion.table._frames import as_frame
 from hyperfusion.table._schema import Schema
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -89,9 +90,10 @@ class Member(RegressorMixin, HyperFusionEstimator):
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[Features, np.ndarray, np.ndarray]:
         """Return features, target and weights, without rows of weight zero."""
+        X = as_frame(X)
         features = read_features(self, X, reset=True)
         self.schema_ = features.table
-        y = check_target(y, len(features.numbers))
+        y = check_target(y, X)
         weight = _check_sample_weight(
             sample_weight, features.numbers, dtype=np.float64, ensure_non_negative=True
         )

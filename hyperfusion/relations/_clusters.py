@@ -124,8 +124,8 @@ class HierarchicalClusterEncoder(TableTransformer):
     With n posts, d components and K clusters on the last level, it costs ``O(n d K)``
     to assign clusters, plus the PCA on at most 100,000 posts. On one core, 486,000
     posts and one view of 512 columns take 12 s to fit, 4 s to transform, and 0.6 GB
-    besides the table. It runs in one thread, since the last digits, and with them a
-    tree, depend on the number of threads.
+    on top of the table. It runs in one thread, because the last digits, and with them
+    the tree of clusters, depend on the number of threads.
 
     Examples
     --------

@@ -33,7 +33,7 @@ class RelationEncoder(TableTransformer):
         Compares images, texts and tags. None means the default one, if at least two
         vectors of the table share a space; False means none.
     clusters : HierarchicalClusterEncoder, True or False, default=False
-        Groups posts by their vectors. True means the default one.
+        Groups posts by their vectors. True means the default one, if there are any.
     random_state : int, RandomState instance or None, default=None
         Seed of clusters without their own.
 
@@ -162,10 +162,10 @@ class RelationEncoder(TableTransformer):
             relations.append(("cross", CrossModalSimilarity()))
         elif self.similarity not in (None, False):
             relations.append(("cross", clone(self.similarity)))
-        if self.clusters is True:
+        if self.clusters is True and self.schema_.numbers().vectors:
             tree = HierarchicalClusterEncoder(random_state=self.random_state)
             relations.append(("cluster", tree))
-        elif self.clusters not in (None, False):
+        elif not isinstance(self.clusters, bool | None):
             relations.append(("cluster", clone(self.clusters)))
         return relations
 

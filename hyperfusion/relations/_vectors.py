@@ -33,7 +33,8 @@ def choose_pairs(
         each = [(a, b) for i, a in enumerate(aligned) for b in aligned[i + 1 :]]
         return each + several
     for pair in pairs:
-        known = len(pair) == 2 and pair[0] in names
+        is_pair = isinstance(pair, Sequence) and len(pair) == 2
+        known = is_pair and pair[0] in names
         if not known or pair[1] not in {*names, ALL} or pair[0] == pair[1]:
             raise InvalidInputError(
                 f"pairs must hold pairs of two of {sorted(names)}, or of one of "

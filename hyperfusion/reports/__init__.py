@@ -1,4 +1,4 @@
-"""A page that shows what a model does."""
+"""An HTML page about a fitted model."""
 
 import lazy_loader
 

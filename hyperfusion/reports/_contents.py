@@ -1,4 +1,4 @@
-"""What the report shows: pictures, tables, and single posts."""
+"""Contents of the report: pictures, tables, and single posts."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _FEWEST_TOLD_APART = 5
 def picture(
     draw: Callable[..., Any], *args: Any, labels: Any = (), **kwargs: Any
 ) -> str:
-    """Return what a Display's method draws on ``ax`` as the address of a PNG.
+    """Return the drawing of a Display's method as a PNG in a data URL.
 
-    `labels` are those of the axes. The figure belongs to no window and leaves
-    matplotlib's state as it is.
+    `labels` are those of the axes. The figure belongs to no window, and matplotlib's
+    state does not change.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -53,7 +53,7 @@ def picture(
 
 
 def thumbnail(image: Any) -> str:
-    """Return a PIL image, made small, as the address of a JPEG."""
+    """Return a PIL image as a small JPEG in a data URL."""
     small = image.copy()
     small.thumbnail(THUMBNAIL)
     buffer = io.BytesIO()
@@ -68,31 +68,42 @@ def _address(kind: str, content: bytes) -> str:
 def score_table(
     parts: Anatomy, predicted: np.ndarray, target: np.ndarray
 ) -> pd.DataFrame:
-    """Return SRC and MAE on these posts and, of an ensemble, out of fold."""
-    rows = [("these posts", predicted, target)]
+    """Return SRC and MAE on these posts, and those out of fold of an ensemble."""
+    rows = [("the model on these posts", predicted, target)]
     ensemble = parts.ensemble
     if ensemble is not None:
         seen = np.isfinite(ensemble.oof_residuals_)
         held = ensemble.oof_predictions_[seen]
         true = parts.to_target(held + ensemble.oof_residuals_[seen])
-        rows.append(("out of fold", parts.to_target(held), true))
+        rows.append(("the model out of fold", parts.to_target(held), true))
     median = np.full(len(target), np.median(target))
-    rows.append(("these posts, always their median", median, target))
+    rows.append(("the median of these posts", median, target))
     scores = [
         (name, len(y), spearman_score(y, p), mean_absolute_error(y, p))
         for name, p, y in rows
     ]
-    return pd.DataFrame(scores, columns=["posts", "n", "SRC", "MAE"])
+    return pd.DataFrame(scores, columns=["predictions", "posts", "SRC", "MAE"])
 
 
 def split_table(evaluation: Any) -> pd.DataFrame:
-    """Return the scores of `evaluate`, one row a split and kind of users."""
+    """Return the scores of `evaluate`, one row per split, model and kind of users."""
     scores = evaluation["scores"]
-    numbers, text = scores[["score", "low", "high"]], "{:.3f} ({:.3f} to {:.3f})".format
-    scores = scores.assign(value=[text(*row) for row in numbers.to_numpy()])
+    numbers = scores[["score", "low", "high"]].to_numpy()
+    scores = scores.assign(value=[_with_interval(*row) for row in numbers])
     keys = {"index": ["split", "model", "users"], "columns": "metric"}
     wide = scores.pivot_table(values="value", aggfunc="first", sort=False, **keys)
-    return wide.fillna("").reset_index().rename_axis(columns=None)
+    titles = {"src": "SRC", "mae": "MAE", "within_user_src": "SRC within users"}
+    return (
+        wide.fillna("").reset_index().rename_axis(columns=None).rename(columns=titles)
+    )
+
+
+def _with_interval(score: float, low: float, high: float) -> str:
+    """Return a score with its interval, as text that does not wrap."""
+    if np.isnan(score):
+        return ""
+    interval = "" if np.isnan(low) else f" ({low:.3f} to {high:.3f})"
+    return f"{score:.3f}{interval}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame:
@@ -101,7 +112,7 @@ def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame
     groups = [g for g in np.array_split(order, 10) if len(g)]
     table = {
         "group": np.arange(1, len(groups) + 1),
-        "n": [len(g) for g in groups],
+        "posts": [len(g) for g in groups],
         "mean prediction": [predicted[g].mean() for g in groups],
         "mean target": [target[g].mean() for g in groups],
         "MAE": [np.abs(predicted[g] - target[g]).mean() for g in groups],
@@ -123,8 +134,8 @@ def member_table(ensemble: Any) -> pd.DataFrame:
 def was_fitted_on(parts: Anatomy, target: np.ndarray) -> bool:
     """Whether an ensemble seems to have learned from the posts with these targets.
 
-    They follow each other among its own targets; or nearly all of them are among its
-    own, which hardly repeat.
+    Either its training targets contain them in the same order, or they contain nearly
+    all of them and hardly repeat.
     """
     ensemble = parts.ensemble
     if ensemble is None or len(target) < _FEWEST_TOLD_APART:
@@ -142,7 +153,7 @@ def was_fitted_on(parts: Anatomy, target: np.ndarray) -> bool:
 
 
 def feature_terms(parts: Anatomy) -> dict[str, str]:
-    """Return what is behind the numbered features of TF-IDF: their terms."""
+    """Return the terms behind the numbered features of TF-IDF."""
     found: dict[str, str] = {}
     encoder = parts.find(PostEncoder)
     for component in getattr(encoder, "components_", ()):
@@ -187,7 +198,7 @@ def _first_image(cells: list[Any], folder: Any) -> str | None:
     for picture in split_lists(cells)[0]:
         try:
             image = open_image(in_folder(picture, folder or ""))
-        except (ValueError, TypeError, OSError):  # the encoders have told of it
+        except (ValueError, TypeError, OSError):  # the encoders have warned about it
             continue
         if image is not None:
             return thumbnail(image)

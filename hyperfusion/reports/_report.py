@@ -28,6 +28,7 @@ from hyperfusion.inspection import (
     ImportanceDisplay,
     PredictionIntervalDisplay,
     feature_importance,
+    grouped_permutation_importance,
 )
 from hyperfusion.reports._contents import (
     calibration_table,
@@ -42,21 +43,23 @@ from hyperfusion.reports._contents import (
 from hyperfusion.table._frames import as_frame
 
 COVERAGE = 0.9
+_FEWEST_PERMUTED, _MOST_PERMUTED = 20, 1000
 
 _FITTED = (
-    "These posts look like those that the model was fitted on, so the scores here are "
-    "too good. Make the report from later posts."
+    "These posts look like those that the model was fitted on, so the scores are too "
+    "optimistic. Make the report from later posts."
 )
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: what it says, draws and tabulates."""
+    """A section of the page: a text, and perhaps a picture and a table."""
 
     title: str
     text: str
     figure: str | None = None
     table: pd.DataFrame | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +69,7 @@ class Report:
     Attributes
     ----------
     html : str
-        The whole page. It refers to nothing outside itself.
+        The whole page. It needs no other files.
 
     Examples
     --------
@@ -118,31 +121,32 @@ def make_report(
     n_worst: int = 12,
     n_features: int = 20,
 ) -> Report:
-    """Write a page about a fitted model and how it does on labeled posts.
+    """Write an HTML page about a fitted model and its errors on labeled posts.
 
     The page has scores (SRC is Spearman's rank correlation, MAE the mean absolute
     error), the distributions of the paper's figure 2, predictions with intervals,
-    calibration, the weights of the ensemble, importances (the paper's table 2) and
-    the posts with the largest errors, with their images.
+    calibration, the weights of the ensemble, importances (the members' own, as in the
+    paper's table 2; by permutation if they have none) and the posts with the largest
+    errors, with their images.
 
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        Such as that of `make_hyperfusion`. Sections that do not apply to a model are
-        left out.
+        The model, such as one of `make_hyperfusion`. Sections that do not apply to it
+        are left out.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts that the model was not fitted on, ideally later ones. The page warns
         if they look like those it was fitted on.
     y : array-like of shape (n_posts,)
         Their targets.
     evaluation : Bunch, default=None
-        The result of `evaluate` for this model, whose splits are shown side by side.
-        It is not computed here because it refits the model.
+        The result of `evaluate` for this model, to show its splits side by side. It is
+        not computed here because it refits the model.
     title : str, default="Popularity prediction"
         Title of the page.
     target_name : str, default=None
-        Name and unit of the target on the axes, such as "log2 of views". None takes
-        the name of a Series `y`, or "target".
+        Name and unit of the target on the axes, such as "log2 of views". None uses the
+        name of `y` if it is a Series with a name, otherwise "target".
     n_worst : int, default=12
         Number of posts with large errors to show.
     n_features : int, default=20
@@ -163,11 +167,11 @@ def make_report(
     See Also
     --------
     evaluate : Scores on random, user and time splits.
-    hyperfusion.inspection : The page's pictures and tables, one by one.
+    hyperfusion.inspection : The same pictures and tables as single functions.
 
     Notes
     -----
-    Encodes and predicts `X` once. Images are read again and reduced.
+    `X` is encoded and predicted once. The images shown are read again and shrunk.
 
     Examples
     --------
@@ -183,7 +187,7 @@ def make_report(
     template = _template()
     X = as_frame(X)
     posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-    target = check_target(y, len(posts))
+    target = check_target(y, X)
     parts = Anatomy.of(model)
     features = parts.features(X)
     if parts.ensemble is None:
@@ -197,8 +201,9 @@ def make_report(
     name = target_name or str(getattr(y, "name", None) or "target")
     sections = [
         *_scores(parts, predicted, target, evaluation),
-        *_predictions(parts, features, predicted, target, name),
-        *_members(model, parts, n_features),
+        *_predictions(parts, features, predicted, target, name, fitted),
+        *_members(model, parts),
+        *_importances(model, parts, features, target, n_features),
     ]
     html = template.render(
         title=title,
@@ -240,20 +245,22 @@ def _scores(
     parts: Anatomy, predicted: pd.DataFrame, target: np.ndarray, evaluation: Any
 ) -> Iterator[Section]:
     text = (
-        "SRC is Spearman's rank correlation: 1 is perfect order, 0 is chance. MAE is "
-        "the mean absolute error, in units of the target. Out-of-fold scores are those "
-        "of the training posts, each predicted by models that were not fitted on it. "
-        "They are usually better than scores on later posts."
+        "SRC is Spearman's rank correlation: 1 means that the posts are in the right "
+        "order, 0 is chance. MAE is the mean absolute error, in units of the target. "
+        "Out-of-fold scores are those of the training posts, each predicted by models "
+        "that were not fitted on it. They are usually better than scores on later "
+        "posts."
     )
     table = score_table(parts, predicted["prediction"].to_numpy(), target)
     yield Section("Scores", text, table=table)
     if evaluation is not None:
         text = (
-            "The model, fitted again on each split: random for posts like those of the "
-            "training set, by user for new users, by time for later posts. Intervals "
-            "of 95% in parentheses."
+            "The model was fitted again on each split: random, for posts like the "
+            "training posts; by user, for new users; and by time, for later posts. "
+            "Intervals (95%) are in parentheses."
         )
-        yield Section("Splits side by side", text, table=split_table(evaluation))
+        table = split_table(evaluation)
+        yield Section("Splits side by side", text, table=table, wide=True)
 
 
 def _predictions(
@@ -262,6 +269,7 @@ def _predictions(
     predicted: pd.DataFrame,
     target: np.ndarray,
     name: str,
+    fitted: bool,
 ) -> Iterator[Section]:
     values = predicted["prediction"].to_numpy()
     yield Section(
@@ -291,19 +299,20 @@ def _predictions(
             f"The intervals should contain {COVERAGE:.0%} of the posts. They contain "
             f"{covered['coverage']:.1%} of these."
         )
-        if covered["drift"]:
-            text += " Chance does not explain the difference: the posts have changed."
+        if covered["drift"] and not fitted:
+            text += " The difference is more than chance: the posts have changed."
         yield Section("Intervals", text, figure=figure)
     text = "Posts sorted by prediction, in ten groups of equal size."
     yield Section("Calibration", text, table=calibration_table(values, target))
 
 
-def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
+def _members(model: Any, parts: Anatomy) -> Iterator[Section]:
     if parts.ensemble is not None:
         weights = parts.ensemble.weights_
         text = (
-            "Mean scores over the folds, in units of the target that the members were "
-            "fitted to; the seconds of all fits; and the mean weight."
+            "The regressors of the ensemble: their mean scores over the folds (MAE in "
+            "units of the target that they were fitted to), the seconds of all fits, "
+            "and the mean weight."
         )
         if np.ptp(weights) < 1e-9 and weights.shape[1] > 1:
             text += " Equal weights were used."
@@ -311,20 +320,51 @@ def _members(model: Any, parts: Anatomy, n_features: int) -> Iterator[Section]:
         if np.ptp(weights, axis=0).max() > 1e-9:  # not the same in each fold
             figure = picture(EnsembleWeightsDisplay.from_estimator, model)
         yield Section("Members", text, figure, member_table(parts.ensemble))
+
+
+def _importances(
+    model: Any, parts: Anatomy, features: Any, target: np.ndarray, n_features: int
+) -> Iterator[Section]:
     try:
         blocks = feature_importance(model, by="block")
-        features = feature_importance(model, n_top=n_features)
-    except InvalidInputError:  # no member has importances of its own
+        ranked = feature_importance(model, n_top=n_features)
+    except InvalidInputError:  # no member has its own importances
+        yield from _permutation(parts, features, target)
         return
-    table = features[["feature", "block", "importance", "std"]]
+    table = ranked[["feature", "block", "importance", "std"]]
     known = feature_terms(parts)
     terms = [known.get(name, "") for name in table["feature"]]
+    text = (
+        "Importances as the members measure them, in percent of the total. They show "
+        "what the model uses, not what causes popularity."
+    )
     if any(terms):
         table = table.assign(terms=terms)
+        text += " TF-IDF features combine many terms; those with most weight are shown."
     yield Section(
         "Importance",
-        "Percent of the total, by the members' own measure. Importances show what the "
-        "model uses, not what causes popularity.",
+        text,
         figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
         table=table,
     )
+
+
+def _permutation(
+    parts: Anatomy, features: Any, target: np.ndarray
+) -> Iterator[Section]:
+    """Yield the importances of blocks for members without their own."""
+    if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
+        return
+    # a sample, because each block costs several predictions
+    rows = np.random.RandomState(0).permutation(len(target))[:_MOST_PERMUTED]
+    blocks = grouped_permutation_importance(
+        parts.regressor, features.iloc[rows], target[rows], n_repeats=3, random_state=0
+    )
+    if len(blocks) > 1:
+        yield Section(
+            "Importance",
+            f"Drop of SRC on {len(rows)} of these posts when the features of a block "
+            "are shuffled. It shows what the model uses, not what causes popularity.",
+            figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
+            table=blocks[["block", "importance", "std"]],
+        )

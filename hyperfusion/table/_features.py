@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.utils.validation import validate_data
 
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.table._frames import as_frame, check_table
+from hyperfusion.table._frames import as_frame, check_table, without_texts
 from hyperfusion.table._schema import Schema, declare
 
 _VECTORS = (list, tuple, np.ndarray)
@@ -87,7 +87,7 @@ def read_features(
         with np.errstate(over="ignore"):  # overflow is found as infinity
             numbers = validate_data(
                 estimator,
-                _without_texts(X, type(estimator).__name__),
+                without_texts(X, type(estimator).__name__),
                 reset=reset,
                 dtype=np.float32,
                 ensure_all_finite=finite,
@@ -111,23 +111,6 @@ def read_features(
     return features
 
 
-def _without_texts(X: Any, who: str) -> Any:
-    """Return an array; refuse one of objects with texts that are no numbers."""
-    if not isinstance(X, np.ndarray) or X.dtype.kind not in "OU":
-        return X
-    for column, cells in enumerate(X.T if X.ndim == 2 else ()):
-        texts = [cell for cell in cells if isinstance(cell, str)]
-        unread = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").isna()
-        if unread.any():
-            raise InvalidInputError(
-                f"{who} could not convert string to float: the array holds "
-                f"{texts[int(unread.argmax())]!r} in column {column}. An array can't "
-                "say which columns are categories: make the step before "
-                "return a DataFrame, with .set_output(transform='pandas')."
-            )
-    return X
-
-
 def as_float32(frame: pd.DataFrame) -> np.ndarray:
     """Return the numbers of a table, often as a view; refuse what is no number."""
     dtypes = frame.dtypes
@@ -149,7 +132,8 @@ def as_float32(frame: pd.DataFrame) -> np.ndarray:
             raise InvalidInputError(
                 f"Column {column!r} has dtype {dtype}, which is neither a number nor a "
                 "category: encode it first (PostEncoder does), turn it into numbers, "
-                "or make it a category with .astype('category')."
+                "or make it a category with .astype('category'), as a step before "
+                "does with .set_output(transform='pandas')."
             )
         if is_object or isinstance(dtype, pd.api.extensions.ExtensionDtype):
             fill = {"na_value": np.nan}

@@ -39,6 +39,8 @@ def check_table(
             f"{who} takes a table of cells, got a sparse {type(X).__name__}: make a "
             "table with pd.DataFrame.sparse.from_spmatrix(X)."
         )
+    if numeric:
+        without_texts(X, who)
     try:
         array = check_array(
             X,
@@ -55,7 +57,24 @@ def check_table(
             f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
         ) from error
     validate_data(estimator, array, reset=reset, skip_check_array=True)
-    return _labeled_as_at_fit(estimator, pd.DataFrame(array), reset=reset)
+    return _labeled_as_at_fit(estimator, _made_of(array), reset=reset)
+
+
+def without_texts(X: Any, who: str) -> Any:
+    """Return an array; refuse one of objects with texts that are no numbers."""
+    if not isinstance(X, np.ndarray) or X.dtype.kind not in "OU":
+        return X
+    for column, cells in enumerate(X.T if X.ndim == 2 else ()):
+        texts = [cell for cell in cells if isinstance(cell, str)]
+        unread = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").isna()
+        if unread.any():
+            raise InvalidInputError(
+                f"{who} could not convert string to float: the array holds "
+                f"{texts[int(unread.argmax())]!r} in column {column}. An array can't "
+                "say which columns are categories: make the step before "
+                "return a DataFrame, with .set_output(transform='pandas')."
+            )
+    return X
 
 
 def _labeled_as_at_fit(
@@ -78,13 +97,15 @@ def as_frame(X: Any) -> Any:
     Integers with missing values don't become floats, which would garble long ids.
     Multi-level column names become tuples, and Arrow's dictionaries categories.
     """
+    if isinstance(X, np.ma.MaskedArray):
+        X = np.ma.filled(X.astype(float), np.nan)
     if isinstance(X, Mapping) and not sp.issparse(X):  # scipy's dok_matrix is a dict
         columns = any(isinstance(cells, _COLUMNS) for cells in X.values())
-        X = pd.DataFrame(X if columns else [X])
+        X = _made_of(X if columns else [X])
     elif isinstance(X, list) and X and all(isinstance(row, Mapping) for row in X):
-        X = pd.DataFrame(X)
+        X = _made_of(X)
     elif isinstance(X, np.ndarray) and X.dtype.names and X.ndim == 1:
-        X = pd.DataFrame.from_records(X)
+        X = _made_of({name: X[name] for name in X.dtype.names})
     if isinstance(X, pd.DataFrame):
         return _plain_frame(X)
     if isinstance(X, pd.Series):
@@ -110,6 +131,13 @@ def as_frame(X: Any) -> Any:
             f"A column of the {type(X).__name__} has a type that pandas can't hold: "
             f"{error}. Convert it first."
         ) from error
+
+
+def _made_of(cells: Any) -> pd.DataFrame:
+    try:
+        return pd.DataFrame(cells)
+    except UnicodeEncodeError:  # Arrow strings can't hold half an emoji
+        return pd.DataFrame(cells, dtype=object)
 
 
 def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
@@ -172,7 +200,7 @@ def check_columns(
             hint = (
                 f"Did you mean {close}?" if close else f"Its columns are {known[:20]}."
             )
-            if isinstance(table.columns[0], tuple):
+            if any(isinstance(c, tuple) for c in table.columns[:1]):
                 hint += " Give names of several levels as tuples."
             raise InvalidInputError(
                 f"{role}={label!r} is not a column of the table. {hint}"

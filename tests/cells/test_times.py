@@ -367,3 +367,50 @@ def test_dates_that_are_none(text):
 )
 def test_advice_suits_the_cells_of_the_column(cells, advice):
     assert re.search(advice, read_times(cells).bad[0])
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([43383, 43390], r"spreadsheets count them it would be 2018-10-10.*1899-12-30"),
+        (["43383.5"], r"spreadsheets.*2018-10-10.*pd\.to_numeric\(column\)"),
+        ([Decimal(43383), "2018-10-11"], r"1 cell.*43383.*spreadsheets"),
+        ([18262.0, None], r"days since 1970 it would be 2020-01-01.*unit='D'"),
+        ([438288], r"hours since 1970 it would be 2020-01-01.*unit='h'"),
+        ([26297280], r"minutes since 1970 it would be 2020-01-01.*unit='m'"),
+        ([SECONDS, 0], r"1 cell.*row 1: 0 is 1970-01-01.*leave the cells empty"),
+        ([SECONDS, -1], r"row 1: -1 is 1969-12-31.*leave the cells empty"),
+        ([1, 2, 3], r"3 cell.*If they are right, pass pd\.to_datetime.*unit='s'"),
+        ([132223104000000000], r"is 1974-03-11.*If they are right"),
+    ],
+)
+def test_numbers_that_are_no_times_of_posts(cells, said):
+    found = read_times(pd.Series(cells, name="t"))
+    assert not found.bad
+    with pytest.warns(BadCellWarning, match=r"of column 't' are numbers") as caught:
+        found.settle("missing")
+    assert len(caught) == 1
+    assert re.search(said, str(caught[0].message))
+    taken = found.settle("raise", warn=False)
+    assert not np.isnan(taken.seconds).all()
+
+
+@pytest.mark.parametrize("cell", ["1970-01-01T00:00Z", pd.Timestamp(0, tz="UTC"), 1970])
+def test_dates_that_are_written_as_such_are_in_no_doubt(cell):
+    assert read_times([cell, None]).doubt is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "moment"),
+    [
+        (202001311530, "2020-01-31T15:30"),
+        ("202001311530", "2020-01-31T15:30"),
+        (20200131153059, "2020-01-31T15:30:59"),
+        (20200131153059.0, "2020-01-31T15:30:59"),
+    ],
+)
+def test_digits_of_a_date_and_a_clock(cell, moment):
+    times = read(cell)
+    assert times.seconds[0] == np.datetime64(moment, "s").astype(int)
+    assert times.naive[0]
+    assert read_times(["202013311530"]).bad

@@ -146,7 +146,7 @@ def test_refuses_a_bound_that_is_no_number_of_bytes(tmp_path, bound):
 
 def test_refuses_a_folder_that_can_not_be_one(tmp_path):
     (tmp_path / "file").write_text("here already")
-    with pytest.raises(InvalidInputError, match="can't be made a folder"):
+    with pytest.raises(InvalidInputError, match="can't be created as a folder"):
         EmbeddingCache(tmp_path / "file").get([b"k"])
 
 

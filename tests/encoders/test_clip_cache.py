@@ -209,7 +209,7 @@ def test_an_entry_of_another_width_is_not_used(kind, tmp_path):
 def test_a_cache_that_can_not_be_is_not_a_bad_cell(kind, tmp_path):
     (tmp_path / "file").write_text("here already")
     encoder, X = make(kind, cache=tmp_path / "file", on_error="missing")
-    with pytest.raises(InvalidInputError, match="can't be made a folder"):
+    with pytest.raises(InvalidInputError, match="can't be created as a folder"):
         encoder.fit_transform(X)
 
 

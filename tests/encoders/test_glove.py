@@ -29,6 +29,7 @@ from hyperfusion import GloveTextVectorizer
 from hyperfusion.exceptions import (
     BadCellError,
     BadCellWarning,
+    BadFileError,
     InvalidInputError,
     WeightsNotFoundError,
 )
@@ -382,3 +383,10 @@ def test_real_posts(real_vectors):
     assert np.nansum(known) / np.nansum(words) > 0.92
     assert np.nansum(plain_known) / np.nansum(plain_words) < 0.75
     assert (np.isnan(known) | (known > plain_known - 0.01)).all()
+
+
+@pytest.mark.parametrize("name", ["wiki.en.bin", "vectors.txt"])
+def test_models_of_fasttext_say_how_to_load_them(name, tmp_path):
+    (tmp_path / name).write_bytes(b"\xba\x16O/\x0c\x00\x00\x00" + bytes(99))
+    with pytest.raises(BadFileError, match=r"load_facebook_vectors\(path\)"):
+        GloveTextVectorizer(tmp_path / name).fit(["sea"])

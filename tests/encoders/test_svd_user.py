@@ -1,6 +1,7 @@
 """Vectors of users and items: against dense algebra, by hand, and on odd tables."""
 
 import os
+import pickle
 import warnings
 
 import numpy as np
@@ -306,6 +307,18 @@ def test_bad_cells():
     embedder = SVDUserEmbedder().fit(table)
     with pytest.warns(BadCellWarning, match="1 cell"):
         embedder.transform(table)
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "\ude00 x", ["a", "\ud83d"]])
+def test_half_an_emoji_is_a_character_like_others(half):
+    text = half if isinstance(half, str) else half[1]
+    table = {"user": ["ann", text, text, "bob"], "item": [half, "b"] * 2}
+    embedder = SVDUserEmbedder(n_components=2, random_state=0)
+    vectors = embedder.fit_transform(table)
+    assert np.isfinite(vectors).all()
+    assert all(name.encode() for name in [*embedder.users_, *embedder.vocabulary_])
+    again = pickle.loads(pickle.dumps(embedder)).transform(table)
+    assert_array_equal(again, vectors)
 
 
 def test_vectors_ignore_labels_and_order_of_fit():

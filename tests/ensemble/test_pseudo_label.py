@@ -242,7 +242,7 @@ def test_groups_and_further_parameters_go_by_rows(data):
     known = groups[~np.isnan(y)]
     for train, test in model.estimator_.splits_:
         assert not set(known[train]) & set(known[test])
-    with pytest.raises(InvalidInputError, match="one value a row"):
+    with pytest.raises(InvalidInputError, match="one value per row"):
         PseudoLabelWrapper(Annotated(), cv=3).fit(X, y, note=np.arange(240))
 
 

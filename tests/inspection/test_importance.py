@@ -163,7 +163,7 @@ def test_models_without_importances_say_what_works(table):
         feature_importance(Ridge().fit(X, y))
     with pytest.raises(InvalidInputError, match="CatBoostHuberRegressor"):
         shap_values(Ridge().fit(X, y), X)
-    with pytest.raises(InvalidInputError, match="give them as X"):
+    with pytest.raises(InvalidInputError, match="needs X, the posts to explain"):
         feature_importance(Ridge().fit(X, y), method="shap")
     with pytest.raises(InvalidInputError, match="fitted regressor"):
         feature_importance(StandardScaler().fit(X))
@@ -351,7 +351,7 @@ def test_one_post_and_constant_predictions_lose_nothing(table):
     ("by", "message"),
     [
         ("color", "by must be one of"),
-        ({"a": ["missing"]}, "names columns that are not there"),
+        ({"a": ["missing"]}, "names columns that the table lacks"),
         ({"a": []}, "is empty"),
         ({}, "empty dict"),
     ],
@@ -366,7 +366,7 @@ def test_bad_groups(table, by, message):
 def test_raw_columns_without_roles_say_what_works(table):
     X, y = table
     model = DummyRegressor().fit(X, y)
-    with pytest.raises(InvalidInputError, match="Give a dict"):
+    with pytest.raises(InvalidInputError, match="needs a PostEncoder"):
         grouped_permutation_importance(model, X, y, on="columns")
 
 

@@ -167,7 +167,7 @@ def test_warning_and_caution(model, data):
     with pytest.warns(AssociationWarning, match="associations") as record:
         answer = what_if(model, data[0].iloc[[0]], {"photos": [1.0]})
     assert record[0].filename == __file__
-    assert "don't promise" in answer.attrs["caution"]
+    assert "not effects" in answer.attrs["caution"]
     with pytest.warns(AssociationWarning) as record:
         compare_drafts(model, data[0].head(2))
     assert record[0].filename == __file__
@@ -225,9 +225,9 @@ def test_arrays():
     ("post", "grid", "message"),
     [
         (slice(0, 1), {"photo": [1]}, "Did you mean"),
-        (slice(0, 2), {"photos": [1]}, "one post"),
+        (slice(0, 2), {"photos": [1]}, "single post"),
         (slice(0, 1), {}, "grid is empty"),
-        (slice(0, 1), {"photos": []}, "give at least one value"),
+        (slice(0, 1), {"photos": []}, "pass at least one value"),
         (slice(0, 1), {"user": "ann"}, "must be a list"),
         (slice(0, 1), {"photos": 3}, "must be a list"),
     ],
@@ -311,7 +311,7 @@ def test_answers_have_the_lift(model, data):
 def test_baseline_needs_a_history_and_users(data):
     X, y = data
     lone = DummyRegressor().fit(X, y)
-    with pytest.raises(InvalidInputError, match="Give history="):
+    with pytest.raises(InvalidInputError, match="Pass history="):
         user_baseline(lone, X)
     scores = pd.Series(y, index=X["user"])
     with pytest.raises(InvalidInputError, match="Name the column"):

@@ -66,7 +66,7 @@ def test_rows_are_those_of_the_paper_and_find_what_matters():
         *(4, 4, 4),
     ]
     missing = table.loc["without pseudo_labels"]
-    assert missing["note"] == "the model makes no pseudo-labels"
+    assert missing["note"] == "the model uses no pseudo-labels"
     assert missing.drop("note").isna().all()
 
 
@@ -346,10 +346,10 @@ def test_other_splitters_get_no_groups():
 @pytest.mark.parametrize(
     ("cv", "message"),
     [
-        ("time", "cv takes a number, a splitter or pairs .* Got 'time'"),
-        (2.5, "cv takes a number, a splitter or pairs .* Got 2.5"),
+        ("time", "cv must be a number, a splitter or pairs .* Got 'time'"),
+        (2.5, "cv must be a number, a splitter or pairs .* Got 2.5"),
         ([], "cv is empty"),
-        ([(1, 2, 3)], "cv takes a number, a splitter or pairs"),
+        ([(1, 2, 3)], "cv must be a number, a splitter or pairs"),
         ([([0, 1], [2, -70])], "cv names row -70 for test; there are 60 rows"),
     ],
 )
@@ -380,7 +380,7 @@ def test_arrays_and_faults():
     table = ablate(
         Ridge(), one_column, y, times=np.arange(60), n_bootstrap=5, parts="visual"
     )
-    assert table["note"].tolist() == ["", "nothing else is in the feature table"]
+    assert table["note"].tolist() == ["", "the feature table has no other column"]
 
 
 def test_verbose_prints_a_line_a_variant(capsys):

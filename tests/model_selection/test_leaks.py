@@ -270,7 +270,7 @@ def test_faults_are_named(posts):
         check_leaks(posts.data, np.full(800, np.nan))
     with pytest.raises(ValueError, match="threshold"):
         check_leaks(posts.data, posts.target, threshold=2)
-    with pytest.raises(InvalidInputError, match=r"splits takes .* Got 2\.5"):
+    with pytest.raises(InvalidInputError, match=r"splits must be .* Got 2\.5"):
         check_leaks(posts.data, posts.target, splits=2.5)
     twice = pd.concat([posts.data, posts.data[["user"]]], axis=1)
     with pytest.raises(InvalidInputError, match=r"duplicate column names: \['user'"):

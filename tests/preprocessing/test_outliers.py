@@ -259,3 +259,12 @@ def test_cells_are_mended_whatever_the_target_is(y):
     X = np.random.RandomState(0).normal(size=(60, 2))
     X[0] = 1e6
     assert np.abs(IQRFilter().fit(X, y).transform(X)).max() < 10
+
+
+def test_numbers_among_objects_are_clipped():
+    numbers = np.arange(20.0)[:, None]
+    numbers[3] = 1e6
+    expected = IQRFilter(action="clip").fit_transform(numbers)
+    assert expected.max() < 100
+    found = IQRFilter(action="clip").fit_transform(numbers.astype(object))
+    np.testing.assert_array_equal(found, expected)

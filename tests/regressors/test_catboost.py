@@ -49,7 +49,7 @@ def test_agrees_with_catboost_called_directly(table):
     reference = CatBoostRegressor(
         iterations=60,
         depth=4,
-        learning_rate=0.05,
+        learning_rate=0.08,
         max_ctr_complexity=1,
         l2_leaf_reg=3.0,
         random_strength=1.0,
@@ -85,6 +85,14 @@ def test_huber_resists_outliers(table):
     assert errors["huber"] < errors["rmse"] / 3
 
 
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_learns_two_groups_all_of_whose_errors_are_large(share):
+    X = np.random.RandomState(0).normal(size=(3000, 5))
+    y = (X[:, 0] > np.quantile(X[:, 0], 1 - share)).astype(float)
+    model = CatBoostHuberRegressor(iterations=200, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.98
+
+
 def test_unseen_and_missing_categories_and_other_levels(table):
     X, y = table
     model = small().fit(X, y)
@@ -113,7 +121,7 @@ def test_weights_act(table):
     shifted = np.concatenate([y, y + 10])
     twice = pd.concat([X, X], ignore_index=True)
     light = np.repeat([1.0, 1e-3], len(y))
-    model = small().fit(twice, shifted, sample_weight=light)
+    model = small(iterations=120).fit(twice, shifted, sample_weight=light)
     assert abs(np.mean(model.predict(X) - y)) < 0.3
     zero = small().fit(twice, shifted, sample_weight=np.repeat([1.0, 0.0], len(y)))
     alone = small().fit(X, y, sample_weight=np.ones(len(y)))

@@ -111,7 +111,7 @@ def test_page_names_target_date_version_and_terms(fitted):
     model, X, y = fitted
     page = make_report(model, X, pd.Series(y, name="log2 of views"), n_worst=0)
     assert len(repr(page)) < 80
-    assert "log2 of views; PostPipeline, 30 posts" in page.html
+    assert "Target: log2 of views. Model: PostPipeline. 30 posts." in page.html
     assert re.search(
         r"Written on \d{4}-\d\d-\d\d .* with scikit-hyperfusion \d", page.html
     )
@@ -132,6 +132,7 @@ def test_page_of_fitted_posts_warns(shuffled):
     with pytest.warns(UserWarning, match="fitted on"):
         page = make_report(model, X[rows], y[rows], n_worst=0)
     assert "look like those that the model was fitted on" in page.html
+    assert "posts have changed" not in page.html  # they are covered too well
 
 
 def test_weights_that_folds_share_are_a_table_only(fitted, page):
@@ -166,7 +167,35 @@ def test_splits_side_by_side(fitted):
     html = make_report(model, X, y, evaluation=evaluation).html
     read = Page(html)
     assert "Splits side by side" in read.titles
-    assert {"random", "time"} <= set(read.texts)
+    assert {"random", "time", "SRC", "MAE"} <= set(read.texts)
+    score = evaluation.scores.query("split == 'time' and metric == 'mae'").iloc[0]
+    text = f"{score['score']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+    assert text.replace(" ", "\N{NO-BREAK SPACE}") in read.texts
+    assert '<section class="all">' in html  # a wide table gets the whole width
+
+
+def test_scores_that_are_not_known_are_blank(fitted):
+    model, X, y = fitted
+    X_few, y_few = np.arange(10.0)[:, None], np.arange(10.0)
+    evaluation = evaluate(  # two tested posts have no rank correlation
+        Ridge(), X_few, y_few, times=np.arange(10), n_bootstrap=5, random_state=0
+    )
+    assert evaluation.scores["score"].isna().any()
+    html = make_report(model, X, y, evaluation=evaluation, n_worst=0).html
+    assert ">nan" not in html
+
+
+def test_members_without_importances_are_permuted(fitted):
+    y = fitted[2]
+    table = pd.DataFrame(
+        {"user__followers": y, "geo__latitude": np.arange(len(y)) % 7.0}
+    )
+    model = HyperFusionRegressor([Ridge()], cv=3, random_state=0).fit(table, y)
+    with pytest.warns(UserWarning, match="fitted on"):
+        read = Page(make_report(model, table, y, n_worst=0).html)
+    assert read.titles[-1] == "Importance"
+    assert any(text.startswith("Drop of SRC on 30 of these") for text in read.texts)
+    assert read.texts.index("user") < read.texts.index("geo")
 
 
 def test_lone_regressor_has_no_ensemble_to_show():

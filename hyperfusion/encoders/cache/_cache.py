@@ -325,8 +325,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInputError(
-            f"cache={str(folder.parent)!r} can't be made a folder for embeddings: "
-            f"{error}"
+            f"cache={str(folder.parent)!r} can't be created as a folder: {error}"
         ) from error
 
 

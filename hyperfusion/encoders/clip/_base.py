@@ -36,34 +36,33 @@ _SLOTS = {
         ``open_clip_config.json`` and weights.
     pretrained : str or path, optional
         The weights: a tag of open_clip, the path of a checkpoint file (safetensors, or
-        a torch file that holds tensors only; no code in it is run), or ``"random"``.
-        None means ``"laion2b_s34b_b79k"`` for ViT-B-32 and the weights that belong to
-        ``"hyperfusion-tiny"`` or to a folder; other architectures need a tag.""",
+        a torch file that only holds tensors; code in it is never run), or ``"random"``.
+        None means ``"laion2b_s34b_b79k"`` for ViT-B-32, and the model's own weights for
+        ``"hyperfusion-tiny"`` or a folder. Other architectures need a tag.""",
     "vectors": """
     normalize : bool, default=True
-        Whether embeddings get length 1, as cosine similarities want it.
+        Whether to scale embeddings to length 1, as for cosine similarities.
     n_components : int or float, optional
         Reduce the embeddings by PCA to this many components, or to as many as explain
         this share of their variance. It is learned at fit, on the cells that are not
         missing. The components of images and of texts can't be compared.
     add_indicator : bool, default=False
-        Whether a last column says which cells are missing.
+        Whether to add a column that shows which cells are missing.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1" and so on, or "mps"; "auto" takes a GPU where there is
-        one. A device that is not there is an error at fit; a fitted encoder warns, and
-        uses the CPU.
+        "cpu", "cuda", "cuda:1" and so on, or "mps". "auto" uses a GPU if there is one.
+        A missing device is an error at fit; a fitted encoder warns and uses the CPU.
     precision : {"auto", "fp32", "fp16", "bf16"}, default="auto"
-        What the model computes in; "auto" is "fp16" on an NVIDIA GPU and "fp32"
-        elsewhere. The output is float32. In a cache each has entries of its own.""",
+        Precision of the model. "auto" is "fp16" on an NVIDIA GPU and "fp32" elsewhere.
+        The output is float32. A cache stores each precision separately.""",
     "cache": """
     cache : str, path or EmbeddingCache, optional
-        Where to keep embeddings between calls, see `EmbeddingCache`. They are kept
-        as they are made, so that a run that was stopped goes on where it was. Without
-        it the latest are kept in memory (64 MB, some 30,000 of 512 numbers, for the
-        whole process), so that the same items are not encoded again at once.""",
+        Folder in which to keep embeddings between calls, see `EmbeddingCache`. They are
+        stored as they are computed, so that a stopped run can continue. Without a
+        cache, the latest are kept in memory (64 MB in the whole process, about 30,000
+        vectors of 512 numbers).""",
     "verbose": """
     verbose : int or "auto", default="auto"
-        Whether to show a progress bar; "auto" does in a terminal or a notebook.""",
+        Whether to show a progress bar. "auto" shows it in a terminal or a notebook.""",
     "attributes": """
     n_embedding_ : int
         Length of the model's embeddings (512 for ViT-B-32).
@@ -79,15 +78,15 @@ _SLOTS = {
     ------
     WeightsNotFoundError
         If the weights are not on this machine and can't be downloaded; the message
-        says which file to bring and where to put it.
+        says which file to get and where to put it.
     BadFileError
         If the weights or their description are damaged, or belong to another model.
     BadCellError
         If a cell can't be used and `on_error="raise"`.""",
     "loading": """
-    A model is loaded when the first cell needs it, once per process for all encoders
-    (`clear_model_cache` releases it), and is never pickled. Weights are searched in
-    ``~/.cache/hyperfusion/weights`` (or the folder in the environment variable
+    A model is loaded when it is first needed, once per process for all encoders
+    (`clear_model_cache` releases it). It is never pickled. Its weights are looked for
+    in ``~/.cache/hyperfusion/weights`` (or the folder in the environment variable
     ``HYPERFUSION_WEIGHTS``), then among open_clip's downloads, then online.""",
     "references": """
     References
@@ -146,21 +145,24 @@ class ClipEncoder(ColumnEncoder):
             self._fit_transform_cells(cells, y)
 
     def _fit_transform_cells(self, cells: pd.Series, y: Any) -> np.ndarray:
-        self._fit_source()
+        source = self._fit_source()
+        self._check_components(len(cells), source.width)
         vectors = self._normalized(self._embed(cells))
         if self.n_components is not None:
             known = vectors[~np.isnan(vectors[:, 0])]
-            most = min(known.shape)
-            if most == 0 or (self.n_components >= 1 and self.n_components > most):
-                raise InvalidInputError(
-                    f"n_components={self.n_components} needs at least as many cells "
-                    f"that are not missing, and at most {known.shape[1]} components. "
-                    f"Got {len(known)} cells."
-                )
+            self._check_components(*known.shape)
             # exact and not random
             pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
             self.pca_: PCA | None = pca.fit(known)
         return self._features(vectors)
+
+    def _check_components(self, n_cells: int, width: int) -> None:
+        size = self.n_components
+        if size is not None and min(n_cells, width) < max(size, 1):
+            raise InvalidInputError(
+                f"n_components={self.n_components} needs at least as many cells that "
+                f"are not missing, and at most {width} components. Got {n_cells} cells."
+            )
 
     def _fit_source(self) -> ClipSource:
         resolve_device(self.device)

@@ -59,26 +59,25 @@ class ClipImageEncoder(ClipEncoder):
     %(model)s
     %(vectors)s
     batch_size : int or "auto", default="auto"
-        Images at once; "auto" is 32 on a CPU and 256 on a GPU. When the memory does
-        not suffice, batches are halved.
+        Images per batch; "auto" is 32 on a CPU and 256 on a GPU. Batches are halved if
+        memory runs out.
     %(cache)s
     %(on_error)s
     %(verbose)s
     preprocess : dict, optional
-        Changes to what happens to an image before the model sees it: ``mean``, ``std``
-        (three numbers each), ``interpolation`` ("bicubic" or "bilinear"),
-        ``resize_mode`` ("shortest", "longest" or "squash"), ``fill_color``. What is not
-        named stays as the weights' tag or the ``open_clip_config.json`` beside the
-        checkpoint says. A checkpoint without it needs this where an architecture's
-        published weights differ.
+        Changes to the preparation of images: ``mean``, ``std`` (three numbers each),
+        ``interpolation`` ("bicubic" or "bilinear"), ``resize_mode`` ("shortest",
+        "longest" or "squash"), ``fill_color``. Other settings come from the tag of the
+        weights, or from ``open_clip_config.json`` next to the checkpoint. Set them
+        here if a checkpoint without that file needs others than its architecture.
     n_jobs : int, optional
-        Threads that read, decode and resize images while the model runs. None means
-        one a CPU core, at most eight; -1 one a core, -2 one fewer, and so on.
+        Number of threads that read, decode and resize images while the model runs. None
+        means one per CPU core, at most eight; -1 one per core, -2 one fewer, and so on.
     jpeg_draft : bool, default=False
-        Whether JPEG files are decoded at a half, a quarter or an eighth of their size,
-        no smaller than what the model sees. Photos take a third to a half of the time;
-        the features change a little (a cosine with the exact ones of 0.9997 or more on
-        noise of 1600 x 1200 pixels).
+        Whether to decode JPEG files at a half, a quarter or an eighth of their size, if
+        that is large enough for the model. Photos then take a third to a half of the
+        time, and features change a little (a cosine with the exact ones of 0.9997 or
+        more, measured on noise of 1600 x 1200 pixels).
     max_pixels : int, default=89478485
         Pictures with more pixels are bad cells and are not decoded. Pillow's own
         limit, ``PIL.Image.MAX_IMAGE_PIXELS``, still applies.

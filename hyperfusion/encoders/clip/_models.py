@@ -198,9 +198,9 @@ def _build(source: ClipSource) -> Any:
                 reason = ["it holds more than tensors, which could run code"]
             raise BadFileError(
                 f"{path} can't be loaded as the weights of {source.name} "
-                f"({type(error).__name__}: {' '.join(reason[:3])[:400]}). Files in "
-                "safetensors format and torch checkpoints that hold tensors only can; "
-                "the architecture must be the one that the weights were trained in."
+                f"({type(error).__name__}: {' '.join(reason[:3])[:400]}). It must be a "
+                "safetensors file, or a torch checkpoint that only holds tensors, with "
+                "weights for this architecture."
             ) from error
     return network.eval().requires_grad_(False)
 
@@ -288,6 +288,6 @@ def _made(source: ClipSource, part: str) -> Iterator[None]:
         if source.registered:
             raise
         raise BadFileError(
-            f"The description of {source.name} is of no model that open_clip can make "
+            f"open_clip can't build the model that {source.name} describes "
             f"({type(error).__name__}: {str(error)[:400]})."
         ) from error

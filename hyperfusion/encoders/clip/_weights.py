@@ -291,10 +291,10 @@ def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
     place = _own_folder() / f"{name}.{tag}{Path(what.split()[0]).suffix}"
     raise WeightsNotFoundError(
         f"The weights {tag!r} of {name} are not on this machine and could not be "
-        f"downloaded ({reason}). On a machine with a network get {what}. Then save it "
+        f"downloaded ({reason}). On a machine with a network, get {what}. Then save it "
         f"here as {place} (the environment variable {WEIGHTS_VARIABLE} names "
-        "another folder), or pass pretrained='path/of/the/file'. For a trial without "
-        f"them there is model_name={TINY!r}, a small model that comes with the package."
+        "another folder), or pass pretrained='path/of/the/file'. To try things out "
+        f"without them, use model_name={TINY!r}, a small model in the package."
     )
 
 

@@ -72,7 +72,7 @@ class GeoEncoder(TableEncoder):
       otherwise 0.
 
     Coordinates out of range, or one without the other, can't be used. Coordinates of
-    exactly 0, 0 count as missing: devices write them if they have no position.
+    exactly 0, 0 count as missing, because devices without a position write them.
 
     Paper: section 3.3, geographic context.
 

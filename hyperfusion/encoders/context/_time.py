@@ -38,7 +38,7 @@ _DAYS_OF = {"day": 1, "week": 7, "year": 365}
 
 @with_parameters
 class TemporalEncoder(TableEncoder):
-    """Hour, weekday, season, drift and age of the account of each post.
+    """Hour, weekday, season, date and age of the user's account for each post.
 
     Parameters
     ----------
@@ -49,8 +49,9 @@ class TemporalEncoder(TableEncoder):
     timezone : column label, str or None, default=None
         The column of the time zones, or one time zone for all: an offset from UTC
         (``"-05:00"``, ``"+0530"``), hours as a number, or an IANA name
-        (``"Europe/Berlin"``). Hours and dates are those of this time zone, otherwise of
-        the time's own offset (``"2024-05-01T22:14+02:00"`` is hour 22), or of UTC.
+        (``"Europe/Berlin"``). Hours and dates are in this time zone. If there is none,
+        they are in the time's own offset (``"2024-05-01T22:14+02:00"`` is hour 22), or
+        in UTC.
     created : column label or None, default=None
         The column of the times when the users' accounts were created, in the same
         forms as `time`.
@@ -90,7 +91,7 @@ class TemporalEncoder(TableEncoder):
       ``year_fraction`` (share of the year that has passed) and ``is_weekend``;
     - ``hour_sin``, ``hour_cos`` (of the time of day, minutes included),
       ``weekday_sin``, ``weekday_cos``, ``day_of_year_sin``, ``day_of_year_cos``;
-    - ``days`` since `origin_`, for what drifts with time; negative before it;
+    - ``days`` since `origin_`, for trends; negative before it;
     - ``timezone_missing``, if `timezone` is a column;
     - ``account_age`` in days and ``account_age_missing``, if `created` is given. The
       age is missing if the account was created after the post;
@@ -103,10 +104,11 @@ class TemporalEncoder(TableEncoder):
     of the month or day of the year.
 
     Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
-    they have eight digits (20150301), otherwise seconds since 1970, or milli-, micro-
-    or nanoseconds if they are too large for seconds. A year counts as its first
-    moment, a date without a time of day as midnight. Other numbers below ten million
-    are bad cells.
+    their digits form one (20150301, 201503011530), otherwise seconds since 1970, or
+    milli-, micro- or nanoseconds if they are too large for seconds. A year counts as
+    its first moment, a date without a time of day as midnight. A warning tells of
+    numbers that become dates outside of 1980 to 2050, such as the days of a
+    spreadsheet (43383).
 
     If a clock shows an hour twice and `naive` is ``"local"``, the first one counts.
     500,000 rows take a few seconds.

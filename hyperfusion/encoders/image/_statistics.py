@@ -83,10 +83,10 @@ class ImageStatistics(ColumnEncoder):
     A list of pictures in one cell (a carousel, frames of a video; also an array of
     frames) has the means over the pictures that can be used.
 
-    Brightness and the measures after it are taken on a copy that is reduced to at most
-    512 pixels on a side, so that they compare between resolutions. One core reads some
-    100 pictures of 500 x 400 pixels in a second. Within ``joblib.parallel_config`` with
-    several jobs (a Dask cluster, say) each reads a part of the pictures.
+    Brightness and the measures after it are computed on a copy of at most 512 pixels on
+    a side, so that pictures of different sizes can be compared. One core reads about
+    100 pictures of 500 x 400 pixels per second. Within ``joblib.parallel_config`` with
+    several jobs (such as a Dask cluster), each job reads some of the pictures.
 
     Paper: section 3.3; these are the visual features that need no pretrained model.
 

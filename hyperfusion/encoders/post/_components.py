@@ -356,7 +356,7 @@ def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
         return default(cache=owner.cache, **params)
     if isinstance(value, str):
         return default(model_name=value, cache=owner.cache, **params)
-    if not hasattr(value, "fit"):
+    if not (hasattr(value, "fit") and hasattr(value, "transform")):
         raise InvalidInputError(
             f"{name} must be an encoder such as {default.__name__}(), the name of a "
             f"model, None (the default CLIP) or False (none). Got {value!r}."

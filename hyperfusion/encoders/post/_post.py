@@ -197,7 +197,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
 
     def _fit_transform_cells(self, cells: pd.DataFrame, y: Any) -> pd.DataFrame:
         if y is not None:
-            check_target(y, len(cells), allow_nan=True)
+            y = check_target(y, len(cells), allow_nan=True)
         self.roles_ = read_roles(self, cells)
         vectors = read_vectors(self.vectors, cells)
         self.roles_["vectors"] = [c for vector in vectors for c in vector.columns]
@@ -214,9 +214,11 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         for component in self.components_:
             check_columns(cells, component.columns, component.role)
         parts: list[Any] = [None] * len(self.components_)
-        # pictures come last, so that other errors show before hours are spent
+        # pictures come last, so that other errors show before hours are spent, first
+        # in the encoder that has most to check
         order = sorted(
-            enumerate(self.components_), key=lambda pair: pair[1].role == "image"
+            enumerate(self.components_),
+            key=lambda pair: (pair[1].role == "image", pair[1].name == "statistics"),
         )
         with each_once(), self._progress() as progress:
             for place, component in order:

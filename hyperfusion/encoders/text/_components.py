@@ -46,7 +46,7 @@ class TfidfComponents(ColumnEncoder):
         has any, otherwise at white space, and a leading ``#`` does not count.
         ``"characters"``: terms are neighboring characters of a word; try
         ``ngram_range=(2, 4)``. It finds words within hashtags, inflected forms, and
-        words in languages that don't part them.
+        words in languages that don't separate them.
     min_df : int or float, default=2
         A term in fewer texts (or a smaller share of the texts) than this is ignored.
     max_features : int or None, default=50_000

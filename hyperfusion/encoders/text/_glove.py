@@ -35,7 +35,7 @@ _STATISTICS = ["glove_oov_share", "glove_n_tokens"]
 
 @with_parameters
 class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
-    """Average the pretrained vectors of a text's words.
+    """Average the pretrained vectors of the words in a text.
 
     For titles, captions and hashtags: hashtags of several words
     (``architecturelovers``, ``NewYorkCity2023``) are split first.
@@ -54,16 +54,17 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
           Python package of that name, memory-mapped (needs pyarrow);
         - a name that `gensim.downloader` knows: downloaded at the first `fit` into
           ``~/gensim-data`` (or the folder in the environment variable
-          ``GENSIM_DATA_DIR``), where a copy for memory-mapping is put beside it. The
+          ``GENSIM_DATA_DIR``), together with a copy for memory-mapping. The
           default is GloVe 6B with 300 dimensions as in the paper, 376 MB;
-        - a gensim ``KeyedVectors``. Of FastText's only the words of the vocabulary
-          count, and one warning says so.
+        - a gensim ``KeyedVectors``. For FastText vectors, only words of the vocabulary
+          are used, with a warning.
 
         Words must be sorted by falling frequency, as in all published files. Vectors
         are loaded once per process and shared. Neither `clone` nor pickling copies
-        them: worker processes map a file of this session into memory, and an estimator
-        that got a ``KeyedVectors`` asks for it again in another session. In a grid of
-        several vectors use paths, because scikit-learn copies the values of a grid.
+        them: worker processes map a file of this session into memory. In another
+        session, an estimator that was given a ``KeyedVectors`` needs it again. To
+        search over several vectors use paths, because scikit-learn copies the values
+        of a grid.
     weighting : {"mean", "idf", "sif"}, default="mean"
         How the vectors of a text's words are averaged:
 
@@ -74,13 +75,13 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
           ``a = 0.001`` and the word's share ``p`` of all words seen at fit; then the
           direction that the averages at fit have most in common is removed.
     segment : bool, default=True
-        Whether words without a vector are split: at ``_`` and ``-``, where the case
-        changes, between letters and digits, and then into the likeliest sequence of
-        known words (Viterbi's algorithm over their frequency ranks), unless an unknown
-        word is likelier. This suits alphabets and a single language.
+        Whether to split words without a vector: at ``_`` and ``-``, at changes of case,
+        between letters and digits, and then into the most likely sequence of known
+        words (Viterbi's algorithm over their frequency ranks), unless an unknown word
+        is more likely. This is meant for texts in one language with an alphabet.
     lowercase : bool, default=True
-        Whether words are looked up in lower case, as most GloVe files have them.
-        If False, as they are written, and in lower case if that is unknown.
+        Whether to look words up in lower case, as in most GloVe files. If False, they
+        are looked up as written, and then in lower case.
     add_statistics : bool, default=True
         Whether to add the share of words without a vector and the number of words.
     fill_value : float, default=nan

@@ -72,6 +72,11 @@ def _read(path: Path) -> Vectors:
                     ".npz files. Unpack it, and give one of its files"
                 )
             return arrays["words"].tolist(), arrays["vectors"]
+    if head.startswith(b"\xba\x16O/"):
+        raise ValueError(
+            "it is a model of FastText in its own format. Load it with "
+            "gensim.models.fasttext.load_facebook_vectors(path), and pass the object"
+        )
     zipped = head.startswith(b"\x1f\x8b")
     with gzip.open(path) if zipped else path.open("rb") as stream:
         return _read_word2vec(stream, path.stat().st_size, zipped)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
-from hyperfusion._validation import check_target
+from hyperfusion._validation import check_target, warn_of_order
 from hyperfusion.cells._times import read_times
 from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.encoders.user._as_of import (
@@ -181,6 +181,7 @@ class UserHistory(TableEncoder):
             The encoder with the longer history.
         """
         check_is_fitted(self)
+        warn_of_order(X, y)
         old = self.history_
         new = self._read_posts(self._read(X, reset=False), y, warn=True)
         if "post" in old:

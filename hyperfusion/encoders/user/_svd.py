@@ -62,12 +62,12 @@ class SVDUserEmbedder(TableEncoder):
         What `transform` gives for a row: the vector of its user, the mean of the
         vectors of its items, or both.
     split : bool or list of labels, default=True
-        Whether a text holds several tags (between commas, semicolons or bars where it
-        has any, otherwise white space), whose case doesn't matter, or is one item as it
-        is written, such as a place; or the columns whose texts are to be split.
+        Whether to split texts into tags, at commas, semicolons or bars if there are
+        any, otherwise at white space; upper and lower case are then the same. If False,
+        a text is one item, such as a place. A list names the columns to split.
     min_frequency : int, default=1
-        Items of fewer users are left out. 2 removes items of a single user, often most
-        of them, at little loss.
+        Items with fewer users are left out. 2 removes items of a single user. These are
+        often most of the items, and the loss is small.
     pad : bool, default=False
         Whether shorter vectors are filled with zeros, so that the number of columns
         does not depend on the data.
@@ -78,9 +78,9 @@ class SVDUserEmbedder(TableEncoder):
     Attributes
     ----------
     users_, vocabulary_ : dict of {str: int}
-        The rows of the users in `user_vectors_`, and of the items in `item_vectors_`,
-        named ``column=item`` where there are several columns. Both are empty after a
-        fit on a sparse matrix.
+        Positions of the users in `user_vectors_`, and of the items in `item_vectors_`.
+        Items are named ``column=item`` if there are several columns. Both are empty
+        after a fit on a sparse matrix.
     user_vectors_ : ndarray of shape (n_users, `n_components_`), float32
         Vectors of the users; NaN for an empty row of a sparse matrix.
     item_vectors_ : ndarray of shape (n_items, `n_components_`), float32
@@ -107,20 +107,21 @@ class SVDUserEmbedder(TableEncoder):
     and `transform` take a sparse matrix whose rows are users, whose columns are items
     and whose cells are counts.
 
-    A user unseen at fit is folded in from the row alone: the weighted counts of the
-    row's items times V S^(power - 1), which for a user seen at fit gives back the
-    vector. A vector is missing (NaN) where neither the user nor an item is known, and
-    one of items where none is known.
+    The vector of a user not seen at fit comes from the row alone: the weighted counts
+    of its items times V S^(power - 1). For users seen at fit, this formula gives their
+    own vector. The vector of a user is missing (NaN) if neither the user nor any item
+    is known, and the vector of items if none of them is known.
 
-    The vector of a user sums up all rows of the fit, of whatever time. Nothing in it is
-    a label, but posts to come are: fit on earlier posts where that matters.
+    The vector of a user is made from all rows at fit. It contains no targets, but the
+    items of later posts: if that matters, fit on earlier posts only.
 
-    The decomposition is scikit-learn's ``randomized_svd`` in single precision, exact up
-    to rounding where users or items are no more than 100. The largest entry of each
-    item direction is positive. Directions of equal singular values are not unique.
+    The decomposition is scikit-learn's ``randomized_svd`` in single precision. It is
+    exact up to rounding if there are at most 100 users or items. The largest entry of
+    each item direction is positive. Directions with equal singular values are not
+    unique.
 
-    Vectors of places, of which the paper has 400 numbers, are those of an embedder of
-    their own: ``SVDUserEmbedder(items="place", split=False, output="item")``.
+    For the vectors of places, to which the paper gives 400 numbers, use a second
+    embedder: ``SVDUserEmbedder(items="place", split=False, output="item")``.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from hyperfusion._validation import check_target
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import Member, TargetScaler
 from hyperfusion.table._features import Features
+from hyperfusion.table._frames import as_frame
 
 MISSING = "__missing__"
 """The level that missing categories become."""
@@ -86,7 +87,8 @@ class CatBoostExplanations(Member):
             return self._interactions(names)
         pool = None
         if type == "LossFunctionChange":
-            y = check_target(_needed("y", y, type), len(_needed("X", X, type)))
+            X = as_frame(_needed("X", X, type))
+            y = check_target(_needed("y", y, type), X)
             y = self.target_scaler_.transform(y)
             weight = None if sample_weight is None else np.asarray(sample_weight)
             pool = make_pool(self._read(X), y, weight)

@@ -50,7 +50,7 @@ class CatBoostHuberRegressor(CatBoostExplanations):
         deviations of the target.
     iterations : int, default=1000
         Largest number of trees.
-    learning_rate : float, default=0.05
+    learning_rate : float, default=0.08
         Shrinkage of each tree.
     depth : int, default=6
         Depth of the (symmetric) trees, 1 to 16.
@@ -103,7 +103,7 @@ class CatBoostHuberRegressor(CatBoostExplanations):
     n_features_in_ : int
         Number of columns seen at fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where all are strings.
+        Names of these columns, if all are strings.
 
     See Also
     --------
@@ -153,7 +153,7 @@ class CatBoostHuberRegressor(CatBoostExplanations):
     loss: str = "huber"
     delta: float = 0.5
     iterations: int = 1000
-    learning_rate: float = 0.05
+    learning_rate: float = 0.08
     depth: int = 6
     l2_leaf_reg: float = 3.0
     random_strength: float = 1.0
@@ -224,7 +224,7 @@ class CatBoostHuberRegressor(CatBoostExplanations):
         }
         wide = np.clip(30 / len(self.schema_.columns), 0.3, 1)
         share = float(wide if self.colsample == "auto" else self.colsample)
-        return {
+        params = {
             "loss_function": losses[self.loss],
             "iterations": self.iterations,
             "learning_rate": self.learning_rate,
@@ -238,6 +238,15 @@ class CatBoostHuberRegressor(CatBoostExplanations):
             "thread_count": self._threads(),
             "allow_writing_files": False,
         }
+        if self.loss == "huber":
+            # a Newton step has no limit where all errors of a leaf are beyond delta;
+            # a gradient is at most delta, so that small ones need a larger rate
+            params |= {
+                "leaf_estimation_method": "Gradient",
+                "leaf_estimation_iterations": 1,
+                "learning_rate": self.learning_rate * max(1, 0.5 / self.delta),
+            }
+        return params
 
     def _train(self, train: Any, evaluate: Any, params: dict[str, Any]) -> None:
         from catboost import CatBoost

@@ -31,82 +31,81 @@ from hyperfusion.table._features import Features
 SLOTS = {
     "training": """
         learning_rate : float, default=%(learning_rate)s
-            Step of the AdamW optimizer, after two epochs of warming up.
+            Step size of the AdamW optimizer, after two epochs of warm-up.
         weight_decay : float, default=%(weight_decay)s
-            Decoupled decay of the weights, in units of the learning rate.
+            Decoupled weight decay, in units of the learning rate.
         dropout : float, default=%(dropout)s
-            Share of hidden units, or of TabNet's features, set to zero in training.
+            Share of hidden units (in TabNet, of features) set to zero in training.
         n_components : int or "auto", default="auto"
-            Largest number of components that a vector is reduced to. "auto" is a
-            quarter of the square root of the rows trained on, from 8 to 64.
+            Vectors are reduced to at most this many components. "auto" is a quarter of
+            the square root of the number of training rows, between 8 and 64.
         delta : float, default=0.5
-            Where the Huber loss turns from quadratic to linear (equation 7), in
-            standard deviations of the target.
+            Error at which the Huber loss turns from quadratic to linear (equation 7),
+            in standard deviations of the target.
         batch_size : int or "auto", default="auto"
-            Rows of a batch. "auto" is the power of two that makes 16 to 32 batches an
-            epoch, from 32 to 1024 rows.
+            Rows per batch. "auto" is the power of two, between 32 and 1024, that gives
+            16 to 32 batches per epoch.
         max_iter : int, default=200
-            Largest number of epochs.
+            Maximum number of epochs.
         max_time : float, default=None
-            Seconds after which training stops, also within an epoch, and keeps the
-            best so far. Results then depend on the machine.
+            Seconds after which training stops, even within an epoch. The best weights
+            so far are kept. Results then depend on the machine.
         early_stopping : bool, default=True
-            Whether to hold out a tenth of the rows, drawn at random, and keep the
-            weights that do best there. Without it all epochs are run and the last
-            weights kept.
+            Whether to hold out a random tenth of the rows and keep the weights that do
+            best there. If False, all epochs are run and the last weights are kept.
         n_iter_no_change : int, default=16
-            Epochs without improvement after which training stops.
+            Training stops after this many epochs without improvement.
         device : str, default="auto"
-            "auto" is a GPU where there is one, otherwise the CPU; or "cpu", "cuda",
-            "cuda:1", "mps". A model whose GPU is not there predicts on the CPU, with
-            a warning.
+            "auto" uses a GPU if there is one, otherwise the CPU. Or name a device:
+            "cpu", "cuda", "cuda:1" or "mps". A model whose GPU is missing predicts on
+            the CPU, with a warning.
         n_threads : int, default=1
-            Threads in fit and predict. The last bits depend on it, so it is a fixed
-            number; torch's own setting is put back after.
+            Threads in fit and predict. The last bits of the results depend on it.
+            Torch's own setting is restored afterwards.
         random_state : int, RandomState instance or None, default=None
-            Seed of first weights, dropout, order and held-out rows. The same seed
-            gives the same bits on one CPU.
+            Seed of the initial weights, dropout, order of the rows and held-out rows.
+            The same seed gives the same bits on one CPU.
         verbose : int, default=0
-            Every how many epochs to print a line; 0 prints none.
+            Print a line every so many epochs; 0 prints nothing.
         """,
     "fitted": """
         n_iter_ : int
-            Number of whole epochs.
+            Number of completed epochs.
         best_iter_ : int
-            Number of epochs that the kept weights have seen.
+            Number of epochs after which the kept weights were reached.
         best_score_ : float or None
             Loss on the held-out rows, in units of the scaled target.
         loss_curve_, validation_curve_ : list of float
-            Loss after each epoch, on the rows trained on and on those held out.
+            Loss after each epoch, on the training rows and on the held-out rows.
         target_scaler_ : TargetScaler
             Center and spread of the target.
         schema_ : Schema
-            Which columns are numbers, categories and vectors of which block.
+            The blocks of the columns, and which are numbers, categories and vectors.
         inputs_ : NetworkInputs
             The fitted preparation of the features.
         network_config_ : dict
-            What the network is made of.
+            The sizes and settings that the network is built from.
         network_state_ : bytes
             The network's weights, in the safetensors format.
         n_features_in_ : int
             Number of columns seen at fit.
         feature_names_in_ : ndarray of shape (`n_features_in_`,)
-            Their names, where all are strings.
+            Names of these columns, if all are strings.
         """,
     "preparation": """
-        Numbers are filled (`BlockImputer`), reduced (`BlockPCA`) and turned into normal
-        scores (`BlockScaler`) inside, from the rows trained on; then each becomes
-        learned waves. Levels of categories get embeddings. Levels in fewer than 4 rows
-        count as unknown, and in training every level does at random, so that the
-        network learns what to say of new users. What is kept is a running average of
-        the weights.
+        The features are prepared inside, from the training rows: missing numbers are
+        filled (`BlockImputer`), vectors are reduced (`BlockPCA`), and numbers are
+        turned into normal scores (`BlockScaler`), then into learned waves. The levels
+        of a category get embeddings. Levels in fewer than 4 rows count as unknown. In
+        training, known levels are sometimes hidden as well, so that the network learns
+        to predict for new users. A running average of the weights is kept.
 
-        Random numbers come from generators of its own, and the global state of torch
-        is not touched. The number of threads belongs to the whole process while it
-        fits or predicts: run fits in processes, not in threads side by side.
+        Torch's global random state is not touched. But the number of threads applies
+        to the whole process during fit and predict, so run several fits in parallel
+        processes rather than in threads.
         """,
 }
-"""What the docstrings of the networks have in common."""
+"""Paragraphs that the docstrings of the networks share."""
 
 _OWN_DEFAULTS = ("learning_rate", "weight_decay", "dropout")
 
@@ -196,12 +195,12 @@ class NetworkRegressor(Member):
         sizes = [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
         warn_user(
             f"{type(self).__name__} {self._purpose}; it was given only "
-            f"{', '.join(blocks)} ({', '.join(sizes)}) and works as a plain network "
-            "(hyperfusion.table.describe_table says what columns are taken for).",
+            f"{', '.join(blocks)} ({', '.join(sizes)}) and works as a plain network. "
+            "hyperfusion.table.describe_table(X) shows how the columns are read.",
         )
 
     def _is_plain(self, groups: Collection[str]) -> bool:
-        """Whether a table of these blocks leaves nothing of what the member is for."""
+        """Whether a table of these blocks lacks what the member is made for."""
         return False
 
     def _train(
@@ -231,7 +230,7 @@ class NetworkRegressor(Member):
         training = _training.Training(
             network, rows(~held), rows(held) if held.any() else None, self, batch_size
         )
-        # the mean, from which every network starts, may be all there is to learn
+        # every network starts at the mean; a constant target needs no more
         if target[~held].any() and (~held).sum() > 1:
             training.run(seed, deadline)
         self.network_state_ = _training.to_bytes(training.state())
@@ -244,7 +243,7 @@ class NetworkRegressor(Member):
         self._after_training(*(part[~held] for part in prepared))
 
     def _after_training(self, numbers: np.ndarray, codes: np.ndarray) -> None:
-        """Add what a member tells of itself, from the prepared rows trained on."""
+        """Add fitted attributes of a member, from the prepared training rows."""
 
     def _batch_size(self, n_samples: int) -> int:
         if self.batch_size != "auto":
@@ -257,7 +256,7 @@ class NetworkRegressor(Member):
         return int(np.clip(round(np.sqrt(n_samples) / 4), 8, 64))
 
     def _network_config(self, n_samples: int) -> dict[str, Any]:
-        """Return what the network is made of, as it is at fit; plain values."""
+        """Return the settings to build the network from, as plain values."""
         shared = {field.name for field in fields(NetworkRegressor)} - {"dropout"}
         own = (field.name for field in fields(self) if field.name not in shared)
         return {name: getattr(self, name) for name in own}
@@ -265,8 +264,8 @@ class NetworkRegressor(Member):
     def _network_class(self) -> Any:
         """Return the class of the network, which needs torch.
 
-        It is built of `NetworkInputs.layout_`, the configuration, and a generator that
-        draws the first weights.
+        It is built from `NetworkInputs.layout_`, the configuration, and a generator
+        that draws the initial weights.
         """
         raise NotImplementedError
 
@@ -282,7 +281,7 @@ class NetworkRegressor(Member):
         network = self._build(torch.Generator().manual_seed(0))
         network.load_state_dict(from_bytes(self.network_state_), strict=False)
         # In float32 a row's last digits depend on how many rows are predicted with it.
-        # Apple's GPUs know nothing wider.
+        # Apple's GPUs have no float64.
         dtype = torch.float32 if device == "mps" else torch.float64
         self._network = network.to(device=device, dtype=dtype).eval()
         self._network_device = self.device
@@ -302,7 +301,7 @@ class NetworkRegressor(Member):
         return self.target_scaler_.inverse_transform(scaled.double().cpu().numpy())
 
     def _prepare(self, features: Features) -> tuple[Any, Any, Any]:
-        """Return the network and prepared rows, which are on the CPU."""
+        """Return the network, and the prepared rows on the CPU."""
         import torch
 
         network = self._load_network()

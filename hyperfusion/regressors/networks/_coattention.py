@@ -22,17 +22,16 @@ class CoAttentionRegressor(NetworkRegressor):
     """Network in which image and text attend to each other, with a Huber loss.
 
     The third member of the paper's ensemble: "a custom Multi-Layer Perceptron with
-    co-attention layers" (section 3.4). The paper says no more. Attention over one
-    pooled vector does nothing (the softmax over one key is 1), so each side is a set of
-    tokens here: every vector (an embedding of an image, a title, tags) is projected to
-    four tokens, and the single numbers and categories of a block to one. In each
-    attention block, with four heads, the tokens of the image attend to those of the
-    text and vice versa. The means of both sides are joined with a layer over the
-    metadata.
+    co-attention layers" (section 3.4). The paper gives no details. Attention over a
+    single vector does nothing (the softmax over one key is 1), so here each side is a
+    set of tokens. Every vector (an embedding of an image, a title, tags) is projected
+    to four tokens, and the numbers and categories of a block to one. In each attention
+    block, with four heads, the tokens of the image attend to those of the text and vice
+    versa. The means of both sides are joined with a layer over the metadata.
 
-    If the table has only images or only texts, their tokens and those of the blocks of
-    the metadata attend to each other. With neither, or with columns of no block, it is
-    a residual network over all features and warns about it.
+    If the table has only images or only texts, their tokens and those of the metadata
+    attend to each other. If it has neither, or no blocks at all, the model is a
+    residual network over all features, and it warns about that.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ class CoAttentionRegressor(NetworkRegressor):
 
     See Also
     --------
-    ClipHierarchicalRegressor : Stages for each modality and for their joint.
+    ClipHierarchicalRegressor : First each modality, then all of them together.
     HyperFusionRegressor : Ensemble of this and other members.
 
     Notes
@@ -94,8 +93,8 @@ class CoAttentionRegressor(NetworkRegressor):
     def _network_config(self, n_samples: int) -> dict[str, Any]:
         if self.token_size % N_HEADS:
             raise InvalidInputError(
-                f"token_size must be a multiple of {N_HEADS}, the heads of the "
-                f"attention. Got {self.token_size} instead."
+                f"token_size must be a multiple of {N_HEADS}, the number of attention "
+                f"heads. Got {self.token_size} instead."
             )
         return super()._network_config(n_samples)
 
@@ -108,7 +107,7 @@ class CoAttentionRegressor(NetworkRegressor):
         return not choose_sides(groups)
 
     def attention_weights(self, X: Any) -> dict[str, np.ndarray]:
-        """Return how much each token of one side looks at each token of the other.
+        """Return the attention of each token of one side to each token of the other.
 
         Parameters
         ----------
@@ -118,14 +117,15 @@ class CoAttentionRegressor(NetworkRegressor):
         Returns
         -------
         dict of {str: ndarray of shape (n_samples, n_blocks, n_asking, n_asked)}
-            For each direction, such as ``"visual->textual"`` (the image's tokens ask
-            the text's), the mean of the heads' weights; they add up to 1 over the
-            last axis. `token_names_` names the tokens.
+            The attention weights of each direction, averaged over the heads. In
+            ``"visual->textual"`` the image's tokens attend to the text's. Weights add
+            up to 1 over the last axis. `token_names_` has the names of the tokens.
 
         Raises
         ------
         InvalidInputError
-            If the table had neither images nor texts at fit, or nothing else.
+            If the table at fit had neither images nor texts, or only one of them and
+            nothing else.
         """
         import torch
 
@@ -134,9 +134,8 @@ class CoAttentionRegressor(NetworkRegressor):
         check_is_fitted(self)
         if not choose_sides(self.inputs_.layout_["groups"]):
             raise InvalidInputError(
-                "There is no attention in this model: at fit, the table had no "
-                "two sides, such as columns image__... and text__..., to attend "
-                "to each other."
+                "This model has no attention. It needs two sides at fit, such as "
+                "columns image__... and text__..., that attend to each other."
             )
         with fixed_threads(self.n_threads), torch.inference_mode():
             network, *rows = self._prepare(self._read(X))
@@ -154,7 +153,7 @@ class CoAttentionRegressor(NetworkRegressor):
 
     @property
     def token_names_(self) -> dict[str, list[str]]:
-        """Names of the tokens of each side; empty where there is no attention."""
+        """Names of the tokens of each side; empty if there is no attention."""
         check_is_fitted(self)
         network = self._load_network()
         sides = zip(network.sides, network.tokens, strict=False)
@@ -164,8 +163,8 @@ class CoAttentionRegressor(NetworkRegressor):
 def choose_sides(groups: Collection[str]) -> dict[str, list[str]]:
     """Return the two sides that attend to each other, as {name: groups}.
 
-    Image and text where both are there. One of them attends to the groups of the
-    metadata. Without either there are no sides.
+    Image and text if the table has both. If it has one, the other side is the metadata.
+    If it has neither, there are no sides.
     """
     content = {
         name: [g for g in MODALITIES[name] if g in groups]

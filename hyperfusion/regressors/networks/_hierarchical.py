@@ -1,4 +1,4 @@
-"""The hierarchical member: modalities, their joint, then the metadata."""
+"""The hierarchical member: each modality, both together, then the metadata."""
 
 from __future__ import annotations
 
@@ -13,37 +13,36 @@ from hyperfusion.table._names import MODALITIES
 
 @with_parameters
 class ClipHierarchicalRegressor(NetworkRegressor):
-    """Network of stages over CLIP vectors and metadata, with a Huber loss.
+    """Network with stages for CLIP vectors and metadata, with a Huber loss.
 
     The fourth member of the paper's ensemble: the "CLIP-based Hierarchical
     Predictor" with "multiple fully connected layers with ReLU activation and batch
-    normalization" (section 3.4). The paper says no more; this is an interpretation of
-    "hierarchical":
+    normalization" (section 3.4). The paper gives no details. Here "hierarchical" means:
 
-    1. a stage for the images and one for the texts and tags;
+    1. one stage for the images, and one for the texts and tags;
     2. a joint stage over both, and over the product and the absolute difference of
        the aligned vectors of image and text;
-    3. final stages over the joint and the metadata (all other blocks).
+    3. final stages over the joint stage and the metadata (all other blocks).
 
     A stage is a linear layer, batch normalization (`batch_norm`, off by default), ReLU
-    and dropout. Modalities missing from the table are left out; with columns of no
-    block only the final stages remain, and it warns about it.
+    and dropout. Modalities that the table lacks are left out. If no column has a block,
+    only the final stages remain, and the model warns about that.
 
-    Vectors are aligned if the table declares that they share a space, as those of the
-    encoders of one CLIP do (`feature_table` declares others). They are reduced in one
-    common basis, so that products keep their meaning.
+    Vectors are aligned if the table declares that they share a space. The encoders of
+    one CLIP model do this for their vectors; use `feature_table` for others. Aligned
+    vectors are reduced in one common basis, so that their products keep their meaning.
 
     Parameters
     ----------
     %(training)s
     hidden_size : int, default=64
-        Width of the stage of each modality and of the joint stage.
+        Width of the modality stages and of the joint stage.
     final_sizes : sequence of int, default=(128, 64)
         Widths of the final stages.
     batch_norm : bool, default=False
-        Whether stages use batch normalization, as in the paper. It is off because its
-        statistics are those of the past: on videos one year later than the training
-        videos, it increased the mean absolute error from 1.45 to 1.53.
+        Whether stages use batch normalization, as in the paper. Its statistics come
+        from the training posts, which hurts on later posts: on videos one year later
+        than the training videos, the mean absolute error rose from 1.45 to 1.53.
 
     Attributes
     ----------

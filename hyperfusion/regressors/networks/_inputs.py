@@ -1,4 +1,4 @@
-"""What the networks see of a table: one float32 matrix and one of category codes."""
+"""What the networks read: a float32 matrix, and a matrix of category codes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from hyperfusion.table._names import vector_columns
 from hyperfusion.table._schema import PLAIN, Schema
 
 MIN_FREQUENCY = 4
-"""Rows that a level needs at fit to get a code of its own."""
+"""Rows at fit that a level needs to get its own code."""
 
 _ROWS = 16_384
 
 
 class NetworkInputs(HyperFusionEstimator):
-    """Turn numbers and categories into matrices that a network can take.
+    """Turn numbers and categories into matrices for a network.
 
-    Missing numbers are filled and flagged, vectors reduced by a PCA each, single
-    columns turned into normal scores and vectors put to one scale. Categories become
-    codes; 0 is the unknown level: missing, rare, or new.
+    Missing numbers are filled and flagged, each vector is reduced by PCA and scaled,
+    and single columns are turned into normal scores. Categories become codes; 0 is the
+    unknown level: missing, rare, or new.
 
     Parameters
     ----------
     n_components : int
-        Largest number of components of a vector.
+        Maximum number of components of a vector.
     align : bool
         Whether the vectors of one space are reduced in one common basis, so that they
         can still be compared element by element.
@@ -39,16 +39,16 @@ class NetworkInputs(HyperFusionEstimator):
     Attributes
     ----------
     layout_ : dict
-        Where each group of features lies. ``"groups"`` maps a block to the range of
-        its ``"scalars"`` and the ranges of its ``"vectors"`` (by name) among the
-        numbers that come out, and the positions of its ``"categories"`` among the
-        codes. The first ``"n_scalars"`` of the ``"n_numbers"`` are single columns;
-        ``"sizes"`` holds the number of codes of each category, ``"aligned"`` the
-        lists of vectors that have a common basis.
+        Positions of each group of features. ``"groups"`` maps a block to the range of
+        its ``"scalars"`` and the ranges of its ``"vectors"`` (by name) among the output
+        numbers, and the positions of its ``"categories"`` among the codes. The first
+        ``"n_scalars"`` of the ``"n_numbers"`` are single columns; ``"sizes"`` holds
+        the number of codes of each category, ``"aligned"`` the lists of vectors that
+        have a common basis.
     sources_ : list of ndarray
-        For each number that comes out, the positions of the numbers it comes from.
+        For each output number, the positions of the input numbers it is made from.
     levels_ : list of list
-        For each category the levels with the codes 1, 2 and so on.
+        For each category, the levels with the codes 1, 2 and so on.
     """
 
     def __init__(self, *, n_components: int = 16, align: bool = False):
@@ -57,7 +57,7 @@ class NetworkInputs(HyperFusionEstimator):
 
     @plain_output()
     def fit(self, features: Features) -> Self:
-        """Learn from the rows that the network is trained on."""
+        """Learn from the network's training rows."""
         schema, levels = features.schema, features.categories.items()
         self.levels_ = [frequent_levels(column) for _, column in levels]
         pairs = enumerate(zip(schema.columns, schema.blocks, strict=True))
@@ -165,7 +165,7 @@ class NetworkInputs(HyperFusionEstimator):
 
     @plain_output()
     def transform(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Return finite float32 numbers of one scale, and int64 codes (0: unknown)."""
+        """Return finite, scaled float32 numbers, and int64 codes (0: unknown)."""
         n, columns = len(features.numbers), features.categories.items()
         codes = np.empty((n, len(self.levels_)), dtype=np.int64)
         for i, (_, column) in enumerate(columns):
@@ -178,7 +178,7 @@ class NetworkInputs(HyperFusionEstimator):
 
 
 def frequent_levels(column: pd.Series) -> list[Any]:
-    """Return the levels that occur often enough, the most frequent first."""
+    """Return the levels that are frequent enough, the most frequent first."""
     counts = column.value_counts(sort=False)
     order = np.argsort(-counts.to_numpy(), kind="stable")
     return [counts.index[i] for i in order if counts.iloc[i] >= MIN_FREQUENCY]

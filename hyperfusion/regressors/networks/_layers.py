@@ -13,9 +13,10 @@ from torch.nn.utils import skip_init
 
 
 class Random(nn.Module):
-    """A layer that draws random numbers in training, from a generator of its own.
+    """A layer that draws random numbers in training.
 
-    The training loop sets `generator`; torch's global one is never asked.
+    They come from `generator`, which the training loop sets, never from torch's global
+    one.
     """
 
     generator: torch.Generator | None = None
@@ -33,7 +34,7 @@ class Dropout(Random):
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the inputs, thinned out in training."""
+        """Return the inputs, some of them set to zero in training."""
         if not self.training or self.probability == 0:
             return x
         kept = self.uniform(x.shape, x) >= self.probability
@@ -43,7 +44,7 @@ class Dropout(Random):
 def linear(
     n_inputs: int, n_outputs: int, generator: torch.Generator, *, zero: bool = False
 ) -> nn.Linear:
-    """Build a linear layer; `zero` lets its output start at zero."""
+    """Build a linear layer; with `zero` its output starts at zero."""
     layer = skip_init(nn.Linear, n_inputs, n_outputs)
     bound = 0.0 if zero else 1 / math.sqrt(max(n_inputs, 1))
     for parameter in layer.parameters():
@@ -54,12 +55,12 @@ def linear(
 class CategoryEmbeddings(Random):
     """A vector for each level of each category; level 0 is the unknown one.
 
-    In training every code becomes the unknown level with some probability, so that
-    the network learns what to predict for users and places it has never seen.
+    In training, codes are randomly replaced by the unknown level, so that the network
+    learns to predict for users and places it has never seen.
     """
 
     dimension = 8
-    """Largest length of a vector; categories with few levels get shorter ones."""
+    """Maximum length of a vector; categories with few levels get shorter ones."""
 
     dropout = 0.15
     """Probability of the unknown level."""
@@ -81,9 +82,9 @@ class CategoryEmbeddings(Random):
 
 
 class Periodic(nn.Module):
-    """Each number beside learned waves of it, after Gorishniy et al. and Holzmüller.
+    """Expand each number into itself and learned waves.
 
-    The number itself and ``size - 1`` linear combinations of 16 cosines with learned
+    The waves are ``size - 1`` linear combinations of 16 cosines with learned
     frequencies and phases [1]_, [2]_.
 
     References
@@ -108,7 +109,7 @@ class Periodic(nn.Module):
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the numbers and their waves, number by number."""
+        """Return each number followed by its waves."""
         angles = 2 * math.pi * x.unsqueeze(-1) * self.frequencies + self.phases
         waves = torch.einsum("bnk,nkd->bnd", torch.cos(angles), self.mix)
         return torch.cat([x.unsqueeze(-1), waves], dim=2).flatten(1)
@@ -120,8 +121,8 @@ Span = tuple[int, int]
 class TableFeatures(nn.Module):
     """All features of a row side by side, ready for a first linear layer.
 
-    Each single number becomes `number_size` of them. For each group `singles` says
-    where its numbers and categories lie, and `vectors` where its vectors do, by name.
+    Each number takes `number_size` places. `singles` holds the spans of each group's
+    numbers and categories, and `vectors` those of its vectors, by name.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class TableFeatures(nn.Module):
             }
 
     def spans(self, names: Sequence[str]) -> list[Span]:
-        """Return where all features of some groups lie."""
+        """Return the spans of all features of some groups."""
         found: list[Span] = []
         for name in names:
             if name in self.singles:
@@ -161,7 +162,7 @@ class TableFeatures(nn.Module):
         return found
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
-        """Return the features: single numbers, vectors, categories."""
+        """Return the features: numbers, vectors, categories."""
         embedded = self.numbers(numbers[:, : self.n_scalars])
         vectors = numbers[:, self.n_scalars :]
         row = torch.cat([embedded, vectors, *self.categories(codes)], dim=1)
@@ -179,7 +180,7 @@ def pick(features: Tensor, spans: Sequence[Span]) -> Tensor:
 
 
 class Stage(nn.Module):
-    """Linear layer, batch normalization where asked for, activation and dropout."""
+    """Linear layer, optional batch normalization, activation and dropout."""
 
     def __init__(
         self,
@@ -203,7 +204,7 @@ class Stage(nn.Module):
 
 
 class ResidualStage(Stage):
-    """A stage of as many outputs as inputs, added to its input."""
+    """A stage whose output is added to its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the input plus the stage's output."""
@@ -211,7 +212,7 @@ class ResidualStage(Stage):
 
 
 def set_generator(network: nn.Module, generator: torch.Generator) -> None:
-    """Let all random layers of a network draw from one generator."""
+    """Make all random layers of a network draw from one generator."""
     for module in network.modules():
         if isinstance(module, Random):
             module.generator = generator

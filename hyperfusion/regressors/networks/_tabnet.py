@@ -1,4 +1,4 @@
-"""The TabNet member: steps that choose features by masks."""
+"""The TabNet member: each step selects features with a mask."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hyperfusion.regressors.networks._base import (
 )
 
 VIRTUAL_BATCH_SIZE = 128
-"""Rows over which batch normalization takes its statistics in training."""
+"""Number of rows over which batch normalization computes its statistics."""
 
 
 @with_parameters
@@ -26,21 +26,21 @@ class TabNetHuberRegressor(NetworkRegressor):
     """TabNet for feature tables with categories, with a Huber loss.
 
     The second member of the paper's ensemble (section 3.4): "interpretable deep
-    tabular learning with sequential attention". The network is pytorch-tabnet's, the
-    training is this package's: pytorch-tabnet's regressor refuses one-dimensional
-    targets and DataFrames, uses weights only to sample rows, and seeds torch for the
-    whole process. Each single number, category and vector is one unit for the masks of
-    the steps.
+    tabular learning with sequential attention". The network comes from pytorch-tabnet,
+    the training loop from this package: pytorch-tabnet's own regressor refuses
+    one-dimensional targets and DataFrames, uses weights only to sample rows, and seeds
+    torch for the whole process. Each step selects features with a mask. A mask has one
+    unit for each number, category and vector.
 
     Parameters
     ----------
     %(training)s
     n_d : int, default=8
-        Width of the output of each step, and of its input to the next mask.
+        Width of each step's output, and of its input to the next mask.
     n_steps : int, default=2
         Number of steps.
     gamma : float, default=1.3
-        How much a feature may be reused in further steps (1: not at all).
+        How much later steps may reuse a feature (1: not at all).
     sparsity : float, default=1e-4
         Weight of the entropy of the masks in the loss.
 
@@ -60,9 +60,9 @@ class TabNetHuberRegressor(NetworkRegressor):
 
     %(preparation)s
 
-    pytorch-tabnet draws its initial weights from torch's global generator, which is
-    seeded while the network is built and restored afterwards. So never build this
-    member in parallel threads.
+    pytorch-tabnet draws its initial weights from torch's global generator. It is seeded
+    while the network is built and restored afterwards, so do not fit this member in
+    parallel threads.
 
     References
     ----------
@@ -114,7 +114,7 @@ class TabNetHuberRegressor(NetworkRegressor):
         self.feature_importances_ = mean @ self._columns_of_units()
 
     def explain(self, X: Any) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-        """Return what each prediction looks at, as the masks of the steps tell it.
+        """Return the features behind each prediction, according to the masks.
 
         Parameters
         ----------
@@ -124,15 +124,15 @@ class TabNetHuberRegressor(NetworkRegressor):
         Returns
         -------
         importances : DataFrame of shape (n_samples, n_features)
-            Shares of the features in each prediction: the steps' masks, weighted by
-            the steps' outputs. Rows add up to 1 (or are 0 where no step answers).
+            Shares of the features in each prediction: the masks, weighted by the
+            outputs of their steps. Rows add up to 1, or are 0 if no step contributes.
         masks : list of DataFrame of shape (n_samples, n_features)
             The mask of each step; rows add up to 1.
 
         Notes
         -----
-        A unit's share is divided equally among the columns it comes from: all columns
-        of a vector, all columns that a missing flag stands for.
+        A unit's share is divided equally among its columns, such as all columns of a
+        vector, or all columns that share a missing flag.
         """
         from hyperfusion.regressors.networks._training import fixed_threads
 
@@ -166,7 +166,7 @@ class TabNetHuberRegressor(NetworkRegressor):
 
 
 def _row_shares(total: np.ndarray) -> np.ndarray:
-    """Return what each unit counts in a row, as shares of the row's sum."""
+    """Return each unit's share of its row's sum."""
     return total / np.maximum(total.sum(axis=1, keepdims=True), 1e-30)
 
 

@@ -22,11 +22,11 @@ from hyperfusion.regressors.networks._layers import (
 )
 
 TOKENS_PER_VECTOR = 4
-"""Tokens that each vector is projected to."""
+"""Number of tokens that each vector is projected to."""
 
 
 class Tokens(nn.Module):
-    """Tokens of one side: one for the single features of a group, several a vector."""
+    """Tokens of one side: one for a group's single features, several per vector."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Tokens(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Tokens of one side ask, tokens of the other answer."""
+    """Attention of the tokens of one side to those of the other."""
 
     def __init__(self, size: int, n_heads: int, generator: torch.Generator):
         super().__init__()
@@ -73,7 +73,7 @@ class CrossAttention(nn.Module):
         self.mix = linear(size, size, generator)
 
     def forward(self, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is added to the own tokens, and the weights of the others."""
+        """Return what to add to the own tokens, and the attention weights."""
         query = self._heads(self.ask(own))
         key, value = (self._heads(x) for x in self.answer(other).chunk(2, dim=-1))
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
@@ -86,7 +86,7 @@ class CrossAttention(nn.Module):
 
 
 class CoAttentionBlock(nn.Module):
-    """Both sides attend to each other at once, then each token goes its own way."""
+    """Both sides attend to each other, then each token passes through a stage."""
 
     def __init__(self, size: int, dropout: float, generator: torch.Generator):
         super().__init__()

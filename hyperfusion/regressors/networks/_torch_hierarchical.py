@@ -1,4 +1,4 @@
-"""The hierarchical network: modalities first, then their joint, then metadata."""
+"""The hierarchical network: each modality, both together, then the metadata."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTENT = ("visual", "textual")
 
 
 class Stages(nn.Sequential):
-    """Fully connected stages with ReLU and dropout, batch normalized where asked."""
+    """Fully connected stages with ReLU, dropout and optional batch normalization."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Stages(nn.Sequential):
 
 
 class HierarchicalNetwork(nn.Module):
-    """Stages for each modality, then for the joint, then with the metadata."""
+    """Stages for each modality, then for both together, then with the metadata."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class HierarchicalNetwork(nn.Module):
         self.head = linear(config["final_sizes"][-1], 1, generator, zero=True)
 
     def _aligned_pairs(self, spaces: list[list[str]]) -> list[tuple[Span, Span]]:
-        """Return where each image's vector and each text's of its space lie."""
+        """Return the spans of the image and text vectors that share a space."""
         vectors = self.features.vectors
         visual, textual = (
             {v: s for b in MODALITIES[m] for v, s in vectors.get(b, {}).items()}

@@ -16,8 +16,7 @@ from hyperfusion.regressors.networks._training import in_parts
 class TabNetNetwork(nn.Module):
     """TabNet over single features, embedded categories and reduced vectors.
 
-    Each single number, each category and each vector is one unit that the masks of
-    the steps choose from.
+    The masks have one unit for each number, category and vector.
     """
 
     membership: Tensor
@@ -42,7 +41,7 @@ class TabNetNetwork(nn.Module):
         self.tabnet = _build_tabnet(membership, config, generator)
 
     def _units(self, layout: dict[str, Any]) -> list[Span]:
-        """Return where each unit lies: numbers, then vectors, then categories."""
+        """Return the span of each unit: numbers, then vectors, then categories."""
         size = self.features.numbers.size
         units = [(i * size, (i + 1) * size) for i in range(layout["n_scalars"])]
         units += [v for g in self.features.vectors.values() for v in g.values()]
@@ -61,10 +60,10 @@ class TabNetNetwork(nn.Module):
     def explain(
         self, numbers: Tensor, codes: Tensor
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return what each unit counts in the predictions, and each step's mask.
+        """Return the importance of each unit for the predictions, and each step's mask.
 
-        Both are of shape (n_samples, n_units). What a unit counts is its masks weighted
-        by what each step puts out; the rows of a mask add up to 1.
+        Both have shape (n_samples, n_units). A unit's importance is the sum of its
+        masks, weighted by the steps' outputs. The rows of a mask add up to 1.
         """
         self._follow()
         share = self.membership.T / self.membership.sum(dim=1)
@@ -78,7 +77,7 @@ class TabNetNetwork(nn.Module):
         return total, steps
 
     def _follow(self) -> None:
-        # The matrix is no buffer in pytorch-tabnet, so moving the network leaves it.
+        # The matrix is not a buffer in pytorch-tabnet, so it does not move along.
         encoder = self.tabnet.encoder
         encoder.group_attention_matrix = self.membership
 
@@ -88,8 +87,8 @@ def _build_tabnet(
 ) -> nn.Module:
     """Build pytorch-tabnet's network; its output starts at zero.
 
-    Its layers draw their first weights from torch's global generator, so that is
-    seeded for the moment and put back.
+    Its layers draw their initial weights from torch's global generator, which is seeded
+    here and restored afterwards.
     """
     from pytorch_tabnet.tab_network import TabNetNoEmbeddings
 

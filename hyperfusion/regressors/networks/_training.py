@@ -1,15 +1,12 @@
-"""The training loop: one loop that fits any of the networks.
+"""The training loop of all networks.
 
-It is a plain loop rather than skorch's, by measurement: at 3,200 rows x 200 features
-and 30 epochs skorch 1.4 takes twice the time of this one (1.3 s against 0.65 s on one
-core, although this one averages the weights besides); it changes torch's global random
-state, and pickles the network itself; and weights in the loss, averaged weights and a
-time limit within epochs would each need an override there. ``benchmarks/networks.py``
-repeats the measurement.
+It does not use skorch, which took twice as long (``benchmarks/networks.py --skorch``).
+skorch also changes torch's global random state and pickles the network itself. Weights
+in the loss, averaged weights and a time limit within epochs would each need an
+override.
 
-Random numbers come from generators of our own, so fits may run beside each other; but
-the number of threads is torch's own and the same for the whole process: train in
-processes, not in threads side by side.
+torch has one number of threads for the whole process, so fits run in parallel processes
+rather than in threads.
 """
 
 from __future__ import annotations
@@ -30,20 +27,20 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors.networks._layers import set_generator
 
 ROWS = 8192
-"""Rows that are predicted at a time."""
+"""Number of rows to predict at a time."""
 
 _WARM_UP = 2
-"""Epochs in which the learning rate rises to its value."""
+"""Epochs of warm-up, in which the learning rate rises to its value."""
 
 WEIGHT_AVERAGE = 0.99
 """Decay of the running average of the weights: about the last 100 steps."""
 
 
 class RunningAverage:
-    """The exponential average of a network's weights, which is what is kept.
+    """Exponential average of a network's weights.
 
-    A network that is averaged over its last steps is better than any one of them, and
-    depends less on the seed. At first it spans the last tenth of the steps.
+    The average over the last steps predicts better than any one of them and depends
+    less on the seed. At first it spans the last tenth of the steps.
     """
 
     def __init__(self, network: nn.Module):
@@ -53,7 +50,7 @@ class RunningAverage:
         self._current, self._averages = [*current.values()], [*self.state.values()]
 
     def update(self) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step to the averages."""
         self.steps += 1
         share = max(1 - WEIGHT_AVERAGE, 9 / (9 + self.steps))
         torch._foreach_lerp_(self._averages, self._current, share)
@@ -64,7 +61,7 @@ class RunningAverage:
 
 
 def named_state(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the parameters and the statistics of a network that make up its state."""
+    """Yield the parameters and statistics that make up a network's state."""
     yield from network.named_parameters()
     kept = network.state_dict().keys()
     for name, value in network.named_buffers():
@@ -73,7 +70,7 @@ def named_state(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def batches_of(n_samples: int, batch_size: int) -> int:
-    """Return the number of batches of an epoch; none is smaller than `batch_size`."""
+    """Return the number of batches per epoch; each has `batch_size` rows or more."""
     return max(1, n_samples // batch_size)
 
 
@@ -83,16 +80,16 @@ class Training:
     Parameters
     ----------
     network : Module
-        Called with numbers and codes; returns predictions and a penalty that adds to
-        the loss in training. It is on the device of the rows.
+        Called with numbers and codes; returns predictions and a penalty, which is added
+        to the loss in training. It is on the device of the rows.
     rows : TensorDataset
-        What to learn: numbers, codes, target and weights, whose mean is 1.
+        Training rows: numbers, codes, target, and weights with mean 1.
     held : TensorDataset or None
-        What decides when to stop. Without it the last weights are kept.
+        Held-out rows, which decide when to stop. None keeps the last weights.
     member : NetworkRegressor
-        Whose parameters say how long and how fast.
+        Its parameters control the training.
     batch_size : int
-        Rows of a batch, at least.
+        Minimum number of rows per batch.
     """
 
     def __init__(
@@ -113,12 +110,12 @@ class Training:
         self.best: dict[str, Tensor] | None = None
 
     def run(self, seed: int, deadline: float | None = None) -> None:
-        """Train until nothing improves; the seed draws order and dropout."""
+        """Train until there is no improvement; `seed` draws order and dropout."""
         self.device = self.rows.tensors[0].device
         self.order = torch.Generator().manual_seed(seed)
         set_generator(self.network, torch.Generator(self.device).manual_seed(seed))
         parameters = list(self.network.parameters())
-        # Biases and the scales of normalizations have one dimension and are left free.
+        # Biases and normalization scales have one dimension and are not decayed.
         decayed = [p for p in parameters if p.ndim > 1]
         free = [p for p in parameters if p.ndim <= 1]
         decay = self.member.weight_decay
@@ -139,7 +136,7 @@ class Training:
                     f"learning_rate={self.member.learning_rate!r}."
                 )
             self.losses += [] if loss is None else [loss]
-            # A part of an epoch counts only where there is nothing else to keep.
+            # Part of an epoch counts only if there are no other weights to keep.
             if loss is not None or self.best is None:
                 self._keep_best()
             if every and (epoch + 1) % every == 0:
@@ -153,7 +150,7 @@ class Training:
         return self.best or self.average.snapshot()
 
     def _epoch(self, deadline: float | None) -> float | None:
-        """Train on every row once; return the mean loss, or None if time ran out."""
+        """Train on each row once; return the mean loss, or None if time ran out."""
         self.network.train()
         order = torch.randperm(len(self.rows), generator=self.order).to(self.device)
         total = torch.zeros((), device=self.device)
@@ -208,9 +205,9 @@ def huber(prediction: Tensor, target: Tensor, weight: Tensor, delta: float) -> T
 def predict(
     network: nn.Module, state: dict[str, Tensor], numbers: Tensor, codes: Tensor
 ) -> Tensor:
-    """Return the predictions with the weights of a state (the network's own if empty).
+    """Predict with the weights of a state (the network's own if it is empty).
 
-    They stay on the network's device.
+    The predictions stay on the network's device.
     """
     network.eval()
     parts = in_parts(network, numbers, codes)
@@ -220,7 +217,7 @@ def predict(
 def in_parts(
     network: nn.Module, numbers: Tensor, codes: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield rows some at a time, on the network's device and in its precision."""
+    """Yield batches of rows, on the network's device and in its precision."""
     like = next(network.parameters())
     for n, c in zip(numbers.split(ROWS), codes.split(ROWS), strict=True):
         yield n.to(like), c.to(like.device)
@@ -228,7 +225,7 @@ def in_parts(
 
 @contextmanager
 def fixed_threads(n_threads: int) -> Iterator[None]:
-    """Let torch and the linear algebra use so many threads, and put that back after."""
+    """Set the threads of torch and of the linear algebra, and restore them after."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
@@ -246,7 +243,7 @@ def to_bytes(state: dict[str, Tensor]) -> bytes:
 
 
 def from_bytes(data: bytes) -> dict[str, Tensor]:
-    """Return the weights of `to_bytes`."""
+    """Return the weights that `to_bytes` stored."""
     from safetensors.torch import load
 
     return load(data)

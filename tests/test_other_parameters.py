@@ -1,0 +1,221 @@
+"""Roles and parameters that are wrong, odd or together: what happens, and when."""
+
+import re
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+
+import hyperfusion.encoders.image._statistics as statistics
+from hyperfusion import (
+    BlockScaler,
+    CatBoostHuberRegressor,
+    ClipImageEncoder,
+    PostEncoder,
+    RelationEncoder,
+    make_hyperfusion,
+)
+from hyperfusion.exceptions import InvalidInputError
+from tests.odd_posts import MEMBERS, READ, TABLE, Y, picture, pipeline
+
+TINY = "hyperfusion-tiny"
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"latitude": "latitude", "longitude": "latitude"},
+        {"time": "posted_at", "user_created": "posted_at"},
+        {"image": "caption", "text": "caption"},
+        {"user": "user", "user_numeric": "user"},
+        {"numeric": "n_photos", "categorical": "n_photos"},
+        {"time": "posted_at", "timezone": "posted_at"},
+        {"tags": "caption", "numeric": "caption"},
+    ],
+)
+def test_roles_that_one_column_cannot_have_together(roles):
+    with pytest.raises(InvalidInputError, match=r"can't be both .* and .*: name an"):
+        PostEncoder(**roles, text_encoder=False).fit(TABLE)
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"text": "caption", "tags": "caption"},
+        {"user": "user", "categorical": "user"},
+        {"user": "user", "text": "user"},
+        {"latitude": "latitude", "longitude": "longitude", "numeric": "latitude"},
+    ],
+)
+def test_roles_that_one_column_can_have_together(roles):
+    encoder = PostEncoder(**roles, text_encoder=False).fit(TABLE)
+    assert encoder.n_features_in_ == len(READ)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_jobs": 0}, r"n_jobs.*\(-inf, -1\].*Got 0"),
+        ({"cache": 5}, "cache.*Got 5"),
+        ({"image_folder": 5}, "image_folder.*Got 5"),
+        ({"image_encoder": 5}, "image_encoder must be.*Got 5"),
+        ({"image_encoder": Ridge()}, r"image_encoder must be.*Got Ridge\(\)"),
+        ({"image_encoder": "hyperfusion-tinny"}, "Close to it are"),
+        ({"image_encoder": ClipImageEncoder(TINY, n_components=600)}, "at most 64"),
+        ({"image_encoder": ClipImageEncoder(TINY, pretrained="no.pt")}, "no such file"),
+        ({"text_encoder": "ViT-B32"}, "Close to it are"),
+        ({"cv": {"a": 1}}, "cv must be .*pairs"),
+        ({"n_jobs": True}, "n_jobs.*Got True"),
+        ({"members": [CatBoostHuberRegressor(depth=True)]}, "depth.*Got True"),
+        ({"cv": [1]}, r"cv must be .*pairs.*gives 1"),
+        ({"cv": ["abc"]}, r"cv must be .*pairs.*gives 'abc'"),
+        ({"cv": ["ab"]}, "integer positions"),
+        ({"cv": [([0, 1], [2, 99])]}, "position 99"),
+        ({"predict__cv": [([0, 1], ["a"])]}, "integer positions"),
+        ({"predict__cv": [([0], [1], [2])]}, r"gives \(\[0\], \[1\], \[2\]\)"),
+        ({"cv": 100}, "n_splits=100.*number of rows, which is 40"),
+        ({"neighbors": 5}, "neighbors.*Got 5"),
+        ({"random_state": "a"}, "random_state.*Got 'a'"),
+        ({"timezone": "Mars"}, "timezone='Mars' is neither"),
+        ({"word_vectors": "no file.txt"}, "no such file"),
+        ({"members": [CatBoostHuberRegressor(iterations=-3)]}, "iterations.*Got -3"),
+        ({"members": [make_pipeline(BlockScaler(method="x"), Ridge())]}, "method.*'x'"),
+        ({"members": [Ridge(alpha=-4)]}, "alpha.*Got -4"),
+        ({"relate__similarity": 5}, "similarity.*Got 5"),
+        ({"predict__weighting": "x"}, "weighting.*Got 'x'"),
+        ({"encode__encoders__image__statistics__n_colors": -1}, "n_colors.*Got -1"),
+        ({"encode__encoders__text__tfidf__ngram_range": (3, 1)}, "ngram_range"),
+        ({"text": "captoin"}, "Did you mean"),
+        ({"y": Y[:-1]}, "y has 39"),
+        ({"y": np.where(np.arange(40) == 3, np.nan, Y)}, "nan in row 3"),
+        ({"y": ["high"] * 40}, "must be numbers"),
+        ({"y": np.full(40, 1e300)}, "too large to learn"),
+        ({"y": np.full(40, np.nan), "unlabeled": True}, "number of rows, which is 0"),
+        ({"predict__sample_weight": np.ones(4)}, "sample_weight"),
+        ({"predict__sample_weight": -np.ones(40)}, "Negative values"),
+    ],
+)
+def test_everything_is_checked_before_the_first_picture(changes, message, monkeypatch):
+    def read_image(*_):
+        raise AssertionError("a picture was read")
+
+    monkeypatch.setattr(statistics, "read_image", read_image)
+    y = changes.pop("y", Y)
+    params = {k: v for k, v in changes.items() if k.endswith("sample_weight")}
+    nested = {k: v for k, v in changes.items() if "__" in k and k not in params}
+    own = {k: v for k, v in changes.items() if "__" not in k}
+    posts = TABLE.assign(image=[picture()] * 40)
+    model = pipeline(image="image", **own).set_params(**nested)
+    with pytest.raises(ValueError, match=message):
+        model.fit(posts, y, **params)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("unlabeled", "yes"), ("preset", "fats"), ("members", 5)],
+        ("members", [("a", Ridge(), 1)]),
+    ],
+)
+def test_arguments_are_checked_at_once(name, value):
+    message = f"{name} must be.*Got {re.escape(repr(value))}"
+    with pytest.raises(InvalidInputError, match=message):
+        pipeline(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameter"),
+    [
+        (PostEncoder(), "user_embedder__n_components"),
+        (PostEncoder(), "neighbors__half_life"),
+        (RelationEncoder(), "similarity__pairs"),
+        (RelationEncoder(clusters=True), "clusters__levels"),
+    ],
+)
+def test_parameters_of_what_is_not_there_yet(estimator, parameter):
+    name = parameter.partition("__")[0]
+    message = rf"{parameter} can't be set: .* Set {name} to an estimator first"
+    with pytest.raises(InvalidInputError, match=message):
+        estimator.set_params(**{parameter: 1})
+
+
+@pytest.mark.parametrize(
+    "column", ["caption", "user", "posted_at", "category", "n_photos"]
+)
+@pytest.mark.parametrize("nothing", [None, np.nan])
+def test_a_role_without_any_cell_is_told_in_one_line(column, nothing):
+    with pytest.warns(UserWarning, match="says nothing") as caught:
+        model = pipeline().fit(TABLE.assign(**{column: nothing}), Y)
+    messages = [str(w.message) for w in caught if repr(column) in str(w.message)]
+    assert len(messages) == 1
+    assert "says nothing: all its 40 cells are missing" in messages[0]
+    assert np.isfinite(model.predict(TABLE)).all()
+
+
+def test_a_ready_vector_without_any_cell():
+    encoder = PostEncoder(numeric="n_photos", vectors={"text": "vector"})
+    with pytest.warns(UserWarning, match="'vector'.*says nothing"):
+        features = encoder.fit_transform(TABLE.assign(vector=None))
+    assert list(features) == ["meta__n_photos"]
+
+
+@pytest.mark.parametrize("role", ["categorical", "place"])
+def test_roles_of_categories_alone(role):
+    model = make_hyperfusion(**{role: "category"}, preset="fast", cv=2)
+    model.set_params(predict__boosting__max_iter=2)
+    assert np.isfinite(model.fit(TABLE, Y).predict(TABLE)).all()
+
+
+def test_weights_with_metadata_routing():
+    weight = np.linspace(0.5, 1.5, 40)
+    params = {"sample_weight": weight}
+    with sklearn.config_context(enable_metadata_routing=True):
+        for unlabeled in (False, True):
+            model = pipeline(unlabeled=unlabeled)
+            assert model.fit(TABLE, Y, **params).predict(TABLE).shape == (40,)
+            if not unlabeled:
+                search = GridSearchCV(model, {"predict__delta": [0.5]}, cv=2)
+                assert np.isfinite(search.fit(TABLE, Y, **params).best_score_)
+        scores = cross_validate(pipeline(), TABLE, Y, cv=2, params=params)
+        assert np.isfinite(scores["test_score"]).all()
+
+
+@pytest.mark.parametrize("value", [5, "x", [1], TfidfVectorizer(), None])
+@pytest.mark.parametrize("name", ["user_embedder", "place_embedder"])
+def test_embedders_that_are_none(name, value):
+    encoder = PostEncoder(user="user", place="category", numeric="n_photos")
+    encoder.set_params(**{name: value})
+    assert encoder.get_params()
+    with pytest.raises(ValueError, match=f"'{name}' parameter.*SVDUserEmbedder"):
+        encoder.fit(TABLE)
+
+
+@pytest.mark.parametrize("value", [5, "x", [1]])
+def test_encoders_that_are_no_dict(value):
+    with pytest.raises(ValueError, match="'encoders' parameter of PostEncoder"):
+        pipeline().set_params(encode__encoders=value).fit(TABLE, Y)
+
+
+def test_neighbors_of_another_kind():
+    with pytest.raises(InvalidInputError, match="neighbors must be NeighborTargets"):
+        pipeline(neighbors=TfidfVectorizer()).fit(TABLE, Y)
+
+
+def test_a_role_that_names_no_label():
+    with pytest.raises(InvalidInputError, match=r"numeric=\[\] is not a column"):
+        pipeline(numeric=[[]]).fit(TABLE, Y)
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_the_preset_of_the_paper_without_any_vector(routed):
+    model = pipeline(preset="paper", text=(), members=MEMBERS)
+    assert model["relate"].clusters
+    params = {"sample_weight": np.linspace(0.5, 1.5, 40)} if routed else {}
+    with sklearn.config_context(enable_metadata_routing=routed):
+        model.fit(TABLE, Y, **params)
+    assert np.isfinite(model.predict(TABLE)).all()
+    assert model["relate"].relations_ == []
