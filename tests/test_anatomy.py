@@ -97,7 +97,8 @@ def test_functions_look_inside_fitted_models(nesting):
     assert_allclose(answer["prediction"], model.predict(changed))
     assert answer[["lower", "upper", "noise"]].notna().all(axis=None)
     if name in REPORTED:
-        page = make_report(model, X, Y)
+        with pytest.warns(UserWarning, match="fitted on"):
+            page = make_report(model, X, Y)
         assert page.html.count("<h2") >= 6
         assert len(repr(page)) < 80
     loss = grouped_permutation_importance(model, X, Y, n_repeats=1, random_state=0)

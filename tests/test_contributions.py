@@ -75,6 +75,7 @@ def losses(features, y):
                 learning_rate=0.3,
                 colsample=1.0,
                 early_stopping=False,
+                n_threads=1,
                 random_state=seed,
             ).fit(table.iloc[train], y[train])
             return np.mean((model.predict(table.iloc[test]) - y[test]) ** 2)

@@ -75,7 +75,7 @@ def test_posts_have_the_same_predictions_in_parts(tmp_path):
     model = make_hyperfusion(
         **roles,
         text_encoder=False,
-        members=[CatBoostHuberRegressor(iterations=20), Ridge()],
+        members=[CatBoostHuberRegressor(iterations=20), Ridge(solver="lsqr")],
         cv=2,
         random_state=0,
     ).fit(posts.data, posts.target)

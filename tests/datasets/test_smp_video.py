@@ -159,7 +159,7 @@ def test_wrong_parameters_are_named(tmp_path):
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(REAL is None, reason="HYPERFUSION_DATA names no folder")
+@pytest.mark.skipif(not REAL, reason="HYPERFUSION_DATA names no folder")
 def test_real_posts():
     folder = Path(REAL) / "smp_video"
     train, test = load_smp_video(folder), load_smp_video(folder, split="test")

@@ -21,7 +21,7 @@ from tests.encoders.clip_reference import (
 pytestmark = [
     pytest.mark.real_data,
     pytest.mark.skipif(
-        "HYPERFUSION_DATA" not in os.environ, reason="HYPERFUSION_DATA is not set"
+        not os.environ.get("HYPERFUSION_DATA"), reason="HYPERFUSION_DATA is not set"
     ),
 ]
 DATA = Path(os.environ.get("HYPERFUSION_DATA", "."))

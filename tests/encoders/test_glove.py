@@ -365,7 +365,7 @@ def test_real_neighbors_of_texts(real_vectors, weighting):
 
 @pytest.mark.real_data
 @pytest.mark.skipif(
-    "HYPERFUSION_DATA" not in os.environ, reason="HYPERFUSION_DATA is not set"
+    not os.environ.get("HYPERFUSION_DATA"), reason="HYPERFUSION_DATA is not set"
 )
 def test_real_posts(real_vectors):
     folder = Path(os.environ["HYPERFUSION_DATA"], "smp_video", "train")

@@ -159,7 +159,7 @@ def test_bad_parameters():
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif("HYPERFUSION_DATA" not in os.environ, reason="no real posts")
+@pytest.mark.skipif(not os.environ.get("HYPERFUSION_DATA"), reason="no real posts")
 def test_real_thumbnails():
     folder = Path(os.environ["HYPERFUSION_DATA"]) / "youtube_thumbnails" / "images"
     paths = sorted(folder.glob("*.jpg"))[:100]

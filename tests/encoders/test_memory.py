@@ -97,7 +97,7 @@ def test_partial_dependence_encodes_pictures_once(encoded):
     posts.data[numeric] = posts.data[numeric].astype(float)
     roles = {"image": "image", "numeric": numeric}
     model = make_hyperfusion(
-        **roles, image_encoder="hyperfusion-tiny", members=[Ridge()], cv=2
+        **roles, image_encoder="hyperfusion-tiny", members=[Ridge(solver="lsqr")], cv=2
     ).fit(posts.data, posts.target)
     work = dict(encoded)
     partial_dependence(model, posts.data, numeric[:1], grid_resolution=5)

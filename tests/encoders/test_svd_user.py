@@ -362,7 +362,7 @@ def test_any_tables(rows):
 
 @pytest.mark.real_data
 def test_real_channels_and_tags():
-    if "HYPERFUSION_DATA" not in os.environ:
+    if not os.environ.get("HYPERFUSION_DATA"):
         pytest.skip("HYPERFUSION_DATA is not set")
     path = os.path.join(os.environ["HYPERFUSION_DATA"], "youtube_thumbnails")
     videos = pd.read_csv(os.path.join(path, "videos.csv"), keep_default_na=False)

@@ -233,7 +233,7 @@ def test_clock_is_arithmetic(seconds, quarters):
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif("HYPERFUSION_DATA" not in os.environ, reason="no real posts")
+@pytest.mark.skipif(not os.environ.get("HYPERFUSION_DATA"), reason="no real posts")
 def test_real_times_are_all_read():
     folder = Path(os.environ["HYPERFUSION_DATA"]) / "smp_video" / "train"
     path = folder / "SMP-Video_anonymized_posts_train.jsonl"

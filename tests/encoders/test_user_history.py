@@ -326,7 +326,7 @@ def test_any_tables(rows):
 
 @pytest.mark.real_data
 def test_real_posts_are_ranked_by_their_users_history():
-    if "HYPERFUSION_DATA" not in os.environ:
+    if not os.environ.get("HYPERFUSION_DATA"):
         pytest.skip("HYPERFUSION_DATA is not set")
     folder = os.path.join(os.environ["HYPERFUSION_DATA"], "smp_video", "train")
     posts, scores = (

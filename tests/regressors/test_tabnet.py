@@ -54,9 +54,9 @@ def test_masks_agree_with_pytorch_tabnets_own():
 
 
 def test_importances_find_the_signal():
-    table = feature_table(600)
+    table = feature_table(400)
     y = 3 * (table["meta__kind"] == "video") + np.log(table["user__followers"])
-    model = small(n_d=8, max_iter=40, weight_decay=0.01)
+    model = small(n_d=8, max_iter=30, weight_decay=0.01)
     shares = pd.Series(model.fit(table, y).feature_importances_, index=table.columns)
     assert_allclose(shares.sum(), 1)
     assert shares[["meta__kind", "user__followers"]].sum() > 0.5
@@ -70,7 +70,7 @@ def test_importances_are_those_of_the_rows_trained_on():
 
 def test_explanations_of_an_array_are_in_its_order():
     features = np.random.RandomState(0).normal(size=(300, 3))
-    model = small(max_iter=40, weight_decay=0.01).fit(features, 5 * features[:, 2])
+    model = small(max_iter=20, weight_decay=0.01).fit(features, 5 * features[:, 2])
     importances, _ = model.explain(features)
     assert list(importances.columns) == [0, 1, 2]
     assert model.feature_importances_.argmax() == 2

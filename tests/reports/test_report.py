@@ -75,9 +75,18 @@ def fitted():
     return model, data.iloc[test].copy(), np.asarray(posts.target[test])
 
 
-def test_page_of_a_pipeline(fitted, tmp_path):
+@pytest.fixture(scope="module")
+def page(fitted):
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    page = make_report(*fitted, n_worst=3, title="Posts & <more>")
+    assert plt.get_fignums() == before
+    return page
+
+
+def test_page_of_a_pipeline(fitted, page, tmp_path):
     model, X, y = fitted
-    page = make_report(model, X, y, n_worst=3, title="Posts & <more>")
     page.save(tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text("utf-8")
     read = Page(html)
@@ -126,17 +135,17 @@ def test_page_of_fitted_posts_warns(shuffled):
     assert "posts have changed" not in page.html  # they are covered too well
 
 
-def test_weights_that_folds_share_are_a_table_only(fitted):
-    html = make_report(*fitted, n_worst=0).html
+def test_weights_that_folds_share_are_a_table_only(fitted, page):
     assert np.ptp(fitted[0][-1].weights_, axis=0).max() == 0
-    assert html.count("data:image/png") == 3  # distribution, intervals, importance
+    # distribution, intervals, importance
+    assert page.html.count("data:image/png") == 3
 
 
-def test_worst_posts_come_first(fitted):
+def test_worst_posts_come_first(fitted, page):
     model, X, y = fitted
-    html = make_report(model, X, y, n_worst=2).html
-    order = np.argsort(-np.abs(model.predict(X) - y))[:2]
-    assert re.findall(r"<dt>row</dt><dd>(\d+)</dd>", html) == [str(i) for i in order]
+    rows = re.findall(r"<dt>row</dt><dd>(\d+)</dd>", page.html)
+    order = np.argsort(-np.abs(model.predict(X) - y))[:3]
+    assert rows == [str(i) for i in order]
 
 
 def test_unreadable_images_are_left_out(fitted):
@@ -200,7 +209,8 @@ def test_frame_in_notebooks_holds_the_page():
     X = pd.DataFrame({"a": np.arange(30.0), "b": 1.0})
     y = np.arange(30.0)
     model = HyperFusionRegressor([Ridge()], cv=3, random_state=0).fit(X, y)
-    shown = make_report(model, X, y)._repr_html_()
+    with pytest.warns(UserWarning, match="fitted on"):
+        shown = make_report(model, X, y)._repr_html_()
     assert shown.startswith("<iframe srcdoc=")
     assert "<h1" not in shown
 
@@ -211,21 +221,13 @@ def test_wrong_length_of_targets(fitted):
         make_report(model, X, y[:-1])
 
 
-def test_matplotlib_state_is_untouched(fitted):
-    import matplotlib.pyplot as plt
-
-    before = plt.get_fignums()
-    make_report(*fitted, n_worst=0)
-    assert plt.get_fignums() == before
-
-
 def test_template_engine_missing(fitted, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
     with pytest.raises(MissingDependencyError, match=r"hyperfusion\[report\]"):
         make_report(*fitted)
 
 
-def test_page_fits_a_screen_and_a_phone(fitted, tmp_path, layout_of):
-    make_report(*fitted).save(tmp_path / "report.html")
+def test_page_fits_a_screen_and_a_phone(page, tmp_path, layout_of):
+    page.save(tmp_path / "report.html")
     for width in (1400, 400):
         assert layout_of(tmp_path / "report.html", width) == (width, width)
