@@ -4,12 +4,16 @@ import statistics
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from hyperfusion import UserHistory
 from tests.encoders.history_posts import DAY, NAMES, features, make_posts
+
+# numbers far from our time are read all the same
+pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1980 to 2050")
 
 
 def slow_reference(stored, scores, row, *, delay, kappa, roles):
