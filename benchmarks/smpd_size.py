@@ -2,7 +2,7 @@
 
 Run: python benchmarks/smpd_size.py [--posts 10000 50000 150000 486194]
      [--members fast default dummy catboost] [--jobs 1] [--folder kept]
-     [--verbose]
+     [--plot growth.png] [--verbose]
 
 Writes synthetic posts into files as `load_smpd` reads them, with ready-made vectors of
 512 numbers for pictures and titles beside them. What posts come to is known: users,
@@ -328,6 +328,7 @@ def main() -> None:
     parser.add_argument("--members", nargs="+", default=["fast", "default"])
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keep the files here")
+    parser.add_argument("--plot", type=Path, help="plot the growth into this file")
     parser.add_argument("--verbose", action="store_true", help="let fits print lines")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -338,6 +339,7 @@ def main() -> None:
         (options.child / "result.json").write_text(json.dumps(found))
         return
     before: dict[str, tuple[int, dict]] = {}
+    totals: dict[str, list[tuple[float, ...]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for n in options.posts:
             folder = (options.folder or Path(temporary)) / str(n)
@@ -353,6 +355,28 @@ def main() -> None:
                 of = ", ".join(f"{m} {s:.0f}" for m, s in found["by_member"].items())
                 print(f"  seconds by member: {of}", flush=True)
                 before[members] = n, found["costs"]
+                totals.setdefault(members, []).append((n, *found["costs"]["all"]))
+    if options.plot is not None:
+        plot_growth(totals, options.plot)
+
+
+def plot_growth(totals: dict[str, list[tuple[float, ...]]], path: Path) -> None:
+    """Plot CPU seconds and memory in all by the number of posts."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axis, column, label in zip(
+        axes, (2, 3), ("CPU seconds", "peak GB"), strict=True
+    ):
+        for members, rows in totals.items():
+            posts, values = np.array(rows)[:, 0], np.array(rows)[:, column]
+            [line] = axis.loglog(posts, values, "o-", label=members)
+            growth = posts * np.log(posts)
+            growth *= values[0] / growth[0]
+            axis.loglog(posts, growth, ":", color=line.get_color())
+        axis.set(xlabel="posts", ylabel=label)
+    axes[0].legend(title="dotted: n log n")
+    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":
