@@ -375,6 +375,9 @@ def plot_growth(totals: dict[str, list[tuple[float, ...]]], path: Path) -> None:
             growth *= values[0] / growth[0]
             axis.loglog(posts, growth, ":", color=line.get_color())
         axis.set(xlabel="posts", ylabel=label)
+        sizes = sorted({row[0] for rows in totals.values() for row in rows})
+        axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
+        axis.minorticks_off()
     axes[0].legend(title="dotted: n log n")
     figure.savefig(path, dpi=110)
 
