@@ -377,7 +377,7 @@ def plot_growth(totals: dict[str, list[tuple[float, ...]]], path: Path) -> None:
         axis.set(xlabel="posts", ylabel=label)
         sizes = sorted({row[0] for rows in totals.values() for row in rows})
         axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
-        axis.minorticks_off()
+        axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     axes[0].legend(title="dotted: n log n")
     figure.savefig(path, dpi=110)
 
