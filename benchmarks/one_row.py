@@ -44,15 +44,17 @@ def main() -> None:
         **roles, text_encoder=False, members=options.members, cv=2, random_state=0
     )
     model.set_params(predict__refit="full").fit(posts.data, posts.target)
-    encode, relate, predict = (step for _, step in model.steps)
+    encode, relate, reduce, predict = (step for _, step in model.steps)
     row = posts.data.iloc[:1]
     encoded = encode.transform(row)
-    table = relate.transform(encoded)
+    related = relate.transform(encoded)
+    table = reduce.transform(related)
     whole = milliseconds(model.predict, row, options.calls)
     print(f"{table.shape[1]} features, {options.members}: {whole:.1f} ms, of which")
     for name, work, given in (
         ("encode", encode.transform, row),
         ("relate", relate.transform, encoded),
+        ("reduce", reduce.transform, related),
         ("predict", predict.predict, table),
     ):
         print(f"  {name:8}{milliseconds(work, given, options.calls):6.1f}")
