@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hyperfusion import _device
 from hyperfusion.encoders.cache import _memory
 from tests.encoders.clip_reference import make_network, write_model
-
-
-@pytest.fixture(autouse=True)
-def automatic_devices_are_cpus(monkeypatch):
-    """Vectors agree with open_clip's to the last digits in a CPU's float32 alone."""
-    monkeypatch.setattr(_device, "_is_there", lambda device: device == "cpu")
+from tests.encoders.vector_files import GLOVE
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +14,14 @@ def nothing_is_remembered(monkeypatch):
     """Each call does its work, but in the tests of what is remembered."""
     monkeypatch.setattr(_memory, "MAX_BYTES", 0)
     _memory.MEMORY.clear()
+
+
+@pytest.fixture
+def keyed():
+    """The small vectors as gensim's object."""
+    from gensim.models import KeyedVectors
+
+    return KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
 
 
 @pytest.fixture(scope="session")
