@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import minimize, nnls
+from scipy.special import softmax
 from scipy.stats import rankdata
 
 SOLVERS = ("greedy", "simplex", "nnls", "equal")
@@ -130,7 +131,7 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
     greedy = np.log(np.maximum(_greedy(predictions, loss), 1e-3))
     found = [
         minimize(
-            lambda logits: loss(predictions @ _softmax(logits)),
+            lambda logits: loss(predictions @ softmax(logits)),
             start,
             method="Nelder-Mead",
             options={
@@ -142,9 +143,4 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
         )
         for start in [*(3 * corners), greedy]
     ]
-    return _softmax(min(found, key=lambda result: result.fun).x)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    odds = np.exp(logits - logits.max())
-    return odds / odds.sum()
+    return softmax(min(found, key=lambda result: result.fun).x)
