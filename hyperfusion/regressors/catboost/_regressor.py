@@ -51,7 +51,8 @@ class CatBoostHuberRegressor(CatBoostExplanations):
     iterations : int, default=1000
         Largest number of trees.
     learning_rate : float, default=0.08
-        Shrinkage of each tree.
+        Shrinkage of each tree. For a Huber loss with `delta` below 0.5 it is multiplied
+        by ``0.5 / delta``, because no step is larger than `delta`.
     depth : int, default=6
         Depth of the (symmetric) trees, 1 to 16.
     l2_leaf_reg : float, default=3.0
