@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,18 +49,17 @@ class Cells:
         """Mark more numbers as bad; those that were bad before keep their reasons."""
         bad = {row: why(row) for row in np.flatnonzero(which).tolist()} | self.bad
         clean = np.where(which, np.nan, self.clean)
-        return Cells(clean, dict(sorted(bad.items())), self.source)
+        return replace(self, clean=clean, bad=dict(sorted(bad.items())))
 
 
 def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
     """Warn once about the bad cells of a column: their number and the first of them."""
     if not bad:
         return
-    place = "" if source.name is None else f" of column {shown(source.name)}"
     row, reason = next(iter(bad.items()))
     message = (
-        f"{len(bad)} cell(s){place} can't be used and count as missing, first row "
-        f"{row}: {reason}."
+        f"{len(bad)} cell(s){of_column(source)} can't be used and count as missing, "
+        f"first row {row}: {reason}."
     )
     if len(bad) > 1 and len(bad) == sum(not is_blank(cell) for cell in source):
         message += (
@@ -68,6 +67,11 @@ def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
             "right role?"
         )
     warn_user(message, BadCellWarning)
+
+
+def of_column(cells: pd.Series) -> str:
+    """Return " of column 'name'" for messages, nothing without a name."""
+    return "" if cells.name is None else f" of column {shown(cells.name)}"
 
 
 def as_column(X: Any) -> pd.Series:

@@ -125,7 +125,7 @@ def signs_of_numbers(cells: pd.Series) -> str | None:
     if not found.bad:
         low, high = found.clean.min(), found.clean.max()
         return f"numbers from {low:.6g} to {high:.6g}"
-    texts = (cell for cell in cells.iloc[list(found.bad)])
+    texts = cells.iloc[list(found.bad)]
     if all(isinstance(text, str) and _advice(text) for text in texts):
         raise ValueError(next(iter(found.bad.values())))
     return None

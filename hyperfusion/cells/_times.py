@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.cells._columns import Cells, as_column, is_blank, is_missing, shown
+from hyperfusion.cells._columns import (
+    Cells,
+    as_column,
+    is_blank,
+    is_missing,
+    of_column,
+    shown,
+)
 from hyperfusion.cells._numbers import as_floats
 from hyperfusion.exceptions import InvalidInputError
 
@@ -123,14 +130,13 @@ def _doubt(times: Times, cells: pd.Series) -> str | None:
     rows = np.flatnonzero(are_numbers & (early | late))
     if not len(rows):
         return None
-    column = "" if cells.name is None else f" of column {cells.name!r}"
     first = cells.iloc[rows[0]]
     number = float(as_floats(pd.Series([first], dtype=object))[0])
     numbers = "pd.to_numeric(column)" if isinstance(first, str) else "column"
     read = np.datetime64(int(times.seconds[rows[0]]), "s").astype("M8[D]")
     said = (
-        f"{len(rows)} cell(s){column} are numbers that as times since 1970 are dates "
-        f"outside of 1980 to 2050, first row {rows[0]}: {shown(first)} "
+        f"{len(rows)} cell(s){of_column(cells)} are numbers that as times since 1970 "
+        f"are dates outside of 1980 to 2050, first row {rows[0]}: {shown(first)} "
         f"is {read}. "
     )
     for (low, high), (what, unit, origin) in _OTHER_UNITS.items():

@@ -136,7 +136,7 @@ def as_frame(X: Any) -> Any:
 def _made_of(cells: Any) -> pd.DataFrame:
     try:
         return pd.DataFrame(cells)
-    except UnicodeEncodeError:  # Arrow strings can't hold half an emoji
+    except (UnicodeEncodeError, OverflowError):  # half an emoji, a huge number
         return pd.DataFrame(cells, dtype=object)
 
 

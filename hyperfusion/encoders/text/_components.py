@@ -15,7 +15,7 @@ from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
 from hyperfusion._warnings import warn_user
-from hyperfusion.cells._columns import read_cells
+from hyperfusion.cells._columns import of_column, read_cells
 from hyperfusion.cells._tags import read_tags
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import ColumnEncoder
@@ -152,11 +152,11 @@ class TfidfComponents(ColumnEncoder):
         self.vectorizer_, self.svd_ = learned
         self.n_components_ = self.n_components
         if self.vectorizer_ is None and texts:
-            place = "" if cells.name is None else f" of column {cells.name!r}"
             share = "" if isinstance(self.min_df, Integral) else "the share "
             warn_user(
-                f"No term{place} occurs in at least {share}min_df={self.min_df} of its "
-                f"{len(texts)} texts: all components will be 0."
+                f"No term{of_column(cells)} occurs in at least {share}"
+                f"min_df={self.min_df} of its {len(texts)} texts: all components will "
+                "be 0."
             )
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
