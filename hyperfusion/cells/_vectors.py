@@ -54,15 +54,13 @@ def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
     """
     if _is_arrow_list(cells):
         _write_arrow(cells, out)
-        return
-    for row, cell in enumerate(cells):
-        if is_blank(cell):
-            out[row] = np.nan
-            continue
-        values = _numbers(cell, row, cells.name)
-        if len(values) != out.shape[1]:
-            raise _wrong_length(len(values), out.shape[1], row, cells.name)
-        out[row] = values
+    else:
+        for row, cell in enumerate(cells):
+            values = np.nan if is_blank(cell) else _numbers(cell, row, cells.name)
+            if np.ndim(values) and len(values) != out.shape[1]:
+                raise _wrong_length(len(values), out.shape[1], row, cells.name)
+            out[row] = values
+    _check_range(out, [cells.name] * out.shape[1])
 
 
 def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
@@ -79,6 +77,19 @@ def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
             )
         with np.errstate(over="ignore"):
             out[:, position] = values
+    _check_range(out, list(table))
+
+
+def _check_range(vectors: np.ndarray, columns: list[Any]) -> None:
+    # extremes, unlike a mask, take no memory
+    extremes = np.fmax.reduce(vectors, axis=None), np.fmin.reduce(vectors, axis=None)
+    if np.isinf(extremes).any():
+        row, position = np.argwhere(np.isinf(vectors))[0].tolist()
+        raise BadCellError(
+            "a number of its vector is infinite or beyond the range of float32",
+            row,
+            columns[position],
+        )
 
 
 def _write_arrow(cells: pd.Series, out: np.ndarray) -> None:

@@ -174,6 +174,23 @@ def test_alone(form):
     assert list(names) == ["e__0", "e__1", "e__2"]
 
 
+@pytest.mark.parametrize("number", [np.inf, -np.inf, 1e39])
+@pytest.mark.parametrize("form", [object_arrays, np.asarray, "arrow"])
+def test_vectors_beyond_float32_name_their_row(form, number):
+    values = VALUES.astype(np.float64)
+    values[2, 1], values[0, 0] = number, np.nan
+    if form == "arrow":
+        kind = pd.ArrowDtype(pa.list_(pa.float64()))
+        table = pd.DataFrame({"v": pd.Series(list(values), dtype=kind)})
+    elif form is np.asarray:
+        table = pd.DataFrame(values, columns=["u", "v", "w"])
+    else:
+        table = pd.DataFrame({"v": form(values)})
+    with pytest.raises(BadCellError, match="beyond the range of float32") as error:
+        VectorEncoder().fit_transform(table)
+    assert (error.value.row, error.value.column) == (2, "v")
+
+
 def posts(n=60):
     rng = np.random.RandomState(0)
     return pd.DataFrame(
