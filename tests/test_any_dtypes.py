@@ -15,8 +15,10 @@ from sklearn.base import clone
 
 from hyperfusion import (
     BlockImputer,
+    BlockScaler,
     CategoryEncoder,
     ImageStatistics,
+    IQRFilter,
     NumberEncoder,
     NumericTable,
     TemporalEncoder,
@@ -93,6 +95,7 @@ POLARS = [
     (pl.Object, [{1}, None, {2}, {3}]),
 ]
 COLUMNS = {
+    "pandas half an emoji": pd.Series(["\ud83d", None, "b", "b"], dtype=object),
     **{
         f"pandas {i} {values.dtype}": pd.Series(values)
         for i, values in enumerate(PANDAS)
@@ -114,7 +117,7 @@ ENCODERS = [
     *(TextStatistics(), TextStatistics(analyzer="tags"), VectorEncoder()),
     TfidfComponents(n_components=2, min_df=1, random_state=0),
 ]
-LEARNERS = [NumericTable(), BlockImputer()]
+LEARNERS = [NumericTable(), BlockImputer(), BlockScaler(), IQRFilter(action="clip")]
 Y = np.arange(4.0)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from hyperfusion._anatomy import Anatomy
+from hyperfusion.cells._columns import inferred
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame, check_columns
@@ -26,7 +27,7 @@ def as_post(post: Any) -> pd.DataFrame:
         return pd.DataFrame({c: pd.Series([cell]) for c, cell in post.items()})
     post = as_frame(post)
     if isinstance(post, pd.Series):
-        return post.to_frame().T.infer_objects()
+        return inferred(post.to_frame().T)
     if not isinstance(post, pd.DataFrame):
         post = pd.DataFrame(np.atleast_2d(np.asarray(post)))
     if len(post) != 1:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from hyperfusion.cells._columns import as_column, is_missing
+from hyperfusion.cells._columns import as_column, inferred, is_missing
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
@@ -53,7 +53,7 @@ def numbers_of(column: pd.Series) -> np.ndarray | None:
     if cells.dtype == object:
         if all(isinstance(cell, Number) or is_missing(cell) for cell in cells):
             return read_numbers(cells).clean
-        cells = cells.infer_objects()
+        cells = inferred(cells)
     if cells.dtype.kind == "M":
         return read_times(cells).clean.seconds
     return read_numbers(cells).clean if cells.dtype.kind in "biuf" else None

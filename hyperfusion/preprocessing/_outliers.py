@@ -20,6 +20,7 @@ from hyperfusion._sklearn_compat import (
 )
 from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target
+from hyperfusion.cells._columns import inferred
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import as_frame, check_columns, check_table
@@ -138,7 +139,7 @@ class IQRFilter(TableTransformer):
         table = check_table(self, X, reset=True)
         given: Any = self.columns
         if given is None and every:
-            dtypes = [column.infer_objects().dtype for _, column in table.items()]
+            dtypes = [inferred(column).dtype for _, column in table.items()]
             is_number = [pd.api.types.is_numeric_dtype(dtype) for dtype in dtypes]
             given = list(table.columns[is_number])
         names = list(given) if isinstance(given, Mapping) else given

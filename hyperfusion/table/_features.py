@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
+from hyperfusion.cells._columns import inferred
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._frames import as_frame, check_table, without_texts
 from hyperfusion.table._schema import Schema, declare
@@ -117,7 +118,7 @@ def as_float32(frame: pd.DataFrame) -> np.ndarray:
     if set(dtypes) == {np.dtype(np.float32)}:
         return frame.to_numpy()
     if any(pd.api.types.is_object_dtype(t) for t in set(dtypes)):
-        frame = frame.infer_objects()
+        frame = inferred(frame)
         dtypes = frame.dtypes
     fill: dict[str, float] = {}  # older pandas copies where it is given
     for column, dtype in dtypes.items():
