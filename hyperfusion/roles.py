@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion.cells._columns import as_column, is_blank
+from hyperfusion.cells._columns import as_column, inferred, is_blank
 from hyperfusion.cells._images import signs_of_images
 from hyperfusion.cells._levels import signs_of_levels
 from hyperfusion.cells._numbers import signs_of_numbers
@@ -80,7 +80,7 @@ class _Column:
         cells = as_column(known.iloc[rows] if len(known) else known)
         cells = cells[[not is_blank(cell) for cell in cells]]
         if cells.dtype == object:
-            cells = cells.infer_objects()
+            cells = inferred(cells)
         return cls(label, _words(label), cells, n_levels, len(known))
 
     @property
@@ -120,11 +120,14 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     differ = column.n_levels == column.n_known > 1
     if differ and column.is_whole and column.n_known == np.ptp(cells) + 1:
         yield None, "row numbers"
-    if differ and {*words_of(str(column.label))[-1:]} & _ROW_IDS:
-        yield None, "a different value in each row, and the name of an id"
-    if words & _TIME or words & (_POSTED | _JOINED) or not column.is_numeric:
+    few_twice = column.n_levels > max(0.8 * column.n_known, 1)
+    if few_twice and {*words_of(str(column.label))[-1:]} & _ROW_IDS:
+        yield None, "few values occur twice, and the name is that of an id"
+    named = bool(words & (_TIME | _POSTED | _JOINED))
+    if named or not column.is_numeric:
         joined = words & _JOINED or (words & _USER and words & _TIME)
-        yield "user_created" if joined else "time", signs_of_times(cells)
+        found = signs_of_times(cells, named=named)
+        yield "user_created" if joined else "time", found
     numbers = signs_of_numbers(cells)
     if numbers:
         yield from _of_numbers(column, numbers)

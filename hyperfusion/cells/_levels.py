@@ -11,7 +11,15 @@ import pandas as pd
 from pandas.api.types import infer_dtype
 
 from hyperfusion._warnings import warn_user
-from hyperfusion.cells._columns import COLLECTIONS, Cells, as_column, is_blank, shown
+from hyperfusion.cells._columns import (
+    COLLECTIONS,
+    Cells,
+    as_column,
+    is_blank,
+    of_column,
+    shown,
+)
+from hyperfusion.cells._numbers import lost_digits
 from hyperfusion.cells._texts import mend
 from hyperfusion.exceptions import BadCellWarning
 
@@ -35,15 +43,17 @@ def read_levels(column: Any) -> Cells:
     bad: dict[int, str] = {}
     if cells.dtype != object or infer_dtype(cells, skipna=True) == "string":
         codes, different = pd.factorize(cells)
-        found = np.array([*(_level(cell) for cell in different), None], dtype=object)
+        found = np.array([*map(_level, different), None], dtype=object)
         levels = found[codes]
+        doubt = lost_digits(different, of_column(cells))
     else:  # pandas can't tell 1 from True, or hash lists
         for row, cell in enumerate(cells):
             if isinstance(cell, COLLECTIONS):
                 bad[row] = f"expected one category, got a {type(cell).__name__}"
         levels = [_level(cell) for cell in cells]
+        doubt = lost_digits(cells, of_column(cells))
     values = pd.Series(levels, index=cells.index, dtype=object, name=cells.name)
-    return Cells(values, bad, cells)
+    return Cells(values, bad, cells, doubt)
 
 
 def _level(cell: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ _THOUSANDS = re.compile(
     r"[+-]?\d{1,3}(?P<sign>[,'\u2019_ \u00a0\u202f])\d{3}(?:(?P=sign)\d{3})*(?:\.\d*)?"
 )
 
+_SHORTENED = re.compile(r"\d(?:\.\d*)?E\+\d\d")
 _DURATIONS = "give durations as numbers of days or seconds"
 _ADVICE = {
     re.compile(pattern): advice
@@ -100,6 +102,22 @@ def _plain(cell: Any) -> Any:
     if isinstance(cell, int):
         return np.inf if cell.bit_length() > 1023 else float(cell)
     return None if isinstance(cell, (complex, np.complexfloating)) else cell
+
+
+def lost_digits(cells: Iterable[Any], column: str) -> str | None:
+    """Say which long numbers, as floats or as spreadsheets show them, are rounded."""
+    for cell in cells:
+        if isinstance(cell, str):
+            rounded = "E+" in cell and _SHORTENED.fullmatch(cell.strip())
+        else:
+            rounded = isinstance(cell, float) and 2**53 <= abs(cell) < np.inf
+        if rounded:
+            return (
+                f"Numbers{column} such as {shown(cell)} have lost their last digits, "
+                "so different ones may have become equal: take them from their source "
+                "as text, for example with pd.read_csv(path, dtype={column: str})."
+            )
+    return None
 
 
 def without_overflow(cells: Cells) -> Cells:

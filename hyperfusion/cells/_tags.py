@@ -100,7 +100,9 @@ def signs_of_tags(cells: pd.Series) -> str | None:
     n_tags = sum(map(len, tags))
     of_lists = any(is_list(c) or _WRITTEN_LIST.fullmatch(c.strip()) for c in cells)
     if not of_lists:
-        hashed = sum(len(_HASHES.findall(cell)) > 1 for cell in cells)
+        hashed = sum(
+            len(_HASHES.findall(c)) > max(1, len(c.split()) / 2) for c in cells
+        )
         separated = sum(any(s in cell for s in _SEPARATORS) for cell in cells)
         words = sum(len(tag.split()) for row in tags for tag in row)
         short = separated > len(cells) / 2 and words <= 3 * n_tags >= 9 * len(cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,27 +22,52 @@ from hyperfusion.cells._columns import (
     of_column,
     shown,
 )
-from hyperfusion.cells._numbers import as_floats
+from hyperfusion.cells._numbers import as_floats, lost_digits
 from hyperfusion.exceptions import InvalidInputError
 
 # the range of 64-bit nanoseconds since 1970, in seconds
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
-# 1980 to 2050: seconds outside this range are more likely something else
-_RECENT = 315_532_800.0, 2_524_608_000.0
+_FIRST_DAY = 315_532_800.0  # 1980
+# 1995 to 2050: numbers read as other times are more likely something else
+_RECENT = 788_918_400.0, 2_524_608_000.0
 _UNITS = (1e11, 1e14, 1e17)  # where milli-, micro- and nanoseconds begin
 _LARGE = 1e8  # seconds of 1973
 _DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # 20150301 is a date
-# other numbers that times of 1995 to 2050 are written as: name, unit, and origin
-_OTHER_UNITS: dict[tuple[float, float], tuple[str, str, str]] = {
-    (9_131, 29_220): ("days since 1970", "D", "unix"),
-    (34_700, 54_789): ("days as spreadsheets count them", "D", "1899-12-30"),
-    (219_144, 701_280): ("hours since 1970", "h", "unix"),
-    (13_148_640, 42_076_800): ("minutes since 1970", "m", "unix"),
-}
+# other numbers that times are written as: the seconds in a unit, the start in seconds
+# since 1970, and the call that reads them
+_OTHER_UNITS = [
+    ("days since 1970", 86_400, 0, "{}, unit='D'"),
+    (
+        "days as spreadsheets count them",
+        *(86_400, -2_209_161_600, "{}, unit='D', origin='1899-12-30'"),
+    ),
+    ("hours since 1970", 3600, 0, "{}, unit='h'"),
+    ("minutes since 1970", 60, 0, "{}, unit='m'"),
+    ("seconds since 2001", 1, 978_307_200, "{}, unit='s', origin='2001-01-01'"),
+    (
+        "ticks since the year 1",
+        *(1e-7, -62_135_596_800, "{} // 10**7 - 62_135_596_800, unit='s'"),
+    ),
+    (
+        "ticks since 1601",
+        *(1e-7, -11_644_473_600, "{} // 10**7 - 11_644_473_600, unit='s'"),
+    ),
+    (
+        "microseconds since 1601",
+        *(1e-6, -11_644_473_600, "{} // 10**6 - 11_644_473_600, unit='s'"),
+    ),
+]
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
+_NAMED_OFFSET = re.compile(r"(?<=\d) ?(?:UTC|GMT)(?=[+-]\d\d:?\d\d$)")
+_NAME_OF_OFFSET = re.compile(r"(?<=[+-]\d{4}|\d\d:\d\d) ?(?:\(.*\)|\[.*\])$")
+_NAME_OF_ZONE = re.compile(r"\d:\d\d ?(?:[A-Z]{3,5}|[A-Z][a-z]+/\w+)\b")
+# 2015:03:01 in photos, and dates in Chinese, Japanese and Korean
+_SIGNED = re.compile(
+    r"(\d{4})(?::|[年년] ?)(\d\d?)(?::|[月월] ?)(\d\d?)(?:[日일]|(?= |$)) ?"
+)
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?$")
 _DATE_LENGTH = len("2015-03-01")
 _MONTHS = [
@@ -64,8 +90,9 @@ _NAMED = [
     rf"(?:[a-z]{{3,9}},? )?{_MONTH} {_DAY},? (?P<year>\d{{4}}){_THEN}",
 ]
 _WITH_MONTH = [re.compile(form, re.IGNORECASE | re.ASCII) for form in _NAMED]
-_SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](?:\d{4}|\d{2})(?!\d)", re.ASCII)
+_SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?!\d)", re.ASCII)
 _DAY_FIRST = "pd.to_datetime(column, dayfirst=True)"
+_YEAR_FIRST = "pd.to_datetime(column, yearfirst=True)"
 _MONTH_FIRST = "pd.to_datetime(column, dayfirst=False)"
 
 
@@ -86,8 +113,9 @@ class Times:
 def read_times(column: Any) -> Cells:
     """Read a column of times as `Times`; missing, blank and bad cells are NaN.
 
-    Cells are datetimes, dates, periods (their start), texts (ISO 8601, RFC 2822,
-    Twitter's form and others that name the month) or numbers (also as text): whole
+    Cells are datetimes, dates, periods (their start), texts (ISO 8601, RFC 2822, the
+    forms of EXIF and JavaScript, others that name the month or end its number with a
+    sign such as 月, in any digits) or numbers (also as text): whole
     numbers from 1900 to 2100 are years, digits that form a date (20150301, also with
     the clock as in 201503011530) are that date, and all others are seconds since 1970,
     or milli-, micro- or nanoseconds if they are too large for seconds. Fractions of
@@ -129,24 +157,41 @@ def _doubt(times: Times, cells: pd.Series) -> str | None:
     early, late = times.seconds < _RECENT[0], times.seconds > _RECENT[1]
     rows = np.flatnonzero(are_numbers & (early | late))
     if not len(rows):
-        return None
+        texts = (cell for cell in cells if isinstance(cell, str))
+        return lost_digits(texts, of_column(cells))
     first = cells.iloc[rows[0]]
-    number = float(as_floats(pd.Series([first], dtype=object))[0])
-    numbers = "pd.to_numeric(column)" if isinstance(first, str) else "column"
     read = np.datetime64(int(times.seconds[rows[0]]), "s").astype("M8[D]")
     said = (
         f"{len(rows)} cell(s){of_column(cells)} are numbers that as times since 1970 "
-        f"are dates outside of 1980 to 2050, first row {rows[0]}: {shown(first)} "
+        f"are dates outside of 1995 to 2050, first row {rows[0]}: {shown(first)} "
         f"is {read}. "
     )
-    for (low, high), (what, unit, origin) in _OTHER_UNITS.items():
-        if low <= number <= high:
-            day = pd.to_datetime(number, unit=unit, origin=origin).date()
-            call = f"pd.to_datetime({numbers}, unit={unit!r}, origin={origin!r})"
-            return f"{said}In {what} it would be {day}: if so, pass {call}."
+    number = float(as_floats(pd.Series([first], dtype=object))[0])
     if number in (0, -1):
         return f"{said}If such numbers stand for missing times, leave the cells empty."
-    return f"{said}If they are right, pass pd.to_datetime({numbers}, unit='s')."
+    if other := _other_reading(first):
+        return f"{said}{other}."
+    unit = ("s", "ms", "us", "ns")[np.searchsorted(_UNITS, abs(number), "right")]
+    numbers = "pd.to_numeric(column)" if isinstance(first, str) else "column"
+    return f"{said}If they are right, pass pd.to_datetime({numbers}, unit={unit!r})."
+
+
+def _other_reading(cell: Any) -> str | None:
+    """Say how else a number can be a time from 1995 to 2050."""
+    number = float(as_floats(pd.Series([cell], dtype=object))[0])
+    numbers = "pd.to_numeric(column)" if isinstance(cell, str) else "column"
+    for form in ("%Y%m", "%y%m%d") if 1e5 <= number < 1e6 else ():
+        day = pd.to_datetime(f"{number:.0f}", format=form, errors="coerce")
+        if 1995 <= day.year < 2050:
+            call = f"pd.to_datetime(column.astype(str), format={form!r})"
+            return f"In the form {form} it would be {day.date()}: if so, pass {call}"
+    for what, unit, start, call in _OTHER_UNITS:
+        seconds = number * unit + start
+        if _RECENT[0] <= seconds <= _RECENT[1] and (unit > 1 or number >= _LARGE):
+            day = np.datetime64(int(seconds), "s").astype("M8[D]")
+            call = f"pd.to_datetime({call.format(numbers)})"
+            return f"In {what} it would be {day}: if so, pass {call}"
+    return None
 
 
 def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:
@@ -246,8 +291,17 @@ def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
 def _in_iso_form(cell: str) -> str:
     """Return a number unchanged, a date in ISO 8601 form, otherwise empty text."""
     text = cell.strip()
+    if not text.isascii():  # digits and spaces of other scripts
+        signs = (" " if sign.isspace() else sign for sign in text)
+        text = "".join(str(unicodedata.decimal(sign, sign)) for sign in signs)
+    if text[4:5] in (":", "年", "년"):
+        text = _SIGNED.sub(lambda d: f"{d[1]}-{d[2]:0>2}-{d[3]:0>2} ", text, 1).strip()
     if not text.isascii():
         return ""
+    if text[-1:] in (")", "]"):
+        text = _NAME_OF_OFFSET.sub("", text)
+    if text[-5:-4] in "+-" or text[-6:-5] in "+-":
+        text = _NAMED_OFFSET.sub(" ", text)
     # pandas also reads words like "now": only what begins with a year is a time
     if text[:4].isdigit():
         return _UTC.sub("Z", text) if text[-1:] in ("C", "T") else text
@@ -309,6 +363,11 @@ def _advice(cells: Iterable[Any]) -> str:
             "its day and month can't be told apart: turn the column into dates first, "
             f"with {_DAY_FIRST} or {_MONTH_FIRST}"
         )
+    if first and all(len(match[3]) == 2 for match in found if match):
+        return (
+            "turn the column into dates first, day first or year first: "
+            f"{_DAY_FIRST} or {_YEAR_FIRST}"
+        )
     order, call = ("day", _DAY_FIRST) if first else ("month", _MONTH_FIRST)
     return f"turn the column into dates first, {order} first: {call}"
 
@@ -318,9 +377,16 @@ def _why(cell: Any, advice: str) -> str:
     if isinstance(cell, str) and _SLASHED.match(cell.strip()):
         return f"{said}: {advice}"
     if _is_number(cell):
+        if cell > _UNITS[1] and (other := _other_reading(cell)):
+            return f"{said}. {other}"
         return (
             f"{said}: numbers are seconds since 1970 (or milli-, micro- or "
             "nanoseconds), or years from 1900 to 2100, or dates such as 20150301"
+        )
+    if isinstance(cell, str) and _NAME_OF_ZONE.search(cell):
+        return (
+            f"{said}: names of time zones have several meanings, so write their "
+            "offsets from UTC, as in '2015-03-01 10:00-05:00'"
         )
     return (
         f"{said}: give datetimes, ISO 8601 texts, or seconds since 1970; turn other "
@@ -328,26 +394,35 @@ def _why(cell: Any, advice: str) -> str:
     )
 
 
-def signs_of_times(cells: pd.Series) -> str | None:
+def signs_of_times(cells: pd.Series, *, named: bool = False) -> str | None:
     """Describe a column that can hold times; None for any other.
 
-    Texts whose day and month can't be told apart raise ValueError. Whole numbers can
-    mean anything else as well: only the column's name can tell.
+    Texts whose day and month can't be told apart raise ValueError, and so do, if the
+    column is `named` like a time, other texts and numbers that must be converted first.
+    Whole numbers can mean anything else as well: only the column's name can tell.
     """
-    if all(isinstance(cell, str) for cell in cells):
-        if all(_NUMBER.fullmatch(cell.strip()) for cell in cells):
-            return None
-        if all(_SLASHED.match(cell.strip()) for cell in cells):
-            raise ValueError(_why(cells.iloc[0], _advice(cells)))
-    elif cells.dtype == bool:
+    texts = [cell.strip() for cell in cells if isinstance(cell, str)]
+    are_texts = len(texts) == len(cells)
+    are_numbers = cells.dtype.kind in "iuf" or (
+        are_texts and all(_NUMBER.fullmatch(text) for text in texts)
+    )
+    if cells.dtype == bool or (are_texts and are_numbers and not named):
         return None
+    if are_texts and all(_SLASHED.match(text) for text in texts):
+        raise ValueError(_why(cells.iloc[0], _advice(cells)))
     found = read_times(cells)
     seconds = found.clean.seconds
     known = seconds[~np.isnan(seconds)]
+    if are_numbers and named:
+        others = {(_other_reading(c) or "").split(" it ")[0] for c in cells}
+        if len(others) == 1 and others != {""} and (found.doubt or found.bad):
+            raise ValueError(found.doubt or found.bad[0])
     if len(found.bad) > 0.02 * len(cells) or len(known) == 0:
+        if named and are_texts and all(len(re.findall(r"\d", t)) >= 4 for t in texts):
+            raise ValueError(next(iter(found.bad.values())))
         return None
     first, last = known.min(), known.max()
-    if cells.dtype.kind in "iuf" and not _RECENT[0] <= first <= last <= _RECENT[1]:
+    if are_numbers and not _FIRST_DAY <= first <= last <= _RECENT[1]:
         return None
     first, last = (np.datetime64(int(s), "s").astype("M8[D]") for s in (first, last))
     return f"times from {first} to {last}"

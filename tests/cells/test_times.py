@@ -17,10 +17,17 @@ from hyperfusion.cells._zones import parse_zone, read_zones, to_utc_and_local
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 # numbers far from our time are read all the same
-pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1980 to 2050")
+pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1995 to 2050")
 
 # 2015-03-01 00:00 UTC, the first moment of the SMP data set
 SECONDS = 1_425_168_000
+
+
+# 201810102019 in Arabic, Persian and full-width digits
+OTHER_DIGITS = [
+    "".join(chr(zero + int(digit)) for digit in "201810102019")
+    for zero in (0x660, 0x6F0, 0xFF10)
+]
 
 
 def read(*cells):
@@ -172,7 +179,10 @@ def test_a_number_is_read_by_itself_whatever_stands_beside_it():
     [
         ("6/13/2016", "month first: .*dayfirst=False"),
         ("13/6/2016 10:00", "day first: .*dayfirst=True"),
-        ("13.06.16", "day first"),
+        ("13.06.16", "day first or year first"),
+        ("2016-06-13 10:00 EST", "names of time zones.*offsets"),
+        ("Mon Jun 13 10:00:00 CST 2016", "names of time zones.*offsets"),
+        ("2016-06-13 10:00 Europe/Berlin", "names of time zones.*offsets"),
         ("6/7/2016", "can't be told apart"),
         ("1 V 2015", r"format=\.\.\."),
         (20151301, "years from 1900 to 2100"),
@@ -344,6 +354,14 @@ def test_rows_without_a_zone_stay_in_utc():
         "Wednesday, 10 October 2018 20:19:00",
         "10-Oct-2018 20:19",
         "Oct 10 2018 22:19 +0200",
+        "Wed Oct 10 2018 22:19:00 GMT+0200 (Central European Summer Time)",
+        "2018-10-10T22:19:00+02:00[Europe/Berlin]",
+        "2018-10-10 22:19 UTC+02:00",
+        "2018:10:10 20:19:00",
+        "2018年10月10日 20:19",
+        "2018년 10월 10일 20:19",
+        *(f"{s[:4]}-{s[4:6]}-{s[6:8]} {s[8:10]}:{s[10:]}" for s in OTHER_DIGITS),
+        "Oct 10, 2018, 8:19:00\u202fPM",
         "1539202740.123",
         1539202740123.0,
     ],
@@ -384,7 +402,15 @@ def test_advice_suits_the_cells_of_the_column(cells, advice):
         ([SECONDS, 0], r"1 cell.*row 1: 0 is 1970-01-01.*leave the cells empty"),
         ([SECONDS, -1], r"row 1: -1 is 1969-12-31.*leave the cells empty"),
         ([1, 2, 3], r"3 cell.*If they are right, pass pd\.to_datetime.*unit='s'"),
-        ([132223104000000000], r"is 1974-03-11.*If they are right"),
+        (
+            [132223104000000000],
+            r"is 1974-03-11.*ticks since 1601 .*2020-01-01.*10\*\*7",
+        ),
+        ([637134336000000000], r"is 1990-03-11.*the year 1 .*2020-01-01"),
+        ([599529600.5], r"is 1988-12-31.*seconds since 2001 .*2020-01-01"),
+        (["200131"], r"is 1970-01-03.*form %y%m%d .*2020-01-31"),
+        ([202001], r"is 1970-01-03.*form %Y%m .*2020-01-01"),
+        ([2_600_000_000_000], r"is 2052-05-22.*If they are right.*unit='ms'"),
     ],
 )
 def test_numbers_that_are_no_times_of_posts(cells, said):
@@ -396,6 +422,32 @@ def test_numbers_that_are_no_times_of_posts(cells, said):
     assert re.search(said, str(caught[0].message))
     taken = found.settle("raise", warn=False)
     assert not np.isnan(taken.seconds).all()
+
+
+@pytest.mark.parametrize("days", [18_262, 18_262 * 24.0, 18_262 * 24 * 60])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_the_call_that_a_doubt_names_reads_the_column(days, as_text):
+    column = pd.Series([days, days + 1])
+    column = column.astype(str) if as_text else column
+    call = re.search(r"pass (.*)\.$", read_times(column).doubt)[1]
+    read = eval(call, {"pd": pd, "column": column})
+    assert read[0] == pd.Timestamp("2020-01-01")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [637134336000000000, 132223104000000000, 13222310400000000, 599529600, 202001],
+)
+def test_calls_for_other_epochs(number):
+    column = pd.Series([number])
+    found = read_times(column)
+    call = re.search(r"pass (pd.*\))", found.doubt or found.bad[0])[1]
+    assert eval(call, {"pd": pd, "column": column})[0] == pd.Timestamp("2020-01-01")
+
+
+def test_numbers_that_a_spreadsheet_has_shortened():
+    assert "have lost their last digits" in read_times(["1.42517E+09"]).doubt
+    assert read_times(["1.425168e9"]).doubt is None
 
 
 @pytest.mark.parametrize("cell", ["1970-01-01T00:00Z", pd.Timestamp(0, tz="UTC"), 1970])

@@ -23,7 +23,7 @@ from hyperfusion.datasets._cells import (
 from hyperfusion.exceptions import BadCellWarning
 
 # numbers far from our time are read all the same
-pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1980 to 2050")
+pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1995 to 2050")
 
 ANYTHING = st.one_of(
     st.none(),

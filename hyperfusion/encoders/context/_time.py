@@ -107,7 +107,7 @@ class TemporalEncoder(TableEncoder):
     their digits form one (20150301, 201503011530), otherwise seconds since 1970, or
     milli-, micro- or nanoseconds if they are too large for seconds. A year counts as
     its first moment, a date without a time of day as midnight. A warning tells of
-    numbers that become dates outside of 1980 to 2050, such as the days of a
+    numbers that become dates outside of 1995 to 2050, such as the days of a
     spreadsheet (43383).
 
     If a clock shows an hour twice and `naive` is ``"local"``, the first one counts.
