@@ -16,7 +16,7 @@ from hyperfusion.cells._images import signs_of_images
 from hyperfusion.cells._levels import signs_of_levels
 from hyperfusion.cells._numbers import signs_of_numbers
 from hyperfusion.cells._tags import signs_of_tags
-from hyperfusion.cells._texts import signs_of_texts
+from hyperfusion.cells._texts import is_list, signs_of_texts
 from hyperfusion.cells._times import signs_of_times
 from hyperfusion.cells._vectors import signs_of_vectors
 from hyperfusion.cells._zones import signs_of_zones
@@ -51,12 +51,14 @@ _BLOCKS = {
     "place": _PLACE,
     "meta": {"embedding", "emb", "vector", "vec", "latent"},
 }
+_NEUTRAL = {"snippet", "meta", "data", "info", "node"}  # levels of JSON
 _SPOKEN = frozenset().union(*_BLOCKS.values())
 
 
 def _words(label: Hashable) -> frozenset[str]:
     """Return the words of a column's name, in lower case and in the singular."""
-    return frozenset(re.sub("(?<![su])s$", "", word) for word in words_of(str(label)))
+    words = (re.sub("(?<![su])s$", "", word) for word in words_of(str(label)))
+    return frozenset(words) - _NEUTRAL
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,13 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     if words & {"timezone", "tz", "zone", "offset"}:
         yield "timezone", signs_of_zones(cells)
     names_user = words & _USER and words <= _USER | _ID  # not something of theirs
-    if names_user and (column.is_whole or not column.is_numeric):
+    are_ids = column.is_whole or not (column.is_numeric or cells.map(is_list).any())
+    if names_user and are_ids:
         repeated = f"{column.n_levels} users in {column.n_known} rows"
         yield "user", f"the name, and {repeated}"
-    differ = column.n_levels == column.n_known > 1
-    if differ and column.is_whole and column.n_known == np.ptp(cells) + 1:
+    few_twice = column.n_levels > max(0.9 * column.n_known, 1)
+    if few_twice and column.is_whole and column.n_levels == np.ptp(cells) + 1:
         yield None, "row numbers"
-    few_twice = column.n_levels > max(0.8 * column.n_known, 1)
     if few_twice and {*words_of(str(column.label))[-1:]} & _ROW_IDS:
         yield None, "few values occur twice, and the name is that of an id"
     named = bool(words & (_TIME | _POSTED | _JOINED))

@@ -288,7 +288,10 @@ def signs_of_images(cells: pd.Series) -> str | None:
 
     Nothing is decoded. URLs of pictures raise ValueError: they can't be read.
     """
-    firsts = [c[0] if isinstance(c, list) and c else _content(c) for c in cells]
+    firsts = [next(iter(c), None) if _holds_several(c) else c for c in cells]
+    firsts = [c for c in map(_content, firsts) if c is not None]
+    if not firsts:
+        return None
     if all(isinstance(c, (str, os.PathLike)) for c in firsts):
         names = [str(c) for c in firsts]
         if sum(_PICTURE.search(name) is not None for name in names) < 0.9 * len(names):
@@ -297,7 +300,8 @@ def signs_of_images(cells: pd.Series) -> str | None:
             raise ValueError("URLs of pictures: download them and use their paths")
         tried = names[:20]
         found = sum(Path(name).is_file() for name in tried)
-        return f"names of picture files; {found} of the first {len(tried)} exist"
+        hint = "" if found else f" ({_FOLDER})"
+        return f"names of picture files; {found} of the first {len(tried)} exist{hint}"
     if all(isinstance(c, _BYTES) for c in firsts):
         opened = _is_picture(bytes(firsts[0]))
         return "contents of picture files" if opened else None

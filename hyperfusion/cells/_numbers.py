@@ -135,15 +135,17 @@ def signed_log(numbers: np.ndarray) -> np.ndarray:
 
 
 def signs_of_numbers(cells: pd.Series) -> str | None:
-    """Describe a column that can hold numbers; None for any other.
+    """Describe a column that can hold numbers, up to 2% of others; None for any other.
 
     Numbers with units, separators and the like raise ValueError: they can't be read.
     """
     found = read_numbers(cells)
-    if not found.bad:
-        low, high = found.clean.min(), found.clean.max()
+    few = 0.02 * len(cells)
+    if len(found.bad) <= few:
+        low, high = np.nanmin(found.clean), np.nanmax(found.clean)
         return f"numbers from {low:.6g} to {high:.6g}"
     texts = cells.iloc[list(found.bad)]
-    if all(isinstance(text, str) and _advice(text) for text in texts):
-        raise ValueError(next(iter(found.bad.values())))
+    advised = [isinstance(text, str) and _advice(text) is not None for text in texts]
+    if any(advised) and len(texts) - sum(advised) <= few:
+        raise ValueError(list(found.bad.values())[advised.index(True)])
     return None

@@ -92,10 +92,13 @@ def signs_of_tags(cells: pd.Series) -> str | None:
 
     Tags are lists of texts, or texts of several hashtags or short items with
     separators. Words with spaces can be a sentence: only the column's name can tell.
+    Objects written as text raise ValueError.
     """
     try:
         tags = [read_tags(cell) or [] for cell in cells]
-    except TypeError:
+    except TypeError as error:
+        if all(isinstance(cell, str) for cell in cells):
+            raise ValueError(str(error)) from error
         return None
     n_tags = sum(map(len, tags))
     of_lists = any(is_list(c) or _WRITTEN_LIST.fullmatch(c.strip()) for c in cells)

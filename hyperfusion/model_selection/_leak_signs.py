@@ -42,6 +42,8 @@ def sounds_later(column: Any) -> bool:
     """Whether a column's name is that of a count that grows after the post."""
     (name,) = Schema.of_numbers([column]).names  # without its block
     words = words_of(str(name.feature))
+    if "share" in words and "count" in words:
+        return True
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
 
 
