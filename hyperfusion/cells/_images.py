@@ -288,8 +288,8 @@ def signs_of_images(cells: pd.Series) -> str | None:
 
     Nothing is decoded. URLs of pictures raise ValueError: they can't be read.
     """
-    firsts = [next(iter(c), None) if _holds_several(c) else c for c in cells]
-    firsts = [c for c in map(_content, firsts) if c is not None]
+    some = (next(iter(c), None) if _holds_several(c) else c for c in cells)
+    firsts: list[Any] = [c for c in map(_content, some) if c is not None]
     if not firsts:
         return None
     if all(isinstance(c, (str, os.PathLike)) for c in firsts):

@@ -108,7 +108,7 @@ def lost_digits(cells: Iterable[Any], column: str) -> str | None:
     """Say which long numbers, as floats or as spreadsheets show them, are rounded."""
     for cell in cells:
         if isinstance(cell, str):
-            rounded = "E+" in cell and _SHORTENED.fullmatch(cell.strip())
+            rounded = _SHORTENED.fullmatch(cell.strip()) is not None
         else:
             rounded = isinstance(cell, float) and 2**53 <= abs(cell) < np.inf
         if rounded:

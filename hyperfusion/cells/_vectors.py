@@ -56,8 +56,11 @@ def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
         _write_arrow(cells, out)
     else:
         for row, cell in enumerate(cells):
-            values = np.nan if is_blank(cell) else _numbers(cell, row, cells.name)
-            if np.ndim(values) and len(values) != out.shape[1]:
+            if is_blank(cell):
+                out[row] = np.nan
+                continue
+            values = _numbers(cell, row, cells.name)
+            if len(values) != out.shape[1]:
                 raise _wrong_length(len(values), out.shape[1], row, cells.name)
             out[row] = values
     _check_range(out, [cells.name] * out.shape[1])
