@@ -107,7 +107,8 @@ def _write_arrow(cells: pd.Series, out: np.ndarray) -> None:
         values = chunk.drop_null().flatten().to_numpy(zero_copy_only=False)
         part = out[start : start + len(chunk)]
         part[~there] = np.nan
-        part[there] = values.reshape(-1, out.shape[1])
+        with np.errstate(over="ignore"):
+            part[there] = values.reshape(-1, out.shape[1])
         start += len(chunk)
 
 
