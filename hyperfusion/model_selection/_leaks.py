@@ -40,7 +40,7 @@ _COPY = 0.999
 _WITHIN = 0.95
 _NAMED = 0.2
 _N_FOLDS = 5
-_DAY = r"\s*\d{4}[-/. 年년]? ?\d\d?[-/. 月월]\d|\s*\d{8}|.*\d\d:\d\d"
+_DAY = r"\s*\d{4}[-/. 年년]? ?\d\d?[-/. 月월] ?\d|\s*\d{8}|.*\d\d:\d\d"
 _COLUMNS = ["column", "finding", "value", "evidence", "advice"]
 
 _ADVICE = {
