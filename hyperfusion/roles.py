@@ -274,8 +274,8 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     Notes
     -----
     Some columns get no role: constants, ids, counts that grow after the post (views,
-    likes), URLs of images, numbers with units, and dates whose order of day and month
-    is unclear. The reason says what to do.
+    likes), URLs of images, numbers with units, and times that must be converted first,
+    such as dates whose order of day and month is unclear. The reason says what to do.
 
     Examples
     --------
