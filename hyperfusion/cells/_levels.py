@@ -132,9 +132,16 @@ def _cause(seen: list[str], known: list[str]) -> tuple[str | None, str, str]:
         forms = {key(level): level for level in known}
         for level in seen:
             form = key(level)
-            if form is not None and form in forms:
+            if form is not None and form in forms and _is_one(level, forms[form]):
                 return cause, level, forms[form]
     return None, seen[0], known[0]
+
+
+def _is_one(level: str, other: str) -> bool:
+    """Whether levels that are equal as floats may be one: not two long ids."""
+    if not (level.isdecimal() and other.isdecimal()):
+        return True
+    return f"{float(level):.0f}" in (level, other)
 
 
 def _number(level: str) -> float | None:

@@ -78,6 +78,14 @@ def test_levels_that_have_nothing_in_common():
         CategoryEncoder(min_frequency=9).fit(X).transform(Z)
 
 
+def test_long_ids_that_are_equal_as_floats_are_new_users():
+    fit, later = ([LONG + step, LONG + step + 2] for step in (0, 1))
+    encoder = UserProfileEncoder(user="c").fit(pd.DataFrame({"c": fit}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoder.transform(pd.DataFrame({"c": later}))
+
+
 @pytest.mark.parametrize("cells", [["1.78414E+16"], [1.78414e16, None], [True, 2e16]])
 def test_ids_that_have_lost_digits(cells):
     table = pd.DataFrame({"user": pd.Series([*cells, *cells])})
