@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -50,10 +50,6 @@ def user_baseline(
         If the model has no history and none is given, or the column of users is
         unknown.
 
-    See Also
-    --------
-    compare_drafts : Ranks drafts, with the lift of each.
-
     Examples
     --------
     >>> import pandas as pd
@@ -81,20 +77,20 @@ def user_baseline(
             "The model has no history of its users, which needs the roles user and "
             "time. Pass history=pd.Series(scores, index=users)."
         )
-    return with_lift(known, np.asarray(model.predict(X), dtype=np.float64))
-
-
-def with_lift(known: pd.DataFrame, prediction: np.ndarray) -> pd.DataFrame:
-    """Add predictions and their lift over the baseline."""
+    prediction = np.asarray(model.predict(X), dtype=np.float64)
     return known.assign(prediction=prediction, lift=prediction - known["baseline"])
 
 
 def find_baseline(parts: Anatomy, X: pd.DataFrame) -> pd.DataFrame | None:
     """Return users' medians before each post from the model's own history."""
-    found = _find_history(parts)
-    if found is None:
+    components = getattr(parts.find(PostEncoder), "components_", ())
+    found = [(c.encoder, c.read) for c in components]
+    if parts.steps:
+        found.append((parts.steps[0], lambda posts: posts))
+    found = [pair for pair in found if isinstance(pair[0], UserHistory)]
+    if not found:
         return None
-    encoder, read = found
+    encoder, read = found[0]
     # a copy whose medians are not shrunk toward the median of all users
     plain = copy.copy(encoder).set_params(shrinkage=0)
     values = pd.DataFrame(
@@ -105,13 +101,3 @@ def find_baseline(parts: Anatomy, X: pd.DataFrame) -> pd.DataFrame | None:
     n_posts = values["history_scores"].fillna(0).astype(int)
     baseline = values["history_median"].where(n_posts > 0)
     return pd.DataFrame({"baseline": baseline, "n_posts": n_posts})
-
-
-def _find_history(parts: Anatomy) -> tuple[UserHistory, Callable[[Any], Any]] | None:
-    if parts.steps and isinstance(parts.steps[0], UserHistory):
-        return parts.steps[0], lambda X: X
-    encoder = parts.find(PostEncoder)
-    for component in getattr(encoder, "components_", ()):
-        if isinstance(component.encoder, UserHistory):
-            return component.encoder, component.read
-    return None

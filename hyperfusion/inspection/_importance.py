@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -74,11 +75,6 @@ def feature_importance(
     InvalidInputError
         If no member of nonzero weight has such importances, or `X` is missing.
 
-    See Also
-    --------
-    grouped_permutation_importance : How much the score drops; for any model.
-    shap_values : The values behind ``method="shap"``.
-
     Notes
     -----
     The models' own importances cost nothing. They favor features with many values, such
@@ -99,17 +95,20 @@ def feature_importance(
     1  geo__latitude  geographic         0.0
     """
     parts = Anatomy.of(model)
-    if method == "shap":
-        if X is None:
-            raise InvalidInputError(
-                "method='shap' needs X, the posts to explain, such as the latest "
-                "thousand."
-            )
-        folds, schema, groups, members = _fold_shap(parts, X, by)
-        found = [_shares(np.abs(values).mean(axis=0)) for values, _ in folds]
-        shares = np.array(found)
+    if method == "model":
+        schema = Schema.of_numbers(_fitted_columns(parts))
+        n_columns, none = len(schema.columns), "its own importances"
+        folds, members = _explain(parts, lambda m: _own(m, n_columns), none)
+        groups = group_columns(schema, by)
+        summed = sum_groups(np.array(folds), schema.columns, groups)
+    elif X is None:
+        raise InvalidInputError(
+            "method='shap' needs X, the posts to explain, such as the latest thousand."
+        )
     else:
-        shares, schema, groups, members = _own_shares(parts, by)
+        folds, schema, groups, members = _fold_shap(parts, X, by)
+        summed = np.array([np.abs(values[:, :-1]).mean(axis=0) for values in folds])
+    shares = np.array([_shares(fold) for fold in summed])
     values = {"importance": 100 * shares.mean(axis=0), "std": 100 * spread(shares)}
     frame = ranked(schema, groups, by, values).head(n_top if n_top else len(groups))
     frame.attrs = {"method": method, "members": members, "unit": "%"}
@@ -158,74 +157,62 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     """
     parts, X = Anatomy.of(model), check_rows(X)
     folds, _, groups, members = _fold_shap(parts, X, by)
-    mean = np.mean([values for values, _ in folds], axis=0)
     index = X.index if isinstance(X, pd.DataFrame) else None
-    frame = pd.DataFrame(mean, columns=list(groups), index=index)
-    frame["base"] = np.mean([base for _, base in folds], axis=0)
+    frame = pd.DataFrame(np.mean(folds, axis=0), index, [*groups, "base"])
     frame.attrs = {"members": members}
     return frame
 
 
-def _own_shares(
-    parts: Anatomy, by: Any
-) -> tuple[np.ndarray, Schema, Groups, list[str]]:
-    """Return each fold's importances by group; every row adds up to 1."""
+def _fitted_columns(parts: Anatomy) -> list[Any]:
     columns = getattr(parts.regressor, "feature_names_in_", None)
-    if columns is None:
-        if not hasattr(parts.regressor, "n_features_in_"):
-            raise InvalidInputError(
-                f"{type(parts.regressor).__name__} does not say which columns it was "
-                "fitted on. Use grouped_permutation_importance(model, X, y)."
-            )
-        columns = range(parts.regressor.n_features_in_)
-    schema = Schema.of_numbers(list(columns))
-    folds, members = [], []
-    for fold in parts.models:
-        found = [
-            (name, weight, own_importances(model, len(schema.columns)))
-            for name, weight, model in fold
-            if weight > 0
-        ]
-        weighed = [w * _shares(v) for _, w, v in found if v is not None]
-        if weighed:
-            folds.append(_shares(np.sum(weighed, axis=0)))
-            members += [name for name, _, values in found if values is not None]
-    if not folds:
+    if columns is None and not hasattr(parts.regressor, "n_features_in_"):
         raise InvalidInputError(
-            "No member of nonzero weight has its own importances. Use "
-            "grouped_permutation_importance(model, X, y), which takes any model."
+            f"{type(parts.regressor).__name__} does not say which columns it was "
+            "fitted on. Use grouped_permutation_importance(model, X, y)."
         )
-    groups = group_columns(schema, by)
-    shares = sum_groups(np.array(folds), schema.columns, groups)
-    return shares, schema, groups, list(dict.fromkeys(members))
+    return list(range(parts.regressor.n_features_in_) if columns is None else columns)
+
+
+def _own(model: Any, n_columns: int) -> np.ndarray | None:
+    values = own_importances(model, n_columns)
+    return None if values is None else _shares(values)
 
 
 def _fold_shap(
     parts: Anatomy, X: Any, by: Any
-) -> tuple[list[tuple[np.ndarray, np.ndarray]], Schema, Groups, list[str]]:
-    """Return each fold's SHAP values by group, and their base."""
+) -> tuple[list[np.ndarray], Schema, Groups, list[str]]:
+    """Return each fold's SHAP values by group; the last column is their base."""
     features = check_rows(parts.features(check_rows(X)))
     schema = Schema.of(features)
     groups = group_columns(schema, by)
+    folds, members = _explain(
+        parts,
+        lambda m: m.shap_values(features) if hasattr(m, "shap_values") else None,
+        "SHAP values; only CatBoostHuberRegressor does",
+    )
+    summed = [sum_groups(values[:, :-1], schema.columns, groups) for values in folds]
+    with_base = [np.c_[s, v[:, -1]] for s, v in zip(summed, folds, strict=True)]
+    return with_base, schema, groups, members
+
+
+def _explain(
+    parts: Anatomy, explain: Callable[[Any], np.ndarray | None], what: str
+) -> tuple[list[np.ndarray], list[str]]:
+    """Return the weighted mean of what each fold's members say, and their names."""
     folds, members = [], []
     for fold in parts.models:
-        explained = [
-            (name, weight, model.shap_values(features))
-            for name, weight, model in fold
-            if weight > 0 and hasattr(model, "shap_values")
-        ]
-        if explained:
-            weights = [weight for _, weight, _ in explained]
-            values = np.average([v for _, _, v in explained], axis=0, weights=weights)
-            summed = sum_groups(values[:, :-1], schema.columns, groups)
-            folds.append((summed, values[:, -1]))
-            members += [name for name, _, _ in explained]
+        said = [(name, w, explain(model)) for name, w, model in fold if w > 0]
+        known = [(name, w, values) for name, w, values in said if values is not None]
+        if known:
+            names, weights, values = zip(*known, strict=True)
+            folds.append(np.average(values, axis=0, weights=weights))
+            members += names
     if not folds:
         raise InvalidInputError(
-            "No member of nonzero weight has SHAP values; only CatBoostHuberRegressor "
-            "does. Use grouped_permutation_importance(model, X, y) for any model."
+            f"No member of nonzero weight has {what}. Use "
+            "grouped_permutation_importance(model, X, y), which takes any model."
         )
-    return folds, schema, groups, list(dict.fromkeys(members))
+    return folds, list(dict.fromkeys(members))
 
 
 def _shares(values: np.ndarray) -> np.ndarray:

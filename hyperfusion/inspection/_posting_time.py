@@ -14,7 +14,7 @@ from hyperfusion._anatomy import Anatomy
 from hyperfusion._base import with_parameters
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._times import read_times
-from hyperfusion.cells._zones import Zone, parse_zone, read_zones
+from hyperfusion.cells._zones import Zone, read_zones
 from hyperfusion.encoders import TemporalEncoder
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection._differences import predict_with_folds, ties_of_best
@@ -54,10 +54,6 @@ class PostingTimeDisplay(Display):
     dots_ : PathCollection or None
         Dots of the hours that are not distinguishable from the best.
 
-    See Also
-    --------
-    what_if : Any other change of a post.
-
     Examples
     --------
     >>> from hyperfusion.inspection import PostingTimeDisplay
@@ -79,9 +75,7 @@ class PostingTimeDisplay(Display):
         post: Any,
         *,
         time: Hashable | None = None,
-        timezone: str | None = None,
-        confidence: float = 0.9,
-        **params: Any,
+        ax: Any = None,
     ) -> Self:
         """Predict a post at every hour of its week and draw the predictions.
 
@@ -92,13 +86,10 @@ class PostingTimeDisplay(Display):
         post : DataFrame of one row, Series or dict
             The post.
         time : column, default=None
-            Column of the time of publishing. None uses the model's ``time`` role.
-        timezone : str, default=None
-            Time zone of the hours: an IANA name or an offset. None is the time zone of
-            the post if the model or its time has one, otherwise UTC.
-        confidence : float, default=0.9
-            Confidence at which a difference to the best hour counts as real.
-        %(params)s
+            Column of the time of publishing. None uses the model's ``time`` role. The
+            hours are in the time zone of the post if the model or its time has one,
+            otherwise in UTC.
+        %(ax)s
 
         %(drawn)s
 
@@ -116,18 +107,18 @@ class PostingTimeDisplay(Display):
         post = as_post(post)
         parts = Anatomy.of(estimator)
         column = role_column(parts, post, time, "time", "the post's time")
-        slots, clock = hours_of_week(post[column], *local_clock(parts, post, timezone))
+        slots, clock = hours_of_week(post[column], *local_clock(parts, post))
         candidates, _ = make_candidates(post, {column: slots})
         hours = candidates.iloc[1:].reset_index(drop=True)
         frame, by_fold = predict_with_folds(parts, hours)
         prediction, tied = frame["prediction"].to_numpy(), None
         if by_fold is not None:
-            tied = ties_of_best(prediction, by_fold, confidence).reshape(7, 24)
+            tied = ties_of_best(prediction, by_fold).reshape(7, 24)
         values, label = prediction.reshape(7, 24), "Predicted score"
-        return cls(values=values, tied=tied, label=label, clock=clock).plot(**params)
+        return cls(values=values, tied=tied, label=label, clock=clock).plot(ax)
 
     @classmethod
-    def from_predictions(cls, times: Any, y: ArrayLike, **params: Any) -> Self:
+    def from_predictions(cls, times: Any, y: ArrayLike, *, ax: Any = None) -> Self:
         """Draw mean scores (or predictions) of posts by weekday and hour.
 
         Parameters
@@ -136,7 +127,7 @@ class PostingTimeDisplay(Display):
             When the posts were published. Hours are in the time zone of the times.
         y : array-like of shape (n_posts,)
             Scores or predictions. Hours without a post are left blank.
-        %(params)s
+        %(ax)s
 
         %(drawn)s
         """
@@ -147,35 +138,24 @@ class PostingTimeDisplay(Display):
         days, hours = (means.index.get_level_values(i).astype(int) for i in (0, 1))
         values[days, hours] = means.to_numpy()
         clock = None if when.tz is None else str(when.tz)
-        return cls(values=values, label="Mean score", clock=clock).plot(**params)
+        return cls(values=values, label="Mean score", clock=clock).plot(ax)
 
-    def plot(self, ax: Any = None, *, cmap: Any = "viridis") -> Self:
-        """Draw the heat map of hours.
-
-        Parameters
-        ----------
-        %(ax)s
-        cmap : str or Colormap, default="viridis"
-            Colors from the lowest to the highest value.
-
-        %(drawn)s
-        """
-        self._open(ax)
+    def _draw(self, ax: Any) -> None:
         values = np.asarray(self.values, dtype=np.float64)
-        self.image_ = self.ax_.imshow(values, cmap=cmap, aspect="auto")
+        self.image_ = ax.imshow(values, cmap="viridis", aspect="auto")
         self.colorbar_ = self.figure_.colorbar(
-            self.image_, ax=self.ax_, label=self.label, location="bottom", aspect=40
+            self.image_, ax=ax, label=self.label, location="bottom", aspect=40
         )
         self.dots_ = None
         if self.tied is not None:
             days, hours = np.nonzero(self.tied)
-            self.dots_ = self.ax_.scatter(
+            self.dots_ = ax.scatter(
                 hours, days, 14, color="white", edgecolors="black", linewidths=0.8
             )
-        self.ax_.set_yticks(range(7), DAYS)
-        self.ax_.set_xticks(range(0, 24, 3))
+        ax.set_yticks(range(7), DAYS)
+        ax.set_xticks(range(0, 24, 3))
         clock = "" if self.clock is None else f" ({self.clock})"
-        self.ax_.set_xlabel(f"Hour of the day{clock}")
+        ax.set_xlabel(f"Hour of the day{clock}")
         if np.isnan(values).all():
             title = "No posts"
         elif self.tied is not None and self.tied.all():
@@ -185,27 +165,18 @@ class PostingTimeDisplay(Display):
             title = f"Highest: {DAYS[day]} {hour}:00"
             if self.tied is not None:
                 title += "\n(dots: not distinguishable from it)"
-        self.ax_.set_title(title, fontsize=10)
-        return self
+        ax.set_title(title, fontsize=10)
 
 
-def local_clock(
-    parts: Anatomy, post: pd.DataFrame, timezone: str | None
-) -> tuple[Any, bool]:
+def local_clock(parts: Anatomy, post: pd.DataFrame) -> tuple[Any, bool]:
     """Return the time zone of a post, None if unknown, and whether times are local."""
     encoder = parts.find(TemporalEncoder)
-    is_local = encoder is not None and encoder.naive == "local"
-    if timezone is not None:
-        try:
-            return _as_zone(parse_zone(timezone)), is_local
-        except ValueError as error:
-            raise InvalidInputError(f"timezone can't be used: {error}.") from error
     if encoder is None:
-        return None, is_local
+        return None, False
     zone = encoder.zone_
     if encoder.timezone_ is not None and encoder.timezone_ in post:
         zone = read_zones(post[encoder.timezone_]).clean[0]
-    return _as_zone(zone), is_local
+    return _as_zone(zone), encoder.naive == "local"
 
 
 def hours_of_week(

@@ -13,10 +13,9 @@ from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._warnings import warn_user
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import AssociationWarning
-from hyperfusion.inspection._baseline import find_baseline, with_lift
+from hyperfusion.inspection._baseline import find_baseline
 from hyperfusion.inspection._differences import (
     against,
-    is_noise,
     predict_with_folds,
     tied_ranks,
     ties_of_best,
@@ -29,15 +28,15 @@ CAUTION = (
     "differed in this way scored differently, for whatever reason. Making the change "
     "may not have this effect."
 )
-_SHARE = [Interval(Real, 0, 1, closed="neither")]
 _checked = validate_params(
-    {"coverage": _SHARE, "confidence": _SHARE}, prefer_skip_nested_validation=True
+    {"coverage": [Interval(Real, 0, 1, closed="neither")]},
+    prefer_skip_nested_validation=True,
 )
 
 
 @_checked
 def what_if(
-    model: Any, post: Any, grid: Grid, *, coverage: float = 0.9, confidence: float = 0.9
+    model: Any, post: Any, grid: Grid, *, coverage: float = 0.9
 ) -> pd.DataFrame:
     """Predict a post at other times, with other tags, titles or images.
 
@@ -52,8 +51,6 @@ def what_if(
         tries each dict separately.
     coverage : float, default=0.9
         Share of posts that the intervals should cover.
-    confidence : float, default=0.9
-        Confidence at which a difference counts as real.
 
     Returns
     -------
@@ -101,7 +98,7 @@ def what_if(
     know is the same for both. So candidates are compared in pairs. The models of each
     fold predict the difference ``d``, and the grouped jackknife turns the K differences
     into a standard error, ``sqrt((K - 1) / K * sum((d - mean)**2))``. The noise is this
-    error times Student's quantile (`confidence`, two-sided, K - 1 degrees of freedom).
+    error times Student's quantile (90%, two-sided, K - 1 degrees of freedom).
 
     In simulations with 2 to 10 folds and changes without an effect, linear models found
     a difference in 7 to 15% of cases (10% are intended), CatBoost and trees in 0 to
@@ -144,22 +141,25 @@ def what_if(
                 )
     frame, by_fold = predict_with_folds(parts, candidates, coverage)
     prediction = frame["prediction"].to_numpy()
-    difference, noise = against(0, prediction, by_fold, confidence)
+    difference, noise, is_noise = against(0, prediction, by_fold)
     frame["difference"], frame["noise"] = difference, noise
     verdict = np.where(difference > 0, "better", "worse").astype(object)
-    verdict[np.isnan(frame["noise"])] = "noise not known"
-    verdict[is_noise(difference, noise)] = "not distinguishable"
+    verdict[np.isnan(noise)] = "noise not known"
+    verdict[is_noise] = "not distinguishable"
     verdict[0] = "as it is"
     frame["verdict"] = verdict
-    frame["tied_with_best"] = ties_of_best(prediction, by_fold, confidence)
+    frame["tied_with_best"] = ties_of_best(prediction, by_fold)
+    _add_baseline(frame, parts, candidates)
     twice = [c for c in changed if c in frame]
     table = candidates[changed].rename(columns={c: f"{c}_tried" for c in twice})
-    return _finish(table.join(frame), parts, candidates)
+    table = table.join(frame)
+    table.attrs = {"caution": CAUTION}
+    return table
 
 
 @_checked
 def compare_drafts(
-    model: Any, drafts: pd.DataFrame, *, coverage: float = 0.9, confidence: float = 0.9
+    model: Any, drafts: pd.DataFrame, *, coverage: float = 0.9
 ) -> pd.DataFrame:
     """Rank drafts of posts by their predictions; ties share a rank.
 
@@ -171,8 +171,6 @@ def compare_drafts(
         One row per draft, with the columns that ``model.predict`` takes.
     coverage : float, default=0.9
         Share of posts that the intervals should cover.
-    confidence : float, default=0.9
-        Confidence at which a difference counts as real.
 
     Returns
     -------
@@ -227,20 +225,20 @@ def compare_drafts(
     frame, by_fold = predict_with_folds(parts, drafts, coverage)
     prediction = frame["prediction"].to_numpy()
     best = int(np.argmax(prediction))
-    difference, noise = against(best, prediction, by_fold, confidence)
-    ranks = pd.Series(tied_ranks(prediction, by_fold, confidence), index=frame.index)
+    difference, noise, _ = against(best, prediction, by_fold)
+    ranks = pd.Series(tied_ranks(prediction, by_fold), index=frame.index)
     frame.insert(0, "rank", ranks)
     frame.insert(1, "tied", ranks.duplicated(keep=False))
     frame["difference"], frame["noise"] = difference, noise
-    frame = _finish(frame, parts, drafts)
+    _add_baseline(frame, parts, drafts)
+    frame.attrs = {"caution": CAUTION}
     return frame.iloc[np.argsort(-prediction, kind="stable")]
 
 
-def _finish(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> pd.DataFrame:
-    """Add the user's baseline, if it is known, and the caution."""
+def _add_baseline(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> None:
+    """Add the user's baseline and the lift over it, if the model knows it."""
     known = find_baseline(parts, posts)
     if known is not None:
-        lift = with_lift(known, frame["prediction"].to_numpy())
-        frame = frame.join(lift.drop(columns="prediction"))
-    frame.attrs = {"caution": CAUTION}
-    return frame
+        for column in known:
+            frame[column] = known[column].to_numpy()
+        frame["lift"] = frame["prediction"] - frame["baseline"]

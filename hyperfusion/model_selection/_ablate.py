@@ -15,13 +15,13 @@ from sklearn.utils import check_random_state
 
 from hyperfusion._anatomy import is_search, layers
 from hyperfusion._progress import Progress, now, say, tells_lines
-from hyperfusion._sklearn_compat import validate_params
+from hyperfusion._sklearn_compat import _safe_indexing, validate_params
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._ablation_rows import (
     FULL,
     TRAINING_PARTS,
-    Fitted,
+    Variant,
     fit_variant,
     plan_variants,
 )
@@ -34,7 +34,6 @@ from hyperfusion.model_selection._inputs import (
     learns_from_unlabeled,
     read_folds,
     split_by_time,
-    take,
 )
 from hyperfusion.model_selection._scores import print_scores, score_tables
 from hyperfusion.table import BLOCKS, MODALITIES
@@ -58,7 +57,6 @@ def ablate(
     times: Any = None,
     test_size: float = 0.2,
     n_bootstrap: int = 1000,
-    confidence: float = 0.95,
     n_jobs: int | None = None,
     random_state: Any = None,
     verbose: int | str = "auto",
@@ -99,9 +97,7 @@ def ablate(
     test_size : float, default=0.2
         Share of the latest posts to test on.
     n_bootstrap : int, default=1000
-        Number of bootstrap samples (of users) behind each interval.
-    confidence : float, default=0.95
-        Coverage of the intervals.
+        Number of bootstrap samples (of users) behind each 95% interval.
     n_jobs : int, default=None
         Number of variants fitted in parallel, through joblib. The result does not
         depend on it.
@@ -133,10 +129,6 @@ def ablate(
     InvalidInputError
         If the times are unknown and there is no `cv`, a labeled post has no time, `cv`
         does not give positions of rows, or a part is unknown.
-
-    See Also
-    --------
-    evaluate : Compares different models, on several kinds of splits.
 
     Notes
     -----
@@ -200,9 +192,8 @@ def ablate(
             train, test = labeled_split(split, target, learns_from_unlabeled(model))
             start = now()
             progress.at(f"fold {fold}, encoding")
-            final, features, left_out = _encode(
-                model, take(X, train), target[train], take(X, test)
-            )
+            known, hidden = _safe_indexing(X, train), _safe_indexing(X, test)
+            final, features, left_out = _encode(model, known, target[train], hidden)
             if tells_lines(verbose) and final is not model:
                 say(f"[ablate] encoded, {now() - start:.1f} s")
             variants = plan_variants(final, features, target[train], wanted, seed)
@@ -221,10 +212,8 @@ def ablate(
                 if tells_lines(verbose):
                     said = f"[ablate] {one.name}"
                     print_scores(said, target[test], one.prediction, one.seconds)
-            for variant in variants:
-                one = fitted.get(variant.name, Fitted(variant.name, note=variant.note))
-                done.append((fold, test, one))
-    return _result(done, target, units, n_bootstrap, confidence, rng)
+            done += [(fold, test, fitted.get(v.name, v)) for v in variants]
+    return _result(done, target, units, n_bootstrap, rng)
 
 
 def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any, Any]:
@@ -250,44 +239,36 @@ def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any,
 
 
 def _result(
-    done: list[tuple[int, np.ndarray, Fitted]],
+    done: list[tuple[int, np.ndarray, Variant]],
     y: np.ndarray,
     units: np.ndarray | None,
     n_bootstrap: int,
-    confidence: float,
     rng: np.random.RandomState,
 ) -> pd.DataFrame:
-    names = list(dict.fromkeys(fitted.name for _, _, fitted in done))
     tested = [
-        pd.DataFrame({"y": y[rows], "prediction": fitted.prediction}).assign(
+        pd.DataFrame({"y": y[rows], "prediction": one.prediction}).assign(
             split="test",
             fold=fold,
-            model=fitted.name,
+            model=one.name,
             unit=rows if units is None else units[rows],
         )
-        for fold, rows, fitted in done
-        if fitted.prediction is not None
+        for fold, rows, one in done
+        if one.prediction is not None
     ]
     predictions = pd.concat(tested, ignore_index=True)
-    models = [name for name in names if (predictions["model"] == name).any()]
-    scores, differences = score_tables(
-        predictions, False, models, n_bootstrap, confidence, rng
-    )
-    about = pd.DataFrame([vars(fitted) for _, _, fitted in done]).groupby("name")
-    table = pd.DataFrame(index=pd.Index(names, name="variant"))
+    tables = score_tables(predictions, False, n_bootstrap, rng)
+    scores, differences = (t.set_index(["metric", "model"]) for t in tables)
+    names = dict.fromkeys(one.name for _, _, one in done)
+    table = pd.DataFrame(index=pd.Index([*names], name="variant"))
     for metric in _METRICS:
-        table[metric] = _by_model(scores, metric)["score"]
+        table[metric] = scores.loc[metric, "score"]
     for metric in _METRICS:
-        changes = _by_model(differences, metric)
-        table[f"{metric}_change"] = changes["difference"]
-        table[f"{metric}_change_low"] = changes["low"]
-        table[f"{metric}_change_high"] = changes["high"]
+        for end, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
+            known = differences[column].get(metric, pd.Series(dtype=float))
+            table[f"{metric}_change{end}"] = known
         table.loc[FULL, f"{metric}_change"] = 0.0
+    about = pd.DataFrame([vars(one) for _, _, one in done]).groupby("name")
     table["n_features"] = about["n_features"].mean()
     table["seconds"] = about["seconds"].sum(min_count=1)
     table["note"] = about["note"].agg(lambda notes: ", ".join(dict.fromkeys(notes)))
     return table
-
-
-def _by_model(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return table[table["metric"] == metric].set_index("model")

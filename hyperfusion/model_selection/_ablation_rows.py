@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -14,7 +14,8 @@ from sklearn.model_selection import ShuffleSplit, check_cv
 
 from hyperfusion._anatomy import Anatomy, folds_parameter, parameter_path
 from hyperfusion._progress import now
-from hyperfusion.model_selection._inputs import learns_from_unlabeled, take
+from hyperfusion._sklearn_compat import _safe_indexing
+from hyperfusion.model_selection._inputs import learns_from_unlabeled
 from hyperfusion.table import Schema
 
 FULL = "full model"
@@ -23,29 +24,19 @@ TRAINING_PARTS = ("ensemble", "pseudo_labels", "filter", "folds")
 
 @dataclass
 class Variant:
-    """A model without one of its parts. If `model` is None it does not apply."""
+    """A row of the ablation: a model without a part, and what came of it.
 
-    part: str
-    model: Any = None
-    note: str = ""
-    without_columns: list[Any] = field(default_factory=list)
-    labeled_only: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name of its row."""
-        return FULL if self.part == FULL else f"without {self.part}"
-
-
-@dataclass
-class Fitted:
-    """A variant's predictions for the test rows; None if it does not apply."""
+    If `model` is None it does not apply, or is made of the fitted full model.
+    """
 
     name: str
+    model: Any = None
+    note: str = ""
+    without_columns: Sequence[Any] = ()
+    labeled_only: bool = False
     prediction: np.ndarray | None = None
     n_features: float = np.nan
     seconds: float = np.nan
-    note: str = ""
 
 
 def plan_variants(
@@ -53,94 +44,89 @@ def plan_variants(
 ) -> list[Variant]:
     """Return the full model and its variants, in order."""
     path = parameter_path(model)
+    row_filter = f"{path}row_filter"
     variants = [Variant(FULL, model)]
     for part in parts:
+        variant = Variant(f"without {part}")
+        variants.append(variant)
         if part == "ensemble":
-            # made from the fitted full model, see `fit_variant`
             one = "the ensemble has only one member"
-            note = "the model is not an ensemble" if path is None else one
-            variants.append(Variant(part, note=note))
-        elif part == "pseudo_labels" and not learns_from_unlabeled(model):
-            variants.append(Variant(part, note="the model uses no pseudo-labels"))
-        elif part == "pseudo_labels" and not np.isnan(y).any():
-            variants.append(Variant(part, note="all posts have labels"))
+            variant.note = "the model is not an ensemble" if path is None else one
         elif part == "pseudo_labels":
-            # the wrapper, not the model inside: this keeps its folds and its seed
-            variants.append(Variant(part, model, labeled_only=True))
-        elif part == "filter":
-            if path is None or model.get_params()[f"{path}row_filter"] is None:
-                variants.append(Variant(part, note="the model has no row filter"))
+            if not learns_from_unlabeled(model):
+                variant.note = "the model uses no pseudo-labels"
+            elif not np.isnan(y).any():
+                variant.note = "all posts have labels"
             else:
-                changed = clone(model).set_params(**{f"{path}row_filter": None})
-                variants.append(Variant(part, changed))
+                # the wrapper, not the model inside: this keeps its folds and its seed
+                variant.model, variant.labeled_only = model, True
+        elif part == "filter":
+            if path is None or model.get_params()[row_filter] is None:
+                variant.note = "the model has no row filter"
+            else:
+                variant.model = clone(model).set_params(**{row_filter: None})
         elif part == "folds":
-            variants.append(_without_folds(model, seed))
+            variant.model, variant.note = _without_folds(model, seed)
+        elif not isinstance(features, pd.DataFrame):
+            variant.note = "the features have no names, so no blocks"
         else:
-            variants.append(_without_columns(model, features, part))
+            variant.without_columns = Schema.of(features).leaving_with(part)
+            if not variant.without_columns:
+                variant.note = "the feature table has no such column"
+            elif len(variant.without_columns) == features.shape[1]:
+                variant.note = "the feature table has no other column"
+            else:
+                variant.model = model
     return variants
 
 
-def fit_variant(
-    variant: Variant, features: Any, y: np.ndarray, left_out: Any
-) -> list[Fitted]:
-    """Fit a variant and predict. The full model also returns its best member."""
-    start = now()
-    if variant.labeled_only:
-        rows = np.flatnonzero(~np.isnan(y))
-        features, y = take(features, rows), y[rows]
-    if variant.without_columns:
-        features = features.drop(columns=variant.without_columns)
-        left_out = left_out.drop(columns=variant.without_columns)
-    model = clone(variant.model).fit(features, y)
-    done = [_predicted(variant.name, model, features, left_out, start)]
-    ensemble = Anatomy.of(model).ensemble
-    if variant.part == FULL and ensemble is not None and len(ensemble.members_) > 1:
-        start = now()
-        note = f"{_keep_best_member(ensemble, y)} alone"
-        name = Variant("ensemble").name
-        done.append(_predicted(name, model, features, left_out, start, note))
-    return done
-
-
-def _predicted(
-    name: str, model: Any, features: Any, left_out: Any, start: float, note: str = ""
-) -> Fitted:
-    prediction = np.asarray(model.predict(left_out), dtype=np.float64).reshape(-1)
-    seconds = now() - start
-    return Fitted(name, prediction, features.shape[1], seconds, note)
-
-
-def _without_columns(model: Any, features: Any, part: str) -> Variant:
-    if not isinstance(features, pd.DataFrame):
-        return Variant(part, note="the features have no names, so no blocks")
-    columns = Schema.of(features).leaving_with(part)
-    if not columns:
-        return Variant(part, note="the feature table has no such column")
-    if len(columns) == features.shape[1]:
-        return Variant(part, note="the feature table has no other column")
-    return Variant(part, model, without_columns=columns)
-
-
-def _without_folds(model: Any, seed: int) -> Variant:
+def _without_folds(model: Any, seed: int) -> tuple[Any, str]:
+    """Return the model with one random split in place of its folds, or why not."""
     name = folds_parameter(model)
     if name is None:
-        return Variant("folds", note="the model is not an ensemble over folds")
+        return None, "the model is not an ensemble over folds"
     cv = model.get_params()[name]
     try:
         n_folds = int(cv) if isinstance(cv, Integral) else check_cv(cv).get_n_splits()
     except (TypeError, ValueError):  # it depends on the groups
         n_folds = 5
     if n_folds < 2:
-        return Variant("folds", note="the model has only one fold")
+        return None, "the model has only one fold"
     single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
-    return Variant("folds", clone(model).set_params(**{name: single}))
+    return clone(model).set_params(**{name: single}), ""
 
 
-def _keep_best_member(ensemble: Any, y: np.ndarray) -> str:
-    """Give all weight to the member with the lowest out-of-fold MAE, and name it."""
-    labeled = y[~np.isnan(y)]
-    errors = np.abs(ensemble.oof_member_predictions_ - labeled[:, None])
-    best = int(np.nanmean(errors, axis=0).argmin())
-    ensemble.weights_ = np.zeros_like(ensemble.weights_)
-    ensemble.weights_[:, best] = 1.0
-    return str(ensemble.members_[best][0])
+def fit_variant(
+    variant: Variant, features: Any, y: np.ndarray, left_out: Any
+) -> list[Variant]:
+    """Fit a variant and predict. The full model also returns its best member."""
+    start = now()
+    if variant.labeled_only:
+        rows = np.flatnonzero(~np.isnan(y))
+        features, y = _safe_indexing(features, rows), y[rows]
+    if variant.without_columns:
+        features = features.drop(columns=variant.without_columns)
+        left_out = left_out.drop(columns=variant.without_columns)
+    model = clone(variant.model).fit(features, y)
+    done = [Variant(variant.name)]
+    _predict(done[0], model, features, left_out, start)
+    ensemble = Anatomy.of(model).ensemble
+    if variant.name == FULL and ensemble is not None and len(ensemble.members_) > 1:
+        start = now()
+        # all weight to the member with the lowest out-of-fold MAE
+        labeled = y[~np.isnan(y)]
+        errors = np.abs(ensemble.oof_member_predictions_ - labeled[:, None])
+        best = int(np.nanmean(errors, axis=0).argmin())
+        ensemble.weights_ = np.zeros_like(ensemble.weights_)
+        ensemble.weights_[:, best] = 1.0
+        note = f"{ensemble.members_[best][0]} alone"
+        done.append(Variant("without ensemble", note=note))
+        _predict(done[1], model, features, left_out, start)
+    return done
+
+
+def _predict(
+    row: Variant, model: Any, features: Any, left_out: Any, start: float
+) -> None:
+    row.prediction = np.asarray(model.predict(left_out), dtype=np.float64).reshape(-1)
+    row.n_features, row.seconds = features.shape[1], now() - start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,7 +14,7 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._progress import VERBOSE, Progress, now, tells_lines
-from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._sklearn_compat import Interval, _safe_indexing, validate_params
 from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
@@ -29,7 +28,6 @@ from hyperfusion.model_selection._inputs import (
     name_models,
     read_folds,
     split_by_time,
-    take,
 )
 from hyperfusion.model_selection._scores import print_scores, score_tables
 
@@ -38,26 +36,10 @@ SPLITS = ("random", "user", "time")
 COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "test_size": [Interval(Real, 0, 1, closed="neither")],
     "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
-    "confidence": [Interval(Real, 0, 1, closed="neither")],
     "n_jobs": N_JOBS,
     "random_state": ["random_state"],
     "verbose": VERBOSE,
 }
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One fit: a model on one fold of one split."""
-
-    split: str
-    fold: int
-    model: str
-    train: np.ndarray
-    test: np.ndarray
-
-    @property
-    def title(self) -> str:
-        return f"{self.split} split {self.fold}, {self.model}"
 
 
 @validate_params(
@@ -79,7 +61,6 @@ def evaluate(
     test_size: float = 0.2,
     n_repeats: int = 1,
     n_bootstrap: int = 1000,
-    confidence: float = 0.95,
     n_jobs: int | None = None,
     random_state: Any = None,
     verbose: int | str = "auto",
@@ -115,9 +96,7 @@ def evaluate(
         Number of random splits and of splits by user; scores are means over them. There
         is always one split by time.
     n_bootstrap : int, default=1000
-        Number of bootstrap samples behind each interval.
-    confidence : float, default=0.95
-        Coverage of the intervals.
+        Number of bootstrap samples behind each 95% interval.
     n_jobs : int, default=None
         Number of parallel fits, through joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -192,28 +171,35 @@ def evaluate(
     learning = {name: learns_from_unlabeled(m) for name, m in models.items()}
     plan = _plan(splits, target, units, moments, test_size, n_repeats, rng)
     jobs = [
-        _Job(name, fold, kind, *labeled_split(split, target, learns))
+        (name, fold, kind, *labeled_split(split, target, learns))
         for name, folds in plan.items()
         for fold, split in enumerate(folds)
         for kind, learns in learning.items()
     ]
+    titles = [f"{name} split {fold}, {kind}" for name, fold, kind, *_ in jobs]
     calls: Iterator[Call] = (
-        (job.title, (models[job.model], X, target, job.train, job.test), {})
-        for job in jobs
+        (title, (models[kind], X, target, train, test), {})
+        for title, (_, _, kind, train, test) in zip(titles, jobs, strict=True)
     )
     fits = in_parallel(_fit_predict, calls, n_jobs)
     tables = []
     with Progress("evaluate", len(jobs), verbose) as progress:
-        results = progress.over(fits, [job.title for job in jobs])
-        for job, (prediction, seconds) in zip(jobs, results, strict=True):
-            tables.append(_table(job, target, prediction, units))
+        results = zip(titles, jobs, progress.over(fits, titles), strict=True)
+        for title, (name, fold, kind, train, test), (found, seconds) in results:
+            table = pd.DataFrame(
+                {"split": name, "fold": fold, "model": kind, "row": test}
+            )
+            table = table.assign(y=target[test], prediction=found, known_user=None)
+            table["unit"] = test if units is None else units[test]
+            if units is not None:
+                seen = units[train[~np.isnan(target[train])]]
+                table["known_user"] = np.isin(units[test], seen)
+            tables.append(table)
             if tells_lines(verbose):
-                said = f"[evaluate] {job.title}"
-                print_scores(said, target[job.test], prediction, seconds)
+                print_scores(f"[evaluate] {title}", target[test], found, seconds)
     predictions = pd.concat(tables, ignore_index=True)
-    scores, differences = score_tables(
-        predictions, units is not None, list(models), n_bootstrap, confidence, rng
-    )
+    has_users = units is not None
+    scores, differences = score_tables(predictions, has_users, n_bootstrap, rng)
     predictions = predictions.drop(columns="unit")
     return Bunch(scores=scores, differences=differences, predictions=predictions)
 
@@ -267,18 +253,6 @@ def _fit_predict(
     model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, float]:
     start = now()
-    fitted = clone(model).fit(take(X, train), y[train])
-    prediction = np.asarray(fitted.predict(take(X, test)), dtype=np.float64)
+    fitted = clone(model).fit(_safe_indexing(X, train), y[train])
+    prediction = np.asarray(fitted.predict(_safe_indexing(X, test)), dtype=np.float64)
     return prediction.reshape(-1), now() - start
-
-
-def _table(
-    job: _Job, y: np.ndarray, prediction: np.ndarray, units: np.ndarray | None
-) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {"split": job.split, "fold": job.fold, "model": job.model, "row": job.test}
-    ).assign(y=y[job.test], prediction=prediction)
-    if units is None:
-        return table.assign(known_user=None, unit=job.test)
-    seen = units[job.train[~np.isnan(y[job.train])]]
-    return table.assign(known_user=np.isin(units[job.test], seen), unit=units[job.test])

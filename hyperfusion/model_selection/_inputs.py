@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from inspect import signature
 from numbers import Integral
 from typing import Any
@@ -12,7 +12,6 @@ import pandas as pd
 from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._anatomy import final_step, find, is_search, layers
-from hyperfusion._sklearn_compat import _safe_indexing
 from hyperfusion._validation import check_target
 from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._levels import number_levels
@@ -94,7 +93,10 @@ def _values(
 ) -> pd.Series | None:
     """Return the values of a parameter (a column, or one per row) or of a role."""
     if given is None:
-        encoders = (find(m, _has_roles) for m in models)
+        encoders = (
+            find(m, lambda part: hasattr(part, "user") and hasattr(part, "time"))
+            for m in models
+        )
         encoder = next((e for e in encoders if e is not None), None)
         given = getattr(encoder, role, None)
     if given is None:
@@ -114,10 +116,6 @@ def _values(
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     column = check_columns(table, given, parameter, max_columns=1)[0]
     return table[column].reset_index(drop=True)
-
-
-def _has_roles(part: Any) -> bool:
-    return hasattr(part, "user") and hasattr(part, "time")
 
 
 def read_folds(
@@ -193,8 +191,3 @@ def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:
     if use_unlabeled:
         train = np.concatenate([train, np.flatnonzero(np.isnan(y))])
     return train, test
-
-
-def take(X: Any, rows: Sequence[int] | np.ndarray) -> Any:
-    """Return rows of a table."""
-    return _safe_indexing(X, rows)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
 
-from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._times import read_times
+from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection._inputs import (
     Split,
     check_posts,
@@ -31,12 +28,12 @@ from hyperfusion.model_selection._leak_signs import (
     numbers_of,
     order_within_levels,
     out_of_fold_score,
-    rank_correlation,
     sounds_later,
 )
 from hyperfusion.table._frames import check_frame
 
 _COPY = 0.999
+_ALONE = 0.8  # with all columns, good models of the SMP Challenge reach about 0.7
 _WITHIN = 0.95
 _NAMED = 0.2
 _N_FOLDS = 5
@@ -66,21 +63,9 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True)
-class _Finding:
-    column: Hashable
-    finding: str
-    value: float
-    evidence: str
+_Finding = tuple[Hashable, str, float, str]  # column, finding, value, evidence
 
 
-@validate_params(
-    {
-        "threshold": [Interval(Real, 0, 1, closed="neither")],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
-)
 def check_leaks(
     X: Any,
     y: ArrayLike,
@@ -88,8 +73,6 @@ def check_leaks(
     users: Any = None,
     times: Any = None,
     splits: Any = None,
-    threshold: float = 0.8,
-    random_state: Any = 0,
 ) -> pd.DataFrame:
     """Look for columns that know the target, and for splits that leak it.
 
@@ -110,12 +93,6 @@ def check_leaks(
     splits : int, splitter, (train, test) or iterable of them, default=None
         Positions of training and test rows, or a splitter. A splitter that takes groups
         gets the users.
-    threshold : float, default=0.8
-        Out-of-fold rank correlation (on rows not used for fitting) above which a single
-        column is suspicious. On posts of the SMP Challenge, good models with all
-        columns reach about 0.7.
-    random_state : int, RandomState instance or None, default=0
-        Seed of the folds and of random halves of the rows.
 
     Returns
     -------
@@ -129,7 +106,7 @@ def check_leaks(
           target of their rows better than an honest column can, as in target encoding
           (correlation);
         - "predicts alone": the rank correlation of predictions from this column alone,
-          in other folds, is `threshold` or more;
+          in other folds, is 0.8 or more;
         - "target of the other rows": within the levels of a category, or within users,
           the column sorts the rows by their targets, as the mean of all *other* rows
           does (rank correlation within levels, 0.95 or more, or -0.95 or less);
@@ -148,10 +125,6 @@ def check_leaks(
     ------
     InvalidInputError
         If inputs don't fit together, a column is missing, or two have the same name.
-
-    See Also
-    --------
-    evaluate : Scores on honest splits.
 
     Notes
     -----
@@ -185,16 +158,16 @@ def check_leaks(
     moments = find_times(table, times, [])
     pairs = []
     if splits is not None:
-        pairs = read_folds(splits, "splits", target, units, random_state)
+        pairs = read_folds(splits, "splits", target, units, 0)
     labeled = np.flatnonzero(~np.isnan(target))
-    found = list(_in_columns(table, target, labeled, units, threshold, random_state))
+    found = list(_in_columns(table, target, labeled, units))
     if moments is not None:
         found += _after_the_post(table, moments)
     for split in pairs:
         found += _across(split, table, target, units, moments)
     order = list(_ADVICE)
-    found.sort(key=lambda f: order.index(f.finding))
-    rows = [{**vars(f), "advice": _ADVICE[f.finding]} for f in found]
+    found.sort(key=lambda finding: order.index(finding[1]))
+    rows = [(*finding, _ADVICE[finding[1]]) for finding in found]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -203,20 +176,17 @@ def _in_columns(
     y: np.ndarray,
     labeled: np.ndarray,
     units: np.ndarray | None,
-    threshold: float,
-    random_state: Any,
 ) -> Iterator[_Finding]:
     """Yield signs that single columns know the target."""
-    rng = check_random_state(random_state)
+    rng = np.random.RandomState(0)
     table, y = table.iloc[labeled], y[labeled]
     folds = rng.permutation(len(y)) % min(_N_FOLDS, len(y))
     levels: dict[Hashable, np.ndarray] = {}
     if units is not None:
         levels["users"] = units[labeled]
     for column in table:  # categories and texts whose values repeat
-        codes = None
-        if numbers_of(table[column]) is None:
-            codes = levels_of(table[column])
+        is_number = numbers_of(table[column]) is not None
+        codes = None if is_number else levels_of(table[column])
         if codes is not None and codes.max(initial=-1) + 1 <= len(codes) / 2:
             levels[column] = codes
     for column in table:
@@ -229,22 +199,23 @@ def _in_columns(
         sure = None if numbers is None else _of_numbers(column, numbers, y, rng)
         if sure is not None:
             yield sure
-        elif value >= threshold:
-            yield _Finding(column, "predicts alone", value, evidence)
+        elif value >= _ALONE:
+            yield (column, "predicts alone", value, evidence)
         elif numbers is not None and (within := _within(column, numbers, y, levels)):
             yield within
         elif value >= _NAMED and sounds_later(column):
-            yield _Finding(column, "total counted later", value, evidence)
+            yield (column, "total counted later", value, evidence)
 
 
 def _of_numbers(
     column: Hashable, x: np.ndarray, y: np.ndarray, rng: np.random.RandomState
 ) -> _Finding | None:
     """Return a sign that a column of numbers was made from the target, if any."""
-    copied = abs(rank_correlation(x, y))
+    there = ~np.isnan(x)
+    copied = abs(spearman_score(y[there], x[there])) if there.sum() > 2 else 0.0
     if copied >= _COPY:
         evidence = f"its rank correlation with the target is {copied:.4f}"
-        return _Finding(column, "copy of the target", copied, evidence)
+        return (column, "copy of the target", copied, evidence)
     means = level_means(x, y, rng)
     if means is None or not means.knows:
         return None
@@ -257,7 +228,7 @@ def _of_numbers(
         evidence = (
             f"its {means.n_levels} repeated values are the mean target of their rows"
         )
-    return _Finding(column, "target by level", means.correlation, evidence)
+    return (column, "target by level", means.correlation, evidence)
 
 
 def _within(
@@ -271,7 +242,7 @@ def _within(
                 f"within the levels of {name!r}, its rank correlation with the target "
                 f"is {within:.3f}"
             )
-            return _Finding(column, "target of the other rows", within, evidence)
+            return (column, "target of the other rows", within, evidence)
     return None
 
 
@@ -287,7 +258,7 @@ def _after_the_post(table: pd.DataFrame, times: pd.Series) -> Iterator[_Finding]
             gap = (dates - times)[later].median()
             evidence = f"{int(later.sum())} dates are after the post, by {gap} (median)"
             share = float(later.sum() / dates.notna().sum())
-            yield _Finding(column, "later than the post", share, evidence)
+            yield (column, "later than the post", share, evidence)
 
 
 def _dates(column: pd.Series) -> pd.Series | None:
@@ -328,16 +299,16 @@ def _across(
     same = np.isin(rows[test], rows[train]) | np.isin(test, train)
     if same.any():
         evidence = f"{int(same.sum())} of {len(test)} test rows are also in training"
-        yield _Finding(None, "same row on both sides", float(same.mean()), evidence)
+        yield (None, "same row on both sides", float(same.mean()), evidence)
     if units is not None:
         known = np.isin(units[test], units[train])
         if known.any():
             evidence = f"{known.mean():.0%} of test rows are by users in training"
-            yield _Finding(None, "users on both sides", float(known.mean()), evidence)
+            yield (None, "users on both sides", float(known.mean()), evidence)
     if times is not None:
         later = (times.iloc[train] > times.iloc[test].min()).to_numpy()
         if later.any():
             evidence = (
                 f"{later.mean():.0%} of training rows are after the first test row"
             )
-            yield _Finding(None, "trains on later posts", float(later.mean()), evidence)
+            yield (None, "trains on later posts", float(later.mean()), evidence)

@@ -34,6 +34,7 @@ from hyperfusion.inspection import (
     PredictionIntervalDisplay,
     PseudoLabelDisplay,
     TrainingCurveDisplay,
+    _prediction_displays,
     feature_importance,
     grouped_permutation_importance,
     what_if,
@@ -48,8 +49,6 @@ TRACE = pd.DataFrame(
         "kept": [True, False],
         "mae_before": [1.3, 1.25],
         "mae_after": [1.25, 1.26],
-        "src_before": [0.7, 0.71],
-        "src_after": [0.71, 0.70],
     }
 )
 CHANGES = pd.DataFrame(
@@ -161,9 +160,8 @@ def test_inspection_imports_without_matplotlib():
 def test_distribution_integrates_to_one_on_common_bins():
     rng = np.random.RandomState(0)
     y_true, y_pred = rng.normal(size=500), 0.5 * rng.normal(size=500)
-    display = DistributionDisplay.from_predictions(y_true, y_pred, bins=20)
+    display = DistributionDisplay.from_predictions(y_true, y_pred)
     bars = display.bars_[0]
-    assert len(bars) == 20
     assert sum(b.get_width() * b.get_height() for b in bars) == pytest.approx(1)
     for line in display.lines_:
         x, density = line.get_data()
@@ -213,12 +211,10 @@ def test_intervals_split_the_points():
     assert_allclose(segment, [[1.0, 0.0], [1.0, 2.0]])
 
 
-def test_intervals_of_many_posts_are_a_sample_that_repeats(model):
+def test_intervals_of_many_posts_are_a_sample_that_repeats(model, monkeypatch):
+    monkeypatch.setattr(_prediction_displays, "_MOST_POINTS", 50)
     X, y = posts(n=300, seed=1)
-    drawn = [
-        PredictionIntervalDisplay.from_estimator(model, X, y, max_points=50)
-        for _ in range(2)
-    ]
+    drawn = [PredictionIntervalDisplay.from_estimator(model, X, y) for _ in range(2)]
     assert len(drawn[0].y_true) == 300
     points = [d.inside_.get_offsets() for d in drawn]
     assert len(points[0]) + len(drawn[0].outside_.get_offsets()) == 50
@@ -300,12 +296,12 @@ def test_ablation_draws_what_applies():
     assert display.ax_.get_title() == "Full model: SRC 0.7000"
     texts = [t.get_text() for t in display.ax_.texts]
     assert texts == ["does not apply"]
-    mae = AblationDisplay(table=CHANGES).plot(metric="mae")
+    mae = AblationDisplay(table=CHANGES, metric="mae").plot()
     assert [float(p[0].get_xdata()[0]) for p in mae.points_] == [0.2, -0.1]
     colors = {p[0].get_color() for p in mae.points_}
     assert len(colors) == 2  # one part helps, the other harms
     with pytest.raises(InvalidInputError, match="metric"):
-        AblationDisplay(table=CHANGES).plot(metric="r2")
+        AblationDisplay(table=CHANGES, metric="r2").plot()
 
 
 def test_ablation_of_a_model():
@@ -333,11 +329,7 @@ def test_pseudo_label_rounds():
     kept, undone = display.lines_
     assert undone.get_markerfacecolor() == "white"
     assert kept.get_markerfacecolor() != "white"
-    src = PseudoLabelDisplay(trace=TRACE).plot(metric="src")
-    assert_allclose(src.lines_[1].get_ydata(), [0.71, 0.70])
     assert PseudoLabelDisplay(trace=TRACE.iloc[:0]).plot().lines_ == []
-    with pytest.raises(InvalidInputError, match="metric"):
-        PseudoLabelDisplay(trace=TRACE).plot(metric="r2")
 
 
 def test_pseudo_labels_of_a_wrapper():

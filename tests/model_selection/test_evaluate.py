@@ -16,8 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import evaluate, make_hyperfusion, within_user_spearman
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._scores import TestFold as Fold
-from hyperfusion.model_selection._scores import bootstrap_scores, mean_score
+from hyperfusion.model_selection import _scores
 
 
 @pytest.fixture
@@ -117,13 +116,15 @@ def test_bootstrap_is_that_of_rows_written_out(metric):
     copies = [(a, i) for a, n in enumerate(counts[0]) for i in range(n)]
     rows = np.concatenate([np.flatnonzero(users == a) for a, _ in copies])
     names = np.repeat(np.arange(len(copies)), 4)
-    plain = Fold(y[rows], prediction[rows], names, True)
-    got = bootstrap_scores([Fold(y, prediction, users, True)], metric, counts)
-    assert_allclose(got, mean_score([plain], metric))
+    all_rows = pd.DataFrame({"y": y, "prediction": prediction, "unit": users})
+    plain, _ = _scores.mean_scores([all_rows.iloc[rows].assign(unit=names)], metric, [])
+    _, got = _scores.mean_scores([all_rows], metric, counts)
+    assert_allclose(got, plain)
 
 
-def test_intervals_cover_the_truth():
+def test_intervals_cover_the_truth(monkeypatch):
     """90% intervals of SRC should cover the long-run SRC in most of many repeats."""
+    monkeypatch.setattr(_scores, "CONFIDENCE", 0.9)
     rng = np.random.RandomState(0)
     covered = 0
     for _ in range(60):
@@ -136,7 +137,6 @@ def test_intervals_cover_the_truth():
             y,
             splits={"s": [(rows[:30], rows[30:])]},
             n_bootstrap=150,
-            confidence=0.9,
         )
         src = ask(result.scores, metric="src").iloc[0]
         covered += src["low"] <= 0.690 <= src["high"]  # 6/pi asin(sqrt(0.5)/2)
