@@ -44,22 +44,7 @@ class PostPipeline(Pipeline):
     """
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
-        """Fit the steps in turn.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n_samples, n_columns)
-            Posts.
-        y : array-like of shape (n_samples,), default=None
-            Targets.
-        **params : dict
-            Metadata such as ``sample_weight``, as for scikit-learn's Pipeline.
-
-        Returns
-        -------
-        self
-            The fitted pipeline.
-        """
+        """Check, then fit the steps in turn, as scikit-learn's Pipeline does."""
         nested = self.get_params(deep=True).values()
         for estimator in (value for value in nested if hasattr(value, "fit")):
             if hasattr(estimator, "_parameter_constraints"):
@@ -201,14 +186,6 @@ def make_hyperfusion(
     ------
     InvalidInputError
         If no role is given, or the preset is unknown.
-
-    See Also
-    --------
-    guess_roles : Suggests the roles of a table, with reasons.
-    evaluate : Scores on random, user and time splits.
-    predict_interval : Intervals around predictions.
-    make_report : One page about the fitted model and its worst errors.
-    PostEncoder : The encoders behind each role.
 
     Notes
     -----

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from pprint import pformat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,8 +58,7 @@ def _words(label: Hashable) -> frozenset[str]:
     return frozenset(re.sub("(?<![su])s$", "", word) for word in words_of(str(label)))
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Column(NamedTuple):
     """A column, a sample of its non-missing cells, and the words of its name."""
 
     label: Hashable
@@ -156,8 +154,7 @@ def _of_numbers(column: _Column, found: str) -> Iterator[tuple[str | None, str |
     yield "numeric", found
 
 
-@dataclass(frozen=True)
-class _Guess:
+class _Guess(NamedTuple):
     """A column, or several that form a vector, with its role and the reason."""
 
     columns: list[Hashable]
@@ -184,10 +181,6 @@ class RoleGuess:
     call : str
         The call of `make_hyperfusion` with these roles, to paste and edit.
 
-    See Also
-    --------
-    guess_roles : Returns it.
-
     Examples
     --------
     >>> import pandas as pd
@@ -199,36 +192,22 @@ class RoleGuess:
 
     def __init__(self, guesses: list[_Guess]):
         self._guesses = guesses
-
-    @property
-    def roles(self) -> dict[str, Any]:
-        """The roles and their columns."""
-        roles: dict[str, Any] = {}
+        self.roles: dict[str, Any] = {}
         for role, limit in ROLES.items():
-            columns = [g.columns[0] for g in self._guesses if g.role == role]
+            columns = [guess.columns[0] for guess in guesses if guess.role == role]
             if columns:
-                roles[role] = columns[0] if limit == 1 else columns
-        vectors: dict[str, list] = {}
-        for guess in self._guesses:
+                self.roles[role] = columns[0] if limit == 1 else columns
+        for guess in guesses:
             if guess.block:
-                columns = guess.columns
-                one = columns[0] if len(columns) == 1 else columns
+                vectors = self.roles.setdefault("vectors", {})
+                one = guess.columns if len(guess.columns) > 1 else guess.columns[0]
                 vectors.setdefault(guess.block, []).append(one)
-        return roles | ({"vectors": vectors} if vectors else {})
-
-    @property
-    def left_out(self) -> dict[Hashable, str]:
-        """The columns without a role, and why."""
-        return {g.columns[0]: g.reason for g in self._guesses if g.role is None}
-
-    @property
-    def call(self) -> str:
-        """The call of `make_hyperfusion`, as text."""
+        self.left_out = {g.columns[0]: g.reason for g in guesses if g.role is None}
         lines = []
         for role, value in self.roles.items():
             text = pformat(value, width=70, compact=True, sort_dicts=False)
             lines.append(f"    {role}={text.replace(chr(10), chr(10) + ' ' * 8)},\n")
-        return f"make_hyperfusion(\n{''.join(lines)})"
+        self.call = f"make_hyperfusion(\n{''.join(lines)})"
 
     def __repr__(self) -> str:
         header = _Guess(["column"], "role", "why")
@@ -260,11 +239,6 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     ------
     InvalidInputError
         If `table` is not a table, or the target is not one of its columns.
-
-    See Also
-    --------
-    make_hyperfusion : Takes the roles.
-    check_leaks : Looks for columns that leak the target.
 
     Notes
     -----

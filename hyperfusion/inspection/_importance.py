@@ -41,9 +41,9 @@ def feature_importance(
 ) -> pd.DataFrame:
     """Rank features by their importance in percent, with their blocks and families.
 
-    The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``. In
-    an ensemble, the importances of the members that have them (CatBoost, TabNet, trees)
-    are averaged with the members' weights in each fold.
+    The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``. In an
+    ensemble, the importances of the members that have them (CatBoost, TabNet, trees) are
+    averaged with the members' weights in each fold.
 
     Parameters
     ----------
@@ -52,34 +52,30 @@ def feature_importance(
     X : DataFrame or array of shape (n_posts, n_columns), default=None
         Posts to explain, as for ``model.predict``. Only for ``method="shap"``.
     method : {"model", "shap"}, default="model"
-        "model" uses the models' own importances, "shap" the mean absolute SHAP values
-        over `X` (CatBoost members only).
+        "model" uses the models' own importances, which cost nothing but favor features with
+        many values, such as the user. "shap" uses the mean absolute SHAP values over `X`
+        (CatBoost members only), a few milliseconds per post and fold. Both show what the
+        model used rather than what helps on new posts.
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
-        Groups of columns to sum over. A "vector" has the numbered columns of one
-        embedding, a "family" several related blocks. A dict names your own groups.
-        SHAP values are summed before taking absolute values.
+        Groups of columns to sum over. A "vector" has the numbered columns of one embedding,
+        a "family" several related blocks. A dict names your own groups. SHAP values are
+        summed before taking absolute values.
     n_top : int, default=None
         Number of rows to return. None returns all.
 
     Returns
     -------
     DataFrame
-        One row per feature (or group), the most important first, ranked from 1. The
-        columns are ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its
-        ``block`` and ``family``, ``importance`` in percent of the total, ``std`` (over
-        the folds; NaN for a single one), and ``n_features`` of a group. ``attrs`` holds
-        ``method``, ``members`` and ``unit``.
+        One row per feature (or group), the most important first, ranked from 1. The columns
+        are ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its ``block`` and
+        ``family``, ``importance`` in percent of the total, ``std`` (over the folds; NaN for
+        a single one), and ``n_features`` of a group. ``attrs`` holds ``method``,
+        ``members`` and ``unit``.
 
     Raises
     ------
     InvalidInputError
         If no member of nonzero weight has such importances, or `X` is missing.
-
-    Notes
-    -----
-    The models' own importances cost nothing. They favor features with many values, such
-    as the user, and show what the model used rather than what helps on new posts. SHAP
-    costs CatBoost a few milliseconds per post and fold.
 
     Examples
     --------
@@ -88,15 +84,15 @@ def feature_importance(
     >>> from hyperfusion.inspection import feature_importance
     >>> X = pd.DataFrame({"time__hour": [0, 1, 0, 1], "geo__latitude": [5, 5, 5, 6]})
     >>> model = DecisionTreeRegressor().fit(X, [1.0, 3.0, 1.0, 3.0])
-    >>> table = feature_importance(model)
-    >>> table[["feature", "family", "importance"]].reset_index(drop=True)
-             feature      family  importance
-    0     time__hour    temporal       100.0
-    1  geo__latitude  geographic         0.0
+    >>> feature_importance(model)[["feature", "family", "importance"]]
+                feature      family  importance
+    rank
+    1        time__hour    temporal       100.0
+    2     geo__latitude  geographic         0.0
     """
     parts = Anatomy.of(model)
     if method == "model":
-        schema = Schema.of_numbers(_fitted_columns(parts))
+        schema = Schema(_fitted_columns(parts))
         n_columns, none = len(schema.columns), "its own importances"
         folds, members = _explain(parts, lambda m: _own(m, n_columns), none)
         groups = group_columns(schema, by)
@@ -121,7 +117,8 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        A CatBoost model, or an ensemble with a CatBoost member of nonzero weight.
+        A CatBoost model, or an ensemble with a CatBoost member of nonzero weight. Only
+        CatBoost members are explained; ``attrs["members"]`` of the result names them.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts to explain, as for ``model.predict``.
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
@@ -130,19 +127,15 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (n_posts, n_groups + 1)
-        Contributions, in the unit of the target that the members were fitted to. With
-        the column ``base``, each row adds up to the prediction of the explained
-        members, averaged over the folds and by weight.
+        Contributions, in the unit of the target that the members were fitted to. With the
+        column ``base``, each row adds up to the prediction of the explained members,
+        averaged over the folds and by weight. How correlated features share a contribution
+        depends on which of them the trees chose.
 
     Raises
     ------
     InvalidInputError
         If no member of nonzero weight has SHAP values.
-
-    Notes
-    -----
-    Only CatBoost members are explained; ``attrs["members"]`` names them. How correlated
-    features share a contribution depends on which of them the trees chose.
 
     Examples
     --------
@@ -151,8 +144,7 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     >>> from hyperfusion.inspection import shap_values
     >>> X = pd.DataFrame({"time__hour": range(24), "user__followers": [5, 9] * 12})
     >>> model = CatBoostHuberRegressor(iterations=30, early_stopping=False)
-    >>> values = shap_values(model.fit(X, X["time__hour"]), X, by="block")
-    >>> list(values)
+    >>> list(shap_values(model.fit(X, X["time__hour"]), X, by="block"))
     ['time', 'user', 'base']
     """
     parts, X = Anatomy.of(model), check_rows(X)

@@ -54,8 +54,8 @@ def grouped_permutation_importance(
     model : fitted regressor or Pipeline
         Any model.
     X : DataFrame or array of shape (n_posts, n_columns)
-        Posts to score on, as for ``model.predict``. Use posts that the model was not
-        fitted on to measure what helps on new posts.
+        Posts to score on, as for ``model.predict``. Use posts that the model was not fitted
+        on to measure what helps on new posts.
     y : array-like of shape (n_posts,)
         Their targets.
     by : {"feature", "vector", "block", "family"} or dict, default="block"
@@ -65,18 +65,17 @@ def grouped_permutation_importance(
     n_repeats : int, default=5
         Permutations of each group.
     n_jobs : int, default=None
-        Number of groups scored in parallel, through joblib. The result does not depend
-        on it.
+        Number of groups scored in parallel; the result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the permutations, which are the same for all groups.
 
     Returns
     -------
     DataFrame
-        One row per group, the most important first, ranked from 1: its name,
-        ``importance`` (mean drop of the score), ``std`` over the repeats, and
-        ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and
-        the ``score`` without permutation.
+        One row per group, the most important first, ranked from 1: its name, ``importance``
+        (mean drop of the score), ``std`` over the repeats, and ``n_features``. ``attrs``
+        holds ``method``, ``unit`` (the scorer's name) and the ``score`` without
+        permutation.
 
     Raises
     ------
@@ -90,8 +89,8 @@ def grouped_permutation_importance(
     Notes
     -----
     Encodes `X` once and predicts it ``n_groups * n_repeats`` times. The importances of
-    groups don't add up to the score: if two groups hold the same information, permuting
-    one of them loses nothing.
+    groups don't add up to the score: if two groups hold the same information, permuting one
+    of them loses nothing.
 
     Examples
     --------
@@ -99,18 +98,13 @@ def grouped_permutation_importance(
     >>> import pandas as pd
     >>> from sklearn.linear_model import LinearRegression
     >>> from hyperfusion.inspection import grouped_permutation_importance
-    >>> X = pd.DataFrame(
-    ...     np.random.RandomState(0).normal(size=(80, 3)),
-    ...     columns=["user__followers", "user__views", "geo__latitude"],
-    ... )
+    >>> columns = ["user__followers", "user__views", "geo__latitude"]
+    >>> X = pd.DataFrame(np.random.RandomState(0).normal(size=(80, 3)), columns=columns)
     >>> y = X["user__followers"] + X["user__views"]
     >>> model = LinearRegression().fit(X, y)
     >>> losses = grouped_permutation_importance(model, X, y, random_state=0)
-    >>> losses.set_index("block")["importance"].round(1)
-    block
-    user    1.1
-    geo     0.0
-    Name: importance, dtype: float64
+    >>> losses.set_index("block")["importance"].round(1).to_dict()
+    {'user': 1.1, 'geo': 0.0}
     """
     parts, X = Anatomy.of(model), check_rows(X)
     predictor = _OnFeatures(parts)

@@ -47,31 +47,30 @@ def what_if(
     post : DataFrame of one row, Series or dict
         The original post, with the columns that ``model.predict`` takes.
     grid : dict of {column: list of values}, or list of such dicts
-        Changes to try. A dict tries all combinations of its values; a list of dicts
-        tries each dict separately.
+        Changes to try. A dict tries all combinations of its values; a list of dicts tries
+        each dict separately.
     coverage : float, default=0.9
         Share of posts that the intervals should cover.
 
     Returns
     -------
     DataFrame of shape (n_candidates + 1, ...)
-        Row 0 is the original post, the others follow the grid. The columns are those
-        of the grid, then
+        Row 0 is the original post, the others follow the grid. The columns are those of the
+        grid, then
 
         prediction, lower, upper
             The prediction and its interval; NaN if the model has no intervals.
-        difference
-            Prediction minus that of the original post.
-        noise
-            Smaller differences do not count, see Notes. NaN for a model without folds.
+        difference, noise
+            Prediction minus that of the original post, and the size below which this does
+            not count; NaN for a model without folds.
         verdict
-            "as it is", "better", "worse", or "not distinguishable"; "noise not known"
-            for a model without folds.
+            "as it is", "better", "worse", or "not distinguishable"; "noise not known" for a
+            model without folds.
         tied_with_best
             Whether it is not distinguishable from the best candidate.
         baseline, n_posts, lift
             The median of the user's earlier scores, the number of these posts, and the
-            prediction minus that median. Only if the model has a history of users.
+            prediction minus that median, if the model has a history of users.
 
     Raises
     ------
@@ -86,24 +85,15 @@ def what_if(
     UserWarning
         If the grid changes a column that the model does not read.
 
-    See Also
-    --------
-    compare_drafts : Ranks whole drafts.
-    PostingTimeDisplay : Draws the hours of the week.
-
     Notes
     -----
-    The interval covers the score of the post. It is much wider than the difference
-    between two candidates, because everything about the post that the model does not
-    know is the same for both. So candidates are compared in pairs. The models of each
-    fold predict the difference ``d``, and the grouped jackknife turns the K differences
-    into a standard error, ``sqrt((K - 1) / K * sum((d - mean)**2))``. The noise is this
-    error times Student's quantile (90%, two-sided, K - 1 degrees of freedom).
-
-    In simulations with 2 to 10 folds and changes without an effect, linear models found
-    a difference in 7 to 15% of cases (10% are intended), CatBoost and trees in 0 to
-    10%, and less often with more folds. They miss many small effects. Among many
-    candidates, some stand out by chance.
+    Candidates are compared in pairs, because everything about the post that the model does
+    not know is the same for both. The models of each fold predict the difference ``d``, and
+    the grouped jackknife turns the K differences into a standard error, ``sqrt((K - 1) / K
+    * sum((d - mean)**2))``. The noise is this error times Student's quantile (90%,
+    two-sided, K - 1 degrees of freedom). In simulations with 2 to 10 folds and changes
+    without an effect, linear models found a difference in 7 to 15% of cases, CatBoost and
+    trees in 0 to 10%. They miss many small effects.
 
     The candidates are encoded once and predicted two or three times.
 
@@ -115,12 +105,11 @@ def what_if(
     >>> from hyperfusion import HyperFusionRegressor
     >>> from hyperfusion.exceptions import AssociationWarning
     >>> from hyperfusion.inspection import what_if
+    >>> warnings.simplefilter("ignore", AssociationWarning)
     >>> posts = pd.DataFrame({"n_tags": range(40), "n_words": [3, 8, 5, 1] * 10})
     >>> model = HyperFusionRegressor([LinearRegression()], random_state=0)
     >>> model = model.fit(posts, 2.0 * posts["n_tags"])
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore", AssociationWarning)
-    ...     answer = what_if(model, posts.iloc[[5]], {"n_tags": [5, 9], "n_words": [3]})
+    >>> answer = what_if(model, posts.iloc[[5]], {"n_tags": [5, 9], "n_words": [3]})
     >>> answer[["n_tags", "n_words", "prediction", "verdict"]].round(2)
        n_tags  n_words  prediction              verdict
     0       5        8        10.0             as it is
@@ -175,11 +164,11 @@ def compare_drafts(
     Returns
     -------
     DataFrame of shape (n_drafts, ...)
-        With the index of `drafts`, the best draft first. The columns are ``rank`` (the
-        same for drafts that are not distinguishable from the best of them), ``tied``
-        (whether other drafts have this rank), ``prediction``, ``lower`` and ``upper``,
-        ``difference`` (to the best draft) and its ``noise``. If the model has a history
-        of its users, also ``baseline``, ``n_posts`` and ``lift``.
+        With the index of `drafts`, the best draft first. The columns are ``rank`` (the same
+        for drafts that are not distinguishable from the best of them), ``tied`` (whether
+        other drafts have this rank), and as in `what_if` ``prediction``, ``lower``,
+        ``upper``, ``difference`` (to the best draft), ``noise``, ``baseline``, ``n_posts``
+        and ``lift``.
 
     Raises
     ------
@@ -191,11 +180,6 @@ def compare_drafts(
     AssociationWarning
         Always, as in `what_if`.
 
-    See Also
-    --------
-    what_if : Changes of one post; explains the noise.
-    user_baseline : The user's usual score and the lift over it.
-
     Examples
     --------
     >>> import warnings
@@ -204,13 +188,12 @@ def compare_drafts(
     >>> from hyperfusion import HyperFusionRegressor
     >>> from hyperfusion.exceptions import AssociationWarning
     >>> from hyperfusion.inspection import compare_drafts
+    >>> warnings.simplefilter("ignore", AssociationWarning)
     >>> posts = pd.DataFrame({"n_tags": range(40)})
     >>> model = HyperFusionRegressor([LinearRegression()], random_state=0)
     >>> model = model.fit(posts, 2.0 * posts["n_tags"])
     >>> drafts = pd.DataFrame({"n_tags": [3, 9, 9]}, index=["a", "b", "c"])
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore", AssociationWarning)
-    ...     compare_drafts(model, drafts)[["rank", "tied", "prediction"]].round(2)
+    >>> compare_drafts(model, drafts)[["rank", "tied", "prediction"]].round(2)
        rank   tied  prediction
     b     1   True        18.0
     c     1   True        18.0

@@ -63,47 +63,45 @@ def ablate(
 ) -> pd.DataFrame:
     """Remove one part of a model at a time, and score the rest.
 
-    This gives the rows of the paper's table 1 (section 4.3.2). Posts are encoded once
-    per split. To remove a modality, its columns are dropped from the feature table,
-    with the similarities and clusters that relate it to others, and only the last step
-    is fitted again.
+    This gives the rows of the paper's table 1 (section 4.3.2). Posts are encoded once per
+    split. To remove a modality, its columns are dropped from the feature table, with the
+    similarities and clusters that relate it to others, and only the last step is fitted
+    again: for an ensemble, K folds times N members.
 
     Parameters
     ----------
     model : Pipeline or regressor, or search or wrapper around one
         A Pipeline of `make_hyperfusion` or your own, or a regressor if `X` is a feature
         table. A search around a Pipeline runs once per split, and its best Pipeline is
-        used. If a wrapper fits a Pipeline in every fold (`PseudoLabelWrapper`), columns
-        of `X` are dropped instead of features.
+        used. If a wrapper fits a Pipeline in every fold (`PseudoLabelWrapper`), columns of
+        `X` are dropped instead of features.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the model takes them.
     y : array-like of shape (n_posts,)
-        Targets. Rows with NaN are never tested. Models with pseudo-labels learn from
-        them; for other models they are dropped.
+        Targets. Rows with NaN are never tested; only models with pseudo-labels learn from
+        them.
     parts : list of str, default=None
-        Parts to remove: the modalities "visual", "metadata", "textual" and
-        "geolocation", the training steps "ensemble", "pseudo_labels", "filter" and
-        "folds", or single blocks of the feature table such as "tags". None means the
-        eight of the paper.
+        Parts to remove: the modalities "visual", "metadata", "textual" and "geolocation",
+        the training steps "ensemble" (the member with the lowest out-of-fold MAE alone),
+        "pseudo_labels" (fit on labeled posts only), "filter" (no ``row_filter``) and
+        "folds" (one random split with the proportions of a fold), or single blocks of the
+        feature table such as "tags". None means the eight of the paper.
     cv : int, splitter, iterable of (train, test) or None, default=None
-        Splits to score on. None is one split by time, with the latest `test_size` of
-        the posts for testing. A number gives `StratifiedRegressionKFold`. A splitter
-        that takes groups gets the users. Scores are means over the folds.
-    users : column or array-like of shape (n_posts,), default=None
-        Users of the posts, which the bootstrap resamples. None uses the role ``user``
-        of a Pipeline's encoder, if there is one.
-    times : column or array-like of shape (n_posts,), default=None
-        Times of the posts. None uses the role ``time`` in the same way.
+        Splits to score on; scores are means over them. None is one split by time, with the
+        latest `test_size` of the posts for testing. A number gives
+        `StratifiedRegressionKFold`. A splitter that takes groups gets the users.
+    users, times : column or array-like of shape (n_posts,), default=None
+        Users, which the bootstrap resamples, and times of the posts. None uses the roles
+        ``user`` and ``time`` of a Pipeline's encoder, if there are any.
     test_size : float, default=0.2
         Share of the latest posts to test on.
     n_bootstrap : int, default=1000
         Number of bootstrap samples (of users) behind each 95% interval.
     n_jobs : int, default=None
-        Number of variants fitted in parallel, through joblib. The result does not
-        depend on it.
+        Number of variants fitted in parallel; the result does not depend on it.
     random_state : int, RandomState instance or None, default=None
-        Seed of the bootstrap and of the splits. Give the model its own seed, otherwise
-        its variants also differ by chance.
+        Seed of the bootstrap and of the splits. Give the model its own seed, otherwise its
+        variants also differ by chance.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
         nothing, 1 also prints a line for every variant.
@@ -111,36 +109,20 @@ def ablate(
     Returns
     -------
     DataFrame
-        One row for each variant, indexed by its name: "full model", then "without
-        visual" and so on. The columns are
-
-        - ``src`` (Spearman's rank correlation, SRC), ``mae`` (mean absolute error):
-          scores of the variant;
-        - ``src_change``, ``mae_change``: the variant's score minus the full model's.
-          The part helps if ``src_change`` is negative and ``mae_change`` positive;
-        - ``src_change_low``, ``src_change_high``, ``mae_change_low``,
-          ``mae_change_high``: bounds of their paired bootstrap intervals;
-        - ``n_features``: number of remaining columns of the feature table;
-        - ``seconds``: time to fit and predict, without encoding;
-        - ``note``: why a variant does not apply; all other columns are then NaN.
+        One row for each variant, indexed by its name: "full model", then "without visual"
+        and so on. The columns are the scores ``src`` (Spearman's rank correlation, SRC) and
+        ``mae`` (mean absolute error); ``src_change`` and ``mae_change`` (the variant's
+        score minus the full model's: the part helps if SRC falls and MAE rises), with the
+        bounds of their paired bootstrap intervals (``src_change_low``,
+        ``src_change_high``, ...); ``n_features`` left in the feature table; ``seconds`` to
+        fit and predict, without encoding; and ``note``, which says why a variant does not
+        apply (all other columns are then NaN).
 
     Raises
     ------
     InvalidInputError
-        If the times are unknown and there is no `cv`, a labeled post has no time, `cv`
-        does not give positions of rows, or a part is unknown.
-
-    Notes
-    -----
-    "Without ensemble" is the single member with the lowest out-of-fold MAE (on posts
-    that the models were not fitted on), and needs no further fit. "Without folds" fits
-    and weights the members on one random split with the proportions of a fold. "Without
-    filter" drops the ``row_filter``. "Without pseudo_labels" fits the same model on the
-    labeled posts only. The intervals show the uncertainty due to the choice of test
-    posts; the seed of the model adds to it.
-
-    Each variant fits the last step once. For an ensemble, this means K folds times N
-    members, or N fits for "folds".
+        If the times are unknown and there is no `cv`, a labeled post has no time, `cv` does
+        not give positions of rows, or a part is unknown.
 
     Examples
     --------
@@ -153,16 +135,10 @@ def ablate(
     ...     "time__hour": rng.uniform(0, 24, 300), "geo__latitude": rng.normal(size=300)
     ... })
     >>> y = X["time__hour"] + rng.normal(size=300)
-    >>> table = ablate(
-    ...     Ridge(), X, y, parts=["metadata", "geolocation"], times=np.arange(300),
-    ...     random_state=0,
-    ... )
-    >>> table["src_change"].round(1)
-    variant
-    full model             0.0
-    without metadata      -0.7
-    without geolocation    0.0
-    Name: src_change, dtype: float64
+    >>> parts = ["metadata", "geolocation"]
+    >>> table = ablate(Ridge(), X, y, parts=parts, times=np.arange(300), random_state=0)
+    >>> table["src_change"].round(1).tolist()
+    [0.0, -0.7, 0.0]
     """
     parts = _PAPER if parts is None else parts
     wanted = [parts] if isinstance(parts, str) else list(parts)

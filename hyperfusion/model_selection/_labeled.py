@@ -80,12 +80,8 @@ class LabeledSplit(BaseCrossValidator):
 
         Parameters
         ----------
-        X : array-like of length n_samples
-            Rows.
-        y : array-like of shape (n_samples,)
-            Target, NaN for unlabeled rows.
-        groups : array-like of shape (n_samples,), default=None
-            Groups for the splitter. Those of unlabeled rows are ignored.
+        X, y, groups : array-like of length n_samples
+            Rows, targets (NaN for unlabeled rows) and groups for the splitter, if it takes any.
 
         Yields
         ------
@@ -121,14 +117,13 @@ class LabeledSplit(BaseCrossValidator):
 def labeled_scorer(scoring: str | Callable | None = None) -> Callable[..., float]:
     """Make a scorer that ignores rows without a target.
 
-    Pass it as ``scoring=`` to scikit-learn's searches if the rows that they score may
-    have a NaN target: with ordinary folds, or for training scores with `LabeledSplit`.
+    Pass it as ``scoring=`` to scikit-learn's searches if the rows that they score may have
+    a NaN target: with ordinary folds, or for training scores with `LabeledSplit`.
 
     Parameters
     ----------
     scoring : str, scorer or None, default=None
-        A name that scikit-learn knows, a callable ``scorer(estimator, X, y)``, or None
-        for the estimator's own ``score``.
+        A scorer or the name of one; None is the estimator's own ``score``.
 
     Returns
     -------

@@ -39,7 +39,7 @@ def words_of(text: str) -> list[str]:
 
 def sounds_later(column: Any) -> bool:
     """Whether a column's name is that of a count that grows after the post."""
-    (name,) = Schema.of_numbers([column]).names  # without its block
+    (name,) = Schema([column]).names  # without its block
     words = words_of(str(name.feature))
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
 

@@ -42,10 +42,6 @@ class StratifiedRegressionKFold(BaseCrossValidator):
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffling.
 
-    See Also
-    --------
-    time_split : One split by time, for honest scores on later posts.
-
     Examples
     --------
     >>> import numpy as np

@@ -44,6 +44,7 @@ from hyperfusion.table._frames import as_frame
 
 COVERAGE = 0.9
 _FEWEST_PERMUTED, _MOST_PERMUTED = 20, 1000
+_N_FEATURES = 20
 
 _FITTED = (
     "These posts look like those that the model was fitted on, so the scores are too "
@@ -106,7 +107,6 @@ class Report:
         "title": [str],
         "target_name": [str, None],
         "n_worst": [Interval(Integral, 0, None, closed="left")],
-        "n_features": [Interval(Integral, 1, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
@@ -119,7 +119,6 @@ def make_report(
     title: str = "Popularity prediction",
     target_name: str | None = None,
     n_worst: int = 12,
-    n_features: int = 20,
 ) -> Report:
     """Write an HTML page about a fitted model and its errors on labeled posts.
 
@@ -149,8 +148,6 @@ def make_report(
         name of `y` if it is a Series with a name, otherwise "target".
     n_worst : int, default=12
         Number of posts with large errors to show.
-    n_features : int, default=20
-        Number of features to show.
 
     Returns
     -------
@@ -163,11 +160,6 @@ def make_report(
         If jinja2 or matplotlib is not installed.
     InvalidInputError
         If `X` and `y` don't fit together.
-
-    See Also
-    --------
-    evaluate : Scores on random, user and time splits.
-    hyperfusion.inspection : The same pictures and tables as single functions.
 
     Notes
     -----
@@ -199,12 +191,8 @@ def make_report(
     if fitted:
         warn_user(_FITTED)
     name = target_name or str(getattr(y, "name", None) or "target")
-    sections = [
-        *_scores(parts, predicted, target, evaluation),
-        *_predictions(parts, features, predicted, target, name, fitted),
-        *_members(model, parts),
-        *_importances(model, parts, features, target, n_features),
-    ]
+    told = name, evaluation, fitted
+    sections = list(_sections(parts, features, predicted, target, *told))
     html = template.render(
         title=title,
         model=type(model).__name__,
@@ -241,9 +229,16 @@ def _number(value: Any, column: str = "") -> str:
     return str(value)
 
 
-def _scores(
-    parts: Anatomy, predicted: pd.DataFrame, target: np.ndarray, evaluation: Any
+def _sections(
+    parts: Anatomy,
+    features: Any,
+    predicted: pd.DataFrame,
+    target: np.ndarray,
+    name: str,
+    evaluation: Any,
+    fitted: bool,
 ) -> Iterator[Section]:
+    values, ensemble = predicted["prediction"].to_numpy(), parts.ensemble
     text = (
         "SRC is Spearman's rank correlation: 1 means that the posts are in the right "
         "order, 0 is chance. MAE is the mean absolute error, in units of the target. "
@@ -251,8 +246,7 @@ def _scores(
         "that were not fitted on it. They are usually better than scores on later "
         "posts."
     )
-    table = score_table(parts, predicted["prediction"].to_numpy(), target)
-    yield Section("Scores", text, table=table)
+    yield Section("Scores", text, table=score_table(parts, values, target))
     if evaluation is not None:
         text = (
             "The model was fitted again on each split: random, for posts like the "
@@ -261,110 +255,78 @@ def _scores(
         )
         table = split_table(evaluation)
         yield Section("Splits side by side", text, table=table, wide=True)
-
-
-def _predictions(
-    parts: Anatomy,
-    features: Any,
-    predicted: pd.DataFrame,
-    target: np.ndarray,
-    name: str,
-    fitted: bool,
-) -> Iterator[Section]:
-    values = predicted["prediction"].to_numpy()
-    yield Section(
-        "Distribution",
+    text = (
         "Predictions are averages, so their distribution is narrower than that of the "
-        "true values.",
-        figure=picture(
-            DistributionDisplay.from_predictions,
-            target,
-            values,
-            labels={"xlabel": name},
-        ),
+        "true values."
     )
-    if parts.ensemble is not None:
+    display: Any = DistributionDisplay(y_true=target, y_pred=values)
+    yield Section("Distribution", text, picture(display, xlabel=name))
+    if ensemble is not None:
         covered = coverage_table(parts, features, target, COVERAGE, held=predicted)
-        covered = covered.iloc[0]
-        figure = picture(
-            PredictionIntervalDisplay.from_predictions,
-            target,
-            values,
-            lower=predicted["lower"],
-            upper=predicted["upper"],
-            coverage=COVERAGE,
-            labels={"xlabel": f"predicted {name}", "ylabel": f"true {name}"},
-        )
         text = (
             f"The intervals should contain {COVERAGE:.0%} of the posts. They contain "
-            f"{covered['coverage']:.1%} of these."
+            f"{covered['coverage'].iloc[0]:.1%} of these."
         )
-        if covered["drift"] and not fitted:
+        if covered["drift"].iloc[0] and not fitted:
             text += " The difference is more than chance: the posts have changed."
-        yield Section("Intervals", text, figure=figure)
+        ends = {end: predicted[end].to_numpy() for end in ("lower", "upper")}
+        display = PredictionIntervalDisplay(
+            y_true=target, y_pred=values, coverage=COVERAGE, **ends
+        )
+        labels = {"xlabel": f"predicted {name}", "ylabel": f"true {name}"}
+        yield Section("Intervals", text, picture(display, **labels))
     text = "Posts sorted by prediction, in ten groups of equal size."
     yield Section("Calibration", text, table=calibration_table(values, target))
-
-
-def _members(model: Any, parts: Anatomy) -> Iterator[Section]:
-    if parts.ensemble is not None:
-        weights = parts.ensemble.weights_
+    if ensemble is not None:
         text = (
             "The regressors of the ensemble: their mean scores over the folds (MAE in "
             "units of the target that they were fitted to), the seconds of all fits, "
             "and the mean weight."
         )
+        weights = ensemble.weights_
         if np.ptp(weights) < 1e-9 and weights.shape[1] > 1:
             text += " Equal weights were used."
         figure = None
         if np.ptp(weights, axis=0).max() > 1e-9:  # not the same in each fold
-            figure = picture(EnsembleWeightsDisplay.from_estimator, model)
-        yield Section("Members", text, figure, member_table(parts.ensemble))
+            names = [name for name, _ in ensemble.members_]
+            figure = picture(EnsembleWeightsDisplay(weights=weights, names=names))
+        yield Section("Members", text, figure, member_table(ensemble))
+    yield from _importances(parts, features, target)
 
 
 def _importances(
-    model: Any, parts: Anatomy, features: Any, target: np.ndarray, n_features: int
-) -> Iterator[Section]:
-    try:
-        blocks = feature_importance(model, by="block")
-        ranked = feature_importance(model, n_top=n_features)
-    except InvalidInputError:  # no member has its own importances
-        yield from _permutation(parts, features, target)
-        return
-    table = ranked[["feature", "block", "importance", "std"]]
-    known = feature_terms(parts)
-    terms = [known.get(name, "") for name in table["feature"]]
-    text = (
-        "Importances as the members measure them, in percent of the total. They show "
-        "what the model uses, not what causes popularity."
-    )
-    if any(terms):
-        table = table.assign(terms=terms)
-        text += " TF-IDF features combine many terms; those with most weight are shown."
-    yield Section(
-        "Importance",
-        text,
-        figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
-        table=table,
-    )
-
-
-def _permutation(
     parts: Anatomy, features: Any, target: np.ndarray
 ) -> Iterator[Section]:
-    """Yield the importances of blocks for members without their own."""
-    if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
-        return
-    # a sample, because each block costs several predictions
-    rows = np.random.RandomState(0).permutation(len(target))[:_MOST_PERMUTED]
-    blocks = grouped_permutation_importance(
-        parts.regressor, features.iloc[rows], target[rows], n_repeats=3, random_state=0
-    )
-    if len(blocks) > 1:
-        yield Section(
-            "Importance",
-            f"Drop of SRC on {len(rows)} of these posts when the features of a block "
-            "are shuffled. It shows what the model uses, not what causes popularity.",
-            figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
-            table=blocks[["block", "importance", "std"]],
+    """Yield the members' own importances, or by permutation if they have none."""
+    note = "what the model uses, not what causes popularity."
+    try:
+        blocks = feature_importance(parts.regressor, by="block")
+        table = feature_importance(parts.regressor, n_top=_N_FEATURES)
+    except InvalidInputError:  # no member has its own importances
+        if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
+            return
+        # a sample, because each block costs several predictions
+        rows = np.random.RandomState(0).permutation(len(target))[:_MOST_PERMUTED]
+        held = features.iloc[rows], target[rows]
+        blocks = grouped_permutation_importance(
+            parts.regressor, *held, n_repeats=3, random_state=0
         )
+        if len(blocks) < 2:
+            return
+        text = (
+            f"Drop of SRC on {len(rows)} of these posts when the features of a block "
+            f"are shuffled. It shows {note}"
+        )
+        table = blocks[["block", "importance", "std"]]
+    else:
+        text = "Importances as the members measure them, in percent of the total. "
+        text += f"They show {note}"
+        table = table[["feature", "block", "importance", "std"]]
+        known = feature_terms(parts)
+        terms = [known.get(name, "") for name in table["feature"]]
+        if any(terms):
+            table = table.assign(terms=terms)
+            text += " TF-IDF features combine many terms; those with most weight are "
+            text += "shown."
+    figure = picture(ImportanceDisplay(importance=blocks))
+    yield Section("Importance", text, figure, table)

@@ -116,10 +116,6 @@ def feature_table(
         If a name is invalid, parts differ in length, a column is neither a number nor a
         category, or a space names a missing vector.
 
-    See Also
-    --------
-    describe_table : Show how a table is understood.
-
     Examples
     --------
     >>> import numpy as np
@@ -210,10 +206,6 @@ def describe_table(X: Any) -> pd.DataFrame:
         One row for each vector and each single column: ``name``, ``block`` ("other"
         without one), ``kind`` ("vector", "number" or "category"), ``n_columns``, and
         ``space`` (shared by vectors that can be compared).
-
-    See Also
-    --------
-    feature_table : Build a table from named parts.
 
     Examples
     --------

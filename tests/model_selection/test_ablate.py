@@ -185,7 +185,7 @@ def test_relations_leave_with_either_side(clusters):
 
 
 def test_unknown_relations_leave_with_all_content():
-    schema = Schema.of_numbers(["image__a", "time__hour", "cross__wit"])
+    schema = Schema(["image__a", "time__hour", "cross__wit"])
     assert schema.leaving_with("visual") == ["image__a", "cross__wit"]
     assert schema.leaving_with("textual") == ["cross__wit"]
     assert schema.leaving_with("metadata") == ["time__hour"]
