@@ -21,8 +21,10 @@ from sklearn.metrics import mean_absolute_error
 
 from hyperfusion import make_hyperfusion, spearman_score
 from hyperfusion.datasets import load_smp_video
+from hyperfusion.model_selection._scores import score_tables
 
 TINY = "hyperfusion-tiny"
+N_RESAMPLES = 1000
 
 
 @dataclass
@@ -108,6 +110,29 @@ def score(name: str, predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]
         "SRC": spearman_score(truth, predicted),
         "MAE": mean_absolute_error(truth, predicted),
     }
+
+
+def leads(truth: np.ndarray, runs: dict[str, list[np.ndarray]]) -> pd.DataFrame:
+    """Return how far the first model is ahead of the others, over posts drawn again.
+
+    Each model has a list of predictions, such as one for each seed. There are two rows
+    for each of the others, for SRC and MAE, with the bounds of 95% intervals.
+    """
+    tables = [
+        pd.DataFrame(
+            {"y": truth, "prediction": one, "unit": np.arange(len(truth))}
+        ).assign(split="later", model=name, fold=fold)
+        for name, each in runs.items()
+        for fold, one in enumerate(each)
+    ]
+    rng = np.random.RandomState(0)
+    _, found = score_tables(pd.concat(tables), False, N_RESAMPLES, rng)
+    ahead = {
+        "ahead": -found["difference"],
+        "low": -found["high"],
+        "high": -found["low"],
+    }
+    return found.assign(**ahead, metric=found["metric"].str.upper())
 
 
 def main() -> None:

@@ -41,9 +41,9 @@ def feature_importance(
 ) -> pd.DataFrame:
     """Rank features by their importance in percent, with their blocks and families.
 
-    The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``. In an
-    ensemble, the importances of the members that have them (CatBoost, TabNet, trees) are
-    averaged with the members' weights in each fold.
+    The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``. In
+    an ensemble, the importances of the members that have them (CatBoost, TabNet, trees)
+    are averaged with the members' weights in each fold.
 
     Parameters
     ----------
@@ -52,25 +52,25 @@ def feature_importance(
     X : DataFrame or array of shape (n_posts, n_columns), default=None
         Posts to explain, as for ``model.predict``. Only for ``method="shap"``.
     method : {"model", "shap"}, default="model"
-        "model" uses the models' own importances, which cost nothing but favor features with
-        many values, such as the user. "shap" uses the mean absolute SHAP values over `X`
-        (CatBoost members only), a few milliseconds per post and fold. Both show what the
-        model used rather than what helps on new posts.
+        "model" uses the models' own importances, which cost nothing but favor features
+        with many values, such as the user. "shap" uses the mean absolute SHAP values
+        over `X` (CatBoost members only), a few milliseconds per post and fold. Both
+        show what the model used rather than what helps on new posts.
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
-        Groups of columns to sum over. A "vector" has the numbered columns of one embedding,
-        a "family" several related blocks. A dict names your own groups. SHAP values are
-        summed before taking absolute values.
+        Groups of columns to sum over. A "vector" has the numbered columns of one
+        embedding, a "family" several related blocks. A dict names your own groups. SHAP
+        values are summed before taking absolute values.
     n_top : int, default=None
         Number of rows to return. None returns all.
 
     Returns
     -------
     DataFrame
-        One row per feature (or group), the most important first, ranked from 1. The columns
-        are ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its ``block`` and
-        ``family``, ``importance`` in percent of the total, ``std`` (over the folds; NaN for
-        a single one), and ``n_features`` of a group. ``attrs`` holds ``method``,
-        ``members`` and ``unit``.
+        One row per feature (or group), the most important first, ranked from 1. The
+        columns are ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its
+        ``block`` and ``family``, ``importance`` in percent of the total, ``std`` (over
+        the folds; NaN for a single one), and ``n_features`` of a group. ``attrs`` holds
+        ``method``, ``members`` and ``unit``.
 
     Raises
     ------
@@ -127,10 +127,10 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     Returns
     -------
     DataFrame of shape (n_posts, n_groups + 1)
-        Contributions, in the unit of the target that the members were fitted to. With the
-        column ``base``, each row adds up to the prediction of the explained members,
-        averaged over the folds and by weight. How correlated features share a contribution
-        depends on which of them the trees chose.
+        Contributions, in the unit of the target that the members were fitted to. With
+        the column ``base``, each row adds up to the prediction of the explained
+        members, averaged over the folds and by weight. How correlated features share a
+        contribution depends on which of them the trees chose.
 
     Raises
     ------

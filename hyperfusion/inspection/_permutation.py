@@ -54,8 +54,8 @@ def grouped_permutation_importance(
     model : fitted regressor or Pipeline
         Any model.
     X : DataFrame or array of shape (n_posts, n_columns)
-        Posts to score on, as for ``model.predict``. Use posts that the model was not fitted
-        on to measure what helps on new posts.
+        Posts to score on, as for ``model.predict``. Use posts that the model was not
+        fitted on to measure what helps on new posts.
     y : array-like of shape (n_posts,)
         Their targets.
     by : {"feature", "vector", "block", "family"} or dict, default="block"
@@ -72,10 +72,10 @@ def grouped_permutation_importance(
     Returns
     -------
     DataFrame
-        One row per group, the most important first, ranked from 1: its name, ``importance``
-        (mean drop of the score), ``std`` over the repeats, and ``n_features``. ``attrs``
-        holds ``method``, ``unit`` (the scorer's name) and the ``score`` without
-        permutation.
+        One row per group, the most important first, ranked from 1: its name,
+        ``importance`` (mean drop of the score), ``std`` over the repeats, and
+        ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and the
+        ``score`` without permutation.
 
     Raises
     ------
@@ -89,8 +89,8 @@ def grouped_permutation_importance(
     Notes
     -----
     Encodes `X` once and predicts it ``n_groups * n_repeats`` times. The importances of
-    groups don't add up to the score: if two groups hold the same information, permuting one
-    of them loses nothing.
+    groups don't add up to the score: if two groups hold the same information, permuting
+    one of them loses nothing.
 
     Examples
     --------

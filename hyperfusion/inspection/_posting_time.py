@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Hashable
 from typing import Any, Self
 
 import numpy as np
@@ -15,12 +14,13 @@ from hyperfusion._base import with_parameters
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._times import read_times
 from hyperfusion.cells._zones import Zone, read_zones
-from hyperfusion.encoders import TemporalEncoder
+from hyperfusion.encoders import PostEncoder, TemporalEncoder
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection._differences import predict_with_folds, ties_of_best
 from hyperfusion.inspection._plot import Display, check_vector
-from hyperfusion.inspection._posts import as_post, make_candidates, role_column
+from hyperfusion.inspection._posts import as_post, make_candidates
 from hyperfusion.inspection._what_if import CAUTION
+from hyperfusion.table._frames import check_columns
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -74,10 +74,12 @@ class PostingTimeDisplay(Display):
         estimator: Any,
         post: Any,
         *,
-        time: Hashable | None = None,
         ax: Any = None,
     ) -> Self:
         """Predict a post at every hour of its week and draw the predictions.
+
+        The hours are in the time zone of the post if the model or its time has one,
+        otherwise in UTC.
 
         Parameters
         ----------
@@ -85,10 +87,6 @@ class PostingTimeDisplay(Display):
             The model.
         post : DataFrame of one row, Series or dict
             The post.
-        time : column, default=None
-            Column of the time of publishing. None uses the model's ``time`` role. The
-            hours are in the time zone of the post if the model or its time has one,
-            otherwise in UTC.
         %(ax)s
 
         %(drawn)s
@@ -96,7 +94,7 @@ class PostingTimeDisplay(Display):
         Raises
         ------
         InvalidInputError
-            If the post's time is not known.
+            If the model has no ``time`` role, or the post no time.
 
         Warns
         -----
@@ -106,7 +104,13 @@ class PostingTimeDisplay(Display):
         warn_user(CAUTION, AssociationWarning)
         post = as_post(post)
         parts = Anatomy.of(estimator)
-        column = role_column(parts, post, time, "time", "the post's time")
+        roles = getattr(parts.find(PostEncoder), "roles_", {"time": []})
+        if not roles["time"]:
+            raise InvalidInputError(
+                "PostingTimeDisplay.from_estimator needs a model with a time role. For "
+                "others, predict the hours with what_if and use from_predictions."
+            )
+        column = check_columns(post, roles["time"], "time")[0]
         slots, clock = hours_of_week(post[column], *local_clock(parts, post))
         candidates, _ = make_candidates(post, {column: slots})
         hours = candidates.iloc[1:].reset_index(drop=True)
@@ -181,43 +185,30 @@ def local_clock(parts: Anatomy, post: pd.DataFrame) -> tuple[Any, bool]:
 
 def hours_of_week(
     cells: pd.Series, zone: Any, is_local: bool
-) -> tuple[list[Any], str | None]:
+) -> tuple[list[pd.Timestamp], str | None]:
     """Return the hours of a post's week and the name of their clock."""
     times, cell = read_times(cells).settle("raise"), cells.iloc[0]
     if np.isnan(times.seconds[0]):
         raise InvalidInputError(
             "The post has no time, so its week is not known. Give it a time first."
         )
-    moment = pd.Timestamp(times.seconds[0], unit="s")
-    naive = bool(times.naive[0])
-    if naive and is_local:
-        return _written(_week(moment), cell, times.seconds[0]), "local"
+    local, naive = pd.Timestamp(times.seconds[0], unit="s"), bool(times.naive[0])
+    stays = naive and is_local
     if zone is None and not np.isnan(times.offset[0]):
         zone = getattr(cell, "tzinfo", None) or _as_zone(int(times.offset[0]))
     zone = "UTC" if zone is None else zone
-    local = moment.tz_localize("UTC").tz_convert(zone).tz_localize(None)
-    hours = _week(local).tz_localize(
+    if not stays:
+        local = local.tz_localize("UTC").tz_convert(zone).tz_localize(None)
+    monday = local.normalize() - pd.Timedelta(days=local.day_of_week)
+    hours = pd.date_range(monday, periods=168, freq="h")
+    if stays:
+        return list(hours), "local"
+    hours = hours.tz_localize(
         zone, ambiguous=np.ones(168, dtype=bool), nonexistent="shift_forward"
     )
-    if naive:
-        hours = hours.tz_convert("UTC").tz_localize(None)
-    return _written(hours, cell, times.seconds[0]), str(zone)
-
-
-def _week(moment: pd.Timestamp) -> pd.DatetimeIndex:
-    monday = moment.normalize() - pd.Timedelta(days=moment.day_of_week)
-    return pd.date_range(monday, periods=168, freq="h")
-
-
-def _written(hours: pd.DatetimeIndex, cell: Any, seconds: float) -> list[Any]:
-    """Return hours as datetimes, texts or numbers, like the post's time."""
-    text = cell.strip() if isinstance(cell, str) else None
-    is_count = pd.api.types.is_number(cell)
-    if is_count or (text and text.lstrip("+-").isdigit() and len(text) != 8):
-        # 1000 for milliseconds; a year is smaller than its seconds
-        unit = max(1, round(float(cell) / seconds)) if seconds else 1
-        return [type(cell)(int(hour.timestamp()) * unit) for hour in hours]
-    return list(hours) if text is None else [hour.isoformat() for hour in hours]
+    return list(hours.tz_convert("UTC").tz_localize(None) if naive else hours), str(
+        zone
+    )
 
 
 def _as_zone(zone: Zone | None) -> Any:

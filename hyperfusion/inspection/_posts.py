@@ -1,9 +1,9 @@
-"""Input of the inspection functions: posts, candidates of one post, role columns."""
+"""Input of the inspection functions: posts, and candidates of one post."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from hyperfusion._anatomy import Anatomy
-from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame, check_columns
 
@@ -102,22 +100,6 @@ def _cells(values: list[Any], dtype: Any) -> Any:
     if isinstance(dtype, pd.StringDtype) and all(isinstance(v, str) for v in values):
         return cells.astype(dtype)
     return cells
-
-
-def role_column(
-    parts: Anatomy, X: pd.DataFrame, given: Hashable | None, role: str, what: str
-) -> Hashable:
-    """Return a column of posts: the one named, or that of the model's role."""
-    if given is None:
-        encoder = parts.find(PostEncoder)
-        found = [] if encoder is None else encoder.roles_[role]
-        if not found:
-            raise InvalidInputError(
-                f"{role}=None needs a model with a {role} role. Name the column of "
-                f"{what}. The table has {list(X.columns)[:20]}."
-            )
-        given = found[0]
-    return check_columns(X, given, role)[0]
 
 
 def check_rows(X: Any) -> pd.DataFrame | np.ndarray:

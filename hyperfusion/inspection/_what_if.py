@@ -1,7 +1,8 @@
-"""Predictions of changed posts, and ranks of drafts."""
+"""Predictions of changed posts, ranks of drafts, and the usual score of a user."""
 
 from __future__ import annotations
 
+import copy
 from numbers import Real
 from typing import Any
 
@@ -11,9 +12,8 @@ import pandas as pd
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._warnings import warn_user
-from hyperfusion.encoders import PostEncoder
-from hyperfusion.exceptions import AssociationWarning
-from hyperfusion.inspection._baseline import find_baseline
+from hyperfusion.encoders import PostEncoder, UserHistory
+from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection._differences import (
     against,
     predict_with_folds,
@@ -47,25 +47,25 @@ def what_if(
     post : DataFrame of one row, Series or dict
         The original post, with the columns that ``model.predict`` takes.
     grid : dict of {column: list of values}, or list of such dicts
-        Changes to try. A dict tries all combinations of its values; a list of dicts tries
-        each dict separately.
+        Changes to try. A dict tries all combinations of its values; a list of dicts
+        tries each dict separately.
     coverage : float, default=0.9
         Share of posts that the intervals should cover.
 
     Returns
     -------
     DataFrame of shape (n_candidates + 1, ...)
-        Row 0 is the original post, the others follow the grid. The columns are those of the
-        grid, then
+        Row 0 is the original post, the others follow the grid. The columns are those of
+        the grid, then
 
         prediction, lower, upper
             The prediction and its interval; NaN if the model has no intervals.
         difference, noise
-            Prediction minus that of the original post, and the size below which this does
-            not count; NaN for a model without folds.
+            Prediction minus that of the original post, and the size below which this
+            does not count; NaN for a model without folds.
         verdict
-            "as it is", "better", "worse", or "not distinguishable"; "noise not known" for a
-            model without folds.
+            "as it is", "better", "worse", or "not distinguishable"; "noise not known"
+            for a model without folds.
         tied_with_best
             Whether it is not distinguishable from the best candidate.
         baseline, n_posts, lift
@@ -87,13 +87,13 @@ def what_if(
 
     Notes
     -----
-    Candidates are compared in pairs, because everything about the post that the model does
-    not know is the same for both. The models of each fold predict the difference ``d``, and
-    the grouped jackknife turns the K differences into a standard error, ``sqrt((K - 1) / K
-    * sum((d - mean)**2))``. The noise is this error times Student's quantile (90%,
-    two-sided, K - 1 degrees of freedom). In simulations with 2 to 10 folds and changes
-    without an effect, linear models found a difference in 7 to 15% of cases, CatBoost and
-    trees in 0 to 10%. They miss many small effects.
+    Candidates are compared in pairs, because everything about the post that the model
+    does not know is the same for both. The models of each fold predict the difference
+    ``d``, and the grouped jackknife turns the K differences into a standard error,
+    ``sqrt((K - 1) / K * sum((d - mean)**2))``. The noise is this error times Student's
+    quantile (90%, two-sided, K - 1 degrees of freedom). In simulations with 2 to 10
+    folds and changes without an effect, linear models found a difference in 7 to 15% of
+    cases, CatBoost and trees in 0 to 10%. They miss many small effects.
 
     The candidates are encoded once and predicted two or three times.
 
@@ -164,11 +164,11 @@ def compare_drafts(
     Returns
     -------
     DataFrame of shape (n_drafts, ...)
-        With the index of `drafts`, the best draft first. The columns are ``rank`` (the same
-        for drafts that are not distinguishable from the best of them), ``tied`` (whether
-        other drafts have this rank), and as in `what_if` ``prediction``, ``lower``,
-        ``upper``, ``difference`` (to the best draft), ``noise``, ``baseline``, ``n_posts``
-        and ``lift``.
+        With the index of `drafts`, the best draft first. The columns are ``rank`` (the
+        same for drafts that are not distinguishable from the best of them), ``tied``
+        (whether other drafts have this rank), and as in `what_if` ``prediction``,
+        ``lower``, ``upper``, ``difference`` (to the best draft), ``noise``,
+        ``baseline``, ``n_posts`` and ``lift``.
 
     Raises
     ------
@@ -218,9 +218,80 @@ def compare_drafts(
     return frame.iloc[np.argsort(-prediction, kind="stable")]
 
 
+def user_baseline(model: Any, X: pd.DataFrame) -> pd.DataFrame:
+    """Compare predictions with the user's own usual score.
+
+    Parameters
+    ----------
+    model : fitted Pipeline
+        A model with a history of its users (`UserHistory`), as those of
+        `make_hyperfusion` with the roles ``user`` and ``time``.
+    X : DataFrame of shape (n_posts, n_columns)
+        Posts, as for ``model.predict``.
+
+    Returns
+    -------
+    DataFrame of shape (n_posts, 4)
+        With the index of `X`: ``baseline`` (median score of the user's posts before
+        this one, NaN if there are none), ``n_posts`` (the number of these),
+        ``prediction``, and ``lift`` (prediction minus baseline).
+
+    Raises
+    ------
+    InvalidInputError
+        If the model has no history.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from hyperfusion import make_hyperfusion
+    >>> from hyperfusion.inspection import user_baseline
+    >>> days = pd.date_range("2024-05-01", periods=20, freq="D")
+    >>> posts = pd.DataFrame({"user": ["ann", "bob"] * 10, "posted": days})
+    >>> constant = DummyRegressor(strategy="constant", constant=5.0)
+    >>> model = make_hyperfusion(user="user", time="posted", members=[constant], cv=2)
+    >>> user_baseline(model.fit(posts, [3.0, 4.0] * 10), posts.tail(2))
+        baseline  n_posts  prediction  lift
+    18       3.0        9         5.0   2.0
+    19       4.0        9         5.0   1.0
+    """
+    X = as_frame(X)
+    known = _find_baseline(Anatomy.of(model), X)
+    if known is None:
+        raise InvalidInputError(
+            "The model has no history of its users, which needs the roles user and "
+            "time of make_hyperfusion, or a UserHistory as the first step."
+        )
+    prediction = np.asarray(model.predict(X), dtype=np.float64)
+    return known.assign(prediction=prediction, lift=prediction - known["baseline"])
+
+
+def _find_baseline(parts: Anatomy, X: pd.DataFrame) -> pd.DataFrame | None:
+    """Return users' medians before each post from the model's own history."""
+    components = getattr(parts.find(PostEncoder), "components_", ())
+    found = [(c.encoder, c.read) for c in components]
+    if parts.steps:
+        found.append((parts.steps[0], lambda posts: posts))
+    found = [pair for pair in found if isinstance(pair[0], UserHistory)]
+    if not found:
+        return None
+    encoder, read = found[0]
+    # a copy whose medians are not shrunk toward the median of all users
+    plain = copy.copy(encoder).set_params(shrinkage=0)
+    values = pd.DataFrame(
+        np.asarray(plain.transform(read(X)), dtype=np.float64),
+        columns=list(encoder.get_feature_names_out()),
+        index=X.index,
+    )
+    n_posts = values["history_scores"].fillna(0).astype(int)
+    baseline = values["history_median"].where(n_posts > 0)
+    return pd.DataFrame({"baseline": baseline, "n_posts": n_posts})
+
+
 def _add_baseline(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> None:
     """Add the user's baseline and the lift over it, if the model knows it."""
-    known = find_baseline(parts, posts)
+    known = _find_baseline(parts, posts)
     if known is not None:
         for column in known:
             frame[column] = known[column].to_numpy()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,21 +12,21 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import ShuffleSplit, check_cv
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
 
-from hyperfusion._anatomy import is_search, layers
+from hyperfusion._anatomy import (
+    Anatomy,
+    folds_parameter,
+    is_search,
+    layers,
+    parameter_path,
+)
 from hyperfusion._progress import Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import _safe_indexing, validate_params
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._ablation_rows import (
-    FULL,
-    TRAINING_PARTS,
-    Variant,
-    fit_variant,
-    plan_variants,
-)
 from hyperfusion.model_selection._evaluate import COMMON_CONSTRAINTS
 from hyperfusion.model_selection._inputs import (
     check_posts,
@@ -36,10 +38,12 @@ from hyperfusion.model_selection._inputs import (
     split_by_time,
 )
 from hyperfusion.model_selection._scores import print_scores, score_tables
-from hyperfusion.table import BLOCKS, MODALITIES
+from hyperfusion.table import BLOCKS, MODALITIES, Schema
 
+_FULL = "full model"
+_TRAINING_PARTS = ("ensemble", "pseudo_labels", "filter", "folds")
 _METRICS = ("src", "mae")
-_PAPER = ("visual", "metadata", "textual", "geolocation", *TRAINING_PARTS)
+_PAPER = ("visual", "metadata", "textual", "geolocation", *_TRAINING_PARTS)
 
 
 @validate_params(
@@ -63,36 +67,37 @@ def ablate(
 ) -> pd.DataFrame:
     """Remove one part of a model at a time, and score the rest.
 
-    This gives the rows of the paper's table 1 (section 4.3.2). Posts are encoded once per
-    split. To remove a modality, its columns are dropped from the feature table, with the
-    similarities and clusters that relate it to others, and only the last step is fitted
-    again: for an ensemble, K folds times N members.
+    This gives the rows of the paper's table 1 (section 4.3.2). Posts are encoded once
+    per split. To remove a modality, its columns are dropped from the feature table,
+    with the similarities and clusters that relate it to others, and only the last step
+    is fitted again: for an ensemble, K folds times N members.
 
     Parameters
     ----------
     model : Pipeline or regressor, or search or wrapper around one
         A Pipeline of `make_hyperfusion` or your own, or a regressor if `X` is a feature
         table. A search around a Pipeline runs once per split, and its best Pipeline is
-        used. If a wrapper fits a Pipeline in every fold (`PseudoLabelWrapper`), columns of
-        `X` are dropped instead of features.
+        used. If a wrapper fits a Pipeline in every fold (`PseudoLabelWrapper`), columns
+        of `X` are dropped instead of features.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the model takes them.
     y : array-like of shape (n_posts,)
-        Targets. Rows with NaN are never tested; only models with pseudo-labels learn from
-        them.
+        Targets. Rows with NaN are never tested; only models with pseudo-labels learn
+        from them.
     parts : list of str, default=None
-        Parts to remove: the modalities "visual", "metadata", "textual" and "geolocation",
-        the training steps "ensemble" (the member with the lowest out-of-fold MAE alone),
-        "pseudo_labels" (fit on labeled posts only), "filter" (no ``row_filter``) and
-        "folds" (one random split with the proportions of a fold), or single blocks of the
-        feature table such as "tags". None means the eight of the paper.
+        Parts to remove: the modalities "visual", "metadata", "textual" and
+        "geolocation", the training steps "ensemble" (the member with the lowest
+        out-of-fold MAE alone), "pseudo_labels" (fit on labeled posts only), "filter"
+        (no ``row_filter``) and "folds" (one random split with the proportions of a
+        fold), or single blocks of the feature table such as "tags". None means the
+        eight of the paper.
     cv : int, splitter, iterable of (train, test) or None, default=None
-        Splits to score on; scores are means over them. None is one split by time, with the
-        latest `test_size` of the posts for testing. A number gives
+        Splits to score on; scores are means over them. None is one split by time, with
+        the latest `test_size` of the posts for testing. A number gives
         `StratifiedRegressionKFold`. A splitter that takes groups gets the users.
     users, times : column or array-like of shape (n_posts,), default=None
-        Users, which the bootstrap resamples, and times of the posts. None uses the roles
-        ``user`` and ``time`` of a Pipeline's encoder, if there are any.
+        Users, which the bootstrap resamples, and times of the posts. None uses the
+        roles ``user`` and ``time`` of a Pipeline's encoder, if there are any.
     test_size : float, default=0.2
         Share of the latest posts to test on.
     n_bootstrap : int, default=1000
@@ -100,8 +105,8 @@ def ablate(
     n_jobs : int, default=None
         Number of variants fitted in parallel; the result does not depend on it.
     random_state : int, RandomState instance or None, default=None
-        Seed of the bootstrap and of the splits. Give the model its own seed, otherwise its
-        variants also differ by chance.
+        Seed of the bootstrap and of the splits. Give the model its own seed, otherwise
+        its variants also differ by chance.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
         nothing, 1 also prints a line for every variant.
@@ -109,20 +114,20 @@ def ablate(
     Returns
     -------
     DataFrame
-        One row for each variant, indexed by its name: "full model", then "without visual"
-        and so on. The columns are the scores ``src`` (Spearman's rank correlation, SRC) and
-        ``mae`` (mean absolute error); ``src_change`` and ``mae_change`` (the variant's
-        score minus the full model's: the part helps if SRC falls and MAE rises), with the
-        bounds of their paired bootstrap intervals (``src_change_low``,
-        ``src_change_high``, ...); ``n_features`` left in the feature table; ``seconds`` to
-        fit and predict, without encoding; and ``note``, which says why a variant does not
-        apply (all other columns are then NaN).
+        One row for each variant, indexed by its name: "full model", then "without
+        visual" and so on. The columns are the scores ``src`` (Spearman's rank
+        correlation, SRC) and ``mae`` (mean absolute error); ``src_change`` and
+        ``mae_change`` (the variant's score minus the full model's: the part helps if
+        SRC falls and MAE rises), with the bounds of their paired bootstrap intervals
+        (``src_change_low``, ``src_change_high``, ...); ``n_features`` left in the
+        feature table; ``seconds`` to fit and predict, without encoding; and ``note``,
+        which says why a variant does not apply (all other columns are then NaN).
 
     Raises
     ------
     InvalidInputError
-        If the times are unknown and there is no `cv`, a labeled post has no time, `cv` does
-        not give positions of rows, or a part is unknown.
+        If the times are unknown and there is no `cv`, a labeled post has no time, `cv`
+        does not give positions of rows, or a part is unknown.
 
     Examples
     --------
@@ -143,7 +148,7 @@ def ablate(
     parts = _PAPER if parts is None else parts
     wanted = [parts] if isinstance(parts, str) else list(parts)
     blocks = [block for block in BLOCKS if block not in MODALITIES]
-    known = [*MODALITIES, *blocks, *TRAINING_PARTS]
+    known = [*MODALITIES, *blocks, *_TRAINING_PARTS]
     for part in wanted:
         if part not in known:
             raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
@@ -172,7 +177,7 @@ def ablate(
             final, features, left_out = _encode(model, known, target[train], hidden)
             if tells_lines(verbose) and final is not model:
                 say(f"[ablate] encoded, {now() - start:.1f} s")
-            variants = plan_variants(final, features, target[train], wanted, seed)
+            variants = _plan(final, features, target[train], wanted, seed)
             tried = [v for v in variants if v.model is not None]
             share = 1 / (len(tried) + 1)
             progress.step(share)
@@ -181,7 +186,7 @@ def ablate(
             calls: Iterator[Call] = (
                 (t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True)
             )
-            fits, fitted = in_parallel(fit_variant, calls, n_jobs), {}
+            fits, fitted = in_parallel(_fit, calls, n_jobs), {}
             results = progress.over(fits, titles, share)
             for one in (one for several in results for one in several):
                 fitted[one.name] = one
@@ -215,7 +220,7 @@ def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any,
 
 
 def _result(
-    done: list[tuple[int, np.ndarray, Variant]],
+    done: list[tuple[int, np.ndarray, _Variant]],
     y: np.ndarray,
     units: np.ndarray | None,
     n_bootstrap: int,
@@ -242,9 +247,119 @@ def _result(
         for end, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
             known = differences[column].get(metric, pd.Series(dtype=float))
             table[f"{metric}_change{end}"] = known
-        table.loc[FULL, f"{metric}_change"] = 0.0
+        table.loc[_FULL, f"{metric}_change"] = 0.0
     about = pd.DataFrame([vars(one) for _, _, one in done]).groupby("name")
     table["n_features"] = about["n_features"].mean()
     table["seconds"] = about["seconds"].sum(min_count=1)
     table["note"] = about["note"].agg(lambda notes: ", ".join(dict.fromkeys(notes)))
     return table
+
+
+@dataclass
+class _Variant:
+    """A row of the ablation: a model without a part, and what came of it.
+
+    If `model` is None it does not apply, or is made of the fitted full model.
+    """
+
+    name: str
+    model: Any = None
+    note: str = ""
+    without_columns: Sequence[Any] = ()
+    labeled_only: bool = False
+    prediction: np.ndarray | None = None
+    n_features: float = np.nan
+    seconds: float = np.nan
+
+
+def _plan(
+    model: Any, features: Any, y: np.ndarray, parts: Sequence[str], seed: int
+) -> list[_Variant]:
+    """Return the full model and its variants, in order."""
+    path = parameter_path(model)
+    row_filter = f"{path}row_filter"
+    variants = [_Variant(_FULL, model)]
+    for part in parts:
+        variant = _Variant(f"without {part}")
+        variants.append(variant)
+        if part == "ensemble":
+            one = "the ensemble has only one member"
+            variant.note = "the model is not an ensemble" if path is None else one
+        elif part == "pseudo_labels":
+            if not learns_from_unlabeled(model):
+                variant.note = "the model uses no pseudo-labels"
+            elif not np.isnan(y).any():
+                variant.note = "all posts have labels"
+            else:
+                # the wrapper, not the model inside: this keeps its folds and its seed
+                variant.model, variant.labeled_only = model, True
+        elif part == "filter":
+            if path is None or model.get_params()[row_filter] is None:
+                variant.note = "the model has no row filter"
+            else:
+                variant.model = clone(model).set_params(**{row_filter: None})
+        elif part == "folds":
+            variant.model, variant.note = _without_folds(model, seed)
+        elif not isinstance(features, pd.DataFrame):
+            variant.note = "the features have no names, so no blocks"
+        else:
+            variant.without_columns = Schema.of(features).leaving_with(part)
+            if not variant.without_columns:
+                variant.note = "the feature table has no such column"
+            elif len(variant.without_columns) == features.shape[1]:
+                variant.note = "the feature table has no other column"
+            else:
+                variant.model = model
+    return variants
+
+
+def _without_folds(model: Any, seed: int) -> tuple[Any, str]:
+    """Return the model with one random split in place of its folds, or why not."""
+    name = folds_parameter(model)
+    if name is None:
+        return None, "the model is not an ensemble over folds"
+    cv = model.get_params()[name]
+    try:
+        n_folds = int(cv) if isinstance(cv, Integral) else check_cv(cv).get_n_splits()
+    except (TypeError, ValueError):  # it depends on the groups
+        n_folds = 5
+    if n_folds < 2:
+        return None, "the model has only one fold"
+    single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
+    return clone(model).set_params(**{name: single}), ""
+
+
+def _fit(
+    variant: _Variant, features: Any, y: np.ndarray, left_out: Any
+) -> list[_Variant]:
+    """Fit a variant and predict. The full model also returns its best member."""
+    start = now()
+    if variant.labeled_only:
+        rows = np.flatnonzero(~np.isnan(y))
+        features, y = _safe_indexing(features, rows), y[rows]
+    if variant.without_columns:
+        features = features.drop(columns=variant.without_columns)
+        left_out = left_out.drop(columns=variant.without_columns)
+    model = clone(variant.model).fit(features, y)
+    done = [_Variant(variant.name)]
+    _predict(done[0], model, features, left_out, start)
+    ensemble = Anatomy.of(model).ensemble
+    if variant.name == _FULL and ensemble is not None and len(ensemble.members_) > 1:
+        start = now()
+        # all weight to the member with the lowest out-of-fold MAE
+        labeled = y[~np.isnan(y)]
+        errors = np.abs(ensemble.oof_member_predictions_ - labeled[:, None])
+        best = int(np.nanmean(errors, axis=0).argmin())
+        ensemble.weights_ = np.zeros_like(ensemble.weights_)
+        ensemble.weights_[:, best] = 1.0
+        note = f"{ensemble.members_[best][0]} alone"
+        done.append(_Variant("without ensemble", note=note))
+        _predict(done[1], model, features, left_out, start)
+    return done
+
+
+def _predict(
+    row: _Variant, model: Any, features: Any, left_out: Any, start: float
+) -> None:
+    row.prediction = np.asarray(model.predict(left_out), dtype=np.float64).reshape(-1)
+    row.n_features, row.seconds = features.shape[1], now() - start

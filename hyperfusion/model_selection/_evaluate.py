@@ -67,9 +67,10 @@ def evaluate(
 ) -> Bunch:
     """Score models on random, user-grouped and time splits, side by side.
 
-    A random split shows the score on posts like the training posts, a split by user that on
-    new users, and a split by time that on later posts. Each model is cloned and fitted once
-    per split and repeat. Posts of known and of new users are also scored separately.
+    A random split shows the score on posts like the training posts, a split by user
+    that on new users, and a split by time that on later posts. Each model is cloned and
+    fitted once per split and repeat. Posts of known and of new users are also scored
+    separately.
 
     Parameters
     ----------
@@ -81,17 +82,17 @@ def evaluate(
         Targets. Rows with NaN are never tested; only models whose ``fit`` takes
         ``X_unlabeled`` learn from them.
     splits : list of {"random", "user", "time"}, dict or None, default=None
-        The splits to use. None uses those for which users and times are known. A dict has
-        your own splits by name: pairs (train, test) of positions, a splitter (which gets
-        the users if it takes groups), or a number for `StratifiedRegressionKFold`.
+        The splits to use. None uses those for which users and times are known. A dict
+        has your own splits by name: pairs (train, test) of positions, a splitter (which
+        gets the users if it takes groups), or a number for `StratifiedRegressionKFold`.
     users, times : column or array-like of shape (n_posts,), default=None
-        Users and times of the posts. None uses the roles ``user`` and ``time`` of the first
-        step with roles, as in the Pipeline of `make_hyperfusion`.
+        Users and times of the posts. None uses the roles ``user`` and ``time`` of the
+        first step with roles, as in the Pipeline of `make_hyperfusion`.
     test_size : float, default=0.2
         Share of the posts (for "user", of the users) to test on.
     n_repeats : int, default=1
-        Number of random splits and of splits by user; scores are means over them. There is
-        always one split by time.
+        Number of random splits and of splits by user; scores are means over them. There
+        is always one split by time.
     n_bootstrap : int, default=1000
         Number of bootstrap samples behind each 95% interval.
     n_jobs : int, default=None
@@ -108,14 +109,15 @@ def evaluate(
         With the entries:
 
         scores : DataFrame
-            One row for each `split`, `model`, `users` ("all"; "known", with posts in the
-            training rows; or "new") and `metric` ("src": Spearman's rank correlation, SRC;
-            "mae": mean absolute error; "within_user_src": rank correlation within users
-            with three posts or more), with `score`, the bounds `low` and `high` of its
-            interval, `n_posts` and `n_users`.
+            One row for each `split`, `model`, `users` ("all"; "known", with posts in
+            the training rows; or "new") and `metric` ("src": Spearman's rank
+            correlation, SRC; "mae": mean absolute error; "within_user_src": rank
+            correlation within users with three posts or more), with `score`, the bounds
+            `low` and `high` of its interval, `n_posts` and `n_users`.
         differences : DataFrame
-            For each model but the first (the `baseline`): `difference`, its score minus the
-            first model's on the same posts, with `low` and `high`, by the same keys.
+            For each model but the first (the `baseline`): `difference`, its score minus
+            the first model's on the same posts, with `low` and `high`, by the same
+            keys.
         predictions : DataFrame
             `split`, `fold`, `model`, `row` (position in `X`), `y`, `prediction` and
             `known_user` of every tested post.
@@ -123,16 +125,16 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        If the users or times of a split are unknown, a column is missing, or one of your
-        own splits is empty or does not give positions of rows.
+        If the users or times of a split are unknown, a column is missing, or one of
+        your own splits is empty or does not give positions of rows.
 
     Notes
     -----
-    Intervals are percentiles over bootstrap samples. A sample draws users with all of their
-    tested posts (or single posts, if users are unknown), and the same for all models, so
-    differences are paired. Intervals show the uncertainty due to the choice of test posts,
-    not that due to the seed of the model. The paper reports SRC and MAE (section 4,
-    equation 11) on one random split.
+    Intervals are percentiles over bootstrap samples. A sample draws users with all of
+    their tested posts (or single posts, if users are unknown), and the same for all
+    models, so differences are paired. Intervals show the uncertainty due to the choice
+    of test posts, not that due to the seed of the model. The paper reports SRC and MAE
+    (section 4, equation 11) on one random split.
 
     Examples
     --------

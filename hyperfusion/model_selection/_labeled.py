@@ -81,7 +81,8 @@ class LabeledSplit(BaseCrossValidator):
         Parameters
         ----------
         X, y, groups : array-like of length n_samples
-            Rows, targets (NaN for unlabeled rows) and groups for the splitter, if it takes any.
+            Rows, targets (NaN for unlabeled rows) and groups for the splitter, if it
+            takes any.
 
         Yields
         ------
@@ -117,8 +118,8 @@ class LabeledSplit(BaseCrossValidator):
 def labeled_scorer(scoring: str | Callable | None = None) -> Callable[..., float]:
     """Make a scorer that ignores rows without a target.
 
-    Pass it as ``scoring=`` to scikit-learn's searches if the rows that they score may have
-    a NaN target: with ordinary folds, or for training scores with `LabeledSplit`.
+    Pass it as ``scoring=`` to scikit-learn's searches if the rows that they score may
+    have a NaN target: with ordinary folds, or for training scores with `LabeledSplit`.
 
     Parameters
     ----------

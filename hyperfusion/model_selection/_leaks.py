@@ -76,10 +76,11 @@ def check_leaks(
 ) -> pd.DataFrame:
     """Look for columns that know the target, and for splits that leak it.
 
-    A count that was taken after the post makes all scores too good, and no split reveals
-    it, because training and test rows both have it. This function looks for signs of such
-    columns. A finding is a reason to ask when a column was measured; a clean result proves
-    nothing: today's number of followers looks like the number at the time of the post.
+    A count that was taken after the post makes all scores too good, and no split
+    reveals it, because training and test rows both have it. This function looks for
+    signs of such columns. A finding is a reason to ask when a column was measured; a
+    clean result proves nothing: today's number of followers looks like the number at
+    the time of the post.
 
     Parameters
     ----------
@@ -96,29 +97,29 @@ def check_leaks(
     Returns
     -------
     DataFrame
-        One row per finding, the most serious first, with the columns ``column`` (None for
-        splits), ``finding``, ``value``, ``evidence`` and ``advice``. These are the
+        One row per finding, the most serious first, with the columns ``column`` (None
+        for splits), ``finding``, ``value``, ``evidence`` and ``advice``. These are the
         findings, with their values:
 
         - "copy of the target": the rank correlation with the target, 0.999 or more;
-        - "target by level": the column repeats values, and these agree with the mean target
-          of their rows better than an honest column can, as in target encoding
+        - "target by level": the column repeats values, and these agree with the mean
+          target of their rows better than an honest column can, as in target encoding
           (correlation);
-        - "predicts alone": the rank correlation of predictions from this column alone, in
-          other folds, is 0.8 or more;
-        - "target of the other rows": within the levels of a category, or within users, the
-          column sorts the rows by their targets, as the mean of all *other* rows does (rank
-          correlation within levels, 0.95 or more, or -0.95 or less);
+        - "predicts alone": the rank correlation of predictions from this column alone,
+          in other folds, is 0.8 or more;
+        - "target of the other rows": within the levels of a category, or within users,
+          the column sorts the rows by their targets, as the mean of all *other* rows
+          does (rank correlation within levels, 0.95 or more, or -0.95 or less);
         - "total counted later": the name is that of a count that grows after the post
           (views, likes, score ...), and the rank correlation of predictions from this
           column alone is 0.2 or more;
-        - "later than the post": dates, or texts with a date, after `times` (share of the
-          rows);
+        - "later than the post": dates, or texts with a date, after `times` (share of
+          the rows);
         - "same row on both sides": equal rows, with equal targets, in training and test
           (share of the test rows);
         - "users on both sides": users in training and test (share of the test rows);
-        - "trains on later posts": training rows later than the first test row (share of the
-          training rows).
+        - "trains on later posts": training rows later than the first test row (share of
+          the training rows).
 
     Raises
     ------
@@ -127,10 +128,10 @@ def check_leaks(
 
     Notes
     -----
-    An honest column cannot agree with mean targets better than their reliability allows:
-    the correlation between the means of two random halves of each level's rows, corrected
-    to full length (Spearman and Brown). For 10,000 rows, a column takes a few milliseconds,
-    and as much again for each category.
+    An honest column cannot agree with mean targets better than their reliability
+    allows: the correlation between the means of two random halves of each level's rows,
+    corrected to full length (Spearman and Brown). For 10,000 rows, a column takes a few
+    milliseconds, and as much again for each category.
 
     Examples
     --------
