@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._warnings import warn_user
 from hyperfusion.encoders import PostEncoder, UserHistory
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
@@ -28,16 +26,10 @@ CAUTION = (
     "differed in this way scored differently, for whatever reason. Making the change "
     "may not have this effect."
 )
-_checked = validate_params(
-    {"coverage": [Interval(Real, 0, 1, closed="neither")]},
-    prefer_skip_nested_validation=True,
-)
+_COVERAGE = 0.9
 
 
-@_checked
-def what_if(
-    model: Any, post: Any, grid: Grid, *, coverage: float = 0.9
-) -> pd.DataFrame:
+def what_if(model: Any, post: Any, grid: Grid) -> pd.DataFrame:
     """Predict a post at other times, with other tags, titles or images.
 
     Parameters
@@ -49,8 +41,6 @@ def what_if(
     grid : dict of {column: list of values}, or list of such dicts
         Changes to try. A dict tries all combinations of its values; a list of dicts
         tries each dict separately.
-    coverage : float, default=0.9
-        Share of posts that the intervals should cover.
 
     Returns
     -------
@@ -59,7 +49,7 @@ def what_if(
         the grid, then
 
         prediction, lower, upper
-            The prediction and its interval; NaN if the model has no intervals.
+            The prediction and its 90% interval; NaN if the model has no intervals.
         difference, noise
             Prediction minus that of the original post, and the size below which this
             does not count; NaN for a model without folds.
@@ -128,7 +118,7 @@ def what_if(
                     f"grid[{column!r}] changes no prediction, because the model does "
                     f"not read this column. It reads {list(read)}.",
                 )
-    frame, by_fold = predict_with_folds(parts, candidates, coverage)
+    frame, by_fold = predict_with_folds(parts, candidates, _COVERAGE)
     prediction = frame["prediction"].to_numpy()
     difference, noise, is_noise = against(0, prediction, by_fold)
     frame["difference"], frame["noise"] = difference, noise
@@ -146,10 +136,7 @@ def what_if(
     return table
 
 
-@_checked
-def compare_drafts(
-    model: Any, drafts: pd.DataFrame, *, coverage: float = 0.9
-) -> pd.DataFrame:
+def compare_drafts(model: Any, drafts: pd.DataFrame) -> pd.DataFrame:
     """Rank drafts of posts by their predictions; ties share a rank.
 
     Parameters
@@ -158,8 +145,6 @@ def compare_drafts(
         The model.
     drafts : DataFrame of shape (n_drafts, n_columns)
         One row per draft, with the columns that ``model.predict`` takes.
-    coverage : float, default=0.9
-        Share of posts that the intervals should cover.
 
     Returns
     -------
@@ -205,7 +190,7 @@ def compare_drafts(
         drafts = pd.DataFrame(np.asarray(drafts))
     check_frame(drafts, "compare_drafts")
     parts = Anatomy.of(model)
-    frame, by_fold = predict_with_folds(parts, drafts, coverage)
+    frame, by_fold = predict_with_folds(parts, drafts, _COVERAGE)
     prediction = frame["prediction"].to_numpy()
     best = int(np.argmax(prediction))
     difference, noise, _ = against(best, prediction, by_fold)

@@ -126,46 +126,35 @@ def read_folds(
         cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
         units = None
     if isinstance(cv, str) or not hasattr(cv, "split"):
-        return read_splits(cv, what, len(y))
+        return _read_pairs(cv, what, len(y))
     rows = np.flatnonzero(~np.isnan(y))
     if hasattr(cv, "get_metadata_routing"):  # scikit-learn's warn where they don't
         takes_groups = cv.get_metadata_routing().split.requests.get("groups")
     else:
         takes_groups = "groups" in signature(cv.split).parameters
-    groups = {}
-    if units is not None and takes_groups:
-        groups["groups"] = units[rows]
+    groups = {"groups": units[rows]} if units is not None and takes_groups else {}
     folds = cv.split(rows, y[rows], **groups)
     return [(rows[train], rows[test]) for train, test in folds]
 
 
-def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
+def _read_pairs(pairs: Any, what: str, n_rows: int) -> list[Split]:
     """Return (train, test) pairs of positions, checked."""
     try:
-        if isinstance(splits, tuple) and len(splits) == 2:
-            train = splits[0]
-            splits = [splits] if len(train) and np.ndim(train[0]) == 0 else splits
-        pairs = [(np.asarray(a), np.asarray(b)) for a, b in splits]
+        pairs = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
             f"{what} must be a number, a splitter or pairs (train, test) of positions. "
-            f"Got {splits!r} instead."
+            f"Got {pairs!r} instead."
         ) from error
     if not pairs:
         raise InvalidInputError(f"{what} is empty: give at least one (train, test).")
-    for pair in pairs:
-        for side, rows in zip(("train", "test"), pair, strict=True):
-            if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
-                raise InvalidInputError(
-                    f"{what} must give positions of rows for train and test. Got an "
-                    f"array of shape {rows.shape} and dtype {rows.dtype} for {side}."
-                )
-            outside = rows[(rows < 0) | (rows >= n_rows)]
-            if len(outside):
-                raise InvalidInputError(
-                    f"{what} names row {outside[0]} for {side}; there are {n_rows} "
-                    "rows."
-                )
+    for rows in (rows for pair in pairs for rows in pair):
+        is_whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows)
+        if not is_whole or rows.min() < 0 or rows.max() >= n_rows:
+            raise InvalidInputError(
+                f"{what} must give positions of rows for train and test, from 0 to "
+                f"{n_rows - 1}. Got {rows!r}."
+            )
     return pairs
 
 

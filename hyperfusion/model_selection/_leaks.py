@@ -1,4 +1,4 @@
-"""A check for columns, and splits, that know the target."""
+"""A check for columns that know the target."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection._inputs import (
-    Split,
     check_posts,
     find_times,
     find_users,
-    read_folds,
 )
 from hyperfusion.model_selection._leak_signs import (
     bins_of,
@@ -55,11 +53,6 @@ _ADVICE = {
         "outcome of the post."
     ),
     "later than the post": "Drop it, or check clocks and time zones.",
-    "same row on both sides": "Drop duplicates, or keep them on one side.",
-    "users on both sides": (
-        "Fine if you will only predict known users; otherwise split by user."
-    ),
-    "trains on later posts": "Split by time (time_split).",
 }
 
 
@@ -72,9 +65,8 @@ def check_leaks(
     *,
     users: Any = None,
     times: Any = None,
-    splits: Any = None,
 ) -> pd.DataFrame:
-    """Look for columns that know the target, and for splits that leak it.
+    """Look for columns that know the target.
 
     A count that was taken after the post makes all scores too good, and no split
     reveals it, because training and test rows both have it. This function looks for
@@ -90,16 +82,13 @@ def check_leaks(
         Targets. Rows with NaN are ignored.
     users, times : column or array-like of shape (n_posts,), default=None
         Users and times of the posts.
-    splits : int, splitter, (train, test) or iterable of them, default=None
-        Positions of training and test rows, or a splitter. A splitter that takes groups
-        gets the users.
 
     Returns
     -------
     DataFrame
-        One row per finding, the most serious first, with the columns ``column`` (None
-        for splits), ``finding``, ``value``, ``evidence`` and ``advice``. These are the
-        findings, with their values:
+        One row per finding, the most serious first, with the columns ``column``,
+        ``finding``, ``value``, ``evidence`` and ``advice``. These are the findings,
+        with their values:
 
         - "copy of the target": the rank correlation with the target, 0.999 or more;
         - "target by level": the column repeats values, and these agree with the mean
@@ -114,12 +103,7 @@ def check_leaks(
           (views, likes, score ...), and the rank correlation of predictions from this
           column alone is 0.2 or more;
         - "later than the post": dates, or texts with a date, after `times` (share of
-          the rows);
-        - "same row on both sides": equal rows, with equal targets, in training and test
-          (share of the test rows);
-        - "users on both sides": users in training and test (share of the test rows);
-        - "trains on later posts": training rows later than the first test row (share of
-          the training rows).
+          the rows).
 
     Raises
     ------
@@ -151,15 +135,10 @@ def check_leaks(
     table = table.reset_index(drop=True)
     units = find_users(table, users, [])
     moments = find_times(table, times, [])
-    pairs = []
-    if splits is not None:
-        pairs = read_folds(splits, "splits", target, units, 0)
     labeled = np.flatnonzero(~np.isnan(target))
     found = list(_in_columns(table, target, labeled, units))
     if moments is not None:
         found += _after_the_post(table, moments)
-    for split in pairs:
-        found += _across(split, table, target, units, moments)
     order = list(_ADVICE)
     found.sort(key=lambda finding: order.index(finding[1]))
     rows = [(*finding, _ADVICE[finding[1]]) for finding in found]
@@ -274,36 +253,3 @@ def _dates(column: pd.Series) -> pd.Series | None:
     if np.isfinite(seconds).sum() <= 0.9 * column.notna().sum():
         return None
     return pd.to_datetime(pd.Series(seconds, index=column.index), unit="s", utc=True)
-
-
-def _across(
-    split: Split,
-    table: pd.DataFrame,
-    y: np.ndarray,
-    units: np.ndarray | None,
-    times: pd.Series | None,
-) -> Iterator[_Finding]:
-    """Yield leaks between the training rows and the test rows of a split."""
-    train, test = split
-    levels = [levels_of(table.iloc[:, place]) for place in range(table.shape[1])]
-    compared = [codes for codes in levels if codes is not None]
-    rows = np.arange(len(table))  # equal targets alone don't make equal rows
-    if compared:
-        cells = pd.DataFrame(np.column_stack([*compared, pd.factorize(y)[0]]))
-        rows = pd.util.hash_pandas_object(cells, index=False).to_numpy()
-    same = np.isin(rows[test], rows[train]) | np.isin(test, train)
-    if same.any():
-        evidence = f"{int(same.sum())} of {len(test)} test rows are also in training"
-        yield (None, "same row on both sides", float(same.mean()), evidence)
-    if units is not None:
-        known = np.isin(units[test], units[train])
-        if known.any():
-            evidence = f"{known.mean():.0%} of test rows are by users in training"
-            yield (None, "users on both sides", float(known.mean()), evidence)
-    if times is not None:
-        later = (times.iloc[train] > times.iloc[test].min()).to_numpy()
-        if later.any():
-            evidence = (
-                f"{later.mean():.0%} of training rows are after the first test row"
-            )
-            yield (None, "trains on later posts", float(later.mean()), evidence)
