@@ -197,15 +197,14 @@ def intervals(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
 
 def table_of(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
     """Return mean and standard deviation over the seeds of every model."""
-    from real_posts import score
+    from real_posts import score, summary
 
     rows = []
     for name, runs in found.items():
         for one in runs:
             measured = {"seconds": one["seconds"], "MB": one["MB"]}
             rows.append(score(name, one["predictions"], truth) | measured)
-    grouped = pd.DataFrame(rows).groupby("model", sort=False).agg(["mean", "std"])
-    return grouped.round(4)
+    return summary(rows)
 
 
 def main() -> None:

@@ -112,6 +112,23 @@ def score(name: str, predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]
     }
 
 
+def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return mean and deviation over the seeds of each model.
+
+    "SRC +" and "MAE +" are the paired differences to the first model.
+    """
+    models = pd.DataFrame(rows).groupby("model", sort=False)
+    first = rows[0]["model"]
+    base = models.get_group(first)[["SRC", "MAE"]].to_numpy()
+    found = {}
+    for name, own in models:
+        own = own.drop(columns="model")
+        if name != first and len(own) == len(base):
+            own[["SRC +", "MAE +"]] = own[["SRC", "MAE"]].to_numpy() - base
+        found[name] = own.agg(["mean", "std"]).T.stack()
+    return pd.DataFrame(found.values(), index=list(found)).round(4)
+
+
 def leads(truth: np.ndarray, runs: dict[str, list[np.ndarray]]) -> pd.DataFrame:
     """Return how far the first model is ahead of the others, over posts drawn again.
 
@@ -153,8 +170,8 @@ def main() -> None:
                 model = make_hyperfusion(**arguments).fit(X, y)
                 row = score(preset, model.predict(later), truth)
                 rows.append(row | {"seconds": time.perf_counter() - start})
-        table = pd.DataFrame(rows).groupby("model", sort=False).agg(["mean", "std"])
-        print(f"\n{posts.name}, {given.seeds} seeds\n{table.round(4)}", flush=True)
+        table = summary(rows).to_string()
+        print(f"\n{posts.name}, {given.seeds} seeds\n{table}", flush=True)
 
 
 if __name__ == "__main__":

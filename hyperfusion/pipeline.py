@@ -327,17 +327,13 @@ def predict_batches(
     -------
     ndarray of shape (n_samples,)
         What ``model.predict`` returns for all rows at once, except for the last digits:
-        linear algebra rounds depending on the number of rows.
+        linear algebra rounds depending on the number of rows. A
+        :class:`~hyperfusion.exceptions.BadCellWarning` counts within a batch.
 
     Raises
     ------
     InvalidInputError
         If `X` is something else.
-
-    Notes
-    -----
-    A :class:`~hyperfusion.exceptions.BadCellWarning` counts cells, and rows, within a
-    batch.
 
     Examples
     --------

@@ -220,7 +220,10 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
 
     It looks at dtypes, names and up to 1,000 cells of each column. It fits nothing and
     decodes no images. Check every line before you use the result: cells don't tell what
-    a column means, or whether it was known when the post was published.
+    a column means, or whether it was known when the post was published. Constants, ids,
+    counts that grow after the post (views, likes), URLs of images, numbers with units,
+    and dates whose order of day and month is unclear get no role; the reason says what
+    to do.
 
     Parameters
     ----------
@@ -239,12 +242,6 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     ------
     InvalidInputError
         If `table` is not a table, or the target is not one of its columns.
-
-    Notes
-    -----
-    Some columns get no role: constants, ids, counts that grow after the post (views,
-    likes), URLs of images, numbers with units, and dates whose order of day and month
-    is unclear. The reason says what to do.
 
     Examples
     --------

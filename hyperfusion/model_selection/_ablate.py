@@ -27,16 +27,8 @@ from hyperfusion._progress import Progress, now, say, tells_lines
 from hyperfusion._sklearn_compat import _safe_indexing, validate_params
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection import _inputs
 from hyperfusion.model_selection._evaluate import COMMON_CONSTRAINTS
-from hyperfusion.model_selection._inputs import (
-    check_posts,
-    find_times,
-    find_users,
-    labeled_split,
-    learns_from_unlabeled,
-    read_folds,
-    split_by_time,
-)
 from hyperfusion.model_selection._scores import print_scores, score_tables
 from hyperfusion.table import BLOCKS, MODALITIES, Schema
 
@@ -152,16 +144,16 @@ def ablate(
     for part in wanted:
         if part not in known:
             raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
-    X, target = check_posts(X, y)
-    units = find_users(X, users, [model])
-    moments = find_times(X, times, [model])
+    X, target = _inputs.check_posts(X, y)
+    units = _inputs.find_users(X, users, [model])
+    moments = _inputs.find_times(X, times, [model])
     rng = check_random_state(random_state)
     seed = int(rng.randint(2**31 - 1))
     if cv is not None:
-        splits = read_folds(cv, "cv", target, units, seed)
+        splits = _inputs.read_folds(cv, "cv", target, units, seed)
     elif moments is not None:
         labeled = np.flatnonzero(~np.isnan(target))
-        splits = [split_by_time(moments, labeled, test_size)]
+        splits = [_inputs.split_by_time(moments, labeled, test_size)]
     else:
         raise InvalidInputError(
             "The times of the posts are not known: pass times= (a column, or one value "
@@ -170,7 +162,9 @@ def ablate(
     done = []
     with Progress("ablate", len(splits), verbose) as progress:
         for fold, split in enumerate(splits):
-            train, test = labeled_split(split, target, learns_from_unlabeled(model))
+            train, test = _inputs.labeled_split(
+                split, target, _inputs.learns_from_unlabeled(model)
+            )
             start = now()
             progress.at(f"fold {fold}, encoding")
             known, hidden = _safe_indexing(X, train), _safe_indexing(X, test)
@@ -286,7 +280,7 @@ def _plan(
             one = "the ensemble has only one member"
             variant.note = "the model is not an ensemble" if path is None else one
         elif part == "pseudo_labels":
-            if not learns_from_unlabeled(model):
+            if not _inputs.learns_from_unlabeled(model):
                 variant.note = "the model uses no pseudo-labels"
             elif not np.isnan(y).any():
                 variant.note = "all posts have labels"

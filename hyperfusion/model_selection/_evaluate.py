@@ -18,17 +18,7 @@ from hyperfusion._sklearn_compat import Interval, _safe_indexing, validate_param
 from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._inputs import (
-    Split,
-    check_posts,
-    find_times,
-    find_users,
-    labeled_split,
-    learns_from_unlabeled,
-    name_models,
-    read_folds,
-    split_by_time,
-)
+from hyperfusion.model_selection import _inputs
 from hyperfusion.model_selection._scores import print_scores, score_tables
 
 SPLITS = ("random", "user", "time")
@@ -154,15 +144,15 @@ def evaluate(
     1   random  ridge    1.0
     ...
     """
-    models = name_models(model)
-    X, target = check_posts(X, y)
-    units = find_users(X, users, models.values())
-    moments = find_times(X, times, models.values())
+    models = _inputs.name_models(model)
+    X, target = _inputs.check_posts(X, y)
+    units = _inputs.find_users(X, users, models.values())
+    moments = _inputs.find_times(X, times, models.values())
     rng = check_random_state(random_state)
-    learning = {name: learns_from_unlabeled(m) for name, m in models.items()}
+    learning = {name: _inputs.learns_from_unlabeled(m) for name, m in models.items()}
     plan = _plan(splits, target, units, moments, test_size, n_repeats, rng)
     jobs = [
-        (name, fold, kind, *labeled_split(split, target, learns))
+        (name, fold, kind, *_inputs.labeled_split(split, target, learns))
         for name, folds in plan.items()
         for fold, split in enumerate(folds)
         for kind, learns in learning.items()
@@ -203,13 +193,13 @@ def _plan(
     test_size: float,
     n_repeats: int,
     rng: np.random.RandomState,
-) -> dict[str, list[Split]]:
+) -> dict[str, list[_inputs.Split]]:
     """Return the folds of each split, as positions in the whole table."""
     if splits is not None and not len(splits):
         raise InvalidInputError("splits is empty: give at least one, or None.")
     if isinstance(splits, Mapping):
         return {
-            str(name): read_folds(folds, f"splits[{name!r}]", y, units, rng)
+            str(name): _inputs.read_folds(folds, f"splits[{name!r}]", y, units, rng)
             for name, folds in splits.items()
         }
     known = {"random": True, "user": units is not None, "time": times is not None}
@@ -230,7 +220,7 @@ def _plan(
             )
         rows = np.flatnonzero(~np.isnan(y))
         if name == "time" and times is not None:
-            plan[name] = [split_by_time(times, rows, test_size)]
+            plan[name] = [_inputs.split_by_time(times, rows, test_size)]
             continue
         kind = GroupShuffleSplit if name == "user" else ShuffleSplit
         splitter = kind(n_repeats, test_size=test_size, random_state=rng)

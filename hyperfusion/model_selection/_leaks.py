@@ -14,20 +14,8 @@ from numpy.typing import ArrayLike
 from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
-from hyperfusion.model_selection._inputs import (
-    check_posts,
-    find_times,
-    find_users,
-)
-from hyperfusion.model_selection._leak_signs import (
-    bins_of,
-    level_means,
-    levels_of,
-    numbers_of,
-    order_within_levels,
-    out_of_fold_score,
-    sounds_later,
-)
+from hyperfusion.model_selection import _inputs
+from hyperfusion.model_selection import _leak_signs as signs
 from hyperfusion.table._frames import check_frame
 
 _COPY = 0.999
@@ -129,12 +117,12 @@ def check_leaks(
       column             finding  value
     0  views  copy of the target    1.0
     """
-    X, target = check_posts(X, y)
+    X, target = _inputs.check_posts(X, y)
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     check_frame(table, "check_leaks")
     table = table.reset_index(drop=True)
-    units = find_users(table, users, [])
-    moments = find_times(table, times, [])
+    units = _inputs.find_users(table, users, [])
+    moments = _inputs.find_times(table, times, [])
     labeled = np.flatnonzero(~np.isnan(target))
     found = list(_in_columns(table, target, labeled, units))
     if moments is not None:
@@ -159,16 +147,20 @@ def _in_columns(
     if units is not None:
         levels["users"] = units[labeled]
     for column in table:  # categories and texts whose values repeat
-        is_number = numbers_of(table[column]) is not None
-        codes = None if is_number else levels_of(table[column])
+        is_number = signs.numbers_of(table[column]) is not None
+        codes = None if is_number else signs.levels_of(table[column])
         if codes is not None and codes.max(initial=-1) + 1 <= len(codes) / 2:
             levels[column] = codes
     for column in table:
-        numbers = numbers_of(table[column])
-        codes = levels_of(table[column]) if numbers is None else bins_of(numbers)
+        numbers = signs.numbers_of(table[column])
+        codes = (
+            signs.levels_of(table[column])
+            if numbers is None
+            else signs.bins_of(numbers)
+        )
         if codes is None or codes.max(initial=-1) < 1:
             continue
-        value = out_of_fold_score(codes, y, folds)
+        value = signs.out_of_fold_score(codes, y, folds)
         evidence = f"predictions from it alone have an SRC of {value:.3f}"
         sure = None if numbers is None else _of_numbers(column, numbers, y, rng)
         if sure is not None:
@@ -177,7 +169,7 @@ def _in_columns(
             yield (column, "predicts alone", value, evidence)
         elif numbers is not None and (within := _within(column, numbers, y, levels)):
             yield within
-        elif value >= _NAMED and sounds_later(column):
+        elif value >= _NAMED and signs.sounds_later(column):
             yield (column, "total counted later", value, evidence)
 
 
@@ -190,7 +182,7 @@ def _of_numbers(
     if copied >= _COPY:
         evidence = f"its rank correlation with the target is {copied:.4f}"
         return (column, "copy of the target", copied, evidence)
-    means = level_means(x, y, rng)
+    means = signs.level_means(x, y, rng)
     if means is None or not means.knows:
         return None
     evidence = (
@@ -210,7 +202,7 @@ def _within(
 ) -> _Finding | None:
     """Return a sign that a column orders the rows of each level by their target."""
     for name, codes in levels.items():
-        within = order_within_levels(x, y, codes)
+        within = signs.order_within_levels(x, y, codes)
         if abs(within) >= _WITHIN:
             evidence = (
                 f"within the levels of {name!r}, its rank correlation with the target "

@@ -157,5 +157,5 @@ def _sizes(folds: list[pd.DataFrame], has_users: bool, metric: str) -> dict[str,
         n_posts = int(sum(fold["n_posts"].sum() for fold in users))
         return {"n_posts": n_posts, "n_users": n_users}
     rows = pd.concat(folds)
-    n_users = rows["unit"].nunique() if has_users else None
-    return {"n_posts": len(rows), "n_users": n_users}
+    known = rows["unit"].nunique() if has_users else None
+    return {"n_posts": len(rows), "n_users": known}

@@ -30,16 +30,7 @@ from hyperfusion.inspection import (
     feature_importance,
     grouped_permutation_importance,
 )
-from hyperfusion.reports._contents import (
-    calibration_table,
-    feature_terms,
-    member_table,
-    picture,
-    score_table,
-    split_table,
-    was_fitted_on,
-    worst_posts,
-)
+from hyperfusion.reports import _contents
 from hyperfusion.table._frames import as_frame
 
 COVERAGE = 0.9
@@ -126,7 +117,7 @@ def make_report(
     error), the distributions of the paper's figure 2, predictions with intervals,
     calibration, the weights of the ensemble, importances (the members' own, as in the
     paper's table 2; by permutation if they have none) and the posts with the largest
-    errors, with their images.
+    errors, with their images. `X` is encoded and predicted once.
 
     Parameters
     ----------
@@ -134,8 +125,8 @@ def make_report(
         The model, such as one of `make_hyperfusion`. Sections that do not apply to it
         are left out.
     X : DataFrame or array of shape (n_posts, n_columns)
-        Posts that the model was not fitted on, ideally later ones. The page warns
-        if they look like those it was fitted on.
+        Posts that the model was not fitted on, ideally later ones. The page warns if
+        they look like those it was fitted on.
     y : array-like of shape (n_posts,)
         Their targets.
     evaluation : Bunch, default=None
@@ -161,10 +152,6 @@ def make_report(
     InvalidInputError
         If `X` and `y` don't fit together.
 
-    Notes
-    -----
-    `X` is encoded and predicted once. The images shown are read again and shrunk.
-
     Examples
     --------
     >>> from sklearn.datasets import make_regression
@@ -172,8 +159,7 @@ def make_report(
     >>> from hyperfusion import HyperFusionRegressor, make_report
     >>> X, y = make_regression(150, 5, noise=5.0, random_state=0)
     >>> ensemble = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:100], y[:100])
-    >>> page = make_report(ensemble, X[100:], y[100:])
-    >>> page.html.count("<h2")
+    >>> make_report(ensemble, X[100:], y[100:]).html.count("<h2")
     6
     """
     template = _template()
@@ -187,7 +173,7 @@ def make_report(
         predicted["lower"] = predicted["upper"] = np.nan
     else:
         predicted = intervals(parts, features, coverage=COVERAGE)
-    fitted = was_fitted_on(parts, target)
+    fitted = _contents.was_fitted_on(parts, target)
     if fitted:
         warn_user(_FITTED)
     name = target_name or str(getattr(y, "name", None) or "target")
@@ -202,7 +188,7 @@ def make_report(
         version=f"{DISTRIBUTION} {__version__}",
         warning=_FITTED if fitted else None,
         sections=sections,
-        worst=list(worst_posts(parts, posts, predicted, target, n_worst)),
+        worst=list(_contents.worst_posts(parts, posts, predicted, target, n_worst)),
     )
     return Report(html)
 
@@ -246,21 +232,21 @@ def _sections(
         "that were not fitted on it. They are usually better than scores on later "
         "posts."
     )
-    yield Section("Scores", text, table=score_table(parts, values, target))
+    yield Section("Scores", text, table=_contents.score_table(parts, values, target))
     if evaluation is not None:
         text = (
             "The model was fitted again on each split: random, for posts like the "
             "training posts; by user, for new users; and by time, for later posts. "
             "Intervals (95%) are in parentheses."
         )
-        table = split_table(evaluation)
+        table = _contents.split_table(evaluation)
         yield Section("Splits side by side", text, table=table, wide=True)
     text = (
         "Predictions are averages, so their distribution is narrower than that of the "
         "true values."
     )
     display: Any = DistributionDisplay(y_true=target, y_pred=values)
-    yield Section("Distribution", text, picture(display, xlabel=name))
+    yield Section("Distribution", text, _contents.picture(display, xlabel=name))
     if ensemble is not None:
         covered = coverage_table(parts, features, target, COVERAGE, held=predicted)
         text = (
@@ -274,9 +260,11 @@ def _sections(
             y_true=target, y_pred=values, coverage=COVERAGE, **ends
         )
         labels = {"xlabel": f"predicted {name}", "ylabel": f"true {name}"}
-        yield Section("Intervals", text, picture(display, **labels))
+        yield Section("Intervals", text, _contents.picture(display, **labels))
     text = "Posts sorted by prediction, in ten groups of equal size."
-    yield Section("Calibration", text, table=calibration_table(values, target))
+    yield Section(
+        "Calibration", text, table=_contents.calibration_table(values, target)
+    )
     if ensemble is not None:
         text = (
             "The regressors of the ensemble: their mean scores over the folds (MAE in "
@@ -289,8 +277,10 @@ def _sections(
         figure = None
         if np.ptp(weights, axis=0).max() > 1e-9:  # not the same in each fold
             names = [name for name, _ in ensemble.members_]
-            figure = picture(EnsembleWeightsDisplay(weights=weights, names=names))
-        yield Section("Members", text, figure, member_table(ensemble))
+            figure = _contents.picture(
+                EnsembleWeightsDisplay(weights=weights, names=names)
+            )
+        yield Section("Members", text, figure, _contents.member_table(ensemble))
     yield from _importances(parts, features, target)
 
 
@@ -322,11 +312,11 @@ def _importances(
         text = "Importances as the members measure them, in percent of the total. "
         text += f"They show {note}"
         table = table[["feature", "block", "importance", "std"]]
-        known = feature_terms(parts)
+        known = _contents.feature_terms(parts)
         terms = [known.get(name, "") for name in table["feature"]]
         if any(terms):
             table = table.assign(terms=terms)
             text += " TF-IDF features combine many terms; those with most weight are "
             text += "shown."
-    figure = picture(ImportanceDisplay(importance=blocks))
+    figure = _contents.picture(ImportanceDisplay(importance=blocks))
     yield Section("Importance", text, figure, table)

@@ -101,14 +101,14 @@ def feature_table(
         columns without a block. Columns are a DataFrame, a Series, or an array of one
         or two dimensions.
     spaces : dict of {space: list of vectors}, default=None
-        Vectors from the same model, which can be compared with each other:
-        ``{"clip": ["image__clip", "text__title"]}``.
+        Vectors from the same model, which can be compared with each other: ``{"clip":
+        ["image__clip", "text__title"]}``.
 
     Returns
     -------
     DataFrame of shape (n_samples, n_features)
-        Numbers in one float32 allocation, then categories, with the index of the
-        first part that has one.
+        Numbers in one float32 allocation, then categories, with the index of the first
+        part that has one.
 
     Raises
     ------
@@ -121,10 +121,8 @@ def feature_table(
     >>> import numpy as np
     >>> import pandas as pd
     >>> from hyperfusion.table import feature_table
-    >>> table = feature_table({
-    ...     "image__clip": np.eye(2), "meta": pd.DataFrame({"likes": [3, 5]})
-    ... })
-    >>> list(table)
+    >>> meta = pd.DataFrame({"likes": [3, 5]})
+    >>> list(feature_table({"image__clip": np.eye(2), "meta": meta}))
     ['image__clip__0', 'image__clip__1', 'meta__likes']
     """
     frames = {name: _as_part(name, value) for name, value in parts.items()}

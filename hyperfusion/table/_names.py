@@ -8,8 +8,8 @@ is closed, so other names are never mistaken for these.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from hyperfusion.exceptions import InvalidInputError
 
@@ -45,7 +45,8 @@ BLOCKS = tuple(FAMILIES)
 _SEPARATOR = "__"
 
 
-class ColumnName(NamedTuple):
+@dataclass(frozen=True)
+class ColumnName:
     """A parsed column name.
 
     `feature` is the name within the block, or the whole name without a block. `vector`
@@ -83,10 +84,8 @@ def column_name(block: str, feature: str) -> str:
 
     Parameters
     ----------
-    block : str
-        One of `BLOCKS`.
-    feature : str
-        Name of the feature within its block.
+    block, feature : str
+        One of `BLOCKS`, and the name of the feature within it.
 
     Returns
     -------

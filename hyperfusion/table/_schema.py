@@ -43,8 +43,8 @@ class Schema:
     is_category : ndarray of shape (n_columns,), bool, default=None
         Which columns hold categories (pandas' ``category`` dtype); None: no column.
     spaces : dict of {vector: space}, default={}
-        Vectors in the same space, such as images and texts of one CLIP, can be
-        compared with each other.
+        Vectors in the same space, such as images and texts of one CLIP, can be compared
+        with each other.
     related : dict of {column: tuple of blocks}, default={}
         The blocks related by each column of the blocks cross, cluster and neighbors.
 
@@ -62,11 +62,8 @@ class Schema:
     --------
     >>> import pandas as pd
     >>> from hyperfusion.table import Schema
-    >>> table = pd.DataFrame(
-    ...     [[3.0, 0.1, 0.2, 0.3]],
-    ...     columns=["time__hour", "image__clip__0", "image__clip__1", "q_0"],
-    ... )
-    >>> schema = Schema.of(table)
+    >>> columns = ["time__hour", "image__clip__0", "image__clip__1", "q_0"]
+    >>> schema = Schema.of(pd.DataFrame([[3.0, 0.1, 0.2, 0.3]], columns=columns))
     >>> schema.vectors
     {'image__clip': array([1, 2])}
     >>> schema.blocks
@@ -144,7 +141,9 @@ class Schema:
         """
         if not self.is_category.any():
             return self
-        kept = [self.columns[i] for i in np.flatnonzero(~self.is_category)]
+        kept = [
+            c for c, known in zip(self.columns, ~self.is_category, strict=True) if known
+        ]
         return Schema(kept, spaces=self.spaces, related=self.related)
 
     @property
@@ -247,8 +246,7 @@ class Schema:
         Parameters
         ----------
         by : {"feature", "vector", "block", "family"}
-            How to group columns: each alone, by vector, by block, or by family of
-            blocks.
+            Each column is a group of its own, or by vector, block, or family of blocks.
 
         Returns
         -------

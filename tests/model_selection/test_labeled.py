@@ -187,7 +187,7 @@ def test_scorer_takes_frames_weights_callables_and_pickles(data):
     known = ~np.isnan(y)
     weight = np.arange(120.0)
     scorer = pickle.loads(pickle.dumps(labeled_scorer("neg_mean_absolute_error")))
-    assert repr(scorer) == "labeled_scorer('neg_mean_absolute_error')"
+    assert "neg_mean_absolute_error" in repr(scorer)
     found = scorer(model, frame, target, sample_weight=weight)
     expected = mean_absolute_error(
         y[known], model.predict(X[known]), sample_weight=weight[known]

@@ -31,8 +31,8 @@ def test_numbers_of_all_kinds_become_float32():
     features = read(X)
     assert features.numbers.dtype == np.float32
     assert_array_equal(features.numbers, [[1, 1, np.nan], [0, np.nan, 2.5]])
-    assert list(features.names) == ["flag", "nullable", "objects"]
-    assert features.is_category.tolist() == [False, False, False, True]
+    assert list(features.schema.columns) == ["flag", "nullable", "objects"]
+    assert features.table.is_category.tolist() == [False, False, False, True]
     assert list(features.categories) == ["kind"]
 
 
