@@ -125,8 +125,12 @@ def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
         own = own.drop(columns="model")
         if name != first and len(own) == len(base):
             own[["SRC +", "MAE +"]] = own[["SRC", "MAE"]].to_numpy() - base
-        found[name] = own.agg(["mean", "std"]).T.stack()
-    return pd.DataFrame(found.values(), index=list(found)).round(4)
+        found[name] = {
+            (column, kind): own[column].agg(kind)
+            for column in own
+            for kind in ("mean", "std")
+        }
+    return pd.DataFrame(found).T.round(4)
 
 
 def leads(truth: np.ndarray, runs: dict[str, list[np.ndarray]]) -> pd.DataFrame:
