@@ -11,10 +11,8 @@ from numpy.typing import ArrayLike
 from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection import _plot
-from hyperfusion.inspection._importance import feature_importance
 from hyperfusion.inspection._permutation import grouped_permutation_importance
 
-_METHODS = ("permutation", "model", "shap")
 _METRICS = {"src": ("SRC", -1), "mae": ("MAE", 1)}  # the sign of a change for the worse
 _FAMILY_COLORS = {
     "visual": _plot.BLUE,
@@ -31,8 +29,8 @@ _FAMILY_COLORS = {
 class ImportanceDisplay(_plot.Display):
     """Importances of blocks or features as bars, with their spread.
 
-    Use `from_estimator`, or pass the table that `feature_importance` or
-    `grouped_permutation_importance` returns.
+    Use `from_estimator` for permutation importances, or pass a table of
+    `feature_importance` or `grouped_permutation_importance`.
 
     Parameters
     ----------
@@ -68,28 +66,21 @@ class ImportanceDisplay(_plot.Display):
     def from_estimator(
         cls,
         estimator: Any,
-        X: Any = None,
-        y: ArrayLike | None = None,
+        X: Any,
+        y: ArrayLike,
         *,
-        method: str = "permutation",
         by: Any = "block",
         n_top: int = 20,
         ax: Any = None,
         **params: Any,
     ) -> Self:
-        """Compute importances and draw them.
+        """Permute the features of each block and draw the losses.
 
         Parameters
         ----------
         estimator : fitted regressor or Pipeline
             The model.
-        X : DataFrame or array of shape (n_posts, n_columns), default=None
-            Posts; not needed for ``method="model"``.
-        y : array-like of shape (n_posts,), default=None
-            Their targets, for ``method="permutation"``.
-        method : {"permutation", "model", "shap"}, default="permutation"
-            "permutation" uses `grouped_permutation_importance`; "model" and "shap" are
-            methods of `feature_importance`.
+        %(held_out)s
         by : {"feature", "vector", "block", "family"} or dict, default="block"
             Groups of columns; each gets a bar.
         n_top : int, default=20
@@ -99,25 +90,8 @@ class ImportanceDisplay(_plot.Display):
             Further parameters of `grouped_permutation_importance`.
 
         %(drawn)s
-
-        Raises
-        ------
-        InvalidInputError
-            If the method is unknown or needs posts that are not given.
         """
-        if method not in _METHODS:
-            raise InvalidInputError(
-                f"method must be one of {_METHODS}. Got {method!r} instead."
-            )
-        if method != "permutation":
-            table = feature_importance(estimator, X, method=method, by=by, **params)
-        elif X is None or y is None:
-            raise InvalidInputError(
-                "method='permutation' needs X and y to compute scores; method='model' "
-                "needs neither."
-            )
-        else:
-            table = grouped_permutation_importance(estimator, X, y, by=by, **params)
+        table = grouped_permutation_importance(estimator, X, y, by=by, **params)
         return cls(importance=table, n_top=n_top).plot(ax)
 
     def _draw(self, ax: Any) -> None:
@@ -158,8 +132,7 @@ class ImportanceDisplay(_plot.Display):
 class AblationDisplay(_plot.Display):
     """Changes of the score without each part of a model, with their intervals.
 
-    Draws the paper's table 1 (section 4.3.2). Use `from_estimator`, or pass the table
-    that `ablate` returns.
+    Draws the paper's table 1 (section 4.3.2) from the table that `ablate` returns.
 
     Parameters
     ----------
@@ -191,43 +164,12 @@ class AblationDisplay(_plot.Display):
     table: pd.DataFrame
     metric: str = "src"
 
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: ArrayLike,
-        *,
-        metric: str = "src",
-        ax: Any = None,
-        **params: Any,
-    ) -> Self:
-        """Remove one part of a model at a time, and draw the changes of the score.
-
-        Parameters
-        ----------
-        estimator : Pipeline or regressor
-            The model. It is fitted for every variant.
-        X : DataFrame or array of shape (n_posts, n_columns)
-            Posts.
-        y : array-like of shape (n_posts,)
-            Their targets.
-        metric : {"src", "mae"}, default="src"
-            Which score to draw.
-        %(ax)s
-        **params
-            Further parameters of `ablate`.
-
-        %(drawn)s
-        """
-        from hyperfusion.model_selection import ablate
-
-        _check_metric(metric)
-        table = ablate(estimator, X, y, **params)
-        return cls(table=table, metric=metric).plot(ax)
-
     def _draw(self, ax: Any) -> None:
-        metric = _check_metric(self.metric)
+        metric = self.metric
+        if metric not in _METRICS:
+            raise InvalidInputError(
+                f"metric must be one of {tuple(_METRICS)}. Got {metric!r} instead."
+            )
         name, worse = _METRICS[metric]
         self.points_ = []
         rows = self.table.iloc[1:]
@@ -251,11 +193,3 @@ class AblationDisplay(_plot.Display):
         side = "left" if worse < 0 else "right"
         ax.set_xlabel(f"Change of {name} ({side} of zero: the part helps)")
         ax.set_title(f"Full model: {name} {self.table[metric].iloc[0]:.4f}")
-
-
-def _check_metric(metric: str) -> str:
-    if metric not in _METRICS:
-        raise InvalidInputError(
-            f"metric must be one of {tuple(_METRICS)}. Got {metric!r} instead."
-        )
-    return metric

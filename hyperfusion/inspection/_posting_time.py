@@ -69,13 +69,7 @@ class PostingTimeDisplay(Display):
     clock: str | None = None
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        post: Any,
-        *,
-        ax: Any = None,
-    ) -> Self:
+    def from_estimator(cls, estimator: Any, post: Any, *, ax: Any = None) -> Self:
         """Predict a post at every hour of its week and draw the predictions.
 
         The hours are in the time zone of the post if the model or its time has one,

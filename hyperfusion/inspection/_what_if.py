@@ -116,7 +116,7 @@ def what_if(model: Any, post: Any, grid: Grid) -> pd.DataFrame:
             if column not in read:
                 warn_user(
                     f"grid[{column!r}] changes no prediction, because the model does "
-                    f"not read this column. It reads {list(read)}.",
+                    f"not read this column. It reads {list(read)}."
                 )
     frame, by_fold = predict_with_folds(parts, candidates, _COVERAGE)
     prediction = frame["prediction"].to_numpy()

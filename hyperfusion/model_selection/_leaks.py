@@ -48,11 +48,7 @@ _Finding = tuple[Hashable, str, float, str]  # column, finding, value, evidence
 
 
 def check_leaks(
-    X: Any,
-    y: ArrayLike,
-    *,
-    users: Any = None,
-    times: Any = None,
+    X: Any, y: ArrayLike, *, users: Any = None, times: Any = None
 ) -> pd.DataFrame:
     """Look for columns that know the target.
 
@@ -134,10 +130,7 @@ def check_leaks(
 
 
 def _in_columns(
-    table: pd.DataFrame,
-    y: np.ndarray,
-    labeled: np.ndarray,
-    units: np.ndarray | None,
+    table: pd.DataFrame, y: np.ndarray, labeled: np.ndarray, units: np.ndarray | None
 ) -> Iterator[_Finding]:
     """Yield signs that single columns know the target."""
     rng = np.random.RandomState(0)

@@ -123,13 +123,11 @@ def was_fitted_on(parts: Anatomy, target: np.ndarray) -> bool:
     own = parts.to_target(ensemble.oof_predictions_ + ensemble.oof_residuals_)
     own = own[np.isfinite(own)].round(4)
     first = target[:20].round(4)
-    starts = len(own) - len(first) + 1
-    same = np.ones(max(starts, 0), dtype=bool)
-    for place, value in enumerate(first):
-        same &= own[place : place + len(same)] == value
+    runs = np.lib.stride_tricks.sliding_window_view(own, min(len(first), len(own)))
+    same = len(own) >= len(first) and (runs == first).all(axis=1).any()
     hardly_repeat = len(np.unique(own)) > 0.9 * len(own)
     known = np.isin(target.round(4), own).mean() > 0.9
-    return bool((same.any() and np.ptp(first) > 0) or (hardly_repeat and known))
+    return bool((same and np.ptp(first) > 0) or (hardly_repeat and known))
 
 
 def feature_terms(parts: Anatomy) -> dict[str, str]:

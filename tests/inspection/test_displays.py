@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper, ablate
+from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection import (
     AblationDisplay,
@@ -227,9 +227,7 @@ def test_weights_of_a_fitted_ensemble(model):
     X, y = feature_table()
     numbers = X.drop(columns="meta__kind")
     ensemble = HyperFusionRegressor(
-        [("first", Ridge()), ("second", Ridge(alpha=9.0))],
-        cv=3,
-        weights_per="fold",
+        [("first", Ridge()), ("second", Ridge(alpha=9.0))], cv=3, weights_per="fold"
     ).fit(numbers, y)
     display = EnsembleWeightsDisplay.from_estimator(ensemble)
     drawn = np.asarray(display.image_.get_array())
@@ -278,16 +276,12 @@ def test_long_names_stay_different():
 def test_importance_of_models_needs_no_posts():
     X, y = feature_table()
     tree = DecisionTreeRegressor(max_depth=3).fit(X.drop(columns="meta__kind"), y)
-    display = ImportanceDisplay.from_estimator(
-        tree, method="model", by="feature", n_top=2
-    )
+    table = feature_importance(tree)
+    display = ImportanceDisplay(importance=table, n_top=2).plot()
     assert len(display.bars_) == 2
-    expected = feature_importance(tree)["importance"].head(2)
+    expected = table["importance"].head(2)
     assert_allclose([b.get_width() for b in display.bars_], expected)
-    with pytest.raises(InvalidInputError, match="needs X and y"):
-        ImportanceDisplay.from_estimator(tree)
-    with pytest.raises(InvalidInputError, match="method must be one of"):
-        ImportanceDisplay.from_estimator(tree, method="magic")
+    assert display.ax_.get_xlabel() == "Importance (%)"
 
 
 def test_ablation_draws_what_applies():
@@ -302,22 +296,6 @@ def test_ablation_draws_what_applies():
     assert len(colors) == 2  # one part helps, the other harms
     with pytest.raises(InvalidInputError, match="metric"):
         AblationDisplay(table=CHANGES, metric="r2").plot()
-
-
-def test_ablation_of_a_model():
-    X, y = feature_table(120)
-    X = X.drop(columns="meta__kind")
-    arguments = {
-        "parts": ["visual", "user"],
-        "times": np.arange(120),
-        "random_state": 0,
-        "n_bootstrap": 20,
-    }
-    display = AblationDisplay.from_estimator(Ridge(), X, y, **arguments)
-    table = ablate(Ridge(), X, y, **arguments)
-    columns = ["src", "src_change", "src_change_low", "src_change_high"]
-    pd.testing.assert_frame_equal(display.table[columns], table[columns])
-    assert len(display.points_) == 2
 
 
 def test_pseudo_label_rounds():

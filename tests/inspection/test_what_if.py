@@ -15,11 +15,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 
-from hyperfusion import (
-    HyperFusionRegressor,
-    PostEncoder,
-    predict_interval,
-)
+from hyperfusion import HyperFusionRegressor, PostEncoder, predict_interval
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection import compare_drafts, user_baseline, what_if
 from hyperfusion.inspection._differences import against, tied_ranks

@@ -75,12 +75,7 @@ def test_scores_agree_with_a_plain_fit(posts):
     X, y = posts
     train, test = np.arange(200), np.arange(200, 300)
     result = evaluate(
-        Columns(),
-        X,
-        y,
-        splits={"mine": [(train, test)]},
-        users="user",
-        n_bootstrap=9,
+        Columns(), X, y, splits={"mine": [(train, test)]}, users="user", n_bootstrap=9
     )
     predicted = Columns().fit(X.iloc[train], y[train]).predict(X.iloc[test])
     known = X["user"].iloc[test].isin(X["user"].iloc[train]).to_numpy()
@@ -132,11 +127,7 @@ def test_intervals_cover_the_truth(monkeypatch):
         y = X[:, 0] + rng.normal(size=150)
         rows = np.arange(150)
         result = evaluate(
-            Ridge(),
-            X,
-            y,
-            splits={"s": [(rows[:30], rows[30:])]},
-            n_bootstrap=150,
+            Ridge(), X, y, splits={"s": [(rows[:30], rows[30:])]}, n_bootstrap=150
         )
         src = ask(result.scores, metric="src").iloc[0]
         covered += src["low"] <= 0.690 <= src["high"]  # 6/pi asin(sqrt(0.5)/2)

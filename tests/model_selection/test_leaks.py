@@ -103,13 +103,7 @@ def test_target_means_of_other_posts_are_no_leak(posts):
         means = pd.Series(y[train]).groupby(user.to_numpy()[train]).mean()
         crossed[test] = user.iloc[test].map(means).fillna(y[train].mean())
     past = pd.Series(y).groupby(user).transform(lambda s: s.shift().expanding().mean())
-    X = pd.DataFrame(
-        {
-            "crossed": crossed,
-            "past": past,
-            "user": user,
-        }
-    )
+    X = pd.DataFrame({"crossed": crossed, "past": past, "user": user})
     assert check_leaks(X, y, users="user").empty
 
 
@@ -191,10 +185,7 @@ def test_any_columns_never_break_it(data):
     column = pd.Series(data.draw(st.lists(cell, min_size=n, max_size=n)), dtype=object)
     y = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=n, max_size=n))
     findings = check_leaks(
-        pd.DataFrame({"odd": column}),
-        y,
-        times=np.arange(n),
-        users=column.map(repr),
+        pd.DataFrame({"odd": column}), y, times=np.arange(n), users=column.map(repr)
     )
     assert set(findings["column"]) <= {"odd"}
 

@@ -7,11 +7,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator
 
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.table._features import (
-    read_features,
-    take_columns,
-    write_features,
-)
+from hyperfusion.table._features import read_features, take_columns, write_features
 from hyperfusion.table._frames import as_frame
 
 
