@@ -46,9 +46,9 @@ class PostPipeline(Pipeline):
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Check, then fit the steps in turn, as scikit-learn's Pipeline does."""
         nested = self.get_params(deep=True).values()
-        for estimator in (value for value in nested if hasattr(value, "fit")):
-            if hasattr(estimator, "_parameter_constraints"):
-                estimator._validate_params()
+        for value in nested:
+            if hasattr(value, "fit") and hasattr(value, "_parameter_constraints"):
+                value._validate_params()
         wrapper = self[-1]
         is_wrapped = isinstance(wrapper, PseudoLabelWrapper)
         ensemble = wrapper.estimator if is_wrapped else wrapper

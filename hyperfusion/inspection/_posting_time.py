@@ -200,9 +200,9 @@ def hours_of_week(
     hours = hours.tz_localize(
         zone, ambiguous=np.ones(168, dtype=bool), nonexistent="shift_forward"
     )
-    return list(hours.tz_convert("UTC").tz_localize(None) if naive else hours), str(
-        zone
-    )
+    if naive:
+        hours = hours.tz_convert("UTC").tz_localize(None)
+    return list(hours), str(zone)
 
 
 def _as_zone(zone: Zone | None) -> Any:

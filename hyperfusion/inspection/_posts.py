@@ -48,11 +48,8 @@ def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[
     own = {column: post[column].iloc[0] for column in columns}
     rows = [own]
     for one in grids:
-        values = [_values(column, one[column]) for column in one]
-        rows += [
-            own | dict(zip(one, combination, strict=True))
-            for combination in itertools.product(*values)
-        ]
+        combinations = itertools.product(*(_values(c, one[c]) for c in one))
+        rows += [own | dict(zip(one, each, strict=True)) for each in combinations]
     table = post.iloc[np.zeros(len(rows), dtype=int)].reset_index(drop=True)
     for column in columns:
         table[column] = _cells([row[column] for row in rows], post[column].dtype)
