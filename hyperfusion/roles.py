@@ -333,9 +333,8 @@ def _one_for_each(
             continue
         words = {"time": _POSTED, "user": {"id", "uid"}, "tags": _TAGS}.get(role, set())
         rivals = {i: columns[guesses[i].columns[0]] for i in places}
-        best = max(
-            places, key=lambda i: (len(rivals[i].words & words), rivals[i].n_levels)
-        )
+        strength = {i: (len(c.words & words), c.n_levels) for i, c in rivals.items()}
+        best = max(places, key=strength.__getitem__)
         for i in set(places) - {best}:
             other = {"tags": "text", "place": "categorical"}.get(role)
             why = f"{guesses[i].reason}; {role} is already {guesses[best].columns[0]!r}"

@@ -32,9 +32,7 @@ def group_columns(schema: Schema, by: Any) -> Groups:
                     f"It has {list(schema.columns)[:20]}."
                 )
             if not groups[name]:
-                raise InvalidInputError(
-                    f"by[{name!r}] is empty: name at least one column."
-                )
+                raise InvalidInputError(f"by[{name!r}] is empty: name a column.")
         if not groups:
             raise InvalidInputError("by is an empty dict: name at least one group.")
         return groups

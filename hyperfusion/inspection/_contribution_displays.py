@@ -44,8 +44,6 @@ class ImportanceDisplay(_plot.Display):
     %(axes)s
     bars_ : BarContainer
         The bars, the most important first.
-    legend_ : Legend or None
-        Colors of the families, if there are several.
 
     Examples
     --------
@@ -120,12 +118,11 @@ class ImportanceDisplay(_plot.Display):
             "shap": "Share of mean absolute SHAP value (%)",
         }
         ax.set_xlabel(meanings.get(method, "Importance"))
-        self.legend_ = None
         if len(color_of) > 1:
             from matplotlib.patches import Patch
 
             handles = [Patch(color=color, label=f) for f, color in color_of.items()]
-            self.legend_ = ax.legend(handles=handles, loc="lower right")
+            ax.legend(handles=handles, loc="lower right")
 
 
 @with_parameters

@@ -35,8 +35,6 @@ class EnsembleWeightsDisplay(_plot.Display):
     image_ : AxesImage
         The heat map, with a row for each member and a column for each fold. The last
         column is the mean.
-    colorbar_ : Colorbar
-        Legend of the colors.
     texts_ : list of Text
         The numbers; none if there are more than 160.
 
@@ -80,7 +78,7 @@ class EnsembleWeightsDisplay(_plot.Display):
         n_members, n_columns = table.shape
         most = max(table.max(), 1e-9)
         self.image_ = ax.imshow(table, "viridis", aspect="auto", vmin=0, vmax=most)
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label="Weight")
+        self.figure_.colorbar(self.image_, ax=ax, label="Weight")
         size = _plot.label_size(n_members)
         smaller = min(size, _plot.label_size(2 * n_columns))
         look = {"ha": "center", "va": "center", "fontsize": smaller}
@@ -235,10 +233,8 @@ class PseudoLabelDisplay(_plot.Display):
     Attributes
     ----------
     %(axes)s
-    count_ax_ : matplotlib Axes
-        Axes on the right side, for the numbers of posts.
     bars_ : BarContainer
-        Posts added.
+        Posts added, on axes on the right side.
     lines_ : list of Line2D
         One line per round, from the error before it to the error after it.
 
@@ -283,40 +279,33 @@ class PseudoLabelDisplay(_plot.Display):
 
     def _draw(self, ax: Any) -> None:
         self.lines_ = []
-        self.count_ax_ = ax.twinx()
+        right = ax.twinx()
         # draw the scores in front of the bars
-        ax.set_zorder(self.count_ax_.get_zorder() + 1)
+        ax.set_zorder(right.get_zorder() + 1)
         ax.patch.set_visible(False)
         rounds, counts = ([*self.trace.get(c, [])] for c in ("round", "n_added"))
         look = {"width": 0.5, "color": _plot.SKY, "alpha": 0.5}
-        self.bars_ = self.count_ax_.bar(rounds, counts, label="posts added", **look)
+        self.bars_ = right.bar(rounds, counts, label="posts added", **look)
         for row in self.trace.to_dict("records"):
             color = _plot.BLUE if row["kept"] else _plot.VERMILLION
-            self.lines_ += ax.plot(
-                [row["round"] - 1, row["round"]],
-                [row["mae_before"], row["mae_after"]],
-                "-" if row["kept"] else "--",
-                color=color,
-                marker="o",
-                markevery=[1],
-                markerfacecolor=color if row["kept"] else "white",
-                label="kept" if row["kept"] else "undone",
-            )
-        ax.set_xlabel("Round (0: labeled posts alone)")
-        ax.set_ylabel("Out-of-fold MAE")
-        self.count_ax_.set_ylabel("Posts added")
+            look = {"color": color, "label": "kept", "marker": "o", "markevery": [1]}
+            if not row["kept"]:
+                look |= {"label": "undone", "ls": "--", "markerfacecolor": "white"}
+            errors = [row["mae_before"], row["mae_after"]]
+            self.lines_ += ax.plot([row["round"] - 1, row["round"]], errors, **look)
+        ax.set(xlabel="Round (0: labeled posts alone)", ylabel="Out-of-fold MAE")
         ax.set_xticks(range(len(rounds) + 1))
-        self.count_ax_.margins(y=0.4)
+        right.set_ylabel("Posts added")
+        right.margins(y=0.4)
         if rounds:
             start = self.trace["mae_before"].iloc[0]
             ax.plot(rounds[0] - 1, start, "o", color=_plot.BLUE)
             handles: dict[str, Any] = {}
-            for axes in (ax, self.count_ax_):
+            for axes in (ax, right):
                 found, labels = axes.get_legend_handles_labels()
                 handles |= dict(zip(labels, found, strict=True))
             ax.legend(handles.values(), handles.keys(), loc="best")
         else:
-            look = {"ha": "center", "transform": ax.transAxes}
-            ax.text(0.5, 0.5, "no rounds", **look)
-            ax.set_yticks([])
-            self.count_ax_.set_yticks([])
+            ax.text(0.5, 0.5, "no rounds", ha="center", transform=ax.transAxes)
+            for axes in (ax, right):
+                axes.set_yticks([])

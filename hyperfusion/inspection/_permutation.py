@@ -151,9 +151,7 @@ class _OnFeatures(RegressorMixin, BaseEstimator):
 def _scores(
     scorer: Any, predictor: Any, X: Any, y: Any, columns: list[Any], orders: Any
 ) -> list[float]:
-    return [
-        float(scorer(predictor, permuted(X, columns, order), y)) for order in orders
-    ]
+    return [float(scorer(predictor, permuted(X, columns, o), y)) for o in orders]
 
 
 def permuted(X: Any, columns: list[Any], order: np.ndarray) -> Any:

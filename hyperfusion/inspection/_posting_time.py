@@ -49,8 +49,6 @@ class PostingTimeDisplay(Display):
     %(axes)s
     image_ : AxesImage
         Heat map of the hours.
-    colorbar_ : Colorbar
-        Legend of the colors.
     dots_ : PathCollection or None
         Dots of the hours that are not distinguishable from the best.
 
@@ -141,15 +139,13 @@ class PostingTimeDisplay(Display):
     def _draw(self, ax: Any) -> None:
         values = np.asarray(self.values, dtype=np.float64)
         self.image_ = ax.imshow(values, cmap="viridis", aspect="auto")
-        self.colorbar_ = self.figure_.colorbar(
-            self.image_, ax=ax, label=self.label, location="bottom", aspect=40
-        )
+        place = {"location": "bottom", "aspect": 40}
+        self.figure_.colorbar(self.image_, ax=ax, label=self.label, **place)
         self.dots_ = None
         if self.tied is not None:
             days, hours = np.nonzero(self.tied)
-            self.dots_ = ax.scatter(
-                hours, days, 14, color="white", edgecolors="black", linewidths=0.8
-            )
+            look = {"color": "white", "edgecolors": "black", "linewidths": 0.8}
+            self.dots_ = ax.scatter(hours, days, 14, **look)
         ax.set_yticks(range(7), DAYS)
         ax.set_xticks(range(0, 24, 3))
         clock = "" if self.clock is None else f" ({self.clock})"

@@ -111,7 +111,5 @@ def check_rows(X: Any) -> pd.DataFrame | np.ndarray:
         return X
     X = np.asarray(X)
     if X.ndim != 2:
-        raise InvalidInputError(
-            f"X must be a table of rows and columns. Got shape {X.shape}."
-        )
+        raise InvalidInputError(f"X must be a table of rows and columns: {X.shape}.")
     return X

@@ -139,8 +139,6 @@ class PredictionIntervalDisplay(_plot.Display):
         The points within and outside their intervals.
     intervals_ : LineCollection
         The intervals.
-    line_ : Line2D
-        Line on which prediction and true score are equal.
 
     Examples
     --------
@@ -252,6 +250,6 @@ class PredictionIntervalDisplay(_plot.Display):
         self.outside_ = ax.scatter(*points, size, label=label, **crosses)
         range_ = [min(y_true.min(), y_pred.min()), max(y_true.max(), y_pred.max())]
         line = {"color": _plot.GRAY, "linewidth": 1}
-        (self.line_,) = ax.plot(range_, range_, "--", **line)
+        ax.plot(range_, range_, "--", **line)
         ax.set(xlabel="Predicted score", ylabel="True score")
         ax.legend(loc="upper left", framealpha=0.9)

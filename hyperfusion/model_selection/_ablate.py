@@ -168,7 +168,7 @@ def ablate(
             start = now()
             progress.at(f"fold {fold}, encoding")
             known, hidden = _safe_indexing(X, train), _safe_indexing(X, test)
-            final, features, left_out = _encode(model, known, target[train], hidden)
+            final, features, held = _encode(model, known, target[train], hidden)
             if tells_lines(verbose) and final is not model:
                 say(f"[ablate] encoded, {now() - start:.1f} s")
             variants = _plan(final, features, target[train], wanted, seed)
@@ -176,7 +176,7 @@ def ablate(
             share = 1 / (len(tried) + 1)
             progress.step(share)
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
-            shared = features, target[train], left_out
+            shared = features, target[train], held
             calls: Iterator[Call] = (
                 (t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True)
             )
@@ -191,26 +191,26 @@ def ablate(
     return _result(done, target, units, n_bootstrap, rng)
 
 
-def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any, Any]:
+def _encode(model: Any, X: Any, y: np.ndarray, held: Any) -> tuple[Any, Any, Any]:
     """Return the model without its encoders, and the encoded rows of both sides.
 
     A search around a pipeline is run, and its best pipeline is used.
     """
     if is_search(model) and any(hasattr(layer, "steps") for layer in layers(model)):
         best = clone(model).fit(X, y).best_estimator_
-        return _encode(best, X, y, left_out)
+        return _encode(best, X, y, held)
     if hasattr(model, "steps"):
         encoders = clone(model)[:-1]
         if len(encoders):
-            X, left_out = encoders.fit_transform(X, y), encoders.transform(left_out)
-        return _encode(model.steps[-1][1], X, y, left_out)
+            X, held = encoders.fit_transform(X, y), encoders.transform(held)
+        return _encode(model.steps[-1][1], X, y, held)
     if isinstance(model, TransformedTargetRegressor) and model.regressor is not None:
         change = FunctionTransformer(model.func, model.inverse_func)
         change = clone(change if model.transformer is None else model.transformer)
         target = np.asarray(change.fit_transform(y.reshape(-1, 1))).reshape(-1)
-        inside, X, left_out = _encode(model.regressor, X, target, left_out)
-        return clone(model).set_params(regressor=inside), X, left_out
-    return model, X, left_out
+        inside, X, held = _encode(model.regressor, X, target, held)
+        return clone(model).set_params(regressor=inside), X, held
+    return model, X, held
 
 
 def _result(
@@ -323,9 +323,7 @@ def _without_folds(model: Any, seed: int) -> tuple[Any, str]:
     return clone(model).set_params(**{name: single}), ""
 
 
-def _fit(
-    variant: _Variant, features: Any, y: np.ndarray, left_out: Any
-) -> list[_Variant]:
+def _fit(variant: _Variant, features: Any, y: np.ndarray, held: Any) -> list[_Variant]:
     """Fit a variant and predict. The full model also returns its best member."""
     start = now()
     if variant.labeled_only:
@@ -333,10 +331,10 @@ def _fit(
         features, y = _safe_indexing(features, rows), y[rows]
     if variant.without_columns:
         features = features.drop(columns=variant.without_columns)
-        left_out = left_out.drop(columns=variant.without_columns)
+        held = held.drop(columns=variant.without_columns)
     model = clone(variant.model).fit(features, y)
     done = [_Variant(variant.name)]
-    _predict(done[0], model, features, left_out, start)
+    _predict(done[0], model, features, held, start)
     ensemble = Anatomy.of(model).ensemble
     if variant.name == _FULL and ensemble is not None and len(ensemble.members_) > 1:
         start = now()
@@ -348,12 +346,10 @@ def _fit(
         ensemble.weights_[:, best] = 1.0
         note = f"{ensemble.members_[best][0]} alone"
         done.append(_Variant("without ensemble", note=note))
-        _predict(done[1], model, features, left_out, start)
+        _predict(done[1], model, features, held, start)
     return done
 
 
-def _predict(
-    row: _Variant, model: Any, features: Any, left_out: Any, start: float
-) -> None:
-    row.prediction = np.asarray(model.predict(left_out), dtype=np.float64).reshape(-1)
+def _predict(row: _Variant, model: Any, features: Any, held: Any, start: float) -> None:
+    row.prediction = np.asarray(model.predict(held), dtype=np.float64).reshape(-1)
     row.n_features, row.seconds = features.shape[1], now() - start

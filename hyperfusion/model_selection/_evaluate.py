@@ -210,9 +210,7 @@ def _plan(
     plan = {}
     for name in wanted:
         if name not in SPLITS:
-            raise InvalidInputError(
-                f"splits takes {SPLITS} or a dict. Got {name!r} instead."
-            )
+            raise InvalidInputError(f"splits takes {SPLITS} or a dict. Got {name!r}.")
         if not known[name]:
             raise InvalidInputError(
                 f"splits has {name!r}, but the {name}s of the posts are not known: "

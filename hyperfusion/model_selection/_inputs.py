@@ -65,9 +65,7 @@ def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     target = check_target(y, X, allow_nan=True)
     if np.isnan(target).all():
-        raise InvalidInputError(
-            "y is NaN in all rows: at least some posts need a target."
-        )
+        raise InvalidInputError("y is NaN in all rows: some posts need a target.")
     return X, target
 
 

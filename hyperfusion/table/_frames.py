@@ -194,9 +194,7 @@ def check_columns(
         if not isinstance(label, Hashable) or label not in table.columns:
             known = [str(c) for c in table.columns]
             close = difflib.get_close_matches(str(label), known, n=3)
-            hint = (
-                f"Did you mean {close}?" if close else f"Its columns are {known[:20]}."
-            )
+            hint = f"Did you mean {close}?" if close else f"It has {known[:20]}."
             if any(isinstance(c, tuple) for c in table.columns[:1]):
                 hint += " Give names of several levels as tuples."
             raise InvalidInputError(

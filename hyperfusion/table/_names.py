@@ -104,9 +104,7 @@ def column_name(block: str, feature: str) -> str:
     'time__hour'
     """
     if block not in BLOCKS:
-        raise InvalidInputError(
-            f"block must be one of {BLOCKS}. Got {block!r} instead."
-        )
+        raise InvalidInputError(f"block must be one of {BLOCKS}. Got {block!r}.")
     return f"{block}{_SEPARATOR}{feature}"
 
 

@@ -259,7 +259,7 @@ def test_importance_bars_match_the_table(model):
     labels = [t.get_text() for t in display.ax_.get_yticklabels()]
     assert labels == list(table["block"])
     assert display.ax_.get_xlabel() == "Loss of SRC when permuted"
-    assert display.legend_ is not None
+    assert display.ax_.get_legend() is not None
     assert display.ax_.yaxis_inverted()
 
 
