@@ -361,6 +361,18 @@ def test_posting_times_are_those_of_what_if(model):
     assert len(display.dots_.get_offsets()) == display.tied.sum()
 
 
+@pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.AssociationWarning")
+@pytest.mark.parametrize("form", [str, lambda time: int(time.timestamp())])
+def test_posting_times_of_any_form(model, form):
+    X, y = posts()
+    post = X.iloc[[10]]
+    expected = PostingTimeDisplay.from_estimator(model, post).image_.get_array()
+    X = X.assign(posted=X["posted"].map(form))
+    other = pipeline([("ridge", SCALED_RIDGE)], cv=3).fit(X, y)
+    found = PostingTimeDisplay.from_estimator(other, X.iloc[[10]])
+    assert_allclose(found.image_.get_array(), expected, rtol=1e-5)
+
+
 def test_posting_time_warns_and_needs_a_time(model):
     post = posts()[0].iloc[[10]]
     with pytest.warns(AssociationWarning) as record:
