@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from collections.abc import Iterable, Sized
 from numbers import Integral
 from typing import Any
 
@@ -45,39 +44,24 @@ class PostPipeline(Pipeline):
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Check, then fit the steps in turn, as scikit-learn's Pipeline does."""
-        nested = self.get_params(deep=True).values()
-        for value in nested:
+        for value in self.get_params(deep=True).values():
             if hasattr(value, "fit") and hasattr(value, "_parameter_constraints"):
                 value._validate_params()
-        wrapper = self[-1]
-        is_wrapped = isinstance(wrapper, PseudoLabelWrapper)
-        ensemble = wrapper.estimator if is_wrapped else wrapper
+        is_wrapped = isinstance(self[-1], PseudoLabelWrapper)
+        ensemble = self[-1].estimator if is_wrapped else self[-1]
         table = as_frame(X)  # the first step refuses what is not a table
-        if (
-            isinstance(ensemble, HyperFusionRegressor)
-            and getattr(table, "ndim", 0) == 2
-            and table.shape[0]
-        ):
+        is_table = getattr(table, "ndim", 0) == 2 and table.shape[0]
+        if isinstance(ensemble, HyperFusionRegressor) and is_table:
             ensemble._named_members()
-            target = check_target(y, table, allow_nan=is_wrapped)
+            y = check_target(y, table, allow_nan=is_wrapped)
             for name, value in params.items():
                 if name.endswith("sample_weight") and value is not None:
-                    _check_sample_weight(value, target, ensure_non_negative=True)
+                    _check_sample_weight(value, y, ensure_non_negative=True)
             is_word = isinstance(ensemble.cv, str)
             if isinstance(ensemble.cv, (Integral, Sized)) and not is_word:
-                known = target[~np.isnan(target)]
-                ones = np.ones_like(known)
-                make_splits(ensemble.cv, known, known, ones, None, None)
-            y = target
-        with self._frames_of_ours():
-            return super().fit(table, y, **params)
-
-    @contextmanager
-    def _frames_of_ours(self) -> Iterator[None]:
-        """Hand frames of pandas on, whatever output is chosen: others lose the spaces.
-
-        What the steps give to whoever calls them stays as it was chosen.
-        """
+                known = y[~np.isnan(y)]
+                make_splits(ensemble.cv, known, known, np.ones_like(known), None, None)
+        # hand frames of pandas on, whatever output is chosen: others lose the spaces
         chosen = {
             name: getattr(step, "_sklearn_output_config", {})
             for name, step in self.steps
@@ -86,7 +70,7 @@ class PostPipeline(Pipeline):
         for name in chosen:
             self.named_steps[name]._sklearn_output_config = {"transform": "default"}
         try:
-            yield
+            return super().fit(table, y, **params)
         finally:
             for name, config in chosen.items():
                 self.named_steps[name]._sklearn_output_config = config
