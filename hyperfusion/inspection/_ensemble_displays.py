@@ -33,16 +33,14 @@ class EnsembleWeightsDisplay(_plot.Display):
     ----------
     %(axes)s
     image_ : AxesImage
-        The heat map, with a row for each member and a column for each fold. The last
-        column is the mean.
+        The heat map: a row for each member, a column for each fold, then the mean.
     texts_ : list of Text
         The numbers; none if there are more than 160.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from hyperfusion.inspection import EnsembleWeightsDisplay
-    >>> weights = np.array([[0.7, 0.3], [0.5, 0.5]])
+    >>> weights = [[0.7, 0.3], [0.5, 0.5]]
     >>> display = EnsembleWeightsDisplay(weights=weights, names=["trees", "ridge"])
     >>> [text.get_text() for text in display.plot().texts_[:3]]
     ['0.70', '0.50', '0.60']
@@ -107,10 +105,9 @@ class TrainingCurveDisplay(_plot.Display):
 
     Parameters
     ----------
-    training : list of sequences of float
-        For each model, the losses on the training rows.
-    validation : list of sequences of float
-        For each model, the losses on the held-out rows; empty if there are none.
+    training, validation : list of sequences of float
+        For each model, the losses on the training rows, and those on the held-out rows
+        (empty if there are none).
     best_iter : list of int or None
         For each model, the epoch whose weights were kept, counted from 1.
     name : str, default=None

@@ -24,10 +24,8 @@ class DistributionDisplay(_plot.Display):
 
     Parameters
     ----------
-    y_true : ndarray of shape (n_posts,)
-        True scores.
-    y_pred : ndarray of shape (n_posts,)
-        Predictions.
+    y_true, y_pred : ndarray of shape (n_posts,)
+        True scores, and predictions.
 
     Attributes
     ----------
@@ -119,16 +117,13 @@ class PredictionIntervalDisplay(_plot.Display):
     """True scores against predictions, with the interval of each prediction.
 
     Blue dots are scores within their intervals, orange-red crosses scores outside. At
-    most 1,000 posts are drawn; the shares in the legend are those of all posts.
-
-    Use `from_estimator` or `from_predictions`.
+    most 1,000 posts are drawn; the shares in the legend are those of all posts. Use
+    `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
-    y_true, y_pred : ndarray of shape (n_posts,)
-        True scores and predictions.
-    lower, upper : ndarray of shape (n_posts,)
-        Ends of the intervals.
+    y_true, y_pred, lower, upper : ndarray of shape (n_posts,)
+        True scores, predictions, and the ends of their intervals.
     coverage : float, default=None
         Share of posts that the intervals should cover, for the legend.
 
@@ -206,10 +201,8 @@ class PredictionIntervalDisplay(_plot.Display):
 
         Parameters
         ----------
-        y_true, y_pred : array-like of shape (n_posts,)
-            True scores and predictions.
-        lower, upper : array-like of shape (n_posts,)
-            Ends of the intervals.
+        y_true, y_pred, lower, upper : array-like of shape (n_posts,)
+            True scores, predictions, and the ends of their intervals.
         coverage : float, default=None
             Share of posts that the intervals should cover, for the legend.
         %(ax)s
