@@ -208,26 +208,10 @@ def make_hyperfusion(
         raise InvalidInputError(
             f"unlabeled must be True, False or None. Got {unlabeled!r}."
         )
-    encode = PostEncoder(
-        **roles,
-        image_folder=image_folder,
-        naive_time=naive_time,
-        image_encoder=image_encoder,
-        text_encoder=text_encoder,
-        word_vectors=word_vectors,
-        neighbors=neighbors or None,
-        cache=cache,
-        random_state=random_state,
-        verbose=verbose,
-    )
-    ensemble = HyperFusionRegressor(
-        name_members(preset if members is None else members),
-        cv=cv,
-        time_limit=time_limit,
-        n_jobs=n_jobs,
-        random_state=random_state,
-        verbose=verbose,
-    )
+    given["neighbors"] = neighbors or None
+    given["members"] = name_members(preset if members is None else members)
+    encode = PostEncoder(**_shared(PostEncoder, given))
+    ensemble = HyperFusionRegressor(**_shared(HyperFusionRegressor, given))
     predict: Any = ensemble
     if paper if unlabeled is None else unlabeled:
         predict = PseudoLabelWrapper(ensemble, verbose=verbose)
@@ -238,6 +222,11 @@ def make_hyperfusion(
         ("predict", predict),
     ]
     return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
+
+
+def _shared(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the given parameters that a class of estimators has as well."""
+    return {name: given[name] for name in kind._get_param_names() if name in given}
 
 
 def _as_in_paper(
