@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from hyperfusion import inspection
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
@@ -22,14 +23,6 @@ from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._intervals import coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
-from hyperfusion.inspection import (
-    DistributionDisplay,
-    EnsembleWeightsDisplay,
-    ImportanceDisplay,
-    PredictionIntervalDisplay,
-    feature_importance,
-    grouped_permutation_importance,
-)
 from hyperfusion.reports import _contents
 from hyperfusion.table._frames import as_frame
 
@@ -245,7 +238,7 @@ def _sections(
         "Predictions are averages, so their distribution is narrower than that of the "
         "true values."
     )
-    display: Any = DistributionDisplay(y_true=target, y_pred=values)
+    display: Any = inspection.DistributionDisplay(y_true=target, y_pred=values)
     yield Section("Distribution", text, _contents.picture(display, xlabel=name))
     if ensemble is not None:
         covered = coverage_table(parts, features, target, COVERAGE, held=predicted)
@@ -256,7 +249,7 @@ def _sections(
         if covered["drift"].iloc[0] and not fitted:
             text += " The difference is more than chance: the posts have changed."
         ends = {end: predicted[end].to_numpy() for end in ("lower", "upper")}
-        display = PredictionIntervalDisplay(
+        display = inspection.PredictionIntervalDisplay(
             y_true=target, y_pred=values, coverage=COVERAGE, **ends
         )
         labels = {"xlabel": f"predicted {name}", "ylabel": f"true {name}"}
@@ -278,7 +271,7 @@ def _sections(
         if np.ptp(weights, axis=0).max() > 1e-9:  # not the same in each fold
             names = [name for name, _ in ensemble.members_]
             figure = _contents.picture(
-                EnsembleWeightsDisplay(weights=weights, names=names)
+                inspection.EnsembleWeightsDisplay(weights=weights, names=names)
             )
         yield Section("Members", text, figure, _contents.member_table(ensemble))
     yield from _importances(parts, features, target)
@@ -290,15 +283,15 @@ def _importances(
     """Yield the members' own importances, or by permutation if they have none."""
     note = "what the model uses, not what causes popularity."
     try:
-        blocks = feature_importance(parts.regressor, by="block")
-        table = feature_importance(parts.regressor, n_top=_N_FEATURES)
+        blocks = inspection.feature_importance(parts.regressor, by="block")
+        table = inspection.feature_importance(parts.regressor, n_top=_N_FEATURES)
     except InvalidInputError:  # no member has its own importances
         if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
             return
         # a sample, because each block costs several predictions
         rows = np.random.RandomState(0).permutation(len(target))[:_MOST_PERMUTED]
         held = features.iloc[rows], target[rows]
-        blocks = grouped_permutation_importance(
+        blocks = inspection.grouped_permutation_importance(
             parts.regressor, *held, n_repeats=3, random_state=0
         )
         if len(blocks) < 2:
@@ -318,5 +311,5 @@ def _importances(
             table = table.assign(terms=terms)
             text += " TF-IDF features combine many terms; those with most weight are "
             text += "shown."
-    figure = _contents.picture(ImportanceDisplay(importance=blocks))
+    figure = _contents.picture(inspection.ImportanceDisplay(importance=blocks))
     yield Section("Importance", text, figure, table)
