@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import subprocess
-import sys
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -142,19 +140,6 @@ def test_without_matplotlib_the_message_says_what_to_install(name, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", no_matplotlib)
     with pytest.raises(ImportError, match=r"pip install 'scikit-hyperfusion\[plot\]'"):
         display.plot()
-
-
-def test_inspection_imports_without_matplotlib():
-    code = (
-        "import sys; sys.modules['matplotlib'] = None\n"
-        "import hyperfusion.inspection\n"
-        "[getattr(hyperfusion.inspection, n) for n in hyperfusion.inspection.__all__]\n"
-        "print('matplotlib.pyplot' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "False"
 
 
 def test_distribution_integrates_to_one_on_common_bins():

@@ -137,8 +137,8 @@ def test_no_label_at_all(data):
 
 def test_cross_val_score_and_search_work(data):
     X, y = data
-    model = PseudoLabelWrapper(Ridge(), cv=3, max_rounds=1, random_state=0)
-    cv = LabeledSplit(KFold(3))
+    model = PseudoLabelWrapper(Ridge(), cv=2, max_rounds=1, random_state=0)
+    cv = LabeledSplit(KFold(2))
     scores = cross_val_score(model, X, y, cv=cv, scoring="neg_mean_absolute_error")
     assert np.isfinite(scores).all()
     search = GridSearchCV(
