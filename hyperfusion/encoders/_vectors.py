@@ -111,10 +111,5 @@ class VectorEncoder(TableEncoder):
         else:
             write_columns(X, out)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return vector_columns(self.name, self.size_)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []
-        return tags

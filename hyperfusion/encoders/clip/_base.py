@@ -176,7 +176,7 @@ class ClipEncoder(ColumnEncoder):
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         return self._features(self._normalized(self._embed(cells)))
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         stem, size = "clip", self.n_embedding_
         if self.pca_ is not None:
             stem, size = "clip_pca", self.pca_.n_components_

@@ -147,7 +147,7 @@ class GeoEncoder(TableEncoder):
             features[name] = features[name].astype(np.float32)
         return pd.DataFrame(features, index=cells.index)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         names = list(_COORDINATES) if "latitude" in self.columns_ else []
         names += [name for name in ("accuracy", "place") if name in self.columns_]
         has_place = bool({"latitude", "place"} & {*self.columns_})

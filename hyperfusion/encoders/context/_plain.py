@@ -79,7 +79,7 @@ class CategoryEncoder(TableEncoder):
         features = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(features, index=cells.index)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return column_features(self.levels_)
 
 
@@ -142,7 +142,7 @@ class NumberEncoder(TableEncoder):
         features = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(features, index=cells.index, dtype=np.float32)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return column_features(self.log_)
 
 

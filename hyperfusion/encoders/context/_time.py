@@ -172,7 +172,7 @@ class TemporalEncoder(TableEncoder):
         features["is_missing"] = np.isnan(utc)
         return np.stack([v.astype(np.float32) for v in features.values()], axis=1)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         names = [*self._calendar_names(), "days"]
         if self.timezone_ is not None:
             names += ["timezone_missing"]

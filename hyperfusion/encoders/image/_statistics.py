@@ -169,7 +169,7 @@ class ImageStatistics(ColumnEncoder):
         ]
         return np.concatenate([form, _light(small), _main_colors(small, self.n_colors)])
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         parts = ("red", "green", "blue", "share")
         colors = [f"color_{i + 1}_{p}" for i in range(self.n_colors) for p in parts]
         measures = [m for m in _MEASURES if self.has_files_ or m != "log_file_size"]

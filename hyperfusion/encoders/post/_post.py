@@ -260,7 +260,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     def _progress(self) -> Progress:
         return Progress("encode", len(self.components_), self.verbose, even=False)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return self._names
 
     def _named_encoders(self) -> dict[str, Any]:
@@ -313,11 +313,6 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
             self.encoders = given
         else:
             self._put_encoder(name, changed)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.categorical = True
-        return tags
 
 
 def _warn_of_nothing(role: str, table: pd.DataFrame) -> None:

@@ -165,7 +165,7 @@ class TfidfComponents(ColumnEncoder):
         out[[text is None for text in texts]] = np.nan
         return out
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return [f"tfidf__{i}" for i in range(self.n_components_)]
 
     def component_terms(self, n_terms: int = 5) -> list[str]:

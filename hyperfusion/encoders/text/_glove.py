@@ -245,7 +245,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         # The sum is divided by the weights with idf, by the number of words with sif.
         return table, column if self.weighting == "idf" else np.ones_like(column)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         names = [f"glove__{i}" for i in range(self.vector_size_)]
         return names + _STATISTICS if self.add_statistics else names
 

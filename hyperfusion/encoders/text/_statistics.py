@@ -149,7 +149,7 @@ class TextStatistics(ColumnEncoder):
 
         return stack_rows(read_cells(cells, measure, self.on_error), len(_NAMES))
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return [*_NAMES, "is_missing"]
 
 

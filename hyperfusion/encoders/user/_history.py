@@ -258,7 +258,7 @@ class UserHistory(TableEncoder):
         columns = [features[name].astype(np.float32) for name in self._feature_names()]
         return np.stack(columns, axis=1)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return [
             *("has_history", "history_posts", "history_scores"),
             *("history_days_since_last", "history_posts_per_day"),

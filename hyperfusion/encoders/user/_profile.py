@@ -158,7 +158,7 @@ class UserProfileEncoder(TableEncoder):
         named = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(named, index=cells.index)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         names = [str(column) for column in self.numeric_]
         names += [f"{c}_missing" for c in self.with_missing_]
         names += [f"{a}_per_{b}" for a, b in self.ratios_]

@@ -272,7 +272,7 @@ class SVDUserEmbedder(TableEncoder):
         vectors[missing] = np.nan
         return [vectors, missing[:, np.newaxis].astype(np.float32)]
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         width = self.n_components if self.pad else self.n_components_
         names = []
         for output, stem in (("user", "svd"), ("item", "item_svd")):
