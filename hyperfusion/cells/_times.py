@@ -256,27 +256,20 @@ def _in_iso_form(cell: str) -> str:
     for form in _WITH_MONTH:
         found = form.fullmatch(text)
         if found:
-            return _date(**found.groupdict())
+            return _date(found)
     return ""
 
 
-def _date(
-    year: str,
-    month: str,
-    day: str,
-    hour: str | None,
-    minute: str | None,
-    half: str | None,
-    zone: str | None,
-) -> str:
-    date = f"{year}-{_SHORT.index(month[:3].lower()) + 1:02}-{int(day):02}"
-    if hour is None:
+def _date(found: re.Match[str]) -> str:
+    month = _SHORT.index(found["month"][:3].lower()) + 1
+    date = f"{found['year']}-{month:02}-{int(found['day']):02}"
+    if found["hour"] is None:
         return date
-    clock = int(hour)
+    clock, half, zone = int(found["hour"]), found["half"], found["zone"] or ""
     if half is not None:  # 12 AM is midnight, and there is no 13 PM
         clock = clock % 12 + 12 * (half in "pP") if 1 <= clock <= 12 else 24
-    zone = zone if zone is None or zone[0] in "+-" else "Z"
-    return f"{date} {clock:02}{minute}{zone or ''}"
+    zone = "Z" if zone[:1].isalpha() else zone
+    return f"{date} {clock:02}{found['minute']}{zone}"
 
 
 def _written_offset(text: str) -> float:

@@ -39,70 +39,46 @@ def contributions(
     noise: np.ndarray,
 ) -> pd.DataFrame:
     """Return what each block adds to the score of each post; the sum is the score."""
-    return pd.DataFrame(
-        {
-            "base": np.full(len(noise), BASE),
-            "image": _image(pictures),
-            "text": _text(captions),
-            "tags": _tags(tags),
-            "user": _user(posts),
-            "time": _time(posts),
-            # cities differ, and their centers from their outskirts
-            "geo": _PLACE[posts["place"]] - 0.6 * (posts["distance"] - 0.19),
-            "meta": _meta(posts),
-            "place": PLACE_VECTORS[posts["place"]] @ _PLACE_WEIGHTS,
-            "cross": _MATCH * (captions["match"] - _USUAL_MATCH),
-            "noise": noise,
-        }
-    )
-
-
-def _image(pictures: pd.DataFrame) -> pd.Series:
-    """Favor warm colors, more and larger shapes, good light and focus."""
-    effect = _effects("color", _COLOR)[pictures["color"]]
-    effect += _effects("background", _GROUND)[pictures["background"]]
-    effect += 0.12 * (pictures["number"] - 1) + 0.15 * (pictures["size"] - 1)
-    effect -= 8.0 * (pictures["exposure"] - 1.0) ** 2
-    return effect - 0.45 * pictures["blurred"]
+    # warm colors, more and larger shapes, good light and focus do better
+    image = _effects("color", _COLOR)[pictures["color"]]
+    image += _effects("background", _GROUND)[pictures["background"]]
+    image += 0.12 * (pictures["number"] - 1) + 0.15 * (pictures["size"] - 1)
+    image -= 8.0 * (pictures["exposure"] - 1.0) ** 2
+    # moods, questions and emoji help or harm; links and unusual lengths harm
+    text = np.array(list(MOODS.values()))[captions["mood"]]
+    text += np.array([_ENDING.get(e, 0.0) for e in ENDINGS])[captions["ending"]]
+    n_words = captions["text"].str.split().str.len()
+    # tags have diminishing returns, and too many harm
+    crowd = np.maximum(tags["count"] - 6, 0)
+    # users have levels; paid and older accounts do better
+    years = (posts["time"] - posts["created"]) / np.timedelta64(365, "D")
+    user = posts["level"] + 0.2 * posts["is_pro"] + 0.2 * np.log1p(years)
+    user += posts.filter(regex=r"^v\d").to_numpy() @ _USER_WEIGHTS
+    # early evenings, weekends and June do better; scores fall over time
+    clock = pd.DatetimeIndex(posts["local_time"])
+    hour = clock.hour.to_numpy() + clock.minute.to_numpy() / 60
+    time = 0.35 * np.cos(2 * np.pi * (hour - 19) / 24)
+    time += 0.2 * (clock.day_of_week.to_numpy() >= 5)
+    time += 0.2 * np.cos(2 * np.pi * (clock.day_of_year.to_numpy() - 172) / 365)
+    # categories have levels and trends; albums beat single pictures
+    category = posts["category"]
+    trend = _CATEGORY_TREND[category] * (posts["progress"] - 0.5)
+    parts = {
+        "base": np.full(len(noise), BASE),
+        "image": image - 0.45 * pictures["blurred"],
+        "text": text - 0.3 * captions["link"] - 0.02 * np.abs(n_words - 12),
+        "tags": 0.35 * np.log1p(tags["count"]) - 0.25 * crowd + tags["effect"],
+        "user": user,
+        "time": time + _DRIFT * posts["progress"] ** 1.5,
+        # cities differ, and their centers from their outskirts
+        "geo": _PLACE[posts["place"]] - 0.6 * (posts["distance"] - 0.19),
+        "meta": _CATEGORY[category] + trend + 0.2 * np.log(posts["n_photos"]),
+        "place": PLACE_VECTORS[posts["place"]] @ _PLACE_WEIGHTS,
+        "cross": _MATCH * (captions["match"] - _USUAL_MATCH),
+        "noise": noise,
+    }
+    return pd.DataFrame(parts)
 
 
 def _effects(attribute: str, table: dict[str, float]) -> np.ndarray:
     return np.array([table.get(level, 0.0) for level in ATTRIBUTES[attribute]])
-
-
-def _text(captions: pd.DataFrame) -> pd.Series:
-    """Let moods, questions and emoji help or harm; links and unusual lengths harm."""
-    effect = np.array(list(MOODS.values()))[captions["mood"]]
-    effect += np.array([_ENDING.get(e, 0.0) for e in ENDINGS])[captions["ending"]]
-    n_words = captions["text"].str.split().str.len()
-    return effect - 0.3 * captions["link"] - 0.02 * np.abs(n_words - 12)
-
-
-def _tags(tags: pd.DataFrame) -> pd.Series:
-    """Reward tags, with diminishing returns and a penalty for too many."""
-    crowd = np.maximum(tags["count"] - 6, 0)
-    return 0.35 * np.log1p(tags["count"]) - 0.25 * crowd + tags["effect"]
-
-
-def _user(posts: pd.DataFrame) -> pd.Series:
-    """Give users levels; paid and older accounts do better."""
-    years = (posts["time"] - posts["created"]) / np.timedelta64(365, "D")
-    vectors = posts.filter(regex=r"^v\d").to_numpy() @ _USER_WEIGHTS
-    return posts["level"] + 0.2 * posts["is_pro"] + 0.2 * np.log1p(years) + vectors
-
-
-def _time(posts: pd.DataFrame) -> pd.Series:
-    """Favor early evenings, weekends and June; scores fall over time."""
-    clock = pd.DatetimeIndex(posts["local_time"])
-    hour = clock.hour.to_numpy() + clock.minute.to_numpy() / 60
-    effect = 0.35 * np.cos(2 * np.pi * (hour - 19) / 24)
-    effect += 0.2 * (clock.day_of_week.to_numpy() >= 5)
-    effect += 0.2 * np.cos(2 * np.pi * (clock.day_of_year.to_numpy() - 172) / 365)
-    return effect + _DRIFT * posts["progress"] ** 1.5
-
-
-def _meta(posts: pd.DataFrame) -> pd.Series:
-    """Give categories levels and trends; albums beat single pictures."""
-    category = posts["category"]
-    trend = _CATEGORY_TREND[category] * (posts["progress"] - 0.5)
-    return _CATEGORY[category] + trend + 0.2 * np.log(posts["n_photos"])

@@ -14,25 +14,21 @@ from hyperfusion.datasets._files import (
     check_unique,
     find_file,
     finite_numbers,
+    read_json,
     table_of,
 )
-from hyperfusion.datasets._json import read_json
 from hyperfusion.exceptions import InvalidInputError
 
 NAMES = {
     "category": ("{}_category.json",),
     "text": ("{}_text.json", "{}_tags.json"),
-    "time and place": (
-        "{}_temporalspatial_information.json",
-        "{}_temporalspatial.json",
+    "time and place": tuple(
+        f"{{}}_temporalspatial{end}.json" for end in ("_information", "")
     ),
     "additional information": ("{}_additional_information.json", "{}_additional.json"),
     "user data": ("{}_user_data.json", "{}_userdata.json"),
-    "image paths": (
-        "{}_img_filepath.txt",
-        "{}_img_path.txt",
-        "{}_img.txt",
-        "{}_imgfile.txt",
+    "image paths": tuple(
+        f"{{}}_img{end}.txt" for end in ("_filepath", "_path", "", "file")
     ),
     "labels": ("{}_label.txt",),
 }
@@ -134,14 +130,13 @@ def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
     columns = {}
     for name, cells in _renamed(content).items():
         if isinstance(cells, dict):
-            rows = {int(key): cell for key, cell in cells.items() if key.isdecimal()}
-            absent = [row for row in range(len(cells)) if row not in rows]
+            absent = [row for row in range(len(cells)) if str(row) not in cells]
             if absent:
                 raise InvalidInputError(
                     f"{path}, column {name!r} has no row {absent[0]}, of "
                     f"{len(cells)}: row numbers begin at 0 and leave none out."
                 )
-            cells = [rows[row] for row in range(len(cells))]
+            cells = [cells[str(row)] for row in range(len(cells))]
         if not isinstance(cells, list):
             raise InvalidInputError(
                 f"{path}, column {name!r}: expected cells by row, got {cells!r:.60}."

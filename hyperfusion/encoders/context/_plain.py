@@ -43,7 +43,7 @@ class CategoryEncoder(TableEncoder):
     The output is always a DataFrame with the input's columns, their labels as text.
     Levels are texts: 3, 3.0 and "3" are the same level. Blank texts are missing; a
     collection can't be used. If no cell of a column has a level known from fit, a
-    :class:`~hyperfusion.exceptions.BadCellWarning` says so and names the likely cause.
+    warning names the likely cause.
 
     Examples
     --------
@@ -102,13 +102,11 @@ class NumberEncoder(TableEncoder):
 
     Notes
     -----
-    The output is always a DataFrame with the input's columns, their labels as text,
-    whatever their scale. Missing values stay NaN. Booleans become 0 and 1, and texts of
-    numbers become numbers. Infinity can't be used, nor can a number beyond the range of
-    float32 (3.4e38) without the log scale.
-
-    Neighboring float32 numbers differ by more than 1 above 16.8 million: give ids as
-    categories and dates as times.
+    The output is always a DataFrame with the input's columns, their labels as text.
+    Missing values stay NaN. Booleans become 0 and 1, and texts of numbers become
+    numbers. Infinity can't be used, nor can a number beyond the range of float32
+    without the log scale. Give ids as categories and dates as times: neighboring
+    float32 numbers differ by more than 1 above 16.8 million.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,61 +124,45 @@ class Component:
                 f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned an "
                 f"output of shape {values.shape} for {n_rows} posts."
             )
-        if isinstance(output, pd.DataFrame):
-            self._check_dtypes(output)
-            names = self._names(list(output.columns))
-            return Part.of(self.block, output.set_axis(names, axis=1))
-        values = values.reshape(n_rows, -1)
-        self._check_dtypes(pd.DataFrame(values, copy=False))
-
-        def write(out: np.ndarray) -> None:
-            out[:] = values
-
-        names = self._names(self._own_names(values.shape[1]))
-        return Part([column_name(self.block, name) for name in names], write, {})
-
-    def _check_dtypes(self, output: pd.DataFrame) -> None:
-        for label, dtype in output.dtypes.items():
+        is_frame = isinstance(output, pd.DataFrame)
+        if not is_frame:
+            values = values.reshape(n_rows, -1)
+        frame = output if is_frame else pd.DataFrame(values, copy=False)
+        for label, dtype in frame.dtypes.items():
             is_category = isinstance(dtype, pd.CategoricalDtype)
             if not (is_category or pd.api.types.is_numeric_dtype(dtype)):
                 raise InvalidInputError(
                     f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
-                    f"{dtype} values such as {shown(output[label].iloc[0])}, where "
+                    f"{dtype} values such as {shown(frame[label].iloc[0])}, where "
                     "numbers are expected. Let it return a DataFrame with categories "
                     "(.astype('category')), or encode its output to numbers."
                 )
-
-    def _names(self, own: list[Any]) -> list[str]:
-        """Return features' names; those of scikit-learn's own form no vectors."""
+        last = self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
+        # scikit-learn names the output after the class, as for PCA
+        is_vector = isinstance(last, ClassNamePrefixFeaturesOutMixin)
+        own = frame.columns if is_frame else self._own_names(values.shape[1], is_vector)
         names = [f"{self.prefix}{name}" for name in own]
-        if type(self._last).__module__.startswith("sklearn.") and not _is_one_vector(
-            self._last
-        ):
-            return column_features(names)
-        return names
+        if type(last).__module__.startswith("sklearn.") and not is_vector:
+            names = column_features(names)
+        if is_frame:
+            return Part.of(self.block, frame.set_axis(names, axis=1))
+
+        def write(out: np.ndarray) -> None:
+            out[:] = values
+
+        return Part([column_name(self.block, name) for name in names], write, {})
 
     @property
     def _first(self) -> Any:
         return self.encoder[0] if isinstance(self.encoder, Pipeline) else self.encoder
 
-    @property
-    def _last(self) -> Any:
-        return self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
-
-    def _own_names(self, n_features: int) -> list[str]:
+    def _own_names(self, n_features: int, is_vector: bool) -> list[str]:
         """Return the encoder's names; unnamed numbers are a vector."""
         kind = type(self.encoder).__name__.lower()
-        if not _is_one_vector(self._last):
-            try:
+        if not is_vector:
+            with suppress(AttributeError, ValueError, TypeError):
                 return [str(n) for n in self.encoder.get_feature_names_out()]
-            except (AttributeError, ValueError, TypeError):
-                pass
         return vector_columns(kind, n_features) if n_features > 1 else [kind]
-
-
-def _is_one_vector(encoder: Any) -> bool:
-    """Whether scikit-learn names the output after the class, as for PCA."""
-    return isinstance(encoder, ClassNamePrefixFeaturesOutMixin)
 
 
 def takes_one_column(encoder: Any) -> bool:

@@ -12,7 +12,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,10 +52,6 @@ class WordVectors:
     source: str  # for messages
     lent: str | None = None  # the file that stands for them in pickles
     has_ngrams: bool = False  # FastText's can make vectors for other words
-    _finders: dict[tuple[bool, bool], WordFinder] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        return f"WordVectors({self.source!r}: {self.table.shape})"
 
     @property
     def size(self) -> int:
@@ -81,15 +77,10 @@ class WordVectors:
             )
         return vectors
 
-    def finder(self, *, lowercase: bool, segment: bool) -> WordFinder:
-        """Return the finder of words in texts, which remembers what it has seen."""
-        key = lowercase, segment
-        with _LOCK:
-            if key not in self._finders:
-                self._finders[key] = WordFinder(
-                    self.words, self.index, lowercase=lowercase, segment=segment
-                )
-            return self._finders[key]
+    @cached_property
+    def find(self) -> WordFinder:
+        """The finder of words in texts, which remembers what it has seen."""
+        return WordFinder(self.words, self.index)
 
 
 def load_word_vectors(vectors: Any) -> WordVectors:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
 DAY = 86_400.0
+LAST = (3, 5)
+"""Numbers of latest scores whose mean is a feature."""
 
 Record = dict[str, np.ndarray]
 """The events of each group, sorted by group and time."""
@@ -51,15 +51,15 @@ def make_score_record(
 
 
 def look_up(
-    record: Record, groups: np.ndarray, seconds: np.ndarray, *, inclusive: bool = False
+    record: Record, groups: np.ndarray, seconds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count the events of groups before given times, and locate the last of them.
 
     A negative group has no events, and NaN is before all; without an event the last is
-    at -1. `inclusive` also counts events at the given time.
+    at -1.
     """
     moments, keys = record["moments"], record["keys"]
-    ranks = np.searchsorted(moments, seconds, side="right" if inclusive else "left")
+    ranks = np.searchsorted(moments, seconds)
     ranks[np.isnan(seconds)] = 0
     start = groups * (len(moments) + 1)
     stop = np.searchsorted(keys, start + ranks)
@@ -114,21 +114,14 @@ def post_features(
 
 
 def score_features(
-    records: dict[str, Record],
-    groups: dict[str, np.ndarray],
-    seconds: np.ndarray,
-    *,
-    inclusive: bool,
-    shrinkage: float,
-    last: Iterable[int],
+    records: dict[str, Record], rows: dict[str, np.ndarray], shrinkage: float
 ) -> dict[str, np.ndarray]:
     """Return the expected scores of users, and features of their own scores.
 
-    The records are "all", "user", and perhaps "place" and "category". Rows know the
-    scores before `seconds`, or up to them if `inclusive`.
+    The records are "all", "user", and perhaps "place" and "category".
     """
     found = {
-        name: look_up(record, groups[name], seconds, inclusive=inclusive)
+        name: look_up(record, rows[name], rows["seconds"])
         for name, record in records.items()
     }
     n, at = found["all"]
@@ -150,7 +143,7 @@ def score_features(
     base = read_at(own["base"], at, np.nan)
     sums = read_at(own["sum"], at, 0.0)
     latest = {}
-    for m in last:
+    for m in LAST:
         before = read_at(own["sum"], np.where(n > m, at - m, -1), 0.0)
         mean = base + (sums - before) / np.maximum(np.minimum(n, m), 1)
         latest[f"history_last_{m}"] = np.where(n > 0, mean, expected)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Hashable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +16,7 @@ from hyperfusion._validation import check_target, warn_of_order
 from hyperfusion.cells._times import read_times
 from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.encoders.user._as_of import (
-    DAY,
+    LAST,
     make_record,
     make_score_record,
     post_features,
@@ -29,16 +28,15 @@ Rows = dict[str, np.ndarray]
 """The columns of stored posts."""
 
 _GROUPS = ("user", "category", "place")
-_ROLES = ("user", "time", "category", "place", "post")
+_ROLES = ("user", "time", "category", "place")
 
 
 @with_parameters
 class UserHistory(TableEncoder):
     """Earlier posts by the user of each post: how many, how often, how popular.
 
-    All features of a row come from posts in the stored history that are strictly older.
-    So a row's own score is never part of its features, and ``fit(X, y).transform(X)``
-    is safe to train on and equals ``fit_transform(X, y)``.
+    All features of a row come from stored posts that are strictly older, so
+    ``fit(X, y).transform(X)`` is safe to train on and equals ``fit_transform(X, y)``.
 
     Parameters
     ----------
@@ -49,25 +47,17 @@ class UserHistory(TableEncoder):
         after the user's. All forms that `TemporalEncoder` takes.
     category, place : column label or None, default=None
         Columns that say what to expect of users without scores.
-    post : column label or None, default=None
-        The column of the posts' identifiers, by which `update` recognizes a post.
-    label_delay : float or timedelta, default=0
-        Days after a post until its score is known. A younger post counts as a post
-        and not as a score.
     shrinkage : float, default=0.5
         Weight of the expected score of an unknown user, in scores: the mean of n scores
-        becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best value is
-        the variance of scores within users divided by that between users: 0.4 and 1.2
-        on two sets of real posts.
-    last : tuple of int, default=(3, 5)
-        Numbers of latest scores whose mean is a feature.
+        becomes (n * mean + shrinkage * expected) / (n + shrinkage). Best is the
+        variance within users divided by that between users: 0.4 and 1.2 on two sets.
     %(on_error)s
 
     Attributes
     ----------
     history_ : dict of {str: ndarray}
         The stored posts: ``user``, ``category`` and ``place`` (codes, -1 if missing),
-        ``seconds`` since 1970, ``score`` (NaN if unknown), and ``post``.
+        ``seconds`` since 1970, and ``score`` (NaN if unknown).
     codes_ : dict of {str: dict}
         The codes of users, categories and places.
     %(columns)s
@@ -108,8 +98,7 @@ class UserHistory(TableEncoder):
 
     Posts of the same second don't see each other. Stored posts without a time are
     ignored. Rows given to `transform` never enter the history; `update` adds scores
-    that become known. In cross-validation all scores are those of training rows.
-    500,000 posts take a few seconds, most of it for reading the cells.
+    that become known. 500,000 posts take a few seconds.
 
     Examples
     --------
@@ -127,36 +116,17 @@ class UserHistory(TableEncoder):
     3            2.0                      3.0           6.0
     """
 
-    _parameter_constraints = {
-        # numpy's timedelta passes for a number, so it has to come first
-        "label_delay": [
-            np.timedelta64,
-            datetime.timedelta,
-            Interval(Real, 0, None, closed="left"),
-        ],
-        "shrinkage": [Interval(Real, 0, None, closed="left")],
-        "last": ["array-like"],
-    }
+    _parameter_constraints = {"shrinkage": [Interval(Real, 0, None, closed="left")]}
 
     user: Hashable | None = None
     time: Hashable | None = None
     category: Hashable | None = None
     place: Hashable | None = None
-    post: Hashable | None = None
-    label_delay: float | datetime.timedelta = 0
     shrinkage: float = 0.5
-    last: tuple[int, ...] = (3, 5)
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)
-        if not whole or len(set(self.last)) < len(self.last):
-            raise InvalidInputError(
-                "last takes whole numbers from 1, all different, such as (3, 5). Got "
-                f"{self.last}."
-            )
         self.columns_ = self._find_columns(cells)
-        self.delay_ = _seconds_of(self.label_delay)
         self.codes_: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
         self._store(self._read_posts(cells, y, warn=False))
 
@@ -164,9 +134,9 @@ class UserHistory(TableEncoder):
         """Add posts and scores to the history.
 
         A stored post does not count twice: later data replace it, but a missing score
-        never replaces a known one. With `post` it is recognized by its identifier,
-        otherwise by user and second. So pass a user's posts of the same second in one
-        call; rows without a user are not recognized.
+        never replaces a known one. It is recognized by user and second, so pass a
+        user's posts of the same second in one call; rows without a user are not
+        recognized.
 
         Parameters
         ----------
@@ -184,10 +154,18 @@ class UserHistory(TableEncoder):
         warn_of_order(X, y)
         old = self.history_
         new = self._read_posts(self._read(X, reset=False), y, warn=True)
-        if "post" in old:
-            self._store({name: np.concatenate([old[name], new[name]]) for name in old})
-        else:
-            self._store(_replace_moments(old, new))
+        # new rows replace those of their user and time, but not a score by none
+        old_keys, new_keys = (
+            pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])
+            for rows in (old, new)
+        )
+        scored_old = old_keys[~np.isnan(old["score"])]
+        scored_new = new_keys[~np.isnan(new["score"])]
+        nameless = new["user"] < 0
+        useful = nameless | new_keys.isin(scored_new) | ~new_keys.isin(scored_old)
+        stays = (old["user"] < 0) | ~old_keys.isin(new_keys[useful])
+        both = {n: np.concatenate([old[n][stays], new[n][useful]]) for n in old}
+        self._store(both)
         return self
 
     def _find_columns(self, table: pd.DataFrame) -> dict[str, Hashable | None]:
@@ -210,10 +188,8 @@ class UserHistory(TableEncoder):
         scores = check_target(y, len(table), allow_nan=True)
         rows = self._read_cells(table, learn=True, warn=warn)
         rows["score"] = scores
-        post = self.columns_["post"]
-        if post is not None:
-            rows["post"] = self._levels(table[post], warn=warn).to_numpy(dtype=object)
-        return _take_rows(rows, ~np.isnan(rows["seconds"]))
+        known = ~np.isnan(rows["seconds"])
+        return {name: values[known] for name, values in rows.items()}
 
     def _read_cells(
         self, table: pd.DataFrame, *, learn: bool, warn: bool = True
@@ -228,10 +204,10 @@ class UserHistory(TableEncoder):
         return rows
 
     def _store(self, rows: Rows) -> None:
-        self.history_ = _last_of_each_post(rows) if "post" in rows else rows
-        seconds, scores = self.history_["seconds"], self.history_["score"]
-        self.posts_, _ = make_record(self.history_["user"], seconds)
-        groups = {name: self.history_[name] for name in _GROUPS if name in rows}
+        self.history_ = rows
+        seconds, scores = rows["seconds"], rows["score"]
+        self.posts_, _ = make_record(rows["user"], seconds)
+        groups = {name: rows[name] for name in _GROUPS if name in rows}
         groups["all"] = np.zeros(len(seconds), dtype=int)
         self.scores_ = {
             name: make_score_record(codes, seconds, scores, median=name == "user")
@@ -242,15 +218,7 @@ class UserHistory(TableEncoder):
         rows = self._read_cells(cells, learn=False)
         rows["all"] = np.zeros(len(cells), dtype=int)
         features = post_features(self.posts_, rows["user"], rows["seconds"])
-        features |= score_features(
-            self.scores_,
-            rows,
-            rows["seconds"] - self.delay_,
-            # without a delay, posts of the same second don't see each other
-            inclusive=self.delay_ > 0,
-            shrinkage=self.shrinkage,
-            last=self.last,
-        )
+        features |= score_features(self.scores_, rows, self.shrinkage)
         missing = np.isnan(rows["seconds"]) | (rows["user"] == -1)
         for name in ("history_posts", "history_scores"):
             features[name] = np.where(missing, np.nan, features[name])
@@ -263,7 +231,7 @@ class UserHistory(TableEncoder):
             *("has_history", "history_posts", "history_scores"),
             *("history_days_since_last", "history_posts_per_day"),
             *("history_mean", "history_median", "history_spread"),
-            *(f"history_last_{m}" for m in self.last),
+            *(f"history_last_{m}" for m in LAST),
             *("history_expected", "history_level", "history_missing"),
         ]
 
@@ -273,15 +241,6 @@ class UserHistory(TableEncoder):
         return tags
 
 
-def _seconds_of(delay: Any) -> float:
-    if not isinstance(delay, (datetime.timedelta, np.timedelta64)):
-        return float(delay) * DAY
-    seconds = pd.Timedelta(delay).total_seconds()
-    if not seconds >= 0:
-        raise InvalidInputError(f"label_delay must not be negative. Got {delay!r}.")
-    return seconds
-
-
 def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndarray:
     """Return the codes of levels: -1 if missing, -2 if unknown."""
     positions, found = pd.factorize(levels)
@@ -289,38 +248,3 @@ def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndar
         for level in found:
             codes.setdefault(level, len(codes))
     return np.array([*(codes.get(level, -2) for level in found), -1])[positions]
-
-
-def _take_rows(rows: Rows, which: np.ndarray) -> Rows:
-    return {name: values[which] for name, values in rows.items()}
-
-
-def _last_of_each_post(rows: Rows) -> Rows:
-    """Keep the last row of each identifier, with its last known score.
-
-    All rows without an identifier are kept.
-    """
-    named = ~pd.isna(rows["post"])
-    again = pd.Series(rows["post"]).duplicated(keep="last").to_numpy()
-    scores = pd.Series(rows["score"]).groupby(rows["post"]).transform("last")
-    rows = rows | {"score": np.where(named, scores, rows["score"])}
-    return _take_rows(rows, ~(named & again))
-
-
-def _replace_moments(old: Rows, new: Rows) -> Rows:
-    """Return old and new rows; new ones replace those of the same user and time.
-
-    New rows without any score don't replace old ones with a score.
-    """
-    old_keys, new_keys = (
-        pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])
-        for rows in (old, new)
-    )
-    scored_old = old_keys[~np.isnan(old["score"])]
-    scored_new = new_keys[~np.isnan(new["score"])]
-    nameless = new["user"] < 0
-    useful = nameless | new_keys.isin(scored_new) | ~new_keys.isin(scored_old)
-    new, new_keys = _take_rows(new, useful), new_keys[useful]
-    stays = (old["user"] < 0) | ~old_keys.isin(new_keys)
-    old = _take_rows(old, stays)
-    return {name: np.concatenate([old[name], new[name]]) for name in old}
