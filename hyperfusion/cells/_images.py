@@ -38,10 +38,7 @@ _PIL_LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class ReadImage:
-    """A decoded picture in RGB, and what is known of its file.
-
-    `n_bytes` is None for pictures that were already decoded.
-    """
+    """A picture in RGB, and what is known of its file (`n_bytes` None: no file)."""
 
     image: Image.Image
     mode: str
@@ -54,11 +51,7 @@ def open_image(cell: Any) -> Image.Image | None:
 
     A cell is a path, the content of a file, a decoded picture, or a dict with ``bytes``
     or a ``path``. Arrays are uint8 of shape (height, width), or (height, width,
-    channels) with 1, 3 or 4 channels. Too large pictures are refused before they are
-    decoded. Of an animation, the first frame is read. Transparency is
-    dropped, as by ``convert("RGB")``.
-
-    Raises ValueError, TypeError or OSError, which `read_cells` takes as a bad cell.
+    channels) with 1, 3 or 4 channels. Of an animation, the first frame is read.
     """
     read = read_image(cell)
     return None if read is None else read.image
@@ -97,10 +90,7 @@ def is_encoded(cell: Any) -> bool:
 
 
 def identify(cell: Any) -> tuple[bytes | None, Any]:
-    """Return a hash of a picture's content, and the cell; a file is read once.
-
-    There is no hash if the cell can't be read; decoding it reports why.
-    """
+    """Return a hash of a picture's content (None if unreadable), and the cell."""
     cell = _content(cell)
     try:
         if isinstance(cell, (str, os.PathLike)):
@@ -156,10 +146,7 @@ def mean_by_row(vectors: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarra
 def warn_of_bad_pictures(
     errors: list[tuple[int, str]], missing: np.ndarray, cells: pd.Series
 ) -> None:
-    """Warn of bad cells, and of bad pictures in cells that also have good ones.
-
-    `errors` are rows and reasons, in order; `missing` marks the rows without a picture.
-    """
+    """Warn of bad cells, and of bad pictures in cells that also have good ones."""
     first = dict(reversed(errors))
     warn_of_bad_cells({row: first[row] for row in sorted(first) if missing[row]}, cells)
     left_out = [row for row, _ in errors if not missing[row]]
@@ -304,10 +291,7 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
 
 
 def signs_of_images(cells: pd.Series) -> str | None:
-    """Describe a column that can hold pictures; None for any other.
-
-    Nothing is decoded. URLs of pictures raise ValueError: they can't be read.
-    """
+    """Describe a column of pictures, without decoding; None for any other."""
     firsts = [c[0] if isinstance(c, list) and c else _content(c) for c in cells]
     if all(isinstance(c, (str, os.PathLike)) for c in firsts):
         names = [str(c) for c in firsts]

@@ -23,11 +23,7 @@ Zone = int | str
 
 
 def parse_zone(cell: Any) -> Zone | None:
-    """Return the time zone that a cell names; None for blank text.
-
-    Cells are offsets as text ("-05:00", "+0530", "UTC+2"), hours as numbers, or IANA
-    names.
-    """
+    """Return the zone in a cell ("-05:00", hours, an IANA name); None for blank."""
     hours = None
     if isinstance(cell, str):
         text = cell.strip()
@@ -105,10 +101,7 @@ def _convert(seconds: np.ndarray, start: Zone, end: Zone) -> np.ndarray:
 
 
 def signs_of_zones(cells: pd.Series) -> str | None:
-    """Describe a column that can hold time zones; None for any other.
-
-    Numbers can mean anything else as well: only the column's name can tell.
-    """
+    """Describe a column that can hold time zones; None for any other."""
     if read_zones(cells).bad:
         return None
     return f"time zones such as {shown(cells.iloc[0])}"

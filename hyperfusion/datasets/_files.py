@@ -37,7 +37,6 @@ def find_file(folders: Iterable[Path], patterns: Iterable[str], what: str) -> Pa
 
 
 def check_folder(folder: str | os.PathLike) -> Path:
-    """Return the folder as a path, if it is one."""
     path = Path(folder)
     if not path.is_dir():
         raise InvalidInputError(f"folder={str(folder)!r} is not a folder.")
@@ -104,7 +103,6 @@ def table_of(rows: list[Any], needed: Iterable[str], path: Path) -> pd.DataFrame
 
 
 def finite_numbers(cells: pd.Series, path: Path) -> np.ndarray:
-    """Return numbers as float64; all must be finite."""
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
@@ -130,7 +128,6 @@ def as_ids(cells: pd.Series, path: Path) -> pd.Series:
 
 
 def check_unique(ids: pd.Series, path: Path) -> None:
-    """Raise if an id appears twice."""
     twice = ids[ids.duplicated(keep=False)]
     if len(twice):
         rows = twice.index[twice == twice.iloc[0]][:2].tolist()

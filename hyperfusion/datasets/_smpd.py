@@ -140,7 +140,7 @@ def load_smpd(
     target = None
     if split == "train":
         reference = find_part(place, split, "category")
-        target = read_labels(find_part(place, split, "labels"), len(data), reference)
+        target = read_labels(find_part(place, split, "labels"), data, reference)
     late = ("photo_count", *_CRAWLED, *_MEANS)
     roles = partial(_roles, has_images=has_images)
     return as_bunch(data, target, "Postdate", late, strict=strict, roles=roles)

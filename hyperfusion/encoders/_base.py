@@ -179,10 +179,7 @@ def one_column(table: pd.DataFrame, value: Columns, role: str) -> Hashable | Non
 
 
 def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
-    """Return rows of features as float32, and a last column ``is_missing``.
-
-    A row of None becomes NaN.
-    """
+    """Return rows of features (None is missing) and a last column ``is_missing``."""
     out = np.full((len(rows), n_features + 1), np.nan, dtype=np.float32)
     for row, values in zip(out, rows, strict=True):
         row[-1] = values is None
@@ -192,8 +189,5 @@ def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
 
 
 def column_features(columns: Iterable[Any]) -> list[str]:
-    """Return the names of features that are single columns, named after them.
-
-    A name that would read as part of a vector is changed.
-    """
+    """Return names of features that are single columns, never parts of a vector."""
     return unique_names(map(single_name, columns))

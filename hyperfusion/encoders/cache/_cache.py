@@ -53,10 +53,7 @@ SETUP = (
 # The second leaves locks and shared memory out, for which nothing could be written:
 # with an exclusive lock SQLite keeps the index of a WAL in the process's own memory.
 READ_ONLY = ("mode=ro", "mode=ro&vfs=unix-none", "immutable=1")
-READING = (
-    "PRAGMA locking_mode = EXCLUSIVE",
-    "SELECT 1 FROM embeddings LIMIT 1",
-)
+READING = ("PRAGMA locking_mode = EXCLUSIVE", "SELECT 1 FROM embeddings LIMIT 1")
 INSERT = """INSERT INTO embeddings (key, checksum, vector) VALUES (?, ?, ?)
     ON CONFLICT (key)
     DO UPDATE SET checksum = excluded.checksum, vector = excluded.vector"""
@@ -249,9 +246,10 @@ class EmbeddingCache:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":  # not just rows are damaged
                 raise sqlite3.DatabaseError(verdict)
-            self._warn(
+            warn_user(
                 f"Some embeddings in {self!r} are damaged (their checksums do not "
-                "agree); they are made anew."
+                "agree); they are made anew.",
+                RuntimeWarning,
             )
         return found
 
@@ -268,21 +266,20 @@ class EmbeddingCache:
         except OSError as problem:
             self._warn_of_failure("kept", problem)
         else:
-            self._warn(
+            warn_user(
                 f"The embedding cache {folder} is damaged ({error}). It was moved to "
-                f"{aside}, which you can delete; a new one begins."
+                f"{aside}, which you can delete; a new one begins.",
+                RuntimeWarning,
             )
 
     def _warn_of_failure(self, deed: str, error: Exception) -> None:
         if deed not in self._failed:
             self._failed.add(deed)
-            self._warn(
+            warn_user(
                 f"Embeddings can't be {deed} in {self!r} for now: {error}. The results "
-                "are right, but will cost their time again."
+                "are right, but will cost their time again.",
+                RuntimeWarning,
             )
-
-    def _warn(self, message: str) -> None:
-        warn_user(message, RuntimeWarning)
 
 
 def item_key(fingerprint: str, content: bytes) -> bytes:
@@ -345,10 +342,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """Open a database, create its table if needed, and return if it is writable.
-
-    If it can only be read (full disk, read-only folder), open it for reading.
-    """
+    """Open a database, if need be only for reading, and return if it is writable."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:

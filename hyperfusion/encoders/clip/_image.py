@@ -297,10 +297,7 @@ def _geometry(preprocess: Mapping[str, Any]) -> Any:
 
 
 def _open_draft(data: bytes, side: int) -> Image.Image | None:
-    """Return the picture of a JPEG file, reduced while it is decoded.
-
-    None for other files.
-    """
+    """Return the picture of a JPEG file, reduced while it is decoded; else None."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.format != "JPEG" or is_too_large(image):
@@ -312,11 +309,7 @@ def _open_draft(data: bytes, side: int) -> Image.Image | None:
 
 
 def _not_too_long(image: Image.Image) -> Image.Image:
-    """Crop an extremely long image to its middle.
-
-    The model sees only the middle square after resizing the short side, and resizing
-    all of a picture of 1 x 1,000,000 pixels would take gigabytes.
-    """
+    """Crop an extremely long image to its middle: the model sees no more of it."""
     short, long = sorted(image.size)
     spare = (long - MAX_ASPECT * short) // 2
     if spare <= 0:

@@ -91,10 +91,7 @@ class ClipTextEncoder(ClipEncoder):
         return np.ascontiguousarray(vectors[:, :-1])
 
     def _embed_unique(self, texts: list[str]) -> np.ndarray:
-        """Return an embedding and, as a last number, how many tokens were cut off.
-
-        The cache keeps both, so that a text from it is counted as well.
-        """
+        """Return embeddings and, as a last number, how many tokens were cut off."""
         session = Session(self)
         width = session.source.width + 1
         vectors = np.empty((len(texts), width), dtype=np.float32)

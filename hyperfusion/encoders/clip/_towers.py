@@ -170,12 +170,10 @@ def _agree(expected: np.ndarray, found: np.ndarray, model: ClipModel) -> bool:
 
 
 def _pad(tokens: Sequence[Sequence[int]], length: int) -> np.ndarray:
-    """Return tokenized texts as a table, with zeros behind their ends."""
     return np.array([[*ids, *[0] * (length - len(ids))] for ids in tokens], np.int64)
 
 
 def pack_blocks(network: nn.Module) -> None:
-    """Put the plain transformer blocks of a network on the CPU in packed form."""
     with torch.inference_mode():
         for block in [*network.modules()] if _can_pack() else ():
             if type(block) is ResidualAttentionBlock:

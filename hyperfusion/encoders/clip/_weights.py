@@ -56,10 +56,7 @@ class ClipSource:
 def find_source(
     model_name: str, pretrained: str | None, *, tower: str = "image"
 ) -> ClipSource:
-    """Find the architecture, the preprocessing and the weights that parameters name.
-
-    The tower "text" has no preprocessing.
-    """
+    """Find the architecture, the preprocessing and the weights that parameters name."""
     if model_name == TINY:
         folder = TINY_FOLDER
     else:
@@ -174,7 +171,6 @@ def _checkpoint(text: str) -> Path:
 def _read_description(
     folder: Path, names: tuple[str, ...] = DESCRIPTIONS
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Read the architecture and the preprocessing in a folder of weights."""
     for path in (folder / name for name in names):
         if not path.is_file():
             continue
@@ -275,7 +271,6 @@ def _own_folder() -> Path:
 
 
 def _hub_names(known: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return the repository and possible file names of a tag on the hub."""
     repository, _, name = str(known.get("hf_hub", "")).rpartition("/")
     names = (
         [name]

@@ -184,7 +184,6 @@ class TemporalEncoder(TableEncoder):
 
 
 def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone | None]:
-    """Return the column of time zones, or the one time zone for all."""
     if value is None:
         return None, None
     if not isinstance(value, str) or value in table.columns:

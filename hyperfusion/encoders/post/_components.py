@@ -53,11 +53,9 @@ class Component:
 
     @property
     def title(self) -> str:
-        """The component in words."""
         return f"{self.block}: {type(self.encoder).__name__} of {self.columns[:3]}"
 
     def read(self, table: pd.DataFrame) -> Any:
-        """Return the encoder's input: a column or a frame."""
         if not takes_one_column(self.encoder):
             return table[self.columns]
         cells = table[self.columns[0]]
@@ -100,7 +98,6 @@ class Component:
 
     @property
     def spaces(self) -> dict[str, str]:
-        """The spaces of the encoder's vectors."""
         declared = getattr(self.encoder, "spaces_", {})
         return {self._full(vector): space for vector, space in declared.items()}
 
@@ -108,7 +105,6 @@ class Component:
         return column_name(self.block, f"{self.prefix}{name}")
 
     def full_names(self, own: Iterable[Any]) -> list[str]:
-        """Return the names of the encoder's features in the table."""
         return [self._full(name) for name in own]
 
     def _vector(self, table: pd.DataFrame) -> Part:
@@ -175,10 +171,7 @@ def takes_one_column(encoder: Any) -> bool:
 def build_components(
     owner: Any, roles: Roles, vectors: list[ReadyVector], y: Any
 ) -> list[Component]:
-    """Return the unfitted components of a `PostEncoder` for its roles.
-
-    Without targets, those that need targets are left out.
-    """
+    """Return the unfitted components; without `y`, those that need no targets."""
     given = dict(owner.encoders or {})
     unknown = sorted(set(given) - set(ENCODED))
     if unknown:
@@ -332,7 +325,6 @@ def _image(owner: Any, roles: Roles) -> Built:
 
 
 def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
-    """Return the encoder meant by `image_encoder` or `text_encoder`."""
     value = getattr(owner, name)
     if value is False:
         return None

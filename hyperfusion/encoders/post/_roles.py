@@ -134,7 +134,6 @@ def named_roles(owner: Any) -> Roles:
 
 
 def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
-    """Return the ready-made vectors that the parameter ``vectors`` names."""
     found: list[ReadyVector] = []
     for block, value in (vectors or {}).items():
         if block not in VECTOR_BLOCKS:

@@ -17,10 +17,7 @@ from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.encoders.text._hashtags import UNKNOWN
-from hyperfusion.encoders.text._word_vectors import (
-    SharesWordVectors,
-    load_word_vectors,
-)
+from hyperfusion.encoders.text._word_vectors import SharesWordVectors, load_word_vectors
 from hyperfusion.exceptions import InvalidInputError
 
 _BATCH = 8192

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -84,10 +85,7 @@ def segment_costs(words: Sequence[str]) -> dict[str, float]:
 
 
 def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | None:
-    """Cut a word into the cheapest sequence of words (Viterbi's algorithm).
-
-    Returns the total cost and the words; None if no sequence forms `word`.
-    """
+    """Return the cost and words of the cheapest cut (Viterbi's algorithm)."""
     n = len(word)
     best = [0.0] + [math.inf] * n
     begin = [0] * (n + 1)
@@ -111,36 +109,17 @@ def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | 
     return best[n], parts[::-1]
 
 
-class _Memory(dict[str, tuple[int, ...]]):
-    """Remembers what was found for each token, as fast as a dict."""
-
-    def __init__(self, find: Callable[[str], tuple[int, ...]]):
-        super().__init__()
-        self._find = find
-
-    def __missing__(self, token: str) -> tuple[int, ...]:
-        rows = self._find(token)
-        if len(token) <= _MAX_TOKEN:
-            if len(self) >= _MEMORY_SIZE:
-                self.clear()
-            self[token] = rows
-        return rows
-
-
 class WordFinder:
-    """Finds the words of texts in a vocabulary, which has the most frequent word first.
-
-    `index` maps each word to its row, which is also its rank.
-    """
+    """Finds the words of texts in a vocabulary, sorted by falling frequency."""
 
     def __init__(self, words: Sequence[str], index: Mapping[str, int]):
         self._index = index
         self._costs = segment_costs(words)
-        self._rows = _Memory(self._find)
+        self._rows = lru_cache(_MEMORY_SIZE)(self._find)
 
     def __call__(self, text: str) -> list[int]:
         """Return the rows of a text's words in order; `UNKNOWN` for unknown words."""
-        return list(chain.from_iterable(map(self._rows.__getitem__, tokenize(text))))
+        return list(chain.from_iterable(map(self._rows, tokenize(text))))
 
     def _find(self, token: str) -> tuple[int, ...]:
         if not token[0].isalnum():  # an emoji is a word where it has a vector

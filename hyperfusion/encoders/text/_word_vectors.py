@@ -59,7 +59,6 @@ class WordVectors:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the vectors, whatever kind of file they come from."""
         n = len(self.words)
         rows = np.linspace(0, n - 1, min(n, _FINGERPRINT_ROWS)).astype(np.int64)
         words = [str(self.words[row]) for row in rows]
@@ -167,10 +166,9 @@ def _wrap_object(vectors: Any) -> WordVectors:
 
 
 def lend_vectors(vectors: Any) -> Any:
-    """Return what replaces vectors in a pickle: a path instead of an object.
+    """Return what replaces vectors in a pickle: the path of a temporary file.
 
-    The object is written once, into a temporary folder of this process: worker
-    processes map the file into memory instead of getting a copy each.
+    Worker processes map the file into memory instead of getting a copy each.
     """
     global _folder
     if not hasattr(getattr(vectors, "wv", vectors), "key_to_index"):

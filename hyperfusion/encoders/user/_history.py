@@ -15,17 +15,17 @@ from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target, warn_of_order
 from hyperfusion.cells._times import read_times
 from hyperfusion.encoders._base import TableEncoder, one_column
-from hyperfusion.encoders.user._as_of import (
-    LAST,
-    make_record,
-    make_score_record,
-    post_features,
-    score_features,
-)
 from hyperfusion.exceptions import InvalidInputError
+
+DAY = 86_400.0
+LAST = (3, 5)
+"""Numbers of latest scores whose mean is a feature."""
 
 Rows = dict[str, np.ndarray]
 """The columns of stored posts."""
+
+Record = dict[str, np.ndarray]
+"""The events of each group, sorted by group and time."""
 
 _GROUPS = ("user", "category", "place")
 _ROLES = ("user", "time", "category", "place")
@@ -184,7 +184,6 @@ class UserHistory(TableEncoder):
         return columns
 
     def _read_posts(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
-        """Return the posts to store, with codes for new users and levels."""
         scores = check_target(y, len(table), allow_nan=True)
         rows = self._read_cells(table, learn=True, warn=warn)
         rows["score"] = scores
@@ -206,19 +205,31 @@ class UserHistory(TableEncoder):
     def _store(self, rows: Rows) -> None:
         self.history_ = rows
         seconds, scores = rows["seconds"], rows["score"]
-        self.posts_, _ = make_record(rows["user"], seconds)
+        self.posts_, _ = _make_record(rows["user"], seconds)
         groups = {name: rows[name] for name in _GROUPS if name in rows}
         groups["all"] = np.zeros(len(seconds), dtype=int)
         self.scores_ = {
-            name: make_score_record(codes, seconds, scores, median=name == "user")
+            name: _make_score_record(codes, seconds, scores, median=name == "user")
             for name, codes in groups.items()
         }
 
     def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
         rows = self._read_cells(cells, learn=False)
         rows["all"] = np.zeros(len(cells), dtype=int)
-        features = post_features(self.posts_, rows["user"], rows["seconds"])
-        features |= score_features(self.scores_, rows, self.shrinkage)
+        seconds = rows["seconds"]
+        counts, last = _look_up(self.posts_, rows["user"], seconds)
+        first = np.where(counts > 0, last - counts + 1, -1)
+        ago, first_ago = (
+            (seconds - _read_at(self.posts_["seconds"], at, np.nan)) / DAY
+            for at in (last, first)
+        )
+        features = {
+            "has_history": counts > 0,
+            "history_posts": counts,
+            "history_days_since_last": ago,
+            "history_posts_per_day": counts / np.maximum(first_ago, 1),
+            **_score_features(self.scores_, rows, self.shrinkage),
+        }
         missing = np.isnan(rows["seconds"]) | (rows["user"] == -1)
         for name in ("history_posts", "history_scores"):
             features[name] = np.where(missing, np.nan, features[name])
@@ -248,3 +259,118 @@ def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndar
         for level in found:
             codes.setdefault(level, len(codes))
     return np.array([*(codes.get(level, -2) for level in found), -1])[positions]
+
+
+def _make_record(groups: np.ndarray, seconds: np.ndarray) -> tuple[Record, np.ndarray]:
+    """Return a record of events of known groups, and their positions in its order."""
+    moments, ranks = np.unique(seconds, return_inverse=True)
+    keys = groups * (len(moments) + 1) + ranks
+    order = np.argsort(keys, kind="stable")
+    order = order[groups[order] >= 0]
+    record = {"moments": moments, "keys": keys[order], "seconds": seconds[order]}
+    return record, order
+
+
+def _make_score_record(
+    groups: np.ndarray, seconds: np.ndarray, scores: np.ndarray, *, median: bool = False
+) -> Record:
+    """Return a record of the known scores, with running totals.
+
+    The totals are of differences from a group's first score, so that they keep their
+    digits and are exactly zero if all scores of a group are equal.
+    """
+    known = np.flatnonzero(~np.isnan(scores))
+    # sorted by score first: the order of the rows at fit then never matters
+    known = known[np.argsort(scores[known], kind="stable")]
+    record, order = _make_record(groups[known], seconds[known])
+    scores, groups = scores[known][order], groups[known][order]
+    by_group = pd.Series(scores).groupby(groups, sort=False)
+    base = by_group.transform("first").to_numpy(dtype=np.float64)
+    record["base"] = base
+    moved = pd.DataFrame({"sum": scores - base, "square": (scores - base) ** 2})
+    for name, totals in moved.groupby(groups, sort=False).cumsum().items():
+        record[name] = totals.to_numpy(dtype=np.float64)
+    if median:
+        record["median"] = by_group.expanding().median().to_numpy(dtype=np.float64)
+    return record
+
+
+def _look_up(
+    record: Record, groups: np.ndarray, seconds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the events of groups before given times, and locate the last (or -1)."""
+    moments, keys = record["moments"], record["keys"]
+    ranks = np.searchsorted(moments, seconds)
+    ranks[np.isnan(seconds)] = 0
+    start = groups * (len(moments) + 1)
+    stop = np.searchsorted(keys, start + ranks)
+    counts = stop - np.searchsorted(keys, start)
+    return counts, np.where(counts > 0, stop - 1, -1)
+
+
+def _read_at(values: np.ndarray, positions: np.ndarray, missing: float) -> np.ndarray:
+    """Return values at positions, and `missing` for negative positions."""
+    return np.append(values, missing)[np.maximum(positions, -1)]
+
+
+def _totals_at(
+    record: Record, counts: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of scores and their squared deviations from their mean."""
+    sums = _read_at(record["sum"], last, 0.0)
+    squares = _read_at(record["square"], last, 0.0)
+    n = np.maximum(counts, 1)
+    deviations = np.maximum(squares - sums**2 / n, 0.0)
+    return sums + counts * _read_at(record["base"], last, 0.0), deviations
+
+
+def _shrink(
+    total: np.ndarray, n: np.ndarray, expected: np.ndarray | float, weight: float
+) -> np.ndarray:
+    """Return the mean of n values and an expected one that counts `weight` times."""
+    there = n > 0
+    # the expected value can be NaN, which weight 0 must not spread
+    extra = weight * expected if weight else 0.0
+    mean = (total + extra) / np.where(there, n + weight, 1.0)
+    return np.where(there, mean, expected)
+
+
+def _score_features(
+    records: dict[str, Record], rows: dict[str, np.ndarray], shrinkage: float
+) -> dict[str, np.ndarray]:
+    found = {
+        name: _look_up(record, rows[name], rows["seconds"])
+        for name, record in records.items()
+    }
+    n, at = found["all"]
+    total, deviations = _totals_at(records["all"], n, at)
+    expected = _shrink(total, n, np.nan, 0)
+    variance = _shrink(deviations, n - 1, np.nan, 0)
+    level = (n > 0).astype(int)
+    for rank, name in ((2, "place"), (3, "category")):
+        if name in records:
+            n, at = found[name]
+            total, _ = _totals_at(records[name], n, at)
+            expected = _shrink(total, n, expected, shrinkage)
+            level[n > 0] = rank
+    own = records["user"]
+    n, at = found["user"]
+    total, deviations = _totals_at(own, n, at)
+    middle = _read_at(own["median"], at, 0.0)
+    level[n > 0] = 4
+    base = _read_at(own["base"], at, np.nan)
+    sums = _read_at(own["sum"], at, 0.0)
+    latest = {}
+    for m in LAST:
+        before = _read_at(own["sum"], np.where(n > m, at - m, -1), 0.0)
+        mean = base + (sums - before) / np.maximum(np.minimum(n, m), 1)
+        latest[f"history_last_{m}"] = np.where(n > 0, mean, expected)
+    return {
+        "history_scores": n,
+        "history_mean": _shrink(total, n, expected, shrinkage),
+        "history_median": _shrink(n * middle, n, expected, shrinkage),
+        "history_spread": np.sqrt(_shrink(deviations, n - 1, variance, shrinkage)),
+        **latest,
+        "history_expected": expected,
+        "history_level": level,
+    }

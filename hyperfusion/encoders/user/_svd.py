@@ -194,11 +194,6 @@ class SVDUserEmbedder(TableEncoder):
     def _read_items(
         self, table: pd.DataFrame, *, warn: bool = True
     ) -> tuple[np.ndarray, list[str]]:
-        """Return the row and the name of each item in all cells.
-
-        With several columns, names start with the column's, so that a tag and a place
-        of the same name stay two items.
-        """
         rows: list[np.ndarray] = []
         items: list[str] = []
         for column in self.items_:
@@ -223,7 +218,6 @@ class SVDUserEmbedder(TableEncoder):
         return weighted
 
     def _fold_in(self, counts: Any) -> np.ndarray:
-        """Return the vectors of users with these counts."""
         weights = self._weigh(counts).astype(np.float32)
         return weights @ self.item_vectors_ / self.singular_values_
 
