@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,7 +59,8 @@ class Component:
         if not takes_one_column(self.encoder):
             return table[self.columns]
         cells = table[self.columns[0]]
-        if self.role not in ("text", "tags") or isinstance(self._first, ColumnEncoder):
+        first = self.encoder[0] if isinstance(self.encoder, Pipeline) else self.encoder
+        if self.role not in ("text", "tags") or isinstance(first, ColumnEncoder):
             return cells
         # scikit-learn's vectorizers take texts only, without missing ones
         texts = read_each(cells, read_text).settle("missing")
@@ -69,32 +70,14 @@ class Component:
         if isinstance(self.encoder, VectorEncoder):
             self.encoder.fit(self.read(table))
             return self._vector(table)
-        with self._naming():
-            output = self.encoder.fit_transform(self.read(table), y)
-        return self._part(output, len(table))
+        return self._part(self.encoder.fit_transform, table, y)
 
     def transform(self, table: pd.DataFrame) -> Part:
         if isinstance(self.encoder, VectorEncoder):
             return self._vector(table)
-        read = self.encoder.transform
         if isinstance(self.encoder, CellEncoder):
-            read = self.encoder._transform_known
-        with self._naming():
-            output = read(self.read(table))
-        return self._part(output, len(table))
-
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Name the columns in errors of other libraries' encoders."""
-        try:
-            yield
-        except HyperFusionError:
-            raise
-        except (ValueError, TypeError) as error:
-            raise InvalidInputError(
-                f"encoders[{self.role!r}]: {type(self.encoder).__name__} failed on "
-                f"{self.columns[:5]}: {error}"
-            ) from error
+            return self._part(self.encoder._transform_known, table)
+        return self._part(self.encoder.transform, table)
 
     @property
     def spaces(self) -> dict[str, str]:
@@ -112,8 +95,17 @@ class Component:
         columns = self.read(table)
         return Part(names, lambda out: self.encoder.write(columns, out), {})
 
-    def _part(self, output: Any, n_rows: int) -> Part:
-        output = as_frame(output)
+    def _part(self, encode: Callable[..., Any], table: pd.DataFrame, *y: Any) -> Part:
+        n_rows = len(table)
+        try:
+            output = as_frame(encode(self.read(table), *y))
+        except HyperFusionError:
+            raise
+        except (ValueError, TypeError) as error:  # other libraries name no column
+            raise InvalidInputError(
+                f"encoders[{self.role!r}]: {type(self.encoder).__name__} failed on "
+                f"{self.columns[:5]}: {error}"
+            ) from error
         values = output.toarray() if sp.issparse(output) else np.asarray(output)
         if values.shape[:1] != (n_rows,):
             raise InvalidInputError(
@@ -147,10 +139,6 @@ class Component:
             out[:] = values
 
         return Part([column_name(self.block, name) for name in names], write, {})
-
-    @property
-    def _first(self) -> Any:
-        return self.encoder[0] if isinstance(self.encoder, Pipeline) else self.encoder
 
     def _own_names(self, n_features: int, is_vector: bool) -> list[str]:
         """Return the encoder's names; unnamed numbers are a vector."""
@@ -428,23 +416,21 @@ def _geo(owner: Any, roles: Roles) -> Built:
     return {"geo": ([c for some in names.values() for c in some], encoder)}
 
 
-def _numeric(owner: Any, roles: Roles) -> Built:
-    return {"numbers": (roles["numeric"], tier.NumberEncoder(on_error=owner.on_error))}
-
-
-def _categorical(owner: Any, roles: Roles) -> Built:
-    encoder = tier.CategoryEncoder(on_error=owner.on_error)
-    return {"categories": (roles["categorical"], encoder)}
-
-
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[[Any, Roles], Built]] = {
     "image": _image,
     "user": _user,
     "time": _time,
     "geo": _geo,
     "place": _place,
-    "numeric": _numeric,
-    "categorical": _categorical,
+    "numeric": lambda owner, roles: {
+        "numbers": (roles["numeric"], tier.NumberEncoder(on_error=owner.on_error))
+    },
+    "categorical": lambda owner, roles: {
+        "categories": (
+            roles["categorical"],
+            tier.CategoryEncoder(on_error=owner.on_error),
+        )
+    },
 }
 
 
