@@ -191,6 +191,7 @@ def _pack(block: Any) -> None:
     whole = block.attn, block.mlp.c_fc, block.mlp.c_proj
     attention, *linear = whole
     plain = type(attention) is nn.MultiheadAttention and attention.batch_first
+    plain = plain and not hasattr(block, "ln_1_kv")
     if not plain or any(type(part) is not nn.Linear for part in linear):
         return
     probe = torch.linspace(0, 1000, 6 * attention.embed_dim).sin().reshape(2, 3, -1)
