@@ -105,7 +105,7 @@ class ImageStatistics(ColumnEncoder):
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         pictures, rows = split_lists(cells)
-        measure = _measured
+        measure: Any = _measured
         if effective_n_jobs(None) > 1:  # errors come back as values
             pictures = Parallel()(delayed(_try_to_measure)(p) for p in pictures)
             measure = _value_of
