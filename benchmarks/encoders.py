@@ -216,7 +216,8 @@ def store(args):
                 runs=1,
             )
             cache.close()
-            size = cache.size / vectors.nbytes
+            files = Path(folder, "cache").rglob("*.sqlite")
+            size = sum(file.stat().st_size for file in files) / vectors.nbytes
     what = (f"put, {batch} at a time", "get all", "get one by one")
     for name, seconds, limit in zip(what, times, (write, read, read), strict=True):
         each = seconds / n * 1e6
