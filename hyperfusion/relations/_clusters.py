@@ -325,7 +325,7 @@ class HierarchicalClusterEncoder(TableTransformer):
             i: pd.Categorical.from_codes(labels, list(range(len(c))))
             for i, (labels, c) in enumerate(zip(clusters, centers, strict=True))
         }
-        levels = pd.DataFrame(categories, index=features.index)
+        levels = pd.DataFrame(categories, index=features.categories.index)
         return write_features(values, self.get_feature_names_out(), levels)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -219,7 +219,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             numbers = features.numbers[rows]
             return {n: take_columns(numbers, c) for n, c in self.sides_.items()}
 
-        return self._frame(self._cosines(read, len(features.numbers)), features.index)
+        cosines = self._cosines(read, len(features.numbers))
+        return self._frame(cosines, features.categories.index)
 
     def _cosines(self, read: Reader, n: int) -> np.ndarray:
         cosines = np.empty((n, len(self.pairs_)), dtype=np.float32)
