@@ -20,10 +20,19 @@ def preset_members(name: str) -> list[tuple[str, Any]]:
     They err differently: "fast" are boosted trees and a smooth function, "default" adds
     CatBoost, "best" two networks as well. "paper" are the four of section 3.4.
     """
-    from hyperfusion import regressors
+    from hyperfusion import regressors as r
 
     if name == "paper":
-        return paper_members()
+        # the paper trains on four of five parts and names no further hold-out, so none
+        # stops early; they are as long as early stopping was on earlier real posts
+        late: dict[str, Any] = {"early_stopping": False}
+        hierarchical = {"batch_norm": True, "max_iter": 15, **late}
+        return [
+            ("catboost", r.CatBoostHuberRegressor(iterations=400, **late)),
+            ("tabnet", r.TabNetHuberRegressor(max_iter=40, **late)),
+            ("coattention", r.CoAttentionRegressor(max_iter=15, **late)),
+            ("hierarchical", r.ClipHierarchicalRegressor(**hierarchical)),
+        ]
     boosting = HistGradientBoostingRegressor(
         loss="absolute_error",
         learning_rate=0.08,
@@ -32,46 +41,12 @@ def preset_members(name: str) -> list[tuple[str, Any]]:
         max_features=0.6,
     )
     members = [("boosting", boosting), ("kernel", kernel_ridge())]
-    if name == "fast":
-        return members
-    members = [
-        ("catboost", regressors.CatBoostHuberRegressor(iterations=300)),
-        *members,
-    ]
-    if name == "default":
-        return members
-    return [
-        *members,
-        ("coattention", regressors.CoAttentionRegressor()),
-        ("hierarchical", regressors.ClipHierarchicalRegressor()),
-    ]
-
-
-def paper_members() -> list[tuple[str, Any]]:
-    """Return the four members of section 3.4.
-
-    The paper trains on four of five parts and names no further hold-out, so none stops
-    early; they are as long as early stopping was on earlier years of real posts.
-    """
-    from hyperfusion import regressors
-
-    return [
-        (
-            "catboost",
-            regressors.CatBoostHuberRegressor(iterations=400, early_stopping=False),
-        ),
-        ("tabnet", regressors.TabNetHuberRegressor(max_iter=40, early_stopping=False)),
-        (
-            "coattention",
-            regressors.CoAttentionRegressor(max_iter=15, early_stopping=False),
-        ),
-        (
-            "hierarchical",
-            regressors.ClipHierarchicalRegressor(
-                batch_norm=True, max_iter=15, early_stopping=False
-            ),
-        ),
-    ]
+    if name != "fast":
+        members.insert(0, ("catboost", r.CatBoostHuberRegressor(iterations=300)))
+    if name == "best":
+        members.append(("coattention", r.CoAttentionRegressor()))
+        members.append(("hierarchical", r.ClipHierarchicalRegressor()))
+    return members
 
 
 def kernel_ridge() -> Pipeline:

@@ -154,7 +154,7 @@ def grouped_permutation_importance(
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
     score = float(scorer(predictor, X, y, **weight))
     calls: Iterator[Call] = (
-        (f"the columns of {name!r}", (scorer, predictor, X, y, weight, c, orders), {})
+        (f"the columns of {name!r}", (scorer, predictor, X, y, weight, c, orders))
         for name, c in groups.items()
     )
     scores = in_parallel(_scores, calls, n_jobs)

@@ -212,7 +212,7 @@ def ablate(
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
             shared = features, target[train], left_out
             calls: Iterator[Call] = (
-                (t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True)
+                (t, (v, *shared)) for t, v in zip(titles, tried, strict=True)
             )
             fits, fitted = in_parallel(fit_variant, calls, n_jobs), {}
             results = progress.over(fits, titles, share)

@@ -198,8 +198,7 @@ def evaluate(
         for kind, learns in learning.items()
     ]
     calls: Iterator[Call] = (
-        (job.title, (models[job.model], X, target, job.train, job.test), {})
-        for job in jobs
+        (job.title, (models[job.model], X, target, job.train, job.test)) for job in jobs
     )
     fits = in_parallel(_fit_predict, calls, n_jobs)
     tables = []
