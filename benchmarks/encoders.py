@@ -15,9 +15,7 @@ Sections; all but those that need what is not there, where none is named:
 - memory: the peak while a small model encodes ever more images, each in a process of
   its own (Linux only): what may grow is the result, the paths, and 32 bytes an image
   to find equal ones;
-- store: `EmbeddingCache` beside writing and reading the same vectors as one file;
-- gpu: images per second beside what the cores can decode, errors of tf32, bf16 and
-  fp16 against fp32, and a batch that is far too large for the memory.
+- store: `EmbeddingCache` beside writing and reading the same vectors as one file.
 
 ViT-B-32 has random weights in all of them: the time does not depend on them. Ratios are
 those of the best of three runs in turn. Give it a free machine.
@@ -218,7 +216,8 @@ def store(args):
                 runs=1,
             )
             cache.close()
-            size = cache.size / vectors.nbytes
+            files = Path(folder, "cache").rglob("*.sqlite")
+            size = sum(file.stat().st_size for file in files) / vectors.nbytes
     what = (f"put, {batch} at a time", "get all", "get one by one")
     for name, seconds, limit in zip(what, times, (write, read, read), strict=True):
         each = seconds / n * 1e6
@@ -228,45 +227,7 @@ def store(args):
     print(f"store: size {size:.2f} times the vectors'")
 
 
-def gpu(args):
-    if DEVICE != "cuda":
-        print("gpu: left out, there is none")
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        paths = make_photos(args.photos, Path(folder))
-        n = len(paths)
-        encoder = ClipImageEncoder(**EXACT).fit(paths)
-        exact = encoder.transform(paths)
-        ours, decoding = best(
-            lambda: encoder.transform(paths), lambda: decode_all(paths), runs=args.runs
-        )
-        print(
-            f"gpu: {n / ours:.1f}/s, {decoding / ours:.2f} of what "
-            f"{joblib.cpu_count()} cores decode"
-        )
-        torch.set_float32_matmul_precision("high")
-        report_error("tf32", encoder, paths, exact)
-        torch.set_float32_matmul_precision("highest")
-        for precision in ("bf16", "fp16"):
-            report_error(
-                precision, encoder.set_params(precision=precision), paths, exact
-            )
-        encoder.set_params(precision="fp32", batch_size=10**6)
-        copies = make_small_images(20_000, Path(folder), n_pictures=100)
-        report_error("a batch of 20,000", encoder, copies, encoder.transform(copies))
-
-
-def report_error(name, encoder, paths, exact):
-    found = encoder.transform(paths)
-    (seconds,) = best(lambda: encoder.transform(paths), runs=1)
-    cosine, error = (found * exact).sum(axis=1).min(), np.abs(found - exact).max()
-    print(
-        f"  {name}: {len(paths) / seconds:.1f}/s, smallest cosine {cosine:.7f}, "
-        f"largest difference {error:.0e}"
-    )
-
-
-SECTIONS = {f.__name__: f for f in (photos, thumbnails, texts, memory, store, gpu)}
+SECTIONS = {f.__name__: f for f in (photos, thumbnails, texts, memory, store)}
 
 
 def main():

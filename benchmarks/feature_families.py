@@ -16,12 +16,12 @@ import argparse
 import tempfile
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
-from real_posts import Posts, real_posts
-from sklearn.metrics import mean_absolute_error
+from real_posts import Posts, real_posts, score, summary
 
-from hyperfusion import TemporalEncoder, make_hyperfusion, spearman_score
+from hyperfusion import TemporalEncoder, make_hyperfusion
 from hyperfusion.ensemble._presets import preset_members
 
 UNSEEN = "unseen cycles of time"
@@ -90,7 +90,7 @@ def variants(families: list[str]) -> dict[str, Callable[[str], bool]]:
 
 def measure(
     posts: Posts, seeds: int, member: str, wanted: list[str] | None
-) -> pd.DataFrame:
+) -> list[dict[str, Any]]:
     """Return SRC and MAE of each variant and seed."""
     _, y, _, truth = posts.parts()
     rows = []
@@ -103,28 +103,9 @@ def measure(
                 columns = [c for c, f in names.items() if keeps(f)]
                 model = dict(preset_members("best"))[member]
                 model.set_params(random_state=seed).fit(train[columns], y)
-                predicted = model.predict(test[columns])
-                src = spearman_score(truth, predicted)
-                mae = mean_absolute_error(truth, predicted)
-                rows.append((label, seed, src, mae, len(columns)))
-    return pd.DataFrame(rows, columns=["features", "seed", "SRC", "MAE", "columns"])
-
-
-def report(scores: pd.DataFrame) -> None:
-    """Print means, spreads and paired differences to the default features."""
-    default = scores[scores["features"] == "default"].set_index("seed")
-    for label, rows in scores.groupby("features", sort=False):
-        rows = rows.set_index("seed")
-        gain = rows[["SRC", "MAE"]] - default[["SRC", "MAE"]]
-        mean, spread = rows.mean(numeric_only=True), rows.std(numeric_only=True)
-        print(
-            f"  {label:32} {rows['columns'].iloc[0]:5d} columns  "
-            f"SRC {mean['SRC']:.4f} +- {spread['SRC']:.4f}  "
-            f"MAE {mean['MAE']:.4f} +- {spread['MAE']:.4f}  to default "
-            f"{gain['SRC'].mean():+.4f} +- {gain['SRC'].std():.4f}, "
-            f"{gain['MAE'].mean():+.4f} +- {gain['MAE'].std():.4f}",
-            flush=True,
-        )
+                row = score(label, model.predict(test[columns]), truth)
+                rows.append(row | {"columns": len(columns)})
+    return rows
 
 
 def main() -> None:
@@ -140,8 +121,8 @@ def main() -> None:
         chosen = posts.inner() if arguments.inner else posts
         _, y, _, truth = chosen.parts()
         print(f"{chosen.name}: {len(y)} posts to learn from, {len(truth)} later ones")
-        scores = measure(chosen, arguments.seeds, arguments.member, arguments.families)
-        report(scores)
+        rows = measure(chosen, arguments.seeds, arguments.member, arguments.families)
+        print(summary(rows).to_string(), flush=True)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def averages(vectors, rng):
     keyed = KeyedVectors(vectors.size, 0)
     keyed.index_to_key, keyed.key_to_index = list(vectors.words), vectors.index
     keyed.vectors = np.ascontiguousarray(vectors.table)
-    encoder = GloveTextVectorizer(keyed, add_statistics=False).fit(texts[:1])
+    encoder = GloveTextVectorizer(keyed).fit(texts[:1])
     for name, column in {
         f"{N_TEXTS:,} texts of {N_WORDS} words": texts,
         "a fifth of them, each five times": texts[: N_TEXTS // 5] * 5,
@@ -57,7 +57,7 @@ def averages(vectors, rng):
         plain, expected = best(lambda c=column: loop(c, keyed))
         ours, out = best(lambda c=column: encoder.transform(c))
         limit, _ = best(lambda c=column: lookups(c, vectors.index))
-        difference = np.abs(out - expected).max()
+        difference = np.abs(out[:, :-2] - expected).max()
         print(
             f"{name}: ours {ours:.2f} s, loop {plain:.2f} s, ratio {plain / ours:.1f}"
         )

@@ -7,7 +7,7 @@ and "default" without each of its members ("- catboost"), then weighs the member
 by the out-of-fold predictions, as `HyperFusionRegressor` does. Prints SRC (more
 is better), MAE (less is better), their spread over seeds, the weights, and the seconds
 of a member's five fits; then how far the ensembles' predictions (means over seeds) are
-ahead of each member's, with the standard error over resampled posts.
+ahead of each member's, with 95% intervals over resampled posts.
 """
 
 from __future__ import annotations
@@ -18,19 +18,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from real_posts import TINY, Posts, real_posts, score
+from real_posts import TINY, Posts, leads, real_posts, score
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from hyperfusion import HyperFusionRegressor, make_hyperfusion
 from hyperfusion.datasets import make_posts
 from hyperfusion.ensemble._presets import preset_members
-from hyperfusion.model_selection._scores import (
-    TestFold,
-    bootstrap_scores,
-    draw_units,
-)
 
-N_RESAMPLES = 500
 PRESETS = ("fast", "default", "best")
 
 
@@ -138,19 +132,13 @@ def report(scores: pd.DataFrame) -> None:
 
 def report_leads(truth: np.ndarray, runs: list[dict[str, np.ndarray]]) -> None:
     """Print how far each ensemble is ahead of each member, over resampled posts."""
-    posts = np.arange(len(truth))
-    draws = draw_units(len(truth), N_RESAMPLES, np.random.RandomState(0))
-    scores = {}
-    for name in runs[0]:
-        mean = np.mean([run[name] for run in runs], axis=0)
-        fold = [TestFold(truth, mean, posts, has_users=False)]
-        scores[name] = [bootstrap_scores(fold, m, draws) for m in ("src", "mae")]
-    for ensemble, preset in ((f"ensemble {p}", p) for p in PRESETS):
-        for member, _ in preset_members(preset):
-            src, mae = np.subtract(scores[ensemble], scores[member])
+    means = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
+    for preset in PRESETS:
+        names = [f"ensemble {preset}", *(name for name, _ in preset_members(preset))]
+        for row in leads(truth, {name: [means[name]] for name in names}).itertuples():
             print(
-                f"  {ensemble} - {member:12} SRC {src.mean():+.4f} +- {src.std():.4f}  "
-                f"MAE {mae.mean():+.4f} +- {mae.std():.4f}",
+                f"  ensemble {preset} - {row.model:12} {row.metric} {row.ahead:+.4f} "
+                f"({row.low:+.4f} to {row.high:+.4f})",
                 flush=True,
             )
 

@@ -33,7 +33,6 @@ import pandas as pd
 AUTOGLUON = "autogluon.tabular[catboost,fastai,lightgbm,xgboost]"
 OURS = ("fast", "default", "best")
 PEERS = ("median", "stacking", "catboost", "autogluon medium", "autogluon best")
-N_RESAMPLES = 1000
 
 
 def median(task: dict[str, Any], _: int) -> np.ndarray:
@@ -185,40 +184,27 @@ def environment(folder: Path) -> str:
 
 def intervals(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
     """Return 95% intervals of "default" less the others, over posts drawn again."""
-    from hyperfusion.model_selection._scores import (
-        TestFold,
-        bootstrap_scores,
-        draw_units,
-    )
+    from real_posts import leads
 
-    posts = np.arange(len(truth))
-    draws = draw_units(len(truth), N_RESAMPLES, np.random.RandomState(0))
-
-    def resampled(name: str, metric: str) -> np.ndarray:
-        folds = [TestFold(truth, r["predictions"], posts, False) for r in found[name]]
-        return bootstrap_scores(folds, metric, draws)
-
+    names = ["default", *(name for name in found if name not in ("default", "median"))]
+    runs = {name: [one["predictions"] for one in found[name]] for name in names}
     rows: dict[str, dict[str, str]] = {}
-    for name in (n for n in found if n not in ("default", "median")):
-        row = rows[f"default - {name}"] = {}
-        for metric in ("src", "mae"):
-            ahead = resampled("default", metric) - resampled(name, metric)
-            low, high = np.percentile(ahead, [2.5, 97.5])
-            row[metric.upper()] = f"{low:+.4f} to {high:+.4f}"
+    for row in leads(truth, runs).itertuples():
+        bounds = f"{row.low:+.4f} to {row.high:+.4f}"
+        rows.setdefault(f"default - {row.model}", {})[row.metric] = bounds
     return pd.DataFrame(rows).T
 
 
 def table_of(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
     """Return mean and standard deviation over the seeds of every model."""
-    from real_posts import score
+    from real_posts import score, summary
 
     rows = []
     for name, runs in found.items():
         for one in runs:
             measured = {"seconds": one["seconds"], "MB": one["MB"]}
             rows.append(score(name, one["predictions"], truth) | measured)
-    grouped = pd.DataFrame(rows).groupby("model", sort=False).agg(["mean", "std"])
-    return grouped.round(4)
+    return summary(rows)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from real_posts import data_folder
+from real_posts import data_folder, summary
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import mean_absolute_error
 from sklearn.pipeline import make_pipeline
@@ -126,14 +126,9 @@ def main() -> None:
                 f"{seconds:6.1f} s {told}",
                 flush=True,
             )
-            found.append({"model": label, "seed": seed, "src": src, "mae": mae})
-    scores = pd.DataFrame(found).set_index(["seed", "model"])
-    gains = scores - scores.xs("without", level="model")
-    summary = scores.groupby("model", sort=False).agg(["mean", "std"])
+            found.append({"model": label, "SRC": src, "MAE": mae})
     print(f"\nmembers {options.members}, {options.seeds} seeds")
-    print(summary.round(4).to_string())
-    print("\nagainst the same seed without pseudo-labels")
-    print(gains.groupby("model", sort=False).agg(["mean", "std"]).round(4).to_string())
+    print(summary(found).to_string())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from real_posts import Posts, real_posts, score
+from real_posts import Posts, real_posts, score, summary
 
 from hyperfusion import CatBoostHuberRegressor, make_hyperfusion
 
@@ -91,8 +91,8 @@ def main() -> None:
                     random_state=seed,
                 ).fit(X, y)
                 rows.append(score(name, model.predict(later), truth))
-        table = pd.DataFrame(rows).groupby("model", sort=False).agg(["mean", "std"])
-        print(f"\n{posts.name}, {given.seeds} seeds\n{table.round(4)}", flush=True)
+        table = summary(rows).to_string()
+        print(f"\n{posts.name}, {given.seeds} seeds\n{table}", flush=True)
 
 
 if __name__ == "__main__":

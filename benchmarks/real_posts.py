@@ -21,8 +21,10 @@ from sklearn.metrics import mean_absolute_error
 
 from hyperfusion import make_hyperfusion, spearman_score
 from hyperfusion.datasets import load_smp_video
+from hyperfusion.model_selection._scores import score_tables
 
 TINY = "hyperfusion-tiny"
+N_RESAMPLES = 1000
 
 
 @dataclass
@@ -110,6 +112,50 @@ def score(name: str, predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]
     }
 
 
+def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return mean and deviation over the seeds of each model.
+
+    "SRC +" and "MAE +" are the paired differences to the first model.
+    """
+    models = pd.DataFrame(rows).groupby("model", sort=False)
+    first = rows[0]["model"]
+    base = models.get_group(first)[["SRC", "MAE"]].to_numpy()
+    found = {}
+    for name, own in models:
+        own = own.drop(columns="model")
+        if name != first and len(own) == len(base):
+            own[["SRC +", "MAE +"]] = own[["SRC", "MAE"]].to_numpy() - base
+        found[name] = {
+            (column, kind): own[column].agg(kind)
+            for column in own
+            for kind in ("mean", "std")
+        }
+    return pd.DataFrame(found).T.round(4)
+
+
+def leads(truth: np.ndarray, runs: dict[str, list[np.ndarray]]) -> pd.DataFrame:
+    """Return how far the first model is ahead of the others, over posts drawn again.
+
+    Each model has a list of predictions, such as one for each seed. There are two rows
+    for each of the others, for SRC and MAE, with the bounds of 95% intervals.
+    """
+    tables = [
+        pd.DataFrame(
+            {"y": truth, "prediction": one, "unit": np.arange(len(truth))}
+        ).assign(split="later", model=name, fold=fold)
+        for name, each in runs.items()
+        for fold, one in enumerate(each)
+    ]
+    rng = np.random.RandomState(0)
+    _, found = score_tables(pd.concat(tables), False, N_RESAMPLES, rng)
+    ahead = {
+        "ahead": -found["difference"],
+        "low": -found["high"],
+        "high": -found["low"],
+    }
+    return found.assign(**ahead, metric=found["metric"].str.upper())
+
+
 def main() -> None:
     """Print a table for each set."""
     parser = argparse.ArgumentParser(description="Presets on real posts.")
@@ -128,8 +174,8 @@ def main() -> None:
                 model = make_hyperfusion(**arguments).fit(X, y)
                 row = score(preset, model.predict(later), truth)
                 rows.append(row | {"seconds": time.perf_counter() - start})
-        table = pd.DataFrame(rows).groupby("model", sort=False).agg(["mean", "std"])
-        print(f"\n{posts.name}, {given.seeds} seeds\n{table.round(4)}", flush=True)
+        table = summary(rows).to_string()
+        print(f"\n{posts.name}, {given.seeds} seeds\n{table}", flush=True)
 
 
 if __name__ == "__main__":

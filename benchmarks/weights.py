@@ -51,10 +51,7 @@ def members_of_four_kinds() -> list[tuple[str, Any]]:
 def folds_of(ensemble: HyperFusionRegressor, y: np.ndarray) -> list[FoldPredictions]:
     return [
         FoldPredictions(
-            rows,
-            ensemble.oof_member_predictions_[rows],
-            y[rows],
-            np.ones(len(rows)),
+            rows, ensemble.oof_member_predictions_[rows], y[rows], np.ones(len(rows))
         )
         for _, rows in ensemble.splits_
     ]

@@ -13,37 +13,9 @@ _SLOT = re.compile(r"^([ \t]*)%\((\w+)\)s$", re.MULTILINE)
 
 
 def fill_slots(**paragraphs: str) -> Callable[[Documented], Documented]:
-    r"""Return a decorator that puts paragraphs into the slots of a docstring.
+    """Return a decorator that puts paragraphs into the slots of a docstring.
 
-    Parameters
-    ----------
-    **paragraphs : str
-        The text for each slot, which is a line of only ``%(name)s``. The text takes
-        on the slot's indentation.
-
-    Returns
-    -------
-    callable
-        The decorator, for classes and functions.
-
-    Raises
-    ------
-    KeyError
-        If a slot has no paragraph.
-
-    Examples
-    --------
-    >>> from hyperfusion._docstrings import fill_slots
-    >>> @fill_slots(seed="seed : int\n    Draws the rows.")
-    ... class Sampler:
-    ...     '''Draw rows.
-    ...
-    ...     Parameters
-    ...     ----------
-    ...     %(seed)s
-    ...     '''
-    >>> print(Sampler.__doc__.splitlines()[-3].strip())
-    seed : int
+    A slot is a line of only ``%(name)s``; the paragraph takes on its indentation.
     """
 
     def fill(slot: re.Match[str]) -> str:

@@ -62,24 +62,3 @@ class Interval(_Interval):
     def is_satisfied_by(self, val: Any) -> bool:
         """Whether a value is a number within the interval."""
         return not isinstance(val, bool) and super().is_satisfied_by(val)
-
-
-__all__ = [
-    "CallbackSupportMixin",
-    "HasMethods",
-    "Interval",
-    "Options",
-    "RealNotInt",
-    "StrOptions",
-    "_BaseComposition",
-    "_VisualBlock",
-    "_check_feature_names_in",
-    "_check_sample_weight",
-    "_fit_context",
-    "_get_output_config",
-    "_num_samples",
-    "_routing_enabled",
-    "_safe_indexing",
-    "validate_params",
-    "with_callbacks",
-]

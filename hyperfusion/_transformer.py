@@ -1,17 +1,18 @@
-"""The base class of transformers of tables: methods, tags, docstrings."""
+"""The base class of all transformers: methods, tags, docstrings."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import note_seconds, now, take_seconds
-from hyperfusion._sklearn_compat import _fit_context
+from hyperfusion._sklearn_compat import _fit_context, _get_output_config
 from hyperfusion._validation import warn_of_order
 
 SLOTS = {
@@ -36,18 +37,20 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
     and, if it isn't just the two in turn, ``_fit_transform(X, y)``.
     """
 
+    _slots: ClassVar[dict[str, str]] = SLOTS
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        fill_slots(**SLOTS)(cls)
+        fill_slots(**cls._slots)(cls)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from a table.
+        """Learn from a table or a column.
 
         Parameters
         ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Rows, with any columns that the class takes.
+        X : DataFrame, array, Series or list, of n_samples rows
+            Any columns, or the one column, that the class takes.
         y : array-like of shape (n_samples,), default=None
             Targets, if the transformer learns from them.
 
@@ -63,12 +66,12 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Learn from a table and transform it.
+        """Learn from a table or a column, and transform it.
 
         Parameters
         ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Rows, as for `fit`.
+        X : DataFrame, array, Series or list, of n_samples rows
+            As for `fit`.
         y : array-like of shape (n_samples,), default=None
             Targets, as for `fit`. A row's means of the target come from folds that
             don't contain the row.
@@ -82,24 +85,32 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         warn_of_order(X, y)
         with plain_output():
             table = self._fit_transform(X, y)
-        return note_seconds(table, before + now() - start)
+        return note_seconds(self._indexed(X, table), before + now() - start)
 
     def transform(self, X: Any) -> Any:
-        """Transform a table.
+        """Transform a table or a column.
 
         Parameters
         ----------
-        X : DataFrame or array of shape (n_samples, n_features)
+        X : DataFrame, array, Series or list, of n_samples rows
             Columns as at fit.
 
         Returns
         -------
         DataFrame or ndarray of shape (n_samples, n_features_out)
-            A DataFrame with the index of `X`, or float32 numbers for an array.
+            A DataFrame with the index of `X`, or float32 numbers.
         """
         check_is_fitted(self)
         with plain_output():
-            return self._transform(X)
+            table = self._transform(X)
+        return self._indexed(X, table)
+
+    def _indexed(self, X: Any, table: Any) -> Any:
+        # older versions of scikit-learn keep the index of a frame, but not of a Series
+        lost = isinstance(X, pd.Series) and isinstance(table, np.ndarray)
+        if lost and _get_output_config("transform", self)["dense"] == "pandas":
+            return pd.DataFrame(table, index=X.index)
+        return table
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of the output.

@@ -113,7 +113,7 @@ def warn_of_order(X: Any, y: Any) -> None:
         warn_user(
             "The indices of X and y have the same labels, but in another order. Rows "
             "are matched by position, as everywhere in scikit-learn. To match them by "
-            "label, pass y.loc[X.index].",
+            "label, pass y.loc[X.index]."
         )
 
 

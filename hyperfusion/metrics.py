@@ -24,12 +24,13 @@ def spearman_score(
 ) -> float:
     """Return Spearman's rank correlation between targets and predictions.
 
+    Equation 11 of the paper holds without ties. With ties this is the correlation of
+    mean ranks, as in `scipy.stats.spearmanr`.
+
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True targets.
-    y_pred : array-like of shape (n_samples,)
-        Predictions.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True targets, and predictions.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows in the correlation. The ranks themselves are unweighted.
 
@@ -38,11 +39,6 @@ def spearman_score(
     float
         Between -1 and 1. It is 0 if either side is constant, since a constant
         prediction orders nothing.
-
-    Notes
-    -----
-    Equation 11 of the paper holds without ties. With ties this is the correlation of
-    mean ranks, as in `scipy.stats.spearmanr`.
 
     Examples
     --------
@@ -79,10 +75,8 @@ def within_user_spearman(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True targets.
-    y_pred : array-like of shape (n_samples,)
-        Predictions.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True targets, and predictions.
     users : array-like of shape (n_samples,)
         User of each row; rows without a user (None, NaN, blank) don't count.
     min_frequency : int, default=3

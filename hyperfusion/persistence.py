@@ -40,6 +40,9 @@ _MOST_PADDING = 500
 def save_model(model: Any, path: str | Path) -> None:
     """Write a fitted model to a file without code in it.
 
+    The file does not contain the weights of frozen encoders, nor word vectors. A loaded
+    model looks for them again, as at fit.
+
     Parameters
     ----------
     model : estimator
@@ -54,21 +57,13 @@ def save_model(model: Any, path: str | Path) -> None:
     MissingDependencyError
         If skops is not installed.
 
-    Notes
-    -----
-    The file does not contain the weights of frozen encoders, nor word vectors. A loaded
-    model looks for them again, as at fit.
-
     Examples
     --------
     >>> import tempfile
-    >>> from hyperfusion import TemporalEncoder, load_model, save_model
+    >>> from hyperfusion import TemporalEncoder, save_model
     >>> encoder = TemporalEncoder().fit(["2024-05-01 12:00", "2024-05-02 18:30"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(encoder, f"{folder}/encoder.skops")
-    ...     loaded = load_model(f"{folder}/encoder.skops")
-    >>> loaded
-    TemporalEncoder()
     """
     io = _skops()
     path = Path(path)

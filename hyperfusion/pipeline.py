@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from collections.abc import Iterable, Sized
 from numbers import Integral
 from typing import Any
 
@@ -44,55 +43,25 @@ class PostPipeline(Pipeline):
     """
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
-        """Fit the steps in turn.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n_samples, n_columns)
-            Posts.
-        y : array-like of shape (n_samples,), default=None
-            Targets.
-        **params : dict
-            Metadata such as ``sample_weight``, as for scikit-learn's Pipeline.
-
-        Returns
-        -------
-        self
-            The fitted pipeline.
-        """
-        nested = self.get_params(deep=True).values()
-        for estimator in (value for value in nested if hasattr(value, "fit")):
-            if hasattr(estimator, "_parameter_constraints"):
-                estimator._validate_params()
-        wrapper = self[-1]
-        is_wrapped = isinstance(wrapper, PseudoLabelWrapper)
-        ensemble = wrapper.estimator if is_wrapped else wrapper
+        """Check, then fit the steps in turn, as scikit-learn's Pipeline does."""
+        for value in self.get_params(deep=True).values():
+            if hasattr(value, "fit") and hasattr(value, "_parameter_constraints"):
+                value._validate_params()
+        is_wrapped = isinstance(self[-1], PseudoLabelWrapper)
+        ensemble = self[-1].estimator if is_wrapped else self[-1]
         table = as_frame(X)  # the first step refuses what is not a table
-        if (
-            isinstance(ensemble, HyperFusionRegressor)
-            and getattr(table, "ndim", 0) == 2
-            and table.shape[0]
-        ):
+        is_table = getattr(table, "ndim", 0) == 2 and table.shape[0]
+        if isinstance(ensemble, HyperFusionRegressor) and is_table:
             ensemble._named_members()
-            target = check_target(y, table, allow_nan=is_wrapped)
+            y = check_target(y, table, allow_nan=is_wrapped)
             for name, value in params.items():
                 if name.endswith("sample_weight") and value is not None:
-                    _check_sample_weight(value, target, ensure_non_negative=True)
+                    _check_sample_weight(value, y, ensure_non_negative=True)
             is_word = isinstance(ensemble.cv, str)
             if isinstance(ensemble.cv, (Integral, Sized)) and not is_word:
-                known = target[~np.isnan(target)]
-                ones = np.ones_like(known)
-                make_splits(ensemble.cv, known, known, ones, None, None)
-            y = target
-        with self._frames_of_ours():
-            return super().fit(table, y, **params)
-
-    @contextmanager
-    def _frames_of_ours(self) -> Iterator[None]:
-        """Hand frames of pandas on, whatever output is chosen: others lose the spaces.
-
-        What the steps give to whoever calls them stays as it was chosen.
-        """
+                known = y[~np.isnan(y)]
+                make_splits(ensemble.cv, known, known, np.ones_like(known), None, None)
+        # hand frames of pandas on, whatever output is chosen: others lose the spaces
         chosen = {
             name: getattr(step, "_sklearn_output_config", {})
             for name, step in self.steps
@@ -101,7 +70,7 @@ class PostPipeline(Pipeline):
         for name in chosen:
             self.named_steps[name]._sklearn_output_config = {"transform": "default"}
         try:
-            yield
+            return super().fit(table, y, **params)
         finally:
             for name, config in chosen.items():
                 self.named_steps[name]._sklearn_output_config = config
@@ -202,14 +171,6 @@ def make_hyperfusion(
     InvalidInputError
         If no role is given, or the preset is unknown.
 
-    See Also
-    --------
-    guess_roles : Suggests the roles of a table, with reasons.
-    evaluate : Scores on random, user and time splits.
-    predict_interval : Intervals around predictions.
-    make_report : One page about the fitted model and its worst errors.
-    PostEncoder : The encoders behind each role.
-
     Notes
     -----
     If some posts are unlabeled, encoders and relations are fitted on all posts. Target
@@ -247,26 +208,10 @@ def make_hyperfusion(
         raise InvalidInputError(
             f"unlabeled must be True, False or None. Got {unlabeled!r}."
         )
-    encode = PostEncoder(
-        **roles,
-        image_folder=image_folder,
-        naive_time=naive_time,
-        image_encoder=image_encoder,
-        text_encoder=text_encoder,
-        word_vectors=word_vectors,
-        neighbors=neighbors or None,
-        cache=cache,
-        random_state=random_state,
-        verbose=verbose,
-    )
-    ensemble = HyperFusionRegressor(
-        name_members(preset if members is None else members),
-        cv=cv,
-        time_limit=time_limit,
-        n_jobs=n_jobs,
-        random_state=random_state,
-        verbose=verbose,
-    )
+    given["neighbors"] = neighbors or None
+    given["members"] = name_members(preset if members is None else members)
+    encode = PostEncoder(**_shared(PostEncoder, given))
+    ensemble = HyperFusionRegressor(**_shared(HyperFusionRegressor, given))
     predict: Any = ensemble
     if paper if unlabeled is None else unlabeled:
         predict = PseudoLabelWrapper(ensemble, verbose=verbose)
@@ -277,6 +222,11 @@ def make_hyperfusion(
         ("predict", predict),
     ]
     return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
+
+
+def _shared(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the given parameters that a class of estimators has as well."""
+    return {name: given[name] for name in kind._get_param_names() if name in given}
 
 
 def _as_in_paper(
@@ -350,17 +300,13 @@ def predict_batches(
     -------
     ndarray of shape (n_samples,)
         What ``model.predict`` returns for all rows at once, except for the last digits:
-        linear algebra rounds depending on the number of rows.
+        linear algebra rounds depending on the number of rows. A
+        :class:`~hyperfusion.exceptions.BadCellWarning` counts within a batch.
 
     Raises
     ------
     InvalidInputError
         If `X` is something else.
-
-    Notes
-    -----
-    A :class:`~hyperfusion.exceptions.BadCellWarning` counts cells, and rows, within a
-    batch.
 
     Examples
     --------

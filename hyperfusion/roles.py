@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from pprint import pformat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,8 +58,7 @@ def _words(label: Hashable) -> frozenset[str]:
     return frozenset(re.sub("(?<![su])s$", "", word) for word in words_of(str(label)))
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Column(NamedTuple):
     """A column, a sample of its non-missing cells, and the words of its name."""
 
     label: Hashable
@@ -156,8 +154,7 @@ def _of_numbers(column: _Column, found: str) -> Iterator[tuple[str | None, str |
     yield "numeric", found
 
 
-@dataclass(frozen=True)
-class _Guess:
+class _Guess(NamedTuple):
     """A column, or several that form a vector, with its role and the reason."""
 
     columns: list[Hashable]
@@ -184,10 +181,6 @@ class RoleGuess:
     call : str
         The call of `make_hyperfusion` with these roles, to paste and edit.
 
-    See Also
-    --------
-    guess_roles : Returns it.
-
     Examples
     --------
     >>> import pandas as pd
@@ -199,36 +192,22 @@ class RoleGuess:
 
     def __init__(self, guesses: list[_Guess]):
         self._guesses = guesses
-
-    @property
-    def roles(self) -> dict[str, Any]:
-        """The roles and their columns."""
-        roles: dict[str, Any] = {}
+        self.roles: dict[str, Any] = {}
         for role, limit in ROLES.items():
-            columns = [g.columns[0] for g in self._guesses if g.role == role]
+            columns = [guess.columns[0] for guess in guesses if guess.role == role]
             if columns:
-                roles[role] = columns[0] if limit == 1 else columns
-        vectors: dict[str, list] = {}
-        for guess in self._guesses:
+                self.roles[role] = columns[0] if limit == 1 else columns
+        for guess in guesses:
             if guess.block:
-                columns = guess.columns
-                one = columns[0] if len(columns) == 1 else columns
+                vectors = self.roles.setdefault("vectors", {})
+                one = guess.columns if len(guess.columns) > 1 else guess.columns[0]
                 vectors.setdefault(guess.block, []).append(one)
-        return roles | ({"vectors": vectors} if vectors else {})
-
-    @property
-    def left_out(self) -> dict[Hashable, str]:
-        """The columns without a role, and why."""
-        return {g.columns[0]: g.reason for g in self._guesses if g.role is None}
-
-    @property
-    def call(self) -> str:
-        """The call of `make_hyperfusion`, as text."""
+        self.left_out = {g.columns[0]: g.reason for g in guesses if g.role is None}
         lines = []
         for role, value in self.roles.items():
             text = pformat(value, width=70, compact=True, sort_dicts=False)
             lines.append(f"    {role}={text.replace(chr(10), chr(10) + ' ' * 8)},\n")
-        return f"make_hyperfusion(\n{''.join(lines)})"
+        self.call = f"make_hyperfusion(\n{''.join(lines)})"
 
     def __repr__(self) -> str:
         header = _Guess(["column"], "role", "why")
@@ -241,7 +220,10 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
 
     It looks at dtypes, names and up to 1,000 cells of each column. It fits nothing and
     decodes no images. Check every line before you use the result: cells don't tell what
-    a column means, or whether it was known when the post was published.
+    a column means, or whether it was known when the post was published. Constants, ids,
+    counts that grow after the post (views, likes), URLs of images, numbers with units,
+    and dates whose order of day and month is unclear get no role; the reason says what
+    to do.
 
     Parameters
     ----------
@@ -260,17 +242,6 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     ------
     InvalidInputError
         If `table` is not a table, or the target is not one of its columns.
-
-    See Also
-    --------
-    make_hyperfusion : Takes the roles.
-    check_leaks : Looks for columns that leak the target.
-
-    Notes
-    -----
-    Some columns get no role: constants, ids, counts that grow after the post (views,
-    likes), URLs of images, numbers with units, and dates whose order of day and month
-    is unclear. The reason says what to do.
 
     Examples
     --------
@@ -362,9 +333,8 @@ def _one_for_each(
             continue
         words = {"time": _POSTED, "user": {"id", "uid"}, "tags": _TAGS}.get(role, set())
         rivals = {i: columns[guesses[i].columns[0]] for i in places}
-        best = max(
-            places, key=lambda i: (len(rivals[i].words & words), rivals[i].n_levels)
-        )
+        strength = {i: (len(c.words & words), c.n_levels) for i, c in rivals.items()}
+        best = max(places, key=strength.__getitem__)
         for i in set(places) - {best}:
             other = {"tags": "text", "place": "categorical"}.get(role)
             why = f"{guesses[i].reason}; {role} is already {guesses[best].columns[0]!r}"

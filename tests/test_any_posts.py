@@ -57,11 +57,8 @@ COLUMN_ENCODERS = {
         TfidfComponents(n_components=3, min_df=1, analyzer="tags", random_state=0),
         "tags",
     ),
-    "GloveTextVectorizer": (GloveTextVectorizer(SMALL_GLOVE), "tags"),
-    "GloveTextVectorizer, sif": (
-        GloveTextVectorizer(SMALL_GLOVE, weighting="sif"),
-        "caption",
-    ),
+    "GloveTextVectorizer": (GloveTextVectorizer(SMALL_GLOVE), "caption"),
+    "GloveTextVectorizer of tags": (GloveTextVectorizer(SMALL_GLOVE), "tags"),
 }
 
 TABLE_ENCODERS = {

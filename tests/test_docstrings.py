@@ -54,7 +54,7 @@ def problems(name, checks):
 def test_everything_public_is_looked_at():
     assert {"hyperfusion.PostEncoder", "hyperfusion.what_if"} <= OBJECTS.keys()
     assert "hyperfusion.PostEncoder.transform" in METHODS
-    assert "hyperfusion.AblationDisplay.from_estimator" in METHODS
+    assert "hyperfusion.ImportanceDisplay.from_estimator" in METHODS
     assert {"GL08", "PR01", "PR02", "PR04", "RT01", EXAMPLE} <= CHECKS
 
 

@@ -154,8 +154,8 @@ PredictionIntervalDisplay.from_estimator(model, X.iloc[later], y[later])
 # %%
 # Fit on all posts, and write the file
 # ------------------------------------
-# `write_submission` never leaves half a file behind. It refuses predictions that the
-# challenge would refuse, such as missing ones or duplicate ids.
+# `write_submission` refuses predictions that the challenge would refuse, such as
+# missing ones or duplicate ids.
 
 from hyperfusion import write_submission
 

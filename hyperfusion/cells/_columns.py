@@ -32,10 +32,7 @@ class Cells:
     doubt: str | None = None
 
     def settle(self, on_error: str, *, warn: bool = True) -> Any:
-        """Return the values, after an error or a warning about bad cells.
-
-        At fit, `warn` is False: the transform that follows reports the same cells.
-        """
+        """Return the values; raise or (unless at fit) warn about bad cells."""
         if self.bad and on_error == "raise":
             row, reason = next(iter(self.bad.items()))
             raise BadCellError(reason, row, self.source.name)
@@ -75,10 +72,7 @@ def of_column(cells: pd.Series) -> str:
 
 
 def as_column(X: Any) -> pd.Series:
-    """Return cells as a Series with a NumPy dtype, or of datetimes with a time zone.
-
-    `X` comes from pandas (based on NumPy or Arrow), polars, pyarrow, NumPy or a list.
-    """
+    """Return any library's cells as a Series of NumPy's or zoned datetimes' dtype."""
     if isinstance(X, (np.ndarray, pd.DataFrame)) and X.shape[1:] == (1,):
         X = X[:, 0] if isinstance(X, np.ndarray) else X.iloc[:, 0]
     if isinstance(X, pd.Series):
@@ -133,10 +127,7 @@ def shown(cell: Any, longest: int = 80) -> str:
 def read_each(
     column: Any, read: Callable[[Any], Any], *, stop_at_bad: bool = False
 ) -> Cells:
-    """Apply `read` to each cell that isn't missing; bad cells become None as well.
-
-    `read` raises ValueError, TypeError or OSError for a cell that it can't use.
-    """
+    """Apply `read`, which may raise for a bad cell, to each cell that isn't missing."""
     source = as_column(column)
     values: list[Any] = [None] * len(source)
     bad: dict[int, str] = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,6 @@ from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import is_missing, shown, warn_of_bad_cells
 from hyperfusion.exceptions import BadCellWarning
 
-MAX_PIXELS = 89_478_485
-"""Largest picture to decode by default (where Pillow starts to warn)."""
-
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]+:/{2,}", re.IGNORECASE)
 # long, or beginning as PNG, JPEG, GIF and WebP do
 _BASE64 = re.compile(
@@ -33,14 +32,13 @@ _PICTURE = re.compile(
 _FOLDER = "image_folder= of make_hyperfusion and PostEncoder says where they are"
 _HEIC = re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL)
 _BYTES = (bytes, bytearray, memoryview)
+# Pillow's objects are not for several threads, and a column may hold one twice
+_PIL_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
 class ReadImage:
-    """A decoded picture in RGB, and what is known of its file.
-
-    `n_bytes` is None for pictures that were already decoded.
-    """
+    """A picture in RGB, and what is known of its file (`n_bytes` None: no file)."""
 
     image: Image.Image
     mode: str
@@ -48,39 +46,42 @@ class ReadImage:
     n_bytes: int | None
 
 
-def open_image(cell: Any, max_pixels: int = MAX_PIXELS) -> Image.Image | None:
+def open_image(cell: Any) -> Image.Image | None:
     """Return the picture in a cell, in RGB and upright; None for blank text.
 
     A cell is a path, the content of a file, a decoded picture, or a dict with ``bytes``
     or a ``path``. Arrays are uint8 of shape (height, width), or (height, width,
-    channels) with 1, 3 or 4 channels. Pictures of more than `max_pixels` are refused
-    before they are decoded. Of an animation, the first frame is read. Transparency is
-    dropped, as by ``convert("RGB")``.
-
-    Raises ValueError, TypeError or OSError, which `read_cells` takes as a bad cell.
+    channels) with 1, 3 or 4 channels. Of an animation, the first frame is read.
     """
-    read = read_image(cell, max_pixels)
+    read = read_image(cell)
     return None if read is None else read.image
 
 
-def read_image(cell: Any, max_pixels: int = MAX_PIXELS) -> ReadImage | None:
+def read_image(cell: Any) -> ReadImage | None:
     """Do what `open_image` does, and keep the original mode and the file's size."""
     cell = _content(cell)
     if cell is None:
         return None
     if isinstance(cell, (str, os.PathLike)):
-        return _decode(*_find_file(cell), max_pixels)
+        return _decode(*_find_file(cell))
     if isinstance(cell, _BYTES):
         content = bytes(cell)
-        return _decode(io.BytesIO(content), len(content), max_pixels)
+        return _decode(io.BytesIO(content), len(content))
     if isinstance(cell, np.ndarray):
-        return _convert(_from_array(cell), None, max_pixels)
+        return convert(_from_array(cell), None)
     if isinstance(cell, Image.Image):
-        return _convert(cell, None, max_pixels)
+        with _PIL_LOCK:
+            return convert(cell, None)
     raise TypeError(
         "expected an image (a path, bytes, a BytesIO, a PIL image, a uint8 array, a "
         f"dict with 'bytes' or 'path', or a list of these), got {type(cell).__name__}"
     )
+
+
+def is_too_large(image: Image.Image) -> bool:
+    """Whether a picture has more pixels than Pillow decodes without a warning."""
+    limit = Image.MAX_IMAGE_PIXELS
+    return limit is not None and image.width * image.height > limit
 
 
 def is_encoded(cell: Any) -> bool:
@@ -88,27 +89,34 @@ def is_encoded(cell: Any) -> bool:
     return isinstance(_content(cell), (str, os.PathLike, *_BYTES))
 
 
-def content_of(cell: Any) -> bytes | None:
-    """Return bytes that identify a picture; None if it can't be read."""
+def identify(cell: Any) -> tuple[bytes | None, Any]:
+    """Return a hash of a picture's content (None if unreadable), and the cell."""
     cell = _content(cell)
-    if isinstance(cell, (str, os.PathLike)):
-        try:
-            return b"file" + _find_file(cell)[0].read_bytes()
-        except (ValueError, OSError):  # decoding it reports why
-            return None
+    try:
+        if isinstance(cell, (str, os.PathLike)):
+            cell = _find_file(cell)[0].read_bytes()
+    except (ValueError, OSError):
+        return None, cell
     if isinstance(cell, _BYTES):
-        return b"file" + bytes(cell)
-    if isinstance(cell, np.ndarray) and cell.dtype == np.uint8:
-        return f"pixels {cell.shape}".encode() + cell.tobytes()
-    if isinstance(cell, Image.Image) and cell.width * cell.height <= MAX_PIXELS:
+        cell = bytes(cell)
+        head, data = b"file", cell
+    elif isinstance(cell, np.ndarray) and cell.dtype == np.uint8:
+        head, data = f"pixels {cell.shape}".encode(), cell.tobytes()
+    elif isinstance(cell, Image.Image) and not is_too_large(cell):
         try:
-            pixels, exif = cell.tobytes(), cell.getexif().tobytes()
+            with _PIL_LOCK:
+                data, exif = cell.tobytes(), cell.getexif().tobytes()
         except Exception:  # a damaged file, read only now
-            return None
+            return None, cell
         transparency = cell.info.get("transparency")
-        head = cell.mode, cell.size, cell.getpalette(), transparency, exif
-        return repr(head).encode() + pixels
-    return None
+        head = repr(
+            (cell.mode, cell.size, cell.getpalette(), transparency, exif)
+        ).encode()
+    else:
+        return None, cell
+    found = hashlib.sha256(head)
+    found.update(data)
+    return found.digest(), cell
 
 
 def split_lists(cells: Iterable[Any]) -> tuple[list[Any], np.ndarray]:
@@ -138,10 +146,7 @@ def mean_by_row(vectors: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarra
 def warn_of_bad_pictures(
     errors: list[tuple[int, str]], missing: np.ndarray, cells: pd.Series
 ) -> None:
-    """Warn of bad cells, and of bad pictures in cells that also have good ones.
-
-    `errors` are rows and reasons, in order; `missing` marks the rows without a picture.
-    """
+    """Warn of bad cells, and of bad pictures in cells that also have good ones."""
     first = dict(reversed(errors))
     warn_of_bad_cells({row: first[row] for row in sorted(first) if missing[row]}, cells)
     left_out = [row for row, _ in errors if not missing[row]]
@@ -199,12 +204,12 @@ def _find_file(cell: str | os.PathLike) -> tuple[Path, int]:
     raise FileNotFoundError(f"{problem}: {shown(text, 300)}{hint}")
 
 
-def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadImage:
+def _decode(source: Path | io.BytesIO, n_bytes: int) -> ReadImage:
     # Pillow's decoders raise almost anything on a damaged file (SyntaxError,
     # struct.error, IndexError, ...), and DecompressionBombError is not a ValueError
     try:
         with _open(source) as image:
-            return _convert(image, n_bytes, max_pixels)
+            return convert(image, n_bytes)
     except UnidentifiedImageError as error:
         raise ValueError("not a picture in any format that Pillow reads") from error
     except (ValueError, OSError):
@@ -215,14 +220,16 @@ def _decode(source: Path | io.BytesIO, n_bytes: int, max_pixels: int) -> ReadIma
         ) from error
 
 
-def _convert(image: Image.Image, n_bytes: int | None, max_pixels: int) -> ReadImage:
+def convert(image: Image.Image, n_bytes: int | None) -> ReadImage:
+    """Return an opened picture in RGB and upright, or refuse it."""
     width, height = image.size
     if width * height == 0:
         raise ValueError(f"a picture of {width} x {height} pixels is empty")
-    if width * height > max_pixels:
+    if is_too_large(image):
         raise ValueError(
             f"a picture of {width} x {height} pixels is larger than "
-            f"max_pixels={max_pixels}: reduce it, or raise the limit"
+            f"PIL.Image.MAX_IMAGE_PIXELS ({Image.MAX_IMAGE_PIXELS}): reduce it, or "
+            "raise the limit"
         )
     if image.format == "EPS":
         raise ValueError("EPS files are programs, not pictures: convert them first")
@@ -284,10 +291,7 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
 
 
 def signs_of_images(cells: pd.Series) -> str | None:
-    """Describe a column that can hold pictures; None for any other.
-
-    Nothing is decoded. URLs of pictures raise ValueError: they can't be read.
-    """
+    """Describe a column of pictures, without decoding; None for any other."""
     firsts = [c[0] if isinstance(c, list) and c else _content(c) for c in cells]
     if all(isinstance(c, (str, os.PathLike)) for c in firsts):
         names = [str(c) for c in firsts]

@@ -23,13 +23,6 @@ def read_levels(column: Any) -> Cells:
 
     Whole numbers are written without a decimal point, so that integers keep their
     levels if missing values turn their column into floats. A collection is a bad cell.
-    The values are a Series with the column's index and name.
-
-    Examples
-    --------
-    >>> from hyperfusion.cells._levels import read_levels
-    >>> read_levels([7, 7.0, " 7", None, True]).clean.tolist()
-    ['7', '7', '7', None, 'True']
     """
     cells = as_column(column)
     bad: dict[int, str] = {}
@@ -55,15 +48,11 @@ def _level(cell: Any) -> str | None:
 
 
 def number_levels(column: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return a number for the level of each row (-1 if missing), and the levels.
-
-    This is how all parts of the package identify users.
-    """
+    """Return the number of each row's level (-1 if missing), and the levels."""
     return pd.factorize(read_levels(column).clean)
 
 
 def common_levels(levels: pd.Series, min_frequency: int) -> list[str]:
-    """Return the sorted levels that occur at least `min_frequency` times."""
     counts = Counter(levels.dropna())
     return sorted(level for level, count in counts.items() if count >= min_frequency)
 
@@ -85,11 +74,7 @@ class KnownLevels:
 def as_category(
     levels: pd.Series, known: KnownLevels, *, expect_new: bool = False
 ) -> pd.Series:
-    """Return levels as ``category`` dtype; unknown levels are missing.
-
-    If not a single one is known, warn and name the likely cause. With `expect_new` (for
-    users, say) warn only if they look like known ones in another form.
-    """
+    """Return levels as ``category`` dtype; warn if all of them are unknown."""
     codes = known.index.get_indexer(levels)
     if len(known.index) and (codes < 0).all() and levels.notna().any():
         there = list(levels.dropna().unique())

@@ -40,18 +40,7 @@ _ADVICE = {
 
 
 def read_numbers(column: Any) -> Cells:
-    """Read a column as float64; missing, blank and bad cells are NaN.
-
-    Booleans are 0 and 1, and texts of numbers are those numbers. Other texts, dates and
-    infinity are bad cells.
-
-    Examples
-    --------
-    >>> from hyperfusion.cells._numbers import read_numbers
-    >>> cells = read_numbers(["1.5", True, None, "1,000"])
-    >>> cells.clean.tolist(), list(cells.bad)
-    ([1.5, 1.0, nan, nan], [3])
-    """
+    """Read a column as float64; missing, blank and bad cells are NaN."""
     cells = as_column(column)
     numbers = as_floats(cells)
     unread = np.flatnonzero(~np.isfinite(numbers))
@@ -117,10 +106,7 @@ def signed_log(numbers: np.ndarray) -> np.ndarray:
 
 
 def signs_of_numbers(cells: pd.Series) -> str | None:
-    """Describe a column that can hold numbers; None for any other.
-
-    Numbers with units, separators and the like raise ValueError: they can't be read.
-    """
+    """Describe a column of numbers; None for any other, an error if they have units."""
     found = read_numbers(cells)
     if not found.bad:
         low, high = found.clean.min(), found.clean.max()

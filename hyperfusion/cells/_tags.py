@@ -38,19 +38,6 @@ def read_tags(cell: Any) -> list[str] | None:
     or NumPy). Other text is split at commas, semicolons or bars (or those of Chinese
     and Japanese) if it has any, otherwise at whitespace, and between hashtags that are
     run together.
-
-    Raises
-    ------
-    TypeError
-        If the cell, or an item of its list, is not text.
-
-    Examples
-    --------
-    >>> from hyperfusion.cells._tags import read_tags
-    >>> read_tags("#sea #sun"), read_tags("at sea, sun"), read_tags(["at sea"])
-    (['sea', 'sun'], ['at sea', 'sun'], ['at sea'])
-    >>> read_tags("#sun#sea"), read_tags("['at sea', 'sun']")
-    (['sun', 'sea'], ['at sea', 'sun'])
     """
     if isinstance(cell, str):
         return _clean(_split(mend(cell).strip()))
@@ -88,11 +75,7 @@ def _clean(tags: Iterable[str]) -> list[str] | None:
 
 
 def signs_of_tags(cells: pd.Series) -> str | None:
-    """Describe a column that can hold tags; None for any other.
-
-    Tags are lists of texts, or texts of several hashtags or short items with
-    separators. Words with spaces can be a sentence: only the column's name can tell.
-    """
+    """Describe a column that can hold tags; None for any other."""
     try:
         tags = [read_tags(cell) or [] for cell in cells]
     except TypeError:

@@ -12,22 +12,7 @@ from hyperfusion.cells._columns import is_missing, shown
 
 
 def read_text(cell: Any) -> str | None:
-    """Return a text without surrounding whitespace; None if nothing is left.
-
-    A list of texts (words, tags) is joined by spaces. Half an emoji, which text
-    encoders refuse, becomes the replacement character.
-
-    Raises
-    ------
-    TypeError
-        If the cell, or an item of its list, is not text.
-
-    Examples
-    --------
-    >>> from hyperfusion.cells._texts import read_text
-    >>> read_text([" red", "", "bicycle"])
-    'red bicycle'
-    """
+    """Return a text, or a list of texts joined; None if nothing but space is left."""
     if is_list(cell):
         words = [read_text(w) for w in in_order(cell) if not is_missing(w)]
         return " ".join(w for w in words if w) or None
@@ -51,7 +36,6 @@ def mend(text: str) -> str:
 
 
 def is_list(cell: Any) -> bool:
-    """Whether a cell holds several values."""
     return isinstance(cell, (list, tuple, set, frozenset, np.ndarray))
 
 

@@ -73,9 +73,8 @@ _MONTH_FIRST = "pd.to_datetime(column, dayfirst=False)"
 class Times:
     """The times in a column, one per row.
 
-    `seconds` are whole seconds since 1970, NaN if there is no time. `naive` marks the
-    cells without a time zone, which are read as UTC. `offset` is the cell's own offset
-    in seconds east of UTC, or NaN.
+    `seconds` are whole seconds since 1970; `naive` marks cells without a time zone,
+    read as UTC; `offset` is the cell's own, in seconds east of UTC. NaN is missing.
     """
 
     seconds: np.ndarray
@@ -90,15 +89,7 @@ def read_times(column: Any) -> Cells:
     Twitter's form and others that name the month) or numbers (also as text): whole
     numbers from 1900 to 2100 are years, digits that form a date (20150301, also with
     the clock as in 201503011530) are that date, and all others are seconds since 1970,
-    or milli-, micro- or nanoseconds if they are too large for seconds. Fractions of
-    years (2015.5) are bad cells. Seconds far from our time are read, but in doubt.
-
-    Examples
-    --------
-    >>> from hyperfusion.cells._times import read_times
-    >>> cells = read_times(["1970-01-02", 60, "Thu Jan 01 01:00:00 +0100 1970", "soon"])
-    >>> cells.clean.seconds.tolist(), list(cells.bad)
-    ([86400.0, 60.0, 0.0, nan], [3])
+    or milli-, micro- or nanoseconds if they are too large for seconds.
     """
     cells = as_column(column)
     n = len(cells)
@@ -153,8 +144,7 @@ def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.S
     """Return times that can be sorted: dates in UTC, or numbers as they are.
 
     Numbers alone can be anything (years, days, rounds), since only their order matters,
-    unless their units differ (seconds and milliseconds since 1970, say). All else goes
-    through `read_times`. Missing cells stay missing, or raise if `required`.
+    unless their units differ (seconds and milliseconds since 1970, say).
     """
     cells = as_column(values).reset_index(drop=True).rename(name)
     if cells.dtype == object and all(_is_number(c) or is_missing(c) for c in cells):
@@ -256,27 +246,20 @@ def _in_iso_form(cell: str) -> str:
     for form in _WITH_MONTH:
         found = form.fullmatch(text)
         if found:
-            return _date(**found.groupdict())
+            return _date(found)
     return ""
 
 
-def _date(
-    year: str,
-    month: str,
-    day: str,
-    hour: str | None,
-    minute: str | None,
-    half: str | None,
-    zone: str | None,
-) -> str:
-    date = f"{year}-{_SHORT.index(month[:3].lower()) + 1:02}-{int(day):02}"
-    if hour is None:
+def _date(found: re.Match[str]) -> str:
+    month = _SHORT.index(found["month"][:3].lower()) + 1
+    date = f"{found['year']}-{month:02}-{int(found['day']):02}"
+    if found["hour"] is None:
         return date
-    clock = int(hour)
+    clock, half, zone = int(found["hour"]), found["half"], found["zone"] or ""
     if half is not None:  # 12 AM is midnight, and there is no 13 PM
         clock = clock % 12 + 12 * (half in "pP") if 1 <= clock <= 12 else 24
-    zone = zone if zone is None or zone[0] in "+-" else "Z"
-    return f"{date} {clock:02}{minute}{zone or ''}"
+    zone = "Z" if zone[:1].isalpha() else zone
+    return f"{date} {clock:02}{found['minute']}{zone}"
 
 
 def _written_offset(text: str) -> float:
@@ -329,11 +312,7 @@ def _why(cell: Any, advice: str) -> str:
 
 
 def signs_of_times(cells: pd.Series) -> str | None:
-    """Describe a column that can hold times; None for any other.
-
-    Texts whose day and month can't be told apart raise ValueError. Whole numbers can
-    mean anything else as well: only the column's name can tell.
-    """
+    """Describe a column of times; None for any other; ambiguous ones raise."""
     if all(isinstance(cell, str) for cell in cells):
         if all(_NUMBER.fullmatch(cell.strip()) for cell in cells):
             return None

@@ -47,11 +47,7 @@ def vector_size(cells: pd.Series) -> int:
 
 
 def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
-    """Write a column of vectors into a float32 array; missing cells become NaN.
-
-    They are arrays, lists, texts of JSON lists, or pyarrow lists (of fixed size or
-    not). A vector of another length, or not of numbers, is a `BadCellError`.
-    """
+    """Write a column of vectors into a float32 array; missing cells become NaN."""
     if _is_arrow_list(cells):
         _write_arrow(cells, out)
         return

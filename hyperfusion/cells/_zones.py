@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from contextlib import suppress
 from functools import lru_cache
 from numbers import Real
 from typing import Any
@@ -22,48 +23,33 @@ Zone = int | str
 
 
 def parse_zone(cell: Any) -> Zone | None:
-    """Return the time zone that a cell names; None for blank text.
-
-    Cells are offsets as text ("-05:00", "+0530", "UTC+2"), hours as numbers, or IANA
-    names.
-    """
+    """Return the zone in a cell ("-05:00", hours, an IANA name); None for blank."""
+    hours = None
     if isinstance(cell, str):
         text = cell.strip()
         if not text:
             return None
         if text.upper() == "Z":
             return 0
-        match = _OFFSET.fullmatch(text)
-        if match:
-            sign, hours, minutes = match.groups()
-            offset = int(hours) * 3600 + int(minutes or 0) * 60
-            return _check_offset(-offset if sign == "-" else offset, cell)
-        try:
-            return _check_offset(float(text) * 3600, cell)
-        except ValueError:
-            pass
-        try:
-            return ZoneInfo(text).key
-        except (KeyError, ValueError, OSError) as error:
-            raise _unknown_zone(text) from error
-    is_number = isinstance(cell, Real) and not isinstance(cell, (bool, np.bool_))
-    if is_number and -12 <= cell <= 14:
-        return _check_offset(float(cell) * 3600, cell)
-    raise _unknown_zone(cell)
-
-
-def _check_offset(seconds: float, cell: Any) -> int:
+        if match := _OFFSET.fullmatch(text):
+            sign, whole, minutes = match.groups()
+            hours = (int(whole) + int(minutes or 0) / 60) * (-1 if sign == "-" else 1)
+        else:
+            with suppress(ValueError):
+                hours = float(text)
+        if hours is None:
+            with suppress(KeyError, ValueError, OSError):
+                return ZoneInfo(text).key
+    elif isinstance(cell, Real) and not isinstance(cell, (bool, np.bool_)):
+        hours = float(cell)
     # the world's clocks are at most 12 hours behind UTC and 14 ahead of it
-    if not -12 * 3600 <= seconds <= 14 * 3600:
-        raise _unknown_zone(cell)
-    return round(seconds)
-
-
-def _unknown_zone(cell: Any) -> ValueError:
-    return ValueError(
-        f"{shown(cell)} is not a time zone: give an offset from UTC such as '-05:00', "
-        "a number of hours between -12 and 14, or an IANA name such as 'Europe/Berlin'"
-    )
+    if hours is None or not -12 <= hours <= 14:
+        raise ValueError(
+            f"{shown(cell)} is not a time zone: give an offset from UTC such as "
+            "'-05:00', a number of hours between -12 and 14, or an IANA name such as "
+            "'Europe/Berlin'"
+        )
+    return round(hours * 3600)
 
 
 def read_zones(column: Any) -> Cells:
@@ -115,10 +101,7 @@ def _convert(seconds: np.ndarray, start: Zone, end: Zone) -> np.ndarray:
 
 
 def signs_of_zones(cells: pd.Series) -> str | None:
-    """Describe a column that can hold time zones; None for any other.
-
-    Numbers can mean anything else as well: only the column's name can tell.
-    """
+    """Describe a column that can hold time zones; None for any other."""
     if read_zones(cells).bad:
         return None
     return f"time zones such as {shown(cells.iloc[0])}"

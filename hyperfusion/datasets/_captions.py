@@ -74,11 +74,7 @@ TAG_EFFECTS |= {"followme": -0.2, "sale": -0.35}
 def draw_captions(
     pictures: pd.DataFrame, off_topic: float, rng: np.random.RandomState
 ) -> pd.DataFrame:
-    """Write captions, a share of `off_topic` about other pictures, as many about both.
-
-    ``match`` is the share of a caption's statements that are true of the picture; the
-    score depends on the other columns.
-    """
+    """Write captions; a share is about other pictures, and as many about both."""
     scenes, n_posts = pictures[list(ATTRIBUTES)], len(pictures)
     kind = rng.uniform(size=n_posts)
     share = np.where(kind < off_topic, 1.0, np.where(kind < 2 * off_topic, 0.5, 0.0))
@@ -144,17 +140,13 @@ def _joined(*words: str) -> str:
 
 
 def plural_of(word: str) -> str:
-    """Return the plural of a shape's word."""
     return word + ("es" if word.endswith(("s", "x")) else "s")
 
 
 def draw_tags(
     pictures: pd.DataFrame, posts: pd.DataFrame, rng: np.random.RandomState
 ) -> pd.DataFrame:
-    """Choose true hashtags for each post, by the zeal of its user.
-
-    ``effect`` is the sum of the effects of the general tags.
-    """
+    """Choose true hashtags for each post, by the zeal of its user."""
     colors, grounds = list(COLORS), list(BACKGROUNDS)
     tags = [
         [

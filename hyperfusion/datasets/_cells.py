@@ -24,10 +24,7 @@ _HOUR = re.compile(r"((?:18|19|20)\d\d|2100)(\d\d)(\d\d)(\d\d)(?:\.0*)?")
 
 
 def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
-    """Return texts without surrounding whitespace; None if nothing is left.
-
-    Numbers become text. With `placeholders`, words like ``None`` count as missing.
-    """
+    """Return stripped texts; None if empty or, with `placeholders`, like ``None``."""
     words = _PLACEHOLDERS if placeholders else {""}
     clean: list[str | None] = []
     for cell in cells:
@@ -38,7 +35,6 @@ def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
 
 
 def clean_numbers(cells: pd.Series) -> np.ndarray:
-    """Return finite float64 numbers; NaN if missing."""
     return read_numbers(_without(cells, _PLACEHOLDERS)).settle("missing")
 
 
@@ -51,10 +47,7 @@ def clean_seconds(cells: pd.Series) -> np.ndarray:
 
 
 def clean_dates(cells: pd.Series) -> np.ndarray:
-    """Do what `clean_seconds` does, for dates that can also be like ``1904010100``.
-
-    These are year, month, day and hour; a date of 0 is missing.
-    """
+    """Return times also of dates like ``1904010100`` (with the hour); 0 is missing."""
     return clean_seconds(_without(cells, _NO_DATE).map(_with_hour))
 
 
@@ -69,11 +62,7 @@ def _with_hour(cell: Any) -> Any:
 
 
 def clean_vectors(cells: pd.Series, width: int) -> pd.Series:
-    """Return vectors of `width` numbers as float32 arrays, None if missing.
-
-    A vector is a list of numbers, or a text of numbers separated by commas, semicolons
-    or spaces. Equal vectors are read and kept in memory once.
-    """
+    """Return vectors of `width` numbers, equal ones kept once; None if missing."""
     joined = [" ".join(map(str, c)) if isinstance(c, list) else c for c in cells]
     codes, different = pd.factorize(np.array([*joined, None], dtype=object)[:-1])
     vectors: list[np.ndarray | None] = [None] * (len(different) + 1)

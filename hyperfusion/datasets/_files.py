@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from hyperfusion.cells._columns import shown
 from hyperfusion.exceptions import InvalidInputError
 
 
@@ -35,15 +37,32 @@ def find_file(folders: Iterable[Path], patterns: Iterable[str], what: str) -> Pa
 
 
 def check_folder(folder: str | os.PathLike) -> Path:
-    """Return the folder as a path, if it is one."""
     path = Path(folder)
     if not path.is_dir():
         raise InvalidInputError(f"folder={str(folder)!r} is not a folder.")
     return path
 
 
-def not_json(place: object, error: Exception) -> InvalidInputError:
-    """Return the error for a file, or a line of it, that can't be read."""
+def read_json(path: Path) -> Any:
+    """Return the content of a file; equal texts in its objects are one text."""
+    same: dict[str, str] = {}
+
+    def share(cells: dict[str, Any]) -> dict[str, Any]:
+        for key, cell in cells.items():
+            if isinstance(cell, str):
+                cells[key] = same.setdefault(cell, cell)
+        return cells
+
+    try:
+        with path.open("rb") as file:
+            encoding = json.detect_encoding(file.read(4))
+        text = path.read_text(encoding, errors="surrogatepass")
+        return json.loads(text, object_hook=share)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(path, error) from error
+
+
+def _not_json(place: object, error: Exception) -> InvalidInputError:
     return InvalidInputError(
         f"{place} is not valid JSON ({error}); the file may be truncated: get it again."
     )
@@ -59,7 +78,7 @@ def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
             try:
                 rows.append(json.loads(line))
             except (ValueError, RecursionError) as error:
-                raise not_json(f"{path}, line {number}", error) from error
+                raise _not_json(f"{path}, line {number}", error) from error
             if not isinstance(rows[-1], dict):
                 raise InvalidInputError(
                     f"{path}, line {number}: expected an object, got {rows[-1]!r:.60}."
@@ -84,13 +103,12 @@ def table_of(rows: list[Any], needed: Iterable[str], path: Path) -> pd.DataFrame
 
 
 def finite_numbers(cells: pd.Series, path: Path) -> np.ndarray:
-    """Return numbers as float64; all must be finite."""
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
         row = int(bad[0])
         raise InvalidInputError(
-            f"{path}, row {row}: {cells.iloc[row]!r:.60} is not a finite number."
+            f"{path}, row {row}: {shown(cells.iloc[row], 60)} is not a finite number."
         )
     return numbers
 
@@ -98,7 +116,8 @@ def finite_numbers(cells: pd.Series, path: Path) -> np.ndarray:
 def as_ids(cells: pd.Series, path: Path) -> pd.Series:
     """Return ids as texts, whether the file holds numbers or texts."""
     texts = [
-        str(c) if isinstance(c, int) and not isinstance(c, bool) else c for c in cells
+        str(c) if isinstance(c, Integral) and not isinstance(c, bool) else c
+        for c in cells
     ]
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
@@ -109,7 +128,6 @@ def as_ids(cells: pd.Series, path: Path) -> pd.Series:
 
 
 def check_unique(ids: pd.Series, path: Path) -> None:
-    """Raise if an id appears twice."""
     twice = ids[ids.duplicated(keep=False)]
     if len(twice):
         rows = twice.index[twice == twice.iloc[0]][:2].tolist()

@@ -61,10 +61,7 @@ def draw_codes(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 
 
 def draw_pictures(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFrame:
-    """Draw the content of pictures, as codes into `ATTRIBUTES`, and their quality.
-
-    Categories prefer certain colors, shapes and backgrounds.
-    """
+    """Draw what pictures show, as codes into `ATTRIBUTES`, and their quality."""
     n_posts, pictures = len(category), pd.DataFrame()
     for attribute, levels in ATTRIBUTES.items():
         weights = np.ones((len(CATEGORIES), len(levels)))
@@ -83,7 +80,6 @@ def draw_pictures(category: np.ndarray, rng: np.random.RandomState) -> pd.DataFr
 
 
 def render(pictures: pd.DataFrame, image_size: int) -> Iterator[Image.Image]:
-    """Yield the pictures one by one, in RGB."""
     masks = _texture_masks(image_size)
     exposure = pictures["exposure"].to_numpy()
     colors = _shaded(COLORS, pictures["color"], exposure)

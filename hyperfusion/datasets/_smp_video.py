@@ -23,13 +23,8 @@ from hyperfusion.datasets._files import (
 from hyperfusion.exceptions import InvalidInputError
 
 _USER_COUNTS = [
-    "user_following_count",
-    "user_follower_count",
-    "user_likes_count",
-    "user_video_count",
-    "user_digg_count",
-    "user_heart_count",
-    "user_friend_count",
+    f"user_{what}_count"
+    for what in ("following", "follower", "likes", "video", "digg", "heart", "friend")
 ]
 _NUMBERS = ["video_height", "video_width", "video_duration", "music_duration"]
 _CATEGORIES = ["post_text_language", "post_location", "video_ratio", "music_title"]
@@ -86,10 +81,9 @@ def load_smp_video(
     Notes
     -----
     The counts of a user (followers, likes, videos ...) were read when the data were
-    collected, not when the post was published: they include the post itself, its likes,
-    and its effect on the user. The challenge allows them, but they make scores too
-    optimistic for future posts; ``strict=True`` drops them. It also drops the words
-    that the platform suggests, which appear after the upload.
+    collected: they include the post itself, its likes, and its effect on the user.
+    ``strict=True`` drops them, because they make scores too optimistic for future
+    posts, and the words that the platform suggests after the upload.
 
     The files have no ``#``: words and hashtags are joined by commas and cannot be
     separated. All of them are the text; the tags are the suggested words.

@@ -14,25 +14,21 @@ from hyperfusion.datasets._files import (
     check_unique,
     find_file,
     finite_numbers,
+    read_json,
     table_of,
 )
-from hyperfusion.datasets._json import read_json
 from hyperfusion.exceptions import InvalidInputError
 
 NAMES = {
     "category": ("{}_category.json",),
     "text": ("{}_text.json", "{}_tags.json"),
-    "time and place": (
-        "{}_temporalspatial_information.json",
-        "{}_temporalspatial.json",
+    "time and place": tuple(
+        f"{{}}_temporalspatial{end}.json" for end in ("_information", "")
     ),
     "additional information": ("{}_additional_information.json", "{}_additional.json"),
     "user data": ("{}_user_data.json", "{}_userdata.json"),
-    "image paths": (
-        "{}_img_filepath.txt",
-        "{}_img_path.txt",
-        "{}_img.txt",
-        "{}_imgfile.txt",
+    "image paths": tuple(
+        f"{{}}_img{end}.txt" for end in ("_filepath", "_path", "", "file")
     ),
     "labels": ("{}_label.txt",),
 }
@@ -54,7 +50,6 @@ def find_part(folder: Path, split: str, part: str) -> Path:
 
 
 def find_crawled(folder: Path, split: str) -> Path | None:
-    """Return the file of crawled statistics of the users, if there is one."""
     paths = [place / "user_additional.csv" for place in _places(folder, split)]
     return next((path for path in paths if path.is_file()), None)
 
@@ -64,10 +59,7 @@ def _places(folder: Path, split: str) -> list[Path]:
 
 
 def read_posts(folder: Path, split: str) -> pd.DataFrame:
-    """Return all parts of the posts side by side, after checking their keys.
-
-    Rows match by position. Pid and Uid in any file must equal those of the first.
-    """
+    """Return all parts of the posts side by side; their rows must match."""
     posts, reference = pd.DataFrame(), None
     for part, keys in KEYS.items():
         path = find_part(folder, split, part)
@@ -93,11 +85,7 @@ def read_posts(folder: Path, split: str) -> pd.DataFrame:
 
 
 def read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Return a JSON file as a table, with its keys under their newest names.
-
-    The file holds a list of objects, or an object of columns, which are lists or
-    objects from row number to cell. Without `needed`, all keys are read.
-    """
+    """Return a JSON file (a list of rows or an object of columns) as a table."""
     content = read_json(path)
     if isinstance(content, dict):
         table = _from_columns(content, path)
@@ -134,14 +122,13 @@ def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
     columns = {}
     for name, cells in _renamed(content).items():
         if isinstance(cells, dict):
-            rows = {int(key): cell for key, cell in cells.items() if key.isdecimal()}
-            absent = [row for row in range(len(cells)) if row not in rows]
+            absent = [row for row in range(len(cells)) if str(row) not in cells]
             if absent:
                 raise InvalidInputError(
                     f"{path}, column {name!r} has no row {absent[0]}, of "
                     f"{len(cells)}: row numbers begin at 0 and leave none out."
                 )
-            cells = [rows[row] for row in range(len(cells))]
+            cells = [cells[str(row)] for row in range(len(cells))]
         if not isinstance(cells, list):
             raise InvalidInputError(
                 f"{path}, column {name!r}: expected cells by row, got {cells!r:.60}."
@@ -156,11 +143,10 @@ def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns, dtype=object)
 
 
-def read_labels(path: Path, n_posts: int, reference: Path) -> np.ndarray:
-    """Return one finite number for each post."""
-    lines = _lines(path)
-    _check_length(len(lines), path, n_posts, reference)
-    return finite_numbers(pd.Series(lines), path)
+def read_labels(path: Path, posts: pd.DataFrame, reference: Path) -> np.ndarray:
+    lines = pd.Series(_lines(path))
+    check_rows(lines.to_frame(), path, posts, reference)
+    return finite_numbers(lines, path)
 
 
 def _lines(path: Path) -> list[str]:
@@ -175,7 +161,11 @@ def check_rows(
     table: pd.DataFrame, path: Path, posts: pd.DataFrame, reference: Path | None
 ) -> None:
     """Raise unless the rows of a file match the posts."""
-    _check_length(len(table), path, len(posts), reference)
+    if len(table) != len(posts):
+        raise InvalidInputError(
+            f"{path} has {len(table)} row(s), {reference} has {len(posts)}: the rows "
+            "of all files must match."
+        )
     for key in table.columns.intersection(["Pid", "Uid"]):
         differ = np.flatnonzero(table[key] != posts[key])
         if len(differ):
@@ -187,16 +177,7 @@ def check_rows(
             )
 
 
-def _check_length(n_rows: int, path: Path, n_posts: int, reference: Any) -> None:
-    if n_rows != n_posts:
-        raise InvalidInputError(
-            f"{path} has {n_rows} row(s), {reference} has {n_posts}: the rows of all "
-            "files must match."
-        )
-
-
 def read_crawled(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Return the crawled statistics, one row for each Pathalias."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:

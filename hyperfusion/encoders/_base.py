@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
-from hyperfusion._base import HyperFusionEstimator, plain_output
-from hyperfusion._docstrings import fill_slots
-from hyperfusion._progress import note_seconds, now
-from hyperfusion._sklearn_compat import StrOptions, _get_output_config
-from hyperfusion._validation import warn_of_order
+from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion._transformer import TableTransformer
 from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._numbers import signed_log, without_overflow
@@ -40,7 +35,7 @@ SLOTS = {
 """Paragraphs shared by the docstrings of encoders."""
 
 
-class CellEncoder(TransformerMixin, HyperFusionEstimator):
+class CellEncoder(TableTransformer):
     """Base of encoders, which turn a column or a table of cells into features.
 
     Subclasses implement ``_transform_cells(cells)``, which returns a float32 array or a
@@ -48,105 +43,31 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
     y)``. `cells` is what ``_read(X, reset=...)`` returns.
     """
 
-    _slots: ClassVar[dict[str, str]] = SLOTS
+    _slots = SLOTS
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        fill_slots(**cls._slots)(cls)
-        on_error = StrOptions(set(ON_ERROR))
-        cls._parameter_constraints = {
-            **cls._parameter_constraints,
-            "on_error": [on_error],
-        }
+        on_error = {"on_error": [StrOptions(set(ON_ERROR))]}
+        cls._parameter_constraints = {**cls._parameter_constraints, **on_error}
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from cells.
-
-        Parameters
-        ----------
-        X : Series, list, DataFrame or array of shape (n_samples, n_columns)
-            A column of cells, or a table for encoders that take several columns. The
-            labels of an array's columns are their positions.
-        y : array-like of shape (n_samples,), default=None
-            Targets, for encoders that learn from them; all others ignore it.
-
-        Returns
-        -------
-        self
-            The fitted encoder.
-        """
-        cells = self._start(X, y)
-        with plain_output():
-            self._fit_cells(cells, y)
+    def _fit(self, X: Any, y: Any) -> None:
+        cells = self._read(X, reset=True)
+        self._fit_cells(cells, y)
         self._end_fit(cells)
-        return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Learn from cells and turn them into features, reading them once.
-
-        Parameters
-        ----------
-        X : Series, list, DataFrame or array of shape (n_samples, n_columns)
-            Cells, as for `fit`.
-        y : array-like of shape (n_samples,), default=None
-            Targets, as for `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features), float32, or DataFrame
-            One row for each row of `X`.
-        """
-        start = now()
-        cells = self._start(X, y)
-        with plain_output():
-            features = self._fit_transform_cells(cells, y)
+    def _fit_transform(self, X: Any, y: Any) -> Any:
+        cells = self._read(X, reset=True)
+        features = self._fit_transform_cells(cells, y)
         self._end_fit(cells)
-        return note_seconds(self._with_index(X, features), now() - start)
+        return features
 
-    def transform(self, X: Any) -> Any:
-        """Turn cells into features.
-
-        Parameters
-        ----------
-        X : Series, list, DataFrame or array of shape (n_samples, n_columns)
-            Cells, with the columns of fit.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features), float32, or DataFrame
-            One row for each row of `X`.
-        """
-        check_is_fitted(self)
-        cells = self._read(X, reset=False)
-        with plain_output():
-            features = self._transform_cells(cells)
-        return self._with_index(X, features)
+    def _transform(self, X: Any) -> Any:
+        return self._transform_cells(self._read(X, reset=False))
 
     def _transform_known(self, X: Any) -> Any:
         """Transform columns that are already known to be those of fit."""
         return self._transform_cells(X)
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the features.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for API consistency.
-
-        Returns
-        -------
-        ndarray of str
-            One name for each column of the output.
-        """
-        check_is_fitted(self)
-        return np.asarray(self._feature_names(), dtype=object)
-
-    def _start(self, X: Any, y: Any) -> Any:
-        self._validate_params()
-        warn_of_order(X, y)
-        return self._read(X, reset=True)
 
     def _read(self, X: Any, *, reset: bool) -> Any:
         raise NotImplementedError
@@ -171,24 +92,12 @@ class CellEncoder(TransformerMixin, HyperFusionEstimator):
             )
         self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
 
-    def _with_index(self, X: Any, features: Any) -> Any:
-        """Return features with the index of a Series if pandas output is set.
-
-        Older versions of scikit-learn keep the index of a frame, but not of a Series.
-        """
-        if not isinstance(X, pd.Series) or isinstance(features, pd.DataFrame):
-            return features
-        if _get_output_config("transform", self)["dense"] != "pandas":
-            return features
-        return pd.DataFrame(features, index=X.index)
-
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
-        tags.input_tags.allow_nan = True
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -270,10 +179,7 @@ def one_column(table: pd.DataFrame, value: Columns, role: str) -> Hashable | Non
 
 
 def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
-    """Return rows of features as float32, and a last column ``is_missing``.
-
-    A row of None becomes NaN.
-    """
+    """Return rows of features (None is missing) and a last column ``is_missing``."""
     out = np.full((len(rows), n_features + 1), np.nan, dtype=np.float32)
     for row, values in zip(out, rows, strict=True):
         row[-1] = values is None
@@ -283,8 +189,5 @@ def stack_rows(rows: list[Any], n_features: int) -> np.ndarray:
 
 
 def column_features(columns: Iterable[Any]) -> list[str]:
-    """Return the names of features that are single columns, named after them.
-
-    A name that would read as part of a vector is changed.
-    """
+    """Return names of features that are single columns, never parts of a vector."""
     return unique_names(map(single_name, columns))

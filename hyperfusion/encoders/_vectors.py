@@ -48,8 +48,7 @@ class VectorEncoder(TableEncoder):
     -----
     The input is one column whose cells are arrays, lists, texts of JSON lists or
     pyarrow lists, or several columns of numbers that form one vector. A missing cell is
-    a missing vector: NaN in all of its columns. The numbers are copied once, into the
-    output: 1 GB for 500,000 vectors of 512 numbers.
+    a missing vector. The numbers are copied once, into the output.
 
     Examples
     --------
@@ -111,10 +110,5 @@ class VectorEncoder(TableEncoder):
         else:
             write_columns(X, out)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return vector_columns(self.name, self.size_)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []
-        return tags

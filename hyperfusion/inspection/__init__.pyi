@@ -1,4 +1,3 @@
-from ._baseline import user_baseline as user_baseline
 from ._contribution_displays import AblationDisplay as AblationDisplay
 from ._contribution_displays import ImportanceDisplay as ImportanceDisplay
 from ._ensemble_displays import EnsembleWeightsDisplay as EnsembleWeightsDisplay
@@ -13,6 +12,7 @@ from ._posting_time import PostingTimeDisplay as PostingTimeDisplay
 from ._prediction_displays import DistributionDisplay as DistributionDisplay
 from ._prediction_displays import PredictionIntervalDisplay as PredictionIntervalDisplay
 from ._what_if import compare_drafts as compare_drafts
+from ._what_if import user_baseline as user_baseline
 from ._what_if import what_if as what_if
 
 __all__: list[str]

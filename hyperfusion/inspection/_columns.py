@@ -32,9 +32,7 @@ def group_columns(schema: Schema, by: Any) -> Groups:
                     f"It has {list(schema.columns)[:20]}."
                 )
             if not groups[name]:
-                raise InvalidInputError(
-                    f"by[{name!r}] is empty: name at least one column."
-                )
+                raise InvalidInputError(f"by[{name!r}] is empty: name a column.")
         if not groups:
             raise InvalidInputError("by is an empty dict: name at least one group.")
         return groups
@@ -112,11 +110,7 @@ def _sources(step: Any, n_inputs: int) -> list[list[int]] | None:
         return step.sources_
     if hasattr(step, "get_support"):
         return [[int(i)] for i in step.get_support(indices=True)]
-    if (
-        step is None
-        or step == "passthrough"
-        or isinstance(step, OneToOneFeatureMixin)
-        or getattr(step, "func", None) is np.array  # a function that only copies
-    ):
+    copies = getattr(step, "func", None) is np.array or step in (None, "passthrough")
+    if copies or isinstance(step, OneToOneFeatureMixin):
         return [[i] for i in range(n_inputs)]
     return None

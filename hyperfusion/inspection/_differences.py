@@ -9,6 +9,8 @@ from scipy.stats import t
 from hyperfusion._anatomy import Anatomy
 from hyperfusion.ensemble._intervals import intervals
 
+CONFIDENCE = 0.9  # at which a difference counts as real
+
 
 def predict_with_folds(
     parts: Anatomy, posts: pd.DataFrame, coverage: float | None = None
@@ -34,56 +36,39 @@ def predict_with_folds(
     return frame, parts.to_target(np.array(rows))
 
 
-def paired_noise(
-    differences: np.ndarray | None, confidence: float
-) -> np.ndarray | float:
-    """Return the size below which differences count as zero; see `what_if`."""
-    if differences is None:
-        return np.nan
-    n_folds = len(differences)
-    error = np.sqrt((n_folds - 1) * differences.var(axis=0))
-    return error * t.ppf((1 + confidence) / 2, n_folds - 1)
+def against(
+    reference: int, prediction: np.ndarray, by_fold: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the differences to one row, their noise, and which are within it.
 
-
-def is_noise(difference: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
-    """Return which differences count as zero; if noise is unknown, only exact zeros."""
+    Without folds the noise is NaN, and only exact zeros are within it. `what_if`
+    explains the noise.
+    """
+    difference = prediction - prediction[reference]
+    noise = np.full(len(prediction), np.nan)
+    if by_fold is not None:
+        n_folds = len(by_fold)
+        spread = (by_fold - by_fold[:, [reference]]).var(axis=0)
+        quantile = t.ppf((1 + CONFIDENCE) / 2, n_folds - 1)
+        noise = np.sqrt((n_folds - 1) * spread) * quantile
     rounding = 1e-9 * (1 + np.abs(difference))
-    return np.abs(difference) <= np.nan_to_num(noise, nan=0.0) + rounding
+    return difference, noise, np.abs(difference) <= np.nan_to_num(noise) + rounding
 
 
-def tied_ranks(
-    prediction: np.ndarray, by_fold: np.ndarray | None, confidence: float
-) -> np.ndarray:
+def ties_of_best(prediction: np.ndarray, by_fold: np.ndarray | None) -> np.ndarray:
+    """Return which rows are not distinguishable from the highest prediction."""
+    return against(int(np.argmax(prediction)), prediction, by_fold)[2]
+
+
+def tied_ranks(prediction: np.ndarray, by_fold: np.ndarray | None) -> np.ndarray:
     """Return ranks from 1, the highest prediction first.
 
     A row that is not distinguishable from the first of a rank shares that rank.
     """
-    order = np.argsort(-prediction, kind="stable")
-    ranks = np.empty(len(prediction), dtype=int)
-    leader = order[0]
-    for position, row in enumerate(order):
-        pair = [leader, row]
-        folds = None if by_fold is None else by_fold[:, pair]
-        if not is_noise(*against(0, prediction[pair], folds, confidence))[1]:
-            leader = row
-        ranks[row] = ranks[leader] if row != leader else position + 1
+    ranks, rank = np.empty(len(prediction), dtype=int), 0
+    tied = np.zeros(len(prediction), dtype=bool)
+    for place, row in enumerate(np.argsort(-prediction, kind="stable"), 1):
+        if not tied[row]:
+            tied, rank = against(row, prediction, by_fold)[2], place
+        ranks[row] = rank
     return ranks
-
-
-def ties_of_best(
-    prediction: np.ndarray, by_fold: np.ndarray | None, confidence: float
-) -> np.ndarray:
-    """Return which rows are not distinguishable from the highest prediction."""
-    best = int(np.argmax(prediction))
-    return is_noise(*against(best, prediction, by_fold, confidence))
-
-
-def against(
-    reference: int,
-    prediction: np.ndarray,
-    by_fold: np.ndarray | None,
-    confidence: float,
-) -> tuple[np.ndarray, np.ndarray | float]:
-    """Return all differences to one row, and their noise."""
-    folds = None if by_fold is None else by_fold - by_fold[:, [reference]]
-    return prediction - prediction[reference], paired_noise(folds, confidence)

@@ -14,7 +14,6 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection import _plot
 
 _MOST_TEXTS = 160
-_METRICS = {"mae": "MAE", "src": "SRC"}
 
 
 @with_parameters
@@ -34,22 +33,14 @@ class EnsembleWeightsDisplay(_plot.Display):
     ----------
     %(axes)s
     image_ : AxesImage
-        The heat map, with a row for each member and a column for each fold. The last
-        column is the mean.
-    colorbar_ : Colorbar
-        Legend of the colors.
+        The heat map: a row for each member, a column for each fold, then the mean.
     texts_ : list of Text
         The numbers; none if there are more than 160.
 
-    See Also
-    --------
-    hyperfusion.ensemble.HyperFusionRegressor : Finds the weights.
-
     Examples
     --------
-    >>> import numpy as np
     >>> from hyperfusion.inspection import EnsembleWeightsDisplay
-    >>> weights = np.array([[0.7, 0.3], [0.5, 0.5]])
+    >>> weights = [[0.7, 0.3], [0.5, 0.5]]
     >>> display = EnsembleWeightsDisplay(weights=weights, names=["trees", "ridge"])
     >>> [text.get_text() for text in display.plot().texts_[:3]]
     ['0.70', '0.50', '0.60']
@@ -59,14 +50,14 @@ class EnsembleWeightsDisplay(_plot.Display):
     names: Sequence[str]
 
     @classmethod
-    def from_estimator(cls, estimator: Any, **params: Any) -> Self:
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
         """Draw the weights of a fitted ensemble.
 
         Parameters
         ----------
         estimator : HyperFusionRegressor, or Pipeline, search or wrapper around one
             Fitted.
-        %(params)s
+        %(ax)s
 
         %(drawn)s
 
@@ -77,45 +68,32 @@ class EnsembleWeightsDisplay(_plot.Display):
         """
         ensemble = ensemble_inside(estimator).ensemble
         names = [name for name, _ in ensemble.members_]
-        return cls(weights=ensemble.weights_, names=names).plot(**params)
+        return cls(weights=ensemble.weights_, names=names).plot(ax)
 
-    def plot(self, ax: Any = None, *, cmap: Any = "viridis") -> Self:
-        """Draw the map of weights.
-
-        Parameters
-        ----------
-        %(ax)s
-        cmap : str or Colormap, default="viridis"
-            Colors from zero to the largest weight.
-
-        %(drawn)s
-        """
-        self._open(ax)
+    def _draw(self, ax: Any) -> None:
         weights = np.asarray(self.weights, dtype=np.float64)
         table = np.vstack([weights, weights.mean(axis=0)]).T
         n_members, n_columns = table.shape
-        self.image_ = self.ax_.imshow(
-            table, cmap=cmap, aspect="auto", vmin=0, vmax=max(table.max(), 1e-9)
-        )
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label="Weight")
+        most = max(table.max(), 1e-9)
+        self.image_ = ax.imshow(table, "viridis", aspect="auto", vmin=0, vmax=most)
+        self.figure_.colorbar(self.image_, ax=ax, label="Weight")
         size = _plot.label_size(n_members)
         smaller = min(size, _plot.label_size(2 * n_columns))
         look = {"ha": "center", "va": "center", "fontsize": smaller}
         self.texts_ = []
         labeled = table if table.size <= _MOST_TEXTS else np.empty((0, 0))
         for (row, column), weight in np.ndenumerate(labeled):
-            color = _plot.text_color(weight, self.image_)
-            text = self.ax_.text(column, row, f"{weight:.2f}", color=color, **look)
+            color = "white" if weight < 0.57 * most else "black"
+            text = ax.text(column, row, f"{weight:.2f}", color=color, **look)
             self.texts_.append(text)
-        self.ax_.axvline(n_columns - 1.5, color="white", linewidth=3)
+        ax.axvline(n_columns - 1.5, color="white", linewidth=3)
         folds = [*map(str, range(1, n_columns)), "mean"]
         step = -(-n_columns // 9)  # no more labels than fit side by side
         shown = [*range(0, n_columns - step, step), n_columns - 1]
-        self.ax_.set_xticks(shown, [folds[i] for i in shown])
+        ax.set_xticks(shown, [folds[i] for i in shown])
         labels = _plot.short_labels(self.names, 24)
-        self.ax_.set_yticks(range(n_members), labels, fontsize=size)
-        self.ax_.set(xlabel="Fold")
-        return self
+        ax.set_yticks(range(n_members), labels, fontsize=size)
+        ax.set(xlabel="Fold")
 
 
 @with_parameters
@@ -127,10 +105,9 @@ class TrainingCurveDisplay(_plot.Display):
 
     Parameters
     ----------
-    training : list of sequences of float
-        For each model, the losses on the training rows.
-    validation : list of sequences of float
-        For each model, the losses on the held-out rows; empty if there are none.
+    training, validation : list of sequences of float
+        For each model, the losses on the training rows, and those on the held-out rows
+        (empty if there are none).
     best_iter : list of int or None
         For each model, the epoch whose weights were kept, counted from 1.
     name : str, default=None
@@ -198,19 +175,10 @@ class TrainingCurveDisplay(_plot.Display):
             name=name,
         ).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        %(ax)s
-
-        %(drawn)s
-        """
-        self._open(ax)
-        held = self.validation, _plot.ORANGE, "--", "held out"
-        self.training_lines_ = self._lines(self.training, _plot.BLUE, "-", "trained on")
-        self.validation_lines_ = self._lines(*held)
+    def _draw(self, ax: Any) -> None:
+        drawn = self._lines(ax, self.training, _plot.BLUE, "-", "trained on")
+        held_out = self._lines(ax, self.validation, _plot.ORANGE, "--", "held out")
+        self.training_lines_, self.validation_lines_ = drawn, held_out
         curves = [
             held if len(held) else trained
             for held, trained in zip(self.validation, self.training, strict=True)
@@ -222,42 +190,37 @@ class TrainingCurveDisplay(_plot.Display):
         ]
         if kept:
             look = {"color": "black", "markersize": 4, "zorder": 3}
-            self.ax_.plot(*np.transpose(kept), "o", label="weights kept", **look)
-        self.ax_.set(xlabel="Epoch", ylabel="Loss (scaled target)")
+            ax.plot(*np.transpose(kept), "o", label="weights kept", **look)
+        ax.set(xlabel="Epoch", ylabel="Loss (scaled target)")
         longest = max(map(len, (*self.training, *self.validation)))
-        self.ax_.set_xlim(0.5, longest + 0.5)
-        self.ax_.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        ax.set_xlim(0.5, longest + 0.5)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if self.name is not None and self.name != "model":
-            self.ax_.set_title(_plot.shorten(self.name, 48))
-        self.ax_.legend()
-        self.ax_.grid(color=_plot.GRAY, alpha=0.2)
-        return self
+            ax.set_title(_plot.shorten(self.name, 48))
+        ax.legend()
+        ax.grid(color=_plot.GRAY, alpha=0.2)
 
-    def _lines(self, curves: Any, color: str, style: str, label: str) -> list[Any]:
+    @staticmethod
+    def _lines(ax: Any, curves: Any, color: str, style: str, label: str) -> list[Any]:
         lines: list[Any] = []
         drawn = [np.asarray(curve, dtype=np.float64) for curve in curves if len(curve)]
+        width, alpha = (1.8, 1.0) if len(drawn) == 1 else (1.0, 0.8)
+        look = {"color": color, "linewidth": width, "alpha": alpha, "markersize": 3}
         for curve in drawn:
-            lines += self.ax_.plot(
-                np.arange(1, len(curve) + 1),
-                curve,
-                style,
-                color=color,
-                linewidth=1.8 if len(drawn) == 1 else 1,
-                alpha=1 if len(drawn) == 1 else 0.8,
-                marker="o" if len(curve) == 1 else None,
-                markersize=3,
-                label=label if not lines else None,
-            )
+            epochs = np.arange(1, len(curve) + 1)
+            dot = "o" if len(curve) == 1 else None
+            name = None if lines else label
+            lines += ax.plot(epochs, curve, style, marker=dot, label=name, **look)
         return lines
 
 
 @with_parameters
-class PseudoLabelDisplay(_plot.Display, metric="mae"):
-    """Posts added in each round of pseudo-labels, and the score before and after.
+class PseudoLabelDisplay(_plot.Display):
+    """Posts added in each round of pseudo-labels, and the error before and after.
 
     Filled points are rounds that were kept, hollow points are rounds that were undone.
-    Scores are out-of-fold: each labeled post is predicted by models that were not
-    fitted on it. Use `from_estimator`.
+    The mean absolute error (MAE) is out-of-fold: each labeled post is predicted by
+    models that were not fitted on it. Use `from_estimator`.
 
     Parameters
     ----------
@@ -267,16 +230,10 @@ class PseudoLabelDisplay(_plot.Display, metric="mae"):
     Attributes
     ----------
     %(axes)s
-    count_ax_ : matplotlib Axes
-        Axes on the right side, for the numbers of posts.
     bars_ : BarContainer
-        Posts added.
+        Posts added, on axes on the right side.
     lines_ : list of Line2D
-        One line per round, from the score before it to the score after it.
-
-    See Also
-    --------
-    hyperfusion.ensemble.PseudoLabelWrapper : Also learns from unlabeled posts.
+        One line per round, from the error before it to the error after it.
 
     Examples
     --------
@@ -293,21 +250,21 @@ class PseudoLabelDisplay(_plot.Display, metric="mae"):
     trace: pd.DataFrame
 
     @classmethod
-    def from_estimator(cls, estimator: Any, **params: Any) -> Self:
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
         """Draw the rounds of a fitted wrapper.
 
         Parameters
         ----------
         estimator : PseudoLabelWrapper, or Pipeline or search around one
             Fitted.
-        %(params)s
+        %(ax)s
 
         %(drawn)s
 
         Raises
         ------
         InvalidInputError
-            If there is no `PseudoLabelWrapper` in the model, or the metric is unknown.
+            If there is no `PseudoLabelWrapper` in the model.
         """
         model = find(estimator, lambda part: hasattr(part, "trace_"))
         if model is None:
@@ -315,61 +272,37 @@ class PseudoLabelDisplay(_plot.Display, metric="mae"):
                 f"There is no fitted PseudoLabelWrapper inside "
                 f"{type(estimator).__name__}."
             )
-        return cls(trace=model.trace_).plot(**params)
+        return cls(trace=model.trace_).plot(ax)
 
-    def plot(self, ax: Any = None, *, metric: str = "mae") -> Self:
-        """Draw the rounds.
-
-        Parameters
-        ----------
-        %(ax)s
-        %(metric)s
-
-        %(drawn)s
-
-        Raises
-        ------
-        InvalidInputError
-            If the metric is unknown.
-        """
-        _plot.check_metric(metric, _METRICS)
-        self._open(ax)
+    def _draw(self, ax: Any) -> None:
         self.lines_ = []
-        self.count_ax_ = self.ax_.twinx()
+        right = ax.twinx()
         # draw the scores in front of the bars
-        self.ax_.set_zorder(self.count_ax_.get_zorder() + 1)
-        self.ax_.patch.set_visible(False)
+        ax.set_zorder(right.get_zorder() + 1)
+        ax.patch.set_visible(False)
         rounds, counts = ([*self.trace.get(c, [])] for c in ("round", "n_added"))
         look = {"width": 0.5, "color": _plot.SKY, "alpha": 0.5}
-        self.bars_ = self.count_ax_.bar(rounds, counts, label="posts added", **look)
+        self.bars_ = right.bar(rounds, counts, label="posts added", **look)
         for row in self.trace.to_dict("records"):
             color = _plot.BLUE if row["kept"] else _plot.VERMILLION
-            self.lines_ += self.ax_.plot(
-                [row["round"] - 1, row["round"]],
-                [row[f"{metric}_before"], row[f"{metric}_after"]],
-                "-" if row["kept"] else "--",
-                color=color,
-                marker="o",
-                markevery=[1],
-                markerfacecolor=color if row["kept"] else "white",
-                label="kept" if row["kept"] else "undone",
-            )
-        self.ax_.set_xlabel("Round (0: labeled posts alone)")
-        self.ax_.set_ylabel(f"Out-of-fold {_METRICS[metric]}")
-        self.count_ax_.set_ylabel("Posts added")
-        self.ax_.set_xticks(range(len(rounds) + 1))
-        self.count_ax_.margins(y=0.4)
+            look = {"color": color, "label": "kept", "marker": "o", "markevery": [1]}
+            if not row["kept"]:
+                look |= {"label": "undone", "ls": "--", "markerfacecolor": "white"}
+            errors = [row["mae_before"], row["mae_after"]]
+            self.lines_ += ax.plot([row["round"] - 1, row["round"]], errors, **look)
+        ax.set(xlabel="Round (0: labeled posts alone)", ylabel="Out-of-fold MAE")
+        ax.set_xticks(range(len(rounds) + 1))
+        right.set_ylabel("Posts added")
+        right.margins(y=0.4)
         if rounds:
-            start = self.trace[f"{metric}_before"].iloc[0]
-            self.ax_.plot(rounds[0] - 1, start, "o", color=_plot.BLUE)
+            start = self.trace["mae_before"].iloc[0]
+            ax.plot(rounds[0] - 1, start, "o", color=_plot.BLUE)
             handles: dict[str, Any] = {}
-            for axes in (self.ax_, self.count_ax_):
+            for axes in (ax, right):
                 found, labels = axes.get_legend_handles_labels()
                 handles |= dict(zip(labels, found, strict=True))
-            self.ax_.legend(handles.values(), handles.keys(), loc="best")
+            ax.legend(handles.values(), handles.keys(), loc="best")
         else:
-            look = {"ha": "center", "transform": self.ax_.transAxes}
-            self.ax_.text(0.5, 0.5, "no rounds", **look)
-            self.ax_.set_yticks([])
-            self.count_ax_.set_yticks([])
-        return self
+            ax.text(0.5, 0.5, "no rounds", ha="center", transform=ax.transAxes)
+            for axes in (ax, right):
+                axes.set_yticks([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -51,12 +52,14 @@ def feature_importance(
     X : DataFrame or array of shape (n_posts, n_columns), default=None
         Posts to explain, as for ``model.predict``. Only for ``method="shap"``.
     method : {"model", "shap"}, default="model"
-        "model" uses the models' own importances, "shap" the mean absolute SHAP values
-        over `X` (CatBoost members only).
+        "model" uses the models' own importances, which cost nothing but favor features
+        with many values, such as the user. "shap" uses the mean absolute SHAP values
+        over `X` (CatBoost members only), a few milliseconds per post and fold. Both
+        show what the model used rather than what helps on new posts.
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
         Groups of columns to sum over. A "vector" has the numbered columns of one
-        embedding, a "family" several related blocks. A dict names your own groups.
-        SHAP values are summed before taking absolute values.
+        embedding, a "family" several related blocks. A dict names your own groups. SHAP
+        values are summed before taking absolute values.
     n_top : int, default=None
         Number of rows to return. None returns all.
 
@@ -74,17 +77,6 @@ def feature_importance(
     InvalidInputError
         If no member of nonzero weight has such importances, or `X` is missing.
 
-    See Also
-    --------
-    grouped_permutation_importance : How much the score drops; for any model.
-    shap_values : The values behind ``method="shap"``.
-
-    Notes
-    -----
-    The models' own importances cost nothing. They favor features with many values, such
-    as the user, and show what the model used rather than what helps on new posts. SHAP
-    costs CatBoost a few milliseconds per post and fold.
-
     Examples
     --------
     >>> import pandas as pd
@@ -92,24 +84,27 @@ def feature_importance(
     >>> from hyperfusion.inspection import feature_importance
     >>> X = pd.DataFrame({"time__hour": [0, 1, 0, 1], "geo__latitude": [5, 5, 5, 6]})
     >>> model = DecisionTreeRegressor().fit(X, [1.0, 3.0, 1.0, 3.0])
-    >>> table = feature_importance(model)
-    >>> table[["feature", "family", "importance"]].reset_index(drop=True)
-             feature      family  importance
-    0     time__hour    temporal       100.0
-    1  geo__latitude  geographic         0.0
+    >>> feature_importance(model)[["feature", "family", "importance"]]
+                feature      family  importance
+    rank
+    1        time__hour    temporal       100.0
+    2     geo__latitude  geographic         0.0
     """
     parts = Anatomy.of(model)
-    if method == "shap":
-        if X is None:
-            raise InvalidInputError(
-                "method='shap' needs X, the posts to explain, such as the latest "
-                "thousand."
-            )
-        folds, schema, groups, members = _fold_shap(parts, X, by)
-        found = [_shares(np.abs(values).mean(axis=0)) for values, _ in folds]
-        shares = np.array(found)
+    if method == "model":
+        schema = Schema(_fitted_columns(parts))
+        n_columns, none = len(schema.columns), "its own importances"
+        folds, members = _explain(parts, lambda m: _own(m, n_columns), none)
+        groups = group_columns(schema, by)
+        summed = sum_groups(np.array(folds), schema.columns, groups)
+    elif X is None:
+        raise InvalidInputError(
+            "method='shap' needs X, the posts to explain, such as the latest thousand."
+        )
     else:
-        shares, schema, groups, members = _own_shares(parts, by)
+        folds, schema, groups, members = _fold_shap(parts, X, by)
+        summed = np.array([np.abs(values[:, :-1]).mean(axis=0) for values in folds])
+    shares = np.array([_shares(fold) for fold in summed])
     values = {"importance": 100 * shares.mean(axis=0), "std": 100 * spread(shares)}
     frame = ranked(schema, groups, by, values).head(n_top if n_top else len(groups))
     frame.attrs = {"method": method, "members": members, "unit": "%"}
@@ -122,7 +117,8 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     Parameters
     ----------
     model : fitted regressor or Pipeline
-        A CatBoost model, or an ensemble with a CatBoost member of nonzero weight.
+        A CatBoost model, or an ensemble with a CatBoost member of nonzero weight. Only
+        CatBoost members are explained; ``attrs["members"]`` of the result names them.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts to explain, as for ``model.predict``.
     by : {"feature", "vector", "block", "family"} or dict, default="feature"
@@ -133,17 +129,13 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     DataFrame of shape (n_posts, n_groups + 1)
         Contributions, in the unit of the target that the members were fitted to. With
         the column ``base``, each row adds up to the prediction of the explained
-        members, averaged over the folds and by weight.
+        members, averaged over the folds and by weight. How correlated features share a
+        contribution depends on which of them the trees chose.
 
     Raises
     ------
     InvalidInputError
         If no member of nonzero weight has SHAP values.
-
-    Notes
-    -----
-    Only CatBoost members are explained; ``attrs["members"]`` names them. How correlated
-    features share a contribution depends on which of them the trees chose.
 
     Examples
     --------
@@ -152,80 +144,67 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     >>> from hyperfusion.inspection import shap_values
     >>> X = pd.DataFrame({"time__hour": range(24), "user__followers": [5, 9] * 12})
     >>> model = CatBoostHuberRegressor(iterations=30, early_stopping=False)
-    >>> values = shap_values(model.fit(X, X["time__hour"]), X, by="block")
-    >>> list(values)
+    >>> list(shap_values(model.fit(X, X["time__hour"]), X, by="block"))
     ['time', 'user', 'base']
     """
     parts, X = Anatomy.of(model), check_rows(X)
     folds, _, groups, members = _fold_shap(parts, X, by)
-    mean = np.mean([values for values, _ in folds], axis=0)
     index = X.index if isinstance(X, pd.DataFrame) else None
-    frame = pd.DataFrame(mean, columns=list(groups), index=index)
-    frame["base"] = np.mean([base for _, base in folds], axis=0)
+    frame = pd.DataFrame(np.mean(folds, axis=0), index, [*groups, "base"])
     frame.attrs = {"members": members}
     return frame
 
 
-def _own_shares(
-    parts: Anatomy, by: Any
-) -> tuple[np.ndarray, Schema, Groups, list[str]]:
-    """Return each fold's importances by group; every row adds up to 1."""
+def _fitted_columns(parts: Anatomy) -> list[Any]:
     columns = getattr(parts.regressor, "feature_names_in_", None)
-    if columns is None:
-        if not hasattr(parts.regressor, "n_features_in_"):
-            raise InvalidInputError(
-                f"{type(parts.regressor).__name__} does not say which columns it was "
-                "fitted on. Use grouped_permutation_importance(model, X, y)."
-            )
-        columns = range(parts.regressor.n_features_in_)
-    schema = Schema.of_numbers(list(columns))
-    folds, members = [], []
-    for fold in parts.models:
-        found = [
-            (name, weight, own_importances(model, len(schema.columns)))
-            for name, weight, model in fold
-            if weight > 0
-        ]
-        weighed = [w * _shares(v) for _, w, v in found if v is not None]
-        if weighed:
-            folds.append(_shares(np.sum(weighed, axis=0)))
-            members += [name for name, _, values in found if values is not None]
-    if not folds:
+    if columns is None and not hasattr(parts.regressor, "n_features_in_"):
         raise InvalidInputError(
-            "No member of nonzero weight has its own importances. Use "
-            "grouped_permutation_importance(model, X, y), which takes any model."
+            f"{type(parts.regressor).__name__} does not say which columns it was "
+            "fitted on. Use grouped_permutation_importance(model, X, y)."
         )
-    groups = group_columns(schema, by)
-    shares = sum_groups(np.array(folds), schema.columns, groups)
-    return shares, schema, groups, list(dict.fromkeys(members))
+    return list(range(parts.regressor.n_features_in_) if columns is None else columns)
+
+
+def _own(model: Any, n_columns: int) -> np.ndarray | None:
+    values = own_importances(model, n_columns)
+    return None if values is None else _shares(values)
 
 
 def _fold_shap(
     parts: Anatomy, X: Any, by: Any
-) -> tuple[list[tuple[np.ndarray, np.ndarray]], Schema, Groups, list[str]]:
-    """Return each fold's SHAP values by group, and their base."""
+) -> tuple[list[np.ndarray], Schema, Groups, list[str]]:
+    """Return each fold's SHAP values by group; the last column is their base."""
     features = check_rows(parts.features(check_rows(X)))
     schema = Schema.of(features)
     groups = group_columns(schema, by)
+    folds, members = _explain(
+        parts,
+        lambda m: m.shap_values(features) if hasattr(m, "shap_values") else None,
+        "SHAP values; only CatBoostHuberRegressor does",
+    )
+    summed = [sum_groups(values[:, :-1], schema.columns, groups) for values in folds]
+    with_base = [np.c_[s, v[:, -1]] for s, v in zip(summed, folds, strict=True)]
+    return with_base, schema, groups, members
+
+
+def _explain(
+    parts: Anatomy, explain: Callable[[Any], np.ndarray | None], what: str
+) -> tuple[list[np.ndarray], list[str]]:
+    """Return the weighted mean of what each fold's members say, and their names."""
     folds, members = [], []
     for fold in parts.models:
-        explained = [
-            (name, weight, model.shap_values(features))
-            for name, weight, model in fold
-            if weight > 0 and hasattr(model, "shap_values")
-        ]
-        if explained:
-            weights = [weight for _, weight, _ in explained]
-            values = np.average([v for _, _, v in explained], axis=0, weights=weights)
-            summed = sum_groups(values[:, :-1], schema.columns, groups)
-            folds.append((summed, values[:, -1]))
-            members += [name for name, _, _ in explained]
+        said = [(name, w, explain(model)) for name, w, model in fold if w > 0]
+        known = [(name, w, values) for name, w, values in said if values is not None]
+        if known:
+            names, weights, values = zip(*known, strict=True)
+            folds.append(np.average(values, axis=0, weights=weights))
+            members += names
     if not folds:
         raise InvalidInputError(
-            "No member of nonzero weight has SHAP values; only CatBoostHuberRegressor "
-            "does. Use grouped_permutation_importance(model, X, y) for any model."
+            f"No member of nonzero weight has {what}. Use "
+            "grouped_permutation_importance(model, X, y), which takes any model."
         )
-    return folds, schema, groups, list(dict.fromkeys(members))
+    return folds, list(dict.fromkeys(members))
 
 
 def _shares(values: np.ndarray) -> np.ndarray:

@@ -14,35 +14,20 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length, check_random_state
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
+from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
-from hyperfusion.encoders import PostEncoder
-from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.inspection._columns import Groups, group_columns, ranked, spread
+from hyperfusion.inspection._columns import group_columns, ranked, spread
 from hyperfusion.inspection._posts import check_rows
 from hyperfusion.metrics import spearman_scorer
 from hyperfusion.table import Schema
-from hyperfusion.table._names import FAMILIES
-
-# the block that gets most of the features of a role
-_ROLE_BLOCKS = {
-    "image": "image",
-    "text": "text",
-    "tags": "tags",
-    **dict.fromkeys(("user", "user_created", "user_numeric"), "user"),
-    **dict.fromkeys(("time", "timezone"), "time"),
-    **dict.fromkeys(("latitude", "longitude", "geo_accuracy", "place"), "geo"),
-}
 
 
 @validate_params(
     {
         "y": ["array-like"],
-        "on": [StrOptions({"features", "columns"})],
         "scoring": [str, callable, None],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
-        "sample_weight": ["array-like", None],
         "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     },
@@ -54,10 +39,8 @@ def grouped_permutation_importance(
     y: ArrayLike,
     *,
     by: Any = "block",
-    on: str = "features",
     scoring: Any = None,
     n_repeats: int = 5,
-    sample_weight: ArrayLike | None = None,
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> pd.DataFrame:
@@ -76,21 +59,13 @@ def grouped_permutation_importance(
     y : array-like of shape (n_posts,)
         Their targets.
     by : {"feature", "vector", "block", "family"} or dict, default="block"
-        Columns to permute together; a dict names groups of columns.
-    on : {"features", "columns"}, default="features"
-        Whether to permute the feature table that the pipeline makes of `X`, or the
-        columns of `X` themselves. The latter encodes `X` again for every repeat and
-        also affects the features that relate blocks. Blocks of raw columns are those of
-        their roles in `PostEncoder`.
+        Columns of the feature table to permute together; a dict names groups of them.
     scoring : str, callable or None, default=None
         Any scorer of scikit-learn. None is Spearman's rank correlation (SRC).
     n_repeats : int, default=5
         Permutations of each group.
-    sample_weight : array-like of shape (n_posts,), default=None
-        Weights of the posts in the score.
     n_jobs : int, default=None
-        Number of groups scored in parallel, through joblib. The result does not depend
-        on it.
+        Number of groups scored in parallel; the result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the permutations, which are the same for all groups.
 
@@ -99,24 +74,23 @@ def grouped_permutation_importance(
     DataFrame
         One row per group, the most important first, ranked from 1: its name,
         ``importance`` (mean drop of the score), ``std`` over the repeats, and
-        ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and
-        the ``score`` without permutation.
+        ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and the
+        ``score`` without permutation.
 
     Raises
     ------
     InvalidInputError
-        If a group names a missing column, or raw columns have no roles.
+        If a group names a missing column.
 
     See Also
     --------
-    feature_importance : The models' own importances, and SHAP.
-    sklearn.inspection.permutation_importance : One column at a time.
+    sklearn.inspection.permutation_importance : Permutes columns of `X` itself.
 
     Notes
     -----
-    Predicts `X` ``n_groups * n_repeats`` times. The importances of groups don't add up
-    to the score: if two groups hold the same information, permuting one of them loses
-    nothing.
+    Encodes `X` once and predicts it ``n_groups * n_repeats`` times. The importances of
+    groups don't add up to the score: if two groups hold the same information, permuting
+    one of them loses nothing.
 
     Examples
     --------
@@ -124,37 +98,26 @@ def grouped_permutation_importance(
     >>> import pandas as pd
     >>> from sklearn.linear_model import LinearRegression
     >>> from hyperfusion.inspection import grouped_permutation_importance
-    >>> X = pd.DataFrame(
-    ...     np.random.RandomState(0).normal(size=(80, 3)),
-    ...     columns=["user__followers", "user__views", "geo__latitude"],
-    ... )
+    >>> columns = ["user__followers", "user__views", "geo__latitude"]
+    >>> X = pd.DataFrame(np.random.RandomState(0).normal(size=(80, 3)), columns=columns)
     >>> y = X["user__followers"] + X["user__views"]
     >>> model = LinearRegression().fit(X, y)
     >>> losses = grouped_permutation_importance(model, X, y, random_state=0)
-    >>> losses.set_index("block")["importance"].round(1)
-    block
-    user    1.1
-    geo     0.0
-    Name: importance, dtype: float64
+    >>> losses.set_index("block")["importance"].round(1).to_dict()
+    {'user': 1.1, 'geo': 0.0}
     """
     parts, X = Anatomy.of(model), check_rows(X)
-    predictor: Any = model
-    if on == "features":
-        predictor = _OnFeatures(parts) if parts.targets else parts.regressor
-        X = check_rows(parts.features(X))
+    predictor = _OnFeatures(parts)
+    X = check_rows(parts.features(X))
     schema = Schema.of(X)
-    if on == "columns" and isinstance(by, str) and by in ("block", "family"):
-        groups = _groups_of_roles(parts, by)
-    else:
-        groups = group_columns(schema, by)
-    check_consistent_length(X, y, sample_weight)
+    groups = group_columns(schema, by)
+    check_consistent_length(X, y)
     scorer = check_scoring(predictor, scoring=scoring or spearman_scorer)
-    weight = {} if sample_weight is None else {"sample_weight": sample_weight}
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
-    score = float(scorer(predictor, X, y, **weight))
+    score = float(scorer(predictor, X, y))
     calls: Iterator[Call] = (
-        (f"the columns of {name!r}", (scorer, predictor, X, y, weight, c, orders))
+        (f"the columns of {name!r}", (scorer, predictor, X, y, c, orders))
         for name, c in groups.items()
     )
     scores = in_parallel(_scores, calls, n_jobs)
@@ -185,36 +148,10 @@ class _OnFeatures(RegressorMixin, BaseEstimator):
         return True
 
 
-def _groups_of_roles(parts: Anatomy, by: str) -> Groups:
-    """Return groups of raw columns, by the blocks that their roles feed."""
-    encoder = parts.find(PostEncoder)
-    if encoder is None:
-        raise InvalidInputError(
-            f"by={by!r} with on='columns' needs a PostEncoder, which knows the roles "
-            "of columns. Use on='features', by='feature', or a dict of columns."
-        )
-    groups: Groups = {}
-    for role, labels in encoder.roles_.items():
-        block = _ROLE_BLOCKS.get(role, "meta")
-        name = block if by == "block" else FAMILIES[block]
-        if labels:
-            groups.setdefault(name, []).extend(labels)
-    return groups
-
-
 def _scores(
-    scorer: Any,
-    predictor: Any,
-    X: Any,
-    y: Any,
-    weight: dict[str, Any],
-    columns: list[Any],
-    orders: list[np.ndarray],
+    scorer: Any, predictor: Any, X: Any, y: Any, columns: list[Any], orders: Any
 ) -> list[float]:
-    return [
-        float(scorer(predictor, permuted(X, columns, order), y, **weight))
-        for order in orders
-    ]
+    return [float(scorer(predictor, permuted(X, columns, o), y)) for o in orders]
 
 
 def permuted(X: Any, columns: list[Any], order: np.ndarray) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Hashable
 from typing import Any, Self
 
 import numpy as np
@@ -14,13 +13,14 @@ from hyperfusion._anatomy import Anatomy
 from hyperfusion._base import with_parameters
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._times import read_times
-from hyperfusion.cells._zones import Zone, parse_zone, read_zones
-from hyperfusion.encoders import TemporalEncoder
+from hyperfusion.cells._zones import Zone, read_zones
+from hyperfusion.encoders import PostEncoder, TemporalEncoder
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection._differences import predict_with_folds, ties_of_best
 from hyperfusion.inspection._plot import Display, check_vector
-from hyperfusion.inspection._posts import as_post, make_candidates, role_column
+from hyperfusion.inspection._posts import as_post, make_candidates
 from hyperfusion.inspection._what_if import CAUTION
+from hyperfusion.table._frames import check_columns
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -49,14 +49,8 @@ class PostingTimeDisplay(Display):
     %(axes)s
     image_ : AxesImage
         Heat map of the hours.
-    colorbar_ : Colorbar
-        Legend of the colors.
     dots_ : PathCollection or None
         Dots of the hours that are not distinguishable from the best.
-
-    See Also
-    --------
-    what_if : Any other change of a post.
 
     Examples
     --------
@@ -73,17 +67,11 @@ class PostingTimeDisplay(Display):
     clock: str | None = None
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        post: Any,
-        *,
-        time: Hashable | None = None,
-        timezone: str | None = None,
-        confidence: float = 0.9,
-        **params: Any,
-    ) -> Self:
+    def from_estimator(cls, estimator: Any, post: Any, *, ax: Any = None) -> Self:
         """Predict a post at every hour of its week and draw the predictions.
+
+        The hours are in the time zone of the post if the model or its time has one,
+        otherwise in UTC.
 
         Parameters
         ----------
@@ -91,21 +79,14 @@ class PostingTimeDisplay(Display):
             The model.
         post : DataFrame of one row, Series or dict
             The post.
-        time : column, default=None
-            Column of the time of publishing. None uses the model's ``time`` role.
-        timezone : str, default=None
-            Time zone of the hours: an IANA name or an offset. None is the time zone of
-            the post if the model or its time has one, otherwise UTC.
-        confidence : float, default=0.9
-            Confidence at which a difference to the best hour counts as real.
-        %(params)s
+        %(ax)s
 
         %(drawn)s
 
         Raises
         ------
         InvalidInputError
-            If the post's time is not known.
+            If the model has no ``time`` role, or the post no time.
 
         Warns
         -----
@@ -115,19 +96,25 @@ class PostingTimeDisplay(Display):
         warn_user(CAUTION, AssociationWarning)
         post = as_post(post)
         parts = Anatomy.of(estimator)
-        column = role_column(parts, post, time, "time", "the post's time")
-        slots, clock = hours_of_week(post[column], *local_clock(parts, post, timezone))
+        roles = getattr(parts.find(PostEncoder), "roles_", {"time": []})
+        if not roles["time"]:
+            raise InvalidInputError(
+                "PostingTimeDisplay.from_estimator needs a model with a time role. For "
+                "others, predict the hours with what_if and use from_predictions."
+            )
+        column = check_columns(post, roles["time"], "time")[0]
+        slots, clock = hours_of_week(post[column], *local_clock(parts, post))
         candidates, _ = make_candidates(post, {column: slots})
         hours = candidates.iloc[1:].reset_index(drop=True)
         frame, by_fold = predict_with_folds(parts, hours)
         prediction, tied = frame["prediction"].to_numpy(), None
         if by_fold is not None:
-            tied = ties_of_best(prediction, by_fold, confidence).reshape(7, 24)
+            tied = ties_of_best(prediction, by_fold).reshape(7, 24)
         values, label = prediction.reshape(7, 24), "Predicted score"
-        return cls(values=values, tied=tied, label=label, clock=clock).plot(**params)
+        return cls(values=values, tied=tied, label=label, clock=clock).plot(ax)
 
     @classmethod
-    def from_predictions(cls, times: Any, y: ArrayLike, **params: Any) -> Self:
+    def from_predictions(cls, times: Any, y: ArrayLike, *, ax: Any = None) -> Self:
         """Draw mean scores (or predictions) of posts by weekday and hour.
 
         Parameters
@@ -136,7 +123,7 @@ class PostingTimeDisplay(Display):
             When the posts were published. Hours are in the time zone of the times.
         y : array-like of shape (n_posts,)
             Scores or predictions. Hours without a post are left blank.
-        %(params)s
+        %(ax)s
 
         %(drawn)s
         """
@@ -147,35 +134,22 @@ class PostingTimeDisplay(Display):
         days, hours = (means.index.get_level_values(i).astype(int) for i in (0, 1))
         values[days, hours] = means.to_numpy()
         clock = None if when.tz is None else str(when.tz)
-        return cls(values=values, label="Mean score", clock=clock).plot(**params)
+        return cls(values=values, label="Mean score", clock=clock).plot(ax)
 
-    def plot(self, ax: Any = None, *, cmap: Any = "viridis") -> Self:
-        """Draw the heat map of hours.
-
-        Parameters
-        ----------
-        %(ax)s
-        cmap : str or Colormap, default="viridis"
-            Colors from the lowest to the highest value.
-
-        %(drawn)s
-        """
-        self._open(ax)
+    def _draw(self, ax: Any) -> None:
         values = np.asarray(self.values, dtype=np.float64)
-        self.image_ = self.ax_.imshow(values, cmap=cmap, aspect="auto")
-        self.colorbar_ = self.figure_.colorbar(
-            self.image_, ax=self.ax_, label=self.label, location="bottom", aspect=40
-        )
+        self.image_ = ax.imshow(values, cmap="viridis", aspect="auto")
+        place = {"location": "bottom", "aspect": 40}
+        self.figure_.colorbar(self.image_, ax=ax, label=self.label, **place)
         self.dots_ = None
         if self.tied is not None:
             days, hours = np.nonzero(self.tied)
-            self.dots_ = self.ax_.scatter(
-                hours, days, 14, color="white", edgecolors="black", linewidths=0.8
-            )
-        self.ax_.set_yticks(range(7), DAYS)
-        self.ax_.set_xticks(range(0, 24, 3))
+            look = {"color": "white", "edgecolors": "black", "linewidths": 0.8}
+            self.dots_ = ax.scatter(hours, days, 14, **look)
+        ax.set_yticks(range(7), DAYS)
+        ax.set_xticks(range(0, 24, 3))
         clock = "" if self.clock is None else f" ({self.clock})"
-        self.ax_.set_xlabel(f"Hour of the day{clock}")
+        ax.set_xlabel(f"Hour of the day{clock}")
         if np.isnan(values).all():
             title = "No posts"
         elif self.tied is not None and self.tied.all():
@@ -185,68 +159,46 @@ class PostingTimeDisplay(Display):
             title = f"Highest: {DAYS[day]} {hour}:00"
             if self.tied is not None:
                 title += "\n(dots: not distinguishable from it)"
-        self.ax_.set_title(title, fontsize=10)
-        return self
+        ax.set_title(title, fontsize=10)
 
 
-def local_clock(
-    parts: Anatomy, post: pd.DataFrame, timezone: str | None
-) -> tuple[Any, bool]:
+def local_clock(parts: Anatomy, post: pd.DataFrame) -> tuple[Any, bool]:
     """Return the time zone of a post, None if unknown, and whether times are local."""
     encoder = parts.find(TemporalEncoder)
-    is_local = encoder is not None and encoder.naive == "local"
-    if timezone is not None:
-        try:
-            return _as_zone(parse_zone(timezone)), is_local
-        except ValueError as error:
-            raise InvalidInputError(f"timezone can't be used: {error}.") from error
     if encoder is None:
-        return None, is_local
+        return None, False
     zone = encoder.zone_
     if encoder.timezone_ is not None and encoder.timezone_ in post:
         zone = read_zones(post[encoder.timezone_]).clean[0]
-    return _as_zone(zone), is_local
+    return _as_zone(zone), encoder.naive == "local"
 
 
 def hours_of_week(
     cells: pd.Series, zone: Any, is_local: bool
-) -> tuple[list[Any], str | None]:
+) -> tuple[list[pd.Timestamp], str | None]:
     """Return the hours of a post's week and the name of their clock."""
     times, cell = read_times(cells).settle("raise"), cells.iloc[0]
     if np.isnan(times.seconds[0]):
         raise InvalidInputError(
             "The post has no time, so its week is not known. Give it a time first."
         )
-    moment = pd.Timestamp(times.seconds[0], unit="s")
-    naive = bool(times.naive[0])
-    if naive and is_local:
-        return _written(_week(moment), cell, times.seconds[0]), "local"
+    local, naive = pd.Timestamp(times.seconds[0], unit="s"), bool(times.naive[0])
+    stays = naive and is_local
     if zone is None and not np.isnan(times.offset[0]):
         zone = getattr(cell, "tzinfo", None) or _as_zone(int(times.offset[0]))
     zone = "UTC" if zone is None else zone
-    local = moment.tz_localize("UTC").tz_convert(zone).tz_localize(None)
-    hours = _week(local).tz_localize(
+    if not stays:
+        local = local.tz_localize("UTC").tz_convert(zone).tz_localize(None)
+    monday = local.normalize() - pd.Timedelta(days=local.day_of_week)
+    hours = pd.date_range(monday, periods=168, freq="h")
+    if stays:
+        return list(hours), "local"
+    hours = hours.tz_localize(
         zone, ambiguous=np.ones(168, dtype=bool), nonexistent="shift_forward"
     )
     if naive:
         hours = hours.tz_convert("UTC").tz_localize(None)
-    return _written(hours, cell, times.seconds[0]), str(zone)
-
-
-def _week(moment: pd.Timestamp) -> pd.DatetimeIndex:
-    monday = moment.normalize() - pd.Timedelta(days=moment.day_of_week)
-    return pd.date_range(monday, periods=168, freq="h")
-
-
-def _written(hours: pd.DatetimeIndex, cell: Any, seconds: float) -> list[Any]:
-    """Return hours as datetimes, texts or numbers, like the post's time."""
-    text = cell.strip() if isinstance(cell, str) else None
-    is_count = pd.api.types.is_number(cell)
-    if is_count or (text and text.lstrip("+-").isdigit() and len(text) != 8):
-        # 1000 for milliseconds; a year is smaller than its seconds
-        unit = max(1, round(float(cell) / seconds)) if seconds else 1
-        return [type(cell)(int(hour.timestamp()) * unit) for hour in hours]
-    return list(hours) if text is None else [hour.isoformat() for hour in hours]
+    return list(hours), str(zone)
 
 
 def _as_zone(zone: Zone | None) -> Any:

@@ -1,9 +1,9 @@
-"""Input of the inspection functions: posts, candidates of one post, role columns."""
+"""Input of the inspection functions: posts, and candidates of one post."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from hyperfusion._anatomy import Anatomy
-from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame, check_columns
 
@@ -50,11 +48,8 @@ def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[
     own = {column: post[column].iloc[0] for column in columns}
     rows = [own]
     for one in grids:
-        values = [_values(column, one[column]) for column in one]
-        rows += [
-            own | dict(zip(one, combination, strict=True))
-            for combination in itertools.product(*values)
-        ]
+        combinations = itertools.product(*(_values(c, one[c]) for c in one))
+        rows += [own | dict(zip(one, each, strict=True)) for each in combinations]
     table = post.iloc[np.zeros(len(rows), dtype=int)].reset_index(drop=True)
     for column in columns:
         table[column] = _cells([row[column] for row in rows], post[column].dtype)
@@ -104,22 +99,6 @@ def _cells(values: list[Any], dtype: Any) -> Any:
     return cells
 
 
-def role_column(
-    parts: Anatomy, X: pd.DataFrame, given: Hashable | None, role: str, what: str
-) -> Hashable:
-    """Return a column of posts: the one named, or that of the model's role."""
-    if given is None:
-        encoder = parts.find(PostEncoder)
-        found = [] if encoder is None else encoder.roles_[role]
-        if not found:
-            raise InvalidInputError(
-                f"{role}=None needs a model with a {role} role. Name the column of "
-                f"{what}. The table has {list(X.columns)[:20]}."
-            )
-        given = found[0]
-    return check_columns(X, given, role)[0]
-
-
 def check_rows(X: Any) -> pd.DataFrame | np.ndarray:
     """Return rows as a DataFrame or a two-dimensional array."""
     X = as_frame(X)
@@ -132,7 +111,5 @@ def check_rows(X: Any) -> pd.DataFrame | np.ndarray:
         return X
     X = np.asarray(X)
     if X.ndim != 2:
-        raise InvalidInputError(
-            f"X must be a table of rows and columns. Got shape {X.shape}."
-        )
+        raise InvalidInputError(f"X must be a table of rows and columns: {X.shape}.")
     return X

@@ -7,13 +7,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import gaussian_kde
-from sklearn.utils import check_random_state
 
 from hyperfusion._base import with_parameters
 from hyperfusion.inspection import _plot
 from hyperfusion.inspection._plot import check_vector
 
-_MOST_BINS = 50
+_MOST_BINS, _MOST_POINTS = 50, 1000
 
 
 @with_parameters
@@ -25,10 +24,8 @@ class DistributionDisplay(_plot.Display):
 
     Parameters
     ----------
-    y_true : ndarray of shape (n_posts,)
-        True scores.
-    y_pred : ndarray of shape (n_posts,)
-        Predictions.
+    y_true, y_pred : ndarray of shape (n_posts,)
+        True scores, and predictions.
 
     Attributes
     ----------
@@ -38,10 +35,6 @@ class DistributionDisplay(_plot.Display):
         predictions.
     lines_ : list of Line2D
         The densities. Values that are all equal have none.
-
-    See Also
-    --------
-    PredictionIntervalDisplay : True score against prediction, for each post.
 
     Examples
     --------
@@ -56,7 +49,7 @@ class DistributionDisplay(_plot.Display):
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, y: ArrayLike, **params: Any
+        cls, estimator: Any, X: Any, y: ArrayLike, *, ax: Any = None
     ) -> Self:
         """Predict posts and draw the distributions.
 
@@ -65,15 +58,15 @@ class DistributionDisplay(_plot.Display):
         estimator : fitted regressor or Pipeline
             The model.
         %(held_out)s
-        %(params)s
+        %(ax)s
 
         %(drawn)s
         """
-        return cls.from_predictions(y, estimator.predict(X), **params)
+        return cls.from_predictions(y, estimator.predict(X), ax=ax)
 
     @classmethod
     def from_predictions(
-        cls, y_true: ArrayLike, y_pred: ArrayLike, **params: Any
+        cls, y_true: ArrayLike, y_pred: ArrayLike, *, ax: Any = None
     ) -> Self:
         """Draw the distributions of existing predictions.
 
@@ -81,7 +74,7 @@ class DistributionDisplay(_plot.Display):
         ----------
         y_true, y_pred : array-like of shape (n_posts,)
             True scores and predictions.
-        %(params)s
+        %(ax)s
 
         %(drawn)s
 
@@ -92,23 +85,12 @@ class DistributionDisplay(_plot.Display):
         """
         y_true = check_vector("y_true", y_true)
         y_pred = check_vector("y_pred", y_pred, len(y_true))
-        return cls(y_true=y_true, y_pred=y_pred).plot(**params)
+        return cls(y_true=y_true, y_pred=y_pred).plot(ax)
 
-    def plot(self, ax: Any = None, *, bins: Any = "auto") -> Self:
-        """Draw both histograms on the same bins, and both densities.
-
-        Parameters
-        ----------
-        %(ax)s
-        bins : int, str or sequence, default="auto"
-            As in `numpy.histogram_bin_edges`; "auto" makes at most 50.
-
-        %(drawn)s
-        """
-        self._open(ax)
+    def _draw(self, ax: Any) -> None:
         both = np.concatenate([self.y_true, self.y_pred])
-        edges = np.histogram_bin_edges(both, bins)
-        if isinstance(bins, str) and len(edges) > _MOST_BINS + 1:
+        edges = np.histogram_bin_edges(both, "auto")
+        if len(edges) > _MOST_BINS + 1:
             edges = np.histogram_bin_edges(both, _MOST_BINS)
         self.bars_, self.lines_ = [], []
         outline = {"histtype": "step", "linewidth": 1.2}
@@ -117,33 +99,31 @@ class DistributionDisplay(_plot.Display):
             ("predicted", self.y_pred, _plot.ORANGE, "--", outline),
         ):
             look = {"color": color, "label": name, **style}
-            self.bars_.append(self.ax_.hist(values, edges, density=True, **look)[2])
+            self.bars_.append(ax.hist(values, edges, density=True, **look)[2])
             if np.ptp(values) > 0:
                 kernel = gaussian_kde(values)
                 # wide enough for the density to vanish
                 beyond = 3 * float(np.sqrt(kernel.covariance[0, 0]))
                 grid = np.linspace(values.min() - beyond, values.max() + beyond, 400)
                 look = {"color": color, "label": f"{name}, density", "linewidth": 2}
-                self.lines_ += self.ax_.plot(grid, kernel(grid), line, **look)
-        self.ax_.margins(y=0.15)
-        self.ax_.set(xlabel="Score", ylabel="Density")
-        self.ax_.legend()
-        return self
+                self.lines_ += ax.plot(grid, kernel(grid), line, **look)
+        ax.margins(y=0.15)
+        ax.set(xlabel="Score", ylabel="Density")
+        ax.legend()
 
 
 @with_parameters
 class PredictionIntervalDisplay(_plot.Display):
     """True scores against predictions, with the interval of each prediction.
 
-    Blue dots are scores within their intervals, orange-red crosses scores outside.
-    Use `from_estimator` or `from_predictions`.
+    Blue dots are scores within their intervals, orange-red crosses scores outside. At
+    most 1,000 posts are drawn; the shares in the legend are those of all posts. Use
+    `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
-    y_true, y_pred : ndarray of shape (n_posts,)
-        True scores and predictions.
-    lower, upper : ndarray of shape (n_posts,)
-        Ends of the intervals.
+    y_true, y_pred, lower, upper : ndarray of shape (n_posts,)
+        True scores, predictions, and the ends of their intervals.
     coverage : float, default=None
         Share of posts that the intervals should cover, for the legend.
 
@@ -154,12 +134,6 @@ class PredictionIntervalDisplay(_plot.Display):
         The points within and outside their intervals.
     intervals_ : LineCollection
         The intervals.
-    line_ : Line2D
-        Line on which prediction and true score are equal.
-
-    See Also
-    --------
-    hyperfusion.ensemble.predict_interval : Computes the intervals.
 
     Examples
     --------
@@ -185,7 +159,7 @@ class PredictionIntervalDisplay(_plot.Display):
         y: ArrayLike,
         *,
         coverage: float = 0.9,
-        **params: Any,
+        ax: Any = None,
     ) -> Self:
         """Predict posts with intervals and draw them.
 
@@ -196,7 +170,7 @@ class PredictionIntervalDisplay(_plot.Display):
         %(held_out)s
         coverage : float, default=0.9
             Share of posts that the intervals should cover.
-        %(params)s
+        %(ax)s
 
         %(drawn)s
 
@@ -209,9 +183,8 @@ class PredictionIntervalDisplay(_plot.Display):
 
         bands = predict_interval(estimator, X, coverage=coverage)
         ends = {"lower": bands["lower"], "upper": bands["upper"]}
-        return cls.from_predictions(
-            y, bands["prediction"], **ends, coverage=coverage, **params
-        )
+        predicted = bands["prediction"]
+        return cls.from_predictions(y, predicted, **ends, coverage=coverage, ax=ax)
 
     @classmethod
     def from_predictions(
@@ -222,19 +195,17 @@ class PredictionIntervalDisplay(_plot.Display):
         lower: ArrayLike,
         upper: ArrayLike,
         coverage: float | None = None,
-        **params: Any,
+        ax: Any = None,
     ) -> Self:
         """Draw existing predictions and intervals.
 
         Parameters
         ----------
-        y_true, y_pred : array-like of shape (n_posts,)
-            True scores and predictions.
-        lower, upper : array-like of shape (n_posts,)
-            Ends of the intervals.
+        y_true, y_pred, lower, upper : array-like of shape (n_posts,)
+            True scores, predictions, and the ends of their intervals.
         coverage : float, default=None
             Share of posts that the intervals should cover, for the legend.
-        %(params)s
+        %(ax)s
 
         %(drawn)s
 
@@ -246,49 +217,32 @@ class PredictionIntervalDisplay(_plot.Display):
         y_true = check_vector("y_true", y_true)
         given = {"y_pred": y_pred, "lower": lower, "upper": upper}
         checked = {k: check_vector(k, v, len(y_true)) for k, v in given.items()}
-        return cls(y_true=y_true, coverage=coverage, **checked).plot(**params)
+        return cls(y_true=y_true, coverage=coverage, **checked).plot(ax)
 
-    def plot(
-        self, ax: Any = None, *, max_points: int = 1000, random_state: Any = 0
-    ) -> Self:
-        """Draw a dot for each post and a line for its interval.
-
-        Parameters
-        ----------
-        %(ax)s
-        max_points : int, default=1000
-            If there are more posts, a random sample of this size is drawn. The shares
-            in the legend are those of all posts.
-        random_state : int, RandomState instance or None, default=0
-            Seed of the sample.
-
-        %(drawn)s
-        """
-        self._open(ax)
+    def _draw(self, ax: Any) -> None:
         rows = np.arange(len(self.y_true))
-        if len(rows) > max_points:
-            rng = check_random_state(random_state)
-            rows = rng.choice(len(rows), max_points, replace=False)
+        if len(rows) > _MOST_POINTS:
+            rng = np.random.RandomState(0)
+            rows = rng.choice(len(rows), _MOST_POINTS, replace=False)
         y_true, y_pred = self.y_true[rows], self.y_pred[rows]
         few = len(rows) <= 60
         size = 36 if few else 12
         look = {"color": _plot.SKY, "alpha": 0.6 if few else 0.2, "linewidth": 1.5}
         ends = self.lower[rows], self.upper[rows]
-        self.intervals_ = self.ax_.vlines(y_pred, *ends, zorder=1, **look)
+        self.intervals_ = ax.vlines(y_pred, *ends, zorder=1, **look)
         holds = (self.lower <= self.y_true) & (self.y_true <= self.upper)
         share, inside = holds.mean(), holds[rows]
         wanted = "" if self.coverage is None else f" (asked for {self.coverage:.0%})"
         dots = {"color": _plot.BLUE, "alpha": 0.9 if few else 0.6, "linewidths": 0}
         label = f"within the interval: {share:.1%}{wanted}"
         points = y_pred[inside], y_true[inside]
-        self.inside_ = self.ax_.scatter(*points, size, label=label, **dots)
+        self.inside_ = ax.scatter(*points, size, label=label, **dots)
         crosses = {"color": _plot.VERMILLION, "marker": "x"}
         label = f"outside: {1 - share:.1%}"
         points = y_pred[~inside], y_true[~inside]
-        self.outside_ = self.ax_.scatter(*points, size, label=label, **crosses)
+        self.outside_ = ax.scatter(*points, size, label=label, **crosses)
         range_ = [min(y_true.min(), y_pred.min()), max(y_true.max(), y_pred.max())]
         line = {"color": _plot.GRAY, "linewidth": 1}
-        (self.line_,) = self.ax_.plot(range_, range_, "--", **line)
-        self.ax_.set(xlabel="Predicted score", ylabel="True score")
-        self.ax_.legend(loc="upper left", framealpha=0.9)
-        return self
+        ax.plot(range_, range_, "--", **line)
+        ax.set(xlabel="Predicted score", ylabel="True score")
+        ax.legend(loc="upper left", framealpha=0.9)

@@ -1,22 +1,19 @@
-"""Predictions of changed posts, and ranks of drafts."""
+"""Predictions of changed posts, ranks of drafts, and the usual score of a user."""
 
 from __future__ import annotations
 
-from numbers import Real
+import copy
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._warnings import warn_user
-from hyperfusion.encoders import PostEncoder
-from hyperfusion.exceptions import AssociationWarning
-from hyperfusion.inspection._baseline import find_baseline, with_lift
+from hyperfusion.encoders import PostEncoder, UserHistory
+from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection._differences import (
     against,
-    is_noise,
     predict_with_folds,
     tied_ranks,
     ties_of_best,
@@ -29,16 +26,10 @@ CAUTION = (
     "differed in this way scored differently, for whatever reason. Making the change "
     "may not have this effect."
 )
-_SHARE = [Interval(Real, 0, 1, closed="neither")]
-_checked = validate_params(
-    {"coverage": _SHARE, "confidence": _SHARE}, prefer_skip_nested_validation=True
-)
+_COVERAGE = 0.9
 
 
-@_checked
-def what_if(
-    model: Any, post: Any, grid: Grid, *, coverage: float = 0.9, confidence: float = 0.9
-) -> pd.DataFrame:
+def what_if(model: Any, post: Any, grid: Grid) -> pd.DataFrame:
     """Predict a post at other times, with other tags, titles or images.
 
     Parameters
@@ -50,23 +41,18 @@ def what_if(
     grid : dict of {column: list of values}, or list of such dicts
         Changes to try. A dict tries all combinations of its values; a list of dicts
         tries each dict separately.
-    coverage : float, default=0.9
-        Share of posts that the intervals should cover.
-    confidence : float, default=0.9
-        Confidence at which a difference counts as real.
 
     Returns
     -------
     DataFrame of shape (n_candidates + 1, ...)
-        Row 0 is the original post, the others follow the grid. The columns are those
-        of the grid, then
+        Row 0 is the original post, the others follow the grid. The columns are those of
+        the grid, then
 
         prediction, lower, upper
-            The prediction and its interval; NaN if the model has no intervals.
-        difference
-            Prediction minus that of the original post.
-        noise
-            Smaller differences do not count, see Notes. NaN for a model without folds.
+            The prediction and its 90% interval; NaN if the model has no intervals.
+        difference, noise
+            Prediction minus that of the original post, and the size below which this
+            does not count; NaN for a model without folds.
         verdict
             "as it is", "better", "worse", or "not distinguishable"; "noise not known"
             for a model without folds.
@@ -74,7 +60,7 @@ def what_if(
             Whether it is not distinguishable from the best candidate.
         baseline, n_posts, lift
             The median of the user's earlier scores, the number of these posts, and the
-            prediction minus that median. Only if the model has a history of users.
+            prediction minus that median, if the model has a history of users.
 
     Raises
     ------
@@ -89,24 +75,15 @@ def what_if(
     UserWarning
         If the grid changes a column that the model does not read.
 
-    See Also
-    --------
-    compare_drafts : Ranks whole drafts.
-    PostingTimeDisplay : Draws the hours of the week.
-
     Notes
     -----
-    The interval covers the score of the post. It is much wider than the difference
-    between two candidates, because everything about the post that the model does not
-    know is the same for both. So candidates are compared in pairs. The models of each
-    fold predict the difference ``d``, and the grouped jackknife turns the K differences
-    into a standard error, ``sqrt((K - 1) / K * sum((d - mean)**2))``. The noise is this
-    error times Student's quantile (`confidence`, two-sided, K - 1 degrees of freedom).
-
-    In simulations with 2 to 10 folds and changes without an effect, linear models found
-    a difference in 7 to 15% of cases (10% are intended), CatBoost and trees in 0 to
-    10%, and less often with more folds. They miss many small effects. Among many
-    candidates, some stand out by chance.
+    Candidates are compared in pairs, because everything about the post that the model
+    does not know is the same for both. The models of each fold predict the difference
+    ``d``, and the grouped jackknife turns the K differences into a standard error,
+    ``sqrt((K - 1) / K * sum((d - mean)**2))``. The noise is this error times Student's
+    quantile (90%, two-sided, K - 1 degrees of freedom). In simulations with 2 to 10
+    folds and changes without an effect, linear models found a difference in 7 to 15% of
+    cases, CatBoost and trees in 0 to 10%. They miss many small effects.
 
     The candidates are encoded once and predicted two or three times.
 
@@ -118,12 +95,11 @@ def what_if(
     >>> from hyperfusion import HyperFusionRegressor
     >>> from hyperfusion.exceptions import AssociationWarning
     >>> from hyperfusion.inspection import what_if
+    >>> warnings.simplefilter("ignore", AssociationWarning)
     >>> posts = pd.DataFrame({"n_tags": range(40), "n_words": [3, 8, 5, 1] * 10})
     >>> model = HyperFusionRegressor([LinearRegression()], random_state=0)
     >>> model = model.fit(posts, 2.0 * posts["n_tags"])
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore", AssociationWarning)
-    ...     answer = what_if(model, posts.iloc[[5]], {"n_tags": [5, 9], "n_words": [3]})
+    >>> answer = what_if(model, posts.iloc[[5]], {"n_tags": [5, 9], "n_words": [3]})
     >>> answer[["n_tags", "n_words", "prediction", "verdict"]].round(2)
        n_tags  n_words  prediction              verdict
     0       5        8        10.0             as it is
@@ -140,27 +116,27 @@ def what_if(
             if column not in read:
                 warn_user(
                     f"grid[{column!r}] changes no prediction, because the model does "
-                    f"not read this column. It reads {list(read)}.",
+                    f"not read this column. It reads {list(read)}."
                 )
-    frame, by_fold = predict_with_folds(parts, candidates, coverage)
+    frame, by_fold = predict_with_folds(parts, candidates, _COVERAGE)
     prediction = frame["prediction"].to_numpy()
-    difference, noise = against(0, prediction, by_fold, confidence)
+    difference, noise, is_noise = against(0, prediction, by_fold)
     frame["difference"], frame["noise"] = difference, noise
     verdict = np.where(difference > 0, "better", "worse").astype(object)
-    verdict[np.isnan(frame["noise"])] = "noise not known"
-    verdict[is_noise(difference, noise)] = "not distinguishable"
+    verdict[np.isnan(noise)] = "noise not known"
+    verdict[is_noise] = "not distinguishable"
     verdict[0] = "as it is"
     frame["verdict"] = verdict
-    frame["tied_with_best"] = ties_of_best(prediction, by_fold, confidence)
+    frame["tied_with_best"] = ties_of_best(prediction, by_fold)
+    _add_baseline(frame, parts, candidates)
     twice = [c for c in changed if c in frame]
     table = candidates[changed].rename(columns={c: f"{c}_tried" for c in twice})
-    return _finish(table.join(frame), parts, candidates)
+    table = table.join(frame)
+    table.attrs = {"caution": CAUTION}
+    return table
 
 
-@_checked
-def compare_drafts(
-    model: Any, drafts: pd.DataFrame, *, coverage: float = 0.9, confidence: float = 0.9
-) -> pd.DataFrame:
+def compare_drafts(model: Any, drafts: pd.DataFrame) -> pd.DataFrame:
     """Rank drafts of posts by their predictions; ties share a rank.
 
     Parameters
@@ -169,19 +145,15 @@ def compare_drafts(
         The model.
     drafts : DataFrame of shape (n_drafts, n_columns)
         One row per draft, with the columns that ``model.predict`` takes.
-    coverage : float, default=0.9
-        Share of posts that the intervals should cover.
-    confidence : float, default=0.9
-        Confidence at which a difference counts as real.
 
     Returns
     -------
     DataFrame of shape (n_drafts, ...)
         With the index of `drafts`, the best draft first. The columns are ``rank`` (the
         same for drafts that are not distinguishable from the best of them), ``tied``
-        (whether other drafts have this rank), ``prediction``, ``lower`` and ``upper``,
-        ``difference`` (to the best draft) and its ``noise``. If the model has a history
-        of its users, also ``baseline``, ``n_posts`` and ``lift``.
+        (whether other drafts have this rank), and as in `what_if` ``prediction``,
+        ``lower``, ``upper``, ``difference`` (to the best draft), ``noise``,
+        ``baseline``, ``n_posts`` and ``lift``.
 
     Raises
     ------
@@ -193,11 +165,6 @@ def compare_drafts(
     AssociationWarning
         Always, as in `what_if`.
 
-    See Also
-    --------
-    what_if : Changes of one post; explains the noise.
-    user_baseline : The user's usual score and the lift over it.
-
     Examples
     --------
     >>> import warnings
@@ -206,13 +173,12 @@ def compare_drafts(
     >>> from hyperfusion import HyperFusionRegressor
     >>> from hyperfusion.exceptions import AssociationWarning
     >>> from hyperfusion.inspection import compare_drafts
+    >>> warnings.simplefilter("ignore", AssociationWarning)
     >>> posts = pd.DataFrame({"n_tags": range(40)})
     >>> model = HyperFusionRegressor([LinearRegression()], random_state=0)
     >>> model = model.fit(posts, 2.0 * posts["n_tags"])
     >>> drafts = pd.DataFrame({"n_tags": [3, 9, 9]}, index=["a", "b", "c"])
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore", AssociationWarning)
-    ...     compare_drafts(model, drafts)[["rank", "tied", "prediction"]].round(2)
+    >>> compare_drafts(model, drafts)[["rank", "tied", "prediction"]].round(2)
        rank   tied  prediction
     b     1   True        18.0
     c     1   True        18.0
@@ -224,23 +190,94 @@ def compare_drafts(
         drafts = pd.DataFrame(np.asarray(drafts))
     check_frame(drafts, "compare_drafts")
     parts = Anatomy.of(model)
-    frame, by_fold = predict_with_folds(parts, drafts, coverage)
+    frame, by_fold = predict_with_folds(parts, drafts, _COVERAGE)
     prediction = frame["prediction"].to_numpy()
     best = int(np.argmax(prediction))
-    difference, noise = against(best, prediction, by_fold, confidence)
-    ranks = pd.Series(tied_ranks(prediction, by_fold, confidence), index=frame.index)
+    difference, noise, _ = against(best, prediction, by_fold)
+    ranks = pd.Series(tied_ranks(prediction, by_fold), index=frame.index)
     frame.insert(0, "rank", ranks)
     frame.insert(1, "tied", ranks.duplicated(keep=False))
     frame["difference"], frame["noise"] = difference, noise
-    frame = _finish(frame, parts, drafts)
+    _add_baseline(frame, parts, drafts)
+    frame.attrs = {"caution": CAUTION}
     return frame.iloc[np.argsort(-prediction, kind="stable")]
 
 
-def _finish(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> pd.DataFrame:
-    """Add the user's baseline, if it is known, and the caution."""
-    known = find_baseline(parts, posts)
+def user_baseline(model: Any, X: pd.DataFrame) -> pd.DataFrame:
+    """Compare predictions with the user's own usual score.
+
+    Parameters
+    ----------
+    model : fitted Pipeline
+        A model with a history of its users (`UserHistory`), as those of
+        `make_hyperfusion` with the roles ``user`` and ``time``.
+    X : DataFrame of shape (n_posts, n_columns)
+        Posts, as for ``model.predict``.
+
+    Returns
+    -------
+    DataFrame of shape (n_posts, 4)
+        With the index of `X`: ``baseline`` (median score of the user's posts before
+        this one, NaN if there are none), ``n_posts`` (the number of these),
+        ``prediction``, and ``lift`` (prediction minus baseline).
+
+    Raises
+    ------
+    InvalidInputError
+        If the model has no history.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from hyperfusion import make_hyperfusion
+    >>> from hyperfusion.inspection import user_baseline
+    >>> days = pd.date_range("2024-05-01", periods=20, freq="D")
+    >>> posts = pd.DataFrame({"user": ["ann", "bob"] * 10, "posted": days})
+    >>> constant = DummyRegressor(strategy="constant", constant=5.0)
+    >>> model = make_hyperfusion(user="user", time="posted", members=[constant], cv=2)
+    >>> user_baseline(model.fit(posts, [3.0, 4.0] * 10), posts.tail(2))
+        baseline  n_posts  prediction  lift
+    18       3.0        9         5.0   2.0
+    19       4.0        9         5.0   1.0
+    """
+    X = as_frame(X)
+    known = _find_baseline(Anatomy.of(model), X)
+    if known is None:
+        raise InvalidInputError(
+            "The model has no history of its users, which needs the roles user and "
+            "time of make_hyperfusion, or a UserHistory as the first step."
+        )
+    prediction = np.asarray(model.predict(X), dtype=np.float64)
+    return known.assign(prediction=prediction, lift=prediction - known["baseline"])
+
+
+def _find_baseline(parts: Anatomy, X: pd.DataFrame) -> pd.DataFrame | None:
+    """Return users' medians before each post from the model's own history."""
+    components = getattr(parts.find(PostEncoder), "components_", ())
+    found = [(c.encoder, c.read) for c in components]
+    if parts.steps:
+        found.append((parts.steps[0], lambda posts: posts))
+    found = [pair for pair in found if isinstance(pair[0], UserHistory)]
+    if not found:
+        return None
+    encoder, read = found[0]
+    # a copy whose medians are not shrunk toward the median of all users
+    plain = copy.copy(encoder).set_params(shrinkage=0)
+    values = pd.DataFrame(
+        np.asarray(plain.transform(read(X)), dtype=np.float64),
+        columns=list(encoder.get_feature_names_out()),
+        index=X.index,
+    )
+    n_posts = values["history_scores"].fillna(0).astype(int)
+    baseline = values["history_median"].where(n_posts > 0)
+    return pd.DataFrame({"baseline": baseline, "n_posts": n_posts})
+
+
+def _add_baseline(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> None:
+    """Add the user's baseline and the lift over it, if the model knows it."""
+    known = _find_baseline(parts, posts)
     if known is not None:
-        lift = with_lift(known, frame["prediction"].to_numpy())
-        frame = frame.join(lift.drop(columns="prediction"))
-    frame.attrs = {"caution": CAUTION}
-    return frame
+        for column in known:
+            frame[column] = known[column].to_numpy()
+        frame["lift"] = frame["prediction"] - frame["baseline"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,37 +12,30 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.model_selection import ShuffleSplit, check_cv
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
 
-from hyperfusion._anatomy import is_search, layers
+from hyperfusion._anatomy import (
+    Anatomy,
+    folds_parameter,
+    is_search,
+    layers,
+    parameter_path,
+)
 from hyperfusion._progress import Progress, now, say, tells_lines
-from hyperfusion._sklearn_compat import validate_params
+from hyperfusion._sklearn_compat import _safe_indexing, validate_params
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._ablation_rows import (
-    FULL,
-    TRAINING_PARTS,
-    Fitted,
-    fit_variant,
-    plan_variants,
-)
+from hyperfusion.model_selection import _inputs
 from hyperfusion.model_selection._evaluate import COMMON_CONSTRAINTS
-from hyperfusion.model_selection._inputs import (
-    check_posts,
-    find_times,
-    find_users,
-    labeled_split,
-    learns_from_unlabeled,
-    read_folds,
-    split_by_time,
-    take,
-)
 from hyperfusion.model_selection._scores import print_scores, score_tables
-from hyperfusion.table import BLOCKS, MODALITIES
+from hyperfusion.table import BLOCKS, MODALITIES, Schema
 
+_FULL = "full model"
+_TRAINING_PARTS = ("ensemble", "pseudo_labels", "filter", "folds")
 _METRICS = ("src", "mae")
-_PAPER = ("visual", "metadata", "textual", "geolocation", *TRAINING_PARTS)
+_PAPER = ("visual", "metadata", "textual", "geolocation", *_TRAINING_PARTS)
 
 
 @validate_params(
@@ -58,7 +53,6 @@ def ablate(
     times: Any = None,
     test_size: float = 0.2,
     n_bootstrap: int = 1000,
-    confidence: float = 0.95,
     n_jobs: int | None = None,
     random_state: Any = None,
     verbose: int | str = "auto",
@@ -68,7 +62,7 @@ def ablate(
     This gives the rows of the paper's table 1 (section 4.3.2). Posts are encoded once
     per split. To remove a modality, its columns are dropped from the feature table,
     with the similarities and clusters that relate it to others, and only the last step
-    is fitted again.
+    is fitted again: for an ensemble, K folds times N members.
 
     Parameters
     ----------
@@ -80,31 +74,28 @@ def ablate(
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the model takes them.
     y : array-like of shape (n_posts,)
-        Targets. Rows with NaN are never tested. Models with pseudo-labels learn from
-        them; for other models they are dropped.
+        Targets. Rows with NaN are never tested; only models with pseudo-labels learn
+        from them.
     parts : list of str, default=None
         Parts to remove: the modalities "visual", "metadata", "textual" and
-        "geolocation", the training steps "ensemble", "pseudo_labels", "filter" and
-        "folds", or single blocks of the feature table such as "tags". None means the
+        "geolocation", the training steps "ensemble" (the member with the lowest
+        out-of-fold MAE alone), "pseudo_labels" (fit on labeled posts only), "filter"
+        (no ``row_filter``) and "folds" (one random split with the proportions of a
+        fold), or single blocks of the feature table such as "tags". None means the
         eight of the paper.
     cv : int, splitter, iterable of (train, test) or None, default=None
-        Splits to score on. None is one split by time, with the latest `test_size` of
-        the posts for testing. A number gives `StratifiedRegressionKFold`. A splitter
-        that takes groups gets the users. Scores are means over the folds.
-    users : column or array-like of shape (n_posts,), default=None
-        Users of the posts, which the bootstrap resamples. None uses the role ``user``
-        of a Pipeline's encoder, if there is one.
-    times : column or array-like of shape (n_posts,), default=None
-        Times of the posts. None uses the role ``time`` in the same way.
+        Splits to score on; scores are means over them. None is one split by time, with
+        the latest `test_size` of the posts for testing. A number gives
+        `StratifiedRegressionKFold`. A splitter that takes groups gets the users.
+    users, times : column or array-like of shape (n_posts,), default=None
+        Users, which the bootstrap resamples, and times of the posts. None uses the
+        roles ``user`` and ``time`` of a Pipeline's encoder, if there are any.
     test_size : float, default=0.2
         Share of the latest posts to test on.
     n_bootstrap : int, default=1000
-        Number of bootstrap samples (of users) behind each interval.
-    confidence : float, default=0.95
-        Coverage of the intervals.
+        Number of bootstrap samples (of users) behind each 95% interval.
     n_jobs : int, default=None
-        Number of variants fitted in parallel, through joblib. The result does not
-        depend on it.
+        Number of variants fitted in parallel; the result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the bootstrap and of the splits. Give the model its own seed, otherwise
         its variants also differ by chance.
@@ -116,39 +107,19 @@ def ablate(
     -------
     DataFrame
         One row for each variant, indexed by its name: "full model", then "without
-        visual" and so on. The columns are
-
-        - ``src`` (Spearman's rank correlation, SRC), ``mae`` (mean absolute error):
-          scores of the variant;
-        - ``src_change``, ``mae_change``: the variant's score minus the full model's.
-          The part helps if ``src_change`` is negative and ``mae_change`` positive;
-        - ``src_change_low``, ``src_change_high``, ``mae_change_low``,
-          ``mae_change_high``: bounds of their paired bootstrap intervals;
-        - ``n_features``: number of remaining columns of the feature table;
-        - ``seconds``: time to fit and predict, without encoding;
-        - ``note``: why a variant does not apply; all other columns are then NaN.
+        visual" and so on. The columns are the scores ``src`` (Spearman's rank
+        correlation, SRC) and ``mae`` (mean absolute error); ``src_change`` and
+        ``mae_change`` (the variant's score minus the full model's: the part helps if
+        SRC falls and MAE rises), with the bounds of their paired bootstrap intervals
+        (``src_change_low``, ``src_change_high``, ...); ``n_features`` left in the
+        feature table; ``seconds`` to fit and predict, without encoding; and ``note``,
+        which says why a variant does not apply (all other columns are then NaN).
 
     Raises
     ------
     InvalidInputError
         If the times are unknown and there is no `cv`, a labeled post has no time, `cv`
         does not give positions of rows, or a part is unknown.
-
-    See Also
-    --------
-    evaluate : Compares different models, on several kinds of splits.
-
-    Notes
-    -----
-    "Without ensemble" is the single member with the lowest out-of-fold MAE (on posts
-    that the models were not fitted on), and needs no further fit. "Without folds" fits
-    and weights the members on one random split with the proportions of a fold. "Without
-    filter" drops the ``row_filter``. "Without pseudo_labels" fits the same model on the
-    labeled posts only. The intervals show the uncertainty due to the choice of test
-    posts; the seed of the model adds to it.
-
-    Each variant fits the last step once. For an ensemble, this means K folds times N
-    members, or N fits for "folds".
 
     Examples
     --------
@@ -161,34 +132,28 @@ def ablate(
     ...     "time__hour": rng.uniform(0, 24, 300), "geo__latitude": rng.normal(size=300)
     ... })
     >>> y = X["time__hour"] + rng.normal(size=300)
-    >>> table = ablate(
-    ...     Ridge(), X, y, parts=["metadata", "geolocation"], times=np.arange(300),
-    ...     random_state=0,
-    ... )
-    >>> table["src_change"].round(1)
-    variant
-    full model             0.0
-    without metadata      -0.7
-    without geolocation    0.0
-    Name: src_change, dtype: float64
+    >>> parts = ["metadata", "geolocation"]
+    >>> table = ablate(Ridge(), X, y, parts=parts, times=np.arange(300), random_state=0)
+    >>> table["src_change"].round(1).tolist()
+    [0.0, -0.7, 0.0]
     """
     parts = _PAPER if parts is None else parts
     wanted = [parts] if isinstance(parts, str) else list(parts)
     blocks = [block for block in BLOCKS if block not in MODALITIES]
-    known = [*MODALITIES, *blocks, *TRAINING_PARTS]
+    known = [*MODALITIES, *blocks, *_TRAINING_PARTS]
     for part in wanted:
         if part not in known:
             raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
-    X, target = check_posts(X, y)
-    units = find_users(X, users, [model])
-    moments = find_times(X, times, [model])
+    X, target = _inputs.check_posts(X, y)
+    units = _inputs.find_users(X, users, [model])
+    moments = _inputs.find_times(X, times, [model])
     rng = check_random_state(random_state)
     seed = int(rng.randint(2**31 - 1))
     if cv is not None:
-        splits = read_folds(cv, "cv", target, units, seed)
+        splits = _inputs.read_folds(cv, "cv", target, units, seed)
     elif moments is not None:
         labeled = np.flatnonzero(~np.isnan(target))
-        splits = [split_by_time(moments, labeled, test_size)]
+        splits = [_inputs.split_by_time(moments, labeled, test_size)]
     else:
         raise InvalidInputError(
             "The times of the posts are not known: pass times= (a column, or one value "
@@ -197,97 +162,194 @@ def ablate(
     done = []
     with Progress("ablate", len(splits), verbose) as progress:
         for fold, split in enumerate(splits):
-            train, test = labeled_split(split, target, learns_from_unlabeled(model))
+            train, test = _inputs.labeled_split(
+                split, target, _inputs.learns_from_unlabeled(model)
+            )
             start = now()
             progress.at(f"fold {fold}, encoding")
-            final, features, left_out = _encode(
-                model, take(X, train), target[train], take(X, test)
-            )
+            known, hidden = _safe_indexing(X, train), _safe_indexing(X, test)
+            final, features, held = _encode(model, known, target[train], hidden)
             if tells_lines(verbose) and final is not model:
                 say(f"[ablate] encoded, {now() - start:.1f} s")
-            variants = plan_variants(final, features, target[train], wanted, seed)
+            variants = _plan(final, features, target[train], wanted, seed)
             tried = [v for v in variants if v.model is not None]
             share = 1 / (len(tried) + 1)
             progress.step(share)
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
-            shared = features, target[train], left_out
+            shared = features, target[train], held
             calls: Iterator[Call] = (
                 (t, (v, *shared)) for t, v in zip(titles, tried, strict=True)
             )
-            fits, fitted = in_parallel(fit_variant, calls, n_jobs), {}
+            fits, fitted = in_parallel(_fit, calls, n_jobs), {}
             results = progress.over(fits, titles, share)
             for one in (one for several in results for one in several):
                 fitted[one.name] = one
                 if tells_lines(verbose):
                     said = f"[ablate] {one.name}"
                     print_scores(said, target[test], one.prediction, one.seconds)
-            for variant in variants:
-                one = fitted.get(variant.name, Fitted(variant.name, note=variant.note))
-                done.append((fold, test, one))
-    return _result(done, target, units, n_bootstrap, confidence, rng)
+            done += [(fold, test, fitted.get(v.name, v)) for v in variants]
+    return _result(done, target, units, n_bootstrap, rng)
 
 
-def _encode(model: Any, X: Any, y: np.ndarray, left_out: Any) -> tuple[Any, Any, Any]:
+def _encode(model: Any, X: Any, y: np.ndarray, held: Any) -> tuple[Any, Any, Any]:
     """Return the model without its encoders, and the encoded rows of both sides.
 
     A search around a pipeline is run, and its best pipeline is used.
     """
     if is_search(model) and any(hasattr(layer, "steps") for layer in layers(model)):
         best = clone(model).fit(X, y).best_estimator_
-        return _encode(best, X, y, left_out)
+        return _encode(best, X, y, held)
     if hasattr(model, "steps"):
         encoders = clone(model)[:-1]
         if len(encoders):
-            X, left_out = encoders.fit_transform(X, y), encoders.transform(left_out)
-        return _encode(model.steps[-1][1], X, y, left_out)
+            X, held = encoders.fit_transform(X, y), encoders.transform(held)
+        return _encode(model.steps[-1][1], X, y, held)
     if isinstance(model, TransformedTargetRegressor) and model.regressor is not None:
         change = FunctionTransformer(model.func, model.inverse_func)
         change = clone(change if model.transformer is None else model.transformer)
         target = np.asarray(change.fit_transform(y.reshape(-1, 1))).reshape(-1)
-        inside, X, left_out = _encode(model.regressor, X, target, left_out)
-        return clone(model).set_params(regressor=inside), X, left_out
-    return model, X, left_out
+        inside, X, held = _encode(model.regressor, X, target, held)
+        return clone(model).set_params(regressor=inside), X, held
+    return model, X, held
 
 
 def _result(
-    done: list[tuple[int, np.ndarray, Fitted]],
+    done: list[tuple[int, np.ndarray, _Variant]],
     y: np.ndarray,
     units: np.ndarray | None,
     n_bootstrap: int,
-    confidence: float,
     rng: np.random.RandomState,
 ) -> pd.DataFrame:
-    names = list(dict.fromkeys(fitted.name for _, _, fitted in done))
     tested = [
-        pd.DataFrame({"y": y[rows], "prediction": fitted.prediction}).assign(
+        pd.DataFrame({"y": y[rows], "prediction": one.prediction}).assign(
             split="test",
             fold=fold,
-            model=fitted.name,
+            model=one.name,
             unit=rows if units is None else units[rows],
         )
-        for fold, rows, fitted in done
-        if fitted.prediction is not None
+        for fold, rows, one in done
+        if one.prediction is not None
     ]
     predictions = pd.concat(tested, ignore_index=True)
-    models = [name for name in names if (predictions["model"] == name).any()]
-    scores, differences = score_tables(
-        predictions, False, models, n_bootstrap, confidence, rng
-    )
-    about = pd.DataFrame([vars(fitted) for _, _, fitted in done]).groupby("name")
-    table = pd.DataFrame(index=pd.Index(names, name="variant"))
+    tables = score_tables(predictions, False, n_bootstrap, rng)
+    scores, differences = (t.set_index(["metric", "model"]) for t in tables)
+    names = dict.fromkeys(one.name for _, _, one in done)
+    table = pd.DataFrame(index=pd.Index([*names], name="variant"))
     for metric in _METRICS:
-        table[metric] = _by_model(scores, metric)["score"]
+        table[metric] = scores.loc[metric, "score"]
     for metric in _METRICS:
-        changes = _by_model(differences, metric)
-        table[f"{metric}_change"] = changes["difference"]
-        table[f"{metric}_change_low"] = changes["low"]
-        table[f"{metric}_change_high"] = changes["high"]
-        table.loc[FULL, f"{metric}_change"] = 0.0
+        for end, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
+            known = differences[column].get(metric, pd.Series(dtype=float))
+            table[f"{metric}_change{end}"] = known
+        table.loc[_FULL, f"{metric}_change"] = 0.0
+    about = pd.DataFrame([vars(one) for _, _, one in done]).groupby("name")
     table["n_features"] = about["n_features"].mean()
     table["seconds"] = about["seconds"].sum(min_count=1)
     table["note"] = about["note"].agg(lambda notes: ", ".join(dict.fromkeys(notes)))
     return table
 
 
-def _by_model(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return table[table["metric"] == metric].set_index("model")
+@dataclass
+class _Variant:
+    """A row of the ablation: a model without a part, and what came of it.
+
+    If `model` is None it does not apply, or is made of the fitted full model.
+    """
+
+    name: str
+    model: Any = None
+    note: str = ""
+    without_columns: Sequence[Any] = ()
+    labeled_only: bool = False
+    prediction: np.ndarray | None = None
+    n_features: float = np.nan
+    seconds: float = np.nan
+
+
+def _plan(
+    model: Any, features: Any, y: np.ndarray, parts: Sequence[str], seed: int
+) -> list[_Variant]:
+    """Return the full model and its variants, in order."""
+    path = parameter_path(model)
+    row_filter = f"{path}row_filter"
+    variants = [_Variant(_FULL, model)]
+    for part in parts:
+        variant = _Variant(f"without {part}")
+        variants.append(variant)
+        if part == "ensemble":
+            one = "the ensemble has only one member"
+            variant.note = "the model is not an ensemble" if path is None else one
+        elif part == "pseudo_labels":
+            if not _inputs.learns_from_unlabeled(model):
+                variant.note = "the model uses no pseudo-labels"
+            elif not np.isnan(y).any():
+                variant.note = "all posts have labels"
+            else:
+                # the wrapper, not the model inside: this keeps its folds and its seed
+                variant.model, variant.labeled_only = model, True
+        elif part == "filter":
+            if path is None or model.get_params()[row_filter] is None:
+                variant.note = "the model has no row filter"
+            else:
+                variant.model = clone(model).set_params(**{row_filter: None})
+        elif part == "folds":
+            variant.model, variant.note = _without_folds(model, seed)
+        elif not isinstance(features, pd.DataFrame):
+            variant.note = "the features have no names, so no blocks"
+        else:
+            variant.without_columns = Schema.of(features).leaving_with(part)
+            if not variant.without_columns:
+                variant.note = "the feature table has no such column"
+            elif len(variant.without_columns) == features.shape[1]:
+                variant.note = "the feature table has no other column"
+            else:
+                variant.model = model
+    return variants
+
+
+def _without_folds(model: Any, seed: int) -> tuple[Any, str]:
+    """Return the model with one random split in place of its folds, or why not."""
+    name = folds_parameter(model)
+    if name is None:
+        return None, "the model is not an ensemble over folds"
+    cv = model.get_params()[name]
+    try:
+        n_folds = int(cv) if isinstance(cv, Integral) else check_cv(cv).get_n_splits()
+    except (TypeError, ValueError):  # it depends on the groups
+        n_folds = 5
+    if n_folds < 2:
+        return None, "the model has only one fold"
+    single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
+    return clone(model).set_params(**{name: single}), ""
+
+
+def _fit(variant: _Variant, features: Any, y: np.ndarray, held: Any) -> list[_Variant]:
+    """Fit a variant and predict. The full model also returns its best member."""
+    start = now()
+    if variant.labeled_only:
+        rows = np.flatnonzero(~np.isnan(y))
+        features, y = _safe_indexing(features, rows), y[rows]
+    if variant.without_columns:
+        features = features.drop(columns=variant.without_columns)
+        held = held.drop(columns=variant.without_columns)
+    model = clone(variant.model).fit(features, y)
+    done = [_Variant(variant.name)]
+    _predict(done[0], model, features, held, start)
+    ensemble = Anatomy.of(model).ensemble
+    if variant.name == _FULL and ensemble is not None and len(ensemble.members_) > 1:
+        start = now()
+        # all weight to the member with the lowest out-of-fold MAE
+        labeled = y[~np.isnan(y)]
+        errors = np.abs(ensemble.oof_member_predictions_ - labeled[:, None])
+        best = int(np.nanmean(errors, axis=0).argmin())
+        ensemble.weights_ = np.zeros_like(ensemble.weights_)
+        ensemble.weights_[:, best] = 1.0
+        note = f"{ensemble.members_[best][0]} alone"
+        done.append(_Variant("without ensemble", note=note))
+        _predict(done[1], model, features, held, start)
+    return done
+
+
+def _predict(row: _Variant, model: Any, features: Any, held: Any, start: float) -> None:
+    row.prediction = np.asarray(model.predict(held), dtype=np.float64).reshape(-1)
+    row.n_features, row.seconds = features.shape[1], now() - start

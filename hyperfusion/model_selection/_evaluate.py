@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,22 +14,11 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._progress import VERBOSE, Progress, now, tells_lines
-from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._sklearn_compat import Interval, _safe_indexing, validate_params
 from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._inputs import (
-    Split,
-    check_posts,
-    find_times,
-    find_users,
-    labeled_split,
-    learns_from_unlabeled,
-    name_models,
-    read_folds,
-    split_by_time,
-    take,
-)
+from hyperfusion.model_selection import _inputs
 from hyperfusion.model_selection._scores import print_scores, score_tables
 
 SPLITS = ("random", "user", "time")
@@ -38,26 +26,10 @@ SPLITS = ("random", "user", "time")
 COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "test_size": [Interval(Real, 0, 1, closed="neither")],
     "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
-    "confidence": [Interval(Real, 0, 1, closed="neither")],
     "n_jobs": N_JOBS,
     "random_state": ["random_state"],
     "verbose": VERBOSE,
 }
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One fit: a model on one fold of one split."""
-
-    split: str
-    fold: int
-    model: str
-    train: np.ndarray
-    test: np.ndarray
-
-    @property
-    def title(self) -> str:
-        return f"{self.split} split {self.fold}, {self.model}"
 
 
 @validate_params(
@@ -79,7 +51,6 @@ def evaluate(
     test_size: float = 0.2,
     n_repeats: int = 1,
     n_bootstrap: int = 1000,
-    confidence: float = 0.95,
     n_jobs: int | None = None,
     random_state: Any = None,
     verbose: int | str = "auto",
@@ -98,28 +69,24 @@ def evaluate(
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the models take them.
     y : array-like of shape (n_posts,)
-        Targets. Rows with NaN are never tested. Models whose ``fit`` takes
-        ``X_unlabeled`` learn from them; for other models they are dropped.
+        Targets. Rows with NaN are never tested; only models whose ``fit`` takes
+        ``X_unlabeled`` learn from them.
     splits : list of {"random", "user", "time"}, dict or None, default=None
         The splits to use. None uses those for which users and times are known. A dict
         has your own splits by name: pairs (train, test) of positions, a splitter (which
         gets the users if it takes groups), or a number for `StratifiedRegressionKFold`.
-    users : column or array-like of shape (n_posts,), default=None
-        Users of the posts. None uses the role ``user`` of the first step with roles,
-        as in the Pipeline of `make_hyperfusion`.
-    times : column or array-like of shape (n_posts,), default=None
-        Times of the posts. None uses the role ``time`` in the same way.
+    users, times : column or array-like of shape (n_posts,), default=None
+        Users and times of the posts. None uses the roles ``user`` and ``time`` of the
+        first step with roles, as in the Pipeline of `make_hyperfusion`.
     test_size : float, default=0.2
         Share of the posts (for "user", of the users) to test on.
     n_repeats : int, default=1
         Number of random splits and of splits by user; scores are means over them. There
         is always one split by time.
     n_bootstrap : int, default=1000
-        Number of bootstrap samples behind each interval.
-    confidence : float, default=0.95
-        Coverage of the intervals.
+        Number of bootstrap samples behind each 95% interval.
     n_jobs : int, default=None
-        Number of parallel fits, through joblib. The result does not depend on it.
+        Number of parallel fits; the result does not depend on it.
     random_state : int, RandomState instance or None, default=None
         Seed of the splits and of the bootstrap. Models need their own seeds.
     verbose : int or "auto", default="auto"
@@ -135,13 +102,12 @@ def evaluate(
             One row for each `split`, `model`, `users` ("all"; "known", with posts in
             the training rows; or "new") and `metric` ("src": Spearman's rank
             correlation, SRC; "mae": mean absolute error; "within_user_src": rank
-            correlation within users with three posts or more). The other columns are
-            `score`, the bounds `low` and `high` of its interval, `n_posts` and
-            `n_users`.
+            correlation within users with three posts or more), with `score`, the bounds
+            `low` and `high` of its interval, `n_posts` and `n_users`.
         differences : DataFrame
-            For each model but the first: `difference` (its score minus the first
-            model's, on the same posts) with `low` and `high`, by the same keys and
-            `baseline`. Empty for one model.
+            For each model but the first (the `baseline`): `difference`, its score minus
+            the first model's on the same posts, with `low` and `high`, by the same
+            keys.
         predictions : DataFrame
             `split`, `fold`, `model`, `row` (position in `X`), `y`, `prediction` and
             `known_user` of every tested post.
@@ -152,19 +118,13 @@ def evaluate(
         If the users or times of a split are unknown, a column is missing, or one of
         your own splits is empty or does not give positions of rows.
 
-    See Also
-    --------
-    ablate : What each part of one model contributes.
-    check_leaks : Finds columns that know the target, which no split reveals.
-
     Notes
     -----
     Intervals are percentiles over bootstrap samples. A sample draws users with all of
-    their tested posts (or single posts, if users are unknown). Differences are paired:
-    both models are scored on the same samples. Intervals show the uncertainty due to
-    the choice of test posts, not that due to the seed of the model.
-
-    The paper reports SRC and MAE (section 4, equation 11) on one random split.
+    their tested posts (or single posts, if users are unknown), and the same for all
+    models, so differences are paired. Intervals show the uncertainty due to the choice
+    of test posts, not that due to the seed of the model. The paper reports SRC and MAE
+    (section 4, equation 11) on one random split.
 
     Examples
     --------
@@ -184,35 +144,43 @@ def evaluate(
     1   random  ridge    1.0
     ...
     """
-    models = name_models(model)
-    X, target = check_posts(X, y)
-    units = find_users(X, users, models.values())
-    moments = find_times(X, times, models.values())
+    models = _inputs.name_models(model)
+    X, target = _inputs.check_posts(X, y)
+    units = _inputs.find_users(X, users, models.values())
+    moments = _inputs.find_times(X, times, models.values())
     rng = check_random_state(random_state)
-    learning = {name: learns_from_unlabeled(m) for name, m in models.items()}
+    learning = {name: _inputs.learns_from_unlabeled(m) for name, m in models.items()}
     plan = _plan(splits, target, units, moments, test_size, n_repeats, rng)
     jobs = [
-        _Job(name, fold, kind, *labeled_split(split, target, learns))
+        (name, fold, kind, *_inputs.labeled_split(split, target, learns))
         for name, folds in plan.items()
         for fold, split in enumerate(folds)
         for kind, learns in learning.items()
     ]
+    titles = [f"{name} split {fold}, {kind}" for name, fold, kind, *_ in jobs]
     calls: Iterator[Call] = (
-        (job.title, (models[job.model], X, target, job.train, job.test)) for job in jobs
+        (title, (models[kind], X, target, train, test))
+        for title, (_, _, kind, train, test) in zip(titles, jobs, strict=True)
     )
     fits = in_parallel(_fit_predict, calls, n_jobs)
     tables = []
     with Progress("evaluate", len(jobs), verbose) as progress:
-        results = progress.over(fits, [job.title for job in jobs])
-        for job, (prediction, seconds) in zip(jobs, results, strict=True):
-            tables.append(_table(job, target, prediction, units))
+        results = zip(titles, jobs, progress.over(fits, titles), strict=True)
+        for title, (name, fold, kind, train, test), (found, seconds) in results:
+            table = pd.DataFrame(
+                {"split": name, "fold": fold, "model": kind, "row": test}
+            )
+            table = table.assign(y=target[test], prediction=found, known_user=None)
+            table["unit"] = test if units is None else units[test]
+            if units is not None:
+                seen = units[train[~np.isnan(target[train])]]
+                table["known_user"] = np.isin(units[test], seen)
+            tables.append(table)
             if tells_lines(verbose):
-                said = f"[evaluate] {job.title}"
-                print_scores(said, target[job.test], prediction, seconds)
+                print_scores(f"[evaluate] {title}", target[test], found, seconds)
     predictions = pd.concat(tables, ignore_index=True)
-    scores, differences = score_tables(
-        predictions, units is not None, list(models), n_bootstrap, confidence, rng
-    )
+    has_users = units is not None
+    scores, differences = score_tables(predictions, has_users, n_bootstrap, rng)
     predictions = predictions.drop(columns="unit")
     return Bunch(scores=scores, differences=differences, predictions=predictions)
 
@@ -225,13 +193,13 @@ def _plan(
     test_size: float,
     n_repeats: int,
     rng: np.random.RandomState,
-) -> dict[str, list[Split]]:
+) -> dict[str, list[_inputs.Split]]:
     """Return the folds of each split, as positions in the whole table."""
     if splits is not None and not len(splits):
         raise InvalidInputError("splits is empty: give at least one, or None.")
     if isinstance(splits, Mapping):
         return {
-            str(name): read_folds(folds, f"splits[{name!r}]", y, units, rng)
+            str(name): _inputs.read_folds(folds, f"splits[{name!r}]", y, units, rng)
             for name, folds in splits.items()
         }
     known = {"random": True, "user": units is not None, "time": times is not None}
@@ -242,9 +210,7 @@ def _plan(
     plan = {}
     for name in wanted:
         if name not in SPLITS:
-            raise InvalidInputError(
-                f"splits takes {SPLITS} or a dict. Got {name!r} instead."
-            )
+            raise InvalidInputError(f"splits takes {SPLITS} or a dict. Got {name!r}.")
         if not known[name]:
             raise InvalidInputError(
                 f"splits has {name!r}, but the {name}s of the posts are not known: "
@@ -252,7 +218,7 @@ def _plan(
             )
         rows = np.flatnonzero(~np.isnan(y))
         if name == "time" and times is not None:
-            plan[name] = [split_by_time(times, rows, test_size)]
+            plan[name] = [_inputs.split_by_time(times, rows, test_size)]
             continue
         kind = GroupShuffleSplit if name == "user" else ShuffleSplit
         splitter = kind(n_repeats, test_size=test_size, random_state=rng)
@@ -266,18 +232,6 @@ def _fit_predict(
     model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> tuple[np.ndarray, float]:
     start = now()
-    fitted = clone(model).fit(take(X, train), y[train])
-    prediction = np.asarray(fitted.predict(take(X, test)), dtype=np.float64)
+    fitted = clone(model).fit(_safe_indexing(X, train), y[train])
+    prediction = np.asarray(fitted.predict(_safe_indexing(X, test)), dtype=np.float64)
     return prediction.reshape(-1), now() - start
-
-
-def _table(
-    job: _Job, y: np.ndarray, prediction: np.ndarray, units: np.ndarray | None
-) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {"split": job.split, "fold": job.fold, "model": job.model, "row": job.test}
-    ).assign(y=y[job.test], prediction=prediction)
-    if units is None:
-        return table.assign(known_user=None, unit=job.test)
-    seen = units[job.train[~np.isnan(y[job.train])]]
-    return table.assign(known_user=np.isin(units[job.test], seen), unit=units[job.test])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from inspect import signature
 from numbers import Integral
 from typing import Any
@@ -12,7 +12,6 @@ import pandas as pd
 from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._anatomy import final_step, find, is_search, layers
-from hyperfusion._sklearn_compat import _safe_indexing
 from hyperfusion._validation import check_target
 from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._levels import number_levels
@@ -66,9 +65,7 @@ def check_posts(X: Any, y: Any) -> tuple[Any, np.ndarray]:
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     target = check_target(y, X, allow_nan=True)
     if np.isnan(target).all():
-        raise InvalidInputError(
-            "y is NaN in all rows: at least some posts need a target."
-        )
+        raise InvalidInputError("y is NaN in all rows: some posts need a target.")
     return X, target
 
 
@@ -94,7 +91,10 @@ def _values(
 ) -> pd.Series | None:
     """Return the values of a parameter (a column, or one per row) or of a role."""
     if given is None:
-        encoders = (find(m, _has_roles) for m in models)
+        encoders = (
+            find(m, lambda part: hasattr(part, "user") and hasattr(part, "time"))
+            for m in models
+        )
         encoder = next((e for e in encoders if e is not None), None)
         given = getattr(encoder, role, None)
     if given is None:
@@ -116,10 +116,6 @@ def _values(
     return table[column].reset_index(drop=True)
 
 
-def _has_roles(part: Any) -> bool:
-    return hasattr(part, "user") and hasattr(part, "time")
-
-
 def read_folds(
     cv: Any, what: str, y: np.ndarray, units: np.ndarray | None, random_state: Any
 ) -> list[Split]:
@@ -128,46 +124,35 @@ def read_folds(
         cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
         units = None
     if isinstance(cv, str) or not hasattr(cv, "split"):
-        return read_splits(cv, what, len(y))
+        return _read_pairs(cv, what, len(y))
     rows = np.flatnonzero(~np.isnan(y))
     if hasattr(cv, "get_metadata_routing"):  # scikit-learn's warn where they don't
         takes_groups = cv.get_metadata_routing().split.requests.get("groups")
     else:
         takes_groups = "groups" in signature(cv.split).parameters
-    groups = {}
-    if units is not None and takes_groups:
-        groups["groups"] = units[rows]
+    groups = {"groups": units[rows]} if units is not None and takes_groups else {}
     folds = cv.split(rows, y[rows], **groups)
     return [(rows[train], rows[test]) for train, test in folds]
 
 
-def read_splits(splits: Any, what: str, n_rows: int) -> list[Split]:
+def _read_pairs(pairs: Any, what: str, n_rows: int) -> list[Split]:
     """Return (train, test) pairs of positions, checked."""
     try:
-        if isinstance(splits, tuple) and len(splits) == 2:
-            train = splits[0]
-            splits = [splits] if len(train) and np.ndim(train[0]) == 0 else splits
-        pairs = [(np.asarray(a), np.asarray(b)) for a, b in splits]
+        pairs = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
             f"{what} must be a number, a splitter or pairs (train, test) of positions. "
-            f"Got {splits!r} instead."
+            f"Got {pairs!r} instead."
         ) from error
     if not pairs:
         raise InvalidInputError(f"{what} is empty: give at least one (train, test).")
-    for pair in pairs:
-        for side, rows in zip(("train", "test"), pair, strict=True):
-            if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
-                raise InvalidInputError(
-                    f"{what} must give positions of rows for train and test. Got an "
-                    f"array of shape {rows.shape} and dtype {rows.dtype} for {side}."
-                )
-            outside = rows[(rows < 0) | (rows >= n_rows)]
-            if len(outside):
-                raise InvalidInputError(
-                    f"{what} names row {outside[0]} for {side}; there are {n_rows} "
-                    "rows."
-                )
+    for rows in (rows for pair in pairs for rows in pair):
+        is_whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows)
+        if not is_whole or rows.min() < 0 or rows.max() >= n_rows:
+            raise InvalidInputError(
+                f"{what} must give positions of rows for train and test, from 0 to "
+                f"{n_rows - 1}. Got {rows!r}."
+            )
     return pairs
 
 
@@ -193,8 +178,3 @@ def labeled_split(split: Split, y: np.ndarray, use_unlabeled: bool) -> Split:
     if use_unlabeled:
         train = np.concatenate([train, np.flatnonzero(np.isnan(y))])
     return train, test
-
-
-def take(X: Any, rows: Sequence[int] | np.ndarray) -> Any:
-    """Return rows of a table."""
-    return _safe_indexing(X, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -31,11 +32,6 @@ class LabeledSplit(BaseCrossValidator):
         The folds of the labeled rows. A number gives `StratifiedRegressionKFold`.
         Positions of an iterable count all rows; unlabeled rows are removed from its
         test parts.
-
-    See Also
-    --------
-    labeled_scorer : Scores on labeled rows only, for other folds.
-    PseudoLabelWrapper : Learns from the unlabeled rows.
 
     Examples
     --------
@@ -84,12 +80,9 @@ class LabeledSplit(BaseCrossValidator):
 
         Parameters
         ----------
-        X : array-like of length n_samples
-            Rows.
-        y : array-like of shape (n_samples,)
-            Target, NaN for unlabeled rows.
-        groups : array-like of shape (n_samples,), default=None
-            Groups for the splitter. Those of unlabeled rows are ignored.
+        X, y, groups : array-like of length n_samples
+            Rows, targets (NaN for unlabeled rows) and groups for the splitter, if it
+            takes any.
 
         Yields
         ------
@@ -122,27 +115,7 @@ class LabeledSplit(BaseCrossValidator):
         return [None if v is None else _safe_indexing(v, rows) for v in values]
 
 
-class LabeledScorer:
-    """A scorer of labeled rows only; see `labeled_scorer`."""
-
-    def __init__(self, scoring: Any):
-        self.scoring = scoring
-
-    def __call__(self, estimator: Any, X: Any, y: ArrayLike, **params: Any) -> float:
-        """Score the labeled rows; parameters with one value per row are cut to them."""
-        labeled = _labeled(y)
-        rows = np.flatnonzero(labeled)
-        for name, value in params.items():
-            if hasattr(value, "__len__") and len(value) == len(labeled):
-                params[name] = _safe_indexing(value, rows)
-        X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
-        return check_scoring(estimator, scoring=self.scoring)(estimator, X, y, **params)
-
-    def __repr__(self) -> str:
-        return f"labeled_scorer({self.scoring!r})"
-
-
-def labeled_scorer(scoring: str | Callable | None = None) -> LabeledScorer:
+def labeled_scorer(scoring: str | Callable | None = None) -> Callable[..., float]:
     """Make a scorer that ignores rows without a target.
 
     Pass it as ``scoring=`` to scikit-learn's searches if the rows that they score may
@@ -151,8 +124,7 @@ def labeled_scorer(scoring: str | Callable | None = None) -> LabeledScorer:
     Parameters
     ----------
     scoring : str, scorer or None, default=None
-        A name that scikit-learn knows, a callable ``scorer(estimator, X, y)``, or None
-        for the estimator's own ``score``.
+        A scorer or the name of one; None is the estimator's own ``score``.
 
     Returns
     -------
@@ -176,7 +148,20 @@ def labeled_scorer(scoring: str | Callable | None = None) -> LabeledScorer:
     """
     if isinstance(scoring, str):
         get_scorer(scoring)
-    return LabeledScorer(scoring)
+    return partial(_score_labeled, scoring)
+
+
+def _score_labeled(
+    scoring: Any, estimator: Any, X: Any, y: ArrayLike, **params: Any
+) -> float:
+    """Score the labeled rows; parameters with one value per row are cut to them."""
+    labeled = _labeled(y)
+    rows = np.flatnonzero(labeled)
+    for name, value in params.items():
+        if hasattr(value, "__len__") and len(value) == len(labeled):
+            params[name] = _safe_indexing(value, rows)
+    X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
+    return check_scoring(estimator, scoring=scoring)(estimator, X, y, **params)
 
 
 def _labeled(y: ArrayLike) -> np.ndarray:

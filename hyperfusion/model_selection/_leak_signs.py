@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from numbers import Number
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,9 @@ from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
 from hyperfusion.table import Schema
 
-N_BINS = 50
-MIN_LEVELS = 3
-MIN_ROWS = 30
+_N_BINS = 50
+_MIN_LEVELS = 3
+_MIN_ROWS = 30
 
 # in the singular, except "shares": a share may be a proportion
 _LATER = frozenset(
@@ -40,7 +39,7 @@ def words_of(text: str) -> list[str]:
 
 def sounds_later(column: Any) -> bool:
     """Whether a column's name is that of a count that grows after the post."""
-    (name,) = Schema.of_numbers([column]).names  # without its block
+    (name,) = Schema([column]).names  # without its block
     words = words_of(str(name.feature))
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
 
@@ -67,17 +66,11 @@ def levels_of(column: pd.Series) -> np.ndarray | None:
         return None
 
 
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Return Spearman's correlation over the rows where `x` is not missing."""
-    there = ~np.isnan(x)
-    return spearman_score(y[there], x[there]) if there.sum() > 2 else 0.0
-
-
 def bins_of(x: np.ndarray) -> np.ndarray:
     """Return quantile bins of numbers, -1 where missing."""
     there = ~np.isnan(x)
     codes = np.full(len(x), -1)
-    n_bins = max(2, min(N_BINS, int(there.sum()) // 20))
+    n_bins = max(2, min(_N_BINS, int(there.sum()) // 20))
     share = (rankdata(x[there], method="average") - 0.5) / max(there.sum(), 1)
     codes[there] = np.minimum((share * n_bins).astype(int), n_bins - 1)
     return codes
@@ -98,24 +91,25 @@ def out_of_fold_score(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> fl
     return spearman_score(y, means[codes, folds])
 
 
-@dataclass(frozen=True)
-class LevelMeans:
-    """How well a column's repeated values agree with the mean target of their rows."""
+class LevelMeans(NamedTuple):
+    """How well a column's repeated values agree with the mean target of their rows.
+
+    They are the `same` if they are these means, or (of eight or more) linear in them.
+    The `bound` is the highest correlation of a column that does not know the rows' own
+    noise: the reliability of the means, or how well two halves of the rows agree.
+    """
 
     n_levels: int
     same: bool
-    """Whether the values are these means, or (of eight or more) linear in them."""
     correlation: float
-    """Between the values and the mean targets of their rows."""
     bound: float
-    """The highest correlation of a column that does not know the rows' own noise."""
 
     @property
     def knows(self) -> bool:
         """Whether the agreement is better than an honest column can reach."""
         if self.same:
             return True
-        if self.n_levels < MIN_ROWS or self.correlation <= self.bound + 0.05:
+        if self.n_levels < _MIN_ROWS or self.correlation <= self.bound + 0.05:
             return False
         error = np.sqrt(2 / (self.n_levels - 3))
         sure = 1 - 1e-12
@@ -126,14 +120,11 @@ class LevelMeans:
 def level_means(
     x: np.ndarray, y: np.ndarray, rng: np.random.RandomState
 ) -> LevelMeans | None:
-    """Compare each repeated value of a column with the mean target of its rows.
-
-    The bound is the reliability of the means: how well two halves of the rows agree.
-    """
+    """Compare each repeated value of a column with the mean target of its rows."""
     there = np.flatnonzero(~np.isnan(x))
     values, codes, sizes = np.unique(x[there], return_inverse=True, return_counts=True)
     repeated = sizes > 1
-    if repeated.sum() < MIN_LEVELS or sizes[repeated].sum() < MIN_ROWS:
+    if repeated.sum() < _MIN_LEVELS or sizes[repeated].sum() < _MIN_ROWS:
         return None
     target = y[there]
     order = rng.permutation(len(there))
@@ -153,14 +144,11 @@ def level_means(
     linear = 0.0
     if np.ptp(values) > 0 and np.ptp(means) > 0:
         linear = min(abs(float(np.corrcoef(values, means)[0, 1])), 1.0)
-    return LevelMeans(
-        len(values),
-        bool(np.allclose(values, means, rtol=0, atol=1e-3 * target.std()))
-        or (len(values) >= 8 and linear > 0.9999),
-        # of ranks as well: a mean may have been put through a monotone function
-        max(linear, abs(spearman_score(means, values))),
-        float(np.sqrt(reliability)),
-    )
+    same = np.allclose(values, means, rtol=0, atol=1e-3 * target.std())
+    same = bool(same) or (len(values) >= 8 and linear > 0.9999)
+    # of ranks as well: a mean may have been put through a monotone function
+    correlation = max(linear, abs(spearman_score(means, values)))
+    return LevelMeans(len(values), same, correlation, float(np.sqrt(reliability)))
 
 
 def order_within_levels(x: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
@@ -170,6 +158,6 @@ def order_within_levels(x: np.ndarray, y: np.ndarray, codes: np.ndarray) -> floa
     ranks = groups.rank()
     ranks -= ranks.groupby(codes[rows.index]).transform("mean")
     spread = np.sqrt((ranks**2).sum())
-    if (ranks["x"] != 0).sum() < MIN_ROWS or spread.min() == 0:
+    if (ranks["x"] != 0).sum() < _MIN_ROWS or spread.min() == 0:
         return 0.0
     return float((ranks["x"] * ranks["y"]).sum() / (spread["x"] * spread["y"]))

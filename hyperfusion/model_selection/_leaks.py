@@ -1,42 +1,25 @@
-"""A check for columns, and splits, that know the target."""
+"""A check for columns that know the target."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
 
-from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion.cells._columns import as_column
 from hyperfusion.cells._times import read_times
-from hyperfusion.model_selection._inputs import (
-    Split,
-    check_posts,
-    find_times,
-    find_users,
-    read_folds,
-)
-from hyperfusion.model_selection._leak_signs import (
-    bins_of,
-    level_means,
-    levels_of,
-    numbers_of,
-    order_within_levels,
-    out_of_fold_score,
-    rank_correlation,
-    sounds_later,
-)
+from hyperfusion.metrics import spearman_score
+from hyperfusion.model_selection import _inputs
+from hyperfusion.model_selection import _leak_signs as signs
 from hyperfusion.table._frames import check_frame
 
 _COPY = 0.999
+_ALONE = 0.8  # with all columns, good models of the SMP Challenge reach about 0.7
 _WITHIN = 0.95
 _NAMED = 0.2
 _N_FOLDS = 5
@@ -58,44 +41,22 @@ _ADVICE = {
         "outcome of the post."
     ),
     "later than the post": "Drop it, or check clocks and time zones.",
-    "same row on both sides": "Drop duplicates, or keep them on one side.",
-    "users on both sides": (
-        "Fine if you will only predict known users; otherwise split by user."
-    ),
-    "trains on later posts": "Split by time (time_split).",
 }
 
 
-@dataclass(frozen=True)
-class _Finding:
-    column: Hashable
-    finding: str
-    value: float
-    evidence: str
+_Finding = tuple[Hashable, str, float, str]  # column, finding, value, evidence
 
 
-@validate_params(
-    {
-        "threshold": [Interval(Real, 0, 1, closed="neither")],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
-)
 def check_leaks(
-    X: Any,
-    y: ArrayLike,
-    *,
-    users: Any = None,
-    times: Any = None,
-    splits: Any = None,
-    threshold: float = 0.8,
-    random_state: Any = 0,
+    X: Any, y: ArrayLike, *, users: Any = None, times: Any = None
 ) -> pd.DataFrame:
-    """Look for columns that know the target, and for splits that leak it.
+    """Look for columns that know the target.
 
     A count that was taken after the post makes all scores too good, and no split
     reveals it, because training and test rows both have it. This function looks for
-    signs of such columns.
+    signs of such columns. A finding is a reason to ask when a column was measured; a
+    clean result proves nothing: today's number of followers looks like the number at
+    the time of the post.
 
     Parameters
     ----------
@@ -103,33 +64,22 @@ def check_leaks(
         Posts or a feature table. Columns of pictures and lists are not checked.
     y : array-like of shape (n_posts,)
         Targets. Rows with NaN are ignored.
-    users : column or array-like of shape (n_posts,), default=None
-        Users of the posts.
-    times : column or array-like of shape (n_posts,), default=None
-        Times of the posts.
-    splits : int, splitter, (train, test) or iterable of them, default=None
-        Positions of training and test rows, or a splitter. A splitter that takes groups
-        gets the users.
-    threshold : float, default=0.8
-        Out-of-fold rank correlation (on rows not used for fitting) above which a single
-        column is suspicious. On posts of the SMP Challenge, good models with all
-        columns reach about 0.7.
-    random_state : int, RandomState instance or None, default=0
-        Seed of the folds and of random halves of the rows.
+    users, times : column or array-like of shape (n_posts,), default=None
+        Users and times of the posts.
 
     Returns
     -------
     DataFrame
-        One row per finding, the most serious first; empty if there are no findings. The
-        columns are ``column`` (None for splits), ``finding``, ``value``, ``evidence``
-        and ``advice``. These are the findings, with their values:
+        One row per finding, the most serious first, with the columns ``column``,
+        ``finding``, ``value``, ``evidence`` and ``advice``. These are the findings,
+        with their values:
 
         - "copy of the target": the rank correlation with the target, 0.999 or more;
         - "target by level": the column repeats values, and these agree with the mean
           target of their rows better than an honest column can, as in target encoding
           (correlation);
         - "predicts alone": the rank correlation of predictions from this column alone,
-          in other folds, is `threshold` or more;
+          in other folds, is 0.8 or more;
         - "target of the other rows": within the levels of a category, or within users,
           the column sorts the rows by their targets, as the mean of all *other* rows
           does (rank correlation within levels, 0.95 or more, or -0.95 or less);
@@ -137,33 +87,19 @@ def check_leaks(
           (views, likes, score ...), and the rank correlation of predictions from this
           column alone is 0.2 or more;
         - "later than the post": dates, or texts with a date, after `times` (share of
-          the rows);
-        - "same row on both sides": equal rows, with equal targets, in training and test
-          (share of the test rows);
-        - "users on both sides": users in training and test (share of the test rows);
-        - "trains on later posts": training rows later than the first test row (share of
-          the training rows).
+          the rows).
 
     Raises
     ------
     InvalidInputError
         If inputs don't fit together, a column is missing, or two have the same name.
 
-    See Also
-    --------
-    evaluate : Scores on honest splits.
-
     Notes
     -----
-    A clean result proves nothing: today's number of followers looks like the number at
-    the time of the post. A finding is a reason to ask when a column was measured.
-
     An honest column cannot agree with mean targets better than their reliability
-    allows. This is the correlation between the means of two random halves of each
-    level's rows, corrected to full length (Spearman and Brown).
-
-    For 10,000 rows, a column takes a few milliseconds, and as much again for each
-    category.
+    allows: the correlation between the means of two random halves of each level's rows,
+    corrected to full length (Spearman and Brown). For 10,000 rows, a column takes a few
+    milliseconds, and as much again for each category.
 
     Examples
     --------
@@ -177,75 +113,69 @@ def check_leaks(
       column             finding  value
     0  views  copy of the target    1.0
     """
-    X, target = check_posts(X, y)
+    X, target = _inputs.check_posts(X, y)
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     check_frame(table, "check_leaks")
     table = table.reset_index(drop=True)
-    units = find_users(table, users, [])
-    moments = find_times(table, times, [])
-    pairs = []
-    if splits is not None:
-        pairs = read_folds(splits, "splits", target, units, random_state)
+    units = _inputs.find_users(table, users, [])
+    moments = _inputs.find_times(table, times, [])
     labeled = np.flatnonzero(~np.isnan(target))
-    found = list(_in_columns(table, target, labeled, units, threshold, random_state))
+    found = list(_in_columns(table, target, labeled, units))
     if moments is not None:
         found += _after_the_post(table, moments)
-    for split in pairs:
-        found += _across(split, table, target, units, moments)
     order = list(_ADVICE)
-    found.sort(key=lambda f: order.index(f.finding))
-    rows = [{**vars(f), "advice": _ADVICE[f.finding]} for f in found]
+    found.sort(key=lambda finding: order.index(finding[1]))
+    rows = [(*finding, _ADVICE[finding[1]]) for finding in found]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _in_columns(
-    table: pd.DataFrame,
-    y: np.ndarray,
-    labeled: np.ndarray,
-    units: np.ndarray | None,
-    threshold: float,
-    random_state: Any,
+    table: pd.DataFrame, y: np.ndarray, labeled: np.ndarray, units: np.ndarray | None
 ) -> Iterator[_Finding]:
     """Yield signs that single columns know the target."""
-    rng = check_random_state(random_state)
+    rng = np.random.RandomState(0)
     table, y = table.iloc[labeled], y[labeled]
     folds = rng.permutation(len(y)) % min(_N_FOLDS, len(y))
     levels: dict[Hashable, np.ndarray] = {}
     if units is not None:
         levels["users"] = units[labeled]
     for column in table:  # categories and texts whose values repeat
-        codes = None
-        if numbers_of(table[column]) is None:
-            codes = levels_of(table[column])
+        is_number = signs.numbers_of(table[column]) is not None
+        codes = None if is_number else signs.levels_of(table[column])
         if codes is not None and codes.max(initial=-1) + 1 <= len(codes) / 2:
             levels[column] = codes
     for column in table:
-        numbers = numbers_of(table[column])
-        codes = levels_of(table[column]) if numbers is None else bins_of(numbers)
+        numbers = signs.numbers_of(table[column])
+        codes = (
+            signs.levels_of(table[column])
+            if numbers is None
+            else signs.bins_of(numbers)
+        )
         if codes is None or codes.max(initial=-1) < 1:
             continue
-        value = out_of_fold_score(codes, y, folds)
+        value = signs.out_of_fold_score(codes, y, folds)
         evidence = f"predictions from it alone have an SRC of {value:.3f}"
         sure = None if numbers is None else _of_numbers(column, numbers, y, rng)
         if sure is not None:
             yield sure
-        elif value >= threshold:
-            yield _Finding(column, "predicts alone", value, evidence)
+        elif value >= _ALONE:
+            yield (column, "predicts alone", value, evidence)
         elif numbers is not None and (within := _within(column, numbers, y, levels)):
             yield within
-        elif value >= _NAMED and sounds_later(column):
-            yield _Finding(column, "total counted later", value, evidence)
+        elif value >= _NAMED and signs.sounds_later(column):
+            yield (column, "total counted later", value, evidence)
 
 
 def _of_numbers(
     column: Hashable, x: np.ndarray, y: np.ndarray, rng: np.random.RandomState
 ) -> _Finding | None:
     """Return a sign that a column of numbers was made from the target, if any."""
-    copied = abs(rank_correlation(x, y))
+    there = ~np.isnan(x)
+    copied = abs(spearman_score(y[there], x[there])) if there.sum() > 2 else 0.0
     if copied >= _COPY:
         evidence = f"its rank correlation with the target is {copied:.4f}"
-        return _Finding(column, "copy of the target", copied, evidence)
-    means = level_means(x, y, rng)
+        return (column, "copy of the target", copied, evidence)
+    means = signs.level_means(x, y, rng)
     if means is None or not means.knows:
         return None
     evidence = (
@@ -257,7 +187,7 @@ def _of_numbers(
         evidence = (
             f"its {means.n_levels} repeated values are the mean target of their rows"
         )
-    return _Finding(column, "target by level", means.correlation, evidence)
+    return (column, "target by level", means.correlation, evidence)
 
 
 def _within(
@@ -265,13 +195,13 @@ def _within(
 ) -> _Finding | None:
     """Return a sign that a column orders the rows of each level by their target."""
     for name, codes in levels.items():
-        within = order_within_levels(x, y, codes)
+        within = signs.order_within_levels(x, y, codes)
         if abs(within) >= _WITHIN:
             evidence = (
                 f"within the levels of {name!r}, its rank correlation with the target "
                 f"is {within:.3f}"
             )
-            return _Finding(column, "target of the other rows", within, evidence)
+            return (column, "target of the other rows", within, evidence)
     return None
 
 
@@ -287,7 +217,7 @@ def _after_the_post(table: pd.DataFrame, times: pd.Series) -> Iterator[_Finding]
             gap = (dates - times)[later].median()
             evidence = f"{int(later.sum())} dates are after the post, by {gap} (median)"
             share = float(later.sum() / dates.notna().sum())
-            yield _Finding(column, "later than the post", share, evidence)
+            yield (column, "later than the post", share, evidence)
 
 
 def _dates(column: pd.Series) -> pd.Series | None:
@@ -308,36 +238,3 @@ def _dates(column: pd.Series) -> pd.Series | None:
     if np.isfinite(seconds).sum() <= 0.9 * column.notna().sum():
         return None
     return pd.to_datetime(pd.Series(seconds, index=column.index), unit="s", utc=True)
-
-
-def _across(
-    split: Split,
-    table: pd.DataFrame,
-    y: np.ndarray,
-    units: np.ndarray | None,
-    times: pd.Series | None,
-) -> Iterator[_Finding]:
-    """Yield leaks between the training rows and the test rows of a split."""
-    train, test = split
-    levels = [levels_of(table.iloc[:, place]) for place in range(table.shape[1])]
-    compared = [codes for codes in levels if codes is not None]
-    rows = np.arange(len(table))  # equal targets alone don't make equal rows
-    if compared:
-        cells = pd.DataFrame(np.column_stack([*compared, pd.factorize(y)[0]]))
-        rows = pd.util.hash_pandas_object(cells, index=False).to_numpy()
-    same = np.isin(rows[test], rows[train]) | np.isin(test, train)
-    if same.any():
-        evidence = f"{int(same.sum())} of {len(test)} test rows are also in training"
-        yield _Finding(None, "same row on both sides", float(same.mean()), evidence)
-    if units is not None:
-        known = np.isin(units[test], units[train])
-        if known.any():
-            evidence = f"{known.mean():.0%} of test rows are by users in training"
-            yield _Finding(None, "users on both sides", float(known.mean()), evidence)
-    if times is not None:
-        later = (times.iloc[train] > times.iloc[test].min()).to_numpy()
-        if later.any():
-            evidence = (
-                f"{later.mean():.0%} of training rows are after the first test row"
-            )
-            yield _Finding(None, "trains on later posts", float(later.mean()), evidence)

@@ -21,30 +21,24 @@ from hyperfusion._validation import check_target, local_generator
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 
+_N_BINS = 10
+
 
 @with_parameters
 class StratifiedRegressionKFold(BaseCrossValidator):
     """K folds in which the target has the same distribution.
 
-    The target is divided into quantile bins. The rows of each bin are spread evenly
-    over the folds, so that every fold has some of the rare, very popular posts. With
-    `groups`, the rows of a group stay together.
+    The target is divided into ten quantile bins, or fewer if it has few distinct values
+    or rows. The rows of each bin are spread evenly over the folds, so that every fold
+    has some of the rare, very popular posts. With `groups`, the rows of a group stay
+    together.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
-    n_bins : int, default=10
-        Number of quantile bins. It is reduced if the target has few distinct values or
-        rows, because every bin needs at least `n_splits` rows.
-    shuffle : bool, default=True
-        Whether to shuffle the rows within the bins first.
     random_state : int, RandomState instance or None, default=None
-        Seed of the shuffling.
-
-    See Also
-    --------
-    time_split : One split by time, for honest scores on later posts.
+        Seed of the order within the bins.
 
     Examples
     --------
@@ -60,8 +54,6 @@ class StratifiedRegressionKFold(BaseCrossValidator):
     __metadata_request__split = {"groups": True}
 
     n_splits: int = field(default=5, kw_only=False)
-    n_bins: int = 10
-    shuffle: bool = True
     random_state: Any = None
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
@@ -121,10 +113,10 @@ class StratifiedRegressionKFold(BaseCrossValidator):
                 f"n_splits={self.n_splits} must be at least 2 and at most the number "
                 f"of {what}, which is {count} (n_samples={n_rows})."
             )
-        bins = quantile_bins(target, self.n_bins, self.n_splits)
+        bins = quantile_bins(target, _N_BINS, self.n_splits)
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-        rng = local_generator(self.random_state) if self.shuffle else None
-        folds = kind(self.n_splits, shuffle=self.shuffle, random_state=rng)
+        rng = local_generator(self.random_state)
+        folds = kind(self.n_splits, shuffle=True, random_state=rng)
         yield from folds.split(np.zeros(n_rows), bins, groups)
 
 

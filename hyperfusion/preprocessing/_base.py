@@ -32,7 +32,7 @@ class BlockTransformer(TableTransformer):
 
     def _fit(self, X: Any, y: Any) -> Features:
         features = read_features(self, X, reset=True, infinite=self._infinite)
-        self.is_category_ = features.is_category
+        self.is_category_ = features.table.is_category
         self._fit_features(features, y)
         return features
 

@@ -145,7 +145,7 @@ class BlockImputer(BlockTransformer):
             values, block = features.numbers[:, column], schema.blocks[column]
             if ((values == 0) | (values == 1)).all():
                 held |= {(block, _pattern(values == flag)) for flag in (0, 1)}
-        names = [str(features.names[i]) for i in singles] + list(schema.vectors)
+        names = [str(schema.columns[i]) for i in singles] + list(schema.vectors)
         candidates = [*singles.values(), *schema.vectors.values()]
         together: dict[tuple[str | None, bytes], list[np.ndarray]] = {}
         self.flag_names_: list[str] = []

@@ -199,4 +199,4 @@ class NumericTable(BlockTransformer):
 
 
 def _as_frame(features: Features) -> pd.DataFrame:
-    return pd.DataFrame(features.numbers, columns=features.names, copy=False)
+    return pd.DataFrame(features.numbers, columns=features.schema.columns, copy=False)

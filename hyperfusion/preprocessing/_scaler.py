@@ -114,7 +114,7 @@ class BlockScaler(BlockTransformer):
             self.quantiles_ = QuantileTransformer(
                 n_quantiles=n_quantiles, subsample=None
             ).fit(values)
-        self.lower_, self.upper_ = ([[-1], [1]] * limits).astype(np.float32)
+        self.lower_, self.upper_ = (limits * [[-1], [1]]).astype(np.float32)
 
     def _transform_features(self, features: Features) -> np.ndarray:
         out = np.array(features.numbers, dtype=np.float32, order="C")

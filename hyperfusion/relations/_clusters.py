@@ -269,7 +269,7 @@ class HierarchicalClusterEncoder(TableTransformer):
             i: pd.Categorical.from_codes(labels, list(range(n)))
             for i, (labels, n) in enumerate(clusters)
         }
-        levels = pd.DataFrame(categories, index=features.index)
+        levels = pd.DataFrame(categories, index=features.categories.index)
         return write_features(values, self.get_feature_names_out(), levels)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -159,7 +159,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     def _transform(self, X: Any) -> pd.DataFrame:
         if self.encoders is None:
             features = read_features(self, X, reset=False, infinite="missing")
-            numbers, sides, index = features.numbers, self.sides_, features.index
+            numbers, sides = features.numbers, self.sides_
+            index = features.categories.index
         else:
             table = check_table(self, X, reset=False)
             encoded = []
@@ -169,10 +170,9 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             widths = {n: v.shape[1] for n, v in zip(self.sides_, encoded, strict=True)}
             check_widths(self.pairs_, self.aligned_, widths)
             numbers, index = np.hstack(encoded), table.index
-            places = np.split(
-                np.arange(numbers.shape[1]), np.cumsum([*widths.values()])
-            )
-            sides = dict(zip(widths, places, strict=False))
+            ends = np.cumsum([*widths.values()])
+            places = np.split(np.arange(numbers.shape[1]), ends[:-1])
+            sides = dict(zip(widths, places, strict=True))
         cosines = np.empty((len(numbers), len(self.pairs_)), dtype=np.float32)
         for rows in gen_batches(len(numbers), _ROWS):
             part = numbers[rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,17 @@ from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import MissingDependencyError
 from hyperfusion.metrics import spearman_score
 
-THUMBNAIL = (220, 220)
-"""Largest width and height of a post's image, in pixels."""
-
+_THUMBNAIL = (220, 220)  # pixels
 _SHOWN = ("text", "tags", "user", "time", "place")
 _MAX_CHARACTERS = 160
 _MAX_COLUMNS = 6
 _FEWEST_TOLD_APART = 5
 
 
-def picture(
-    draw: Callable[..., Any], *args: Any, labels: Any = (), **kwargs: Any
-) -> str:
-    """Return the drawing of a Display's method as a PNG in a data URL.
+def picture(display: Any, **labels: str) -> str:
+    """Return the drawing of a Display as a PNG in a data URL, with labels of its axes.
 
-    `labels` are those of the axes. The figure belongs to no window, and matplotlib's
-    state does not change.
+    The figure belongs to no window, and matplotlib's state does not change.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -44,25 +39,14 @@ def picture(
         ) from error
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
-    ax = figure.add_subplot()
-    draw(*args, **kwargs, ax=ax)
-    ax.set(**dict(labels))
+    display.plot(figure.add_subplot()).ax_.set(**labels)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
-    return _address("png", buffer.getvalue())
+    return _address("png", buffer)
 
 
-def thumbnail(image: Any) -> str:
-    """Return a PIL image as a small JPEG in a data URL."""
-    small = image.copy()
-    small.thumbnail(THUMBNAIL)
-    buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=80)
-    return _address("jpeg", buffer.getvalue())
-
-
-def _address(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def _address(kind: str, file: io.BytesIO) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def score_table(
@@ -93,9 +77,7 @@ def split_table(evaluation: Any) -> pd.DataFrame:
     keys = {"index": ["split", "model", "users"], "columns": "metric"}
     wide = scores.pivot_table(values="value", aggfunc="first", sort=False, **keys)
     titles = {"src": "SRC", "mae": "MAE", "within_user_src": "SRC within users"}
-    return (
-        wide.fillna("").reset_index().rename_axis(columns=None).rename(columns=titles)
-    )
+    return wide.fillna("").reset_index().rename(columns=titles)
 
 
 def _with_interval(score: float, low: float, high: float) -> str:
@@ -109,15 +91,13 @@ def _with_interval(score: float, low: float, high: float) -> str:
 def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame:
     """Return the mean prediction and target of ten groups sorted by prediction."""
     order = np.argsort(predicted, kind="stable")
+    table = pd.DataFrame({"mean prediction": predicted, "mean target": target})
+    table["MAE"] = np.abs(predicted - target)
     groups = [g for g in np.array_split(order, 10) if len(g)]
-    table = {
-        "group": np.arange(1, len(groups) + 1),
-        "posts": [len(g) for g in groups],
-        "mean prediction": [predicted[g].mean() for g in groups],
-        "mean target": [target[g].mean() for g in groups],
-        "MAE": [np.abs(predicted[g] - target[g]).mean() for g in groups],
-    }
-    return pd.DataFrame(table)
+    means = pd.DataFrame([table.iloc[g].mean() for g in groups])
+    means.insert(0, "group", range(1, len(groups) + 1))
+    means.insert(1, "posts", [len(g) for g in groups])
+    return means
 
 
 def member_table(ensemble: Any) -> pd.DataFrame:
@@ -143,13 +123,11 @@ def was_fitted_on(parts: Anatomy, target: np.ndarray) -> bool:
     own = parts.to_target(ensemble.oof_predictions_ + ensemble.oof_residuals_)
     own = own[np.isfinite(own)].round(4)
     first = target[:20].round(4)
-    starts = len(own) - len(first) + 1
-    same = np.ones(max(starts, 0), dtype=bool)
-    for place, value in enumerate(first):
-        same &= own[place : place + len(same)] == value
+    runs = np.lib.stride_tricks.sliding_window_view(own, min(len(first), len(own)))
+    same = len(own) >= len(first) and (runs == first).all(axis=1).any()
     hardly_repeat = len(np.unique(own)) > 0.9 * len(own)
     known = np.isin(target.round(4), own).mean() > 0.9
-    return bool((same.any() and np.ptp(first) > 0) or (hardly_repeat and known))
+    return bool((same and np.ptp(first) > 0) or (hardly_repeat and known))
 
 
 def feature_terms(parts: Anatomy) -> dict[str, str]:
@@ -201,7 +179,10 @@ def _first_image(cells: list[Any], folder: Any) -> str | None:
         except (ValueError, TypeError, OSError):  # the encoders have warned about it
             continue
         if image is not None:
-            return thumbnail(image)
+            small, buffer = image.copy(), io.BytesIO()
+            small.thumbnail(_THUMBNAIL)
+            small.save(buffer, format="JPEG", quality=80)
+            return _address("jpeg", buffer)
     return None
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from hyperfusion import inspection
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
@@ -22,28 +23,12 @@ from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._intervals import coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
-from hyperfusion.inspection import (
-    DistributionDisplay,
-    EnsembleWeightsDisplay,
-    ImportanceDisplay,
-    PredictionIntervalDisplay,
-    feature_importance,
-    grouped_permutation_importance,
-)
-from hyperfusion.reports._contents import (
-    calibration_table,
-    feature_terms,
-    member_table,
-    picture,
-    score_table,
-    split_table,
-    was_fitted_on,
-    worst_posts,
-)
+from hyperfusion.reports import _contents
 from hyperfusion.table._frames import as_frame
 
 COVERAGE = 0.9
 _FEWEST_PERMUTED, _MOST_PERMUTED = 20, 1000
+_N_FEATURES = 20
 
 _FITTED = (
     "These posts look like those that the model was fitted on, so the scores are too "
@@ -106,7 +91,6 @@ class Report:
         "title": [str],
         "target_name": [str, None],
         "n_worst": [Interval(Integral, 0, None, closed="left")],
-        "n_features": [Interval(Integral, 1, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
@@ -119,7 +103,6 @@ def make_report(
     title: str = "Popularity prediction",
     target_name: str | None = None,
     n_worst: int = 12,
-    n_features: int = 20,
 ) -> Report:
     """Write an HTML page about a fitted model and its errors on labeled posts.
 
@@ -127,7 +110,7 @@ def make_report(
     error), the distributions of the paper's figure 2, predictions with intervals,
     calibration, the weights of the ensemble, importances (the members' own, as in the
     paper's table 2; by permutation if they have none) and the posts with the largest
-    errors, with their images.
+    errors, with their images. `X` is encoded and predicted once.
 
     Parameters
     ----------
@@ -135,8 +118,8 @@ def make_report(
         The model, such as one of `make_hyperfusion`. Sections that do not apply to it
         are left out.
     X : DataFrame or array of shape (n_posts, n_columns)
-        Posts that the model was not fitted on, ideally later ones. The page warns
-        if they look like those it was fitted on.
+        Posts that the model was not fitted on, ideally later ones. The page warns if
+        they look like those it was fitted on.
     y : array-like of shape (n_posts,)
         Their targets.
     evaluation : Bunch, default=None
@@ -149,8 +132,6 @@ def make_report(
         name of `y` if it is a Series with a name, otherwise "target".
     n_worst : int, default=12
         Number of posts with large errors to show.
-    n_features : int, default=20
-        Number of features to show.
 
     Returns
     -------
@@ -164,15 +145,6 @@ def make_report(
     InvalidInputError
         If `X` and `y` don't fit together.
 
-    See Also
-    --------
-    evaluate : Scores on random, user and time splits.
-    hyperfusion.inspection : The same pictures and tables as single functions.
-
-    Notes
-    -----
-    `X` is encoded and predicted once. The images shown are read again and shrunk.
-
     Examples
     --------
     >>> from sklearn.datasets import make_regression
@@ -180,8 +152,7 @@ def make_report(
     >>> from hyperfusion import HyperFusionRegressor, make_report
     >>> X, y = make_regression(150, 5, noise=5.0, random_state=0)
     >>> ensemble = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:100], y[:100])
-    >>> page = make_report(ensemble, X[100:], y[100:])
-    >>> page.html.count("<h2")
+    >>> make_report(ensemble, X[100:], y[100:]).html.count("<h2")
     6
     """
     template = _template()
@@ -195,16 +166,12 @@ def make_report(
         predicted["lower"] = predicted["upper"] = np.nan
     else:
         predicted = intervals(parts, features, coverage=COVERAGE)
-    fitted = was_fitted_on(parts, target)
+    fitted = _contents.was_fitted_on(parts, target)
     if fitted:
         warn_user(_FITTED)
     name = target_name or str(getattr(y, "name", None) or "target")
-    sections = [
-        *_scores(parts, predicted, target, evaluation),
-        *_predictions(parts, features, predicted, target, name, fitted),
-        *_members(model, parts),
-        *_importances(model, parts, features, target, n_features),
-    ]
+    told = name, evaluation, fitted
+    sections = list(_sections(parts, features, predicted, target, *told))
     html = template.render(
         title=title,
         model=type(model).__name__,
@@ -214,7 +181,7 @@ def make_report(
         version=f"{DISTRIBUTION} {__version__}",
         warning=_FITTED if fitted else None,
         sections=sections,
-        worst=list(worst_posts(parts, posts, predicted, target, n_worst)),
+        worst=list(_contents.worst_posts(parts, posts, predicted, target, n_worst)),
     )
     return Report(html)
 
@@ -241,9 +208,16 @@ def _number(value: Any, column: str = "") -> str:
     return str(value)
 
 
-def _scores(
-    parts: Anatomy, predicted: pd.DataFrame, target: np.ndarray, evaluation: Any
+def _sections(
+    parts: Anatomy,
+    features: Any,
+    predicted: pd.DataFrame,
+    target: np.ndarray,
+    name: str,
+    evaluation: Any,
+    fitted: bool,
 ) -> Iterator[Section]:
+    values, ensemble = predicted["prediction"].to_numpy(), parts.ensemble
     text = (
         "SRC is Spearman's rank correlation: 1 means that the posts are in the right "
         "order, 0 is chance. MAE is the mean absolute error, in units of the target. "
@@ -251,120 +225,91 @@ def _scores(
         "that were not fitted on it. They are usually better than scores on later "
         "posts."
     )
-    table = score_table(parts, predicted["prediction"].to_numpy(), target)
-    yield Section("Scores", text, table=table)
+    yield Section("Scores", text, table=_contents.score_table(parts, values, target))
     if evaluation is not None:
         text = (
             "The model was fitted again on each split: random, for posts like the "
             "training posts; by user, for new users; and by time, for later posts. "
             "Intervals (95%) are in parentheses."
         )
-        table = split_table(evaluation)
+        table = _contents.split_table(evaluation)
         yield Section("Splits side by side", text, table=table, wide=True)
-
-
-def _predictions(
-    parts: Anatomy,
-    features: Any,
-    predicted: pd.DataFrame,
-    target: np.ndarray,
-    name: str,
-    fitted: bool,
-) -> Iterator[Section]:
-    values = predicted["prediction"].to_numpy()
-    yield Section(
-        "Distribution",
+    text = (
         "Predictions are averages, so their distribution is narrower than that of the "
-        "true values.",
-        figure=picture(
-            DistributionDisplay.from_predictions,
-            target,
-            values,
-            labels={"xlabel": name},
-        ),
+        "true values."
     )
-    if parts.ensemble is not None:
+    display: Any = inspection.DistributionDisplay(y_true=target, y_pred=values)
+    yield Section("Distribution", text, _contents.picture(display, xlabel=name))
+    if ensemble is not None:
         covered = coverage_table(parts, features, target, COVERAGE, held=predicted)
-        covered = covered.iloc[0]
-        figure = picture(
-            PredictionIntervalDisplay.from_predictions,
-            target,
-            values,
-            lower=predicted["lower"],
-            upper=predicted["upper"],
-            coverage=COVERAGE,
-            labels={"xlabel": f"predicted {name}", "ylabel": f"true {name}"},
-        )
         text = (
             f"The intervals should contain {COVERAGE:.0%} of the posts. They contain "
-            f"{covered['coverage']:.1%} of these."
+            f"{covered['coverage'].iloc[0]:.1%} of these."
         )
-        if covered["drift"] and not fitted:
+        if covered["drift"].iloc[0] and not fitted:
             text += " The difference is more than chance: the posts have changed."
-        yield Section("Intervals", text, figure=figure)
+        ends = {end: predicted[end].to_numpy() for end in ("lower", "upper")}
+        display = inspection.PredictionIntervalDisplay(
+            y_true=target, y_pred=values, coverage=COVERAGE, **ends
+        )
+        labels = {"xlabel": f"predicted {name}", "ylabel": f"true {name}"}
+        yield Section("Intervals", text, _contents.picture(display, **labels))
     text = "Posts sorted by prediction, in ten groups of equal size."
-    yield Section("Calibration", text, table=calibration_table(values, target))
-
-
-def _members(model: Any, parts: Anatomy) -> Iterator[Section]:
-    if parts.ensemble is not None:
-        weights = parts.ensemble.weights_
+    yield Section(
+        "Calibration", text, table=_contents.calibration_table(values, target)
+    )
+    if ensemble is not None:
         text = (
             "The regressors of the ensemble: their mean scores over the folds (MAE in "
             "units of the target that they were fitted to), the seconds of all fits, "
             "and the mean weight."
         )
+        weights = ensemble.weights_
         if np.ptp(weights) < 1e-9 and weights.shape[1] > 1:
             text += " Equal weights were used."
         figure = None
         if np.ptp(weights, axis=0).max() > 1e-9:  # not the same in each fold
-            figure = picture(EnsembleWeightsDisplay.from_estimator, model)
-        yield Section("Members", text, figure, member_table(parts.ensemble))
+            names = [name for name, _ in ensemble.members_]
+            figure = _contents.picture(
+                inspection.EnsembleWeightsDisplay(weights=weights, names=names)
+            )
+        yield Section("Members", text, figure, _contents.member_table(ensemble))
+    yield from _importances(parts, features, target)
 
 
 def _importances(
-    model: Any, parts: Anatomy, features: Any, target: np.ndarray, n_features: int
-) -> Iterator[Section]:
-    try:
-        blocks = feature_importance(model, by="block")
-        ranked = feature_importance(model, n_top=n_features)
-    except InvalidInputError:  # no member has its own importances
-        yield from _permutation(parts, features, target)
-        return
-    table = ranked[["feature", "block", "importance", "std"]]
-    known = feature_terms(parts)
-    terms = [known.get(name, "") for name in table["feature"]]
-    text = (
-        "Importances as the members measure them, in percent of the total. They show "
-        "what the model uses, not what causes popularity."
-    )
-    if any(terms):
-        table = table.assign(terms=terms)
-        text += " TF-IDF features combine many terms; those with most weight are shown."
-    yield Section(
-        "Importance",
-        text,
-        figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
-        table=table,
-    )
-
-
-def _permutation(
     parts: Anatomy, features: Any, target: np.ndarray
 ) -> Iterator[Section]:
-    """Yield the importances of blocks for members without their own."""
-    if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
-        return
-    # a sample, because each block costs several predictions
-    rows = np.random.RandomState(0).permutation(len(target))[:_MOST_PERMUTED]
-    blocks = grouped_permutation_importance(
-        parts.regressor, features.iloc[rows], target[rows], n_repeats=3, random_state=0
-    )
-    if len(blocks) > 1:
-        yield Section(
-            "Importance",
-            f"Drop of SRC on {len(rows)} of these posts when the features of a block "
-            "are shuffled. It shows what the model uses, not what causes popularity.",
-            figure=picture(lambda ax: ImportanceDisplay(importance=blocks).plot(ax)),
-            table=blocks[["block", "importance", "std"]],
+    """Yield the members' own importances, or by permutation if they have none."""
+    note = "what the model uses, not what causes popularity."
+    try:
+        blocks = inspection.feature_importance(parts.regressor, by="block")
+        table = inspection.feature_importance(parts.regressor, n_top=_N_FEATURES)
+    except InvalidInputError:  # no member has its own importances
+        if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
+            return
+        # a sample, because each block costs several predictions
+        rows = np.random.RandomState(0).permutation(len(target))[:_MOST_PERMUTED]
+        held = features.iloc[rows], target[rows]
+        blocks = inspection.grouped_permutation_importance(
+            parts.regressor, *held, n_repeats=3, random_state=0
         )
+        if len(blocks) < 2:
+            return
+        text = (
+            f"Drop of SRC on {len(rows)} of these posts when the features of a block "
+            f"are shuffled. It shows {note}"
+        )
+        table = blocks[["block", "importance", "std"]]
+    else:
+        text = "Importances as the members measure them, in percent of the total. "
+        text += f"They show {note}"
+        table = table[["feature", "block", "importance", "std"]]
+        known = _contents.feature_terms(parts)
+        terms = [known.get(name, "") for name in table["feature"]]
+        if any(terms):
+            table = table.assign(terms=terms)
+            text += " TF-IDF features combine many terms; those with most weight are "
+            text += "shown."
+    figure = _contents.picture(inspection.ImportanceDisplay(importance=blocks))
+    yield Section("Importance", text, figure, table)

@@ -101,14 +101,14 @@ def feature_table(
         columns without a block. Columns are a DataFrame, a Series, or an array of one
         or two dimensions.
     spaces : dict of {space: list of vectors}, default=None
-        Vectors from the same model, which can be compared with each other:
-        ``{"clip": ["image__clip", "text__title"]}``.
+        Vectors from the same model, which can be compared with each other: ``{"clip":
+        ["image__clip", "text__title"]}``.
 
     Returns
     -------
     DataFrame of shape (n_samples, n_features)
-        Numbers in one float32 allocation, then categories, with the index of the
-        first part that has one.
+        Numbers in one float32 allocation, then categories, with the index of the first
+        part that has one.
 
     Raises
     ------
@@ -116,19 +116,13 @@ def feature_table(
         If a name is invalid, parts differ in length, a column is neither a number nor a
         category, or a space names a missing vector.
 
-    See Also
-    --------
-    describe_table : Show how a table is understood.
-
     Examples
     --------
     >>> import numpy as np
     >>> import pandas as pd
     >>> from hyperfusion.table import feature_table
-    >>> table = feature_table({
-    ...     "image__clip": np.eye(2), "meta": pd.DataFrame({"likes": [3, 5]})
-    ... })
-    >>> list(table)
+    >>> meta = pd.DataFrame({"likes": [3, 5]})
+    >>> list(feature_table({"image__clip": np.eye(2), "meta": meta}))
     ['image__clip__0', 'image__clip__1', 'meta__likes']
     """
     frames = {name: _as_part(name, value) for name, value in parts.items()}
@@ -210,10 +204,6 @@ def describe_table(X: Any) -> pd.DataFrame:
         One row for each vector and each single column: ``name``, ``block`` ("other"
         without one), ``kind`` ("vector", "number" or "category"), ``n_columns``, and
         ``space`` (shared by vectors that can be compared).
-
-    See Also
-    --------
-    feature_table : Build a table from named parts.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
@@ -35,21 +35,6 @@ class Features:
     schema: Schema
     is_frame: bool
 
-    @property
-    def names(self) -> tuple[Hashable, ...]:
-        """Labels of the numbers' columns; positions for an array."""
-        return self.schema.columns
-
-    @property
-    def is_category(self) -> np.ndarray:
-        """Which columns of the input hold categories."""
-        return self.table.is_category
-
-    @property
-    def index(self) -> pd.Index:
-        """The index of the rows."""
-        return self.categories.index
-
 
 def read_features(
     estimator: Any,
@@ -80,7 +65,7 @@ def read_features(
                 "Input X contains infinity or a value too large for dtype('float32'): "
                 "BlockImputer takes such values as missing, IQRFilter clips them",
                 int(row),
-                features.names[column],
+                features.schema.columns[column],
             )
     else:
         finite = "allow-nan" if infinite == "raise" else False
@@ -99,7 +84,7 @@ def read_features(
         numbers = np.where(np.isinf(features.numbers), np.nan, features.numbers)
         features = replace(features, numbers=numbers)
     if were_categories is not None:
-        for column in np.flatnonzero(features.is_category != were_categories)[:1]:
+        for column in np.flatnonzero(schema.is_category != were_categories)[:1]:
             kinds = "a number", "a category"
             was = bool(were_categories[column])
             names = getattr(estimator, "feature_names_in_", schema.columns)

@@ -32,8 +32,21 @@ def check_table(
     who = type(estimator).__name__
     if isinstance(X, pd.DataFrame):
         check_frame(X, who)
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return _labeled_as_at_fit(estimator, X, reset=reset)
+        table = checked = X
+    else:
+        checked = _checked_array(estimator, X, numeric)
+        table = _made_of(checked)
+    validate_data(estimator, checked, reset=reset, skip_check_array=True)
+    if reset:
+        estimator._labels = table.columns.tolist()
+    elif not set(getattr(estimator, "_labels", ())) <= set(table.columns.tolist()):
+        # the labels of an array; scikit-learn has warned of it already
+        table = table.set_axis(estimator._labels, axis=1)
+    return table
+
+
+def _checked_array(estimator: Any, X: Any, numeric: bool) -> np.ndarray:
+    who = type(estimator).__name__
     if sp.issparse(X):
         raise InvalidInputError(
             f"{who} takes a table of cells, got a sparse {type(X).__name__}: make a "
@@ -42,7 +55,7 @@ def check_table(
     if numeric:
         without_texts(X, who)
     try:
-        array = check_array(
+        return check_array(
             X,
             dtype="numeric" if numeric else None,
             ensure_all_finite="allow-nan" if numeric else False,
@@ -56,8 +69,6 @@ def check_table(
             f"file, X.to_frame().T for one row. scikit-learn says: "
             f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
         ) from error
-    validate_data(estimator, array, reset=reset, skip_check_array=True)
-    return _labeled_as_at_fit(estimator, _made_of(array), reset=reset)
 
 
 def without_texts(X: Any, who: str) -> Any:
@@ -75,20 +86,6 @@ def without_texts(X: Any, who: str) -> Any:
                 "return a DataFrame, with .set_output(transform='pandas')."
             )
     return X
-
-
-def _labeled_as_at_fit(
-    estimator: Any, table: pd.DataFrame, *, reset: bool
-) -> pd.DataFrame:
-    """Return a table with the labels of fit if its own differ, as an array's do.
-
-    scikit-learn has warned of it already.
-    """
-    if reset:
-        estimator._labels = table.columns.tolist()
-    elif not set(getattr(estimator, "_labels", ())) <= set(table.columns.tolist()):
-        table = table.set_axis(estimator._labels, axis=1)
-    return table
 
 
 def as_frame(X: Any) -> Any:
@@ -197,9 +194,7 @@ def check_columns(
         if not isinstance(label, Hashable) or label not in table.columns:
             known = [str(c) for c in table.columns]
             close = difflib.get_close_matches(str(label), known, n=3)
-            hint = (
-                f"Did you mean {close}?" if close else f"Its columns are {known[:20]}."
-            )
+            hint = f"Did you mean {close}?" if close else f"It has {known[:20]}."
             if any(isinstance(c, tuple) for c in table.columns[:1]):
                 hint += " Give names of several levels as tuples."
             raise InvalidInputError(

@@ -61,16 +61,7 @@ class ColumnName:
 
 @lru_cache(2**16)
 def parse(column: Hashable) -> ColumnName:
-    """Parse the name of a column; names other than texts have no block.
-
-    Examples
-    --------
-    >>> from hyperfusion.table._names import parse
-    >>> parse("image__clip__3")
-    ColumnName(block='image', feature='clip__3', vector='image__clip', index=3)
-    >>> parse("petal__length")
-    ColumnName(block=None, feature='petal__length', vector=None, index=0)
-    """
+    """Parse the name of a column; names other than texts have no block."""
     text = column if isinstance(column, str) else ""
     block, _, feature = text.partition(_SEPARATOR)
     if not feature or block not in BLOCKS:
@@ -93,10 +84,8 @@ def column_name(block: str, feature: str) -> str:
 
     Parameters
     ----------
-    block : str
-        One of `BLOCKS`.
-    feature : str
-        Name of the feature within its block.
+    block, feature : str
+        One of `BLOCKS`, and the name of the feature within it.
 
     Returns
     -------
@@ -115,9 +104,7 @@ def column_name(block: str, feature: str) -> str:
     'time__hour'
     """
     if block not in BLOCKS:
-        raise InvalidInputError(
-            f"block must be one of {BLOCKS}. Got {block!r} instead."
-        )
+        raise InvalidInputError(f"block must be one of {BLOCKS}. Got {block!r}.")
     return f"{block}{_SEPARATOR}{feature}"
 
 
@@ -149,11 +136,7 @@ def vector_columns(vector: str, size: int) -> list[str]:
 def single_name(feature: Hashable) -> str:
     """Return a feature's name, changed if it would read as part of a vector.
 
-    Examples
-    --------
-    >>> from hyperfusion.table._names import single_name
-    >>> single_name("fans"), single_name("v__3")
-    ('fans', 'v_3')
+    "fans" stays, "v__3" becomes "v_3".
     """
     name = str(feature)
     while _vector_part(name)[0] is not None:
@@ -163,14 +146,7 @@ def single_name(feature: Hashable) -> str:
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Append a number to repeated names.
-
-    Examples
-    --------
-    >>> from hyperfusion.table._names import unique_names
-    >>> unique_names(["a", "b", "a", "a_2", "a"])
-    ['a', 'b', 'a_3', 'a_2', 'a_4']
-    """
+    """Append a number to repeated names: a, b, a, a_2 becomes a, b, a_3, a_2."""
     names, unique = list(names), []
     taken, seen = set(names), set[str]()
     for name in names:

@@ -29,7 +29,7 @@ _DECLARED = "hyperfusion"
 _CONTENT = ("image", "text", "tags")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Schema:
     """Describes the columns of a feature table, or of any table or array.
 
@@ -38,13 +38,13 @@ class Schema:
 
     Parameters
     ----------
-    columns : tuple of hashable
+    columns : sequence of hashable
         Labels of the columns, or positions of an array's.
-    is_category : ndarray of shape (n_columns,), bool
-        Which columns hold categories (pandas' ``category`` dtype).
+    is_category : ndarray of shape (n_columns,), bool, default=None
+        Which columns hold categories (pandas' ``category`` dtype); None: no column.
     spaces : dict of {vector: space}, default={}
-        Vectors in the same space, such as images and texts of one CLIP, can be
-        compared with each other.
+        Vectors in the same space, such as images and texts of one CLIP, can be compared
+        with each other.
     related : dict of {column: tuple of blocks}, default={}
         The blocks related by each column of the blocks cross, cluster and neighbors.
 
@@ -62,19 +62,16 @@ class Schema:
     --------
     >>> import pandas as pd
     >>> from hyperfusion.table import Schema
-    >>> table = pd.DataFrame(
-    ...     [[3.0, 0.1, 0.2, 0.3]],
-    ...     columns=["time__hour", "image__clip__0", "image__clip__1", "q_0"],
-    ... )
-    >>> schema = Schema.of(table)
+    >>> columns = ["time__hour", "image__clip__0", "image__clip__1", "q_0"]
+    >>> schema = Schema.of(pd.DataFrame([[3.0, 0.1, 0.2, 0.3]], columns=columns))
     >>> schema.vectors
     {'image__clip': array([1, 2])}
     >>> schema.blocks
     ('time', 'image', 'image', None)
     """
 
-    columns: tuple[Hashable, ...]
-    is_category: np.ndarray
+    columns: Sequence[Hashable]
+    is_category: np.ndarray = None  # type: ignore[assignment]
     spaces: Mapping[str, str] = field(default_factory=dict)
     related: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)
     names: tuple[ColumnName, ...] = field(init=False)
@@ -82,6 +79,9 @@ class Schema:
     vectors: dict[str, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.columns = tuple(self.columns)
+        if self.is_category is None:
+            self.is_category = np.zeros(len(self.columns), dtype=bool)
         names = [parse(column) for column in self.columns]
         members: dict[str, dict[int, int]] = {}
         for position, name in enumerate(names):
@@ -91,13 +91,12 @@ class Schema:
                 names[position] = ColumnName(name.block, name.feature)
             else:
                 members.setdefault(name.vector, {})[name.index] = position
-        vectors = {
+        self.names = tuple(names)
+        self.blocks = tuple(name.block for name in names)
+        self.vectors = {
             vector: np.array([numbered[i] for i in sorted(numbered)])
             for vector, numbered in members.items()
         }
-        object.__setattr__(self, "names", tuple(names))
-        object.__setattr__(self, "blocks", tuple(name.block for name in names))
-        object.__setattr__(self, "vectors", vectors)
 
     def __getstate__(self) -> dict[str, Any]:
         # the parsed names are many times larger than the names
@@ -105,8 +104,7 @@ class Schema:
         return {k: v for k, v in vars(self).items() if k not in parsed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(state)
         self.__post_init__()
 
     @classmethod
@@ -124,48 +122,14 @@ class Schema:
             Its schema.
         """
         if not isinstance(X, pd.DataFrame):
-            n = int(np.shape(X)[1])
-            return cls(tuple(range(n)), np.zeros(n, dtype=bool))
+            return cls(range(int(np.shape(X)[1])))
         declared = X.attrs.get(_DECLARED, {})
         return cls(
-            tuple(X.columns.tolist()),
+            X.columns.tolist(),
             np.array([isinstance(t, pd.CategoricalDtype) for t in X.dtypes], bool),
             dict(declared.get("spaces", {})),
             dict(declared.get("related", {})),
         )
-
-    @classmethod
-    def of_numbers(cls, columns: Sequence[Hashable]) -> Self:
-        """Return the schema of columns that hold numbers.
-
-        Parameters
-        ----------
-        columns : sequence of hashable
-            Their labels.
-
-        Returns
-        -------
-        Schema
-            Their schema.
-        """
-        return cls(tuple(columns), np.zeros(len(columns), dtype=bool))
-
-    def select(self, positions: np.ndarray) -> Schema:
-        """Return the schema of some columns.
-
-        Parameters
-        ----------
-        positions : ndarray of int or bool
-            Their positions, or a mask.
-
-        Returns
-        -------
-        Schema
-            Their schema.
-        """
-        positions = np.arange(len(self.columns))[positions]
-        columns = tuple(self.columns[i] for i in positions)
-        return Schema(columns, self.is_category[positions], self.spaces, self.related)
 
     def numbers(self) -> Schema:
         """Return the schema of the columns that hold numbers.
@@ -175,14 +139,17 @@ class Schema:
         Schema
             Without the categories.
         """
-        return self.select(~self.is_category) if self.is_category.any() else self
+        if not self.is_category.any():
+            return self
+        kept = [
+            c for c, known in zip(self.columns, ~self.is_category, strict=True) if known
+        ]
+        return Schema(kept, spaces=self.spaces, related=self.related)
 
     @property
     def singles(self) -> np.ndarray:
         """The positions of the columns outside vectors."""
-        return np.array(
-            [i for i, name in enumerate(self.names) if name.vector is None], dtype=int
-        )
+        return np.flatnonzero([name.vector is None for name in self.names])
 
     def in_block(self, block: str | None) -> np.ndarray:
         """Return the positions of a block's columns.
@@ -279,8 +246,7 @@ class Schema:
         Parameters
         ----------
         by : {"feature", "vector", "block", "family"}
-            How to group columns: each alone, by vector, by block, or by family of
-            blocks.
+            Each column is a group of its own, or by vector, block, or family of blocks.
 
         Returns
         -------
@@ -346,16 +312,9 @@ def block_of_vector(vector: str) -> str:
 
 
 def vectors_alone(names: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Return the positions of each vector's columns among names without a block.
-
-    Examples
-    --------
-    >>> from hyperfusion.table._schema import vectors_alone
-    >>> vectors_alone(["clip__0", "clip__1", "clip_is_missing"])
-    {'clip': array([0, 1])}
-    """
+    """Return the positions of each vector's columns among names without a block."""
     any_block = BLOCKS[0]
-    schema = Schema.of_numbers([f"{any_block}__{name}" for name in names])
+    schema = Schema([f"{any_block}__{name}" for name in names])
     return {v.removeprefix(f"{any_block}__"): c for v, c in schema.vectors.items()}
 
 

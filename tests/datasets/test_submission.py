@@ -1,4 +1,4 @@
-"""write_submission: what it writes, what it refuses, and that it writes all or none."""
+"""write_submission: what it writes, what it refuses."""
 
 from __future__ import annotations
 
@@ -69,29 +69,25 @@ def test_float32_scores(tmp_path):
     assert np.float32(read(path)["post1"]) == np.float32(0.1)
 
 
-def test_statement_about_data(tmp_path):
-    path = tmp_path / "a.json"
-    for given_, expected in [
-        (None, {"used": "false", "details": ""}),
-        ({"used": "true", "details": "x", "more": "y"}, None),
-    ]:
-        write_submission(path, [1], [1.0], external_data=given_)
-        assert json.loads(path.read_text())["external_data"] == (expected or given_)
+def test_no_other_data(tmp_path):
+    path = write_submission(tmp_path / "a.json", [1], [1.0])
+    content = json.loads(path.read_text())
+    assert content["external_data"] == {"used": "false", "details": ""}
 
 
 @pytest.mark.parametrize(
     ("ids", "scores", "message"),
     [
-        ([1, 2], [1.0, np.nan], r"scores must be finite: row 1 is nan"),
-        ([1, 2], [np.inf, -np.inf], r"row 0 is inf \(2 such"),
+        ([1, 2], [1.0, np.nan], r"row 1: nan is not a finite number"),
+        ([1, 2], [np.inf, -np.inf], r"row 0: inf is not a finite"),
         ([1, 2, 3], [1.0, 2.0], r"each of 3 post\(s\). Got shape \(2,\)"),
         ([1, 2], [[1.0], [2.0]], r"Got shape \(2, 1\)"),
-        ([1, 2], ["a", "b"], r"scores must be numbers"),
+        ([1, 2], ["a", "b"], r"row 0: 'a' is not a finite"),
         ([7, 8, "7"], [1, 2, 3], r"'7' is in rows 0 and 2"),
-        ([7, None], [1, 2], r"row 1 is None"),
-        ([7, " "], [1, 2], r"row 1 is ' '"),
-        ([7.0, 8.0], [1, 2], r"row 0 is 7.0"),
-        ([True, False], [1, 2], r"row 0 is True"),
+        ([7, None], [1, 2], r"row 1: post_ids is None, not an id"),
+        ([7, " "], [1, 2], r"row 1: post_ids is ' '"),
+        ([7.0, 8.0], [1, 2], r"row 0: post_ids is 7.0"),
+        ([True, False], [1, 2], r"row 0: post_ids is True"),
         (["post7"], [1], r"'post7' in row 0 already begins with the prefix.*prefix=''"),
         ("78", [1, 2], r"one id for each post"),
         ([], [], r"post_ids is empty"),
@@ -106,26 +102,6 @@ def test_what_is_refused_leaves_the_file_alone(tmp_path, ids, scores, message):
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-def test_failure_while_writing_leaves_nothing_behind(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    path.write_text("before")
-
-    def full(_):
-        raise OSError("no space left")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
-        write_submission(path, [1], [1.0])
-    assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == ["a.json"]
-
-
-def test_permissions_are_those_of_any_new_file(tmp_path):
-    path = write_submission(tmp_path / "a.json", [1], [1.0])
-    (tmp_path / "b").write_text("")
-    assert path.stat().st_mode == (tmp_path / "b").stat().st_mode
-
-
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder .*later.*make it first"):
+    with pytest.raises(FileNotFoundError, match=r"No such file.*later"):
         write_submission(tmp_path / "later" / "a.json", [1], [2.0])

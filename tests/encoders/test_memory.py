@@ -16,6 +16,7 @@ from hyperfusion import (
 )
 from hyperfusion.encoders.cache import _memory
 from hyperfusion.encoders.clip import _image, _text
+from hyperfusion.encoders.image import _statistics
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +44,8 @@ def encoded(monkeypatch):
     ):
         work = counted(name, getattr(module, function), lambda args: len(args[1]))
         monkeypatch.setattr(module, function, work)
-    work = counted("measured", ImageStatistics._measures, lambda args: 1)
-    monkeypatch.setattr(ImageStatistics, "_measures", work)
+    work = counted("measured", _statistics._measures, lambda args: 1)
+    monkeypatch.setattr(_statistics, "_measures", work)
     return counts
 
 

@@ -9,35 +9,20 @@ from joblib import effective_n_jobs, parallel_config
 from numpy.testing import assert_array_equal
 
 from hyperfusion import ClipImageEncoder, ImageStatistics, make_posts
-from hyperfusion.cells._columns import read_cells
-from hyperfusion.encoders.image._statistics import read_ahead
 from hyperfusion.exceptions import BadCellError
 
 
-def root(cell):
-    if cell < 0:
-        raise ValueError(f"{cell} has no root")
-    return cell**0.5
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 100])
-def test_order_errors_and_missing_cells_stay(n):
-    cells = pd.Series([4.0, None, -1.0, 9.0] * n, dtype=object, name="c")
-    with pytest.warns(match=f"{n} cell.* first row 2: -1.0 has no root"):
-        here = read_cells(cells, root, "missing")
+def test_errors_and_missing_cells_stay():
+    cells = make_posts(20, random_state=0).data["image"].tolist()
+    cells = pd.Series([*cells, b"no picture", None], dtype=object, name="c")
+    with pytest.warns(match="1 cell.* of column 'c' .* first row 20"):
+        here = ImageStatistics().fit_transform(cells)
     with parallel_config("threading", n_jobs=3):
         assert effective_n_jobs(None) == 3
-        there = read_ahead(cells, root)
-    with pytest.warns(match=f"{n} cell.* of column 'c' .* first row 2: -1.0 has no"):
-        assert read_cells(*there, "missing") == here
-    with pytest.raises(BadCellError, match="row 2, column 'c'"):
-        read_cells(*there, "raise")
-
-
-def test_nothing_is_spread_unless_asked_for():
-    cells = pd.Series([1.0])
-    assert effective_n_jobs(None) == 1
-    assert read_ahead(cells, root) == (cells, root)
+        with pytest.warns(match="1 cell.* of column 'c' .* first row 20"):
+            assert_array_equal(ImageStatistics().fit_transform(cells), here)
+        with pytest.raises(BadCellError, match="row 20, column 'c'"):
+            ImageStatistics(on_error="raise").fit_transform(cells)
 
 
 @pytest.mark.parametrize(

@@ -119,15 +119,6 @@ def test_many_texts_are_learned_from_a_sample(monkeypatch):
     assert again.vectorizer_.vocabulary_ == known
 
 
-def test_parameters_reach_the_vectorizer():
-    texts = make_texts()
-    encoder = TfidfComponents(
-        n_components=2, ngram_range=(1, 1), max_features=4, random_state=0
-    ).fit(texts)
-    assert len(encoder.vectorizer_.vocabulary_) == 4
-    assert encoder.transform(texts).shape == (60, 2)
-
-
 def test_signs_and_spaces_do_not_depend_on_the_seed():
     texts = ["sun sea"] * 9 + ["dog cat"] * 4 + ["train city"] * 2
     one, two = (

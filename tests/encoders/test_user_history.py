@@ -1,6 +1,5 @@
 """Earlier posts of a user: by hand, and for leaks."""
 
-import datetime
 import os
 import warnings
 
@@ -46,18 +45,6 @@ def test_by_hand():
     assert found["history_level"].tolist() == [0, 4, 4, 4, 4, 1]
 
 
-def test_scores_count_after_the_delay():
-    posts = pd.DataFrame({"user": "ann", "time": [0, DAY, 2 * DAY]})
-    scores = [1.0, 2.0, 4.0]
-    for delay in (2, 2.0, datetime.timedelta(days=2), np.timedelta64(48, "h")):
-        history = UserHistory(label_delay=delay, shrinkage=0).fit(posts, scores)
-        found = features(history, posts)
-        assert found["history_posts"].tolist() == [0, 1, 2]
-        assert found["history_scores"].tolist() == [0, 0, 1]
-        assert_array_equal(found["history_mean"], [np.nan, np.nan, 1])
-        assert_array_equal(found["history_expected"], [np.nan, np.nan, 1])
-
-
 def test_fallback_chain():
     stored = pd.DataFrame(
         {
@@ -97,16 +84,13 @@ def test_own_and_later_scores_change_nothing():
         assert_array_equal(after[not_later], before[not_later])
 
 
-@pytest.mark.parametrize("delay", [0, 5])
-def test_shuffled_labels_teach_nothing(delay):
+def test_shuffled_labels_teach_nothing():
     posts = make_posts(1500, 120)
     signal = pd.factorize(posts["user"])[0] % 7.0
     rng = np.random.RandomState(3)
     model = ExtraTreesRegressor(60, min_samples_leaf=3, random_state=0)
     folds = KFold(5, shuffle=True, random_state=0)
-    history = UserHistory(
-        category="category", place="place", label_delay=delay, shrinkage=0.5
-    )
+    history = UserHistory(category="category", place="place", shrinkage=0.5)
     results = []
     for labels in (signal, rng.permutation(signal), rng.permutation(signal)):
         table = np.nan_to_num(history.fit_transform(posts, labels), nan=-9)
@@ -171,13 +155,12 @@ def test_transform_remembers_nothing():
     assert len(history.history_["score"]) == 60
 
 
-@pytest.mark.parametrize("by_id", [True, False])
-def test_update_is_fit_on_all(by_id):
+def test_update_is_fit_on_all():
     posts = make_posts(200, 10).drop_duplicates(["user", "time"], ignore_index=True)
     posts["id"] = [f"p{i}" for i in range(len(posts))]
     scores = np.random.RandomState(6).normal(size=len(posts))
     params = {"category": "category", "place": "place"}
-    params |= {"post": "id"} if by_id else {"user": "user", "time": "time"}
+    params |= {"user": "user", "time": "time"}
     whole = UserHistory(**params).fit_transform(posts, scores)
     first = posts["time"] < posts["time"].median()
     history = UserHistory(**params).fit(posts[first], scores[first])
@@ -189,11 +172,11 @@ def test_update_is_fit_on_all(by_id):
     assert_allclose(history.transform(posts), whole, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("by_id", [True, False])
-def test_update_fills_in_scores(by_id):
+def test_update_fills_in_scores():
     posts = pd.DataFrame({"user": "ann", "time": [0, 0, DAY], "id": ["a", "b", "c"]})
-    params = {"post": "id"} if by_id else {"user": "user", "time": "time"}
-    history = UserHistory(shrinkage=0, **params).fit(posts, [np.nan, np.nan, 3.0])
+    history = UserHistory(user="user", time="time", shrinkage=0).fit(
+        posts, [np.nan, np.nan, 3.0]
+    )
     new = pd.DataFrame({"user": "ann", "time": [9 * DAY], "id": ["z"]})
     assert features(history, new)["history_mean"].tolist() == [3]
     history.update(posts[:2], [1.0, 5.0])
@@ -202,18 +185,6 @@ def test_update_fills_in_scores(by_id):
     assert found["history_scores"].tolist() == [3]
     assert found["history_mean"].tolist() == [3]
     history.update(posts[2:], [6.0])
-    assert features(history, new)["history_mean"].tolist() == [4]
-
-
-def test_identifiers_tell_posts_of_a_moment_apart():
-    posts = pd.DataFrame({"user": "ann", "time": 0, "id": ["a", "b", "b", None, None]})
-    history = UserHistory(post="id", shrinkage=0)
-    history.fit(posts, [1.0, 2.0, np.nan, 3.0, 6.0])
-    new = pd.DataFrame({"user": ["ann"], "time": 1, "id": ["z"]})
-    assert features(history, new)["history_posts"].tolist() == [4]
-    assert features(history, new)["history_mean"].tolist() == [3]
-    history.update(posts[:1], [5.0])
-    assert features(history, new)["history_posts"].tolist() == [4]
     assert features(history, new)["history_mean"].tolist() == [4]
 
 
@@ -271,21 +242,12 @@ def test_nothing_stored_yet():
 def test_parameters():
     posts = make_posts(20, 3)
     scores = np.arange(20.0)
-    names = UserHistory(last=(1,)).fit(posts, scores).get_feature_names_out()
-    assert "history_last_1" in names
-    assert "history_last_3" not in names
-    for params, message in (
-        ({"last": (0,)}, "last takes whole numbers"),
-        ({"last": (2, 2)}, "last takes"),
-        ({"label_delay": datetime.timedelta(days=-1)}, "must not be negative"),
-        ({"user": "nobody"}, "not a column"),
-    ):
-        with pytest.raises(InvalidInputError, match=message):
-            UserHistory(**params).fit(posts, scores)
+    with pytest.raises(InvalidInputError, match="not a column"):
+        UserHistory(user="nobody").fit(posts, scores)
     with pytest.raises(InvalidInputError, match="needs a column for time="):
         UserHistory().fit(posts[["user"]], scores)
-    with pytest.raises(ValueError, match="label_delay"):
-        UserHistory(label_delay=-1).fit(posts, scores)
+    with pytest.raises(ValueError, match="shrinkage"):
+        UserHistory(shrinkage=-1).fit(posts, scores)
     with pytest.raises(ValueError, match="requires y"):
         UserHistory().fit(posts)
 
@@ -339,9 +301,7 @@ def test_real_posts_are_ranked_by_their_users_history():
         for what in ("posts", "popularity")
     )
     posts = posts.merge(scores, on=["pid", "uid"])
-    history = UserHistory(
-        user="uid", time="post_time", place="post_location", post="pid"
-    )
+    history = UserHistory(user="uid", time="post_time", place="post_location")
     history.fit(posts, posts["popularity"])
     found = features(history, posts)
     known = found["history_scores"] > 0

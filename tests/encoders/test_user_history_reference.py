@@ -16,7 +16,7 @@ from tests.encoders.history_posts import DAY, NAMES, features, make_posts
 pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1980 to 2050")
 
 
-def slow_reference(stored, scores, row, *, delay, kappa, roles):
+def slow_reference(stored, scores, row, *, kappa, roles):
     """One row's features, from the definitions, post by post."""
     posts = [
         dict(p, score=s)
@@ -31,9 +31,7 @@ def slow_reference(stored, scores, row, *, delay, kappa, roles):
         return out
     out["history_missing"] = float(no_user)
     earlier = sorted((p for p in posts if p["time"] < now), key=lambda p: p["time"])
-    known = [
-        p for p in earlier if p["time"] + delay <= now and not np.isnan(p["score"])
-    ]
+    known = [p for p in earlier if not np.isnan(p["score"])]
 
     def scores_of(role):
         value = row[role]
@@ -87,7 +85,6 @@ def assert_is_reference(history, stored, scores, queries):
             stored,
             scores,
             row,
-            delay=history.delay_,
             kappa=history.shrinkage,
             roles=roles,
         )
@@ -116,11 +113,10 @@ def as_frame(rows):
 @given(
     st.lists(st.tuples(POSTS, SCORES), min_size=1, max_size=15),
     st.lists(POSTS, min_size=1, max_size=6),
-    st.sampled_from([0, 0.25, 1, 2.6]),
     st.sampled_from([0, 0.5, 3]),
     st.booleans(),
 )
-def test_agrees_with_slow_reference(rows, queries, delay, kappa, with_groups):
+def test_agrees_with_slow_reference(rows, queries, kappa, with_groups):
     stored = as_frame([post for post, _ in rows])
     scores = np.array([score for _, score in rows], dtype=float)
     # posts of a moment get one score, so that which is the last does not matter
@@ -128,7 +124,7 @@ def test_agrees_with_slow_reference(rows, queries, delay, kappa, with_groups):
     scores = moment["time"].transform(lambda g: scores[g.index[0]]).to_numpy()
     scores = np.where(stored["time"].isna() | stored["user"].isna(), 1.0, scores)
     groups = {"category": "category", "place": "place"} if with_groups else {}
-    history = UserHistory(label_delay=delay, shrinkage=kappa, **groups)
+    history = UserHistory(shrinkage=kappa, **groups)
     history.fit(stored, scores)
     assert_is_reference(history, stored, scores, as_frame(queries))
     assert_is_reference(history, stored, scores, stored)
@@ -139,6 +135,6 @@ def test_agrees_with_slow_reference_on_a_larger_table():
     posts["time"] += np.arange(300)  # no ties
     scores = np.random.RandomState(1).normal(8, 3, 300)
     scores[::7] = np.nan
-    history = UserHistory(category="category", place="place", label_delay=3)
+    history = UserHistory(category="category", place="place")
     history.fit(posts, scores)
     assert_is_reference(history, posts, scores, posts)

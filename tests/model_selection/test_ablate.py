@@ -185,7 +185,7 @@ def test_relations_leave_with_either_side(clusters):
 
 
 def test_unknown_relations_leave_with_all_content():
-    schema = Schema.of_numbers(["image__a", "time__hour", "cross__wit"])
+    schema = Schema(["image__a", "time__hour", "cross__wit"])
     assert schema.leaving_with("visual") == ["image__a", "cross__wit"]
     assert schema.leaving_with("textual") == ["cross__wit"]
     assert schema.leaving_with("metadata") == ["time__hour"]
@@ -350,7 +350,7 @@ def test_other_splitters_get_no_groups():
         (2.5, "cv must be a number, a splitter or pairs .* Got 2.5"),
         ([], "cv is empty"),
         ([(1, 2, 3)], "cv must be a number, a splitter or pairs"),
-        ([([0, 1], [2, -70])], "cv names row -70 for test; there are 60 rows"),
+        ([([0, 1], [2, -70])], "from 0 to 59. Got array"),
     ],
 )
 def test_folds_that_are_none(cv, message):

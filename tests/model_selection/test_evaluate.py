@@ -16,8 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import evaluate, make_hyperfusion, within_user_spearman
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._scores import TestFold as Fold
-from hyperfusion.model_selection._scores import bootstrap_scores, mean_score
+from hyperfusion.model_selection import _scores
 
 
 @pytest.fixture
@@ -76,12 +75,7 @@ def test_scores_agree_with_a_plain_fit(posts):
     X, y = posts
     train, test = np.arange(200), np.arange(200, 300)
     result = evaluate(
-        Columns(),
-        X,
-        y,
-        splits={"mine": [(train, test)]},
-        users="user",
-        n_bootstrap=9,
+        Columns(), X, y, splits={"mine": [(train, test)]}, users="user", n_bootstrap=9
     )
     predicted = Columns().fit(X.iloc[train], y[train]).predict(X.iloc[test])
     known = X["user"].iloc[test].isin(X["user"].iloc[train]).to_numpy()
@@ -117,13 +111,15 @@ def test_bootstrap_is_that_of_rows_written_out(metric):
     copies = [(a, i) for a, n in enumerate(counts[0]) for i in range(n)]
     rows = np.concatenate([np.flatnonzero(users == a) for a, _ in copies])
     names = np.repeat(np.arange(len(copies)), 4)
-    plain = Fold(y[rows], prediction[rows], names, True)
-    got = bootstrap_scores([Fold(y, prediction, users, True)], metric, counts)
-    assert_allclose(got, mean_score([plain], metric))
+    all_rows = pd.DataFrame({"y": y, "prediction": prediction, "unit": users})
+    plain, _ = _scores.mean_scores([all_rows.iloc[rows].assign(unit=names)], metric, [])
+    _, got = _scores.mean_scores([all_rows], metric, counts)
+    assert_allclose(got, plain)
 
 
-def test_intervals_cover_the_truth():
+def test_intervals_cover_the_truth(monkeypatch):
     """90% intervals of SRC should cover the long-run SRC in most of many repeats."""
+    monkeypatch.setattr(_scores, "CONFIDENCE", 0.9)
     rng = np.random.RandomState(0)
     covered = 0
     for _ in range(60):
@@ -131,12 +127,7 @@ def test_intervals_cover_the_truth():
         y = X[:, 0] + rng.normal(size=150)
         rows = np.arange(150)
         result = evaluate(
-            Ridge(),
-            X,
-            y,
-            splits={"s": [(rows[:30], rows[30:])]},
-            n_bootstrap=150,
-            confidence=0.9,
+            Ridge(), X, y, splits={"s": [(rows[:30], rows[30:])]}, n_bootstrap=150
         )
         src = ask(result.scores, metric="src").iloc[0]
         covered += src["low"] <= 0.690 <= src["high"]  # 6/pi asin(sqrt(0.5)/2)
@@ -342,7 +333,7 @@ def test_a_missing_time_is_named_by_its_row(posts):
         ({"splits": ["weekly"]}, "'weekly'"),
         ({"users": "writer"}, "users='writer' is not a column"),
         ({"users": [1, 2]}, "users must have one value per row. Got 2"),
-        ({"splits": {"s": [([0], [900])]}}, "row 900"),
+        ({"splits": {"s": [([0], [900])]}}, r"0 to 299. Got array\(\[900\]\)"),
         ({"splits": {"s": [([0, 1], [])]}}, "positions of rows"),
         ({"test_size": 1.5}, "test_size"),
     ],

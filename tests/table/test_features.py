@@ -7,11 +7,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator
 
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.table._features import (
-    read_features,
-    take_columns,
-    write_features,
-)
+from hyperfusion.table._features import read_features, take_columns, write_features
 from hyperfusion.table._frames import as_frame
 
 
@@ -31,8 +27,8 @@ def test_numbers_of_all_kinds_become_float32():
     features = read(X)
     assert features.numbers.dtype == np.float32
     assert_array_equal(features.numbers, [[1, 1, np.nan], [0, np.nan, 2.5]])
-    assert list(features.names) == ["flag", "nullable", "objects"]
-    assert features.is_category.tolist() == [False, False, False, True]
+    assert list(features.schema.columns) == ["flag", "nullable", "objects"]
+    assert features.table.is_category.tolist() == [False, False, False, True]
     assert list(features.categories) == ["kind"]
 
 

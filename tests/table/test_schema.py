@@ -26,7 +26,7 @@ def test_features_are_read_as_they_were_written(block, feature):
 @given(st.sampled_from(BLOCKS), TEXTS.filter(bool), st.integers(1, 30))
 def test_vectors_are_read_as_they_were_written(block, vector, size):
     columns = vector_columns(column_name(block, vector), size)
-    schema = Schema.of_numbers(columns[::-1])
+    schema = Schema(columns[::-1])
     assert schema.vectors.keys() == {f"{block}__{vector}"}
     positions = schema.vectors[f"{block}__{vector}"].tolist()
     assert positions == list(range(size))[::-1]
@@ -62,12 +62,12 @@ def test_only_plain_numbers_count(name):
 
 
 def test_unrelated_numbers_of_a_block_are_no_vector():
-    assert Schema.of_numbers(["meta__q_0", "meta__q_1", "meta__q_2"]).vectors == {}
+    assert Schema(["meta__q_0", "meta__q_1", "meta__q_2"]).vectors == {}
 
 
 def test_gaps_and_order_of_a_vectors_columns():
     columns = ["image__v__7", "meta__x", "image__v__0", "image__v__12"]
-    schema = Schema.of_numbers(columns)
+    schema = Schema(columns)
     assert schema.vectors["image__v"].tolist() == [2, 0, 3]
     assert schema.singles.tolist() == [1]
 

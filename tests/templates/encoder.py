@@ -56,5 +56,5 @@ class MarkCounts(ColumnEncoder):
             raise TypeError(f"{cell!r} is no text")
         return [cell.count(mark) for mark in self.marks]
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return [f"mark_{ord(mark)}" for mark in self.marks] + ["is_missing"]

@@ -1,4 +1,4 @@
-"""A store of embeddings on disk, item by item."""
+"""A store of embeddings on disk, item by item, in a SQLite database."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import hashlib
 import os
 import sqlite3
 import threading
+import time
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from hyperfusion._warnings import warn_user
-from hyperfusion.encoders.cache import _store as store
 from hyperfusion.encoders.cache._memory import MEMORY, MemoryCache
 from hyperfusion.exceptions import InvalidInputError
 
@@ -25,44 +25,65 @@ T = TypeVar("T")
 
 STORE = "embeddings-1"
 DATABASE = "embeddings.sqlite"
-MAX_SIZE = 20 * 2**30
+WAIT_SECONDS = 30
 KEYS_A_QUERY = 500
-USES_AT_ONCE = 1000
 # A damaged file may ask for absurd amounts of memory, and name itself in broken text.
 TROUBLE = (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError)
+# Failures of the machine rather than of the file. All others mean damage: a flipped
+# bit shows in many ways, from "malformed" to a column that does not exist.
+ENVIRONMENT = {
+    *(sqlite3.SQLITE_AUTH, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN),
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR),
+    *(sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_NOMEM),
+    *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY),
+}
+# A page of 16 KiB holds seven vectors of 512 numbers; one of 4 KiB would hold one.
+# WAL lets others read while one writes; with it, NORMAL is safe from a killed process.
+SETUP = (
+    "PRAGMA page_size = 16384",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    f"PRAGMA journal_size_limit = {64 * 2**20}",
+    """CREATE TABLE IF NOT EXISTS embeddings (
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL UNIQUE,
+        checksum INTEGER NOT NULL,
+        vector BLOB NOT NULL)""",
+)
+# The second leaves locks and shared memory out, for which nothing could be written:
+# with an exclusive lock SQLite keeps the index of a WAL in the process's own memory.
+READ_ONLY = ("mode=ro", "mode=ro&vfs=unix-none", "immutable=1")
+READING = ("PRAGMA locking_mode = EXCLUSIVE", "SELECT 1 FROM embeddings LIMIT 1")
+INSERT = """INSERT INTO embeddings (key, checksum, vector) VALUES (?, ?, ?)
+    ON CONFLICT (key)
+    DO UPDATE SET checksum = excluded.checksum, vector = excluded.vector"""
 # A connection that a forked child inherited must never be closed by it (SQLite would
 # drop the parent's locks), so it is kept for as long as the child lives.
-_INHERITED: list[sqlite3.Connection] = []
+_INHERITED: list[Any] = []
 
 
 class EmbeddingCache:
     """Embeddings on disk, stored item by item and shared by processes and threads.
 
     The encoders store each embedding under a hash of the content of the item and of
-    everything its numbers depend on (architecture, weights, preprocessing, precision).
-    So a shuffled, split or larger table, or a run that was killed, only encodes what is
-    new.
+    everything its numbers depend on, so that a larger table, or a run that was killed,
+    only encodes what is new.
 
     Parameters
     ----------
     folder : str or path
         Folder of the embeddings, created when it is first needed. It should be on a
         local disk: SQLite's locks are not reliable on network file systems.
-    max_size : int or None, default=21474836480
-        Maximum size of the store in bytes (20 GiB, about ten million vectors of 512
-        numbers). The least recently used embeddings are removed. None means no limit.
 
     Attributes
     ----------
-    size : int
-        Bytes that the store takes on disk.
     entries : int
         Number of embeddings in it.
 
     Raises
     ------
     InvalidInputError
-        If `max_size` is not a positive number of bytes, or the folder can't be made.
+        If the folder can't be made.
 
     Notes
     -----
@@ -71,9 +92,9 @@ class EmbeddingCache:
     started. If the disk is full or read-only, stored embeddings are read and new ones
     are not stored.
 
-    A pickle holds the folder and the limit; a copy is the object itself, so clones of
-    an encoder share it. Storing 1,000 vectors of 512 numbers takes about 50 ms, reading
-    them about 20 ms; each takes 2.4 KB of disk.
+    A pickle holds the folder; a copy is the object itself, so clones of an encoder
+    share it. Storing 1,000 vectors of 512 numbers takes about 50 ms, reading them about
+    20 ms; each takes 2.4 KB of disk.
 
     Examples
     --------
@@ -86,18 +107,8 @@ class EmbeddingCache:
     1 {b'key of an item': array([1., 1., 1.], dtype=float32)}
     """
 
-    def __init__(
-        self, folder: str | os.PathLike[str], *, max_size: int | None = MAX_SIZE
-    ):
-        if max_size is not None and not (
-            isinstance(max_size, Integral) and max_size > 0
-        ):
-            raise InvalidInputError(
-                "max_size must be a positive number of bytes or None. "
-                f"Got {max_size!r}."
-            )
+    def __init__(self, folder: str | os.PathLike[str]):
         self.folder = os.fspath(folder)
-        self.max_size = max_size
         self._file = Path(self.folder).expanduser() / STORE / DATABASE
         self._forget_connection()
 
@@ -105,9 +116,9 @@ class EmbeddingCache:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._writable = True
-        self._opened: tuple[int, Any] | None = None
+        self._process = os.getpid()
+        self._opened: Any = None
         self._checked = False
-        self._used: set[bytes] = set()
         self._failed: set[str] = set()
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
@@ -139,34 +150,29 @@ class EmbeddingCache:
         vectors : mapping of {bytes: array of float32}
             Embeddings under their keys. Known keys are overwritten.
         """
-        if vectors:
-            self._attempt(lambda c: self._write(c, vectors), None, "kept", write=True)
-
-    @property
-    def size(self) -> int:
-        """Bytes that the store takes on disk."""
-        total = 0
-        for file in self._file.parent.glob("*"):
-            with contextlib.suppress(OSError):  # it has left since
-                total += file.stat().st_size
-        return total
+        if not vectors:
+            return
+        blobs = {k: np.asarray(v, dtype="<f4").tobytes() for k, v in vectors.items()}
+        rows = [(k, _checksum(k, blob), blob) for k, blob in blobs.items()]
+        self._leave_parent()
+        with self._lock:
+            if not self._writable:
+                self.close()  # by now there may be space, or permission
+            self._attempt(partial(_insert, rows=rows), None, "kept")
 
     @property
     def entries(self) -> int:
         """Number of embeddings in the store."""
-        return self._attempt(store.count, 0, "counted")
-
-    def clear(self) -> None:
-        """Remove all embeddings; other processes can continue to use the store."""
-        self._attempt(store.delete_all, None, "cleared", write=True)
+        query = "SELECT COUNT(*) FROM embeddings"
+        return self._attempt(lambda c: c.execute(query).fetchone()[0], 0, "counted")
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self._leave_parent()
         with self._lock:
-            if self._used and self._connection is not None:
-                self._attempt(self._note_uses, None, "noted as used")
-            self._disconnect()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def __enter__(self) -> Self:
         return self
@@ -175,14 +181,13 @@ class EmbeddingCache:
         self.close()
 
     def __repr__(self) -> str:
-        bound = "" if self.max_size == MAX_SIZE else f", max_size={self.max_size}"
-        return f"EmbeddingCache({str(self.folder)!r}{bound})"
+        return f"EmbeddingCache({str(self.folder)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "max_size": self.max_size}
+        return {"folder": self.folder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["folder"], max_size=state["max_size"])  # type: ignore[misc]
+        self.__init__(state["folder"])  # type: ignore[misc]
 
     def __copy__(self) -> Self:
         return self
@@ -191,23 +196,16 @@ class EmbeddingCache:
         return self
 
     def _attempt(
-        self,
-        action: Callable[[sqlite3.Connection], T],
-        default: T,
-        deed: str,
-        *,
-        write: bool = False,
+        self, action: Callable[[sqlite3.Connection], T], default: T, deed: str
     ) -> T:
         """Run an action on the database; on trouble warn and return the default."""
         self._leave_parent()
         with self._lock:
-            if write and not self._writable:
-                self._disconnect()  # by now there may be space, or permission
             for _ in range(2):
                 try:
                     result = action(self._open())
                 except TROUBLE as error:
-                    if not (self._writable and store.is_damage(error)):
+                    if not (self._writable and _is_damage(error)):
                         self._warn_of_failure(deed, error)
                         return default
                     self._set_aside(error)
@@ -218,62 +216,48 @@ class EmbeddingCache:
 
     def _leave_parent(self) -> None:
         """Forget the connection and the lock of the parent process after a fork."""
-        if self._opened is not None and self._opened[0] != os.getpid():
-            if self._connection is not None:
-                _INHERITED.append(self._connection)
+        if self._process != os.getpid():
+            _INHERITED.append(self._connection)
             self._forget_connection()
 
     def _open(self) -> sqlite3.Connection:
-        now = os.getpid(), _identity(self._file)
-        if self._connection is not None and self._opened != now:
-            self._disconnect()  # the file was moved or removed since
+        if self._connection is not None and self._opened != _identity(self._file):
+            self.close()  # the file was moved or removed since
         if self._connection is None:
             _make_folder(self._file.parent)
-            self._opened = os.getpid(), _identity(self._file)
-            self._writable = True
-            self._connection, self._writable = store.connect(self._file)
-            self._opened = os.getpid(), _identity(self._file)
-            self._checked = False
+            self._opened, self._writable = _identity(self._file), True
+            self._connection, self._writable = _connect(self._file)
+            self._opened, self._checked = _identity(self._file), False
         return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     def _read(
         self, connection: sqlite3.Connection, keys: Sequence[bytes]
     ) -> dict[bytes, np.ndarray]:
-        found, wrong = store.select(connection, keys)
+        marks = ",".join("?" * len(keys))
+        query = f"SELECT key, checksum, vector FROM embeddings WHERE key IN ({marks})"
+        found, wrong = {}, False
+        for key, checksum, vector in connection.execute(query, keys):
+            if isinstance(vector, bytes) and checksum == _checksum(key, vector):
+                found[key] = np.frombuffer(vector, dtype="<f4").astype(np.float32)
+            else:
+                wrong = True
         if wrong and not self._checked:
             self._checked = True
-            store.check_whole(connection)
-            self._warn(
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if verdict != "ok":  # not just rows are damaged
+                raise sqlite3.DatabaseError(verdict)
+            warn_user(
                 f"Some embeddings in {self!r} are damaged (their checksums do not "
-                "agree); they are made anew."
+                "agree); they are made anew.",
+                RuntimeWarning,
             )
-        self._used.update(found)
-        if len(self._used) >= USES_AT_ONCE:
-            self._note_uses(connection)
         return found
-
-    def _note_uses(self, connection: sqlite3.Connection) -> None:
-        used, self._used = self._used, set()
-        store.note_uses(connection, used)
-
-    def _write(
-        self, connection: sqlite3.Connection, vectors: Mapping[bytes, np.ndarray]
-    ) -> None:
-        store.insert(connection, vectors)
-        if self.max_size is not None and store.bytes_taken(connection) > self.max_size:
-            self._note_uses(connection)
-            store.evict(connection, self.max_size)
 
     def _set_aside(self, error: Exception) -> None:
         """Move the whole folder away, so that no file of it meets the new one's."""
         seen = self._opened
-        self._disconnect()
-        if seen is None or seen[1] != _identity(self._file):
+        self.close()
+        if seen is None or seen != _identity(self._file):
             return  # another process has done it
         folder = self._file.parent
         aside = folder.with_name(f"{STORE}-damaged-{uuid.uuid4().hex[:8]}")
@@ -282,21 +266,20 @@ class EmbeddingCache:
         except OSError as problem:
             self._warn_of_failure("kept", problem)
         else:
-            self._warn(
+            warn_user(
                 f"The embedding cache {folder} is damaged ({error}). It was moved to "
-                f"{aside}, which you can delete; a new one begins."
+                f"{aside}, which you can delete; a new one begins.",
+                RuntimeWarning,
             )
 
     def _warn_of_failure(self, deed: str, error: Exception) -> None:
         if deed not in self._failed:
             self._failed.add(deed)
-            self._warn(
+            warn_user(
                 f"Embeddings can't be {deed} in {self!r} for now: {error}. The results "
-                "are right, but will cost their time again."
+                "are right, but will cost their time again.",
+                RuntimeWarning,
             )
-
-    def _warn(self, message: str) -> None:
-        warn_user(message, RuntimeWarning)
 
 
 def item_key(fingerprint: str, content: bytes) -> bytes:
@@ -311,13 +294,14 @@ def open_cache(
     """Give the cache that a parameter names (None is memory), and close it again."""
     if cache is None:
         yield MEMORY
-    elif isinstance(cache, EmbeddingCache):
-        _make_folder(cache._file.parent)
-        yield cache
-    else:
-        with EmbeddingCache(cache) as opened:
-            _make_folder(opened._file.parent)
-            yield opened
+        return
+    opened = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
+    _make_folder(opened._file.parent)
+    try:
+        yield opened
+    finally:
+        if opened is not cache:
+            opened.close()
 
 
 def _make_folder(folder: Path) -> None:
@@ -335,3 +319,64 @@ def _identity(path: Path) -> tuple[int, int] | None:
         status = path.stat()
         return status.st_dev, status.st_ino
     return None
+
+
+def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(INSERT, rows)
+
+
+def _checksum(key: bytes, vector: bytes) -> int:
+    return zlib.crc32(vector, zlib.crc32(key))
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether an error means that the file is damaged, not just unusable now."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return not isinstance(error, MemoryError) and code & 0xFF not in ENVIRONMENT
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open a database, if need be only for reading, and return if it is writable."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return _prepared(path, SETUP), True
+        except sqlite3.Error as error:
+            if _is_busy(error):
+                # changing the journal's mode does not wait for locks
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+                continue
+            if _is_damage(error):
+                raise
+            for options in READ_ONLY:
+                address = f"{path.absolute().as_uri()}?{options}"
+                with contextlib.suppress(sqlite3.Error):
+                    return _prepared(address, READING, uri=True), False
+            raise
+
+
+def _prepared(
+    place: Path | str, statements: Sequence[str], *, uri: bool = False
+) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        place,
+        timeout=WAIT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=uri,
+    )
+    try:
+        for statement in statements:
+            connection.execute(statement).fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -15,22 +15,18 @@ _OVERHEAD = 300
 class MemoryCache:
     """Vectors by key, without the least recently used ones.
 
-    It has the methods of `EmbeddingCache` that encoders use, so that repeated
-    predictions for the same posts (such as permutation importances) encode pictures
-    once.
+    It has the methods of `EmbeddingCache` that encoders use.
     """
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
         self._lock = threading.Lock()
         self._kept: dict[bytes, np.ndarray] = {}
         self._size = 0
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
-        """Return the stored vectors."""
         found = {}
         with self._lock:
             for key in keys:
@@ -40,7 +36,6 @@ class MemoryCache:
         return found
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
-        """Keep copies of vectors."""
         with self._lock:
             for key, vector in vectors.items():
                 self._forget(key)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import field
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 
 from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
@@ -25,7 +24,6 @@ from hyperfusion.encoders.clip._models import (
     space_of,
 )
 from hyperfusion.encoders.clip._weights import ClipSource, find_source
-from hyperfusion.exceptions import InvalidInputError
 
 _SLOTS = {
     **SLOTS,
@@ -42,12 +40,6 @@ _SLOTS = {
     "vectors": """
     normalize : bool, default=True
         Whether to scale embeddings to length 1, as for cosine similarities.
-    n_components : int or float, optional
-        Reduce the embeddings by PCA to this many components, or to as many as explain
-        this share of their variance. It is learned at fit, on the cells that are not
-        missing. The components of images and of texts can't be compared.
-    add_indicator : bool, default=False
-        Whether to add a column that shows which cells are missing.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1" and so on, or "mps". "auto" uses a GPU if there is one.
         A missing device is an error at fit; a fitted encoder warns and uses the CPU.
@@ -68,9 +60,7 @@ _SLOTS = {
         Length of the model's embeddings (512 for ViT-B-32).
     spaces_ : dict of {str: str}
         The space of the vector ``clip``: vectors of the same space can be compared. It
-        is the same for images and texts of one model. Empty after PCA.
-    pca_ : PCA or None
-        The fitted reduction.
+        is the same for images and texts of one model.
     n_features_in_ : int
         Always 1.
 
@@ -87,8 +77,8 @@ _SLOTS = {
     A model is loaded when it is first needed, once per process for all encoders
     (`clear_model_cache` releases it). It is never pickled. Its weights are looked for
     in ``~/.cache/hyperfusion/weights`` (or the folder in the environment variable
-    ``HYPERFUSION_WEIGHTS``), then among open_clip's downloads, then online.""",
-    "references": """
+    ``HYPERFUSION_WEIGHTS``), then among open_clip's downloads, then online.
+
     References
     ----------
     Radford et al., Learning Transferable Visual Models From Natural Language
@@ -110,12 +100,6 @@ class ClipEncoder(ColumnEncoder):
         "model_name": [str, os.PathLike],
         "pretrained": [str, os.PathLike, None],
         "normalize": ["boolean"],
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
-            None,
-        ],
-        "add_indicator": ["boolean"],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
         "batch_size": [
@@ -129,8 +113,6 @@ class ClipEncoder(ColumnEncoder):
     model_name: str | os.PathLike[str] = field(default="ViT-B-32", kw_only=False)
     pretrained: str | os.PathLike[str] | None = None
     normalize: bool = True
-    n_components: int | float | None = None
-    add_indicator: bool = False
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | str = "auto"
@@ -139,76 +121,28 @@ class ClipEncoder(ColumnEncoder):
     verbose: int | str = "auto"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
-        if self.n_components is None:
-            self._fit_source()
-        else:
-            self._fit_transform_cells(cells, y)
-
-    def _fit_transform_cells(self, cells: pd.Series, y: Any) -> np.ndarray:
-        source = self._fit_source()
-        self._check_components(len(cells), source.width)
-        vectors = self._normalized(self._embed(cells))
-        if self.n_components is not None:
-            known = vectors[~np.isnan(vectors[:, 0])]
-            self._check_components(*known.shape)
-            # exact and not random
-            pca = PCA(n_components=self.n_components, svd_solver="covariance_eigh")
-            self.pca_: PCA | None = pca.fit(known)
-        return self._features(vectors)
-
-    def _check_components(self, n_cells: int, width: int) -> None:
-        size = self.n_components
-        if size is not None and min(n_cells, width) < max(size, 1):
-            raise InvalidInputError(
-                f"n_components={self.n_components} needs at least as many cells that "
-                f"are not missing, and at most {width} components. Got {n_cells} cells."
-            )
-
-    def _fit_source(self) -> ClipSource:
         resolve_device(self.device)
         source = self._source()
         self.n_embedding_ = source.width
-        self.pca_ = None
-        reduced = self.n_components is not None
-        self.spaces_ = {} if reduced else {"clip": space_of(source)}
-        return source
+        self.spaces_ = {"clip": space_of(source)}
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
-        return self._features(self._normalized(self._embed(cells)))
+        return self._normalized(self._embed(cells))
 
-    def _feature_names(self) -> list[str]:
-        stem, size = "clip", self.n_embedding_
-        if self.pca_ is not None:
-            stem, size = "clip_pca", self.pca_.n_components_
-        names = [f"{stem}__{i}" for i in range(size)]
-        return [*names, "clip_is_missing"] if self.add_indicator else names
+    def _feature_names(self, names: Any = None) -> list[str]:
+        return [f"clip__{i}" for i in range(self.n_embedding_)]
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
         raise NotImplementedError
 
     def _source(self) -> ClipSource:
         pretrained = None if self.pretrained is None else os.fspath(self.pretrained)
-        preprocess = getattr(self, "preprocess", None)
-        return find_source(
-            os.fspath(self.model_name), pretrained, preprocess, tower=self._tower
-        )
+        return find_source(os.fspath(self.model_name), pretrained, tower=self._tower)
 
     def _normalized(self, vectors: np.ndarray) -> np.ndarray:
         if self.normalize:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors /= np.maximum(norms, 1e-12)
-        return vectors
-
-    def _features(self, vectors: np.ndarray) -> np.ndarray:
-        missing = np.isnan(vectors[:, 0])
-        if self.pca_ is not None:
-            known, size = vectors[~missing], self.pca_.n_components_
-            vectors = np.full((len(vectors), size), np.nan, dtype=np.float32)
-            if len(known):
-                # in float32 the last digits depend on the other rows
-                vectors[~missing] = self.pca_.transform(known.astype(np.float64))
-        if self.add_indicator:
-            vectors = np.column_stack([vectors, missing.astype(np.float32)])
         return vectors
 
 

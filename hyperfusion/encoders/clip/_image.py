@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar
 
 import joblib
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
+from PIL import Image
 
 from hyperfusion._base import with_parameters
 from hyperfusion._progress import Progress
-from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import N_JOBS
 from hyperfusion.cells._columns import is_missing
 from hyperfusion.cells._images import (
-    MAX_PIXELS,
+    convert,
+    identify,
+    is_too_large,
     mean_by_row,
     open_image,
     split_lists,
@@ -31,19 +33,12 @@ from hyperfusion.cells._images import (
 from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
 from hyperfusion.encoders.cache._memory import MemoryCache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
-from hyperfusion.encoders.clip._models import BatchRunner
-from hyperfusion.encoders.clip._pixels import (
-    CELL_ERRORS,
-    encode_pixels,
-    geometry,
-    open_draft,
-    read_content,
-)
-from hyperfusion.encoders.clip._weights import ClipSource
+from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
 from hyperfusion.exceptions import BadCellError
 
 BATCH_ON_CPU = 32
 BATCH_ON_GPU = 256
+MAX_ASPECT = 100
 
 
 @with_parameters
@@ -51,8 +46,7 @@ class ClipImageEncoder(ClipEncoder):
     """Features of images from the image tower of a CLIP model.
 
     The features, ``clip__0``, ``clip__1``, ..., can be compared with those of
-    `ClipTextEncoder` for the same model; after PCA they are ``clip_pca__0``, ... and
-    can't. A missing cell is NaN in all of them (``clip_is_missing`` is 1).
+    `ClipTextEncoder` for the same model. A missing cell is NaN in all of them.
 
     Parameters
     ----------
@@ -64,28 +58,16 @@ class ClipImageEncoder(ClipEncoder):
     %(cache)s
     %(on_error)s
     %(verbose)s
-    preprocess : dict, optional
-        Changes to the preparation of images: ``mean``, ``std`` (three numbers each),
-        ``interpolation`` ("bicubic" or "bilinear"), ``resize_mode`` ("shortest",
-        "longest" or "squash"), ``fill_color``. Other settings come from the tag of the
-        weights, or from ``open_clip_config.json`` next to the checkpoint. Set them
-        here if a checkpoint without that file needs others than its architecture.
     n_jobs : int, optional
         Number of threads that read, decode and resize images while the model runs. None
         means one per CPU core, at most eight; -1 one per core, -2 one fewer, and so on.
     jpeg_draft : bool, default=False
         Whether to decode JPEG files at a half, a quarter or an eighth of their size, if
         that is large enough for the model. Photos then take a third to a half of the
-        time, and features change a little (a cosine with the exact ones of 0.9997 or
-        more, measured on noise of 1600 x 1200 pixels).
-    max_pixels : int, default=89478485
-        Pictures with more pixels are bad cells and are not decoded. Pillow's own
-        limit, ``PIL.Image.MAX_IMAGE_PIXELS``, still applies.
+        time, and features change a little (a cosine of 0.9997 or more).
 
     Attributes
     ----------
-    preprocess_ : dict
-        How images are prepared for the model.
     %(attributes)s
 
     See Also
@@ -98,21 +80,21 @@ class ClipImageEncoder(ClipEncoder):
     Cells are paths, contents of image files (bytes), PIL images or uint8 arrays of
     shape (height, width), (height, width, 3) or (height, width, 4). The EXIF
     orientation is applied. Equal images are encoded once per call. HEIC files need the
-    package pillow-heif.
+    package pillow-heif. Pictures of more than ``PIL.Image.MAX_IMAGE_PIXELS`` are bad
+    cells and are not decoded. Images are prepared as the tag of the weights says, or
+    ``open_clip_config.json`` next to the checkpoint.
 
     The vector of a list of pictures in one cell (a carousel, frames of a video, or an
     array of frames) is the mean of their vectors, each normalized first if `normalize`
     is set. Missing pictures in it are ignored, and so are bad ones, with one warning,
     if `on_error="missing"`.
 
-    This is equation 2 of the paper, section 3.3. ViT-B-32 encodes about 20 images per
-    second on two CPU cores. Inside ``joblib.parallel_config`` with several jobs (such
-    as a Dask cluster) each job encodes some of the batches; this process reads the
-    files and the cache.
+    This is equation 2 of the paper. ViT-B-32 encodes about 20 images per second on two
+    CPU cores. Inside ``joblib.parallel_config`` with several jobs (such as a Dask
+    cluster) each job encodes some of the batches; this process reads the files and the
+    cache.
 
     %(loading)s
-
-    %(references)s
 
     Examples
     --------
@@ -128,21 +110,12 @@ class ClipImageEncoder(ClipEncoder):
     _tower: ClassVar[str] = "image"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ClipEncoder._parameter_constraints,
-        "preprocess": [dict, None],
         "n_jobs": N_JOBS,
         "jpeg_draft": ["boolean"],
-        "max_pixels": [Interval(Integral, 1, None, closed="left")],
     }
 
-    preprocess: Mapping[str, Any] | None = None
     n_jobs: int | None = None
     jpeg_draft: bool = False
-    max_pixels: int = MAX_PIXELS
-
-    def _fit_source(self) -> ClipSource:
-        source = super()._fit_source()
-        self.preprocess_ = dict(source.preprocess)
-        return source
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
         pictures, rows = split_lists(cells)
@@ -195,7 +168,7 @@ class _Run:
             size = BATCH_ON_GPU if session.on_gpu else BATCH_ON_CPU
         self._runner = BatchRunner(int(size))
         self._n_processes = int(effective_n_jobs(None))
-        self._resize = geometry(session.source.preprocess)
+        self._resize = _geometry(session.source.preprocess)
         self._first: dict[bytes, int] = {}
         self._lock = threading.Lock()
 
@@ -213,7 +186,7 @@ class _Run:
             for place, future in prepared_pictures:
                 try:
                     prepared = future.result()
-                except CELL_ERRORS as error:
+                except (ValueError, TypeError, OSError) as error:
                     if self._encoder.on_error == "raise":
                         row = int(rows[place])
                         raise BadCellError(str(error), row, column) from error
@@ -260,7 +233,7 @@ class _Run:
     def _prepare(self, place: int, cell: Any) -> _Prepared:
         if is_missing(cell):
             return _Prepared()
-        content, cell = read_content(cell, self._encoder.max_pixels)
+        content, cell = identify(cell)
         key = None
         if content is not None:
             with self._lock:
@@ -274,9 +247,9 @@ class _Run:
         image = None
         if self._encoder.jpeg_draft and isinstance(cell, bytes):
             side = np.max(self._session.source.preprocess["size"])
-            image = open_draft(cell, int(side), self._encoder.max_pixels)
+            image = _open_draft(cell, int(side))
         if image is None:
-            image = open_image(cell, self._encoder.max_pixels)
+            image = open_image(cell)
         if image is None:
             return _Prepared()
         return _Prepared(key, pixels=np.asarray(self._resize(image)))
@@ -309,3 +282,56 @@ def _encode_batches(
 ) -> np.ndarray:
     model, settings = session.model(), session.source.preprocess
     return runner.run(lambda some: encode_pixels(model, some, settings), pixels)
+
+
+def _geometry(preprocess: Mapping[str, Any]) -> Any:
+    """Return open_clip's own preprocessing, up to where pixels become numbers."""
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+    from torchvision.transforms import Compose
+
+    whole = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
+    steps = whole.transforms[:-3]  # without: to RGB, to a tensor, normalize
+    if preprocess["resize_mode"] == "shortest":
+        steps = [_not_too_long, *steps]
+    return Compose(steps)
+
+
+def _open_draft(data: bytes, side: int) -> Image.Image | None:
+    """Return the picture of a JPEG file, reduced while it is decoded; else None."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.format != "JPEG" or is_too_large(image):
+                return None
+            image.draft("RGB", (side, side))
+            return convert(image, None).image
+    except Exception:  # Pillow raises almost anything; decoding in full says what it is
+        return None
+
+
+def _not_too_long(image: Image.Image) -> Image.Image:
+    """Crop an extremely long image to its middle: the model sees no more of it."""
+    short, long = sorted(image.size)
+    spare = (long - MAX_ASPECT * short) // 2
+    if spare <= 0:
+        return image
+    width, height = image.size
+    if width > height:
+        return image.crop((spare, 0, width - spare, height))
+    return image.crop((0, spare, width, height - spare))
+
+
+def encode_pixels(
+    model: ClipModel, images: Sequence[np.ndarray], settings: Mapping[str, Any]
+) -> np.ndarray:
+    """Return the raw embeddings of images (RGB bytes) of the model's size."""
+    import torch
+
+    from hyperfusion.encoders.clip._towers import encode_images
+
+    batch = torch.from_numpy(np.stack(images)).to(model.device)
+    mean = torch.tensor(settings["mean"], device=model.device)
+    std = torch.tensor(settings["std"], device=model.device)
+    # the arithmetic of torchvision's ToTensor and Normalize, on the whole batch
+    batch = batch.permute(0, 3, 1, 2).float().div(255)
+    batch = batch.sub(mean[:, None, None]).div(std[:, None, None])
+    return encode_images(model, batch.contiguous())

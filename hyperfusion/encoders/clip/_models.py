@@ -40,10 +40,7 @@ _LOCK = threading.Lock()
 
 @dataclass
 class ClipModel:
-    """A loaded model; `network` is a CLIP of open_clip in evaluation mode.
-
-    Encoders with different preprocessing share it.
-    """
+    """A loaded CLIP of open_clip, shared by encoders of different preprocessing."""
 
     source: ClipSource
     network: Any
@@ -56,14 +53,12 @@ class ClipModel:
 
     @property
     def tokenizer(self) -> Any:
-        """open_clip's tokenizer of the model, made when it is first needed."""
         if self._tokenizer is None:
             self._tokenizer = _make_tokenizer(self.source)
         return self._tokenizer
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """Run the model without gradients, in its precision."""
         import torch
 
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)

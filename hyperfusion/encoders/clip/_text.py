@@ -8,12 +8,10 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from hyperfusion._progress import Progress
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
-from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
-from hyperfusion.encoders.cache._memory import MemoryCache
+from hyperfusion.encoders.cache._cache import item_key, open_cache
 from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
 from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
 
@@ -26,8 +24,7 @@ class ClipTextEncoder(ClipEncoder):
     """Features of texts from the text tower of a CLIP model.
 
     The features, ``clip__0``, ``clip__1``, ..., can be compared with those of
-    `ClipImageEncoder` for the same model; after PCA they are ``clip_pca__0``, ... and
-    can't. A missing cell is NaN in all of them (``clip_is_missing`` is 1).
+    `ClipImageEncoder` for the same model. A missing cell is NaN in all of them.
 
     Parameters
     ----------
@@ -59,15 +56,12 @@ class ClipTextEncoder(ClipEncoder):
     -----
     Cells are texts, or lists of words or tags, which are joined by spaces. A cell
     without any text is missing. Equal texts are encoded once per call. This is the
-    first part of equation 3 of the paper, section 3.3.
+    first part of equation 3 of the paper.
 
-    Texts are sorted by length, and a batch is as long as its longest text. In a causal
-    text tower this only saves time. If the tower is not causal, or a trial does not
-    agree with open_clip's own `encode_text`, the full context is used.
+    Texts are sorted by length, and a batch is as long as its longest text, unless the
+    tower is not causal, or a trial does not agree with open_clip's own `encode_text`.
 
     %(loading)s
-
-    %(references)s
 
     Examples
     --------
@@ -83,11 +77,7 @@ class ClipTextEncoder(ClipEncoder):
     def _embed(self, cells: pd.Series) -> np.ndarray:
         texts = read_cells(cells, read_text, self.on_error)
         unique = [t for t in dict.fromkeys(texts) if t is not None]
-        with (
-            open_cache(self.cache) as cache,
-            progress_bar(len(unique), self, "text") as bar,
-        ):
-            kept = _Run(self, Session(self), cache, bar).embed(unique)
+        kept = self._embed_unique(unique)
         row_of = {text: row for row, text in enumerate(unique)}
         rows = np.array([row_of.get(text, -1) for text in texts])
         vectors = np.full((len(texts), kept.shape[1]), np.nan, dtype=np.float32)
@@ -100,75 +90,58 @@ class ClipTextEncoder(ClipEncoder):
             )
         return np.ascontiguousarray(vectors[:, :-1])
 
-
-class _Run:
-    """One pass over texts that are all different.
-
-    What is kept of a text is its embedding and, as a last number, how many of its
-    tokens were cut off, so that a text from the cache is counted as well.
-    """
-
-    def __init__(
-        self,
-        encoder: ClipTextEncoder,
-        session: Session,
-        cache: EmbeddingCache | MemoryCache,
-        bar: Progress,
-    ):
-        self._session = session
-        self._cache = cache
-        self._bar = bar
-        self._width = session.source.width + 1
-        automatic = encoder.batch_size == "auto"
-        budget = TOKENS_ON_GPU if session.on_gpu else TOKENS_ON_CPU
-        self._budget = budget if automatic else None
-        self._runner = BatchRunner(budget if automatic else int(encoder.batch_size))
-
-    def embed(self, texts: list[str]) -> np.ndarray:
-        vectors = np.empty((len(texts), self._width), dtype=np.float32)
-        name = self._session.fingerprint()
+    def _embed_unique(self, texts: list[str]) -> np.ndarray:
+        """Return embeddings and, as a last number, how many tokens were cut off."""
+        session = Session(self)
+        width = session.source.width + 1
+        vectors = np.empty((len(texts), width), dtype=np.float32)
+        name = session.fingerprint()
         keys = [item_key(name, t.encode("utf-8", "surrogatepass")) for t in texts]
-        missing = self._fill_from_cache(keys, vectors)
-        self._bar.step(len(texts) - len(missing))
-        for start in range(0, len(missing), TEXTS_AT_ONCE):
-            rows = missing[start : start + TEXTS_AT_ONCE]
-            for some, values in self._encode([texts[r] for r in rows]):
-                done = [rows[i] for i in some]
-                vectors[done] = values
-                self._cache.put({keys[r]: vectors[r] for r in done})
-                self._bar.step(len(done))
+        budget = TOKENS_ON_GPU if session.on_gpu else TOKENS_ON_CPU
+        automatic = self.batch_size == "auto"
+        runner = BatchRunner(budget if automatic else int(self.batch_size))
+        with (
+            open_cache(self.cache) as cache,
+            progress_bar(len(texts), self, "text") as bar,
+        ):
+            for start in range(0, len(texts), TEXTS_AT_ONCE):
+                rows = range(len(texts))[start : start + TEXTS_AT_ONCE]
+                found = cache.get([keys[row] for row in rows])
+                known = {r for r in rows if len(found.get(keys[r], ())) == width}
+                for row in known:
+                    vectors[row] = found[keys[row]]
+                bar.step(len(known))
+                rest = [row for row in rows if row not in known]
+                some = [texts[row] for row in rest]
+                most = budget if automatic else None
+                for places, values in _encode(session, runner, some, most):
+                    done = [rest[place] for place in places]
+                    vectors[done] = values
+                    cache.put({keys[row]: vectors[row] for row in done})
+                    bar.step(len(done))
         return vectors
 
-    def _encode(self, texts: list[str]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Yield batches of texts of about the same length, the longest first."""
-        model = self._session.model()
-        tokens, n_cut = tokenize(model, texts)
-        order = sorted(range(len(texts)), key=lambda i: -len(tokens[i]))
-        start = 0
-        while start < len(order):
-            longest = len(tokens[order[start]])
-            size = self._runner.size
-            if self._budget is not None:
-                size = min(size, max(1, self._budget // longest))
-            some = order[start : start + size]
-            batch = [tokens[i] for i in some]
-            values = self._runner.run(lambda t: encode_tokens(model, t), batch)
-            yield some, np.column_stack([values, [n_cut[i] for i in some]])
-            start += len(some)
 
-    def _fill_from_cache(self, keys: list[bytes], vectors: np.ndarray) -> list[int]:
-        """Write the known embeddings into their rows; return the rows that are left."""
-        missing = []
-        for start in range(0, len(keys), TEXTS_AT_ONCE):
-            some = keys[start : start + TEXTS_AT_ONCE]
-            found = self._cache.get(some)
-            for row, key in enumerate(some, start):
-                vector = found.get(key)
-                if vector is not None and len(vector) == self._width:
-                    vectors[row] = vector
-                else:
-                    missing.append(row)
-        return missing
+def _encode(
+    session: Session, runner: BatchRunner, texts: list[str], most_tokens: int | None
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yield batches of texts of about the same length, the longest first."""
+    if not texts:
+        return
+    model = session.model()
+    tokens, n_cut = tokenize(model, texts)
+    order = sorted(range(len(texts)), key=lambda i: -len(tokens[i]))
+    start = 0
+    while start < len(order):
+        size = runner.size
+        if most_tokens is not None:
+            size = min(size, max(1, most_tokens // len(tokens[order[start]])))
+        some = order[start : start + size]
+        values = runner.run(
+            lambda batch: encode_tokens(model, batch), [tokens[i] for i in some]
+        )
+        yield some, np.column_stack([values, [n_cut[i] for i in some]])
+        start += len(some)
 
 
 def tokenize(

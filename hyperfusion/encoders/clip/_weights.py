@@ -34,7 +34,6 @@ CHOICES = {
     "interpolation": ("bicubic", "bilinear", "random"),
     "resize_mode": ("shortest", "longest", "squash"),
 }
-THREE = (3,), "three numbers, in std not 0"
 LARGEST_SIZE = 2**16
 PROBE_SECONDS = 5
 
@@ -55,25 +54,9 @@ class ClipSource:
 
 
 def find_source(
-    model_name: str,
-    pretrained: str | None,
-    preprocess: Mapping[str, Any] | None = None,
-    *,
-    tower: str = "image",
+    model_name: str, pretrained: str | None, *, tower: str = "image"
 ) -> ClipSource:
-    """Find the architecture, the preprocessing and the weights that parameters name.
-
-    The tower "text" has no preprocessing.
-    """
-    given = _preprocess_of(preprocess or {})
-    if len(given) != len(preprocess or {}):
-        raise InvalidInputError(
-            "preprocess may set mean, std, interpolation, resize_mode and fill_color. "
-            f"Got {preprocess}."
-        )
-    problem = _wrong_preprocess(given)
-    if problem is not None:
-        raise InvalidInputError(f"In preprocess {problem}.")
+    """Find the architecture, the preprocessing and the weights that parameters name."""
     if model_name == TINY:
         folder = TINY_FOLDER
     else:
@@ -84,14 +67,14 @@ def find_source(
         source = _from_registry(model_name, pretrained)
     if tower == "text":
         return replace(source, preprocess={})
-    unclear = {k for k, v in source.preprocess.items() if v is None} - given.keys()
+    unclear = [k for k, v in source.preprocess.items() if v is None]
     if unclear:
         raise InvalidInputError(
             f"The published weights of {source.name} differ in {sorted(unclear)}, so "
             f"the file {source.weights} needs a description: put its {DESCRIPTIONS[0]} "
-            "in the same folder, or give preprocess=."
+            "in the same folder."
         )
-    return replace(source, preprocess={**source.preprocess, **given})
+    return source
 
 
 def weights_digest(path: Path) -> str:
@@ -188,59 +171,42 @@ def _checkpoint(text: str) -> Path:
 def _read_description(
     folder: Path, names: tuple[str, ...] = DESCRIPTIONS
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Read the architecture and the preprocessing in a folder of weights."""
     for path in (folder / name for name in names):
         if not path.is_file():
             continue
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError, MemoryError, OSError) as error:
-            raise BadFileError(f"{path} can't be read as JSON: {error}") from error
-        if isinstance(content, dict) and "model_cfg" not in content:
-            continue  # another library's
-        problem = _wrong_description(content)
-        if problem is not None:
-            raise BadFileError(f"{path} describes no model of open_clip: {problem}.")
-        return content["model_cfg"], _preprocess_of(content.get("preprocess_cfg", {}))
+            if isinstance(content, dict) and "model_cfg" not in content:
+                continue  # another library's
+            return _described(content)
+        except Exception as error:  # a stranger's file can raise almost anything
+            raise BadFileError(
+                f"{path} describes no model of open_clip: {error!r:.200}"
+            ) from error
     return None
 
 
-def _wrong_description(content: Any) -> str | None:
-    if not isinstance(content, dict) or not isinstance(content["model_cfg"], dict):
-        return "'model_cfg' is not an object"
+def _described(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the architecture and the preprocessing of a description, or raise."""
     config = content["model_cfg"]
-    vision, text = config.get("vision_cfg"), config.get("text_cfg")
-    if not isinstance(vision, dict) or not isinstance(text, dict):
-        return "'vision_cfg' and 'text_cfg' must be objects"
-    size = vision.get("image_size", 224)
+    settings = _preprocess_of(content.get("preprocess_cfg", {}))
+    size = config["vision_cfg"].get("image_size", 224)
     sides = size if isinstance(size, list) and len(size) == 2 else [size]
-    for value in (config.get("embed_dim"), *sides):
+    config["text_cfg"].get("context_length")
+    for value in (config["embed_dim"], *sides):
         if type(value) is not int or not 0 < value <= LARGEST_SIZE:
-            return "'embed_dim' and 'image_size' must be whole numbers"
-    return _wrong_preprocess(content.get("preprocess_cfg", {}))
-
-
-def _wrong_preprocess(settings: Any) -> str | None:
-    if not isinstance(settings, Mapping):
-        return "the preprocessing is not an object"
-    for name, value in _preprocess_of(settings).items():
+            raise ValueError("'embed_dim' and 'image_size' must be whole numbers")
+    for name, value in settings.items():
         if name in CHOICES:
-            right, wanted = value in CHOICES[name], f"one of {CHOICES[name]}"
+            right = value in CHOICES[name]
         else:
-            shape, wanted = ((), "a number") if name == "fill_color" else THREE
-            right = _are_numbers(value, shape) and (name != "std" or 0 not in value)
+            numbers = np.asarray(value, dtype=float)
+            right = numbers.shape == (() if name == "fill_color" else (3,))
+            right &= bool(np.isfinite(numbers).all())
+            right &= name != "std" or bool(numbers.all())
         if not right:
-            return f"{name} must be {wanted}, got {value!r:.80}"
-    return None
-
-
-def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
-    try:
-        values = np.asarray(value)
-    except ValueError:
-        return False
-    kind, found = values.dtype.kind, values.shape
-    return kind in "iuf" and found == shape and bool(np.isfinite(values).all())
+            raise ValueError(f"{name} can't be {value!r:.80}")
+    return config, settings
 
 
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,6 +238,8 @@ def _shared_preprocess(name: str, tags: list[str]) -> dict[str, Any]:
 
 def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
     """Find the weights of a tag on this machine, or download them."""
+    from open_clip.pretrained import download_pretrained
+
     own = (_own_folder() / f"{name}.{tag}{suffix}" for suffix in SUFFIXES)
     placed = next((path for path in own if path.is_file()), None) or _hub_file(known)
     if placed is not None:
@@ -279,7 +247,7 @@ def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
     reason = _unreachable(known)
     if reason is None:
         try:
-            return _download(known)
+            return Path(download_pretrained(dict(known)))
         except Exception as error:
             reason = str(error)
     repository, names = _hub_names(known)
@@ -303,7 +271,6 @@ def _own_folder() -> Path:
 
 
 def _hub_names(known: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return the repository and possible file names of a tag on the hub."""
     repository, _, name = str(known.get("hf_hub", "")).rpartition("/")
     names = (
         [name]
@@ -342,9 +309,3 @@ def _unreachable(known: Mapping[str, Any]) -> str | None:
         return None  # it answered
     except (OSError, ValueError) as error:
         return f"the network can't be reached: {error}"
-
-
-def _download(known: Mapping[str, Any]) -> Path:
-    from open_clip.pretrained import download_pretrained
-
-    return Path(download_pretrained(dict(known)))

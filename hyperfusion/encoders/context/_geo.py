@@ -32,10 +32,9 @@ class GeoEncoder(TableEncoder):
     latitude, longitude : column label or None, default=None
         The columns of the coordinates in degrees: both or none. If no column is
         named, these are the two columns of a table of two.
-    accuracy : column label or None, default=None
-        The column of the accuracy of the coordinates, a number in any unit.
-    place : column label or None, default=None
-        The column of the names of places.
+    accuracy, place : column label or None, default=None
+        The columns of the accuracy of the coordinates (a number in any unit) and of the
+        names of places.
     cell_size : float, default=1.0
         Side of the grid's cells in degrees.
     min_frequency : int, default=5
@@ -45,10 +44,8 @@ class GeoEncoder(TableEncoder):
 
     Attributes
     ----------
-    cells_ : list of str
-        The cells that were frequent enough at fit.
-    places_ : list of str
-        The names of places at fit.
+    cells_, places_ : list of str
+        The cells that were frequent enough at fit, and the names of places.
     columns_ : dict of {str: column label}
         The columns to read, by parameter.
     %(columns)s
@@ -68,13 +65,10 @@ class GeoEncoder(TableEncoder):
     - ``cell``: a category, the south-western corner of the grid's cell as text;
     - ``accuracy``; missing if the coordinates are given and missing;
     - ``place``: a category with the names seen at fit; other names are missing;
-    - ``has_place``: 1 if there are coordinates (or a name, if only `place` is given),
-      otherwise 0.
+    - ``has_place``: 1 if there are coordinates (or a name, if only `place` is given).
 
-    Coordinates out of range, or one without the other, can't be used. Coordinates of
-    exactly 0, 0 count as missing, because devices without a position write them.
-
-    Paper: section 3.3, geographic context.
+    Coordinates out of range, or one without the other, can't be used. 0, 0 counts as
+    missing, because devices without a position write it. Paper: section 3.3.
 
     Examples
     --------
@@ -147,7 +141,7 @@ class GeoEncoder(TableEncoder):
             features[name] = features[name].astype(np.float32)
         return pd.DataFrame(features, index=cells.index)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         names = list(_COORDINATES) if "latitude" in self.columns_ else []
         names += [name for name in ("accuracy", "place") if name in self.columns_]
         has_place = bool({"latitude", "place"} & {*self.columns_})

@@ -43,7 +43,7 @@ class CategoryEncoder(TableEncoder):
     The output is always a DataFrame with the input's columns, their labels as text.
     Levels are texts: 3, 3.0 and "3" are the same level. Blank texts are missing; a
     collection can't be used. If no cell of a column has a level known from fit, a
-    :class:`~hyperfusion.exceptions.BadCellWarning` says so and names the likely cause.
+    warning names the likely cause.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class CategoryEncoder(TableEncoder):
         features = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(features, index=cells.index)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return column_features(self.levels_)
 
 
@@ -102,13 +102,11 @@ class NumberEncoder(TableEncoder):
 
     Notes
     -----
-    The output is always a DataFrame with the input's columns, their labels as text,
-    whatever their scale. Missing values stay NaN. Booleans become 0 and 1, and texts of
-    numbers become numbers. Infinity can't be used, nor can a number beyond the range of
-    float32 (3.4e38) without the log scale.
-
-    Neighboring float32 numbers differ by more than 1 above 16.8 million: give ids as
-    categories and dates as times.
+    The output is always a DataFrame with the input's columns, their labels as text.
+    Missing values stay NaN. Booleans become 0 and 1, and texts of numbers become
+    numbers. Infinity can't be used, nor can a number beyond the range of float32
+    without the log scale. Give ids as categories and dates as times: neighboring
+    float32 numbers differ by more than 1 above 16.8 million.
 
     Examples
     --------
@@ -142,7 +140,7 @@ class NumberEncoder(TableEncoder):
         features = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(features, index=cells.index, dtype=np.float32)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return column_features(self.log_)
 
 

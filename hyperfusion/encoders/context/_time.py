@@ -19,19 +19,12 @@ _DAY = 86_400
 
 _CYCLE_OF = {
     "hour": "day",
-    "weekday": "week",
-    "hour_of_week": "week",
-    "month": "year",
-    "week": "year",
-    "day_of_year": "year",
-    "year_fraction": "year",
+    **dict.fromkeys(("weekday", "hour_of_week"), "week"),
+    **dict.fromkeys(("month", "week", "day_of_year", "year_fraction"), "year"),
     "is_weekend": "week",
-    "hour_sin": "day",
-    "hour_cos": "day",
-    "weekday_sin": "week",
-    "weekday_cos": "week",
-    "day_of_year_sin": "year",
-    "day_of_year_cos": "year",
+    **dict.fromkeys(("hour_sin", "hour_cos"), "day"),
+    **dict.fromkeys(("weekday_sin", "weekday_cos"), "week"),
+    **dict.fromkeys(("day_of_year_sin", "day_of_year_cos"), "year"),
 }
 _DAYS_OF = {"day": 1, "week": 7, "year": 365}
 
@@ -43,9 +36,8 @@ class TemporalEncoder(TableEncoder):
     Parameters
     ----------
     time : column label or None, default=None
-        The column of the posts' times; None is the table's first. Datetimes, dates and
-        periods of any kind, texts (ISO 8601, or with the month's name), or
-        numbers (see Notes).
+        The column of the posts' times; None is the table's first. Datetimes, dates,
+        periods, texts (ISO 8601, or with the month's name), or numbers (see Notes).
     timezone : column label, str or None, default=None
         The column of the time zones, or one time zone for all: an offset from UTC
         (``"-05:00"``, ``"+0530"``), hours as a number, or an IANA name
@@ -97,23 +89,17 @@ class TemporalEncoder(TableEncoder):
       age is missing if the account was created after the post;
     - ``is_missing``: 1 if the time is missing. All other features of it are then NaN.
 
-    With ``cycles="seen"`` a cycle (hours; weekdays; month, week, day and share of the
-    year) has features only if the times at fit cover it at least twice: in half a year
-    of posts the month is another name for the date and says nothing about unseen
-    months. A cycle has no features either if all times have the same time of day, day
-    of the month or day of the year.
+    With ``cycles="seen"`` a cycle has features only if the times at fit cover it at
+    least twice: in half a year of posts the month is another name for the date and says
+    nothing about unseen months. A cycle has no features either if all times have the
+    same time of day, day of the month or day of the year.
 
     Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
     their digits form one (20150301, 201503011530), otherwise seconds since 1970, or
     milli-, micro- or nanoseconds if they are too large for seconds. A year counts as
     its first moment, a date without a time of day as midnight. A warning tells of
     numbers that become dates outside of 1980 to 2050, such as the days of a
-    spreadsheet (43383).
-
-    If a clock shows an hour twice and `naive` is ``"local"``, the first one counts.
-    500,000 rows take a few seconds.
-
-    Paper: section 3.3, "Spatiotemporal and User Modeling".
+    spreadsheet. Of an hour that a local clock shows twice, the first counts.
 
     Examples
     --------
@@ -172,7 +158,7 @@ class TemporalEncoder(TableEncoder):
         features["is_missing"] = np.isnan(utc)
         return np.stack([v.astype(np.float32) for v in features.values()], axis=1)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         names = [*self._calendar_names(), "days"]
         if self.timezone_ is not None:
             names += ["timezone_missing"]
@@ -198,7 +184,6 @@ class TemporalEncoder(TableEncoder):
 
 
 def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone | None]:
-    """Return the column of time zones, or the one time zone for all."""
     if value is None:
         return None, None
     if not isinstance(value, str) or value in table.columns:

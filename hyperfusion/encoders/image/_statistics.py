@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,9 @@ from PIL import Image
 from scipy import ndimage
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval
 from hyperfusion.cells._columns import is_missing, read_each
 from hyperfusion.cells._images import (
-    MAX_PIXELS,
-    content_of,
+    identify,
     is_encoded,
     mean_by_row,
     read_image,
@@ -32,7 +28,7 @@ from hyperfusion.exceptions import BadCellError
 
 _SIDE = 512
 _COLOR_SIDE = 64
-_CHUNKS_A_JOB = 4
+_N_COLORS = 3
 
 _MEASURES = (
     *("width", "height", "aspect_ratio", "pixels", "mode_gray", "mode_alpha"),
@@ -47,11 +43,6 @@ class ImageStatistics(ColumnEncoder):
 
     Parameters
     ----------
-    n_colors : int, default=3
-        Number of main colors.
-    max_pixels : int, default=89478485
-        Pictures with more pixels are bad cells and are not decoded. Pillow's own
-        limit, ``PIL.Image.MAX_IMAGE_PIXELS``, still applies.
     %(on_error)s
 
     Attributes
@@ -75,20 +66,18 @@ class ImageStatistics(ColumnEncoder):
     - ``colorfulness``: the measure of Hasler and Süsstrunk [1]_;
     - ``sharpness``: variance of the Laplacian of the luminance on the scale 0 to 255;
     - ``saturation``: mean saturation (HSV), between 0 and 1;
-    - for each main color, most frequent first, ``color_<i>_red``, ``_green``,
+    - for each of three main colors, most frequent first, ``color_<i>_red``, ``_green``,
       ``_blue`` and ``_share``, between 0 and 1, by median cut on the picture reduced
       to 64 pixels. A picture of fewer colors has NaN in the rest, with share 0;
     - ``is_missing``. All others are NaN where it is 1.
 
     A list of pictures in one cell (a carousel, frames of a video; also an array of
-    frames) has the means over the pictures that can be used.
+    frames) has the means over the pictures that can be used. Pictures of more than
+    ``PIL.Image.MAX_IMAGE_PIXELS`` are bad cells and are not decoded.
 
     Brightness and the measures after it are computed on a copy of at most 512 pixels on
-    a side, so that pictures of different sizes can be compared. One core reads about
-    100 pictures of 500 x 400 pixels per second. Within ``joblib.parallel_config`` with
-    several jobs (such as a Dask cluster), each job reads some of the pictures.
-
-    Paper: section 3.3; these are the visual features that need no pretrained model.
+    a side. One core reads about 100 pictures of 500 x 400 pixels per second; within
+    ``joblib.parallel_config``, each job reads some of them.
 
     References
     ----------
@@ -101,7 +90,7 @@ class ImageStatistics(ColumnEncoder):
     >>> from hyperfusion import ImageStatistics
     >>> red = np.zeros((2, 4, 3), dtype=np.uint8)
     >>> red[:, :, 0] = 255
-    >>> encoder = ImageStatistics(n_colors=1).set_output(transform="pandas")
+    >>> encoder = ImageStatistics().set_output(transform="pandas")
     >>> table = encoder.fit_transform([red, None])
     >>> table[["width", "aspect_ratio", "saturation", "color_1_red", "is_missing"]]
        width  aspect_ratio  saturation  color_1_red  is_missing
@@ -109,13 +98,6 @@ class ImageStatistics(ColumnEncoder):
     1    NaN           NaN         NaN           NaN         1.0
     """
 
-    _parameter_constraints = {
-        "n_colors": [Interval(Integral, 0, 256, closed="both")],
-        "max_pixels": [Interval(Integral, 1, None, closed="left")],
-    }
-
-    n_colors: int = 3
-    max_pixels: int = MAX_PIXELS
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
@@ -123,14 +105,16 @@ class ImageStatistics(ColumnEncoder):
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         pictures, rows = split_lists(cells)
-        source = pd.Series(pictures, dtype=object, name=cells.name)
-        ahead, measure = read_ahead(source, self._measure)
-        found = read_each(ahead, measure, stop_at_bad=self.on_error == "raise")
+        measure: Any = _measured
+        if effective_n_jobs(None) > 1:  # errors come back as values
+            pictures = Parallel()(delayed(_try_to_measure)(p) for p in pictures)
+            measure = _value_of
+        found = read_each(pictures, measure, stop_at_bad=self.on_error == "raise")
         errors = [(int(rows[place]), reason) for place, reason in found.bad.items()]
         if errors and self.on_error == "raise":
             row, reason = errors[0]
             raise BadCellError(reason, row, cells.name)
-        measures = stack_rows(found.clean, len(_MEASURES) + 4 * self.n_colors)
+        measures = stack_rows(found.clean, len(_MEASURES) + 4 * _N_COLORS)
         features = mean_by_row(measures, rows, len(cells))
         missing = np.isnan(features[:, 0])
         features[:, -1] = missing
@@ -139,41 +123,56 @@ class ImageStatistics(ColumnEncoder):
             return features
         return np.delete(features, _MEASURES.index("log_file_size"), axis=1)
 
-    def _measure(self, cell: Any) -> np.ndarray | None:
-        content = content_of(cell)
-        if content is None:
-            return self._measures(cell)
-        key = item_key(f"statistics {self.n_colors} {self.max_pixels}", content)
-        found = MEMORY.get([key]).get(key)
-        if found is None:
-            found = self._measures(cell)
-            if found is not None:
-                MEMORY.put({key: found})
-        return found
-
-    def _measures(self, cell: Any) -> np.ndarray | None:
-        read = read_image(cell, self.max_pixels)
-        if read is None:
-            return None
-        small = read.image
-        if max(small.size) > _SIDE:
-            small = small.copy()
-            small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-        width, height = read.image.size
-        form = [
-            *(width, height, width / height, width * height),
-            read.mode in ("1", "L", "LA", "La") or read.mode.startswith("I"),
-            read.has_transparency,
-            read.mode in ("P", "PA"),
-            np.nan if read.n_bytes is None else np.log1p(read.n_bytes),
-        ]
-        return np.concatenate([form, _light(small), _main_colors(small, self.n_colors)])
-
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         parts = ("red", "green", "blue", "share")
-        colors = [f"color_{i + 1}_{p}" for i in range(self.n_colors) for p in parts]
+        colors = [f"color_{i + 1}_{p}" for i in range(_N_COLORS) for p in parts]
         measures = [m for m in _MEASURES if self.has_files_ or m != "log_file_size"]
         return [*measures, *colors, "is_missing"]
+
+
+def _measured(cell: Any) -> np.ndarray | None:
+    content, cell = identify(cell)
+    if content is None:
+        return _measures(cell)
+    key = item_key("statistics", content)
+    found = MEMORY.get([key]).get(key)
+    if found is None:
+        found = _measures(cell)
+        if found is not None:
+            MEMORY.put({key: found})
+    return found
+
+
+def _try_to_measure(cell: Any) -> Any:
+    try:
+        return None if is_missing(cell) else _measured(cell)
+    except (ValueError, TypeError, OSError) as error:
+        return error
+
+
+def _value_of(outcome: Any) -> Any:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _measures(cell: Any) -> np.ndarray | None:
+    read = read_image(cell)
+    if read is None:
+        return None
+    small = read.image
+    if max(small.size) > _SIDE:
+        small = small.copy()
+        small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+    width, height = read.image.size
+    form = [
+        *(width, height, width / height, width * height),
+        read.mode in ("1", "L", "LA", "La") or read.mode.startswith("I"),
+        read.has_transparency,
+        read.mode in ("P", "PA"),
+        np.nan if read.n_bytes is None else np.log1p(read.n_bytes),
+    ]
+    return np.concatenate([form, _light(small), _main_colors(small)])
 
 
 def _light(image: Image.Image) -> list[float]:
@@ -194,14 +193,12 @@ def _light(image: Image.Image) -> list[float]:
     ]
 
 
-def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
-    colors = np.full((n_colors, 4), np.nan)
+def _main_colors(image: Image.Image) -> np.ndarray:
+    colors = np.full((_N_COLORS, 4), np.nan)
     colors[:, 3] = 0
-    if n_colors == 0:
-        return colors.ravel()
     factor = -(-max(image.size) // _COLOR_SIDE)
     small = image.reduce(factor)
-    quantized = small.quantize(n_colors, method=Image.Quantize.MEDIANCUT)
+    quantized = small.quantize(_N_COLORS, method=Image.Quantize.MEDIANCUT)
     pixels = np.asarray(quantized.convert("RGB")).reshape(-1, 3)
     counts = Counter(map(tuple, pixels.tolist()))
     total = sum(counts.values())
@@ -210,37 +207,3 @@ def _main_colors(image: Image.Image, n_colors: int) -> np.ndarray:
     for row, (color, count) in zip(colors, ranked, strict=False):
         row[:] = [*(np.array(color) / 255), count / total]
     return colors.ravel()
-
-
-def read_ahead(
-    cells: pd.Series, read: Callable[[Any], Any]
-) -> tuple[pd.Series, Callable[[Any], Any]]:
-    """Read cells in parallel if there are several jobs; `read` must be picklable.
-
-    Returns `cells` and `read` themselves, or results and errors instead of the cells,
-    with a function that returns or raises them. `read_cells` treats both alike.
-    """
-    n_jobs = effective_n_jobs(None)
-    if n_jobs == 1:
-        return cells, read
-    size = max(1, -(-len(cells) // (n_jobs * _CHUNKS_A_JOB)))
-    chunks = [cells.iloc[i : i + size] for i in range(0, len(cells), size)]
-    parts = Parallel()(delayed(_outcomes)(list(chunk), read) for chunk in chunks)
-    outcomes = [outcome for part in parts for outcome in part]
-
-    def result(outcome: Any) -> Any:
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    return pd.Series(outcomes, cells.index, dtype=object, name=cells.name), result
-
-
-def _outcomes(cells: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
-    results: list[Any] = []
-    for cell in cells:
-        try:
-            results.append(None if is_missing(cell) else read(cell))
-        except (ValueError, TypeError, OSError) as error:
-            results.append(error)
-    return results

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,15 +53,14 @@ class Component:
 
     @property
     def title(self) -> str:
-        """The component in words."""
         return f"{self.block}: {type(self.encoder).__name__} of {self.columns[:3]}"
 
     def read(self, table: pd.DataFrame) -> Any:
-        """Return the encoder's input: a column or a frame."""
         if not takes_one_column(self.encoder):
             return table[self.columns]
         cells = table[self.columns[0]]
-        if self.role not in ("text", "tags") or isinstance(self._first, ColumnEncoder):
+        first = self.encoder[0] if isinstance(self.encoder, Pipeline) else self.encoder
+        if self.role not in ("text", "tags") or isinstance(first, ColumnEncoder):
             return cells
         # scikit-learn's vectorizers take texts only, without missing ones
         texts = read_each(cells, read_text).settle("missing")
@@ -71,36 +70,17 @@ class Component:
         if isinstance(self.encoder, VectorEncoder):
             self.encoder.fit(self.read(table))
             return self._vector(table)
-        with self._naming():
-            output = self.encoder.fit_transform(self.read(table), y)
-        return self._part(output, len(table))
+        return self._part(self.encoder.fit_transform, table, y)
 
     def transform(self, table: pd.DataFrame) -> Part:
         if isinstance(self.encoder, VectorEncoder):
             return self._vector(table)
-        read = self.encoder.transform
         if isinstance(self.encoder, CellEncoder):
-            read = self.encoder._transform_known
-        with self._naming():
-            output = read(self.read(table))
-        return self._part(output, len(table))
-
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Name the columns in errors of other libraries' encoders."""
-        try:
-            yield
-        except HyperFusionError:
-            raise
-        except (ValueError, TypeError) as error:
-            raise InvalidInputError(
-                f"encoders[{self.role!r}]: {type(self.encoder).__name__} failed on "
-                f"{self.columns[:5]}: {error}"
-            ) from error
+            return self._part(self.encoder._transform_known, table)
+        return self._part(self.encoder.transform, table)
 
     @property
     def spaces(self) -> dict[str, str]:
-        """The spaces of the encoder's vectors."""
         declared = getattr(self.encoder, "spaces_", {})
         return {self._full(vector): space for vector, space in declared.items()}
 
@@ -108,7 +88,6 @@ class Component:
         return column_name(self.block, f"{self.prefix}{name}")
 
     def full_names(self, own: Iterable[Any]) -> list[str]:
-        """Return the names of the encoder's features in the table."""
         return [self._full(name) for name in own]
 
     def _vector(self, table: pd.DataFrame) -> Part:
@@ -116,69 +95,58 @@ class Component:
         columns = self.read(table)
         return Part(names, lambda out: self.encoder.write(columns, out), {})
 
-    def _part(self, output: Any, n_rows: int) -> Part:
-        output = as_frame(output)
+    def _part(self, encode: Callable[..., Any], table: pd.DataFrame, *y: Any) -> Part:
+        n_rows = len(table)
+        try:
+            output = as_frame(encode(self.read(table), *y))
+        except HyperFusionError:
+            raise
+        except (ValueError, TypeError) as error:  # other libraries name no column
+            raise InvalidInputError(
+                f"encoders[{self.role!r}]: {type(self.encoder).__name__} failed on "
+                f"{self.columns[:5]}: {error}"
+            ) from error
         values = output.toarray() if sp.issparse(output) else np.asarray(output)
         if values.shape[:1] != (n_rows,):
             raise InvalidInputError(
                 f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned an "
                 f"output of shape {values.shape} for {n_rows} posts."
             )
-        if isinstance(output, pd.DataFrame):
-            self._check_dtypes(output)
-            names = self._names(list(output.columns))
-            return Part.of(self.block, output.set_axis(names, axis=1))
-        values = values.reshape(n_rows, -1)
-        self._check_dtypes(pd.DataFrame(values, copy=False))
-
-        def write(out: np.ndarray) -> None:
-            out[:] = values
-
-        names = self._names(self._own_names(values.shape[1]))
-        return Part([column_name(self.block, name) for name in names], write, {})
-
-    def _check_dtypes(self, output: pd.DataFrame) -> None:
-        for label, dtype in output.dtypes.items():
+        is_frame = isinstance(output, pd.DataFrame)
+        if not is_frame:
+            values = values.reshape(n_rows, -1)
+        frame = output if is_frame else pd.DataFrame(values, copy=False)
+        for label, dtype in frame.dtypes.items():
             is_category = isinstance(dtype, pd.CategoricalDtype)
             if not (is_category or pd.api.types.is_numeric_dtype(dtype)):
                 raise InvalidInputError(
                     f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
-                    f"{dtype} values such as {shown(output[label].iloc[0])}, where "
+                    f"{dtype} values such as {shown(frame[label].iloc[0])}, where "
                     "numbers are expected. Let it return a DataFrame with categories "
                     "(.astype('category')), or encode its output to numbers."
                 )
-
-    def _names(self, own: list[Any]) -> list[str]:
-        """Return features' names; those of scikit-learn's own form no vectors."""
+        last = self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
+        # scikit-learn names the output after the class, as for PCA
+        is_vector = isinstance(last, ClassNamePrefixFeaturesOutMixin)
+        own = frame.columns if is_frame else self._own_names(values.shape[1], is_vector)
         names = [f"{self.prefix}{name}" for name in own]
-        if type(self._last).__module__.startswith("sklearn.") and not _is_one_vector(
-            self._last
-        ):
-            return column_features(names)
-        return names
+        if type(last).__module__.startswith("sklearn.") and not is_vector:
+            names = column_features(names)
+        if is_frame:
+            return Part.of(self.block, frame.set_axis(names, axis=1))
 
-    @property
-    def _first(self) -> Any:
-        return self.encoder[0] if isinstance(self.encoder, Pipeline) else self.encoder
+        def write(out: np.ndarray) -> None:
+            out[:] = values
 
-    @property
-    def _last(self) -> Any:
-        return self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
+        return Part([column_name(self.block, name) for name in names], write, {})
 
-    def _own_names(self, n_features: int) -> list[str]:
+    def _own_names(self, n_features: int, is_vector: bool) -> list[str]:
         """Return the encoder's names; unnamed numbers are a vector."""
         kind = type(self.encoder).__name__.lower()
-        if not _is_one_vector(self._last):
-            try:
+        if not is_vector:
+            with suppress(AttributeError, ValueError, TypeError):
                 return [str(n) for n in self.encoder.get_feature_names_out()]
-            except (AttributeError, ValueError, TypeError):
-                pass
         return vector_columns(kind, n_features) if n_features > 1 else [kind]
-
-
-def _is_one_vector(encoder: Any) -> bool:
-    """Whether scikit-learn names the output after the class, as for PCA."""
-    return isinstance(encoder, ClassNamePrefixFeaturesOutMixin)
 
 
 def takes_one_column(encoder: Any) -> bool:
@@ -191,10 +159,7 @@ def takes_one_column(encoder: Any) -> bool:
 def build_components(
     owner: Any, roles: Roles, vectors: list[ReadyVector], y: Any
 ) -> list[Component]:
-    """Return the unfitted components of a `PostEncoder` for its roles.
-
-    Without targets, those that need targets are left out.
-    """
+    """Return the unfitted components; without `y`, those that need no targets."""
     given = dict(owner.encoders or {})
     unknown = sorted(set(given) - set(ENCODED))
     if unknown:
@@ -348,7 +313,6 @@ def _image(owner: Any, roles: Roles) -> Built:
 
 
 def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
-    """Return the encoder meant by `image_encoder` or `text_encoder`."""
     value = getattr(owner, name)
     if value is False:
         return None
@@ -452,23 +416,21 @@ def _geo(owner: Any, roles: Roles) -> Built:
     return {"geo": ([c for some in names.values() for c in some], encoder)}
 
 
-def _numeric(owner: Any, roles: Roles) -> Built:
-    return {"numbers": (roles["numeric"], tier.NumberEncoder(on_error=owner.on_error))}
-
-
-def _categorical(owner: Any, roles: Roles) -> Built:
-    encoder = tier.CategoryEncoder(on_error=owner.on_error)
-    return {"categories": (roles["categorical"], encoder)}
-
-
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[[Any, Roles], Built]] = {
     "image": _image,
     "user": _user,
     "time": _time,
     "geo": _geo,
     "place": _place,
-    "numeric": _numeric,
-    "categorical": _categorical,
+    "numeric": lambda owner, roles: {
+        "numbers": (roles["numeric"], tier.NumberEncoder(on_error=owner.on_error))
+    },
+    "categorical": lambda owner, roles: {
+        "categories": (
+            roles["categorical"],
+            tier.CategoryEncoder(on_error=owner.on_error),
+        )
+    },
 }
 
 

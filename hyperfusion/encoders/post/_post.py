@@ -69,10 +69,10 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     encoders : dict, default=None
         Transformers that replace those of a role: ``{role: transformer, list of
         transformers or "drop"}``, for the roles image, text, tags, user, time, geo,
-        place, numeric, categorical and vectors; or ``{role: {name: transformer or
-        "drop"}}`` to replace single ones (see Notes), or a dict of parameters to change
-        only these. Transformers that take one column (such as `TfidfVectorizer`) get a
-        column, others a table.
+        place, numeric, categorical and vectors; or ``{role: {name: transformer, "drop"
+        or dict of parameters}}`` to replace or change single ones (see Notes).
+        Transformers of one column (such as `TfidfVectorizer`) get a column, others a
+        table.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Seed of encoders without their own.
@@ -101,10 +101,9 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
 
     Notes
     -----
-    The result holds all numbers in one float32 allocation (a gigabyte for 100,000 posts
-    and 2,500 features), and categories with the levels seen at fit. Columns without a
-    role can differ between fit and transform. Without targets at fit, there is no
-    history of the user.
+    The result holds all numbers in one float32 allocation, and categories with the
+    levels seen at fit. Columns without a role can differ between fit and transform.
+    Without targets at fit, there is no history of the user.
 
     The encoders of the roles are called statistics and clip (image); statistics, tfidf,
     clip and glove (text, tags); profile, svd and history (user); calendar (time); geo;
@@ -112,10 +111,8 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     parameters as ``encoders__text__tfidf__n_components``.
 
     The features of a replacement are one vector if it doesn't name them, or names them
-    after its class, as scikit-learn's ``PCA`` does.
-
-    Embeddings of users and places (equation 4) are off by default, because those of
-    users did not help on two sets of real posts, where most users have few posts.
+    after its class, as scikit-learn's ``PCA`` does. Embeddings of users and places
+    (equation 4) did not help on two sets of real posts, so they are off by default.
 
     Examples
     --------
@@ -260,7 +257,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     def _progress(self) -> Progress:
         return Progress("encode", len(self.components_), self.verbose, even=False)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return self._names
 
     def _named_encoders(self) -> dict[str, Any]:
@@ -313,11 +310,6 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
             self.encoders = given
         else:
             self._put_encoder(name, changed)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.categorical = True
-        return tags
 
 
 def _warn_of_nothing(role: str, table: pd.DataFrame) -> None:

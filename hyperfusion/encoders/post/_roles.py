@@ -134,7 +134,6 @@ def named_roles(owner: Any) -> Roles:
 
 
 def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
-    """Return the ready-made vectors that the parameter ``vectors`` names."""
     found: list[ReadyVector] = []
     for block, value in (vectors or {}).items():
         if block not in VECTOR_BLOCKS:
@@ -144,14 +143,14 @@ def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
         where = f"vectors[{block!r}]"
         if isinstance(value, tuple) and value not in table.columns:
             value = list(value)
-        if isinstance(value, Mapping):
-            found += [
-                ReadyVector(block, str(name), check_columns(table, columns, where))
-                for name, columns in value.items()
-                if _check_vector_name(name, where)
-            ]
-        else:
+        if not isinstance(value, Mapping):
             found += _unnamed(block, value, table, where)
+            continue
+        for name, columns in value.items():
+            if str(name).strip("_") == "":
+                raise InvalidInputError(f"{where} gives a vector the name {name!r}.")
+            columns = check_columns(table, columns, where)
+            found.append(ReadyVector(block, str(name), columns))
     names = [(vector.block, vector.name) for vector in found]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -160,12 +159,6 @@ def read_vectors(vectors: Any, table: pd.DataFrame) -> list[ReadyVector]:
             f"Give them names: vectors={{{twice[0][0]!r}: {{'a': ..., 'b': ...}}}}."
         )
     return found
-
-
-def _check_vector_name(name: Any, where: str) -> bool:
-    if str(name).strip("_") == "":
-        raise InvalidInputError(f"{where} gives a vector the name {name!r}.")
-    return True
 
 
 def _unnamed(

@@ -21,6 +21,7 @@ from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.exceptions import InvalidInputError
 
+MOST_TERMS = 50_000
 PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
 """What a term is, where terms aren't characters."""
 
@@ -29,7 +30,8 @@ PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
 class TfidfComponents(ColumnEncoder):
     """Main components of the TF-IDF table of a column of texts or tags.
 
-    It combines scikit-learn's ``TfidfVectorizer`` and ``TruncatedSVD`` (latent semantic
+    It combines scikit-learn's ``TfidfVectorizer`` (of the 50,000 most frequent terms; n
+    occurrences in a text count as 1 + log(n)) and ``TruncatedSVD`` (latent semantic
     analysis), and reads cells like all encoders of text.
 
     Parameters
@@ -41,18 +43,12 @@ class TfidfComponents(ColumnEncoder):
         Shortest and longest sequence of words, of neighboring tags or of characters
         that is a term.
     analyzer : {"word", "tags", "characters"}, default="word"
-        ``"word"``: terms are words of two and more letters or digits. ``"tags"``:
-        terms are whole tags; a text is split at commas, semicolons or bars where it
-        has any, otherwise at white space, and a leading ``#`` does not count.
-        ``"characters"``: terms are neighboring characters of a word; try
-        ``ngram_range=(2, 4)``. It finds words within hashtags, inflected forms, and
-        words in languages that don't separate them.
+        What a term is: a word of two and more letters or digits; a tag, as
+        `TextStatistics` reads them; or neighboring characters of a word, which finds
+        words within hashtags, inflected forms, and words in languages that don't
+        separate them (try ``ngram_range=(2, 4)``).
     min_df : int or float, default=2
         A term in fewer texts (or a smaller share of the texts) than this is ignored.
-    max_features : int or None, default=50_000
-        Maximum number of terms; the most frequent ones are kept.
-    sublinear_tf : bool, default=True
-        Whether a term that occurs n times in a text counts as 1 + log(n).
     random_state : int, RandomState instance or None, default=None
         Seed of the randomized decomposition. None draws one from the system.
     %(on_error)s
@@ -81,15 +77,8 @@ class TfidfComponents(ColumnEncoder):
 
     Terms and components are learned from at most 100,000 texts, drawn at random from
     more. With texts of 75 characters that takes 260 MB for words and their pairs and
-    430 MB for two to four characters, and more for longer texts. One core fits some
-    20,000 short texts in a second, with characters 5,000.
-
-    Paper: section 3.3, textual features; the paper's own are CLIP and GloVe vectors.
-
-    References
-    ----------
-    .. [1] S. Deerwester et al., "Indexing by latent semantic analysis", Journal of the
-       American Society for Information Science, 1990.
+    430 MB for two to four characters. One core fits some 20,000 short texts in a
+    second, with characters 5,000.
 
     Examples
     --------
@@ -113,8 +102,6 @@ class TfidfComponents(ColumnEncoder):
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="both"),
         ],
-        "max_features": [Interval(Integral, 1, None, closed="left"), None],
-        "sublinear_tf": ["boolean"],
         "random_state": ["random_state"],
     }
 
@@ -122,8 +109,6 @@ class TfidfComponents(ColumnEncoder):
     ngram_range: tuple[int, int] = (1, 2)
     analyzer: str = "word"
     min_df: int | float = 2
-    max_features: int | None = 50_000
-    sublinear_tf: bool = True
     random_state: Any = None
     on_error: str = "missing"
 
@@ -142,8 +127,8 @@ class TfidfComponents(ColumnEncoder):
             ngram_range=tuple(given),
             token_pattern=PATTERNS.get(self.analyzer),
             min_df=self.min_df,
-            max_features=self.max_features,
-            sublinear_tf=self.sublinear_tf,
+            max_features=MOST_TERMS,
+            sublinear_tf=True,
             dtype=np.float32,
         )
         rng = local_generator(self.random_state)
@@ -165,7 +150,7 @@ class TfidfComponents(ColumnEncoder):
         out[[text is None for text in texts]] = np.nan
         return out
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return [f"tfidf__{i}" for i in range(self.n_components_)]
 
     def component_terms(self, n_terms: int = 5) -> list[str]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import regex
 
@@ -49,11 +50,8 @@ _MIN_TOKEN, _MAX_TOKEN = 6, 64
 _MEMORY_SIZE = 2**18
 
 
-class Reading(NamedTuple):
-    """The rows of the words that a token is made of, and what this costs."""
-
-    cost: float
-    rows: tuple[int, ...]
+Reading = tuple[float, tuple[int, ...]]
+"""What it costs to read a token as some words, and the rows of these."""
 
 
 def tokenize(text: str) -> list[str]:
@@ -65,25 +63,10 @@ def tokenize(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def split_separators(token: str) -> list[str]:
-    """Split a token at ``_``, ``-``, apostrophes, and between letters and digits."""
-    return [part for part in _SEPARATORS.split(token) if part]
-
-
-def split_case(token: str) -> list[str]:
-    """Split a token where a capital begins a word: ``NewYork``, ``HTMLPage``."""
-    return _CASE.split(token)
-
-
 def word_cost(rank: int) -> float:
     """Return the cost of the word of this rank (0 is the most frequent one)."""
     tail = max(0.0, math.log((rank + 1) / _RARE))
     return math.log(rank + 1) + tail + _COST_OF_A_WORD
-
-
-def unknown_cost(length: int) -> float:
-    """Return the cost of an unknown word of this length."""
-    return _COST_OF_UNKNOWN + _COST_OF_A_LETTER * length
 
 
 def segment_costs(words: Sequence[str]) -> dict[str, float]:
@@ -102,10 +85,7 @@ def segment_costs(words: Sequence[str]) -> dict[str, float]:
 
 
 def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | None:
-    """Cut a word into the cheapest sequence of words (Viterbi's algorithm).
-
-    Returns the total cost and the words; None if no sequence forms `word`.
-    """
+    """Return the cost and words of the cheapest cut (Viterbi's algorithm)."""
     n = len(word)
     best = [0.0] + [math.inf] * n
     begin = [0] * (n + 1)
@@ -129,96 +109,56 @@ def segment(word: str, costs: Mapping[str, float]) -> tuple[float, list[str]] | 
     return best[n], parts[::-1]
 
 
-class _Memory(dict[str, tuple[int, ...]]):
-    """Remembers what was found for each token, as fast as a dict."""
-
-    def __init__(self, find: Callable[[str], tuple[int, ...]]):
-        super().__init__()
-        self._find = find
-
-    def __missing__(self, token: str) -> tuple[int, ...]:
-        rows = self._find(token)
-        if len(token) <= _MAX_TOKEN:
-            if len(self) >= _MEMORY_SIZE:
-                self.clear()
-            self[token] = rows
-        return rows
-
-
 class WordFinder:
-    """Finds the words of texts in a vocabulary, which has the most frequent word first.
+    """Finds the words of texts in a vocabulary, sorted by falling frequency."""
 
-    `index` maps each word to its row, which is also its rank; `lowercase` and `segment`
-    are those of `GloveTextVectorizer`.
-    """
-
-    def __init__(
-        self,
-        words: Sequence[str],
-        index: Mapping[str, int],
-        *,
-        lowercase: bool,
-        segment: bool,
-    ):
+    def __init__(self, words: Sequence[str], index: Mapping[str, int]):
         self._index = index
-        self._lowercase = lowercase
-        self._segment = segment
-        self._costs = segment_costs(words) if segment else {}
-        self._rows = _Memory(self._find)
+        self._costs = segment_costs(words)
+        self._rows = lru_cache(_MEMORY_SIZE)(self._find)
 
     def __call__(self, text: str) -> list[int]:
         """Return the rows of a text's words in order; `UNKNOWN` for unknown words."""
-        return list(chain.from_iterable(map(self._rows.__getitem__, tokenize(text))))
+        return list(chain.from_iterable(map(self._rows, tokenize(text))))
 
     def _find(self, token: str) -> tuple[int, ...]:
         if not token[0].isalnum():  # an emoji is a word where it has a vector
-            row = self._row(token)
+            row = self._index.get(token.lower())
             return () if row is None else (row,)
-        return self._read(token).rows
-
-    def _row(self, word: str) -> int | None:
-        if not self._lowercase and word in self._index:
-            return self._index[word]
-        return self._index.get(word.lower())
-
-    def _read(self, token: str) -> Reading:
-        """Return the cheapest reading of a token of any kind."""
         # the corpora of published vectors were tokenized this way: "do", "n't"
         contraction = _CONTRACTION.fullmatch(token)
-        if contraction and self._row(contraction[2]) is not None:
+        if contraction and contraction[2].lower() in self._index:
             parts = [contraction[1], contraction[2]]
         else:
-            parts = split_separators(token) if self._segment else [token]
+            parts = [part for part in _SEPARATORS.split(token) if part]
         if len(parts) > 1:
             joined = _join(self._read_word(part) for part in parts)
-            return min([*self._whole(token), joined])
-        return self._read_word(token)
+            return min([*self._whole(token), joined])[1]
+        return self._read_word(token)[1]
 
     def _whole(self, word: str) -> list[Reading]:
-        row = self._row(word)
-        return [] if row is None else [Reading(word_cost(row), (row,))]
+        row = self._index.get(word.lower())
+        return [] if row is None else [(word_cost(row), (row,))]
 
     def _read_word(self, word: str) -> Reading:
         """Return the cheapest reading of a token without separators."""
-        whole = self._whole(word)
-        unknown = Reading(unknown_cost(len(word)), (UNKNOWN,))
-        if not self._segment:
-            return whole[0] if whole else unknown
-        cases = split_case(word)
+        readings = self._whole(word)
+        cases = _CASE.split(word)  # where a capital begins a word
         if len(cases) > 1:
-            joined = _join(self._read_word(case) for case in cases)
-            return min([*whole, *self._segmentation(word), joined])
-        return whole[0] if whole else min([unknown, *self._segmentation(word)])
-
-    def _segmentation(self, word: str) -> list[Reading]:
-        if not _MIN_TOKEN <= len(word) <= _MAX_TOKEN:
-            return []
-        found = segment(word.lower(), self._costs)
-        if found is None:
-            return []
-        return [Reading(found[0], tuple(self._index[part] for part in found[1]))]
+            readings.append(_join(self._read_word(case) for case in cases))
+        elif readings:
+            return readings[0]
+        else:
+            cost = _COST_OF_UNKNOWN + _COST_OF_A_LETTER * len(word)
+            readings.append((cost, (UNKNOWN,)))
+        if _MIN_TOKEN <= len(word) <= _MAX_TOKEN:
+            found = segment(word.lower(), self._costs)
+            if found is not None:
+                rows = tuple(self._index[part] for part in found[1])
+                readings.append((found[0], rows))
+        return min(readings)
 
 
 def _join(readings: Iterable[Reading]) -> Reading:
     costs, rows = zip(*readings, strict=True)
-    return Reading(sum(costs), tuple(row for part in rows for row in part))
+    return sum(costs), tuple(row for part in rows for row in part)

@@ -97,14 +97,13 @@ class TextStatistics(ColumnEncoder):
     Notes
     -----
     A cell is a text or a list of texts (tags, words), which count as joined by spaces.
-    Space at both ends does not count; a text of nothing but space is missing. The
-    features, in this order:
+    The features, in this order:
 
     - ``characters`` (code points), ``words``, ``mean_word_length``,
       ``unique_word_share`` (different words by words, in lower case);
-    - ``tags``: hashtags of a text, or items of a list, or all tags where `analyzer` is
-      ``"tags"``; ``mentions`` (``@name``) and ``links``. Words and signs inside links
-      count for none of the other features;
+    - ``tags``: hashtags of a text, items of a list, or all tags where `analyzer` is
+      ``"tags"``; ``mentions`` (``@name``) and ``links``, whose content doesn't count
+      elsewhere;
     - ``emoji``: a sequence that is drawn as one picture (a family, a flag) is one;
     - ``capitals_share`` of the letters, ``caps_words`` (words of two and more
       characters without a small letter), ``digits``, ``punctuation``,
@@ -118,8 +117,6 @@ class TextStatistics(ColumnEncoder):
 
     A share of nothing is 0. In scripts that don't separate words, a run of letters
     counts as one word. One core reads about 10,000 short texts per second.
-
-    Paper: section 3.3, textual features; the number of tags is in table 2.
 
     Examples
     --------
@@ -149,7 +146,7 @@ class TextStatistics(ColumnEncoder):
 
         return stack_rows(read_cells(cells, measure, self.on_error), len(_NAMES))
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return [*_NAMES, "is_missing"]
 
 

@@ -28,10 +28,7 @@ Vectors = tuple[Sequence[str], np.ndarray]
 
 
 def read_vector_file(path: Path) -> Vectors:
-    """Return the words of a file in its order, and their vectors as a table.
-
-    `GloveTextVectorizer` lists the kinds of files. What is not UTF-8 is replaced.
-    """
+    """Return the words of a file in its order, and their vectors as a table."""
     try:
         words, table = _read(path)
     # a stranger's file makes parsers raise almost anything

@@ -12,7 +12,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,10 +52,6 @@ class WordVectors:
     source: str  # for messages
     lent: str | None = None  # the file that stands for them in pickles
     has_ngrams: bool = False  # FastText's can make vectors for other words
-    _finders: dict[tuple[bool, bool], WordFinder] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        return f"WordVectors({self.source!r}: {self.table.shape})"
 
     @property
     def size(self) -> int:
@@ -63,7 +59,6 @@ class WordVectors:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the vectors, whatever kind of file they come from."""
         n = len(self.words)
         rows = np.linspace(0, n - 1, min(n, _FINGERPRINT_ROWS)).astype(np.int64)
         words = [str(self.words[row]) for row in rows]
@@ -81,15 +76,10 @@ class WordVectors:
             )
         return vectors
 
-    def finder(self, *, lowercase: bool, segment: bool) -> WordFinder:
-        """Return the finder of words in texts, which remembers what it has seen."""
-        key = lowercase, segment
-        with _LOCK:
-            if key not in self._finders:
-                self._finders[key] = WordFinder(
-                    self.words, self.index, lowercase=lowercase, segment=segment
-                )
-            return self._finders[key]
+    @cached_property
+    def find(self) -> WordFinder:
+        """The finder of words in texts, which remembers what it has seen."""
+        return WordFinder(self.words, self.index)
 
 
 def load_word_vectors(vectors: Any) -> WordVectors:
@@ -176,10 +166,9 @@ def _wrap_object(vectors: Any) -> WordVectors:
 
 
 def lend_vectors(vectors: Any) -> Any:
-    """Return what replaces vectors in a pickle: a path instead of an object.
+    """Return what replaces vectors in a pickle: the path of a temporary file.
 
-    The object is written once, into a temporary folder of this process: worker
-    processes map the file into memory instead of getting a copy each.
+    Worker processes map the file into memory instead of getting a copy each.
     """
     global _folder
     if not hasattr(getattr(vectors, "wv", vectors), "key_to_index"):

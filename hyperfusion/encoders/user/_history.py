@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Hashable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -16,29 +15,28 @@ from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target, warn_of_order
 from hyperfusion.cells._times import read_times
 from hyperfusion.encoders._base import TableEncoder, one_column
-from hyperfusion.encoders.user._as_of import (
-    DAY,
-    make_record,
-    make_score_record,
-    post_features,
-    score_features,
-)
 from hyperfusion.exceptions import InvalidInputError
+
+DAY = 86_400.0
+LAST = (3, 5)
+"""Numbers of latest scores whose mean is a feature."""
 
 Rows = dict[str, np.ndarray]
 """The columns of stored posts."""
 
+Record = dict[str, np.ndarray]
+"""The events of each group, sorted by group and time."""
+
 _GROUPS = ("user", "category", "place")
-_ROLES = ("user", "time", "category", "place", "post")
+_ROLES = ("user", "time", "category", "place")
 
 
 @with_parameters
 class UserHistory(TableEncoder):
     """Earlier posts by the user of each post: how many, how often, how popular.
 
-    All features of a row come from posts in the stored history that are strictly older.
-    So a row's own score is never part of its features, and ``fit(X, y).transform(X)``
-    is safe to train on and equals ``fit_transform(X, y)``.
+    All features of a row come from stored posts that are strictly older, so
+    ``fit(X, y).transform(X)`` is safe to train on and equals ``fit_transform(X, y)``.
 
     Parameters
     ----------
@@ -49,25 +47,17 @@ class UserHistory(TableEncoder):
         after the user's. All forms that `TemporalEncoder` takes.
     category, place : column label or None, default=None
         Columns that say what to expect of users without scores.
-    post : column label or None, default=None
-        The column of the posts' identifiers, by which `update` recognizes a post.
-    label_delay : float or timedelta, default=0
-        Days after a post until its score is known. A younger post counts as a post
-        and not as a score.
     shrinkage : float, default=0.5
         Weight of the expected score of an unknown user, in scores: the mean of n scores
-        becomes (n * mean + shrinkage * expected) / (n + shrinkage). The best value is
-        the variance of scores within users divided by that between users: 0.4 and 1.2
-        on two sets of real posts.
-    last : tuple of int, default=(3, 5)
-        Numbers of latest scores whose mean is a feature.
+        becomes (n * mean + shrinkage * expected) / (n + shrinkage). Best is the
+        variance within users divided by that between users: 0.4 and 1.2 on two sets.
     %(on_error)s
 
     Attributes
     ----------
     history_ : dict of {str: ndarray}
         The stored posts: ``user``, ``category`` and ``place`` (codes, -1 if missing),
-        ``seconds`` since 1970, ``score`` (NaN if unknown), and ``post``.
+        ``seconds`` since 1970, and ``score`` (NaN if unknown).
     codes_ : dict of {str: dict}
         The codes of users, categories and places.
     %(columns)s
@@ -108,8 +98,7 @@ class UserHistory(TableEncoder):
 
     Posts of the same second don't see each other. Stored posts without a time are
     ignored. Rows given to `transform` never enter the history; `update` adds scores
-    that become known. In cross-validation all scores are those of training rows.
-    500,000 posts take a few seconds, most of it for reading the cells.
+    that become known. 500,000 posts take a few seconds.
 
     Examples
     --------
@@ -127,36 +116,17 @@ class UserHistory(TableEncoder):
     3            2.0                      3.0           6.0
     """
 
-    _parameter_constraints = {
-        # numpy's timedelta passes for a number, so it has to come first
-        "label_delay": [
-            np.timedelta64,
-            datetime.timedelta,
-            Interval(Real, 0, None, closed="left"),
-        ],
-        "shrinkage": [Interval(Real, 0, None, closed="left")],
-        "last": ["array-like"],
-    }
+    _parameter_constraints = {"shrinkage": [Interval(Real, 0, None, closed="left")]}
 
     user: Hashable | None = None
     time: Hashable | None = None
     category: Hashable | None = None
     place: Hashable | None = None
-    post: Hashable | None = None
-    label_delay: float | datetime.timedelta = 0
     shrinkage: float = 0.5
-    last: tuple[int, ...] = (3, 5)
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        whole = all(isinstance(m, Integral) and m >= 1 for m in self.last)
-        if not whole or len(set(self.last)) < len(self.last):
-            raise InvalidInputError(
-                "last takes whole numbers from 1, all different, such as (3, 5). Got "
-                f"{self.last}."
-            )
         self.columns_ = self._find_columns(cells)
-        self.delay_ = _seconds_of(self.label_delay)
         self.codes_: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
         self._store(self._read_posts(cells, y, warn=False))
 
@@ -164,9 +134,9 @@ class UserHistory(TableEncoder):
         """Add posts and scores to the history.
 
         A stored post does not count twice: later data replace it, but a missing score
-        never replaces a known one. With `post` it is recognized by its identifier,
-        otherwise by user and second. So pass a user's posts of the same second in one
-        call; rows without a user are not recognized.
+        never replaces a known one. It is recognized by user and second, so pass a
+        user's posts of the same second in one call; rows without a user are not
+        recognized.
 
         Parameters
         ----------
@@ -184,10 +154,18 @@ class UserHistory(TableEncoder):
         warn_of_order(X, y)
         old = self.history_
         new = self._read_posts(self._read(X, reset=False), y, warn=True)
-        if "post" in old:
-            self._store({name: np.concatenate([old[name], new[name]]) for name in old})
-        else:
-            self._store(_replace_moments(old, new))
+        # new rows replace those of their user and time, but not a score by none
+        old_keys, new_keys = (
+            pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])
+            for rows in (old, new)
+        )
+        scored_old = old_keys[~np.isnan(old["score"])]
+        scored_new = new_keys[~np.isnan(new["score"])]
+        nameless = new["user"] < 0
+        useful = nameless | new_keys.isin(scored_new) | ~new_keys.isin(scored_old)
+        stays = (old["user"] < 0) | ~old_keys.isin(new_keys[useful])
+        both = {n: np.concatenate([old[n][stays], new[n][useful]]) for n in old}
+        self._store(both)
         return self
 
     def _find_columns(self, table: pd.DataFrame) -> dict[str, Hashable | None]:
@@ -206,14 +184,11 @@ class UserHistory(TableEncoder):
         return columns
 
     def _read_posts(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
-        """Return the posts to store, with codes for new users and levels."""
         scores = check_target(y, len(table), allow_nan=True)
         rows = self._read_cells(table, learn=True, warn=warn)
         rows["score"] = scores
-        post = self.columns_["post"]
-        if post is not None:
-            rows["post"] = self._levels(table[post], warn=warn).to_numpy(dtype=object)
-        return _take_rows(rows, ~np.isnan(rows["seconds"]))
+        known = ~np.isnan(rows["seconds"])
+        return {name: values[known] for name, values in rows.items()}
 
     def _read_cells(
         self, table: pd.DataFrame, *, learn: bool, warn: bool = True
@@ -228,29 +203,33 @@ class UserHistory(TableEncoder):
         return rows
 
     def _store(self, rows: Rows) -> None:
-        self.history_ = _last_of_each_post(rows) if "post" in rows else rows
-        seconds, scores = self.history_["seconds"], self.history_["score"]
-        self.posts_, _ = make_record(self.history_["user"], seconds)
-        groups = {name: self.history_[name] for name in _GROUPS if name in rows}
+        self.history_ = rows
+        seconds, scores = rows["seconds"], rows["score"]
+        self.posts_, _ = _make_record(rows["user"], seconds)
+        groups = {name: rows[name] for name in _GROUPS if name in rows}
         groups["all"] = np.zeros(len(seconds), dtype=int)
         self.scores_ = {
-            name: make_score_record(codes, seconds, scores, median=name == "user")
+            name: _make_score_record(codes, seconds, scores, median=name == "user")
             for name, codes in groups.items()
         }
 
     def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
         rows = self._read_cells(cells, learn=False)
         rows["all"] = np.zeros(len(cells), dtype=int)
-        features = post_features(self.posts_, rows["user"], rows["seconds"])
-        features |= score_features(
-            self.scores_,
-            rows,
-            rows["seconds"] - self.delay_,
-            # without a delay, posts of the same second don't see each other
-            inclusive=self.delay_ > 0,
-            shrinkage=self.shrinkage,
-            last=self.last,
+        seconds = rows["seconds"]
+        counts, last = _look_up(self.posts_, rows["user"], seconds)
+        first = np.where(counts > 0, last - counts + 1, -1)
+        ago, first_ago = (
+            (seconds - _read_at(self.posts_["seconds"], at, np.nan)) / DAY
+            for at in (last, first)
         )
+        features = {
+            "has_history": counts > 0,
+            "history_posts": counts,
+            "history_days_since_last": ago,
+            "history_posts_per_day": counts / np.maximum(first_ago, 1),
+            **_score_features(self.scores_, rows, self.shrinkage),
+        }
         missing = np.isnan(rows["seconds"]) | (rows["user"] == -1)
         for name in ("history_posts", "history_scores"):
             features[name] = np.where(missing, np.nan, features[name])
@@ -258,12 +237,12 @@ class UserHistory(TableEncoder):
         columns = [features[name].astype(np.float32) for name in self._feature_names()]
         return np.stack(columns, axis=1)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         return [
             *("has_history", "history_posts", "history_scores"),
             *("history_days_since_last", "history_posts_per_day"),
             *("history_mean", "history_median", "history_spread"),
-            *(f"history_last_{m}" for m in self.last),
+            *(f"history_last_{m}" for m in LAST),
             *("history_expected", "history_level", "history_missing"),
         ]
 
@@ -271,15 +250,6 @@ class UserHistory(TableEncoder):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
-
-
-def _seconds_of(delay: Any) -> float:
-    if not isinstance(delay, (datetime.timedelta, np.timedelta64)):
-        return float(delay) * DAY
-    seconds = pd.Timedelta(delay).total_seconds()
-    if not seconds >= 0:
-        raise InvalidInputError(f"label_delay must not be negative. Got {delay!r}.")
-    return seconds
 
 
 def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndarray:
@@ -291,36 +261,116 @@ def _encode(levels: pd.Series, codes: dict[str, int], *, learn: bool) -> np.ndar
     return np.array([*(codes.get(level, -2) for level in found), -1])[positions]
 
 
-def _take_rows(rows: Rows, which: np.ndarray) -> Rows:
-    return {name: values[which] for name, values in rows.items()}
+def _make_record(groups: np.ndarray, seconds: np.ndarray) -> tuple[Record, np.ndarray]:
+    """Return a record of events of known groups, and their positions in its order."""
+    moments, ranks = np.unique(seconds, return_inverse=True)
+    keys = groups * (len(moments) + 1) + ranks
+    order = np.argsort(keys, kind="stable")
+    order = order[groups[order] >= 0]
+    record = {"moments": moments, "keys": keys[order], "seconds": seconds[order]}
+    return record, order
 
 
-def _last_of_each_post(rows: Rows) -> Rows:
-    """Keep the last row of each identifier, with its last known score.
+def _make_score_record(
+    groups: np.ndarray, seconds: np.ndarray, scores: np.ndarray, *, median: bool = False
+) -> Record:
+    """Return a record of the known scores, with running totals.
 
-    All rows without an identifier are kept.
+    The totals are of differences from a group's first score, so that they keep their
+    digits and are exactly zero if all scores of a group are equal.
     """
-    named = ~pd.isna(rows["post"])
-    again = pd.Series(rows["post"]).duplicated(keep="last").to_numpy()
-    scores = pd.Series(rows["score"]).groupby(rows["post"]).transform("last")
-    rows = rows | {"score": np.where(named, scores, rows["score"])}
-    return _take_rows(rows, ~(named & again))
+    known = np.flatnonzero(~np.isnan(scores))
+    # sorted by score first: the order of the rows at fit then never matters
+    known = known[np.argsort(scores[known], kind="stable")]
+    record, order = _make_record(groups[known], seconds[known])
+    scores, groups = scores[known][order], groups[known][order]
+    by_group = pd.Series(scores).groupby(groups, sort=False)
+    base = by_group.transform("first").to_numpy(dtype=np.float64)
+    record["base"] = base
+    moved = pd.DataFrame({"sum": scores - base, "square": (scores - base) ** 2})
+    for name, totals in moved.groupby(groups, sort=False).cumsum().items():
+        record[name] = totals.to_numpy(dtype=np.float64)
+    if median:
+        record["median"] = by_group.expanding().median().to_numpy(dtype=np.float64)
+    return record
 
 
-def _replace_moments(old: Rows, new: Rows) -> Rows:
-    """Return old and new rows; new ones replace those of the same user and time.
+def _look_up(
+    record: Record, groups: np.ndarray, seconds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the events of groups before given times, and locate the last (or -1)."""
+    moments, keys = record["moments"], record["keys"]
+    ranks = np.searchsorted(moments, seconds)
+    ranks[np.isnan(seconds)] = 0
+    start = groups * (len(moments) + 1)
+    stop = np.searchsorted(keys, start + ranks)
+    counts = stop - np.searchsorted(keys, start)
+    return counts, np.where(counts > 0, stop - 1, -1)
 
-    New rows without any score don't replace old ones with a score.
-    """
-    old_keys, new_keys = (
-        pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])
-        for rows in (old, new)
-    )
-    scored_old = old_keys[~np.isnan(old["score"])]
-    scored_new = new_keys[~np.isnan(new["score"])]
-    nameless = new["user"] < 0
-    useful = nameless | new_keys.isin(scored_new) | ~new_keys.isin(scored_old)
-    new, new_keys = _take_rows(new, useful), new_keys[useful]
-    stays = (old["user"] < 0) | ~old_keys.isin(new_keys)
-    old = _take_rows(old, stays)
-    return {name: np.concatenate([old[name], new[name]]) for name in old}
+
+def _read_at(values: np.ndarray, positions: np.ndarray, missing: float) -> np.ndarray:
+    """Return values at positions, and `missing` for negative positions."""
+    return np.append(values, missing)[np.maximum(positions, -1)]
+
+
+def _totals_at(
+    record: Record, counts: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of scores and their squared deviations from their mean."""
+    sums = _read_at(record["sum"], last, 0.0)
+    squares = _read_at(record["square"], last, 0.0)
+    n = np.maximum(counts, 1)
+    deviations = np.maximum(squares - sums**2 / n, 0.0)
+    return sums + counts * _read_at(record["base"], last, 0.0), deviations
+
+
+def _shrink(
+    total: np.ndarray, n: np.ndarray, expected: np.ndarray | float, weight: float
+) -> np.ndarray:
+    """Return the mean of n values and an expected one that counts `weight` times."""
+    there = n > 0
+    # the expected value can be NaN, which weight 0 must not spread
+    extra = weight * expected if weight else 0.0
+    mean = (total + extra) / np.where(there, n + weight, 1.0)
+    return np.where(there, mean, expected)
+
+
+def _score_features(
+    records: dict[str, Record], rows: dict[str, np.ndarray], shrinkage: float
+) -> dict[str, np.ndarray]:
+    found = {
+        name: _look_up(record, rows[name], rows["seconds"])
+        for name, record in records.items()
+    }
+    n, at = found["all"]
+    total, deviations = _totals_at(records["all"], n, at)
+    expected = _shrink(total, n, np.nan, 0)
+    variance = _shrink(deviations, n - 1, np.nan, 0)
+    level = (n > 0).astype(int)
+    for rank, name in ((2, "place"), (3, "category")):
+        if name in records:
+            n, at = found[name]
+            total, _ = _totals_at(records[name], n, at)
+            expected = _shrink(total, n, expected, shrinkage)
+            level[n > 0] = rank
+    own = records["user"]
+    n, at = found["user"]
+    total, deviations = _totals_at(own, n, at)
+    middle = _read_at(own["median"], at, 0.0)
+    level[n > 0] = 4
+    base = _read_at(own["base"], at, np.nan)
+    sums = _read_at(own["sum"], at, 0.0)
+    latest = {}
+    for m in LAST:
+        before = _read_at(own["sum"], np.where(n > m, at - m, -1), 0.0)
+        mean = base + (sums - before) / np.maximum(np.minimum(n, m), 1)
+        latest[f"history_last_{m}"] = np.where(n > 0, mean, expected)
+    return {
+        "history_scores": n,
+        "history_mean": _shrink(total, n, expected, shrinkage),
+        "history_median": _shrink(n * middle, n, expected, shrinkage),
+        "history_spread": np.sqrt(_shrink(deviations, n - 1, variance, shrinkage)),
+        **latest,
+        "history_expected": expected,
+        "history_level": level,
+    }

@@ -20,6 +20,7 @@ from hyperfusion.table._frames import check_columns
 
 # counts that overflowed are negative; more than a few are another kind of number
 _NEGATIVE_SHARE = 0.01
+_MOST_RATIO_COLUMNS = 8
 
 
 @with_parameters
@@ -35,20 +36,15 @@ class UserProfileEncoder(TableEncoder):
         professional), as of the time of the post.
     min_frequency : int, default=1
         Users with fewer posts at fit are missing, and so are those not seen at fit.
-    max_ratio_columns : int, default=8
-        The ratios of all pairs of counts are features if there are at most this many
-        counts; 0 for none.
     %(on_error)s
 
     Attributes
     ----------
     users_ : list of str
         The users that were frequent enough at fit.
-    user_ : column label or None
-        The column of the users.
-    numeric_, with_missing_, counts_ : list of column labels
-        The columns of the numbers, those of them that had missing values at fit, and
-        those that are counts.
+    user_, numeric_, with_missing_, counts_ : column label, or list of these
+        The columns of the users, of the numbers, of those that had missing values at
+        fit, and of counts.
     log_ : dict of {column label: bool}
         Whether a column is on a log scale: all but flags are.
     ratios_ : list of tuple (column label, column label)
@@ -67,16 +63,14 @@ class UserProfileEncoder(TableEncoder):
     - for each column of numbers, ``<column>``: sign(x) * log(1 + abs(x)). A column of
       booleans, or of 0 and 1 only at fit, is a flag and stays unchanged;
     - ``<column>_missing``, for the columns with missing values at fit;
-    - ``<a>_per_<b>``, the logarithm of (a + 1) / (b + 1), for the pairs of counts:
-      the columns that are not flags and at fit have at most one negative value in a
-      hundred. A negative count (usually an overflow) is a bad cell;
+    - ``<a>_per_<b>``, the logarithm of (a + 1) / (b + 1), for the pairs of up to 8
+      counts: the columns that are not flags and at fit have at most one negative value
+      in a hundred. A negative count (usually an overflow) is a bad cell;
     - ``user``: a category with the users seen at fit.
 
     The number of posts of a user at fit is not a feature, because it would include
     later posts. Profile numbers that were collected long after the posts leak in the
-    same way.
-
-    Paper: section 3.3, user characteristics.
+    same way. Paper: section 3.3.
 
     Examples
     --------
@@ -94,14 +88,12 @@ class UserProfileEncoder(TableEncoder):
     """
 
     _parameter_constraints = {
-        "min_frequency": [Interval(Integral, 1, None, closed="left")],
-        "max_ratio_columns": [Interval(Integral, 0, None, closed="left")],
+        "min_frequency": [Interval(Integral, 1, None, closed="left")]
     }
 
     user: Hashable | None = None
     numeric: Hashable | Sequence[Hashable] | None = None
     min_frequency: int = 1
-    max_ratio_columns: int = 8
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
@@ -121,7 +113,7 @@ class UserProfileEncoder(TableEncoder):
         self.counts_: list[Hashable] = []
         for label in self.numeric_:
             self._learn_numbers(cells[label])
-        few = len(self.counts_) <= self.max_ratio_columns
+        few = len(self.counts_) <= _MOST_RATIO_COLUMNS
         self.ratios_ = list(combinations(self.counts_, 2)) if few else []
 
     def _learn_numbers(self, cells: pd.Series) -> None:
@@ -158,7 +150,7 @@ class UserProfileEncoder(TableEncoder):
         named = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(named, index=cells.index)
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         names = [str(column) for column in self.numeric_]
         names += [f"{c}_missing" for c in self.with_missing_]
         names += [f"{a}_per_{b}" for a, b in self.ratios_]

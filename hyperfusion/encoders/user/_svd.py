@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from itertools import chain
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,25 +12,17 @@ import pandas as pd
 import scipy.sparse
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
-from sklearn.utils.validation import check_non_negative, validate_data
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
+from hyperfusion.cells._columns import is_missing, read_cells
+from hyperfusion.cells._tags import read_tags
+from hyperfusion.cells._texts import in_order, is_list, mend
 from hyperfusion.encoders._base import TableEncoder
-from hyperfusion.encoders.user._interactions import (
-    WEIGHTINGS,
-    common_items,
-    count_matrix,
-    find_columns,
-    fit_item_weights,
-    read_items,
-    weigh,
-)
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import Columns, check_columns
 
-_OUTPUTS = ("user", "item", "both")
 _EQUAL = 1e-4
 _EXACT = 100  # the decomposition of matrices with a side no longer than this is exact
 
@@ -50,39 +44,36 @@ class SVDUserEmbedder(TableEncoder):
         list of items, or a text of tags.
     n_components : int, default=399
         Length of a vector, cut to the rank of the matrix.
-    weighting : {"ppmi", "tfidf", "log", "counts"}, default="ppmi"
+    weighting : {"ppmi", "counts"}, default="ppmi"
         What a cell of M holds: the positive pointwise mutual information of user
-        and item; (1 + log c) times the inverse document frequency, rows scaled to
-        length 1; log(1 + c); or the count c itself, as in the paper.
+        and item, or the count itself, as in the paper.
     power : float between 0 and 1, default=0.5
         Power of the singular values by which the vectors are scaled. With 0, as in the
         paper, all directions count the same; with 1 the distances between users are
         those between their rows of M.
-    output : {"user", "item", "both"}, default="user"
-        What `transform` gives for a row: the vector of its user, the mean of the
-        vectors of its items, or both.
-    split : bool or list of labels, default=True
+    output : {"user", "item"}, default="user"
+        What `transform` gives for a row: the vector of its user, or the mean of the
+        vectors of its items.
+    split : bool, default=True
         Whether to split texts into tags, at commas, semicolons or bars if there are
         any, otherwise at white space; upper and lower case are then the same. If False,
-        a text is one item, such as a place. A list names the columns to split.
+        a text is one item, such as a place.
     min_frequency : int, default=1
-        Items with fewer users are left out. 2 removes items of a single user. These are
-        often most of the items, and the loss is small.
+        Items with fewer users are left out. Items of a single user are often most of
+        the items, and 2 loses little.
     pad : bool, default=False
-        Whether shorter vectors are filled with zeros, so that the number of columns
-        does not depend on the data.
+        Whether shorter vectors are filled with zeros.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
-        Start of the randomized decomposition. Pass an int for repeatable results.
+        Start of the randomized decomposition.
 
     Attributes
     ----------
     users_, vocabulary_ : dict of {str: int}
         Positions of the users in `user_vectors_`, and of the items in `item_vectors_`.
-        Items are named ``column=item`` if there are several columns. Both are empty
-        after a fit on a sparse matrix.
+        Items are named ``column=item`` if there are several columns.
     user_vectors_ : ndarray of shape (n_users, `n_components_`), float32
-        Vectors of the users; NaN for an empty row of a sparse matrix.
+        Vectors of the users.
     item_vectors_ : ndarray of shape (n_items, `n_components_`), float32
         Vectors of the items.
     singular_values_ : ndarray of shape (rank,)
@@ -102,10 +93,8 @@ class SVDUserEmbedder(TableEncoder):
 
     Notes
     -----
-    The features are ``svd__0``, ``svd__1``, ..., ``svd_missing`` of the user, then
-    ``item_svd__0``, ..., ``item_svd_missing`` of the items. In place of a table, `fit`
-    and `transform` take a sparse matrix whose rows are users, whose columns are items
-    and whose cells are counts.
+    The features are ``svd__0``, ``svd__1``, ..., ``svd_missing`` of the user, or
+    ``item_svd__0``, ..., ``item_svd_missing`` of the items.
 
     The vector of a user not seen at fit comes from the row alone: the weighted counts
     of its items times V S^(power - 1). For users seen at fit, this formula gives their
@@ -115,10 +104,9 @@ class SVDUserEmbedder(TableEncoder):
     The vector of a user is made from all rows at fit. It contains no targets, but the
     items of later posts: if that matters, fit on earlier posts only.
 
-    The decomposition is scikit-learn's ``randomized_svd`` in single precision. It is
-    exact up to rounding if there are at most 100 users or items. The largest entry of
-    each item direction is positive. Directions with equal singular values are not
-    unique.
+    The decomposition is scikit-learn's ``randomized_svd`` in single precision, exact up
+    to rounding for at most 100 users or items. The largest entry of each item direction
+    is positive.
 
     For the vectors of places, to which the paper gives 400 numbers, use a second
     embedder: ``SVDUserEmbedder(items="place", split=False, output="item")``.
@@ -139,9 +127,10 @@ class SVDUserEmbedder(TableEncoder):
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "weighting": [StrOptions(set(WEIGHTINGS))],
+        "weighting": [StrOptions({"ppmi", "counts"})],
         "power": [Interval(Real, 0, 1, closed="both")],
-        "output": [StrOptions(set(_OUTPUTS))],
+        "output": [StrOptions({"user", "item"})],
+        "split": ["boolean"],
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "pad": ["boolean"],
         "random_state": ["random_state"],
@@ -153,137 +142,138 @@ class SVDUserEmbedder(TableEncoder):
     weighting: str = "ppmi"
     power: float = 0.5
     output: str = "user"
-    split: Any = True
+    split: bool = True
     min_frequency: int = 1
     pad: bool = False
     on_error: str = "missing"
     random_state: Any = None
 
-    def _read(self, X: Any, *, reset: bool) -> Any:
-        is_matrix = scipy.sparse.issparse(X)
-        if reset:
-            self.from_matrix_ = is_matrix
-        elif is_matrix != self.from_matrix_:
-            what = ["a table", "a sparse matrix"]
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        self.user_, self.items_ = self._find_columns(cells)
+        users = self._levels(cells[self.user_], warn=False).to_numpy(dtype=object)
+        rows, items = self._read_items(cells, warn=False)
+        there = ~pd.isna(users[rows])
+        user_codes, known_users = pd.factorize(users[rows][there], sort=True)
+        names = np.array(items, dtype=object)[there]
+        item_codes, known_items = pd.factorize(names, sort=True)
+        counts = _count(user_codes, item_codes, (len(known_users), len(known_items)))
+        n_users = np.bincount(counts.indices, minlength=counts.shape[1])
+        kept = np.flatnonzero(n_users >= self.min_frequency)
+        if len(kept) == 0:
             raise InvalidInputError(
-                f"SVDUserEmbedder was fitted on {what[self.from_matrix_]}: it can't "
-                f"transform {what[is_matrix]}."
+                f"No item is used by at least min_frequency={self.min_frequency} "
+                f"user(s): there are {counts.shape[0]} user(s) and {counts.shape[1]} "
+                "item(s)."
             )
-        if not is_matrix:
-            return super()._read(X, reset=reset)
-        kinds = [np.float64, np.float32]
-        X = validate_data(
-            self, X, reset=reset, accept_sparse="csr", dtype=kinds, copy=True
-        )
-        if self.weighting != "counts":
-            check_non_negative(X, f"SVDUserEmbedder with weighting={self.weighting!r}")
-        counts = scipy.sparse.csr_array(X)
-        counts.sum_duplicates()
-        counts.eliminate_zeros()
-        return counts
-
-    def _fit_cells(self, cells: Any, y: Any) -> None:
-        self.users_: dict[str, int] = {}
-        self.vocabulary_: dict[str, int] = {}
-        if self.from_matrix_:
-            self.kept_items_ = common_items(cells, self.min_frequency)
-            counts = cells[:, self.kept_items_]
-        else:
-            counts = self._learn_names(cells)
-        self.item_weights_ = fit_item_weights(counts, self.weighting)
-        self.singular_values_, directions = _decompose(
-            weigh(counts, self.weighting, self.item_weights_),
-            self.n_components,
-            local_generator(self.random_state),
-        )
+        counts = counts[:, kept]
+        has_items = np.diff(counts.indptr) > 0
+        counts = counts[has_items]
+        self.users_ = {u: row for row, u in enumerate(known_users[has_items])}
+        self.vocabulary_ = {item: row for row, item in enumerate(known_items[kept])}
+        totals = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
+        self._log_shares = np.log(totals / totals.sum())
+        rng = local_generator(self.random_state)
+        found = _decompose(self._weigh(counts), self.n_components, rng)
+        self.singular_values_, directions = found
         self.n_components_ = len(self.singular_values_)
         self.item_vectors_ = directions * self.singular_values_**self.power
         self.user_vectors_ = self._fold_in(counts)
 
-    def _learn_names(self, table: pd.DataFrame) -> scipy.sparse.csr_array:
-        """Learn the users and items of a table; return their matrix of counts."""
-        self.user_, self.items_ = find_columns(table, self.user, self.items)
-        if isinstance(self.split, (bool, np.bool_)):
-            self.split_ = list(self.items_) if self.split else []
-        else:
-            self.split_ = check_columns(table, self.split, "split")
-        users = self._levels(table[self.user_], warn=False).to_numpy(dtype=object)
-        rows, items = self._read_items(table, warn=False)
-        has_user = ~pd.isna(users[rows])
-        user_codes, known_users = pd.factorize(users[rows][has_user], sort=True)
-        names = np.array(items, dtype=object)[has_user]
-        item_codes, known_items = pd.factorize(names, sort=True)
-        shape = len(known_users), len(known_items)
-        counts = count_matrix(user_codes, item_codes, shape)
-        self.kept_items_ = common_items(counts, self.min_frequency)
-        counts = counts[:, self.kept_items_]
-        has_items = np.diff(counts.indptr) > 0
-        self.users_ = {u: row for row, u in enumerate(known_users[has_items])}
-        kept = known_items[self.kept_items_]
-        self.vocabulary_ = {item: row for row, item in enumerate(kept)}
-        return counts[has_items]
-
-    def _transform_cells(self, cells: Any) -> np.ndarray:
-        if self.from_matrix_:
-            counts = cells[:, self.kept_items_]
-            return self._features(counts, np.full(counts.shape[0], -1))
-        users = self._levels(cells[self.user_])
-        known = np.array([self.users_.get(user, -1) for user in users], dtype=int)
-        rows, items = self._read_items(cells)
-        columns = np.array([self.vocabulary_.get(i, -1) for i in items], dtype=int)
-        there = columns >= 0
-        shape = len(cells), len(self.vocabulary_)
-        counts = count_matrix(rows[there], columns[there], shape)
-        return self._features(counts, known)
+    def _find_columns(self, table: pd.DataFrame) -> tuple[Hashable, list[Hashable]]:
+        users = check_columns(table, self.user, "user", max_columns=1)
+        items = check_columns(table, self.items, "items")
+        users = users or [column for column in table if column not in items][:1]
+        items = items or [column for column in table if column not in users]
+        if not users or not items:
+            raise InvalidInputError(
+                "SVDUserEmbedder needs a column of users and at least one of items. "
+                f"The table has {list(table.columns)[:20]}."
+            )
+        return users[0], items
 
     def _read_items(
         self, table: pd.DataFrame, *, warn: bool = True
     ) -> tuple[np.ndarray, list[str]]:
-        return read_items(table, self.items_, self.split_, self.on_error, warn=warn)
+        rows: list[np.ndarray] = []
+        items: list[str] = []
+        for column in self.items_:
+            read = _read_split if self.split else _read_whole
+            cells = table[column].astype(object)
+            found = read_cells(cells, read, self.on_error, warn=warn)
+            lists = [cell or () for cell in found]
+            rows.append(np.repeat(np.arange(len(lists)), [len(cell) for cell in lists]))
+            prefix = f"{column}=" if len(self.items_) > 1 else ""
+            names = chain.from_iterable(lists)
+            items += [prefix + (n.lower() if self.split else n) for n in names]
+        return np.concatenate(rows), items
 
-    def _fold_in(self, counts: scipy.sparse.csr_array) -> np.ndarray:
-        """Return the vectors of users with these counts."""
-        weights = weigh(counts, self.weighting, self.item_weights_).astype(np.float32)
-        vectors = weights @ self.item_vectors_ / self.singular_values_
-        vectors[np.diff(counts.indptr) == 0] = np.nan
-        return vectors
+    def _weigh(self, counts: Any) -> Any:
+        """Return the weighted matrix; each row depends on its own counts alone."""
+        weighted = counts.astype(np.float64)
+        if self.weighting == "ppmi":
+            totals = np.asarray(weighted.sum(axis=1)).ravel()
+            share = np.log(weighted.data / np.repeat(totals, np.diff(weighted.indptr)))
+            weighted.data = np.maximum(share - self._log_shares[weighted.indices], 0)
+            weighted.eliminate_zeros()
+        return weighted
 
-    def _features(
-        self, counts: scipy.sparse.csr_array, known: np.ndarray
-    ) -> np.ndarray:
-        """Return the output for the items of rows and the positions of known users."""
-        no_items = np.diff(counts.indptr) == 0
-        parts = []
-        if self.output != "item":
-            vectors = self.user_vectors_[known]
-            new = known < 0
+    def _fold_in(self, counts: Any) -> np.ndarray:
+        weights = self._weigh(counts).astype(np.float32)
+        return weights @ self.item_vectors_ / self.singular_values_
+
+    def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
+        rows, items = self._read_items(cells)
+        columns = np.array([self.vocabulary_.get(i, -1) for i in items], dtype=int)
+        there = columns >= 0
+        shape = len(cells), len(self.vocabulary_)
+        counts = _count(rows[there], columns[there], shape)
+        missing = np.diff(counts.indptr) == 0
+        users = self._levels(cells[self.user_])
+        if self.output == "user":
+            known = np.array([self.users_.get(user, -1) for user in users], dtype=int)
+            vectors, new = self.user_vectors_[known], known < 0
             if new.any():
                 vectors[new] = self._fold_in(counts[new])
-            parts += self._columns_of(vectors, new & no_items)
-        if self.output != "user":
+            missing &= new
+        else:
             vectors = normalize(counts, norm="l1") @ self.item_vectors_
-            parts += self._columns_of(vectors, no_items)
-        return np.hstack(parts)
-
-    def _columns_of(self, vectors: np.ndarray, missing: np.ndarray) -> list[np.ndarray]:
         if self.pad:
             padding = self.n_components - self.n_components_
             vectors = np.pad(vectors, ((0, 0), (0, padding)))
         vectors[missing] = np.nan
-        return [vectors, missing[:, np.newaxis].astype(np.float32)]
+        return np.hstack([vectors, missing[:, np.newaxis].astype(np.float32)])
 
-    def _feature_names(self) -> list[str]:
+    def _feature_names(self, names: Any = None) -> list[str]:
         width = self.n_components if self.pad else self.n_components_
-        names = []
-        for output, stem in (("user", "svd"), ("item", "item_svd")):
-            if self.output in (output, "both"):
-                names += [*(f"{stem}__{i}" for i in range(width)), f"{stem}_missing"]
-        return names
+        stem = "svd" if self.output == "user" else "item_svd"
+        return [*(f"{stem}__{i}" for i in range(width)), f"{stem}_missing"]
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+
+def _read_split(cell: Any) -> list[str]:
+    return read_tags(cell) or [] if isinstance(cell, str) else _read_whole(cell)
+
+
+def _read_whole(cell: Any) -> list[str]:
+    if is_list(cell):
+        return [name for part in in_order(cell) for name in _read_whole(part)]
+    if is_missing(cell):
+        return []
+    if isinstance(cell, str):
+        return [name] if (name := mend(cell).strip()) else []
+    if isinstance(cell, (Real, np.bool_)):
+        # whole numbers in a column with gaps are read as floats: 7.0 is item 7
+        number = float(cell)
+        return [str(int(number) if number.is_integer() else cell)]
+    raise TypeError(
+        f"expected text, a number or a list of these, got {type(cell).__name__}"
+    )
+
+
+def _count(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Any:
+    ones = np.ones(len(rows), dtype=np.float32)
+    counts = scipy.sparse.csr_array((ones, (rows, columns)), shape=shape)
+    counts.sum_duplicates()
+    return counts
 
 
 def _decompose(

@@ -110,7 +110,7 @@ def choose_sides(groups: Collection[str]) -> dict[str, list[str]]:
     Image and text if the table has both. If it has one, the other side is the metadata.
     If it has neither, there are no sides.
     """
-    present = {}
+    present: dict[str, list[str]] = {}
     for name in ("visual", "textual"):
         found = [group for group in MODALITIES[name] if group in groups]
         present |= {name: found} if found else {}

@@ -125,8 +125,9 @@ class NetworkInputs(HyperFusionEstimator):
 
     def _describe(self, outputs: list[str], features: Features) -> dict[str, Any]:
         """Put the outputs in order: single columns by group, then vectors by group."""
-        schema = Schema.of_numbers(outputs)
-        levels = features.table.select(features.is_category).blocks
+        schema = Schema(outputs)
+        of_blocks = zip(features.table.blocks, features.table.is_category, strict=True)
+        levels = [block for block, is_category in of_blocks if is_category]
         blocks = list(dict.fromkeys([*schema.blocks, *levels]))
         groups: dict[str, dict[str, Any]] = {}
         order: list[int] = []
