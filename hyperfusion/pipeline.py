@@ -134,7 +134,8 @@ def make_hyperfusion(
     preset : {"fast", "default", "best", "paper"}, default="default"
         From the cheapest to the most expensive:
 
-        - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
+        - ``"fast"``: boosted trees, once without pictures and texts, and a kernel
+          ridge, for a first look;
         - ``"default"``: also CatBoost; the best scores for its time;
         - ``"best"``: also two networks; takes two to four times as long;
         - ``"paper"``: the paper's features, preprocessing, members and training. It

@@ -51,7 +51,8 @@ class HyperFusionRegressor(
         Any scikit-learn regressors, or a preset. From the cheapest to the most
         expensive, these are
 
-        - ``"fast"``: gradient boosting and a kernel ridge, for a first look;
+        - ``"fast"``: boosted trees, once without pictures and texts, and a kernel
+          ridge, for a first look;
         - ``"default"`` (also None): also CatBoost; the best scores for its time;
         - ``"best"``: also the co-attention and the hierarchical network; takes two to
           four times as long;

@@ -280,7 +280,8 @@ def test_members_of_presets_and_of_lists_have_parameters(data):
     assert preset.members == "default"
     twin = clone(preset.set_params(catboost__depth=3, kernel__ridgecv__cv=4))
     assert twin.get_params()["catboost__depth"] == 3
-    assert [name for name, _ in twin.members] == ["catboost", "boosting", "kernel"]
+    names = [name for name, _ in twin.members]
+    assert names == ["catboost", "boosting", "kernel", "context"]
     given = [Ridge(), DecisionTreeRegressor(max_depth=3)]
     unnamed = HyperFusionRegressor(given, cv=3, random_state=0)
     search = GridSearchCV(unnamed, {"ridge__alpha": [1.0, 1e6]}, cv=2).fit(*data)

@@ -12,7 +12,11 @@ from sklearn.kernel_approximation import Nystroem
 
 from hyperfusion import HyperFusionRegressor, IQRFilter
 from hyperfusion.ensemble._out_of_fold import fit_parts
-from hyperfusion.ensemble._presets import RowLimitedNystroem, preset_members
+from hyperfusion.ensemble._presets import (
+    ContextColumns,
+    RowLimitedNystroem,
+    preset_members,
+)
 
 
 def test_kernel_member_does_not_warn_of_few_rows():
@@ -86,3 +90,25 @@ def test_filter_is_shown_only_the_columns_that_it_looks_at():
         )
         assert WidthRecorder.seen == widths
         assert_array_equal(part.model.rows_, [i for i in range(50) if i not in gone])
+
+
+def test_context_member_reads_neither_pictures_nor_texts():
+    context = ["user__fans", "user__vector__0", "time__hour", "geo__place", "meta__n"]
+    content = ["image__clip__0", "text__words", "tags__tfidf__0", "cross__similarity"]
+    content += ["neighbors__text_mean_5", "cluster__text_2"]
+    table = pd.DataFrame(np.ones((2, 12)), columns=[*content, *context, "plain"])
+    columns = ContextColumns().fit(table)
+    assert list(columns.transform(table[::-1])) == [*context, "plain"]
+    assert_array_equal(columns.fit_transform(np.ones((2, 3))), np.ones((2, 3)))
+    only = table[content]
+    assert list(columns.fit_transform(only)) == content
+
+
+def test_context_member_wins_where_texts_are_noise():
+    rng = np.random.RandomState(0)
+    names = [f"text__tfidf__{i}" for i in range(60)] + ["user__fans", "time__hour"]
+    X = pd.DataFrame(rng.normal(size=(400, 62)), columns=names)
+    y = X["user__fans"] + X["time__hour"] ** 2 + 0.3 * rng.normal(size=400)
+    model = HyperFusionRegressor("fast", cv=3, random_state=0).fit(X, y)
+    weights = dict(zip(dict(model.members_), model.weights_[0], strict=True))
+    assert max(weights, key=weights.get) == "context"
