@@ -1,4 +1,4 @@
-"""Parameters of the named transformers that an estimator holds or builds itself."""
+"""Parameters of the named estimators that an estimator holds or builds itself."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from sklearn.base import clone
 
 from hyperfusion.exceptions import InvalidInputError
 
-_PREFIX = "encoders__"
-
 
 class NestedEncoders:
     """Mixin: ``encoders__<name>`` and ``encoders__<name>__<parameter>`` work.
 
     It comes before scikit-learn's base classes. Subclasses implement
     ``_named_encoders()``, which returns the encoders by name, and
-    ``_put_encoder(name, encoder)``, which replaces one.
+    ``_put_encoder(name, encoder)``, which replaces one. They may choose another prefix,
+    also none, and another word for encoders.
     """
 
+    _prefix = "encoders__"
+    _kind = "encoder"
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, also of encoders, as ``encoders__<name>__...``.
+        """Return the parameters, also of the estimators inside, by their names.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include the encoders and their parameters.
+            Whether to include the encoders, or members, and their parameters.
 
         Returns
         -------
@@ -36,37 +38,39 @@ class NestedEncoders:
         if not deep:
             return params
         for name, encoder in self._named_encoders().items():
-            params[f"{_PREFIX}{name}"] = encoder
+            params[f"{self._prefix}{name}"] = encoder
             if not hasattr(encoder, "get_params"):  # "drop"
                 continue
             for inner, value in encoder.get_params(deep=True).items():
-                params[f"{_PREFIX}{name}__{inner}"] = value
+                params[f"{self._prefix}{name}__{inner}"] = value
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, also of encoders, as ``encoders__<name>__...``.
+        """Set parameters, also of the estimators inside, as `get_params` names them.
 
         Parameters
         ----------
         **params
-            Values by name; an encoder's name alone replaces the encoder.
+            Values by name; the name of an encoder or a member alone replaces it. A
+            preset, or a list of members without names, becomes a named list.
 
         Returns
         -------
         self
             The estimator.
         """
-        own = {k: v for k, v in params.items() if not k.startswith(_PREFIX)}
+        own = {k: v for k, v in params.items() if not self._is_nested(k)}
         super().set_params(**own)  # type: ignore[misc]
         for key in sorted(set(params) - set(own), key=len):
-            path, value = key.removeprefix(_PREFIX), params[key]
+            path, value = key.removeprefix(self._prefix), params[key]
             encoders = self._named_encoders()
             found = [n for n in encoders if f"{path}__".startswith(f"{n}__")]
             name = max(found, key=len, default=None)
             if name is None:
                 raise InvalidInputError(
-                    f"There is no encoder {path!r} in {type(self).__name__}. Its "
-                    f"encoders are {sorted(encoders)}."
+                    f"There is no {self._kind} {path!r} in {type(self).__name__}. Its "
+                    f"{self._kind}s are {[*encoders]}, its other parameters "
+                    f"{sorted(super().get_params(deep=False))}."  # type: ignore[misc]
                 )
             inner = path.removeprefix(name).removeprefix("__")
             if not inner:
@@ -74,12 +78,17 @@ class NestedEncoders:
                 continue
             if not hasattr(encoders[name], "set_params"):
                 raise InvalidInputError(
-                    f"The encoder {name!r} is {encoders[name]!r}: replace it with a "
-                    f"transformer before you set its parameter {inner!r}."
+                    f"The {self._kind} {name!r} is {encoders[name]!r}: replace it with "
+                    f"an estimator before you set its parameter {inner!r}."
                 )
             changed = clone(encoders[name]).set_params(**{inner: value})
             self._put_parameter(name, inner, value, changed)
         return self
+
+    def _is_nested(self, key: str) -> bool:
+        if self._prefix:
+            return key.startswith(self._prefix)
+        return key.partition("__")[0] not in self._get_param_names()  # type: ignore
 
     def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
         """Keep a parameter of an encoder; `changed` is a clone that has it."""

@@ -20,7 +20,7 @@ from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 
-Call = tuple[str, tuple[Any, ...], dict[str, Any]]
+Call = tuple[str, tuple[Any, ...]]
 _SECONDS = 0.5
 _watching = False
 
@@ -28,7 +28,7 @@ _watching = False
 def in_parallel(
     function: Callable[..., Any], calls: Iterable[Call], n_jobs: int | None
 ) -> Iterator[Any]:
-    """Yield the results of calls (title, arguments, keywords) in order.
+    """Yield the results of calls (title, arguments) in order.
 
     SIGTERM unwinds the main thread, so workers end and temporary files are deleted. If
     a worker is killed, the error lists the titles of the unfinished calls. Without
@@ -36,8 +36,7 @@ def in_parallel(
     """
     with _orderly(n_jobs) as folder:
         yield from Parallel(n_jobs=n_jobs, return_as="generator")(
-            delayed(_work)(folder, title, function, *args, **kwargs)
-            for title, args, kwargs in calls
+            delayed(_work)(folder, title, function, *args) for title, args in calls
         )
 
 
@@ -52,16 +51,14 @@ def _native_libraries(_: int) -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _work(
-    folder: Path | None, title: str, function: Any, /, *args: Any, **kwargs: Any
-) -> Any:
+def _work(folder: Path | None, title: str, function: Any, *args: Any) -> Any:
     _end_with_parent()
     note = None if folder is None else folder / str(os.getpid())
     with suppress(OSError):  # a worker on another machine has no such folder
         if note:
             note.write_text(title)
     try:
-        return function(*args, **kwargs)
+        return function(*args)
     finally:
         with suppress(OSError):
             if note:

@@ -12,9 +12,9 @@ from sklearn.pipeline import make_pipeline
 
 import hyperfusion.encoders.image._statistics as statistics
 from hyperfusion import (
-    BlockScaler,
     CatBoostHuberRegressor,
     ClipImageEncoder,
+    IQRFilter,
     PostEncoder,
     RelationEncoder,
     make_hyperfusion,
@@ -82,7 +82,7 @@ def test_roles_that_one_column_can_have_together(roles):
         ({"timezone": "Mars"}, "timezone='Mars' is neither"),
         ({"word_vectors": "no file.txt"}, "no such file"),
         ({"members": [CatBoostHuberRegressor(iterations=-3)]}, "iterations.*Got -3"),
-        ({"members": [make_pipeline(BlockScaler(method="x"), Ridge())]}, "method.*'x'"),
+        ({"members": [make_pipeline(IQRFilter(action="x"), Ridge())]}, "action.*'x'"),
         ({"members": [Ridge(alpha=-4)]}, "alpha.*Got -4"),
         ({"relate__similarity": 5}, "similarity.*Got 5"),
         ({"predict__weighting": "x"}, "weighting.*Got 'x'"),
@@ -177,7 +177,7 @@ def test_weights_with_metadata_routing():
             model = pipeline(unlabeled=unlabeled)
             assert model.fit(TABLE, Y, **params).predict(TABLE).shape == (40,)
             if not unlabeled:
-                search = GridSearchCV(model, {"predict__delta": [0.5]}, cv=2)
+                search = GridSearchCV(model, {"predict__refit": ["folds"]}, cv=2)
                 assert np.isfinite(search.fit(TABLE, Y, **params).best_score_)
         scores = cross_validate(pipeline(), TABLE, Y, cv=2, params=params)
         assert np.isfinite(scores["test_score"]).all()

@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
 ROOTS = "exceptions _version _sklearn_compat _validation _progress _workers _warnings"
-GROUND = f"{ROOTS} _device _base _docstrings _nested _target_means _transformer"
+GROUND = f"{ROOTS} _device _base _docstrings _nested _transformer"
 GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
@@ -47,7 +47,6 @@ IMPORTS = {
     "_transformer": "_base _docstrings _progress _sklearn_compat _validation",
     "_nested": "exceptions",
     "_text_components": "",
-    "_target_means": "exceptions _sklearn_compat _validation",
     "metrics": "exceptions _sklearn_compat _validation cells",
     "persistence": GROUND,
     "cells": "exceptions _sklearn_compat _validation _warnings",

@@ -22,7 +22,7 @@ from hyperfusion import (
     make_posts,
     spearman_score,
 )
-from hyperfusion.regressors.catboost._explain import make_pool
+from hyperfusion.regressors._catboost import make_pool
 from hyperfusion.table import BLOCKS, Schema
 from tests.encoders.clip_reference import (
     make_network,

@@ -12,7 +12,6 @@ from sklearn.metrics import mean_absolute_error
 from hyperfusion.ensemble._out_of_fold import Part
 from hyperfusion.ensemble._weights import make_loss, solve_weights
 from hyperfusion.metrics import spearman_score
-from hyperfusion.regressors._common import TargetScaler
 
 
 @dataclass
@@ -33,27 +32,21 @@ class FoldPredictions:
 
 @dataclass(frozen=True)
 class Blend:
-    """How to weigh the members; `delta` is in standard deviations of the target."""
+    """How to weigh the members."""
 
     solver: str
-    objective: str
     scope: str
-    delta: float
     shrink_to_equal: bool
 
     def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
         """Return the weights that do best on all folds; equal ones without any row."""
-        y, predictions, weight, delta = self._pooled(folds)
+        y, predictions, weight = (
+            np.concatenate([getattr(f, name) for f in folds])
+            for name in ("y", "predictions", "weight")
+        )
         if not weight.any():
             return _equal(predictions.shape[1])
-        return solve_weights(self.solver, self.objective, y, predictions, weight, delta)
-
-    def _pooled(self, folds: Sequence[FoldPredictions]) -> tuple[Any, ...]:
-        """Return targets, predictions and weights of all rows, and Huber's delta."""
-        names = ("y", "predictions", "weight")
-        pooled = [np.concatenate([getattr(f, name) for f in folds]) for name in names]
-        unit = TargetScaler.fit(pooled[0], pooled[2]).spread if pooled[2].any() else 1.0
-        return *pooled, self.delta * unit
+        return solve_weights(self.solver, y, predictions, weight)
 
     def crossed(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
         """Return weights for each fold, solved on rows that it does not validate."""
@@ -92,11 +85,9 @@ class Blend:
         """Whether to use equal weights: solved ones don't win by a standard error."""
         if not self.shrink_to_equal or len(folds) < 2:
             return False
-        delta = self._pooled(folds)[-1]
         gains = []
         for fold, weights in zip(folds, crossed, strict=True):
-            rows = (fold.y, fold.predictions, fold.weight)
-            loss = make_loss(self.objective, *rows, delta)
+            loss = make_loss(fold.y, fold.predictions, fold.weight)
             equal = loss(fold.predictions.mean(axis=1))
             gains.append(equal - loss(fold.predictions @ weights))
         error = np.std(gains, ddof=1) / np.sqrt(len(gains))
@@ -163,10 +154,9 @@ def score_table(
     """Return one row of scores for every fold and member, and for the ensemble."""
     table = []
     for k, fold in enumerate(folds):
-        rows: list[tuple[str, np.ndarray, float]] = [
-            (names[p.member], p.predictions, p.seconds) for p in parts if p.fold == k
-        ]
-        rows.append(("ensemble", honest[k], sum(seconds for _, _, seconds in rows)))
+        own = [p for p in parts if p.fold == k]
+        rows = [(names[p.member], p.predictions, p.seconds) for p in own]
+        rows.append(("ensemble", honest[k], sum(p.seconds for p in own)))
         for name, prediction, seconds in rows:
             src, mae = fold_score(fold.y, prediction, fold.weight)
             table.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import as_frame, check_frame
 from hyperfusion.table._schema import Schema
 
+_N_FOLDS = 5
+_N_TREES = 100
 _N_BINS = 10
 _N_LEVELS = 20
 
@@ -31,8 +33,6 @@ _N_LEVELS = 20
     {
         "model": [HasMethods("predict"), HasMethods("transform"), None],
         "exclude": ["array-like", str],
-        "cv": [Interval(Integral, 2, None, closed="left")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     },
@@ -44,8 +44,6 @@ def drift_report(
     X_test: Any,
     *,
     exclude: str | Sequence[Hashable] = (),
-    cv: int = 5,
-    n_estimators: int = 100,
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> Bunch:
@@ -58,9 +56,8 @@ def drift_report(
     Parameters
     ----------
     model : regressor, Pipeline, search, wrapper, transformer or None
-        Fitted model whose encoders turn both tables into features: all steps before
-        the regressor inside it. None if the tables are already features. If a
-        `PseudoLabelWrapper` contains a whole Pipeline, its first fold encodes.
+        Fitted model whose steps before the regressor turn both tables into features.
+        None if the tables are already features.
     X_train : DataFrame or array of shape (n_train, n_features)
         Posts that the model was fitted on.
     X_test : DataFrame or array of shape (n_test, n_features)
@@ -68,10 +65,6 @@ def drift_report(
     exclude : str or list, default=()
         Names of columns or blocks to leave out, such as ``"time"``, which differs by
         definition.
-    cv : int, default=5
-        Number of folds; each post is predicted by trees that were not fitted on it.
-    n_estimators : int, default=100
-        Trees in each fold.
     n_jobs : int, default=None
         Parallel trees.
     random_state : int, RandomState instance or None, default=None
@@ -106,7 +99,8 @@ def drift_report(
     missing cells: the sum over bins of ``(q - p) * log(q / p)``, each share counted
     with half a row more.
 
-    Costs `cv` forests: seconds for ten thousand posts and some hundred columns.
+    Costs five forests of 100 trees: seconds for ten thousand posts and some hundred
+    columns. Each post is predicted by trees that were not fitted on it.
 
     Examples
     --------
@@ -132,19 +126,19 @@ def drift_report(
     kept = _kept_columns(train, exclude)
     train, test = train[kept], test[kept]
     later = np.repeat([0, 1], [len(train), len(test)])
-    if min(len(train), len(test)) < cv:
+    if min(len(train), len(test)) < _N_FOLDS:
         raise InvalidInputError(
-            f"cv={cv} needs as many rows of each table. There are {len(train)} and "
-            f"{len(test)}."
+            f"drift_report needs at least {_N_FOLDS} rows of each table. There are "
+            f"{len(train)} and {len(test)}."
         )
     psi = [stability_index(train[c], test[c]) for c in kept]
     if random_state is None:
         random_state = np.random.RandomState()  # the global generator stays as it is
     numbers, aucs, importance = _as_numbers(train, test), [], np.zeros(len(kept))
-    folds = StratifiedKFold(cv, shuffle=True, random_state=random_state)
+    folds = StratifiedKFold(_N_FOLDS, shuffle=True, random_state=random_state)
     for fit, judge in folds.split(numbers, later):
         trees = ExtraTreesClassifier(
-            n_estimators,
+            _N_TREES,
             min_samples_leaf=3,
             class_weight="balanced",
             n_jobs=n_jobs,
@@ -152,7 +146,7 @@ def drift_report(
         ).fit(numbers[fit], later[fit])
         chance = trees.predict_proba(numbers[judge])[:, 1]
         aucs.append(roc_auc_score(later[judge], chance))
-        importance += trees.feature_importances_ / cv
+        importance += trees.feature_importances_ / _N_FOLDS
     columns = pd.DataFrame(
         {
             "importance": importance,

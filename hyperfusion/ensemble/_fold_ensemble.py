@@ -44,9 +44,9 @@ from hyperfusion.ensemble._members import (
 )
 from hyperfusion.ensemble._memory import warn_of_memory
 from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
-from hyperfusion.ensemble._plan import Pairs, TimePlan, cost_of, weighing_seconds
+from hyperfusion.ensemble._plan import TimePlan, cost_of, weighing_seconds
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
-from hyperfusion.ensemble._weights import OBJECTIVES, SOLVERS
+from hyperfusion.ensemble._weights import SOLVERS
 
 
 @with_parameters
@@ -58,8 +58,6 @@ class FoldEnsemble(HyperFusionEstimator):
         "cv": ["cv_object", StrOptions(set(CV_WORDS))],
         "weighting": [StrOptions(set(SOLVERS))],
         "weights_per": [StrOptions({"pooled", "fold"})],
-        "objective": [StrOptions(set(OBJECTIVES))],
-        "delta": [Interval(Real, 0, None, closed="neither")],
         "shrink_to_equal": ["boolean"],
         "row_filter": [HasMethods("fit_resample"), None],
         "refit": [StrOptions({"folds", "full"})],
@@ -74,8 +72,6 @@ class FoldEnsemble(HyperFusionEstimator):
     cv: Any = 5
     weighting: str = "greedy"
     weights_per: str = "pooled"
-    objective: str = "both"
-    delta: float = 0.5
     shrink_to_equal: bool = False
     row_filter: Any = None
     refit: str = "folds"
@@ -105,35 +101,60 @@ class FoldEnsemble(HyperFusionEstimator):
         )
         rng = local_generator(self.random_state)
         named = self._named_members()
-        given = None if sample_weight is None else weight
-        engine = self._engine_arguments(named, given, groups, fit_params)
-        splits = make_splits(self.cv, X, y, weight, engine.pop("groups"), rng)
+        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
+        if _routing_enabled():
+            given = {k: v for k, v in given.items() if v is not None}
+            routed = process_routing(self, "fit", **given)
+            # folds that are given as a list take nothing
+            groups = routed.get("splitter", Bunch(split={})).split.get("groups")
+            of_members, shared_weight = [routed[name].fit for name, _ in named], None
+        else:
+            of_members = [fit_params] * len(named)
+            shared_weight = None if sample_weight is None else weight
+        splits = make_splits(self.cv, X, y, weight, groups, rng)
         X, spent = take_seconds(check_features(self, X, reset=True))
         self.splits_ = splits
         self.members_ = [(name, for_table(member, X)) for name, member in named]
         plan = self._plan(X, len(y), start - spent)
-        run = self._runner(X, y, splits, rng, engine, extra)
-        fits = run(None) if self.time_limit is None else plan.parts(run)
+
+        def fits_of(splits: list[Split], extra: Any) -> Callable[..., Iterator[Part]]:
+            """Return a function that fits pairs (fold, member), or all of them."""
+            seed = rng.randint(2**31 - 1)
+            members = [
+                [set_seeds(clone(m), name, k, seed) for name, m in self.members_]
+                for k in range(len(splits))
+            ]
+            return partial(
+                fit_parts,
+                members,
+                X,
+                y,
+                splits,
+                names=plan.names,
+                sample_weight=shared_weight,
+                fit_params=of_members,
+                extra=extra,
+                row_filter=self.row_filter,
+                n_jobs=self.n_jobs,
+                memory=self.memory,
+            )
+
+        run = fits_of(splits, extra)
+        fits = run() if self.time_limit is None else plan.parts(run)
         parts = sorted(
             self._reported(fits, plan, X, y, weight), key=lambda p: (p.fold, p.member)
         )
         kept = sorted({p.member for p in parts})
         self.skipped_ = plan.skipped
         self.plan_ = [(named[i][0], clone(named[i][1])) for i in kept]
-        everything = self._runner(
-            X,
-            y,
-            [(np.arange(len(y)), np.arange(0))],
-            rng,
-            engine,
-            None if extra is None else extra[-1:],
-        )
+        every = [(np.arange(len(y)), np.arange(0))]
+        on_all = fits_of(every, None if extra is None else extra[-1:])
         self.members_ = [self.members_[i] for i in kept]
         parts = [replace(p, member=kept.index(p.member)) for p in parts]
         self._weigh(parts, y, weight)
         self._learn_users(X)
         if self.refit == "full":
-            parts = list(everything([(0, i) for i in kept]))
+            parts = list(on_all(pairs=[(0, i) for i in kept]))
         n_fits = max(p.fold for p in parts) + 1
         self.estimators_ = [
             [p.model for p in parts if p.fold == k] for k in range(n_fits)
@@ -145,84 +166,22 @@ class FoldEnsemble(HyperFusionEstimator):
         """Return what the members cost, and the limit that they are to keep."""
         train = int(np.mean([len(rows) for rows, _ in self.splits_]))
         costs = [cost_of(member, train, X.shape[1]) for _, member in self.members_]
-        names = [name for name, _ in self.members_]
+        names, n_folds = [name for name, _ in self.members_], len(self.splits_)
         n_jobs = effective_n_jobs(self.n_jobs)
-        warn_of_memory(X, costs, names, len(self.splits_), n_jobs)
+        warn_of_memory(X, costs, names, n_folds, n_jobs)
         limit = np.inf if self.time_limit is None else float(self.time_limit)
-        sizes = n_rows, len(costs), len(self.splits_)
-        return TimePlan(
-            limit,
-            start + limit,
-            names,
-            costs,
-            len(self.splits_),
-            n_jobs,
-            last=n_rows / train if self.refit == "full" else 0.0,
-            reserved=weighing_seconds(*sizes),
-        )
+        last = n_rows / train if self.refit == "full" else 0.0
+        reserved = weighing_seconds(n_rows, len(costs), n_folds)
+        sizes = names, costs, n_folds, n_jobs
+        return TimePlan(limit, start + limit, *sizes, last, reserved)
 
     def _named_members(self) -> list[tuple[str, Any]]:
         """Return the members by name, as they are fitted."""
         named = name_members(self.members, taken=self._get_param_names())
         return [(name, ask_for_weights(member)) for name, member in named]
 
-    def _engine_arguments(
-        self, named: Any, sample_weight: Any, groups: Any, fit_params: dict[str, Any]
-    ) -> dict[str, Any]:
-        if not _routing_enabled():
-            return {
-                "groups": groups,
-                "sample_weight": sample_weight,
-                "fit_params": [fit_params] * len(named),
-            }
-        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
-        given = {k: v for k, v in given.items() if v is not None}
-        routed = process_routing(self, "fit", **given)
-        # folds that are given as a list take nothing
-        splitter = routed.get("splitter", Bunch(split={}))
-        return {
-            "groups": splitter.split.get("groups"),
-            "sample_weight": None,
-            "fit_params": [routed[name].fit for name, _ in named],
-        }
-
-    def _runner(
-        self,
-        X: Any,
-        y: np.ndarray,
-        splits: list[Split],
-        rng: Any,
-        engine: dict[str, Any],
-        extra: Any,
-    ) -> Callable[[Pairs | None], Iterator[Part]]:
-        """Return a function that fits pairs (fold, member), all of them for None."""
-        seed = rng.randint(2**31 - 1)
-        members = [
-            [set_seeds(clone(m), name, k, seed) for name, m in self.members_]
-            for k in range(len(splits))
-        ]
-        names = [name for name, _ in self.members_]
-        return lambda pairs: fit_parts(
-            members,
-            X,
-            y,
-            splits,
-            names=names,
-            row_filter=self.row_filter,
-            n_jobs=self.n_jobs,
-            memory=self.memory,
-            extra=extra,
-            pairs=pairs,
-            **engine,
-        )
-
     def _reported(
-        self,
-        parts: Iterator[Part],
-        plan: TimePlan,
-        X: Any,
-        y: np.ndarray,
-        weight: np.ndarray,
+        self, parts: Iterator[Part], plan: TimePlan, X: Any, y: Any, weight: Any
     ) -> Iterator[Part]:
         """Pass parts on: show them, print their scores, and let callbacks score."""
         n_folds, costs = len(self.splits_), [c.seconds for c in plan.costs]
@@ -257,35 +216,27 @@ class FoldEnsemble(HyperFusionEstimator):
                 yield part
         root.call_on_fit_task_end(estimator=self, X=X, y=y)
 
-    @property
-    def _validated(self) -> list[np.ndarray]:
-        return [rows for _, rows in self.splits_]
-
     def _weigh(self, parts: list[Part], y: np.ndarray, weight: np.ndarray) -> None:
         folds = []
         for k, (_, rows) in enumerate(self.splits_):
             members = np.column_stack([p.predictions for p in parts if p.fold == k])
             folds.append(FoldPredictions(rows, members, y[rows], weight[rows]))
-        blend = Blend(
-            self.weighting,
-            self.objective,
-            self.weights_per,
-            self.delta,
-            self.shrink_to_equal and self.weighting != "equal",
-        )
+        careful = self.shrink_to_equal and self.weighting != "equal"
+        blend = Blend(self.weighting, self.weights_per, careful)
         crossed = self._crossed_weights = blend.crossed(folds)
         self.weights_ = blend.weights(folds, crossed)
-        honest = blend.honest(folds, crossed)
-        self.oof_predictions_ = mean_by_row(self._validated, honest, len(y))
-        single = [f.predictions for f in folds]
-        self.oof_member_predictions_ = mean_by_row(self._validated, single, len(y))
         self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)
         # the members' disagreement tells how large out-of-fold errors are
         spread = [
             disagreement(list(f.predictions.T), bias, weights)
             for f, bias, weights in zip(folds, self._bias, self.weights_, strict=True)
         ]
-        variance = mean_by_row(self._validated, spread, len(y))
+        honest, single = blend.honest(folds, crossed), [f.predictions for f in folds]
+        validated = [rows for _, rows in self.splits_]
+        self.oof_predictions_, self.oof_member_predictions_, variance = (
+            mean_by_row(validated, values, len(y))
+            for values in (honest, single, spread)
+        )
         self.oof_residuals_ = y - self.oof_predictions_
         seen = np.isfinite(self.oof_residuals_) & (weight > 0)
         constant, slope = self.variance_coefficients_ = fit_variance(
@@ -311,14 +262,10 @@ class FoldEnsemble(HyperFusionEstimator):
             users.iloc[rows].isin(users.iloc[train].dropna()).to_numpy(dtype=float)
             for train, rows in self.splits_
         ]
-        self._user_known = mean_by_row(self._validated, known, len(X))
+        validated = [rows for _, rows in self.splits_]
+        self._user_known = mean_by_row(validated, known, len(X))
 
     def _per_fit(self, values: np.ndarray) -> np.ndarray:
         """Return what folds have, one row for each of `estimators_`."""
         same = len(values) == len(self.estimators_)
         return values if same else values.mean(axis=0, keepdims=True)
-
-    def _model_weights(self) -> np.ndarray:
-        """Return one weight for each of `estimators_`; they add up to 1."""
-        weights = self._per_fit(self.weights_)
-        return weights / len(weights)

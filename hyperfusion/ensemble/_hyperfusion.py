@@ -15,13 +15,14 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import visual_block
+from hyperfusion._nested import NestedEncoders
 from hyperfusion._sklearn_compat import (
     CallbackSupportMixin,
     with_callbacks,
 )
 from hyperfusion._validation import check_target, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
-from hyperfusion.ensemble._members import check_features, name_members, set_nested
+from hyperfusion.ensemble._members import check_features, name_members
 from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
 from hyperfusion.ensemble._uncertainty import disagreement
 from hyperfusion.exceptions import InvalidInputError
@@ -29,7 +30,9 @@ from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.table._frames import as_frame
 
 
-class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
+class HyperFusionRegressor(
+    CallbackSupportMixin, RegressorMixin, NestedEncoders, FoldEnsemble
+):
     """Weighted ensemble of regressors over K folds.
 
     Tier 3 of the paper (section 3.4, equations 8 and 9). Every member is fitted on the
@@ -37,10 +40,10 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     is predicted by models that were not fitted on it. New rows get the weighted average
     of all fold models.
 
-    It takes feature tables, such as those of `PostEncoder`, and plain arrays. For a
-    table of posts use `make_hyperfusion`, which puts the encoders before it. Next steps
-    after `fit` are `predict_interval` (how sure is it?), `evaluate` (how good is it on
-    new users and later posts?) and `make_report` (one page about the model).
+    It takes feature tables and plain arrays. For a table of posts use
+    `make_hyperfusion`, which puts the encoders before it. Next steps after `fit` are
+    `predict_interval` (how sure is it?), `evaluate` (how good is it on new users and
+    later posts?) and `make_report` (one page about the model).
 
     Parameters
     ----------
@@ -62,18 +65,14 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         The folds. A number gives `StratifiedRegressionKFold`, grouped if `groups` are
         passed to `fit`. "time" gives five blocks of time, "user" five folds of whole
         users. Times and users are read from the feature table, or from `groups`.
-    weighting : {"greedy", "simplex", "nnls", "equal"}, default="greedy"
+    weighting : {"greedy", "simplex", "equal"}, default="greedy"
         How members are weighted: greedy selection with replacement [1]_, the best
-        convex combination, normalized non-negative least squares, or equal weights.
+        convex combination, or equal weights. Weights minimize the mean of ``1 - SRC``
+        (Spearman's rank correlation) and MAE (mean absolute error), each relative to
+        the best single member.
     weights_per : {"pooled", "fold"}, default="pooled"
         Whether weights are solved once over all folds, or for each fold on its own
         validation rows as in equation 8.
-    objective : {"both", "mae", "huber", "spearman"}, default="both"
-        Loss that the weights minimize (not used by "nnls" and "equal"). "both" is the
-        mean of ``1 - SRC`` (Spearman's rank correlation) and MAE (mean absolute error),
-        each relative to the best single member.
-    delta : float, default=0.5
-        Huber's delta for ``objective="huber"``, in standard deviations of the target.
     shrink_to_equal : bool, default=False
         Whether to use equal weights unless solved weights are better, on other folds,
         by more than a standard error over the folds.
@@ -86,15 +85,13 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         Parallel fits, through joblib. The result does not depend on it.
     memory : str or joblib.Memory, default=None
         Folder that stores finished fits. If a fit is killed and restarted with the same
-        data, members and `random_state`, only the unfinished ones are repeated. Costs a
-        hash of the table per fit, and disk space for all models. joblib stores
-        pickles, which can run code: let nobody else write there.
+        data, members and `random_state`, only the unfinished ones are repeated. joblib
+        stores pickles, which can run code: let nobody else write there.
     random_state : int, RandomState instance or None, default=None
         Seed of the folds and of every member without its own.
     time_limit : float or None, default=None
         Seconds that `fit` may take, including the `PostEncoder` and `RelationEncoder`
-        before it. Members are fitted from the cheapest to the most expensive, and left
-        out if the time is too short, see Notes.
+        before it. The most expensive members are left out if it is too short.
     verbose : int or "auto", default="auto"
         "auto" shows a progress bar in a terminal or a notebook and nothing elsewhere, 0
         nothing, 1 also prints a line for every fitted part.
@@ -114,8 +111,8 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     weights_ : ndarray of shape (n_folds, n_members)
         Weights of the members for each fold; rows add up to 1.
     oof_predictions_ : ndarray of shape (n_samples,)
-        Out-of-fold predictions of the ensemble: no model and no weight was fitted to
-        the row's own label, see Notes. NaN for rows that are never validated.
+        Out-of-fold predictions of the ensemble, see Notes. NaN for rows that are never
+        validated.
     oof_member_predictions_ : ndarray of shape (n_samples, n_members)
         Out-of-fold predictions of each member.
     oof_residuals_ : ndarray of shape (n_samples,)
@@ -146,20 +143,18 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     task, and scoring callbacks score each fold's models on its validation rows.
 
     With a `time_limit` a member starts only if all its folds fit into the remaining
-    time. The estimate is a declared cost of rows and columns, scaled to this machine by
-    the first fold of the cheapest member; regressors other than this package's and a
-    few of scikit-learn's have an average cost. A member whose first folds take longer
-    than estimated is dropped between folds. A fold is never interrupted. The cheapest
-    member is always fitted, with a warning if it takes longer than the limit.
+    time, by a declared cost of rows and columns that the first fold of the cheapest
+    member scales to this machine. A member that takes longer than estimated is dropped
+    between folds; a fold is never interrupted. The cheapest member is always fitted,
+    with a warning if it takes longer than the limit.
 
-    Weights in `oof_predictions_` are solved on rows that the fold does not validate; a
-    single split is cut in two, and each half is weighted by the other. Two traces of a
-    row's label remain. Models of the other folds, on whose predictions those weights
-    are solved, were fitted on it; and if `shrink_to_equal` falls back to equal weights,
-    all labels together made that choice.
+    No model and no weight in `oof_predictions_` was fitted to the row's own label:
+    weights are solved on rows that the fold does not validate (a single split is cut in
+    two halves, which weigh each other). Two traces of the label remain. Models of the
+    other folds, on whose predictions those weights are solved, were fitted on it; and
+    if `shrink_to_equal` falls back to equal weights, all labels made that choice.
 
-    If `fit` refuses its input, a fitted ensemble stays unchanged. Without a
-    `random_state` every fit draws its own; numpy's global generator is not used.
+    If `fit` refuses its input, a fitted ensemble stays unchanged.
 
     References
     ----------
@@ -184,58 +179,22 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
     __metadata_request__fit = {"sample_weight": True, "groups": True}
     __metadata_request__score = {"sample_weight": True}
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, those of members as ``<name>__<parameter>``.
+    _prefix, _kind = "", "member"
 
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the members, also those of a preset, and their
-            parameters.
-
-        Returns
-        -------
-        dict
-            Values by name.
-        """
-        params: dict[str, Any] = super().get_params(deep=False)
-        if deep:
-            for name, member in self._members_or_none():
-                params[name] = member
-                nested = member.get_params().items()
-                params |= {f"{name}__{key}": value for key, value in nested}
-        return params
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of members as ``<name>__<parameter>``.
-
-        Parameters
-        ----------
-        **params
-            Values by name; a member's name alone replaces the member. A preset, or a
-            list without names, becomes a named list in `members`.
-
-        Returns
-        -------
-        self
-            The ensemble.
-
-        Raises
-        ------
-        InvalidInputError
-            If there is no such parameter or member.
-        """
-        own = {k: params.pop(k) for k in self._get_param_names() if k in params}
-        super().set_params(**own)
-        if params:
-            self.members = set_nested(self._members_or_none(), params, self)
-        return self
-
-    def _members_or_none(self) -> list[tuple[str, Any]]:
+    def _named_encoders(self) -> dict[str, Any]:
         try:
-            return name_members(self.members)
+            return dict(name_members(self.members))
         except (InvalidInputError, TypeError):  # told of at fit
-            return []
+            return {}
+
+    def _put_encoder(self, name: str, encoder: Any) -> None:
+        self.members = [*(self._named_encoders() | {name: encoder}).items()]
+
+    def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
+        # in place, as scikit-learn's ensembles do
+        self._put_encoder(
+            name, self._named_encoders()[name].set_params(**{inner: value})
+        )
 
     @with_callbacks
     def fit(
@@ -326,7 +285,7 @@ class HyperFusionRegressor(CallbackSupportMixin, RegressorMixin, FoldEnsemble):
         """
         check_is_fitted(self)
         X = check_features(self, X, reset=False)
-        weights = self._model_weights()
+        weights = self._per_fit(self.weights_) / len(self.estimators_)
         mean, variance = np.zeros(X.shape[0]), np.zeros(X.shape[0])
         for k in range(len(self.estimators_)):
             used, predictions = np.flatnonzero(weights[k]), []

@@ -25,6 +25,9 @@ from hyperfusion.ensemble._uncertainty import Calibration, chance_range
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame
 
+TOLERANCE = 0.03
+"""Smallest distance from the requested coverage that counts as drift."""
+
 _CONSTRAINTS: dict[str, list[Any]] = {
     "model": [HasMethods("predict")],
     "coverage": [Interval(Real, 0, 1, closed="neither")],
@@ -89,14 +92,9 @@ def predict_interval(
     -----
     The quantile is the ``ceil((n + 1) * coverage)``-th smallest of n scaled errors.
     Coverage is then at least `coverage` for posts from the distribution of the training
-    posts. The guarantee is exact if ``cv`` is a single split, ``refit`` is "folds" and
-    there is one member. With several members, their weights and ``y_std`` are fitted to
-    the calibration rows; with K folds the average of the models is a little better than
-    the fold models that were calibrated. The guarantee does not hold if later posts are
-    different: see `coverage_report`. Sample weights of the fit also weight the errors,
-    so `recency_weights` give recent posts more weight here, too.
-
-    Costs one prediction.
+    posts, exactly so for one member, a single split as ``cv`` and ``refit="folds"``,
+    and nearly otherwise. It may be less if later posts are different: see
+    `coverage_report`. Sample weights of the fit also weight the errors.
 
     References
     ----------
@@ -116,53 +114,53 @@ def predict_interval(
     """
     X = as_frame(X)
     parts = ensemble_inside(model)
-    table = parts.features(X)
-    fitted, new = _groups(parts.ensemble, table, groups, calibration_groups)
-    calibrations = _calibrate(parts.ensemble, fitted, new, coverage)
     index = X.index if isinstance(X, pd.DataFrame) else None
-    return intervals(parts, table, new, calibrations, index)
+    how = groups, calibration_groups
+    return intervals(parts, parts.features(X), index, *how, coverage=coverage)
 
 
 def intervals(
     parts: Anatomy,
     table: Any,
-    groups: np.ndarray | None = None,
-    calibrations: Mapping[Any, Calibration] | None = None,
     index: Any = None,
+    groups: Any = None,
+    calibration_groups: Any = None,
     *,
     coverage: float = 0.9,
 ) -> pd.DataFrame:
-    """Return the intervals of a feature table's rows, in units of the model's target.
+    """Return the intervals of a feature table, in units of the model's target."""
+    fitted, new = _groups(parts.ensemble, table, groups, calibration_groups)
+    calibrations = _calibrate(parts.ensemble, fitted, new, coverage)
+    return _ends(parts, table, new, calibrations, index)
 
-    Without `groups` all rows are calibrated together.
-    """
-    ensemble = parts.ensemble
-    if groups is None or calibrations is None:
-        fitted, groups = _groups(ensemble, table, None, None)
-        calibrations = _calibrate(ensemble, fitted, groups, coverage)
-    prediction, std = ensemble.predict(table, return_std=True)
+
+def _ends(
+    parts: Anatomy, table: Any, groups: np.ndarray, calibrations: Any, index: Any = None
+) -> pd.DataFrame:
+    prediction, std = parts.ensemble.predict(table, return_std=True)
     margin = std * np.array([calibrations[group].quantile for group in groups])
     ends = [parts.to_target(prediction + sign * margin) for sign in (-1, 1)]
     # sorted, since the way back may fall where the target rises
     lower, upper = np.where(np.isinf(margin), [[-np.inf], [np.inf]], np.sort(ends, 0))
-    prediction = parts.to_target(prediction)
-    table = {"prediction": prediction, "lower": lower, "upper": upper}
-    return pd.DataFrame(table, index=index)
+    found = {"prediction": parts.to_target(prediction), "lower": lower, "upper": upper}
+    return pd.DataFrame(found, index=index)
 
 
 def _groups(
     ensemble: HyperFusionRegressor, table: Any, groups: Any, calibration_groups: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the groups of the training rows and of the new ones."""
-    n_fit, n_new = len(ensemble.oof_residuals_), np.shape(table)[0]
-    if groups is None or isinstance(groups, str):
-        if calibration_groups is not None:
-            raise InvalidInputError(
-                "calibration_groups is for an array of groups: pass groups as well, "
-                "one for each row of X."
-            )
-        if groups is None:
-            return np.zeros(n_fit), np.zeros(n_new)
+    given = {"calibration_groups": calibration_groups, "groups": groups}
+    sizes = len(ensemble.oof_residuals_), np.shape(table)[0]
+    if (groups is None or isinstance(groups, str)) != (calibration_groups is None):
+        raise InvalidInputError(
+            "An array of groups needs calibration_groups, the group of each labeled "
+            "row that was passed to fit, in the same order. With these, pass groups as "
+            "well, one for each row of X."
+        )
+    if groups is None:
+        return np.zeros(sizes[0]), np.zeros(sizes[1])
+    if isinstance(groups, str):
         known = ensemble._user_known
         if known is None or not has_users(table):
             raise InvalidInputError(
@@ -171,22 +169,13 @@ def _groups(
                 "as an array instead."
             )
         return np.where(known == 1, "known", "new"), known_users(ensemble, table)
-    if calibration_groups is None:
-        raise InvalidInputError(
-            "groups needs calibration_groups: the group of each labeled row that was "
-            "passed to fit, in the same order."
-        )
-    fitted, new = np.asarray(calibration_groups), np.asarray(groups)
-    for name, values, length in (
-        ("calibration_groups", fitted, n_fit),
-        ("groups", new, n_new),
-    ):
-        if values.shape != (length,):
+    for (name, values), size in zip(given.items(), sizes, strict=True):
+        if np.shape(values) != (size,):
             raise InvalidInputError(
-                f"{name} must hold one group for each of {length} rows. Got shape "
-                f"{values.shape}."
+                f"{name} must hold one group for each of {size} rows. Got shape "
+                f"{np.shape(values)}."
             )
-    return fitted, new
+    return np.asarray(calibration_groups), np.asarray(groups)
 
 
 def known_users(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.ndarray:
@@ -196,10 +185,7 @@ def known_users(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.ndarr
 
 
 def _calibrate(
-    ensemble: HyperFusionRegressor,
-    fitted: np.ndarray,
-    new: np.ndarray,
-    coverage: float,
+    ensemble: HyperFusionRegressor, fitted: np.ndarray, new: np.ndarray, coverage: float
 ) -> dict[Any, Calibration]:
     """Return, for each group of new rows, the quantile of its scaled errors."""
     seen = np.isfinite(ensemble.oof_residuals_) & (ensemble._oof_weight > 0)
@@ -230,7 +216,6 @@ def _calibrate(
         **_CONSTRAINTS,
         "y": ["array-like"],
         "by": ["array-like", dict, None],
-        "tolerance": [Interval(Real, 0, 1, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
@@ -243,7 +228,6 @@ def coverage_report(
     by: Any = None,
     groups: Any = None,
     calibration_groups: Any = None,
-    tolerance: float = 0.03,
 ) -> pd.DataFrame:
     """Report the coverage of the intervals on labeled posts, overall and by group.
 
@@ -263,8 +247,6 @@ def coverage_report(
         `by` has that name.
     groups, calibration_groups : default=None
         As in `predict_interval`: groups to calibrate within.
-    tolerance : float, default=0.03
-        Smallest distance from the requested coverage that counts as drift.
 
     Returns
     -------
@@ -278,8 +260,7 @@ def coverage_report(
           changed;
         - ``width``: mean width of the intervals;
         - ``bias``: mean of target minus prediction;
-        - ``drift``: whether the gap is larger than `tolerance` and than chance
-          explains.
+        - ``drift``: whether the gap is above 0.03 and larger than chance explains.
 
     See Also
     --------
@@ -287,10 +268,8 @@ def coverage_report(
 
     Notes
     -----
-    The number of posts covered has a beta-binomial distribution: of the posts
-    reported, and of the out-of-fold rows that calibrate them [1]_; where `groups` are
-    calibrated apart, it is the sum of theirs. Of many groups, one in twenty lies
-    outside ``low`` to ``high`` by chance.
+    The number of posts covered has a beta-binomial distribution [1]_. Of many groups,
+    one in twenty lies outside ``low`` to ``high`` by chance.
 
     References
     ----------
@@ -315,8 +294,9 @@ def coverage_report(
     X = as_frame(X)
     target = check_target(y, X)
     table = parts.features(X)
-    how = (coverage, by, groups, calibration_groups, tolerance)
-    return coverage_table(parts, table, target, *how)
+    return coverage_table(
+        parts, table, target, coverage, by, groups, calibration_groups
+    )
 
 
 def coverage_table(
@@ -327,7 +307,6 @@ def coverage_table(
     by: Any = None,
     groups: Any = None,
     calibration_groups: Any = None,
-    tolerance: float = 0.03,
     held: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Report as `coverage_report` does, on a feature table with intervals `held`."""
@@ -335,7 +314,7 @@ def coverage_table(
     fitted, new = _groups(ensemble, table, groups, calibration_groups)
     calibrations = _calibrate(ensemble, fitted, new, coverage)
     if held is None:
-        held = intervals(parts, table, new, calibrations)
+        held = _ends(parts, table, new, calibrations)
     posts = pd.DataFrame(
         {
             "inside": (held["lower"] <= y) & (y <= held["upper"]),
@@ -357,30 +336,17 @@ def coverage_table(
             )
         groups_of = posts.groupby(values, sort=True, observed=True)
         reports |= {(name, group): rows for group, rows in groups_of}
-    rows = [
-        _coverage(part, coverage, tolerance, calibrations) for part in reports.values()
-    ]
+    rows = []
+    for part in reports.values():
+        sizes = part["calibration"].value_counts()
+        chances = [calibrations[group] for group in sizes.index]
+        low, high = chance_range(sizes.to_list(), chances)
+        share = part["inside"].mean()
+        gap = share - coverage
+        rows.append(
+            {"n": len(part), "coverage": share, "gap": gap, "low": low, "high": high}
+            | {"width": part["width"].mean(), "bias": part["bias"].mean()}
+            | {"drift": bool(abs(gap) > TOLERANCE and not low <= share <= high)}
+        )
     index = pd.MultiIndex.from_tuples(reports, names=["by", "group"])
     return pd.DataFrame(rows, index=index)
-
-
-def _coverage(
-    posts: pd.DataFrame,
-    coverage: float,
-    tolerance: float,
-    calibrations: Mapping[Any, Calibration],
-) -> dict[str, Any]:
-    sizes = posts["calibration"].value_counts()
-    low, high = chance_range(sizes.to_list(), [calibrations[g] for g in sizes.index])
-    share = posts["inside"].mean()
-    gap = share - coverage
-    return {
-        "n": len(posts),
-        "coverage": share,
-        "gap": gap,
-        "low": low,
-        "high": high,
-        "width": posts["width"].mean(),
-        "bias": posts["bias"].mean(),
-        "drift": bool(abs(gap) > tolerance and not low <= share <= high),
-    }

@@ -61,27 +61,6 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
     return named
 
 
-def set_nested(
-    pairs: NamedMembers, params: dict[str, Any], ensemble: Any
-) -> NamedMembers:
-    """Replace members, or set parameters of theirs, by names as ``ridge__alpha``."""
-    members = dict(pairs)
-    for key in sorted(params):  # a member itself comes before its parameters
-        name, _, parameter = key.partition("__")
-        if name not in members:
-            raise InvalidInputError(
-                f"Invalid parameter {key!r} for estimator {type(ensemble).__name__}. "
-                f"Its members are {list(members)}, whose parameters are written as "
-                "<member>__<parameter>; its own parameters are "
-                f"{sorted(ensemble.get_params(deep=False))}."
-            )
-        if parameter:
-            members[name].set_params(**{parameter: params[key]})
-        else:
-            members[name] = params[key]
-    return list(members.items())
-
-
 def for_table(member: Any, X: Any) -> Any:
     """Return a clone of a member that can read `X`, if need be as numbers.
 
@@ -138,12 +117,8 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     """
     X = as_frame(X)
     names: Any = () if reset else getattr(estimator, "feature_names_in_", ())
-    if (
-        len(names)
-        and not isinstance(X, pd.DataFrame)
-        and np.ndim(X) == 2
-        and np.shape(X)[1] == len(names)
-    ):
+    is_frame = isinstance(X, pd.DataFrame)
+    if len(names) and not is_frame and np.shape(X)[1:] == (len(names),):
         if estimator._has_categories:
             raise InvalidInputError(
                 f"{type(estimator).__name__} was fitted on a table with categories, "
@@ -183,20 +158,18 @@ def ask_for_weights(member: Any) -> Any:
     if not _routing_enabled():
         return member
     member = clone(member)
-    _ask(member, sample_weight=True)
+    asking = [(member, True)]
+    while asking:
+        model, wanted = asking.pop()
+        asking += [(step, False) for _, step in getattr(model, "steps", [])[:-1]]
+        final = final_step(model)
+        if hasattr(final, "set_fit_request"):
+            routing = final.get_metadata_routing()
+            own = getattr(routing, "_self_request", None) or routing  # of a router
+            asked = getattr(own, "fit", None)
+            if asked is not None and asked.requests.get("sample_weight", False) is None:
+                final.set_fit_request(sample_weight=wanted)
     return member
-
-
-def _ask(member: Any, *, sample_weight: bool) -> None:
-    for _, step in getattr(member, "steps", [])[:-1]:
-        _ask(step, sample_weight=False)
-    final = final_step(member)
-    if hasattr(final, "set_fit_request"):
-        routing = final.get_metadata_routing()
-        own = getattr(routing, "_self_request", None) or routing  # of a router
-        asked = getattr(own, "fit", None)
-        if asked is not None and asked.requests.get("sample_weight", False) is None:
-            final.set_fit_request(sample_weight=sample_weight)
 
 
 def weight_parameter(member: Any) -> str:

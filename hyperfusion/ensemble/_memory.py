@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from joblib.parallel import get_active_backend
 from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._plan import Cost
 
+_LIMIT, _USED = "memory.limit_in_bytes", "memory.usage_in_bytes"
 _WORKER = 3e8  # a process with the libraries that members import
 
 
@@ -68,46 +69,33 @@ def table_bytes(X: Any) -> float:
 
 def available_bytes(root: str | Path = "/") -> float | None:
     """Return what the machine and the container leave free; None where not known."""
-    free = [*_machine(Path(root)), *_containers(Path(root))]
-    return max(min(free), 0.0) if free else None
-
-
-def _machine(root: Path) -> Iterator[float]:
+    free: list[float] = []
     with contextlib.suppress(OSError):
-        for line in (root / "proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                yield float(line.split()[1]) * 1024
-
-
-def _containers(root: Path) -> Iterator[float]:
-    """Yield what each control group around this process leaves, of both versions."""
-    mount, paths = root / "sys/fs/cgroup", ["/"]
+        lines = (Path(root) / "proc/meminfo").read_text().splitlines()
+        known = dict(line.split(":", 1) for line in lines if ":" in line)
+        if "MemAvailable" in known:
+            free.append(float(known["MemAvailable"].split()[0]) * 1024)
+    mount, paths = Path(root) / "sys/fs/cgroup", ["/"]
     with contextlib.suppress(OSError):
-        for line in (root / "proc/self/cgroup").read_text().splitlines():
+        for line in (Path(root) / "proc/self/cgroup").read_text().splitlines():
             _, kinds, path = line.split(":", 2)
-            if kinds in ("", "memory") or "memory" in kinds.split(","):
+            if not kinds or "memory" in kinds.split(","):
                 paths.append(path)
     folders = {Path(path.lstrip("/")) for path in paths}
-    folders |= {parent for folder in folders for parent in folder.parents}
-    for folder in folders:
+    # each control group around this process, of both versions
+    for folder in folders | {parent for own in folders for parent in own.parents}:
         for base, limit, used in (
             (mount / folder, "memory.max", "memory.current"),
-            (
-                mount / "memory" / folder,
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-            ),
+            (mount / "memory" / folder, _LIMIT, _USED),
         ):
             # "max" is no number and no limit; what files cache goes when it is needed
             with contextlib.suppress(OSError, ValueError):
-                free = int((base / limit).read_text()) - int((base / used).read_text())
-                yield float(free + _cached(base / "memory.stat"))
-
-
-def _cached(stat: Path) -> int:
-    lines = [line.split() for line in stat.read_text().splitlines()]
-    known = {line[0]: int(line[1]) for line in lines if len(line) == 2}
-    return known.get("total_inactive_file", known.get("inactive_file", 0))
+                left = int((base / limit).read_text()) - int((base / used).read_text())
+                lines = (base / "memory.stat").read_text().splitlines()
+                stat = dict(line.split() for line in lines if line.count(" ") == 1)
+                cached = stat.get("total_inactive_file", stat.get("inactive_file", 0))
+                free.append(float(left + int(cached)))
+    return max(min(free), 0.0) if free else None
 
 
 def _gigabytes(size: float) -> str:

@@ -6,7 +6,7 @@ out-of-fold prediction comes from models that never saw its label.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -67,41 +67,21 @@ def fit_parts(
         pairs = product(range(len(splits)), range(len(members[0])))
     fit_params = fit_params or [{}] * len(members[0])
     extra = extra or [None] * len(splits)
-    kept = None if memory is None else check_memory(memory).cache(_fit_kept_part)
+    fit = _fit_part if memory is None else check_memory(memory).cache(_fit_part)
     # Each array is an argument of its own: joblib's Dask backend sends an argument to
     # the cluster once, but what a tuple or a dict holds again with every task.
     calls = (
         (
             f"the member {names[i]!r} in fold {k}",
             (
-                kept,
-                k,
-                i,
-                names[i],
-                members[k][i],
-                X,
-                y,
-                *splits[k],
-                sample_weight,
+                *(k, i, names[i], members[k][i], X, y, *splits[k], sample_weight),
                 *(extra[k] or (None, None, None)),
-                row_filter,
+                *(row_filter, fit_params[i]),
             ),
-            fit_params[i],
         )
         for k, i in pairs
     )
-    yield from in_parallel(_fit_or_find_part, calls, n_jobs)
-
-
-def _fit_or_find_part(kept: Any, /, *args: Any, **fit_params: Any) -> Part:
-    if kept is None:
-        return _fit_part(*args, **fit_params)
-    return kept(args, fit_params)
-
-
-def _fit_kept_part(args: tuple[Any, ...], fit_params: dict[str, Any]) -> Part:
-    # joblib's memory knows no positional-only parameters
-    return _fit_part(*args, **fit_params)
+    yield from in_parallel(fit, calls, n_jobs)
 
 
 def _fit_part(
@@ -118,8 +98,7 @@ def _fit_part(
     y_extra: np.ndarray | None,
     extra_weight: np.ndarray | None,
     row_filter: Any,
-    /,
-    **fit_params: Any,
+    fit_params: dict[str, Any],
 ) -> Part:
     start = now()
     if row_filter is not None:
@@ -185,9 +164,7 @@ def _filtered_rows(
     """Return which of the rows a filter keeps, as positions among them."""
     if isinstance(row_filter, IQRFilter) and isinstance(X, pd.DataFrame):
         # it need not be shown (nor copy) a wide table, but wants at least one column
-        given = row_filter.columns
-        names = list(given) if isinstance(given, Mapping) else given
-        X = X[check_columns(X, names, "columns") or [X.columns[0]]]
+        X = X[check_columns(X, row_filter.columns, "columns") or [X.columns[0]]]
     row_filter = clone(row_filter)
     row_filter.fit_resample(take_rows(X, rows), y[rows])
     kept = getattr(row_filter, "sample_indices_", None)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperfusion._anatomy import layers
 from hyperfusion._progress import now
 from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._out_of_fold import Part
 
-Pairs = Sequence[tuple[int, int]]
 
-
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """Seconds of one core and bytes beside the table that one fit takes, and keeps."""
 
     seconds: float
@@ -24,8 +21,7 @@ class Cost:
     kept: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Formula:
+class _Formula(NamedTuple):
     """Costs by row and by cell, at a usual `number` of the parameter `grows_with`.
 
     Those that stop early take no more than at that number.
@@ -39,17 +35,6 @@ class _Formula:
     stops_early: bool = False
     bytes: float = 0.0
     kept_row: float = 0.0
-
-    def cost(self, params: dict[str, Any], n_rows: int, n_columns: int) -> Cost:
-        value = params.get(self.grows_with)
-        share = float(value) / self.number if isinstance(value, (int, float)) else 1.0
-        share = min(share, 1.0) if self.stops_early else share
-        cells = n_rows * n_columns
-        return Cost(
-            share * (self.row * n_rows + self.cell * cells),
-            self.bytes + self.cell_bytes * cells,
-            share * self.kept_row * n_rows,
-        )
 
 
 # measured on one core of a 2.5 GHz server; only the ratios matter, see `TimePlan`
@@ -69,11 +54,17 @@ _UNKNOWN = _Formula(0, 2e-6, 16)
 
 def cost_of(member: Any, n_rows: int, n_columns: int) -> Cost:
     """Return what one fit of a member costs; a pipeline, what its last step does."""
-    for part in layers(member):
-        formula = _FORMULAS.get(type(part).__name__)
-        if formula is not None:
-            return formula.cost(part.get_params(), n_rows, n_columns)
-    return _UNKNOWN.cost({}, n_rows, n_columns)
+    known = [part for part in layers(member) if type(part).__name__ in _FORMULAS]
+    formula = _FORMULAS[type(known[0]).__name__] if known else _UNKNOWN
+    value = known[0].get_params().get(formula.grows_with) if known else None
+    share = value / formula.number if isinstance(value, (int, float)) else 1.0
+    share = min(share, 1.0) if formula.stops_early else share
+    cells = n_rows * n_columns
+    return Cost(
+        share * (formula.row * n_rows + formula.cell * cells),
+        formula.bytes + formula.cell_bytes * cells,
+        share * formula.kept_row * n_rows,
+    )
 
 
 @dataclass
@@ -102,7 +93,7 @@ class TimePlan:
         """Return the name of a part, for people."""
         return f"fold {fold + 1}/{self.n_folds} {self.names[member]}"
 
-    def parts(self, run: Callable[[Pairs], Iterator[Part]]) -> Iterator[Part]:
+    def parts(self, run: Callable[..., Iterator[Part]]) -> Iterator[Part]:
         """Yield the parts of the members that are fitted; `run` fits (fold, member)."""
         order = sorted(range(len(self.names)), key=lambda i: self.costs[i].seconds)
         speed = 1.0
@@ -134,18 +125,15 @@ class TimePlan:
                     self.skipped[self.names[i]] = about + after
                     return []
                 if (done or left < 0) and not warned:
-                    self._warn(i, about)
                     warned = True
+                    warn_user(
+                        f"time_limit={self.limit:g} is too short: even the cheapest "
+                        f"member {self.names[i]!r} {about}. No other member is fitted."
+                    )
             self.announce(self.title(wave[0], i))
-            done += run([(k, i) for k in wave])
+            done += run(pairs=[(k, i) for k in wave])
             expected = max(part.seconds for part in done)
         return done
-
-    def _warn(self, i: int, about: str) -> None:
-        warn_user(
-            f"time_limit={self.limit:g} is too short: even the cheapest member "
-            f"{self.names[i]!r} {about}. No other member is fitted.",
-        )
 
 
 def weighing_seconds(n_rows: int, n_members: int, n_folds: int) -> float:

@@ -25,28 +25,30 @@ def preset_members(name: str) -> list[tuple[str, Any]]:
     read neither pictures nor texts, "default" adds CatBoost, "best" two networks as
     well. "paper" are the four of section 3.4.
     """
-    from hyperfusion import regressors
+    from hyperfusion import regressors as r
 
     if name == "paper":
-        return paper_members()
-    members = [
+        # the paper trains on four of five parts and names no further hold-out, so none
+        # stops early; they are as long as early stopping was on earlier real posts
+        late: dict[str, Any] = {"early_stopping": False}
+        hierarchical = {"batch_norm": True, "max_iter": 15, **late}
+        return [
+            ("catboost", r.CatBoostHuberRegressor(iterations=400, **late)),
+            ("tabnet", r.TabNetHuberRegressor(max_iter=40, **late)),
+            ("coattention", r.CoAttentionRegressor(max_iter=15, **late)),
+            ("hierarchical", r.ClipHierarchicalRegressor(**hierarchical)),
+        ]
+    members: list[tuple[str, Any]] = [
         ("boosting", boosted_trees()),
         ("kernel", kernel_ridge()),
         ("context", context_trees()),
     ]
-    if name == "fast":
-        return members
-    members = [
-        ("catboost", regressors.CatBoostHuberRegressor(iterations=300)),
-        *members,
-    ]
-    if name == "default":
-        return members
-    return [
-        *members,
-        ("coattention", regressors.CoAttentionRegressor()),
-        ("hierarchical", regressors.ClipHierarchicalRegressor()),
-    ]
+    if name != "fast":
+        members.insert(0, ("catboost", r.CatBoostHuberRegressor(iterations=300)))
+    if name == "best":
+        members.append(("coattention", r.CoAttentionRegressor()))
+        members.append(("hierarchical", r.ClipHierarchicalRegressor()))
+    return members
 
 
 def boosted_trees() -> HistGradientBoostingRegressor:
@@ -91,33 +93,6 @@ class ContextColumns(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Any:
         """Return the columns that stay."""
         return X[self.columns_] if self.columns_ else X
-
-
-def paper_members() -> list[tuple[str, Any]]:
-    """Return the four members of section 3.4.
-
-    The paper trains on four of five parts and names no further hold-out, so none stops
-    early; they are as long as early stopping was on earlier years of real posts.
-    """
-    from hyperfusion import regressors
-
-    return [
-        (
-            "catboost",
-            regressors.CatBoostHuberRegressor(iterations=400, early_stopping=False),
-        ),
-        ("tabnet", regressors.TabNetHuberRegressor(max_iter=40, early_stopping=False)),
-        (
-            "coattention",
-            regressors.CoAttentionRegressor(max_iter=15, early_stopping=False),
-        ),
-        (
-            "hierarchical",
-            regressors.ClipHierarchicalRegressor(
-                batch_norm=True, max_iter=15, early_stopping=False
-            ),
-        ),
-    ]
 
 
 def kernel_ridge() -> Pipeline:

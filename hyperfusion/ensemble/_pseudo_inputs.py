@@ -26,38 +26,28 @@ _fit_with = with_callbacks(HyperFusionRegressor._fit)
 
 
 @dataclass(frozen=True)
-class LabeledRows:
-    """What the ensemble is fitted on."""
+class Rows:
+    """Labeled and unlabeled rows; those of the table stand before the further ones.
+
+    `unlabeled_weight` and `places` (in the target) are those of the unlabeled rows;
+    `target` is that of all rows, NaN for unlabeled ones.
+    """
 
     X: Any
     y: np.ndarray
-    sample_weight: np.ndarray | None
+    weight: np.ndarray | None
     groups: Any
     fit_params: dict[str, Any]
+    unlabeled: Any
+    unlabeled_weight: np.ndarray
+    places: np.ndarray
+    target: np.ndarray
+    n_further: int
 
     def fit(self, ensemble: HyperFusionRegressor, extra: Any) -> HyperFusionRegressor:
-        """Fit an ensemble on these rows and, fold by fold, on the extra ones."""
-        return _fit_with(
-            ensemble,
-            self.X,
-            self.y,
-            self.sample_weight,
-            self.groups,
-            self.fit_params,
-            extra,
-        )
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Labeled and unlabeled rows; those of `X` stand before the further ones."""
-
-    labeled: LabeledRows
-    unlabeled: Any
-    weight: np.ndarray  # of the unlabeled rows
-    places: np.ndarray  # likewise, in the target
-    target: np.ndarray  # of all rows, NaN for unlabeled ones
-    n_further: int
+        """Fit an ensemble on the labeled rows and, fold by fold, on the extra ones."""
+        labeled = self.X, self.y, self.weight, self.groups, self.fit_params
+        return _fit_with(ensemble, *labeled, extra)
 
 
 def read_rows(
@@ -85,7 +75,7 @@ def read_rows(
             sample_weight, y, dtype=np.float64, ensure_non_negative=True
         )
     check_consistent_length(y, groups)
-    labeled = LabeledRows(
+    labeled = (
         X if len(known) == len(y) else take_rows(X, known),
         y[known],
         None if weight is None else weight[known],
@@ -103,7 +93,7 @@ def read_rows(
         own_weight = np.append(own_weight, np.full(n_further, usual))
         places = np.append(places, len(y) + np.arange(n_further))
     target = np.append(y, np.full(n_further, np.nan))
-    return Rows(labeled, unlabeled, own_weight, places, target, n_further)
+    return Rows(*labeled, unlabeled, own_weight, places, target, n_further)
 
 
 def _like(ensemble: HyperFusionRegressor, X: Any, more: Any) -> Any:

@@ -29,18 +29,9 @@ from hyperfusion._sklearn_compat import (
 from hyperfusion._validation import check_target, local_generator, warn_of_target
 from hyperfusion.ensemble._folds import CV_WORDS
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._pseudo_inputs import Rows, read_rows
-from hyperfusion.ensemble._pseudo_rounds import (
-    TRACE,
-    Outcome,
-    PseudoLabelRounds,
-    Settings,
-    merged,
-)
-from hyperfusion.ensemble._pseudo_select import SelectionRule
+from hyperfusion.ensemble._pseudo_inputs import read_rows
+from hyperfusion.ensemble._pseudo_rounds import TRACE, PseudoLabelRounds
 from hyperfusion.table._frames import as_frame
-
-_MIN_SHARE, _STRATA = 0.05, 10
 
 
 @with_parameters
@@ -50,12 +41,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     The second stage of the paper's training (section 3.5, equation 10), built so that
     it cannot fool its own validation. Each round labels the unlabeled rows with the
     ensemble, adds the most certain ones to the training rows, fits again, and compares
-    the out-of-fold predictions of the labeled rows (by models that were not fitted on
-    the row) with those before. A round that does not help is undone.
-
-    By default the pseudo-labels in the training part of a fold come from the models of
-    this fold, which never saw the rows that it validates; pseudo-labeled rows are never
-    validated.
+    the out-of-fold predictions of the labeled rows with those before. A round that does
+    not help is undone. The user guide's page on unlabeled posts has the details.
 
     Parameters
     ----------
@@ -66,17 +53,20 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         Strictness: rows whose confidence is above its mean plus `alpha` standard
         deviations join (equation 10).
     rule : {"balanced", "paper"}, default="balanced"
-        How `alpha` is applied, see Notes. "balanced" chooses within ten quantile bins
-        of the prediction, for each fold separately, and weights pseudo-labels by their
-        confidence. "paper" is equation 10 unchanged.
+        "balanced" chooses within ten quantile bins of the prediction, so that the
+        middle, where models agree most, does not crowd out the extremes. It does so for
+        each fold separately, with labels from the models of this fold, which never saw
+        the rows that it validates, and weights pseudo-labels by their confidence.
+        "paper" is equation 10 unchanged: one set of rows joins all folds, unweighted,
+        labeled by the whole ensemble, so the scores of later rounds are too optimistic.
     max_share : float, default=0.5
         Largest share of the remaining unlabeled rows that "balanced" adds in a round;
         it adds at least a twentieth of them.
     max_rounds : int, default=3
         Maximum number of rounds.
     min_gain_se : float or None, default=2.0
-        A round is kept if its gain is above this many standard errors, see Notes. None
-        keeps every round, as the paper does.
+        A round is kept if its gain is above this many standard errors. None keeps every
+        round, as the paper does.
     cv : int, "time", "user", splitter, iterable of (train, test) or None, default=None
         The folds, as `HyperFusionRegressor` takes them. None is the ensemble's own, or
         5 for a single regressor.
@@ -104,9 +94,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         Number of rounds that were tried, including the one that was undone.
     trace_ : DataFrame
         One row per round: rows added in any fold, pseudo-labeled rows in a fold,
-        threshold tau and confidence of the added rows (means over folds), Spearman's
-        rank correlation (SRC) and MAE before and after, the gain, its standard error,
-        and whether the round was kept.
+        threshold tau and confidence of the added rows (means over folds), SRC
+        (Spearman's rank correlation) and MAE before and after, the gain, its standard
+        error, and whether the round was kept.
     oof_predictions_ : ndarray of shape (n_samples,)
         Out-of-fold predictions of the rows of `X`, NaN for unlabeled ones.
     n_features_in_ : int
@@ -124,26 +114,18 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     The confidence of a row is minus the standard deviation of the members' predictions,
     after subtracting each member's mean out-of-fold error. One member can't disagree
     with itself: "balanced" then uses five refits on random halves of each fold's
-    training part, "paper" the models of all folds.
-
-    With "balanced", bins of the prediction prevent the middle, where models agree most,
-    from crowding out the extremes, and the weights and biases of members come from the
-    other folds. The weight of a pseudo-label is ``v / (v + s**2)``, with the variance
-    `v` of the out-of-fold errors and the standard deviation `s` of the members; members
-    whose ``fit`` takes no weights use all rows equally. With "paper", one set of rows
-    joins all folds, unweighted, labeled by the whole ensemble (with the weights of
-    equation 8), which was fitted on the rows that a fold validates: the scores of later
-    rounds are too optimistic. With ``min_gain_se=None`` it is the paper's procedure.
+    training part, "paper" the models of all folds. The weight of a pseudo-label is ``v
+    / (v + s**2)``, with the variance `v` of the out-of-fold errors and the standard
+    deviation `s` of the members; members whose ``fit`` takes no weights use all rows
+    equally.
 
     The gain of a round is the mean of the relative gains in MAE and in ``1 - SRC``,
     paired row by row. Its standard error is the larger of those over rows and over
-    folds. Two standard errors are required because the best of several rounds looks
-    better than it is.
+    folds.
 
     A fit costs at most ``max_rounds + 1`` fits of the ensemble, one more for
     ``refit="full"``, and for a single regressor five fits on half of the rows per fold.
-
-    If `fit` fails or is interrupted, an already fitted wrapper stays unchanged.
+    If it fails or is interrupted, an already fitted wrapper stays unchanged.
 
     Examples
     --------
@@ -235,11 +217,35 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
             given = dict(process_routing(self, "fit", **given).estimator.fit)
         weight, groups = given.pop("sample_weight", None), given.pop("groups", None)
         rows = read_rows(ensemble, X, y, X_unlabeled, weight, groups, given)
-        warn_of_target(rows.labeled.y)
+        warn_of_target(rows.y)
+        refit = ensemble.refit
+        if len(rows.places):
+            ensemble.refit = "folds"  # the rounds need fold models
         with Progress("pseudo-labels", 1 + self.max_rounds, self.verbose) as progress:
             progress.at("labeled rows alone")
-            done = self._learn(ensemble, rows, progress)
-        self._store(done, rows)
+            done = PseudoLabelRounds(self, rows.fit(ensemble, None), rows)
+            progress.step()
+            done.run(progress)
+            if refit == "full" and len(rows.places):
+                done.fit_on_all()
+        # the fitted attributes are set at the end, all at once
+        known = np.flatnonzero(~np.isnan(rows.target))
+        self.estimator_ = done.ensemble
+        self.transduction_ = rows.target.copy()
+        if done.used:
+            merged = done.merged()
+            used = rows.places[merged.chosen]
+            self.transduction_[used] = merged.labels[merged.chosen]
+        self.labeled_iter_ = np.zeros(len(rows.target), int)
+        self.labeled_iter_[rows.places] = done.labeled_iter
+        self.oof_predictions_ = np.full(len(rows.target) - rows.n_further, np.nan)
+        self.oof_predictions_[known] = done.ensemble.oof_predictions_
+        self.n_iter_, self._trace = len(done.trace), done.trace
+        self.termination_condition_ = done.condition
+        self.n_features_in_ = done.ensemble.n_features_in_
+        self.__dict__.pop("feature_names_in_", None)
+        if hasattr(done.ensemble, "feature_names_in_"):
+            self.feature_names_in_ = done.ensemble.feature_names_in_
         return self
 
     def _ensemble(self) -> HyperFusionRegressor:
@@ -258,49 +264,6 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         if isinstance(self.estimator, HyperFusionRegressor):
             return clone(self.estimator)
         return HyperFusionRegressor([("member", clone(self.estimator))])
-
-    def _learn(
-        self, ensemble: HyperFusionRegressor, rows: Rows, progress: Progress
-    ) -> Outcome:
-        if len(rows.places) == 0:
-            fitted = rows.labeled.fit(ensemble, None)
-            return Outcome(fitted, condition="all_labeled")
-        paper = self.rule == "paper"
-        guards = (0.0, 1.0, None) if paper else (_MIN_SHARE, self.max_share, _STRATA)
-        rule = SelectionRule(self.alpha, *guards)
-        stop = (self.max_rounds, self.min_gain_se)
-        settings = Settings(rule, paper, *stop, self.verbose)
-        refit, ensemble.refit = ensemble.refit, "folds"  # the rounds need fold models
-        first = rows.labeled.fit(ensemble, None)
-        progress.step()
-        rounds = PseudoLabelRounds(first, rows, settings)
-        done = rounds.run(progress)
-        if refit == "full":
-            done.ensemble = rounds.fit_on_all(done)
-        return done
-
-    def _store(self, done: Outcome, rows: Rows) -> None:
-        """Set the fitted attributes, all at the end."""
-        places = rows.places
-        transduction, labeled_iter = rows.target.copy(), np.zeros(len(rows.target), int)
-        if len(places):
-            labeled_iter[places] = done.labeled_iter
-        if done.used:
-            used, labels, _ = merged(done.used)
-            transduction[places[used]] = labels[used]
-        known = np.flatnonzero(~np.isnan(rows.target))
-        n_samples = len(rows.target) - rows.n_further
-        predictions = np.full(n_samples, np.nan)
-        predictions[known] = done.ensemble.oof_predictions_
-        self.estimator_ = done.ensemble
-        self.transduction_, self.labeled_iter_ = transduction, labeled_iter
-        self.oof_predictions_ = predictions
-        self.n_iter_, self._trace = len(done.trace), done.trace
-        self.termination_condition_ = done.condition
-        self.n_features_in_ = done.ensemble.n_features_in_
-        self.__dict__.pop("feature_names_in_", None)
-        if hasattr(done.ensemble, "feature_names_in_"):
-            self.feature_names_in_ = done.ensemble.feature_names_in_
 
     @property
     def trace_(self) -> pd.DataFrame:

@@ -7,9 +7,8 @@ from the models of fold k, which never saw the rows that fold k validates.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -23,7 +22,7 @@ from hyperfusion.ensemble._out_of_fold import (
     take_rows,
 )
 from hyperfusion.ensemble._pseudo_inputs import Rows
-from hyperfusion.ensemble._pseudo_select import Comparison, SelectionRule, compare
+from hyperfusion.ensemble._pseudo_select import compare, select
 
 TRACE = (
     *("round", "n_added", "n_per_fold", "tau", "mean_confidence"),
@@ -31,21 +30,10 @@ TRACE = (
     *("gain", "gain_error", "kept"),
 )
 _COMMITTEE = 5  # refits on halves, whose disagreement is a lone member's confidence
+_MIN_SHARE, _STRATA = 0.05, 10
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How pseudo-labels are made, chosen and judged; `shared` ones join all folds."""
-
-    rule: SelectionRule
-    shared: bool
-    max_rounds: int
-    min_gain_se: float | None
-    verbose: int | str
-
-
-@dataclass(frozen=True)
-class PseudoLabels:
+class PseudoLabels(NamedTuple):
     """Pseudo-labels of one fold; those in use are `chosen`."""
 
     chosen: np.ndarray
@@ -54,51 +42,47 @@ class PseudoLabels:
     confidence: np.ndarray
 
 
-@dataclass
-class Outcome:
-    """What the rounds have come to."""
-
-    ensemble: HyperFusionRegressor
-    used: list[PseudoLabels] = field(default_factory=list)
-    labeled_iter: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
-    trace: list[dict[str, Any]] = field(default_factory=list)
-    condition: str = "max_iter"
-
-
 class PseudoLabelRounds:
-    """Rounds of pseudo-labels around a fitted ensemble that kept its fold models."""
+    """Rounds of pseudo-labels around a fitted ensemble that kept its fold models.
 
-    def __init__(self, ensemble: HyperFusionRegressor, rows: Rows, settings: Settings):
-        self.first, self.settings = ensemble, settings
-        self.rows, self.labeled = rows, rows.labeled
-        self.n_folds = len(ensemble.splits_)
+    `wrapper` has the parameters. `ensemble` is the last one that was worth keeping,
+    `used` holds its pseudo-labels by fold, and `condition` says why the rounds ended.
+    """
+
+    def __init__(self, wrapper: Any, ensemble: HyperFusionRegressor, rows: Rows):
+        self.wrapper, self.rows, self.paper = wrapper, rows, wrapper.rule == "paper"
+        self.first = self.ensemble = ensemble
+        self.used: list[PseudoLabels] = []
+        self.labeled_iter = np.full(len(rows.places), -1)
+        self.trace: list[dict[str, Any]] = []
+        self.condition = "max_iter"
         self.deadline = now() + ensemble._left
-        self.fold = np.full(len(self.labeled.y), -1)
+        self.fold = np.full(len(rows.y), -1)
         for k, (_, validated) in reversed(list(enumerate(ensemble.splits_))):
             self.fold[validated] = k
 
-    def run(self, progress: Progress) -> Outcome:
-        """Return the last ensemble that was worth keeping."""
-        n_rows = len(self.rows.places)
-        done = Outcome(self.first, labeled_iter=np.full(n_rows, -1))
-        chosen = np.zeros((self.n_folds, n_rows), dtype=bool)
-        needs_votes = len(self.first.members_) == 1 and not self.settings.shared
+    def run(self, progress: Progress) -> None:
+        """Go on as long as rounds are worth keeping."""
+        if len(self.rows.places) == 0:
+            self.condition = "all_labeled"
+            return
+        chosen = np.zeros((len(self.first.splits_), len(self.rows.places)), dtype=bool)
+        needs_votes = len(self.first.members_) == 1 and not self.paper
         votes = self._committee() if needs_votes else None
-        for number in range(1, self.settings.max_rounds + 1):
+        for number in range(1, self.wrapper.max_rounds + 1):
             if now() + self.first._seconds > self.deadline:
-                done.condition = "time_limit"
+                self.condition = "time_limit"
                 break
-            progress.at(f"round {number} of {self.settings.max_rounds}")
-            parts, taus = self._label(done.ensemble, chosen, votes)
+            progress.at(f"round {number} of {self.wrapper.max_rounds}")
+            parts, taus = self._label(chosen, votes)
             joining = np.array([p.chosen for p in parts])
-            if not (joining & ~chosen).any():
-                done.condition = "no_change"
-                break
-            ensemble = self.labeled.fit(self._again(), [self._extra(p) for p in parts])
-            scores = self._compare(done.ensemble, ensemble)
-            min_gain_se = self.settings.min_gain_se
-            kept = min_gain_se is None or scores.gain > min_gain_se * scores.gain_error
             added = joining & ~chosen
+            if not added.any():
+                self.condition = "no_change"
+                break
+            ensemble = self.rows.fit(self._again(), [self._extra(p) for p in parts])
+            scores, least = self._compare(ensemble), self.wrapper.min_gain_se
+            kept = least is None or scores["gain"] > least * scores["gain_error"]
             confidence = np.array([p.confidence for p in parts])
             line = {
                 "round": number,
@@ -106,12 +90,12 @@ class PseudoLabelRounds:
                 "n_per_fold": float(joining.sum(axis=1).mean()),
                 "tau": float(np.nanmean(taus)),
                 "mean_confidence": float(confidence[added].mean()),
-                **vars(scores),
+                **scores,
                 "kept": bool(kept),
             }
-            done.trace.append(line)
+            self.trace.append(line)
             progress.step()
-            if tells_lines(self.settings.verbose):
+            if tells_lines(self.wrapper.verbose):
                 say(
                     "[PseudoLabelWrapper] round {round}: {n_added} rows added, "
                     "SRC {src_before:.4f} -> {src_after:.4f}, "
@@ -119,24 +103,30 @@ class PseudoLabelRounds:
                     + ("kept" if kept else "rolled back")
                 )
             if not kept:
-                done.condition = "no_improvement"
+                self.condition = "no_improvement"
                 break
-            fresh = joining.any(axis=0) & (done.labeled_iter < 0)
-            done.labeled_iter[fresh] = number
-            done.ensemble, done.used, chosen = ensemble, parts, joining
+            self.labeled_iter[joining.any(axis=0) & (self.labeled_iter < 0)] = number
+            self.ensemble, self.used, chosen = ensemble, parts, joining
             if chosen.all():
-                done.condition = "all_labeled"
+                self.condition = "all_labeled"
                 break
-        return done
 
-    def fit_on_all(self, done: Outcome) -> HyperFusionRegressor:
-        """Return an ensemble like the kept one whose members see all rows at last."""
+    def fit_on_all(self) -> None:
+        """Fit the members of the kept ensemble on all rows at last."""
         extra = None
-        if done.used:
-            rows, labels, weight = merged(done.used)
-            last = PseudoLabels(rows, labels, weight, np.empty(0))
-            extra = [self._extra(p) for p in (*done.used, last)]
-        return self.labeled.fit(self._again().set_params(refit="full"), extra)
+        if self.used:
+            extra = [self._extra(p) for p in (*self.used, self.merged())]
+        self.ensemble = self.rows.fit(self._again().set_params(refit="full"), extra)
+
+    def merged(self) -> PseudoLabels:
+        """Return the rows that any fold uses, and their mean label and weight there."""
+        count = np.sum([p.chosen for p in self.used], axis=0)
+        labels, weight = (
+            np.sum([getattr(p, name) * p.chosen for p in self.used], axis=0)
+            / np.maximum(count, 1)
+            for name in ("labels", "weight")
+        )
+        return PseudoLabels(count > 0, labels, weight, np.empty(0))
 
     def _again(self) -> HyperFusionRegressor:
         """Return an unfitted twin with the same folds and the same seeds."""
@@ -158,38 +148,39 @@ class PseudoLabelRounds:
             for _ in range(size)
         ]
         refits = self._again().set_params(cv=splits, verbose=0)
-        models = [fold[0] for fold in self.labeled.fit(refits, None).estimators_]
+        models = [fold[0] for fold in self.rows.fit(refits, None).estimators_]
         return [
             self._predictions(k, models[k * size : (k + 1) * size])
-            for k in range(self.n_folds)
+            for k in range(len(self.first.splits_))
         ]
 
     def _label(
-        self,
-        ensemble: HyperFusionRegressor,
-        chosen: np.ndarray,
-        votes: list[np.ndarray] | None,
+        self, chosen: np.ndarray, votes: list[np.ndarray] | None
     ) -> tuple[list[PseudoLabels], list[float]]:
         """Label all unlabeled rows fold by fold and choose more of them."""
-        if self.settings.shared:  # equations 8 and 9 label, 10 chooses
-            freed = [
-                self._predictions(k, models) - ensemble._bias[k]
-                for k, models in enumerate(ensemble.estimators_)
-            ]
+        ensemble, weight = self.ensemble, self.rows.unlabeled_weight
+        found = [self._predictions(k, m) for k, m in enumerate(ensemble.estimators_)]
+        if self.paper:  # equations 8 and 9 label, 10 chooses
+            freed = [p - bias for p, bias in zip(found, ensemble._bias, strict=True)]
             confidence = -np.hstack(freed).std(axis=1)
             labels = np.asarray(ensemble.predict(self.rows.unlabeled))
             joining, tau = self._choose(chosen[0], confidence, labels)
-            part = PseudoLabels(joining, labels, self.rows.weight, confidence)
-            return [part] * self.n_folds, [tau] * self.n_folds
+            part = PseudoLabels(joining, labels, weight, confidence)
+            return [part] * len(chosen), [tau] * len(chosen)
         parts, taus = [], []
-        for k, models in enumerate(ensemble.estimators_):
-            members = self._predictions(k, models)
+        for k, members in enumerate(found):
             labels = members @ ensemble._crossed_weights[k]
             vote = members - ensemble._crossed_bias[k] if votes is None else votes[k]
             spread = vote.std(axis=1)
             joining, tau = self._choose(chosen[k], -spread, labels)
-            weight = self._weight(ensemble, k, spread)
-            parts.append(PseudoLabels(joining, labels, weight, -spread))
+            # the inverse of the noise, in the other folds, and the spread together
+            known = self.fold >= 0
+            known[self.first.splits_[k][1]] = False
+            known = known if known.any() else self.fold >= 0
+            errors = self.rows.y[known] - ensemble.oof_predictions_[known]
+            noise = max(float(np.mean(errors**2)), 1e-12)
+            share = weight * noise / (noise + spread**2)
+            parts.append(PseudoLabels(joining, labels, share, -spread))
             taus.append(tau)
         return parts, taus
 
@@ -200,7 +191,9 @@ class PseudoLabelRounds:
         joining, pool = chosen.copy(), np.flatnonzero(~chosen)
         if not len(pool):
             return joining, np.nan
-        selected, tau = self.settings.rule.select(confidence[pool], labels[pool])
+        guards = () if self.paper else (_MIN_SHARE, self.wrapper.max_share, _STRATA)
+        alpha = self.wrapper.alpha
+        selected, tau = select(confidence[pool], labels[pool], alpha, *guards)
         joining[pool[selected]] = True
         return joining, tau
 
@@ -213,45 +206,18 @@ class PseudoLabelRounds:
                 found.append(finite_prediction(model, self.rows.unlabeled, name))
         return np.column_stack(found)
 
-    def _weight(
-        self, ensemble: HyperFusionRegressor, k: int, spread: np.ndarray
-    ) -> np.ndarray:
-        """Return weights: the inverse of the noise and the spread together."""
-        known = self.fold >= 0
-        known[self.first.splits_[k][1]] = False
-        if not known.any():
-            known = self.fold >= 0
-        errors = self.labeled.y[known] - ensemble.oof_predictions_[known]
-        noise = max(float(np.mean(errors**2)), 1e-12)
-        return self.rows.weight * noise / (noise + spread**2)
-
     def _extra(self, part: PseudoLabels) -> ExtraRows:
         rows = np.flatnonzero(part.chosen)
-        plain = self.settings.shared and self.labeled.sample_weight is None
+        plain = self.paper and self.rows.weight is None
         weight = None if plain else part.weight[rows]
         return take_rows(self.rows.unlabeled, rows), part.labels[rows], weight
 
-    def _compare(
-        self, before: HyperFusionRegressor, after: HyperFusionRegressor
-    ) -> Comparison:
-        rows = self.fold >= 0
-        weight = self.labeled.sample_weight
+    def _compare(self, after: HyperFusionRegressor) -> dict[str, float]:
+        rows, weight = self.fold >= 0, self.rows.weight
         return compare(
-            self.labeled.y[rows],
-            before.oof_predictions_[rows],
+            self.rows.y[rows],
+            self.ensemble.oof_predictions_[rows],
             after.oof_predictions_[rows],
             self.fold[rows],
             np.ones(rows.sum()) if weight is None else weight[rows],
         )
-
-
-def merged(
-    parts: Sequence[PseudoLabels],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows that any fold uses, and their mean label and weight there."""
-    chosen = np.array([p.chosen for p in parts])
-    count = chosen.sum(axis=0)
-    used, count = count > 0, np.maximum(count, 1)
-    labels = np.sum([p.labels * p.chosen for p in parts], axis=0) / count
-    weight = np.sum([p.weight * p.chosen for p in parts], axis=0) / count
-    return used, labels, weight

@@ -1,4 +1,4 @@
-"""Weights of the members: solvers and the objectives that they minimize.
+"""Weights of the members: solvers, and the loss that they minimize.
 
 All solvers return weights that are not negative and add up to 1 (equation 8).
 """
@@ -8,68 +8,44 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize, nnls
+from scipy.optimize import minimize
 from scipy.special import softmax
 from scipy.stats import rankdata
 
-SOLVERS = ("greedy", "simplex", "nnls", "equal")
-OBJECTIVES = ("both", "mae", "huber", "spearman")
+SOLVERS = ("greedy", "simplex", "equal")
 
 Loss = Callable[[np.ndarray], float]
 
 
 def solve_weights(
-    solver: str,
-    objective: str,
-    y: np.ndarray,
-    predictions: np.ndarray,
-    sample_weight: np.ndarray,
-    delta: float,
+    solver: str, y: np.ndarray, predictions: np.ndarray, sample_weight: np.ndarray
 ) -> np.ndarray:
     """Return the members' weights."""
     n_members = predictions.shape[1]
     if solver == "equal" or n_members == 1:
         return np.full(n_members, 1 / n_members)
     unit = np.std(y) or 1.0  # tolerances below are in standard deviations
-    y, predictions, delta = y / unit, predictions / unit, delta / unit
-    if solver == "nnls":
-        root = np.sqrt(sample_weight)
-        weights, _ = nnls(predictions * root[:, None], y * root)
-        total = weights.sum()
-        return weights / total if total > 0 else np.full(n_members, 1 / n_members)
-    loss = make_loss(objective, y, predictions, sample_weight, delta)
-    if solver == "greedy":
-        return _greedy(predictions, loss)
-    return _simplex(predictions, loss)
+    y, predictions = y / unit, predictions / unit
+    loss = make_loss(y, predictions, sample_weight)
+    return (_greedy if solver == "greedy" else _simplex)(predictions, loss)
 
 
 def make_loss(
-    objective: str,
-    y: np.ndarray,
-    predictions: np.ndarray,
-    sample_weight: np.ndarray,
-    delta: float,
+    y: np.ndarray, predictions: np.ndarray, sample_weight: np.ndarray
 ) -> Loss:
-    """Return the loss of a prediction.
+    """Return the loss of a prediction: the mean of ``1 - SRC`` and of the MAE.
 
-    "both" is the mean of ``1 - SRC`` and of the MAE, each divided by that of the
-    best single member: the SMP Challenge ranks by the two, and so neither depends
-    on the target's unit.
+    Each is divided by that of the best single member: the SMP Challenge ranks by the
+    two, and so neither depends on the target's unit.
     """
     share = sample_weight / sample_weight.sum()
-
-    def mae(p: np.ndarray) -> float:
-        return float((share * np.abs(y - p)).sum())
-
-    def huber(p: np.ndarray) -> float:
-        error = np.abs(y - p)
-        small = np.minimum(error, delta)
-        return float((share * small * (error - small / 2)).sum())
-
     # as spearman_score does, but the targets are ranked once for all predictions
     ranks = rankdata(y)
     ranks -= share @ ranks
     shared, size = share * ranks, share @ ranks**2
+
+    def mae(p: np.ndarray) -> float:
+        return float((share * np.abs(y - p)).sum())
 
     def disorder(p: np.ndarray) -> float:
         predicted = _ranks(p)
@@ -77,8 +53,6 @@ def make_loss(
         scale = np.sqrt(size * (share @ predicted**2))
         return 1 - float(shared @ predicted / scale) if scale > 1e-9 else 1.0
 
-    if objective != "both":
-        return {"mae": mae, "huber": huber, "spearman": disorder}[objective]
     best = [max(min(f(p) for p in predictions.T), 1e-12) for f in (mae, disorder)]
     return lambda p: (mae(p) / best[0] + disorder(p) / best[1]) / 2
 

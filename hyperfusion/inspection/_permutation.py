@@ -117,7 +117,7 @@ def grouped_permutation_importance(
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
     score = float(scorer(predictor, X, y))
     calls: Iterator[Call] = (
-        (f"the columns of {name!r}", (scorer, predictor, X, y, c, orders), {})
+        (f"the columns of {name!r}", (scorer, predictor, X, y, c, orders))
         for name, c in groups.items()
     )
     scores = in_parallel(_scores, calls, n_jobs)

@@ -178,7 +178,7 @@ def ablate(
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
             shared = features, target[train], held
             calls: Iterator[Call] = (
-                (t, (v, *shared), {}) for t, v in zip(titles, tried, strict=True)
+                (t, (v, *shared)) for t, v in zip(titles, tried, strict=True)
             )
             fits, fitted = in_parallel(_fit, calls, n_jobs), {}
             results = progress.over(fits, titles, share)

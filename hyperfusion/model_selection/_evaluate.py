@@ -159,7 +159,7 @@ def evaluate(
     ]
     titles = [f"{name} split {fold}, {kind}" for name, fold, kind, *_ in jobs]
     calls: Iterator[Call] = (
-        (title, (models[kind], X, target, train, test), {})
+        (title, (models[kind], X, target, train, test))
         for title, (_, _, kind, train, test) in zip(titles, jobs, strict=True)
     )
     fits = in_parallel(_fit_predict, calls, n_jobs)

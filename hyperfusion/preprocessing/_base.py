@@ -28,6 +28,7 @@ class BlockTransformer(TableTransformer):
     """
 
     _infinite: Infinite = "raise"
+    _keeps_categories = True
 
     def _fit(self, X: Any, y: Any) -> Features:
         features = read_features(self, X, reset=True, infinite=self._infinite)
@@ -49,25 +50,30 @@ class BlockTransformer(TableTransformer):
         if not features.is_frame:
             return numbers
         categories = self._transform_categories(features.categories)
+        if not self._keeps_categories:
+            categories = categories.iloc[:, :0]
         names = self.get_feature_names_out()
         return write_features(numbers, names, categories, features.table)
 
     def _feature_names(self, names: Any) -> list[str]:
         names = _check_feature_names_in(self, names)
-        categories = names[self.is_category_]
-        made = self._outputs([str(c) for c in names[~self.is_category_]])
-        unique = unique_names([*categories, *(name for name, _ in made)])
+        categories = names[self.is_category_ & self._keeps_categories]
+        unique = unique_names([*categories, *(name for name, _ in self._made(names))])
         return unique[len(categories) :] + unique[: len(categories)]
 
     @property
     def sources_(self) -> list[list[int]]:
         """For each column of the output, the positions of those it was made of."""
         check_is_fitted(self)
+        names = _check_feature_names_in(self, None)
+        categories = np.flatnonzero(self.is_category_ & self._keeps_categories)
+        return [*(s for _, s in self._made(names)), *([int(i)] for i in categories)]
+
+    def _made(self, names: np.ndarray) -> list[tuple[str, list[int]]]:
+        """Name the numbers that come out, with the columns that they are made of."""
         numbers = np.flatnonzero(~self.is_category_)
-        categories = np.flatnonzero(self.is_category_)
-        made = self._outputs([""] * len(numbers))
-        sources = [numbers[positions].tolist() for _, positions in made]
-        return [*sources, *([int(i)] for i in categories)]
+        outputs = self._outputs([str(name) for name in names[numbers]])
+        return [(name, numbers[positions].tolist()) for name, positions in outputs]
 
     def _fit_features(self, features: Features, y: Any) -> None:
         raise NotImplementedError
@@ -76,7 +82,7 @@ class BlockTransformer(TableTransformer):
         raise NotImplementedError
 
     def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
-        """Name the numbers that come out, with the positions they were made of."""
+        """Do what `_made` does, with positions among the numbers."""
         return [(name, [i]) for i, name in enumerate(numbers)]
 
     def _transform_categories(self, categories: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,18 +9,13 @@ import pandas as pd
 from sklearn.utils import gen_batches
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import StrOptions
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
-from hyperfusion.table._schema import check_parts
 
 MISSING_LEVEL = "__missing__"
 
-STRATEGIES = ("zero", "mean", "median", "count", "clamp")
-
 # the median for all other blocks
-_DEFAULTS: dict[str | None, str] = {
+_STRATEGIES: dict[str | None, str] = {
     "text": "zero",
     "tags": "zero",
     "user": "zero",
@@ -68,11 +61,6 @@ class BlockImputer(BlockTransformer):
     add_indicator : bool, default=True
         Whether to add the flags, named ``<column>_missing`` or ``<vector>_missing``. A
         flag that equals a column of the same block is not added.
-    strategy : str, number or dict, default=None
-        Replaces the defaults above: "zero", "mean", "median", "count" or "clamp" as in
-        the table, or a number. A single value applies to all numbers; a dict maps
-        blocks (None for columns without one) or vectors, and the strategy of a block
-        does not apply to its vectors.
 
     Attributes
     ----------
@@ -116,68 +104,37 @@ class BlockImputer(BlockTransformer):
 
     _parameter_constraints = {
         "add_indicator": ["boolean"],
-        "strategy": [StrOptions(set(STRATEGIES)), Real, dict, None],
     }
     _infinite = "missing"
 
     add_indicator: bool = True
-    strategy: str | float | Mapping[str | None, str | float] | None = None
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers, schema = features.numbers, features.schema
         n = numbers.shape[1]
-        self._check_strategy(features)
         self.fill_ = np.zeros(n, dtype=np.float32)
         self.lower_ = np.full(n, -np.inf, dtype=np.float32)
         self.upper_ = np.full(n, np.inf, dtype=np.float32)
-        for vector, columns in schema.vectors.items():
-            self._fit_columns(numbers, columns, self._strategy_of(vector, "mean"))
-        for column in schema.singles.tolist():
-            block = schema.blocks[column]
-            strategy = self._strategy_of(block, _DEFAULTS.get(block, "median"))
-            self._fit_columns(numbers, np.array([column]), strategy)
-        self._find_flagged(features)
-        self.levels_ = [list(c.cat.categories) for _, c in features.categories.items()]
-
-    def _check_strategy(self, features: Features) -> None:
-        given = self.strategy if isinstance(self.strategy, Mapping) else {}
-        check_parts(list(given), features.schema, "strategy", plain=True)
-        values = given.values() if given else [self.strategy]
-        for value in values:
-            is_number = isinstance(value, Real) and np.isfinite(np.float32(value))
-            if not (is_number or value is None or value in STRATEGIES):
-                raise InvalidInputError(
-                    f"strategy must be one of {STRATEGIES} or a finite number. Got "
-                    f"{value!r} instead."
-                )
-
-    def _strategy_of(self, name: str | None, default: str) -> str | float:
-        if isinstance(self.strategy, Mapping):
-            return self.strategy.get(name, default)
-        return default if self.strategy is None else self.strategy
-
-    def _fit_columns(
-        self, numbers: np.ndarray, columns: np.ndarray, strategy: str | float
-    ) -> None:
-        if strategy == "zero":
-            return
-        if not isinstance(strategy, str):
-            self.fill_[columns] = strategy
-            return
-        values = take_columns(numbers, columns)
-        if strategy == "mean":
+        strategies = [_STRATEGIES.get(block, "median") for block in schema.blocks]
+        singles = schema.singles.tolist()
+        means = [np.array([i]) for i in singles if strategies[i] == "mean"]
+        for columns in [*schema.vectors.values(), *means]:
+            values = take_columns(numbers, columns)
             seen = ~np.isnan(values)
             totals = np.sum(values, axis=0, where=seen, dtype=np.float64)
             self.fill_[columns] = totals / np.maximum(seen.sum(axis=0), 1)
-            return
-        for column, cells in zip(columns, values.T, strict=True):
-            present = cells[~np.isnan(cells)]
-            counts = np.all((present >= 0) & (present == np.floor(present)))
-            if not len(present) or (strategy == "count" and counts):
+        for i in singles:
+            if strategies[i] in ("zero", "mean"):
                 continue
-            self.fill_[column] = np.median(present.astype(np.float64))
-            if strategy == "clamp":
-                self.lower_[column], self.upper_[column] = present.min(), present.max()
+            present = numbers[~np.isnan(numbers[:, i]), i]
+            counts = np.all((present >= 0) & (present == np.floor(present)))
+            if not len(present) or (strategies[i] == "count" and counts):
+                continue
+            self.fill_[i] = np.median(present.astype(np.float64))
+            if strategies[i] == "clamp":
+                self.lower_[i], self.upper_[i] = present.min(), present.max()
+        self._find_flagged(features)
+        self.levels_ = [list(c.cat.categories) for _, c in features.categories.items()]
 
     def _find_flagged(self, features: Features) -> None:
         schema = features.schema

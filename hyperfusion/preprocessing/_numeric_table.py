@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import TargetEncoder
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval, _check_feature_names_in
-from hyperfusion._target_means import (
-    cross_fit_target_means,
-    fit_target_means,
-    target_means,
-)
-from hyperfusion._validation import check_target
+from hyperfusion._sklearn_compat import Interval
+from hyperfusion._validation import check_target, local_generator
+from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.preprocessing._imputer import BlockImputer
 from hyperfusion.table._features import Features
-from hyperfusion.table._names import single_name, unique_names
+from hyperfusion.table._names import single_name
+
+N_FOLDS = 5
+"""Folds for the target means of the training rows."""
 
 
 @with_parameters
@@ -41,10 +41,8 @@ class NumericTable(BlockTransformer):
     impute : bool, default=False
         Whether to fill missing numbers with `BlockImputer` (and add its flags) instead
         of leaving them missing. The columns made from categories are never missing.
-    cv : int, default=5
-        Number of folds for the target means in `fit_transform`.
     random_state : int, RandomState instance or None, default=None
-        Seed for shuffling the rows into these folds.
+        Seed of the five folds for the target means in `fit_transform`.
 
     Attributes
     ----------
@@ -74,11 +72,8 @@ class NumericTable(BlockTransformer):
     As with ``TargetEncoder``, ``fit_transform(X, y)`` differs from ``fit(X,
     y).transform(X)``: it encodes each row with means from folds without the row. Use it
     (as a Pipeline does) on the rows that train a regressor, inside the folds of an
-    ensemble. Rows where `y` is NaN don't count.
-
-    Missing values of a category with many levels have their own mean if some were
-    missing at fit, otherwise the mean of all targets, like new levels. The table must
-    fit in memory as float32.
+    ensemble. Rows where `y` is NaN don't count. Missing values have their own mean if
+    some were missing at fit, otherwise the mean of all targets, like new levels.
 
     Examples
     --------
@@ -98,24 +93,28 @@ class NumericTable(BlockTransformer):
     _parameter_constraints = {
         "max_one_hot": [Interval(Integral, 0, None, closed="left")],
         "impute": ["boolean"],
-        "cv": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
 
+    _keeps_categories = False
+
     max_one_hot: int = 20
     impute: bool = False
-    cv: int = 5
     random_state: Any = None
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)
         codes = self._codes(features.categories)
-        means = None
+        means = self._means(codes[:, self.many_])
         if self.target_encoder_ is not None:
-            y = check_target(y, len(codes), allow_nan=True)
-            means = cross_fit_target_means(
-                codes[:, self.many_], y, cv=self.cv, random_state=self.random_state
-            )
+            many, y = codes[:, self.many_], check_target(y, len(codes), allow_nan=True)
+            labeled = np.flatnonzero(~np.isnan(y))
+            rng = local_generator(self.random_state)
+            folds = KFold(min(N_FOLDS, len(labeled)), shuffle=True, random_state=rng)
+            for train, test in folds.split(labeled) if len(labeled) > 1 else ():
+                encoder = TargetEncoder(target_type="continuous")
+                encoder.fit(many[labeled[train]], y[labeled[train]])
+                means[labeled[test]] = encoder.transform(many[labeled[test]])
         return self._write(features, self._numbers(features, codes, means))
 
     def _fit_features(self, features: Features, y: Any) -> None:
@@ -138,7 +137,13 @@ class NumericTable(BlockTransformer):
             ]
         elif len(self.many_):
             y = check_target(y, len(codes), allow_nan=True)
-            self.target_encoder_ = fit_target_means(codes, y)
+            labeled = ~np.isnan(y)
+            if not labeled.any():
+                raise InvalidInputError(
+                    "y is missing in every row: there is nothing to learn."
+                )
+            encoder = TargetEncoder(target_type="continuous")
+            self.target_encoder_ = encoder.fit(codes[labeled], y[labeled])
 
     def _codes(self, categories: pd.DataFrame) -> np.ndarray:
         """Return the positions of the cells' levels, -1 for missing and new ones."""
@@ -151,10 +156,11 @@ class NumericTable(BlockTransformer):
         return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
 
     def _transform_features(self, features: Features) -> np.ndarray:
-        return self._numbers(features, self._codes(features.categories), None)
+        codes = self._codes(features.categories)
+        return self._numbers(features, codes, self._means(codes[:, self.many_]))
 
     def _numbers(
-        self, features: Features, codes: np.ndarray, means: np.ndarray | None
+        self, features: Features, codes: np.ndarray, means: np.ndarray
     ) -> np.ndarray:
         numbers = features.numbers
         if self.imputer_ is not None:
@@ -165,42 +171,31 @@ class NumericTable(BlockTransformer):
         flags = [
             codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_
         ]
-        if means is None and self.target_encoder_ is not None:
-            means = target_means(self.target_encoder_, codes[:, self.many_])
-        elif means is None:
-            means = np.empty((len(codes), len(self.frequencies_)))
-            for i, shares in enumerate(self.frequencies_):
-                means[:, i] = np.append(shares, 0.0)[codes[:, self.many_[i]]]  # -1: 0
         return np.concatenate([numbers, *flags, means], axis=1, dtype=np.float32)
 
-    def _feature_names(self, names: Any) -> list[str]:
-        return unique_names(name for name, _ in self._made(names))
+    def _means(self, codes: np.ndarray) -> np.ndarray:
+        """Return the target means, or shares, of categories with many levels."""
+        if self.target_encoder_ is not None:
+            return np.array(self.target_encoder_.transform(codes))
+        shares = zip(self.frequencies_, codes.T, strict=False)
+        means = [np.append(share, 0.0)[column] for share, column in shares]  # -1: 0
+        return np.column_stack(means) if means else np.empty((len(codes), 0))
 
-    @property
-    def sources_(self) -> list[list[int]]:
-        """For each column of the output, the positions of those it is made from."""
-        check_is_fitted(self)
-        return [positions for _, positions in self._made(None)]
-
-    def _made(self, names: Any) -> list[tuple[str, list[int]]]:
-        every = _check_feature_names_in(self, names)
+    def _made(self, names: np.ndarray) -> list[tuple[str, list[int]]]:
         numbers = np.flatnonzero(~self.is_category_)
         categories = np.flatnonzero(self.is_category_).tolist()
-        made = [(every[i], [i]) for i in numbers.tolist()]
+        made = [(names[i], [i]) for i in numbers.tolist()]
         if self.imputer_ is not None:
-            outputs = self.imputer_.get_feature_names_out(list(every[numbers]))
+            outputs = self.imputer_.get_feature_names_out(list(names[numbers]))
             sources = [numbers[s].tolist() for s in self.imputer_.sources_]
             made = list(zip(outputs, sources, strict=True))
         for i in self.one_hot_:
-            position = categories[i]
-            names = [f"{every[position]}={level}" for level in self.levels_[i]]
-            made += [(single_name(name), [position]) for name in names]
+            name = names[categories[i]]
+            flags = [single_name(f"{name}={level}") for level in self.levels_[i]]
+            made += [(flag, [categories[i]]) for flag in flags]
         suffix = "frequency" if self.target_encoder_ is None else "target_mean"
         many = [categories[i] for i in self.many_]
-        return made + [(f"{every[i]}_{suffix}", [i]) for i in many]
-
-    def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
-        return categories.iloc[:, :0]
+        return made + [(f"{names[i]}_{suffix}", [i]) for i in many]
 
 
 def _as_frame(features: Features) -> pd.DataFrame:

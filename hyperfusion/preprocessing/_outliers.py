@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.metaestimators import available_if
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import (
@@ -28,14 +27,6 @@ from hyperfusion.table._frames import as_frame, check_columns, check_table
 _FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 
 
-def _drops(estimator: Any) -> bool:
-    return estimator.action in (None, "drop")
-
-
-def _mends(estimator: Any) -> bool:
-    return estimator.action != "drop"
-
-
 @with_parameters
 class IQRFilter(TableTransformer):
     """Filter outliers by the interquartile range, in the training rows only.
@@ -47,28 +38,22 @@ class IQRFilter(TableTransformer):
     In an ordinary Pipeline it keeps all rows and corrects outlying cells. As
     `row_filter` of `HyperFusionRegressor`, which applies it to the training part of
     each fold, its `fit_resample` drops the rows whose target, or whose value in one of
-    `columns`, is an outlier. imbalanced-learn's Pipeline refuses objects that do both:
-    set `action` there.
+    `columns`, is an outlier.
 
     Parameters
     ----------
     factor : float, default=1.5
         Distance of the fences beyond the quartiles, in interquartile ranges.
-    columns : list or dict, default=None
-        Columns to check: names, or positions for an array. A dict maps each to its own
-        factor. None means all columns of numbers when correcting cells, and only the
-        target when dropping rows, because too many rows have an outlier somewhere.
-    on_target : bool, default=True
-        Whether rows with an outlying target are dropped.
-    action : {"clip", "missing", "drop"}, default=None
-        Treatment of outliers: "clip" moves cells to the nearer fence, "missing" makes
-        them missing, and neither has `fit_resample`; "drop" drops rows and has no
-        `transform`. None has both, and clips.
+    columns : str, int or list, default=None
+        Columns to check: names, or positions for an array. None means all columns of
+        numbers when correcting cells, and only the target when dropping rows, because
+        too many rows have an outlier somewhere.
+    action : {"clip", "missing"}, default="clip"
+        Whether `transform` moves outlying cells to the nearer fence, or makes them
+        missing.
     max_share : float, default=0.05
         Largest share of the rows to drop; more is an error. Viral posts and users with
         many followers are the interesting tail.
-    verbose : int, default=0
-        1 prints how many rows are dropped, and by which column.
 
     Attributes
     ----------
@@ -77,12 +62,10 @@ class IQRFilter(TableTransformer):
     lower_, upper_ : ndarray of shape (n_columns,)
         Their fences.
     target_fences_ : tuple of float
-        The fences of the target; infinite if it is not checked.
+        The fences of the target, which only `fit_resample` finds.
     sample_indices_ : ndarray of int
         After `fit_resample`, the positions of the kept rows, to index weights, groups
         and other values of the rows.
-    n_dropped_ : int
-        After `fit_resample`, the number of dropped rows.
     dropped_by_ : dict
         After `fit_resample`, how many rows each column (and "target") drops. A row
         counts for each of them.
@@ -94,11 +77,9 @@ class IQRFilter(TableTransformer):
 
     Notes
     -----
-    Quartiles are those of the finite values, by linear interpolation. Missing values
-    are not outliers and stay missing. Infinite values always are, and are clipped to
-    the largest float32 if there are no fences: if both quartiles are equal, or fewer
-    than four values are finite. Rows are never dropped at predict.
-
+    Quartiles are those of the finite values. Missing values are not outliers and stay
+    missing. Infinite values always are, and are clipped to the largest float32 if there
+    are no fences: if both quartiles are equal, or fewer than four values are finite.
     `transform` returns all columns; checked columns and arrays become float32.
 
     Examples
@@ -117,53 +98,43 @@ class IQRFilter(TableTransformer):
 
     _parameter_constraints = {
         "factor": [Interval(Real, 0, None, closed="left")],
-        "columns": [str, Integral, list, tuple, dict, None],
-        "on_target": ["boolean"],
-        "action": [StrOptions({"clip", "missing", "drop"}), None],
+        "columns": [str, Integral, list, tuple, None],
+        "action": [StrOptions({"clip", "missing"})],
         "max_share": [Interval(Real, 0, 1, closed="both")],
-        "verbose": ["verbose"],
     }
 
     factor: float = 1.5
-    columns: Hashable | Sequence[Hashable] | Mapping[Hashable, float] | None = None
-    on_target: bool = True
-    action: str | None = None
+    columns: Hashable | Sequence[Hashable] | None = None
+    action: str = "clip"
     max_share: float = 0.05
-    verbose: int = 0
 
     def _fit(self, X: Any, y: Any) -> None:
-        mends = _mends(self)
-        self._find_fences(X, None if mends else y, every=mends)
-
-    def _find_fences(self, X: Any, y: Any, *, every: bool) -> np.ndarray:
         table = check_table(self, X, reset=True)
-        given: Any = self.columns
-        if given is None and every:
+        columns: Any = self.columns
+        if columns is None:
             dtypes = [inferred(column).dtype for _, column in table.items()]
             is_number = [pd.api.types.is_numeric_dtype(dtype) for dtype in dtypes]
-            given = list(table.columns[is_number])
-        names = list(given) if isinstance(given, Mapping) else given
-        self.columns_ = check_columns(table, names, "columns")
-        factors = [self.factor] * len(self.columns_)
-        if isinstance(given, Mapping):
-            factors = [given[column] for column in self.columns_]
-            for column, factor in given.items():
-                if not (isinstance(factor, Real) and float(factor) >= 0):
-                    raise InvalidInputError(
-                        f"columns[{column!r}] must be a factor of at least 0. Got "
-                        f"{factor!r}."
-                    )
+            columns = list(table.columns[is_number])
+        self._find_fences(table, columns)
+
+    def _find_fences(self, table: pd.DataFrame, columns: Any) -> np.ndarray:
+        self.columns_ = check_columns(table, columns, "columns")
         values = as_float32(table[self.columns_])
-        fences = [_fences(v, f) for v, f in zip(values.T, factors, strict=True)]
+        fences = [self._fences(column) for column in values.T]
         # within float32, so that infinity is beyond them and clips to a number
         self.lower_, self.upper_ = np.clip(fences, *_FLOAT32).reshape(-1, 2).T
-        self.target_fences_ = (-np.inf, np.inf)
-        if self.on_target and y is not None:
-            target = check_target(y, len(table))
-            self.target_fences_ = _fences(target, self.factor)
         return values
 
-    @available_if(_drops)
+    def _fences(self, values: np.ndarray) -> tuple[float, float]:
+        finite = values[np.isfinite(values)].astype(np.float64)
+        if len(finite) < 4:
+            return -np.inf, np.inf
+        first, third = np.quantile(finite, [0.25, 0.75])
+        if first == third:
+            return -np.inf, np.inf
+        reach = self.factor * (third - first)
+        return float(first - reach), float(third + reach)
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Find the fences and drop the rows beyond them.
@@ -187,29 +158,24 @@ class IQRFilter(TableTransformer):
         InvalidInputError
             If this would drop more than `max_share` of the rows.
         """
-        values = self._find_fences(X, y, every=False)
+        values = self._find_fences(check_table(self, X, reset=True), self.columns)
         target = check_target(y, as_frame(X))
-        low, high = self.target_fences_
+        self.target_fences_ = low, high = self._fences(target)
         beyond = (values < self.lower_) | (values > self.upper_)
         outlying = dict(zip(self.columns_, beyond.T, strict=True))
         outlying["target"] = (target < low) | (target > high)
-        dropped = np.any(list(outlying.values()), axis=0)
+        kept = ~np.any(list(outlying.values()), axis=0)
         self.dropped_by_ = {c: int(rows.sum()) for c, rows in outlying.items()}
-        self.n_dropped_ = int(dropped.sum())
-        self.sample_indices_ = np.flatnonzero(~dropped)
-        share = self.n_dropped_ / len(values)
-        what = (
-            f"{self.n_dropped_} of {len(values)} rows ({share:.1%}; "
-            f"by column: {self.dropped_by_})"
-        )
+        self.sample_indices_ = np.flatnonzero(kept)
+        share = 1 - kept.mean()
         if share > self.max_share:
             raise InvalidInputError(
-                f"IQRFilter would drop {what}, more than max_share={self.max_share}. "
+                f"IQRFilter would drop {(~kept).sum()} of {len(kept)} rows "
+                f"({share:.1%}; by column: {self.dropped_by_}), more than "
+                f"max_share={self.max_share}. "
                 "Raise factor, check fewer columns, transform skewed ones (log1p) "
                 "first, clip instead of dropping, or raise max_share."
             )
-        if self.verbose:
-            print(f"[IQRFilter] drops {what}")
         rows = self.sample_indices_
         return _safe_indexing(X, rows), _safe_indexing(y, rows)
 
@@ -235,20 +201,3 @@ class IQRFilter(TableTransformer):
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True  # other columns can hold anything
         return tags
-
-
-# not decorated in the class, where scikit-learn wraps them for set_output, which would
-# make them always available
-for _method in (IQRFilter.transform, IQRFilter.fit_transform):
-    setattr(IQRFilter, _method.__name__, available_if(_mends)(_method))
-
-
-def _fences(values: np.ndarray, factor: float) -> tuple[float, float]:
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if len(finite) < 4:
-        return -np.inf, np.inf
-    first, third = np.quantile(finite, [0.25, 0.75])
-    if first == third:
-        return -np.inf, np.inf
-    reach = factor * (third - first)
-    return float(first - reach), float(third + reach)

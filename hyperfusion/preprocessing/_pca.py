@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,12 @@ from sklearn.utils import gen_batches
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._workers import thread_limit
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import vector_columns
 from hyperfusion.table._schema import block_of_vector, check_parts
 
 _ROWS = 4096
-
-_SIZE = (
-    Interval(Integral, 1, None, closed="left"),
-    Interval(Real, 0, 1, closed="neither"),
-)
 
 
 @with_parameters
@@ -39,16 +33,12 @@ class BlockPCA(BlockTransformer):
 
     Parameters
     ----------
-    n_components : int, float or dict, default=64
-        Number of components of each vector, or (between 0 and 1) the share of its
-        variance to keep. A dict maps vectors or blocks, and vectors have precedence;
-        other vectors stay unchanged. So does a vector that has no more columns than
-        components.
+    n_components : int, default=64
+        Number of components of each vector. A vector with no more columns stays
+        unchanged.
     blocks : list of str or "declared", default=None
         Blocks or vectors to reduce. "declared" means the vectors with a declared space,
         such as those of the CLIP encoders. None means all.
-    whiten : bool, default=False
-        Whether to scale the components to unit variance.
 
     Attributes
     ----------
@@ -67,13 +57,11 @@ class BlockPCA(BlockTransformer):
 
     Notes
     -----
-    The PCA is exact and not random: it takes the eigenvectors of the covariance if
-    there are at least as many complete rows as columns, otherwise a full SVD. It runs
-    in one thread, because the last digits depend on the number of threads. With n rows
-    and p columns it costs ``O(n p**2 + p**3)``, about three seconds on one core for
-    486,000 posts and 512 columns, and one float32 copy of the vector. A vector that is
-    constant or has fewer than two complete rows stays unchanged. There are never more
-    components than complete rows.
+    The PCA is exact and not random. It runs in one thread, because the last digits
+    depend on the number of threads. With n rows and p columns it costs ``O(n p**2 +
+    p**3)``, about three seconds on one core for 486,000 posts and 512 columns, and one
+    float32 copy of the vector. A vector that is constant or has fewer than two complete
+    rows stays unchanged. There are never more components than complete rows.
 
     Examples
     --------
@@ -88,73 +76,34 @@ class BlockPCA(BlockTransformer):
     """
 
     _parameter_constraints = {
-        "n_components": [*_SIZE, dict],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
         "blocks": [list, tuple, StrOptions({"declared"}), None],
-        "whiten": ["boolean"],
     }
 
-    n_components: float | Mapping[str, float] = 64
+    n_components: int = 64
     blocks: Sequence[str] | str | None = None
-    whiten: bool = False
 
     def _fit_features(self, features: Features, y: Any) -> None:
-        numbers = features.numbers
-        vectors = features.schema.vectors
+        numbers, schema = features.numbers, features.schema
+        vectors = schema.vectors
         if not features.is_frame:
             vectors = {"": np.arange(numbers.shape[1])}
-        self._check_names(features)
+        chosen = set(schema.spaces if self.blocks == "declared" else vectors)
+        if self.blocks not in (None, "declared"):
+            check_parts(self.blocks, schema, "blocks")
+            named = {*self.blocks}
+            chosen = {v for v in vectors if {v, block_of_vector(v)} & named}
         self.pcas_: dict[str, PCA] = {}
         self.columns_: dict[str, np.ndarray] = {}
         passed = np.ones(numbers.shape[1], dtype=bool)
-        declared = isinstance(self.blocks, str)
-        blocks = list(features.schema.spaces) if declared else self.blocks
         for vector, columns in vectors.items():
-            size = self._size_of(vector, blocks)
-            if size is None or size >= len(columns):
+            if vector not in chosen or self.n_components >= len(columns):
                 continue
-            pca = self._fit_vector(take_columns(numbers, columns), size)
+            pca = _fit_pca(take_columns(numbers, columns), self.n_components)
             if pca is not None:
                 self.pcas_[vector], self.columns_[vector] = pca, columns
                 passed[columns] = False
         self.passed_ = np.flatnonzero(passed)
-
-    def _check_names(self, features: Features) -> None:
-        sizes = self.n_components if isinstance(self.n_components, Mapping) else {}
-        if not isinstance(self.blocks, str):
-            check_parts(self.blocks or (), features.schema, "blocks")
-        check_parts(list(sizes), features.schema, "n_components")
-        for name, size in sizes.items():
-            if not any(interval.is_satisfied_by(size) for interval in _SIZE):
-                raise InvalidInputError(
-                    f"n_components[{name!r}] must be a positive whole number or a "
-                    f"share between 0 and 1. Got {size!r} instead."
-                )
-
-    def _size_of(self, vector: str, blocks: Sequence[str] | None) -> float | None:
-        block = block_of_vector(vector)
-        if blocks is not None and not {vector, block} & set(blocks):
-            return None
-        if isinstance(self.n_components, Mapping):
-            return self.n_components.get(vector, self.n_components.get(block))
-        return self.n_components
-
-    def _fit_vector(self, values: np.ndarray, size: float) -> PCA | None:
-        values = values[~np.isnan(values).any(axis=1)]
-        n, p = values.shape
-        if n < 2:
-            return None
-        # centered first, since a large mean would cost digits of the covariance
-        center = values.mean(axis=0, dtype=np.float64).astype(np.float32)
-        values -= center
-        if not values.any():
-            return None
-        solver = "covariance_eigh" if n >= p else "full"
-        size = min(size, n, p)
-        pca = PCA(size, whiten=self.whiten, svd_solver=solver, copy=False)
-        with thread_limit(1, user_api="blas"):
-            pca.fit(values)
-        pca.mean_ += center
-        return pca
 
     def _transform_features(self, features: Features) -> np.ndarray:
         numbers = features.numbers
@@ -181,3 +130,20 @@ class BlockPCA(BlockTransformer):
             for vector, pca in self.pcas_.items()
             for name in vector_columns(f"{vector}_pca".lstrip("_"), pca.n_components_)
         ]
+
+
+def _fit_pca(values: np.ndarray, size: int) -> PCA | None:
+    values = values[~np.isnan(values).any(axis=1)]
+    n, p = values.shape
+    if n < 2:
+        return None
+    # centered first, since a large mean would cost digits of the covariance
+    center = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+    values -= center
+    if not values.any():
+        return None
+    solver = "covariance_eigh" if n >= p else "full"
+    with thread_limit(1, user_api="blas"):
+        pca = PCA(min(size, n, p), svd_solver=solver, copy=False).fit(values)
+    pca.mean_ += center
+    return pca

@@ -1,5 +1,5 @@
+from ._catboost import CatBoostHuberRegressor as CatBoostHuberRegressor
 from ._search_spaces import param_distributions as param_distributions
-from .catboost._regressor import CatBoostHuberRegressor as CatBoostHuberRegressor
 from .networks._coattention import CoAttentionRegressor as CoAttentionRegressor
 from .networks._hierarchical import (
     ClipHierarchicalRegressor as ClipHierarchicalRegressor,

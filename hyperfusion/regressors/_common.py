@@ -128,9 +128,8 @@ def take_rows(features: Features, rows: np.ndarray) -> Features:
 class TargetScaler:
     """Center and spread of a target.
 
-    Some back-ends start a Huber loss from zero. Its gradient is bounded, so on a target
-    far from zero they never arrive. So every member learns the standardized target, and
-    Huber's delta is in standard deviations.
+    Every member learns the standardized target: some back-ends start a Huber loss from
+    zero and, as its gradient is bounded, never reach a target far from it.
     """
 
     center: float

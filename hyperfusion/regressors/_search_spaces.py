@@ -7,7 +7,7 @@ from typing import Any
 from scipy.stats import loguniform, randint, uniform
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors.catboost._regressor import CatBoostHuberRegressor
+from hyperfusion.regressors._catboost import CatBoostHuberRegressor
 from hyperfusion.regressors.networks._coattention import CoAttentionRegressor
 from hyperfusion.regressors.networks._hierarchical import ClipHierarchicalRegressor
 from hyperfusion.regressors.networks._tabnet import TabNetHuberRegressor
@@ -58,7 +58,6 @@ def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:
             "learning_rate": loguniform(0.02, 0.2),
             "depth": randint(4, 9),
             "l2_leaf_reg": loguniform(1, 30),
-            "random_strength": loguniform(0.1, 10),
             "colsample": [0.3, 0.6, 1.0],
             "vector_weight": [0.2, 0.5, 1.0],
             "delta": loguniform(0.1, 1.5),
@@ -90,8 +89,7 @@ def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:
     for known, space in spaces.items():
         if issubclass(kind, known):
             return {start + name: choices for name, choices in space.items()}
+    names = ", ".join(known.__name__ for known in spaces)
     raise InvalidInputError(
-        f"There is no search space for {kind.__name__}: member must be "
-        "CatBoostHuberRegressor, TabNetHuberRegressor, CoAttentionRegressor or "
-        "ClipHierarchicalRegressor."
+        f"There is no search space for {kind.__name__}: member must be one of {names}."
     )

@@ -59,31 +59,14 @@ def search(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield the `k` most similar stored rows of some queries at a time.
 
-    Parameters
-    ----------
-    queries, stored : ndarray of shape (n, n_numbers), int16
-        From `on_grid`. The stored rows are sorted by time.
-    n_earlier : ndarray of int
-        How many of the stored rows each query sees, counted from the first.
-    strangers : list of (ndarray, ndarray)
-        Marks of the queries and of the stored rows: queries don't see rows with their
-        own mark.
-    k : int
-        Number of neighbors.
-    n_latest : int or None
-        How many of the latest rows that a query sees to compare with it.
-    there : ndarray of int, default=None
-        The rows of `stored` to use, to which all other parameters refer. None means
-        all.
+    `queries` and `stored` come from `on_grid`. Everything else refers to the rows
+    `there` of `stored` (all if None), which are sorted by time: each query sees the
+    first `n_earlier` of them, and of these the `n_latest` last; not those with its own
+    mark in `strangers`, pairs of marks of queries and of stored rows.
 
-    Yields
-    ------
-    rows : ndarray of shape (m,), int
-        The queries, without those that see no row.
-    cosines : ndarray of shape (m, k), float64
-        Descending, padded with NaN; of equal ones the later row comes first.
-    positions : ndarray of shape (m, k), int
-        The neighbors' positions among the stored rows, padded with 0.
+    Yields the queries (without those that see no row), the cosines in descending order
+    (of equal ones the later row comes first), padded with NaN, and the neighbors'
+    positions, padded with 0.
     """
     there = np.arange(len(stored)) if there is None else there
     order = np.argsort(n_earlier, kind="stable")

@@ -1,4 +1,4 @@
-"""The contents that neighbors are compared by, and their users and times."""
+"""The contents that neighbors are compared by."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from hyperfusion._base import with_parameters
 from hyperfusion._text_components import CharacterTfidf, TextComponents
 from hyperfusion._validation import local_generator
 from hyperfusion.cells._columns import read_cells
-from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._texts import read_text
-from hyperfusion.cells._times import read_times
 from hyperfusion.cells._vectors import holds_vectors, vector_size, write_vectors
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._neighbor_search import on_grid
@@ -140,31 +138,3 @@ def _by_name(value: Any, default: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return {str(name): columns for name, columns in value.items()}
     return {} if value is None else {default: value}
-
-
-def read_seconds(cells: pd.Series, on_error: str) -> np.ndarray:
-    """Return times in seconds since 1970; NaN if missing."""
-    return read_times(cells).settle(on_error).seconds
-
-
-def read_marks(cells: pd.Series, on_error: str) -> np.ndarray:
-    """Return a number above 1 for each user, and 0 if the user is missing."""
-    levels = read_levels(cells).settle(on_error)
-    marks = pd.util.hash_array(levels.fillna("").to_numpy(dtype=object))
-    return np.where(levels.isna(), np.uint64(0), marks | np.uint64(2))
-
-
-def known_rows(
-    rows: dict[str, np.ndarray], targets: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the rows that have a target and a time, with their targets."""
-    known = ~np.isnan(targets)
-    if "time" in rows:
-        known &= ~np.isnan(rows["time"])
-    return {name: cells[known] for name, cells in (rows | {"target": targets}).items()}
-
-
-def identities(rows: dict[str, np.ndarray]) -> pd.MultiIndex:
-    """Return what identifies a row: its time, user and vectors."""
-    names = [name for name in ("time", "user", "content") if name in rows]
-    return pd.MultiIndex.from_arrays([rows[name] for name in names])

@@ -14,6 +14,8 @@ from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import check_target
+from hyperfusion.cells._levels import read_levels
+from hyperfusion.cells._times import read_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._neighbor_search import (
     fingerprints,
@@ -23,15 +25,12 @@ from hyperfusion.relations._neighbor_search import (
 )
 from hyperfusion.relations._neighbor_spaces import (
     find_spaces,
-    identities,
-    known_rows,
-    read_marks,
-    read_seconds,
 )
 from hyperfusion.table._frames import Columns, as_frame, check_columns, check_table
 
 DAY = 86_400.0
 SUMMARIES = ("mean", "spread", "similarity", "age")
+_COUNT = Interval(Integral, 1, None, closed="left")
 
 
 @with_parameters
@@ -120,19 +119,13 @@ class NeighborTargets(TableTransformer):
     folds, as the first step of a member that is a Pipeline.
 
     The search is exact, except that vectors are rounded, which changes a cosine by
-    about 0.0002. In return, all sums are whole numbers, and the neighbors don't depend
-    on threads, blocks or the order of rows. Of equally similar rows the later is
-    nearer, then the one with the larger target. Scale columns of different kinds first.
+    about 0.0002. In return, the neighbors don't depend on threads, blocks or the order
+    of rows. Of equally similar rows the later is nearer, then the one with the larger
+    target. Scale columns of different kinds first. With n rows and d numbers, a space
+    takes 2 n d bytes, and fitting and transforming the same rows ``n * min(n, 2 *
+    n_latest) * d`` operations. One core reads 5,000 short texts per second.
 
-    With n rows and d numbers, a space takes 2 n d bytes. Fitting and transforming the
-    same rows takes ``n * min(n, 2 * n_latest) * d`` operations, in blocks of about 100
-    MB. One core reads 5,000 short texts per second.
-
-    Not in the paper. The idea is retrieval: the targets of similar posts say more than
-    their words. On later posts of two real sets it improved a single
-    `CatBoostHuberRegressor`; the page on the feature table in the user guide has the
-    scores. Fewer components lost the gain. Tags in addition to texts, profile counts
-    and small pictures did not help.
+    Not in the paper; the page on the feature table in the user guide has the scores.
 
     Examples
     --------
@@ -156,9 +149,9 @@ class NeighborTargets(TableTransformer):
         "n_neighbors": ["array-like"],
         "summaries": ["array-like"],
         "sharpness": [Interval(Real, 0, None, closed="left")],
-        "trend": [Interval(Integral, 1, None, closed="left"), None],
-        "n_latest": [Interval(Integral, 1, None, closed="left"), None],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "trend": [_COUNT, None],
+        "n_latest": [_COUNT, None],
+        "n_components": [_COUNT],
         "random_state": ["random_state"],
         "on_error": [StrOptions({"raise", "missing"})],
     }
@@ -197,9 +190,13 @@ class NeighborTargets(TableTransformer):
         check_is_fitted(self)
         table = check_table(self, X, reset=False)
         targets = check_target(y, as_frame(X), allow_nan=True)
-        new = known_rows(self._read(table), targets)
-        old = self.rows_
-        stays = ~identities(old).isin(identities(new))
+        old, new = self.rows_, _with_targets(self._read(table), targets)
+        names = [name for name in ("time", "user", "content") if name in old]
+        stored, added = (
+            pd.MultiIndex.from_arrays([rows[name] for name in names])
+            for rows in (old, new)
+        )
+        stays = ~stored.isin(added)
         self._store({n: np.concatenate([old[n][stays], new[n]]) for n in old})
         return self
 
@@ -210,7 +207,18 @@ class NeighborTargets(TableTransformer):
         return [f"{what}_{k}" for k in self.n_neighbors for what in self.summaries]
 
     def _fit(self, X: Any, y: Any) -> dict[str, np.ndarray]:
-        self._check_summaries()
+        numbers, known = list(self.n_neighbors), SUMMARIES[: 4 - (self.time is None)]
+        whole = all(_COUNT.is_satisfied_by(k) for k in numbers)
+        if not numbers or not whole or sorted({*numbers}) != numbers:
+            raise InvalidInputError(
+                "n_neighbors takes ascending whole numbers from 1, such as "
+                f"(5, 20, 60). Got {self.n_neighbors!r}."
+            )
+        if not set(self.summaries) <= set(known) or len(self.summaries) == 0:
+            raise InvalidInputError(
+                f"summaries takes some of {known}; 'age' needs time=. Got "
+                f"{self.summaries!r}."
+            )
         table = check_table(self, X, reset=True)
         targets = check_target(y, len(table), allow_nan=True)
         self.columns_ = {
@@ -223,7 +231,7 @@ class NeighborTargets(TableTransformer):
         for space in self.spaces_.values():
             space.fit(table)
         rows = self._read(table)
-        self._store(known_rows(rows, targets))
+        self._store(_with_targets(rows, targets))
         return rows
 
     def _fit_transform(self, X: Any, y: Any) -> np.ndarray:
@@ -232,29 +240,18 @@ class NeighborTargets(TableTransformer):
     def _transform(self, X: Any) -> np.ndarray:
         return self._features(self._read(check_table(self, X, reset=False)))
 
-    def _check_summaries(self) -> None:
-        whole = all(isinstance(k, Integral) and k >= 1 for k in self.n_neighbors)
-        ascending = whole and sorted(set(self.n_neighbors)) == list(self.n_neighbors)
-        if not ascending or len(self.n_neighbors) == 0:
-            raise InvalidInputError(
-                "n_neighbors takes ascending whole numbers from 1, such as "
-                f"(5, 20, 60). Got {self.n_neighbors!r}."
-            )
-        known = SUMMARIES if self.time is not None else SUMMARIES[:-1]
-        if not set(self.summaries) <= set(known) or len(self.summaries) == 0:
-            raise InvalidInputError(
-                f"summaries takes some of {known}; 'age' needs time=. Got "
-                f"{self.summaries!r}."
-            )
-
     def _read(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
         """Return the vectors, times and users of the rows."""
         vectors = [s.read(table, self.on_error) for s in self.spaces_.values()]
         rows = {_key(name): v for name, v in zip(self.spaces_, vectors, strict=True)}
         rows["content"] = fingerprints(vectors)
-        for role, read in (("time", read_seconds), ("user", read_marks)):
-            if self.columns_[role]:
-                rows[role] = read(table[self.columns_[role][0]], self.on_error)
+        for column in self.columns_["time"]:
+            rows["time"] = read_times(table[column]).settle(self.on_error).seconds
+        for column in self.columns_["user"]:  # a number above 1, or 0 if missing
+            users = read_levels(table[column]).settle(self.on_error)
+            marks = pd.util.hash_array(users.fillna("").to_numpy(dtype=object))
+            marks |= np.uint64(2)
+            rows["user"] = np.where(users.isna(), np.uint64(0), marks)
         return rows
 
     def _store(self, rows: dict[str, np.ndarray]) -> None:
@@ -269,49 +266,40 @@ class NeighborTargets(TableTransformer):
             self.levels_ = recent_means(times[order], rows["target"][order], self.trend)
 
     def _features(self, rows: dict[str, np.ndarray]) -> np.ndarray:
-        names = self._names()
-        shape = len(rows["content"]), len(names) * len(self.spaces_)
-        out = np.full(shape, np.nan, dtype=np.float32)
-        for i, name in enumerate(self.spaces_):
-            block = out[:, i * len(names) : (i + 1) * len(names)]
-            self._write_space(block, _key(name), rows)
+        n, k = len(self._names()), self.n_neighbors[-1]
+        n_rows = len(rows["content"])
+        out = np.full((n_rows, n * len(self.spaces_)), np.nan, dtype=np.float32)
+        for i, key in enumerate(map(_key, self.spaces_)):
+            there = self._there[key]
+            needed = {"target", "content", "time", "user"} & set(self.rows_)
+            stored = {name: self.rows_[name][there] for name in needed}
+            residuals = stored["target"] - self.levels_[there]
+            n_earlier, latest, strangers = np.full(n_rows, len(there)), None, []
+            if "time" in rows:
+                n_earlier = np.searchsorted(stored["time"], rows["time"])
+                n_earlier[np.isnan(rows["time"])] = 0
+                latest = self.n_latest
+            else:
+                strangers.append((rows["content"], stored["content"]))
+            if "user" in rows:
+                # no user has mark 1, so a row without a user sees all
+                strangers.append((np.maximum(rows["user"], 1), stored["user"]))
+            n_earlier[~rows[key].any(axis=1)] = 0
+            for which, cosines, positions in search(
+                rows[key], self.rows_[key], n_earlier, strangers, k, latest, there
+            ):
+                days = None
+                if "age" in self.summaries:
+                    days = (rows["time"][which, None] - stored["time"][positions]) / DAY
+                out[which, i * n : (i + 1) * n] = summarize(
+                    cosines,
+                    residuals[positions],
+                    days,
+                    numbers=self.n_neighbors,
+                    summaries=self.summaries,
+                    sharpness=self.sharpness,
+                )
         return out
-
-    def _write_space(
-        self, out: np.ndarray, key: str, rows: dict[str, np.ndarray]
-    ) -> None:
-        there = self._there[key]
-        needed = {"target", "content", "time", "user"} & set(self.rows_)
-        stored = {name: self.rows_[name][there] for name in needed}
-        residuals = stored["target"] - self.levels_[there]
-        n_earlier = np.full(len(out), len(there))
-        strangers = []
-        if "time" in rows:
-            n_earlier = np.searchsorted(stored["time"], rows["time"])
-            n_earlier[np.isnan(rows["time"])] = 0
-        else:
-            strangers.append((rows["content"], stored["content"]))
-        if "user" in rows:
-            # no user has mark 1, so a row without a user sees all
-            strangers.append((np.maximum(rows["user"], 1), stored["user"]))
-        n_earlier[~rows[key].any(axis=1)] = 0
-        latest = self.n_latest if "time" in rows else None
-        k = self.n_neighbors[-1]
-        found = search(
-            rows[key], self.rows_[key], n_earlier, strangers, k, latest, there
-        )
-        for which, cosines, positions in found:
-            days = None
-            if "age" in self.summaries:
-                days = (rows["time"][which, None] - stored["time"][positions]) / DAY
-            out[which] = summarize(
-                cosines,
-                residuals[positions],
-                days,
-                numbers=self.n_neighbors,
-                summaries=self.summaries,
-                sharpness=self.sharpness,
-            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -325,3 +313,13 @@ class NeighborTargets(TableTransformer):
 
 def _key(space: str) -> str:
     return f"vectors of {space}"
+
+
+def _with_targets(
+    rows: dict[str, np.ndarray], targets: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the rows that have a target and a time, with their targets."""
+    known = ~np.isnan(targets)
+    if "time" in rows:
+        known &= ~np.isnan(rows["time"])
+    return {name: cells[known] for name, cells in (rows | {"target": targets}).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -52,8 +53,7 @@ class RelationEncoder(TableTransformer):
 
     Notes
     -----
-    A table with nothing to relate passes through unchanged. Only clusters with target
-    means use the target; they belong inside the folds of the ensemble.
+    A table with nothing to relate passes through unchanged. The target is not used.
 
     Examples
     --------
@@ -67,26 +67,6 @@ class RelationEncoder(TableTransformer):
     ... )
     >>> RelationEncoder().fit_transform(X)["cross__image_text_cosine"].tolist()
     [1.0, 0.800000011920929]
-
-    Clusters with target means as the first step of a member, so that each fold fits
-    them to its own training posts:
-
-    >>> from sklearn.linear_model import Ridge
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from hyperfusion import (
-    ...     HierarchicalClusterEncoder, HyperFusionRegressor, NumericTable
-    ... )
-    >>> angles = np.linspace(0, 3, 40)
-    >>> vectors = np.column_stack([np.cos(angles), np.sin(angles)])
-    >>> X = feature_table({"image__clip": vectors})
-    >>> tree = HierarchicalClusterEncoder(
-    ...     levels=(2, 4), min_cluster_size=2, target_mean=True, random_state=0
-    ... )
-    >>> relate = RelationEncoder(similarity=False, clusters=tree)
-    >>> member = make_pipeline(relate, NumericTable(impute=True), Ridge())
-    >>> model = HyperFusionRegressor([("clusters", member)], random_state=0)
-    >>> model.fit(X, angles).oof_predictions_.shape
-    (40,)
     """
 
     _parameter_constraints = {
@@ -100,12 +80,24 @@ class RelationEncoder(TableTransformer):
     random_state: Any = None
 
     def _fit(self, X: Any, y: Any) -> None:
-        table = self._start(X)
-        for _, relation in self.relations_:
-            relation.fit(table, y)
+        self._fit_transform(X, y)
 
     def _fit_transform(self, X: Any, y: Any) -> pd.DataFrame:
-        table = self._start(X)
+        table = _with_text_names(check_table(self, X, reset=True, numeric=True))
+        self.schema_ = Schema.of(table)
+        vectors = self.schema_.numbers()
+        self.relations_: list[tuple[str, Any]] = []
+        if self.similarity is None and not is_declared(table):
+            self._warn_of_lost_spaces()
+        if self.similarity is None and vectors.aligned():
+            self.relations_.append(("cross", CrossModalSimilarity()))
+        elif self.similarity not in (None, False):
+            self.relations_.append(("cross", clone(self.similarity)))
+        if self.clusters is True and vectors.vectors:
+            tree = HierarchicalClusterEncoder(random_state=self.random_state)
+            self.relations_.append(("cluster", tree))
+        elif not isinstance(self.clusters, bool | None):
+            self.relations_.append(("cluster", clone(self.clusters)))
         parts = [relation.fit_transform(table, y) for _, relation in self.relations_]
         return self._join(table, parts)
 
@@ -121,53 +113,22 @@ class RelationEncoder(TableTransformer):
     def _new(self) -> list[tuple[Any, list[str]]]:
         """Return each relation with the columns that it adds."""
         return [
-            (
-                relation,
-                [column_name(block, str(n)) for n in relation.get_feature_names_out()],
-            )
-            for block, relation in self.relations_
+            (r, [column_name(block, str(n)) for n in r.get_feature_names_out()])
+            for block, r in self.relations_
         ]
-
-    def _start(self, X: Any) -> pd.DataFrame:
-        table = _with_text_names(check_table(self, X, reset=True, numeric=True))
-        self.schema_ = Schema.of(table)
-        self.relations_ = self._relations()
-        if self.similarity is None and not is_declared(table):
-            self._warn_of_lost_spaces()
-        return table
 
     def _warn_of_lost_spaces(self) -> None:
-        schema = self.schema_
-        sizes = {v: len(columns) for v, columns in schema.vectors.items()}
-        texts = [*schema.vectors_in("text"), *schema.vectors_in("tags")]
-        pairs = [
-            (image, text)
-            for image in schema.vectors_in("image")
-            for text in texts
-            if sizes[image] == sizes[text]
-        ]
-        if pairs:
-            warn_user(
-                f"Nothing says whether {pairs[0][0]} and {pairs[0][1]} may be "
-                "compared, so no similarity is computed. Another library may have "
-                "dropped this from the table. Build it with feature_table(..., "
-                "spaces=...), or name the pairs in "
-                "similarity=CrossModalSimilarity(pairs=...)."
-            )
-
-    def _relations(self) -> list[tuple[str, Any]]:
-        aligned = self.schema_.numbers().aligned()
-        relations: list[tuple[str, Any]] = []
-        if self.similarity is None and aligned:
-            relations.append(("cross", CrossModalSimilarity()))
-        elif self.similarity not in (None, False):
-            relations.append(("cross", clone(self.similarity)))
-        if self.clusters is True and self.schema_.numbers().vectors:
-            tree = HierarchicalClusterEncoder(random_state=self.random_state)
-            relations.append(("cluster", tree))
-        elif not isinstance(self.clusters, bool | None):
-            relations.append(("cluster", clone(self.clusters)))
-        return relations
+        vectors = self.schema_.vectors
+        texts = self.schema_.vectors_in("text") + self.schema_.vectors_in("tags")
+        for image, text in product(self.schema_.vectors_in("image"), texts):
+            if len(vectors[image]) == len(vectors[text]):
+                warn_user(
+                    f"Nothing says whether {image} and {text} may be compared, so no "
+                    "similarity is computed. Another library may have dropped this "
+                    "from the table. Build it with feature_table(..., spaces=...), or "
+                    "name the pairs in similarity=CrossModalSimilarity(pairs=...)."
+                )
+                return
 
     def _join(self, table: pd.DataFrame, parts: list[Any]) -> pd.DataFrame:
         frames = [table]

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import euclidean_distances
 
-from hyperfusion.exceptions import InvalidInputError
-
 _ROWS = 4096
 
 
-@dataclass(frozen=True)
-class Assignment:
+class Assignment(NamedTuple):
     """The clusters of rows at one level of a tree: -1 and NaN if they have none.
 
     `margin` is how much farther the nearest other center of the level is: negative if a
@@ -26,18 +22,6 @@ class Assignment:
     labels: np.ndarray
     distance: np.ndarray
     margin: np.ndarray
-
-
-def check_levels(levels: Sequence[int]) -> list[int]:
-    """Return the levels as a list; raise unless they are whole and increasing."""
-    given = list(levels)
-    whole = all(isinstance(k, Integral) and k > 0 for k in given)
-    if not given or not whole or sorted(set(given)) != given:
-        raise InvalidInputError(
-            "levels must be increasing whole numbers, such as (8, 64, 512). "
-            f"Got {levels!r} instead."
-        )
-    return [int(k) for k in given]
 
 
 def grow_tree(
@@ -68,7 +52,7 @@ def grow_tree(
             _split(points[rows], size, int(rng.randint(2**31 - 1)))
             for rows, size in zip(np.split(order, ends), children, strict=True)
         ]
-        kept.append(level)
+        kept.append(int(level))
         parents.append(np.repeat(np.arange(n_nodes), [len(c) for c in split]))
         centers.append(np.concatenate(split).astype(np.float32))
         nearest = nearest_children(points, labels, centers[-1], parents[-1])

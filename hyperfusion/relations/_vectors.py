@@ -10,15 +10,12 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from hyperfusion.cells._tags import read_tags
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._schema import vectors_alone
 
 ALL = "all"
 
 Pair = tuple[str, str]
-
-_PAIRS = 65_536
 
 
 def choose_pairs(
@@ -88,21 +85,6 @@ def mean_direction(units: Sequence[np.ndarray]) -> np.ndarray:
     return unit(total)
 
 
-def flatten_tags(cells: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the row and the number of each tag, and the text of each number."""
-    tags: list[list[str]] = []
-    for cell in cells:
-        try:
-            tags.append(read_tags(cell) or [])
-        except TypeError:  # missing or not text, which the column's encoder reports
-            tags.append([])
-    rows = np.repeat(np.arange(len(tags)), [len(t) for t in tags])
-    numbers, texts = pd.factorize(
-        np.array([tag for row in tags for tag in row], dtype=object)
-    )
-    return rows, numbers, texts
-
-
 def input_of(encoder: Any, cells: pd.Series) -> Any:
     """Return a column in the form an encoder takes: cells, or a one-column table."""
     while isinstance(encoder, Pipeline):
@@ -118,22 +100,3 @@ def vectors_of(encoder: Any, output: Any) -> np.ndarray:
     except (AttributeError, ValueError, TypeError):
         return output
     return output[:, next(iter(vectors.values()))] if len(vectors) == 1 else output
-
-
-def best_and_mean(
-    vectors: np.ndarray, rows: np.ndarray, numbers: np.ndarray, singles: np.ndarray
-) -> np.ndarray:
-    """Return the largest and the mean cosine of each row with its tags."""
-    n, tags = len(vectors), unit(singles)
-    best = np.full(n, np.nan)
-    total, count = np.zeros(n), np.zeros(n)
-    for start in range(0, len(rows), _PAIRS):
-        part = slice(start, start + _PAIRS)
-        row = rows[part]
-        cosines = cosine(unit(vectors[row]), tags[numbers[part]])
-        np.fmax.at(best, row, cosines)
-        there = ~np.isnan(cosines)
-        total += np.bincount(row[there], weights=cosines[there], minlength=n)
-        count += np.bincount(row[there], minlength=n)
-    mean = np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
-    return np.column_stack([best, mean]).astype(np.float32)

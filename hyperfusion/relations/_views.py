@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,36 +15,8 @@ from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import BLOCKS
 from hyperfusion.table._schema import block_of_vector, check_parts
 
-DEFAULT_BLOCKS = ("image", "text", "tags")
-
 _ROWS = 4096
 _PCA_ROWS = 100_000
-
-
-class View(NamedTuple):
-    """Vectors that are clustered together: their block and positions."""
-
-    block: str | None
-    vectors: list[np.ndarray]
-
-
-def find_views(features: Features, blocks: Any) -> dict[str, View]:
-    """Return the views of a table by name; an array is one unnamed view."""
-    if not features.is_frame:
-        return {"": View(None, [np.arange(features.numbers.shape[1])])}
-    schema = features.schema
-    check_parts(blocks or (), schema, "blocks")
-    if blocks is None:
-        blocks = [b for b in DEFAULT_BLOCKS if schema.vectors_in(b)]
-        blocks = blocks or [b for b in BLOCKS if schema.vectors_in(b)]
-    views = {}
-    for name in blocks:
-        vectors = [name] if name in schema.vectors else schema.vectors_in(name)
-        if vectors:
-            columns = [schema.vectors[vector] for vector in vectors]
-            view = View(block_of_vector(vectors[0]), columns)
-            views[name.replace("__", "_")] = view
-    return views
 
 
 @with_parameters
@@ -54,16 +26,13 @@ class ViewReducer(BaseEstimator):
     A missing vector is replaced by its mean at fit; if all are missing, so is the row.
     """
 
+    block: str | None
     vectors: list[np.ndarray]
     n_components: int
 
-    def count(self, numbers: np.ndarray) -> int:
-        """Return how many rows have any of the vectors."""
-        return int(self._there(numbers).sum())
-
     def fit(self, numbers: np.ndarray, rng: np.random.RandomState) -> ViewReducer:
         """Learn the means and the PCA from at most 100,000 random rows."""
-        rows = np.flatnonzero(self._there(numbers))
+        rows = np.flatnonzero(self.there(numbers))
         if len(rows) > _PCA_ROWS:
             rows = np.sort(rng.permutation(rows)[:_PCA_ROWS])
         parts = self._parts(numbers, rows)
@@ -83,7 +52,7 @@ class ViewReducer(BaseEstimator):
     def transform(self, numbers: np.ndarray) -> np.ndarray:
         """Return the reduced view; rows without any vector are NaN."""
         out = np.full((len(numbers), self.pca_.n_components_), np.nan, np.float32)
-        there = self._there(numbers)
+        there = self.there(numbers)
         for rows in gen_batches(len(numbers), _ROWS):
             part = there[rows]
             if part.any():
@@ -92,7 +61,8 @@ class ViewReducer(BaseEstimator):
                 out[rows][part] = self.pca_.transform(joined.astype(np.float64))
         return out
 
-    def _there(self, numbers: np.ndarray) -> np.ndarray:
+    def there(self, numbers: np.ndarray) -> np.ndarray:
+        """Return which rows have any of the vectors."""
         there = np.zeros(len(numbers), dtype=bool)
         for rows in gen_batches(len(numbers), _ROWS):
             for columns in self.vectors:
@@ -112,13 +82,28 @@ class ViewReducer(BaseEstimator):
         return np.concatenate(filled, axis=1)
 
 
-def join_views(reduced: list[np.ndarray]) -> np.ndarray:
-    """Join reduced views; a missing view counts as its mean, unless all are."""
-    every = np.concatenate(reduced, axis=1)
-    nothing = np.isnan(every).all(axis=1)
-    every = np.nan_to_num(every, nan=0.0)  # the mean, since the PCA centers
-    every[nothing] = np.nan
-    return every
+def find_views(
+    features: Features, blocks: Any, n_components: int
+) -> dict[str, ViewReducer]:
+    """Return the views of a table by name; an array is one unnamed view."""
+    found: dict[str, tuple[str | None, list[np.ndarray]]] = {}
+    if not features.is_frame:
+        found[""] = None, [np.arange(features.numbers.shape[1])]
+        blocks = []
+    schema = features.schema
+    check_parts(blocks or (), schema, "blocks")
+    if blocks is None:
+        blocks = [b for b in ("image", "text", "tags") if schema.vectors_in(b)]
+        blocks = blocks or [b for b in BLOCKS if schema.vectors_in(b)]
+    for name in blocks:
+        vectors = [name] if name in schema.vectors else schema.vectors_in(name)
+        if vectors:
+            columns = [schema.vectors[vector] for vector in vectors]
+            found[name.replace("__", "_")] = block_of_vector(vectors[0]), columns
+    return {
+        name: ViewReducer(block=block, vectors=vectors, n_components=n_components)
+        for name, (block, vectors) in found.items()
+    }
 
 
 def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -318,15 +318,9 @@ def vectors_alone(names: Sequence[Any]) -> dict[str, np.ndarray]:
     return {v.removeprefix(f"{any_block}__"): c for v, c in schema.vectors.items()}
 
 
-def check_parts(
-    names: Sequence[Any], schema: Schema, parameter: str, *, plain: bool = False
-) -> None:
-    """Raise if a parameter names something that is neither a block nor a vector.
-
-    With `plain`, None stands for columns without a block.
-    """
-    known = {*BLOCKS, *schema.vectors, *([None] if plain else [])}
-    unknown = [name for name in names if name not in known]
+def check_parts(names: Sequence[Any], schema: Schema, parameter: str) -> None:
+    """Raise if a parameter names something that is neither a block nor a vector."""
+    unknown = [name for name in names if name not in {*BLOCKS, *schema.vectors}]
     if unknown:
         raise InvalidInputError(
             f"{parameter} names {unknown}, which are neither blocks nor vectors of the "

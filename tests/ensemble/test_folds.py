@@ -42,23 +42,20 @@ class Column(RegressorMixin, BaseEstimator):
 
 
 @pytest.mark.parametrize(
-    ("cv", "objective"),
+    "cv",
     [
-        (RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), "huber"),
-        (ShuffleSplit(4, test_size=0.5, random_state=0), "mae"),
-        (ShuffleSplit(1, test_size=0.9, random_state=0), "mae"),
-        (ShuffleSplit(1, test_size=0.9, random_state=0), "huber"),
-        (KFold(3), "mae"),
+        RepeatedKFold(n_splits=3, n_repeats=2, random_state=0),
+        ShuffleSplit(4, test_size=0.5, random_state=0),
+        ShuffleSplit(1, test_size=0.9, random_state=0),
+        KFold(3),
     ],
-    ids=["repeated", "shuffled", "single", "single, huber", "folds"],
+    ids=["repeated", "shuffled", "single", "folds"],
 )
-def test_a_label_never_moves_its_own_prediction(data, cv, objective):
+def test_a_label_never_moves_its_own_prediction(data, cv):
     X, y = data
     y += X[:, 1]  # so that two members count
     members = [Column(0), Column(1), Column(2)]
-    ensemble = HyperFusionRegressor(
-        members, cv=cv, weighting="simplex", objective=objective
-    )
+    ensemble = HyperFusionRegressor(members, cv=cv, weighting="simplex")
     row = min(int(validated.min()) for _, validated in cv.split(X))
     weight = np.ones(len(y))
     weight[row] = 50.0  # so that absolute errors, which one row hardly moves, do move
@@ -92,7 +89,7 @@ def test_pseudo_labels_of_repeated_folds_do_not_see_validated_labels(data):
     ensemble = HyperFusionRegressor(
         members,
         cv=RepeatedKFold(n_splits=2, n_repeats=2, random_state=0),
-        weighting="nnls",
+        weighting="simplex",
         random_state=0,
     )
     fits = []
@@ -102,7 +99,8 @@ def test_pseudo_labels_of_repeated_folds_do_not_see_validated_labels(data):
     for k, (_, rows) in enumerate(ensemble.splits_):
         for name in ("_crossed_weights", "_crossed_bias"):
             same = np.array_equal(fits[0][name][k], fits[1][name][k])
-            assert same == (0 in rows), name
+            # one row need not move weights, whose loss is robust
+            assert same if 0 in rows else not (same and name == "_crossed_bias"), name
     wrapper = PseudoLabelWrapper(ensemble, min_gain_se=None, max_rounds=1)
     wrapper.fit(X, y, X_unlabeled=unlabeled)
     assert wrapper.n_iter_ == 1

@@ -74,7 +74,7 @@ def test_full_refit_is_one_fit_per_member(data):
 
 def test_good_members_get_the_weight(data):
     X, y = data
-    for weighting in ("greedy", "simplex", "nnls"):
+    for weighting in ("greedy", "simplex"):
         ensemble = HyperFusionRegressor(
             [("good", Ridge()), ("bad", DummyRegressor())], weighting=weighting
         ).fit(X, y)

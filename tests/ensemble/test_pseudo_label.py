@@ -225,8 +225,8 @@ def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
     estimator = HyperFusionRegressor([Recorder()], cv=3, random_state=0)
     weight = np.where(np.isnan(y), 4.0, 2.0)
     rows = read_rows(estimator, X, y, X[:5], weight, None, {})
-    assert_array_equal(rows.labeled.sample_weight, np.full(120, 2.0))
-    assert_array_equal(rows.weight, [4.0] * 120 + [2.0] * 5)
+    assert_array_equal(rows.weight, np.full(120, 2.0))
+    assert_array_equal(rows.unlabeled_weight, [4.0] * 120 + [2.0] * 5)
     model = PseudoLabelWrapper(estimator, rule="paper", max_rounds=1, **ALWAYS)
     model.fit(X, y, sample_weight=weight)
     fitted = model.estimator_.estimators_[0][0]

@@ -16,8 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper, spearman_score
 from hyperfusion.ensemble._pseudo_inputs import read_rows
-from hyperfusion.ensemble._pseudo_rounds import PseudoLabelRounds, Settings
-from hyperfusion.ensemble._pseudo_select import SelectionRule
+from hyperfusion.ensemble._pseudo_rounds import PseudoLabelRounds
 from tests.ensemble.pseudo_rows import ALWAYS, one_direction
 
 
@@ -94,10 +93,8 @@ def test_a_member_that_memorizes_does_not_see_validation_rows():
 
 def rounds_of(estimator, X, y, unlabeled):
     rows = read_rows(estimator, X, y, unlabeled, None, None, {})
-    first = rows.labeled.fit(clone(estimator), None)
-    rule = SelectionRule(1.0, 0.05, 0.5, 10)
-    settings = Settings(rule, shared=False, max_rounds=1, min_gain_se=0.0, verbose=0)
-    return PseudoLabelRounds(first, rows, settings)
+    wrapper = PseudoLabelWrapper(estimator)
+    return PseudoLabelRounds(wrapper, rows.fit(clone(estimator), None), rows)
 
 
 def test_labels_of_a_fold_never_change_its_own_pseudo_labels():
@@ -115,10 +112,10 @@ def test_labels_of_a_fold_never_change_its_own_pseudo_labels():
     for target in (y, other):
         rounds = rounds_of(estimator, X, target, unlabeled)
         nothing = np.zeros((4, 60), dtype=bool)
-        parts, _ = rounds._label(rounds.first, nothing, rounds._committee())
+        parts, _ = rounds._label(nothing, rounds._committee())
         # unweighted: the weights rest on errors in the other folds, see the notes
         extra = [(*rounds._extra(p)[:2], None) for p in parts]
-        again = rounds.labeled.fit(rounds._again(), extra)
+        again = rounds.rows.fit(rounds._again(), extra)
         found.append((parts, again.estimators_))
     (one, models), (two, others) = found
     assert_array_equal(one[2].chosen, two[2].chosen)
@@ -148,7 +145,7 @@ def test_confidence_is_the_spread_without_the_members_biases():
     members = [("low", Shifted(-5.0)), ("high", Shifted(9.0))]
     estimator = HyperFusionRegressor(members, cv=3, weighting="equal", random_state=0)
     rounds = rounds_of(estimator, X, y, unlabeled)
-    parts, _ = rounds._label(rounds.first, np.zeros((3, 30), dtype=bool), None)
+    parts, _ = rounds._label(np.zeros((3, 30), dtype=bool), None)
     for k, part in enumerate(parts):
         low, high = (m.predict(unlabeled) for m in rounds.first.estimators_[k])
         assert_allclose(part.labels, (low + high) / 2)

@@ -28,12 +28,10 @@ def table(**stems):
 
 
 @pytest.mark.parametrize("shape", [(100, 8), (100, 60), (20, 60)])
-@pytest.mark.parametrize("size", [3, 0.9])
-@pytest.mark.parametrize("whiten", [False, True])
-def test_agrees_with_scikit_learn(shape, size, whiten):
+def test_agrees_with_scikit_learn(shape):
     values = vectors(*shape) + 1000
-    ours = BlockPCA(n_components=size, whiten=whiten).fit_transform(values)
-    reference = PCA(size, whiten=whiten, svd_solver="full")
+    ours = BlockPCA(n_components=3).fit_transform(values)
+    reference = PCA(3, svd_solver="full")
     theirs = reference.fit_transform(values.astype(np.float64))
     scale = np.abs(theirs).max()
     assert_allclose(ours / scale, theirs / scale, atol=2e-4)
@@ -96,13 +94,7 @@ def test_missing_rows_stay_missing_and_teach_nothing():
     assert one.isna().all(axis=None)
 
 
-def test_share_of_variance():
-    X = table(image__clip=vectors(200, 30, rank=4))
-    out = BlockPCA(n_components=0.999).fit_transform(X)
-    assert out.shape[1] <= 4
-
-
-def test_blocks_and_sizes_by_name():
+def test_blocks_and_vectors_by_name():
     X = table(
         image__clip=vectors(40, 6),
         text__title_clip=vectors(40, 6),
@@ -112,31 +104,14 @@ def test_blocks_and_sizes_by_name():
     assert list(only.pcas_) == ["image__clip"]
     one = BlockPCA(n_components=2, blocks=["text__title_glove"]).fit(X)
     assert list(one.pcas_) == ["text__title_glove"]
-    sizes = {"text": 3, "text__title_glove": 0.5}
-    by_name = BlockPCA(n_components=sizes).fit(X)
-    assert list(by_name.pcas_) == ["text__title_clip", "text__title_glove"]
-    assert by_name.pcas_["text__title_clip"].n_components_ == 3
-    assert by_name.pcas_["text__title_glove"].n_components_ < 6
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"blocks": ["imag"]}, r"blocks names \['imag'\]"),
-        ({"n_components": {"text__clip": 3}}, r"n_components names \['text__clip'\]"),
-        ({"n_components": {"image": 0}}, r"n_components\['image'\] must be"),
-    ],
-)
-def test_wrong_names_and_sizes_are_named(parameters, message):
-    with pytest.raises(InvalidInputError, match=message):
-        BlockPCA(**parameters).fit(table(image__clip=vectors(9, 3)))
+    with pytest.raises(InvalidInputError, match=r"blocks names \['imag'\]"):
+        BlockPCA(blocks=["imag"]).fit(X)
 
 
 @pytest.mark.parametrize("fill", [np.nan, 0.3])
-@pytest.mark.parametrize("size", [2, 0.5])
-def test_a_vector_with_nothing_to_learn_from_is_left(fill, size):
+def test_a_vector_with_nothing_to_learn_from_is_left(fill):
     X = table(image__clip=np.full((10, 4), fill, np.float32))
-    assert_array_equal(BlockPCA(n_components=size).fit_transform(X), X)
+    assert_array_equal(BlockPCA(n_components=2).fit_transform(X), X)
 
 
 def test_no_more_components_than_complete_rows():

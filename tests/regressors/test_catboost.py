@@ -42,11 +42,14 @@ def small(**parameters):
 
 def test_agrees_with_catboost_called_directly(table):
     X, y = table
-    model = small(loss="rmse").fit(X, y)
+    model = small().fit(X, y)
     plain = X.assign(kind=X["kind"].astype(object).fillna("__missing__"))
     z = (y - y.mean()) / y.std()
     seed = np.random.RandomState(0).randint(2**31 - 1)
     reference = CatBoostRegressor(
+        loss_function="Huber:delta=0.5",
+        leaf_estimation_method="Gradient",
+        leaf_estimation_iterations=1,
         iterations=60,
         depth=4,
         learning_rate=0.08,
@@ -79,10 +82,10 @@ def test_huber_resists_outliers(table):
     odd = y.copy()
     odd[::15] += 500
     errors = {
-        loss: np.median(np.abs(y - small(loss=loss, delta=0.01).fit(X, odd).predict(X)))
-        for loss in ("huber", "rmse")
+        delta: np.median(np.abs(y - small(delta=delta).fit(X, odd).predict(X)))
+        for delta in (0.01, 100.0)  # the latter is squared error
     }
-    assert errors["huber"] < errors["rmse"] / 3
+    assert errors[0.01] < errors[100.0] / 3
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])

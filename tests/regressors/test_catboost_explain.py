@@ -72,23 +72,12 @@ def called_directly(table, y):
     return CatBoost(settings).fit(pool), pool, center, spread
 
 
-@pytest.mark.parametrize("type_", ["PredictionValuesChange", "LossFunctionChange"])
-def test_importances_agree_with_catboost_called_directly(posts, type_):
+def test_importances_agree_with_catboost_called_directly(posts):
     table, y = posts
-    model = small().fit(table, y)
-    reference, pool, _, _ = called_directly(table, y)
-    given = (table, y) if type_ == "LossFunctionChange" else ()
-    values = reference.get_feature_importance(*((pool,) if given else ()), type=type_)
-    found = model.get_feature_importance(*given, type=type_)
-    assert list(found.index) == list(table.columns)
-    assert_allclose(found.iloc[NUMBERS_FIRST], values, rtol=1e-5, atol=1e-9)
-    blocks = model.get_feature_importance(*given, type=type_, by="block")
-    assert list(blocks.index) == ["meta", "image", "other", "time"]
-    expected = [values[5], values[:4].sum(), values[6], values[4]]
-    assert_allclose(blocks, expected, rtol=1e-5, atol=1e-9)
-    vectors = model.get_feature_importance(*given, type=type_, by="vector")
-    assert list(vectors.index) == ["meta__kind", "image__clip", "likes", "time__hour"]
-    assert_allclose(vectors, blocks.to_numpy())
+    reference = called_directly(table, y)[0]
+    values = reference.get_feature_importance(type="PredictionValuesChange")
+    found = small().fit(table, y).feature_importances_[NUMBERS_FIRST]
+    assert_allclose(found, values / 100, rtol=1e-5, atol=1e-9)
 
 
 def test_shap_values_agree_with_catboost_called_directly(posts):
@@ -96,23 +85,11 @@ def test_shap_values_agree_with_catboost_called_directly(posts):
     model = small().fit(table, y)
     reference, pool, center, spread = called_directly(table, y)
     values = reference.get_feature_importance(pool, type="ShapValues")
-    found = model.get_feature_importance(table, type="ShapValues")
+    found = model.shap_values(table)
     expected = values[:, :-1] * spread
     assert_allclose(found.iloc[:, NUMBERS_FIRST], expected, rtol=1e-5, atol=1e-9)
     assert_allclose(found["base"], values[:, -1] * spread + center)
     assert_allclose(found.sum(axis=1), model.predict(table), rtol=1e-6)
-
-
-def test_interactions_agree_with_catboost_called_directly():
-    rng = np.random.RandomState(0)
-    X = pd.DataFrame(rng.normal(size=(N, 3)).astype("float32"), columns=list("abc"))
-    y = (X["a"] * X["c"]).to_numpy()
-    model = small().fit(X, y)
-    found = model.get_feature_importance(type="Interaction")
-    assert found.loc[0, ["first", "second"]].tolist() == ["a", "c"]
-    expected = model._load_model().get_feature_importance(type="Interaction")
-    assert_allclose(found["strength"], expected[:, 2])
-    assert found["strength"].is_monotonic_decreasing
 
 
 def test_blocks_add_up():
@@ -128,11 +105,6 @@ def test_blocks_add_up():
     assert_allclose(by_block["user"], user, rtol=1e-9)
     assert_allclose(by_block.sum(axis=1), model.predict(table), rtol=1e-6)
     assert_array_equal(by_block.index, table.index)
-    pairs = model.get_feature_importance(type="Interaction")
-    blocks = model.get_feature_importance(type="Interaction", by="block")
-    assert_allclose(blocks["strength"].sum(), pairs["strength"].sum())
-    assert (blocks["first"] <= blocks["second"]).all()
-    assert not blocks.duplicated(["first", "second"]).any()
 
 
 def test_shap_values_of_new_rows_have_their_index():
@@ -150,8 +122,7 @@ def test_a_pickle_explains_and_predicts_the_same(posts):
     copy = pickle.loads(pickle.dumps(model))
     assert_array_equal(copy.predict(table), model.predict(table))
     assert_array_equal(copy.shap_values(table), model.shap_values(table))
-    change = copy.get_feature_importance(table, y, type="LossFunctionChange")
-    assert change["likes"] > 0.01
+    assert_array_equal(copy.feature_importances_, model.feature_importances_)
     assert clone(copy).get_params() == model.get_params()
 
 
@@ -186,10 +157,13 @@ def test_only_numbered_columns_of_blocks_are_vectors():
 
 def test_feature_weights_are_those_of_catboost_called_directly():
     table, y = with_noise(64)
-    model = small(loss="rmse").fit(table, y)
+    model = small().fit(table, y)
     z = (y - y.mean()) / y.std()
     reference = CatBoost(
         {
+            "loss_function": "Huber:delta=0.5",
+            "leaf_estimation_method": "Gradient",
+            "leaf_estimation_iterations": 1,
             "iterations": 30,
             "depth": 3,
             "learning_rate": 0.08,
@@ -224,23 +198,15 @@ def test_share_of_features():
     assert model.set_params(colsample=0.7)._back_end_params(0)["rsm"] == 0.7
 
 
-def test_what_can_not_be_used_is_named(posts):
-    table, y = posts
-    model = small().fit(table, y)
-    for name, wrong in (("type", "Gain"), ("by", "modality")):
-        with pytest.raises(InvalidInputError, match=f"{name} must be one of"):
-            model.get_feature_importance(**{name: wrong})
-    with pytest.raises(InvalidInputError, match="'ShapValues' is measured on rows"):
-        model.get_feature_importance(type="ShapValues")
-    with pytest.raises(InvalidInputError, match="give y"):
-        model.get_feature_importance(table, type="LossFunctionChange")
+def test_an_unknown_grouping_is_named(posts):
+    with pytest.raises(InvalidInputError, match="by must be one of"):
+        small().fit(*posts).shap_values(posts[0], by="modality")
 
 
 def test_nothing_to_explain():
     flat = np.ones((20, 2))
     model = small().fit(flat, np.arange(20.0))
-    assert_array_equal(model.get_feature_importance(), [0, 0])
-    assert model.get_feature_importance(type="Interaction").empty
+    assert_array_equal(model.feature_importances_, [0, 0])
     assert list(model.shap_values(flat, by="block")) == ["other", "base"]
 
 

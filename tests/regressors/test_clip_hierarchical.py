@@ -22,7 +22,7 @@ def small(**params) -> ClipHierarchicalRegressor:
 
 
 def network_of(model):
-    return model._load_network()
+    return model._network
 
 
 def test_stages_follow_the_hierarchy():
@@ -35,9 +35,13 @@ def test_stages_follow_the_hierarchy():
 
 def test_joint_stage_sees_products_and_differences():
     model = small().fit(X, Y)
-    network, numbers, codes = model._prepare(model._read(X[:5]))
-    features = network.features(numbers.double(), codes)
-    joint = network._content(features)[:, 16:].detach()
+    network = model._network
+    rows = model.inputs_.transform(model._read(X[:5]))
+    numbers, codes = map(torch.from_numpy, rows)
+    joined = []
+    network.joint.register_forward_pre_hook(lambda _, given: joined.append(given[0]))
+    network(numbers.double(), codes)
+    joint = joined[0][:, 16:].detach()
     layout = model.inputs_.layout_["groups"]
     image = numbers[:, slice(*layout["image"]["vectors"]["image__clip"])]
     title = numbers[:, slice(*layout["text"]["vectors"]["text__title_clip"])]

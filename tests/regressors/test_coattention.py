@@ -23,30 +23,12 @@ def small(**params) -> CoAttentionRegressor:
     return CoAttentionRegressor(random_state=0, **(given | params))
 
 
-def test_attention_weights_have_a_row_for_each_asking_token():
-    model = small(n_blocks=2).fit(X, Y)
-    names = model.token_names_
-    assert names["visual"] == ["image", *(f"image__clip[{i}]" for i in range(4))]
-    assert names["textual"] == [
-        "text",
-        *(f"text__title_clip[{i}]" for i in range(4)),
-        *(f"tags__clip[{i}]" for i in range(4)),
+def test_a_side_has_a_token_for_a_block_and_four_for_each_vector():
+    visual, textual = small().fit(X, Y)._network.tokens
+    sizes = [
+        [p.out_features // 8 for p in side.projections] for side in (visual, textual)
     ]
-    weights = model.attention_weights(X[:7])
-    assert {key: value.shape for key, value in weights.items()} == {
-        "visual->textual": (7, 2, 5, 9),
-        "textual->visual": (7, 2, 9, 5),
-    }
-    for value in weights.values():
-        assert (value >= 0).all()
-        assert_allclose(value.sum(axis=-1), 1, rtol=1e-5)
-
-
-def test_attention_of_a_row_does_not_depend_on_others():
-    model = small().fit(X, Y)
-    whole = model.attention_weights(X)["visual->textual"]
-    one = model.attention_weights(X[5:6])["visual->textual"]
-    assert_allclose(one[0], whole[5], atol=1e-6)
+    assert sizes == [[1, 4], [1, 4, 4]]
 
 
 def test_cross_attention_agrees_with_torchs_own():
@@ -60,10 +42,8 @@ def test_cross_attention_agrees_with_torchs_own():
         theirs.out_proj.bias.copy_(ours.mix.bias)
     own = torch.randn((3, 4, 8), generator=generator)
     other = torch.randn((3, 5, 8), generator=generator)
-    expected, weights = theirs(own, other, other, average_attn_weights=False)
-    found, seen = ours(own, other)
-    assert_allclose(found.detach(), expected.detach(), atol=1e-6)
-    assert_allclose(seen.detach(), weights.detach(), atol=1e-6)
+    expected, _ = theirs(own, other, other)
+    assert_allclose(ours(own, other).detach(), expected.detach(), atol=1e-6)
 
 
 def test_sides_degrade_in_good_order():
@@ -97,13 +77,8 @@ def test_sides_degrade_in_good_order():
 def test_every_choice_of_blocks_trains(blocks, sides):
     table = X.loc[:, np.isin(np.array(Schema.of(X).blocks), blocks)]
     model = small().fit(table, Y)
-    assert list(model.token_names_) == sides
+    assert list(model._network.sides) == sides
     assert np.isfinite(model.predict(table)).all()
-    if sides:
-        assert len(model.attention_weights(table)) == 2
-    else:
-        with pytest.raises(InvalidInputError, match="no attention"):
-            model.attention_weights(table)
 
 
 def test_unnamed_features_are_learned():
@@ -112,8 +87,6 @@ def test_unnamed_features_are_learned():
     y = np.sin(2 * features[:, 0]) + features[:, 1] * (features[:, 2] > 0)
     model = CoAttentionRegressor(random_state=0).fit(features[:400], y[:400])
     assert model.score(features[400:], y[400:]) > 0.8
-    with pytest.raises(InvalidInputError, match="no attention"):
-        model.attention_weights(features)
 
 
 def test_learns_what_lies_between_image_and_text():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -23,34 +24,32 @@ def small(**params) -> TabNetHuberRegressor:
     return TabNetHuberRegressor(random_state=0, **(given | params))
 
 
-def test_masks_and_importances_are_shares_of_the_columns():
+def network_and_rows(model):
+    """The network, and its rows of the table."""
+    rows = model.inputs_.transform(model._read(X))
+    return model._network, *map(torch.from_numpy, rows)
+
+
+def test_importances_are_shares_of_the_columns():
     model = small(n_components=3).fit(X, Y)
-    importances, masks = model.explain(X)
-    assert len(masks) == 2
-    for frame in (importances, *masks):
-        assert isinstance(frame, pd.DataFrame)
-        assert list(frame.columns) == list(X.columns)
-        assert (frame.to_numpy() >= 0).all()
-    for mask in masks:
-        assert_allclose(mask.sum(axis=1), 1, rtol=1e-4)
-    total = importances.sum(axis=1)
-    assert (np.isclose(total, 1, rtol=1e-4) | (total == 0)).all()
+    shares = pd.Series(model.feature_importances_, index=X.columns)
+    assert (shares >= 0).all()
+    assert shares.sum() == pytest.approx(1)
     # All columns of a vector come from one unit, so they have one share.
-    clip = importances[[f"image__clip__{i}" for i in range(6)]]
-    assert_allclose(clip, np.repeat(clip.to_numpy()[:, :1], 6, axis=1))
+    clip = shares[[f"image__clip__{i}" for i in range(6)]]
+    assert_allclose(clip, clip.iloc[0])
 
 
 def test_masks_agree_with_pytorch_tabnets_own():
     model = small().fit(X, Y)
-    network, numbers, codes = model._prepare(model._read(X))
+    network, numbers, codes = network_and_rows(model)
     with torch.inference_mode():
         features = network.features(numbers.double(), codes)
-        total, steps = network.tabnet.forward_masks(features)
-    found, units = network.explain(numbers, codes)
+        total, _ = network.tabnet.forward_masks(features)
     spans = network.membership.numpy().astype(bool)
-    for ours, theirs in zip([found, *units], [total, *steps.values()], strict=True):
-        expected = [theirs.numpy()[:, span].mean(axis=1) for span in spans]
-        assert_allclose(ours, np.column_stack(expected), rtol=1e-4, atol=1e-6)
+    expected = [total.numpy()[:, span].mean(axis=1) for span in spans]
+    found = network.importances(numbers, codes)
+    assert_allclose(found, np.column_stack(expected), rtol=1e-4, atol=1e-6)
 
 
 def test_importances_find_the_signal():
@@ -62,24 +61,20 @@ def test_importances_find_the_signal():
     assert shares[["meta__kind", "user__followers"]].sum() > 0.5
 
 
-def test_importances_are_those_of_the_rows_trained_on():
-    model = small(early_stopping=False).fit(X, Y)
-    expected = model.explain(X)[0].mean(axis=0)
-    assert_allclose(model.feature_importances_, expected, rtol=1e-5)
-
-
-def test_explanations_of_an_array_are_in_its_order():
+def test_importances_of_an_array_are_in_its_order():
     features = np.random.RandomState(0).normal(size=(300, 3))
     model = small(max_iter=20, weight_decay=0.01).fit(features, 5 * features[:, 2])
-    importances, _ = model.explain(features)
-    assert list(importances.columns) == [0, 1, 2]
     assert model.feature_importances_.argmax() == 2
 
 
 def test_sparsity_makes_masks_sparser():
     def entropy(sparsity):
         model = small(sparsity=sparsity, max_iter=20, weight_decay=0.01).fit(X, Y)
-        masks = np.concatenate([mask.to_numpy() for mask in model.explain(X)[1]])
+        network, numbers, codes = network_and_rows(model)
+        with torch.inference_mode():
+            features = network.features(numbers.double(), codes)
+            steps = network.tabnet.forward_masks(features)[1]
+        masks = np.concatenate([mask.numpy() for mask in steps.values()])
         return -(masks * np.log(masks + 1e-12)).sum(axis=1).mean()
 
     assert entropy(1.0) < entropy(0.0)

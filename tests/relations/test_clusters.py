@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import adjusted_rand_score, euclidean_distances
-from sklearn.preprocessing import TargetEncoder
 from threadpoolctl import threadpool_limits
 
 from hyperfusion import HierarchicalClusterEncoder
@@ -66,7 +65,7 @@ def test_a_child_has_one_parent_for_new_posts_too():
 
 def test_distances_margins_and_sizes_by_hand():
     X = random_table()
-    encoder = HierarchicalClusterEncoder(joint=False, blocks=["image"], **SMALL).fit(X)
+    encoder = HierarchicalClusterEncoder(blocks=["image"], **SMALL).fit(X)
     out = encoder.transform(X)
     points = encoder.reducers_["image"].transform(X.to_numpy())
     first = np.sort(euclidean_distances(points, encoder.centers_["image"][0]), axis=1)
@@ -209,48 +208,6 @@ def test_the_same_seed_gives_the_same_tree():
     assert not fitted(0).equals(fitted(1))
 
 
-def test_target_means_are_those_of_scikit_learn_at_transform():
-    X, y = random_table(), RNG.normal(size=200)
-    encoder = HierarchicalClusterEncoder(target_mean=True, **SMALL).fit(X, y)
-    out = encoder.transform(X)
-    ids = out[["image_2", "image_6"]].astype(int).to_numpy()
-    expected = TargetEncoder(target_type="continuous").fit(ids, y).transform(ids)
-    found = out[["image_2_target_mean", "image_6_target_mean"]]
-    assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_no_training_post_sees_its_own_label():
-    X, y = random_table(), RNG.normal(size=200)
-    encoder = HierarchicalClusterEncoder(target_mean=True, **SMALL)
-    before = encoder.fit_transform(X, y).filter(like="target_mean")
-    other = y.copy()
-    other[7] += 1e3
-    after = encoder.fit_transform(X, other).filter(like="target_mean")
-    assert_array_equal(before.iloc[7], after.iloc[7])
-    assert (before != after).any(axis=None)
-    plain = encoder.fit(X, other).transform(X).filter(like="target_mean")
-    assert (
-        plain.iloc[7] != encoder.fit(X, y).transform(X).iloc[7][plain.columns]
-    ).all()
-
-
-def test_posts_without_a_label_get_the_means_of_the_others():
-    X, y = random_table(), RNG.normal(size=200)
-    y[150:] = np.nan
-    encoder = HierarchicalClusterEncoder(target_mean=True, **SMALL)
-    out = encoder.fit_transform(X, y)
-    assert_allclose(
-        out.filter(like="target_mean")[150:],
-        encoder.transform(X).filter(like="target_mean")[150:],
-        rtol=1e-6,
-    )
-
-
-def test_target_means_need_targets():
-    with pytest.raises(ValueError, match="requires y"):
-        HierarchicalClusterEncoder(target_mean=True).fit(random_table())
-
-
 def test_blocks_and_stems_by_name():
     X = table(
         text__title_clip=RNG.normal(size=(50, 4)),
@@ -290,11 +247,10 @@ def test_wrong_parameters_are_named(parameters, message):
 
 
 def test_with_scikit_learn_set_to_frames():
-    X, y = random_table(), RNG.normal(size=200)
-    encoder = HierarchicalClusterEncoder(target_mean=True, **SMALL)
-    plain = encoder.fit_transform(X, y)
+    X, encoder = random_table(), HierarchicalClusterEncoder(**SMALL)
+    plain = encoder.fit_transform(X)
     with sklearn.config_context(transform_output="pandas"):
-        framed = encoder.fit_transform(X, y)
+        framed = encoder.fit_transform(X)
     pd.testing.assert_frame_equal(plain, framed)
 
 

@@ -112,7 +112,6 @@ def test_vectors_are_compared_by_their_space_not_by_a_word_in_their_names():
         ({"pairs": [("image__clip", "titel")]}, r"Got \('image__clip', 'titel'\)"),
         ({"pairs": [("image__clip",) * 2]}, r"Got \('image__clip', 'image__clip'\)"),
         ({"pairs": [("image__clip", "text__title_glove")]}, "same model"),
-        ({"tags": "tags"}, "needs encoders"),
     ],
 )
 def test_what_cannot_be_compared_is_named(parameters, message):
@@ -168,7 +167,7 @@ def posts():
 
 def test_raw_columns_with_encoders():
     encoders = {column: Lookup(WORDS) for column in ("image", "title", "tags")}
-    similarity = CrossModalSimilarity(encoders=encoders, tags="tags")
+    similarity = CrossModalSimilarity(encoders=encoders)
     out = similarity.fit_transform(posts())
     half = np.sqrt(0.5)
     assert out.index.tolist() == [7, 8, 9]
@@ -177,23 +176,12 @@ def test_raw_columns_with_encoders():
         "image_tags_cosine": [half, NAN, NAN],
         "title_tags_cosine": [half, NAN, NAN],
         "image_all_cosine": [np.cos(np.pi / 8), 0, NAN],
-        "image_tags_best_cosine": [1, 1, NAN],
-        "image_tags_mean_cosine": [0.5, (1 + half) / 2, NAN],
-        "title_tags_best_cosine": [1, half, NAN],
-        "title_tags_mean_cosine": [0.5, half / 2, NAN],
     }
     assert list(out.columns) == list(expected)
     for name, values in expected.items():
         assert_allclose(out[name], values, atol=1e-6, err_msg=name)
     fitted_alone = clone(similarity).fit(posts()).transform(posts())
     pd.testing.assert_frame_equal(fitted_alone, out)
-
-
-def test_no_tag_at_all():
-    encoders = {column: Lookup(WORDS) for column in ("image", "tags")}
-    X = posts().assign(tags=None)
-    out = CrossModalSimilarity(encoders=encoders, tags="tags").fit_transform(X)
-    assert out.isna().all(axis=None)
 
 
 def test_flags_of_an_encoder_are_no_part_of_its_vector():
@@ -240,10 +228,6 @@ def test_raw_columns_that_cannot_be_compared_are_named():
         CrossModalSimilarity(encoders=encoders).fit_transform(posts())
     with pytest.raises(InvalidInputError, match="at least two columns"):
         CrossModalSimilarity(encoders={"image": wide}).fit(posts())
-    with pytest.raises(InvalidInputError, match="tags='title' must be one of"):
-        CrossModalSimilarity(encoders={"image": wide, "tags": wide}, tags="title").fit(
-            posts()
-        )
 
 
 cells = st.one_of(st.floats(width=32), st.sampled_from([0.0, NAN, np.inf, 3e38]))

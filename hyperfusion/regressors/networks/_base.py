@@ -161,7 +161,10 @@ class NetworkRegressor(Member):
         fill_slots(**SLOTS | {"training": SLOTS["training"] % defaults})(cls)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        from hyperfusion.regressors.networks._training import fixed_threads
+        import torch
+        from torch.utils.data import TensorDataset
+
+        from hyperfusion.regressors.networks import _training
 
         started = time.monotonic()
         device = resolve_device(self.device)
@@ -172,14 +175,35 @@ class NetworkRegressor(Member):
         n_samples = int((~held).sum())
         self.network_config_ = self._network_config(n_samples)
         self.target_scaler_ = TargetScaler.fit(y[~held], weight[~held])
+        target = self.target_scaler_.transform(y).astype(np.float32)
         deadline = None if self.max_time is None else started + self.max_time
-        with fixed_threads(self.n_threads):
+        with _training.fixed_threads(self.n_threads):
             self.inputs_ = NetworkInputs(
                 n_components=self._n_components(n_samples), align=self._align
             ).fit(take_rows(features, ~held))
             self._say_what_is_missing(features)
             prepared = self.inputs_.transform(features)
-            self._train(prepared, y, weight, held, seed, deadline, device)
+
+            def rows(kept: np.ndarray) -> TensorDataset:
+                share = (weight[kept] / weight[kept].mean()).astype(np.float32)
+                arrays = [*(part[kept] for part in prepared), target[kept], share]
+                return TensorDataset(*(torch.from_numpy(a).to(device) for a in arrays))
+
+            network = self._build(torch.Generator().manual_seed(seed)).to(device)
+            learned, judged = rows(~held), rows(held) if held.any() else None
+            size = self._batch_size(n_samples)
+            training = _training.Training(network, learned, judged, self, size)
+            # every network starts at the mean; a constant target needs no more
+            if target[~held].any() and n_samples > 1:
+                training.run(seed, deadline)
+            self.network_state_ = _training.to_bytes(training.state())
+            self.n_iter_ = len(training.losses)
+            self.best_iter_ = training.best_epoch
+            self.loss_curve_ = training.losses
+            self.validation_curve_ = training.validation
+            self.best_score_ = min(training.validation, default=None)
+            self._restore(device)
+            self._after_training(*(part[~held] for part in prepared))
 
     def _say_what_is_missing(self, features: Features) -> None:
         groups = self.inputs_.layout_["groups"]
@@ -202,45 +226,6 @@ class NetworkRegressor(Member):
     def _is_plain(self, groups: Collection[str]) -> bool:
         """Whether a table of these blocks lacks what the member is made for."""
         return False
-
-    def _train(
-        self,
-        prepared: tuple[np.ndarray, np.ndarray],
-        y: np.ndarray,
-        weight: np.ndarray,
-        held: np.ndarray,
-        seed: int,
-        deadline: float | None,
-        device: str,
-    ) -> None:
-        import torch
-
-        from hyperfusion.regressors.networks import _training
-
-        target = self.target_scaler_.transform(y).astype(np.float32)
-
-        def rows(kept: np.ndarray) -> torch.utils.data.TensorDataset:
-            share = (weight[kept] / weight[kept].mean()).astype(np.float32)
-            arrays = [*(part[kept] for part in prepared), target[kept], share]
-            tensors = (torch.from_numpy(array).to(device) for array in arrays)
-            return torch.utils.data.TensorDataset(*tensors)
-
-        network = self._build(torch.Generator().manual_seed(seed)).to(device)
-        batch_size = self._batch_size(int((~held).sum()))
-        training = _training.Training(
-            network, rows(~held), rows(held) if held.any() else None, self, batch_size
-        )
-        # every network starts at the mean; a constant target needs no more
-        if target[~held].any() and (~held).sum() > 1:
-            training.run(seed, deadline)
-        self.network_state_ = _training.to_bytes(training.state())
-        self.n_iter_ = len(training.losses)
-        self.best_iter_ = training.best_epoch
-        self.loss_curve_ = training.losses
-        self.validation_curve_ = training.validation
-        self.best_score_ = min(training.validation, default=None)
-        self._restore(device)
-        self._after_training(*(part[~held] for part in prepared))
 
     def _after_training(self, numbers: np.ndarray, codes: np.ndarray) -> None:
         """Add fitted attributes of a member, from the prepared training rows."""
@@ -286,27 +271,17 @@ class NetworkRegressor(Member):
         self._network = network.to(device=device, dtype=dtype).eval()
         self._network_device = self.device
 
-    def _load_network(self) -> Any:
-        if self.__dict__.get("_network_device") != self.device:
-            self._restore(device_to_predict(self.device))
-        return self._network
-
     def _predict(self, features: Features) -> np.ndarray:
-        from hyperfusion.regressors.networks import _training
-
-        self._load_network()  # here, so that its warning points at the user's line
-        with _training.fixed_threads(self.n_threads):
-            network, numbers, codes = self._prepare(features)
-            scaled = _training.predict(network, {}, numbers, codes)
-        return self.target_scaler_.inverse_transform(scaled.double().cpu().numpy())
-
-    def _prepare(self, features: Features) -> tuple[Any, Any, Any]:
-        """Return the network, and the prepared rows on the CPU."""
         import torch
 
-        network = self._load_network()
-        prepared = self.inputs_.transform(features)
-        return network, *(torch.from_numpy(part) for part in prepared)
+        from hyperfusion.regressors.networks import _training
+
+        if self.__dict__.get("_network_device") != self.device:
+            self._restore(device_to_predict(self.device))
+        with _training.fixed_threads(self.n_threads):
+            prepared = map(torch.from_numpy, self.inputs_.transform(features))
+            scaled = _training.predict(self._network, {}, *prepared)
+        return self.target_scaler_.inverse_transform(scaled.double().cpu().numpy())
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()

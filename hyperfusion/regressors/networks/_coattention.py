@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
-
 from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors.networks._base import COUNT, NetworkRegressor
@@ -23,11 +20,11 @@ class CoAttentionRegressor(NetworkRegressor):
 
     The third member of the paper's ensemble: "a custom Multi-Layer Perceptron with
     co-attention layers" (section 3.4). The paper gives no details. Attention over a
-    single vector does nothing (the softmax over one key is 1), so here each side is a
-    set of tokens. Every vector (an embedding of an image, a title, tags) is projected
-    to four tokens, and the numbers and categories of a block to one. In each attention
-    block, with four heads, the tokens of the image attend to those of the text and vice
-    versa. The means of both sides are joined with a layer over the metadata.
+    single vector does nothing, so here each vector (an embedding of an image, a title,
+    tags) is projected to four tokens, and the numbers and categories of a block to one.
+    In each attention block, with four heads, the tokens of the image attend to those of
+    the text and vice versa. The means of both sides are joined with a layer over the
+    metadata.
 
     If the table has only images or only texts, their tokens and those of the metadata
     attend to each other. If it has neither, or no blocks at all, the model is a
@@ -106,59 +103,6 @@ class CoAttentionRegressor(NetworkRegressor):
     def _is_plain(self, groups: Collection[str]) -> bool:
         return not choose_sides(groups)
 
-    def attention_weights(self, X: Any) -> dict[str, np.ndarray]:
-        """Return the attention of each token of one side to each token of the other.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Columns as at fit.
-
-        Returns
-        -------
-        dict of {str: ndarray of shape (n_samples, n_blocks, n_asking, n_asked)}
-            The attention weights of each direction, averaged over the heads. In
-            ``"visual->textual"`` the image's tokens attend to the text's. Weights add
-            up to 1 over the last axis. `token_names_` has the names of the tokens.
-
-        Raises
-        ------
-        InvalidInputError
-            If the table at fit had neither images nor texts, or only one of them and
-            nothing else.
-        """
-        import torch
-
-        from hyperfusion.regressors.networks._training import fixed_threads, in_parts
-
-        check_is_fitted(self)
-        if not choose_sides(self.inputs_.layout_["groups"]):
-            raise InvalidInputError(
-                "This model has no attention. It needs two sides at fit, such as "
-                "columns image__... and text__..., that attend to each other."
-            )
-        with fixed_threads(self.n_threads), torch.inference_mode():
-            network, *rows = self._prepare(self._read(X))
-            parts = [network.attend(*part)[1] for part in in_parts(network, *rows)]
-        first, second = network.sides
-        return {
-            f"{asking}->{asked}": np.concatenate(
-                [
-                    np.stack([w[side].mean(dim=1).cpu().numpy() for w in blocks], 1)
-                    for blocks in parts
-                ]
-            )
-            for side, (asking, asked) in enumerate([(first, second), (second, first)])
-        }
-
-    @property
-    def token_names_(self) -> dict[str, list[str]]:
-        """Names of the tokens of each side; empty if there is no attention."""
-        check_is_fitted(self)
-        network = self._load_network()
-        sides = zip(network.sides, network.tokens, strict=False)
-        return {side: list(tokens.names) for side, tokens in sides}
-
 
 def choose_sides(groups: Collection[str]) -> dict[str, list[str]]:
     """Return the two sides that attend to each other, as {name: groups}.
@@ -166,11 +110,10 @@ def choose_sides(groups: Collection[str]) -> dict[str, list[str]]:
     Image and text if the table has both. If it has one, the other side is the metadata.
     If it has neither, there are no sides.
     """
-    content = {
-        name: [g for g in MODALITIES[name] if g in groups]
-        for name in ("visual", "textual")
-    }
-    present = {name: found for name, found in content.items() if found}
+    present: dict[str, list[str]] = {}
+    for name in ("visual", "textual"):
+        found = [group for group in MODALITIES[name] if group in groups]
+        present |= {name: found} if found else {}
     if len(present) == 2 or not present:
         return present
     taken = next(iter(present.values()))

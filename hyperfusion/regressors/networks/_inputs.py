@@ -28,23 +28,18 @@ class NetworkInputs(HyperFusionEstimator):
     and single columns are turned into normal scores. Categories become codes; 0 is the
     unknown level: missing, rare, or new.
 
-    Parameters
-    ----------
-    n_components : int
-        Maximum number of components of a vector.
-    align : bool
-        Whether the vectors of one space are reduced in one common basis, so that they
-        can still be compared element by element.
+    A vector has at most `n_components` components; with `align` the vectors of one
+    space are reduced in one common basis, so that they can still be compared element by
+    element.
 
     Attributes
     ----------
     layout_ : dict
-        Positions of each group of features. ``"groups"`` maps a block to the range of
-        its ``"scalars"`` and the ranges of its ``"vectors"`` (by name) among the output
-        numbers, and the positions of its ``"categories"`` among the codes. The first
-        ``"n_scalars"`` of the ``"n_numbers"`` are single columns; ``"sizes"`` holds
-        the number of codes of each category, ``"aligned"`` the lists of vectors that
-        have a common basis.
+        ``"groups"`` maps a block to the range of its ``"scalars"`` and the ranges of
+        its ``"vectors"`` (by name) among the output numbers, and the positions of its
+        ``"categories"`` among the codes. The first ``"n_scalars"`` of the
+        ``"n_numbers"`` are single columns; ``"sizes"`` holds the number of codes of
+        each category, ``"aligned"`` the lists of vectors that have a common basis.
     sources_ : list of ndarray
         For each output number, the positions of the input numbers it is made from.
     levels_ : list of list
@@ -72,7 +67,8 @@ class NetworkInputs(HyperFusionEstimator):
 
     def _fit_numbers(self, features: Features) -> list[str]:
         self.imputer_ = BlockImputer()
-        table = self.imputer_.fit_transform(self._table(features.numbers))
+        table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
+        table = self.imputer_.fit_transform(table)
         if self.align:
             self._fit_bases(table, features.schema)
         sources = [np.array([i]) for i in range(len(self.names_))]
@@ -93,9 +89,6 @@ class NetworkInputs(HyperFusionEstimator):
             self.sources_ += [together] * size
         self.scaler_ = BlockScaler().fit(self.pca_.transform(table))
         return outputs
-
-    def _table(self, numbers: np.ndarray) -> pd.DataFrame:
-        return pd.DataFrame(numbers, columns=self.names_, copy=False)
 
     def _fit_bases(self, table: pd.DataFrame, schema: Schema) -> None:
         for vectors in schema.aligned().values():
@@ -173,7 +166,8 @@ class NetworkInputs(HyperFusionEstimator):
             codes[:, i] = level_codes(column, self.levels_[i])
         if not self.names_:
             return np.empty((n, 0), dtype=np.float32), codes
-        table = self.imputer_.transform(self._table(features.numbers))
+        table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
+        table = self.imputer_.transform(table)
         table = self.scaler_.transform(self.pca_.transform(self._project(table)))
         return table.to_numpy(dtype=np.float32)[:, self.order_], codes
 

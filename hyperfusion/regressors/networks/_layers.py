@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.utils import skip_init
 
 
@@ -19,7 +19,7 @@ class Random(nn.Module):
     one.
     """
 
-    generator: torch.Generator | None = None
+    generator: Generator | None = None
 
     def uniform(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Draw numbers between 0 and 1."""
@@ -42,7 +42,7 @@ class Dropout(Random):
 
 
 def linear(
-    n_inputs: int, n_outputs: int, generator: torch.Generator, *, zero: bool = False
+    n_inputs: int, n_outputs: int, generator: Generator, *, zero: bool = False
 ) -> nn.Linear:
     """Build a linear layer; with `zero` its output starts at zero."""
     layer = skip_init(nn.Linear, n_inputs, n_outputs)
@@ -65,7 +65,7 @@ class CategoryEmbeddings(Random):
     dropout = 0.15
     """Probability of the unknown level."""
 
-    def __init__(self, sizes: Sequence[int], generator: torch.Generator):
+    def __init__(self, sizes: Sequence[int], generator: Generator):
         super().__init__()
         self.widths = [min(self.dimension, size // 2 + 1) for size in sizes]
         self.tables = nn.ModuleList()
@@ -97,7 +97,7 @@ class Periodic(nn.Module):
 
     n_waves = 16
 
-    def __init__(self, n_numbers: int, size: int, generator: torch.Generator):
+    def __init__(self, n_numbers: int, size: int, generator: Generator):
         super().__init__()
         shape = (n_numbers, self.n_waves)
         frequencies = 0.1 * torch.randn(shape, generator=generator)
@@ -116,25 +116,25 @@ class Periodic(nn.Module):
 
 
 Span = tuple[int, int]
+Settings = dict[str, Any]
 
 
 class TableFeatures(nn.Module):
     """All features of a row side by side, ready for a first linear layer.
 
-    Each number takes `number_size` places. `singles` holds the spans of each group's
+    Each number takes `size` places. `singles` holds the spans of each group's
     numbers and categories, and `vectors` those of its vectors, by name.
     """
 
     def __init__(
         self,
-        layout: dict[str, Any],
-        generator: torch.Generator,
-        *,
-        number_size: int = 8,
+        layout: Settings,
+        generator: Generator,
+        size: int = 8,
         dropout: float = 0.1,
     ):
         super().__init__()
-        self.n_scalars, size = layout["n_scalars"], number_size
+        self.n_scalars = layout["n_scalars"]
         self.numbers = Periodic(self.n_scalars, size, generator)
         self.categories = CategoryEmbeddings(layout["sizes"], generator)
         self.dropout = Dropout(dropout)
@@ -187,7 +187,7 @@ class Stage(nn.Module):
         n_inputs: int,
         n_outputs: int,
         dropout: float,
-        generator: torch.Generator,
+        generator: Generator,
         *,
         activation: Callable[[], nn.Module] = nn.SiLU,
         normalize: bool = False,
@@ -211,7 +211,7 @@ class ResidualStage(Stage):
         return x + super().forward(x)
 
 
-def set_generator(network: nn.Module, generator: torch.Generator) -> None:
+def set_generator(network: nn.Module, generator: Generator) -> None:
     """Make all random layers of a network draw from one generator."""
     for module in network.modules():
         if isinstance(module, Random):

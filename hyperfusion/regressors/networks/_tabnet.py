@@ -6,8 +6,6 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
@@ -27,10 +25,8 @@ class TabNetHuberRegressor(NetworkRegressor):
 
     The second member of the paper's ensemble (section 3.4): "interpretable deep
     tabular learning with sequential attention". The network comes from pytorch-tabnet,
-    the training loop from this package: pytorch-tabnet's own regressor refuses
-    one-dimensional targets and DataFrames, uses weights only to sample rows, and seeds
-    torch for the whole process. Each step selects features with a mask. A mask has one
-    unit for each number, category and vector.
+    the training loop from this package. Each step selects features with a mask, which
+    has one unit for each number, category and vector.
 
     Parameters
     ----------
@@ -47,7 +43,8 @@ class TabNetHuberRegressor(NetworkRegressor):
     Attributes
     ----------
     feature_importances_ : ndarray of shape (`n_features_in_`,)
-        Mean of `explain` over the training rows; adds up to 1.
+        Shares of the columns in the predictions of the training rows: the masks,
+        weighted by the outputs of their steps; adds up to 1.
     %(fitted)s
 
     See Also
@@ -109,65 +106,20 @@ class TabNetHuberRegressor(NetworkRegressor):
         import torch
 
         rows = torch.from_numpy(numbers), torch.from_numpy(codes)
-        total, _ = self._network.explain(*rows)
-        mean = _row_shares(total).mean(axis=0)
-        self.feature_importances_ = mean @ self._columns_of_units()
-
-    def explain(self, X: Any) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-        """Return the features behind each prediction, according to the masks.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Columns as at fit.
-
-        Returns
-        -------
-        importances : DataFrame of shape (n_samples, n_features)
-            Shares of the features in each prediction: the masks, weighted by the
-            outputs of their steps. Rows add up to 1, or are 0 if no step contributes.
-        masks : list of DataFrame of shape (n_samples, n_features)
-            The mask of each step; rows add up to 1.
-
-        Notes
-        -----
-        A unit's share is divided equally among its columns, such as all columns of a
-        vector, or all columns that share a missing flag.
-        """
-        from hyperfusion.regressors.networks._training import fixed_threads
-
-        check_is_fitted(self)
-        with fixed_threads(self.n_threads):
-            network, numbers, codes = self._prepare(self._read(X))
-            total, steps = network.explain(numbers, codes)
-        columns = self._columns_of_units()
-        shares = [_row_shares(total) @ columns, *(step @ columns for step in steps)]
-        names = pd.Index(self.schema_.columns)
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        frames = [pd.DataFrame(values, index=index, columns=names) for values in shares]
-        return frames[0], frames[1:]
-
-    def _columns_of_units(self) -> np.ndarray:
-        """Return the share of each column of X in each unit."""
+        units = self._network.importances(*rows)
+        shares = units / np.maximum(units.sum(axis=1, keepdims=True), 1e-30)
+        # a unit's share is divided equally among its columns
         inputs, layout = self.inputs_, self.inputs_.layout_
-        numbers = np.flatnonzero(~self.schema_.is_category)
+        numbers_at = np.flatnonzero(~self.schema_.is_category)
         starts = [*range(layout["n_scalars"])]
-        starts += [
-            start
-            for group in layout["groups"].values()
-            for start, _ in group["vectors"].values()
-        ]
-        sources = [numbers[inputs.sources_[start]] for start in starts]
+        for group in layout["groups"].values():
+            starts += [start for start, _ in group["vectors"].values()]
+        sources = [numbers_at[inputs.sources_[start]] for start in starts]
         sources += [np.array([i]) for i in np.flatnonzero(self.schema_.is_category)]
-        shares = np.zeros((len(sources), self.n_features_in_))
-        for unit, columns in enumerate(sources):
-            shares[unit, columns] = 1 / len(columns)
-        return shares
-
-
-def _row_shares(total: np.ndarray) -> np.ndarray:
-    """Return each unit's share of its row's sum."""
-    return total / np.maximum(total.sum(axis=1, keepdims=True), 1e-30)
+        columns = np.zeros((len(sources), self.n_features_in_))
+        for unit, source in enumerate(sources):
+            columns[unit, source] = 1 / len(source)
+        self.feature_importances_ = shares.mean(axis=0) @ columns
 
 
 def _chunk_size(n_samples: int, batch_size: int, wanted: int) -> int:

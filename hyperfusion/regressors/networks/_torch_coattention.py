@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from hyperfusion.regressors.networks._coattention import N_HEADS, choose_sides
 from hyperfusion.regressors.networks._layers import (
     Dropout,
     ResidualStage,
+    Settings,
     Span,
     Stage,
     TableFeatures,
@@ -33,25 +33,18 @@ class Tokens(nn.Module):
         features: TableFeatures,
         groups: Sequence[str],
         size: int,
-        generator: torch.Generator,
+        generator: Generator,
     ):
         super().__init__()
         self.size = size
-        self.names: list[str] = []
         self.spans: list[list[Span]] = []
         self.projections = nn.ModuleList()
         for group in groups:
-            if features.singles[group]:
-                self._add(group, features.singles[group], 1, generator)
-            for vector, span in features.vectors[group].items():
-                self._add(vector, [span], TOKENS_PER_VECTOR, generator)
-
-    def _add(
-        self, name: str, spans: list[Span], n: int, generator: torch.Generator
-    ) -> None:
-        self.names += [name] if n == 1 else [f"{name}[{i}]" for i in range(n)]
-        self.spans.append(spans)
-        self.projections.append(linear(width_of(spans), n * self.size, generator))
+            singles, vectors = features.singles[group], features.vectors[group].values()
+            parts = [(singles, 1)] if singles else []
+            for spans, n in [*parts, *(([v], TOKENS_PER_VECTOR) for v in vectors)]:
+                self.spans.append(spans)
+                self.projections.append(linear(width_of(spans), n * size, generator))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the tokens, of shape (n_rows, n_tokens, size)."""
@@ -65,21 +58,20 @@ class Tokens(nn.Module):
 class CrossAttention(nn.Module):
     """Attention of the tokens of one side to those of the other."""
 
-    def __init__(self, size: int, n_heads: int, generator: torch.Generator):
+    def __init__(self, size: int, n_heads: int, generator: Generator):
         super().__init__()
         self.n_heads = n_heads
         self.ask = linear(size, size, generator)
         self.answer = linear(size, 2 * size, generator)
         self.mix = linear(size, size, generator)
 
-    def forward(self, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what to add to the own tokens, and the attention weights."""
+    def forward(self, own: Tensor, other: Tensor) -> Tensor:
+        """Return what to add to the own tokens."""
         query = self._heads(self.ask(own))
         key, value = (self._heads(x) for x in self.answer(other).chunk(2, dim=-1))
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        weights = scores.softmax(dim=-1)
-        mixed = (weights @ value).transpose(1, 2).flatten(2)
-        return self.mix(mixed), weights
+        mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2).flatten(2)
+        return self.mix(mixed)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
@@ -88,7 +80,7 @@ class CrossAttention(nn.Module):
 class CoAttentionBlock(nn.Module):
     """Both sides attend to each other, then each token passes through a stage."""
 
-    def __init__(self, size: int, dropout: float, generator: torch.Generator):
+    def __init__(self, size: int, dropout: float, generator: Generator):
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
         self.attention = nn.ModuleList(
@@ -99,15 +91,14 @@ class CoAttentionBlock(nn.Module):
         )
         self.dropout = Dropout(dropout)
 
-    def forward(self, sides: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the sides after the block, and the weights in both directions."""
+    def forward(self, sides: list[Tensor]) -> list[Tensor]:
+        """Return the sides after the block."""
         normal = [norm(side) for norm, side in zip(self.norms, sides, strict=True)]
-        out, weights = [], []
+        out = []
         for i in range(2):
-            added, seen = self.attention[i](normal[i], normal[1 - i])
+            added = self.attention[i](normal[i], normal[1 - i])
             out.append(self.stages[i](sides[i] + self.dropout(added)))
-            weights.append(seen)
-        return out, weights
+        return out
 
 
 class CoAttentionNetwork(nn.Module):
@@ -116,12 +107,7 @@ class CoAttentionNetwork(nn.Module):
     Without two sides it is a residual network over all features.
     """
 
-    def __init__(
-        self,
-        layout: dict[str, Any],
-        config: dict[str, Any],
-        generator: torch.Generator,
-    ):
+    def __init__(self, layout: Settings, config: Settings, generator: Generator):
         super().__init__()
         groups = list(layout["groups"])
         size, dropout = config["token_size"], config["dropout"]
@@ -150,21 +136,12 @@ class CoAttentionNetwork(nn.Module):
 
     def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, float]:
         """Return predictions and no penalty."""
-        prediction, _ = self.attend(numbers, codes)
-        return prediction, 0.0
-
-    def attend(
-        self, numbers: Tensor, codes: Tensor
-    ) -> tuple[Tensor, list[list[Tensor]]]:
-        """Return predictions, and for each block the weights in both directions."""
         features = self.features(numbers, codes)
         parts = [self.metadata(pick(features, self.rest))] if self.rest else []
         sides = [tokens(features) for tokens in self.tokens]
-        weights = []
         for block in self.blocks:
-            sides, seen = block(sides)
-            weights.append(seen)
+            sides = block(sides)
         for norm, side in zip(self.norms, sides, strict=True):
             parts.append(self.dropout(norm(side).mean(dim=1)))
         joined = self.join(torch.cat(parts, dim=1))
-        return self.head(joined).squeeze(1), weights
+        return self.head(joined).squeeze(1), 0.0

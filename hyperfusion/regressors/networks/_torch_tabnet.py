@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from hyperfusion.regressors.networks._layers import Span, TableFeatures
+from hyperfusion.regressors.networks._layers import Settings, Span, TableFeatures
 from hyperfusion.regressors.networks._training import in_parts
 
 
@@ -22,16 +22,9 @@ class TabNetNetwork(nn.Module):
     membership: Tensor
     tabnet: Any
 
-    def __init__(
-        self,
-        layout: dict[str, Any],
-        config: dict[str, Any],
-        generator: torch.Generator,
-    ):
+    def __init__(self, layout: Settings, config: Settings, generator: Generator):
         super().__init__()
-        self.features = TableFeatures(
-            layout, generator, number_size=4, dropout=config["dropout"]
-        )
+        self.features = TableFeatures(layout, generator, 4, config["dropout"])
         units = self._units(layout)
         membership = torch.zeros(len(units), self.features.width)
         for row, (start, stop) in enumerate(units):
@@ -40,7 +33,7 @@ class TabNetNetwork(nn.Module):
         self.sparsity = config["sparsity"]
         self.tabnet = _build_tabnet(membership, config, generator)
 
-    def _units(self, layout: dict[str, Any]) -> list[Span]:
+    def _units(self, layout: Settings) -> list[Span]:
         """Return the span of each unit: numbers, then vectors, then categories."""
         size = self.features.numbers.size
         units = [(i * size, (i + 1) * size) for i in range(layout["n_scalars"])]
@@ -57,24 +50,18 @@ class TabNetNetwork(nn.Module):
         return output.squeeze(1), -self.sparsity * entropy
 
     @torch.inference_mode()
-    def explain(
-        self, numbers: Tensor, codes: Tensor
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return the importance of each unit for the predictions, and each step's mask.
+    def importances(self, numbers: Tensor, codes: Tensor) -> np.ndarray:
+        """Return the importance of each unit for the prediction of each row.
 
-        Both have shape (n_samples, n_units). A unit's importance is the sum of its
-        masks, weighted by the steps' outputs. The rows of a mask add up to 1.
+        It is the sum of a unit's masks, weighted by the outputs of their steps.
         """
         self._follow()
         share = self.membership.T / self.membership.sum(dim=1)
-        parts = []
+        found = []
         for part in in_parts(self, numbers, codes):
-            total, steps = self.tabnet.forward_masks(self.features(*part))
-            parts.append(
-                [(m.to(share) @ share).cpu().numpy() for m in (total, *steps.values())]
-            )
-        total, *steps = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return total, steps
+            total = self.tabnet.forward_masks(self.features(*part))[0]
+            found.append((total.to(share) @ share).cpu().numpy())
+        return np.concatenate(found)
 
     def _follow(self) -> None:
         # The matrix is not a buffer in pytorch-tabnet, so it does not move along.
@@ -83,7 +70,7 @@ class TabNetNetwork(nn.Module):
 
 
 def _build_tabnet(
-    membership: Tensor, config: dict[str, Any], generator: torch.Generator
+    membership: Tensor, config: Settings, generator: Generator
 ) -> nn.Module:
     """Build pytorch-tabnet's network; its output starts at zero.
 

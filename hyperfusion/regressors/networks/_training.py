@@ -1,12 +1,7 @@
 """The training loop of all networks.
 
-It does not use skorch, which took twice as long (``benchmarks/networks.py --skorch``).
-skorch also changes torch's global random state and pickles the network itself. Weights
-in the loss, averaged weights and a time limit within epochs would each need an
-override.
-
-torch has one number of threads for the whole process, so fits run in parallel processes
-rather than in threads.
+It does not use skorch, which took twice as long (``benchmarks/networks.py --skorch``)
+and changes torch's global random state.
 """
 
 from __future__ import annotations
@@ -75,21 +70,10 @@ def batches_of(n_samples: int, batch_size: int) -> int:
 
 
 class Training:
-    """The training of one network.
+    """The training of one network, which returns predictions and a penalty.
 
-    Parameters
-    ----------
-    network : Module
-        Called with numbers and codes; returns predictions and a penalty, which is added
-        to the loss in training. It is on the device of the rows.
-    rows : TensorDataset
-        Training rows: numbers, codes, target, and weights with mean 1.
-    held : TensorDataset or None
-        Held-out rows, which decide when to stop. None keeps the last weights.
-    member : NetworkRegressor
-        Its parameters control the training.
-    batch_size : int
-        Minimum number of rows per batch.
+    `rows` are numbers, codes, target, and weights with mean 1. `held` rows decide when
+    to stop; None keeps the last weights. The parameters of `member` control it.
     """
 
     def __init__(
@@ -140,7 +124,13 @@ class Training:
             if loss is not None or self.best is None:
                 self._keep_best()
             if every and (epoch + 1) % every == 0:
-                self._report(epoch)
+                line = f"{type(self.member).__name__}: epoch {epoch + 1}"
+                for what, found in (
+                    ("loss", self.losses),
+                    ("held out", self.validation),
+                ):
+                    line += f", {what} {found[-1]:.4f}" if found else ""
+                print(line, flush=True)
             waited = len(self.losses) - self.best_epoch
             if loss is None or waited >= self.member.n_iter_no_change:
                 break
@@ -185,14 +175,6 @@ class Training:
             self.best = self.average.snapshot()
             self.best_epoch = len(self.losses)
         self.validation.append(score)
-
-    def _report(self, epoch: int) -> None:
-        line = f"{type(self.member).__name__}: epoch {epoch + 1}"
-        if self.losses:
-            line += f", loss {self.losses[-1]:.4f}"
-        if self.validation:
-            line += f", held out {self.validation[-1]:.4f}"
-        print(line, flush=True)
 
 
 def huber(prediction: Tensor, target: Tensor, weight: Tensor, delta: float) -> Tensor:

@@ -6,9 +6,13 @@ import tempfile
 import time
 from numbers import Integral, Real
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from joblib import effective_n_jobs
+from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
 from hyperfusion._device import resolve_device
@@ -20,45 +24,43 @@ from hyperfusion.regressors._common import (
     COUNT,
     NOT_NEGATIVE,
     POSITIVE,
+    Member,
     TargetScaler,
     held_out_rows,
     take_rows,
 )
-from hyperfusion.regressors.catboost._explain import CatBoostExplanations, make_pool
 from hyperfusion.table._features import Features
 from hyperfusion.table._schema import Schema
+
+MISSING = "__missing__"
+"""The level that missing categories become."""
 
 _FEW_ROWS = 1000
 _SHARE = Interval(Real, 0, 1, closed="right")
 
 
 @with_parameters
-class CatBoostHuberRegressor(CatBoostExplanations):
+class CatBoostHuberRegressor(Member):
     """Gradient boosted trees with a Huber loss, for feature tables with categories.
 
-    The primary member of the paper's ensemble (section 3.4, equation 7). It is fitted
-    to the standardized target, because CatBoost's own Huber loss starts from zero and
-    never reaches a target far from zero. It takes arrays, and tables in which columns
-    of pandas' ``category`` dtype are categories. Values may be missing.
+    The primary member of the paper's ensemble (section 3.4, equation 7). It takes
+    arrays, and tables in which columns of pandas' ``category`` dtype are categories.
+    Values may be missing. It is fitted to the standardized target.
 
     Parameters
     ----------
-    loss : {"huber", "mae", "rmse"}, default="huber"
-        Loss that the trees minimize.
     delta : float, default=0.5
         Where the Huber loss turns from quadratic to linear (equation 7), in standard
         deviations of the target.
     iterations : int, default=1000
         Largest number of trees.
     learning_rate : float, default=0.08
-        Shrinkage of each tree. For a Huber loss with `delta` below 0.5 it is multiplied
-        by ``0.5 / delta``, because no step is larger than `delta`.
+        Shrinkage of each tree. With `delta` below 0.5 it is multiplied by ``0.5 /
+        delta``, because no step is larger than `delta`.
     depth : int, default=6
         Depth of the (symmetric) trees, 1 to 16.
     l2_leaf_reg : float, default=3.0
         Ridge penalty of the leaves' values.
-    random_strength : float, default=1.0
-        Noise in the choice of splits.
     colsample : float or "auto", default="auto"
         Share of the features that each split may choose from; all on a GPU. "auto" is
         as many as give 30 features, but at least 0.3.
@@ -67,8 +69,6 @@ class CatBoostHuberRegressor(CatBoostExplanations):
         in the choice of splits; single columns have 1. A vector of n columns has n
         chances to win a split by accident. "auto" is ``4 / sqrt(n)``, limited to 0.5 to
         1, because long vectors may also be informative.
-    max_ctr_complexity : int, default=1
-        Maximum number of categories combined into one feature.
     early_stopping : bool, default=True
         Whether to hold out a random tenth of the rows and keep the best number of trees
         there.
@@ -132,16 +132,13 @@ class CatBoostHuberRegressor(CatBoostExplanations):
     """
 
     _parameter_constraints = {
-        "loss": [StrOptions({"huber", "mae", "rmse"})],
         "delta": [POSITIVE],
         "iterations": [COUNT],
         "learning_rate": [POSITIVE],
         "depth": [Interval(Integral, 1, 16, closed="both")],
         "l2_leaf_reg": [NOT_NEGATIVE],
-        "random_strength": [NOT_NEGATIVE],
         "colsample": [_SHARE, StrOptions({"auto"})],
         "vector_weight": [_SHARE, StrOptions({"auto"})],
-        "max_ctr_complexity": [Interval(Integral, 1, 15, closed="both")],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [COUNT],
         "max_time": [POSITIVE, None],
@@ -151,16 +148,13 @@ class CatBoostHuberRegressor(CatBoostExplanations):
         "verbose": ["verbose"],
     }
 
-    loss: str = "huber"
     delta: float = 0.5
     iterations: int = 1000
     learning_rate: float = 0.08
     depth: int = 6
     l2_leaf_reg: float = 3.0
-    random_strength: float = 1.0
     colsample: float | str = "auto"
     vector_weight: float | str = "auto"
-    max_ctr_complexity: int = 1
     early_stopping: bool = True
     n_iter_no_change: int = 50
     max_time: float | None = None
@@ -218,49 +212,43 @@ class CatBoostHuberRegressor(CatBoostExplanations):
         return {"task_type": "GPU", "devices": number or "0", "rsm": None}
 
     def _back_end_params(self, seed: int) -> dict[str, Any]:
-        losses = {
-            "huber": f"Huber:delta={float(self.delta)}",
-            "mae": "MAE",
-            "rmse": "RMSE",
-        }
         wide = np.clip(30 / len(self.schema_.columns), 0.3, 1)
         share = float(wide if self.colsample == "auto" else self.colsample)
-        params = {
-            "loss_function": losses[self.loss],
+        return {
+            "loss_function": f"Huber:delta={float(self.delta)}",
             "iterations": self.iterations,
-            "learning_rate": self.learning_rate,
+            # a Newton step has no limit where all errors of a leaf are beyond delta;
+            # a gradient is at most delta, so that small ones need a larger rate
+            "leaf_estimation_method": "Gradient",
+            "leaf_estimation_iterations": 1,
+            "learning_rate": self.learning_rate * max(1, 0.5 / self.delta),
             "depth": self.depth,
             "l2_leaf_reg": self.l2_leaf_reg,
-            "random_strength": self.random_strength,
-            "max_ctr_complexity": self.max_ctr_complexity,
+            "max_ctr_complexity": 1,  # no combinations of categories
             "rsm": share if share < 1 else None,
             "feature_weights": _vector_weights(self.schema_, self.vector_weight),
             "random_seed": seed,
             "thread_count": self._threads(),
             "allow_writing_files": False,
         }
-        if self.loss == "huber":
-            # a Newton step has no limit where all errors of a leaf are beyond delta;
-            # a gradient is at most delta, so that small ones need a larger rate
-            params |= {
-                "leaf_estimation_method": "Gradient",
-                "leaf_estimation_iterations": 1,
-                "learning_rate": self.learning_rate * max(1, 0.5 / self.delta),
-            }
-        return params
 
     def _train(self, train: Any, evaluate: Any, params: dict[str, Any]) -> None:
         from catboost import CatBoost
 
         if evaluate is not None:
             params |= {"od_type": "Iter", "od_wait": self.n_iter_no_change}
+        callbacks = None
+        if self.max_time is not None:
+            end = time.monotonic() + self.max_time
+            going_on = SimpleNamespace(after_iteration=lambda _: time.monotonic() < end)
+            callbacks = [going_on]
         model = CatBoost({k: v for k, v in params.items() if v is not None})
         model.fit(
             train,
             eval_set=evaluate,
             use_best_model=evaluate is not None,
             verbose=int(self.verbose) or False,
-            callbacks=None if self.max_time is None else [_Deadline(self.max_time)],
+            callbacks=callbacks,
         )
         self.n_iter_ = int(model.tree_count_)
         best = model.get_best_score().get("validation")
@@ -280,6 +268,102 @@ class CatBoostHuberRegressor(CatBoostExplanations):
         scaled = model.predict(pool, thread_count=threads)
         return self.target_scaler_.inverse_transform(scaled)
 
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """How much each feature changes the predictions: shares that add up to 1."""
+        check_is_fitted(self)
+        values = np.zeros(len(self.schema_.columns))
+        if self.model_:
+            found = self._load_model().get_feature_importance(
+                type="PredictionValuesChange", thread_count=self._threads()
+            )
+            values[np.argsort(self.schema_.is_category, kind="stable")] = found
+        return values / max(values.sum(), 1e-300)
+
+    def shap_values(self, X: Any, *, by: str = "feature") -> pd.DataFrame:
+        """Explain predictions: what each feature adds to each of them.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Rows to explain.
+        by : {"feature", "vector", "block", "family"}, default="feature"
+            Whether to add up the columns of each vector, block or family of blocks.
+            Columns of no block are in ``"other"``.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, n_features + 1) or (n_samples, n_groups + 1)
+            In the target's units: one column per feature in the order of fit (or per
+            group), and ``base``, the expected prediction. Each row adds up to its
+            prediction.
+
+        Raises
+        ------
+        InvalidInputError
+            If `by` is unknown.
+
+        Notes
+        -----
+        Costs about ``O(n_samples * n_trees * 2**depth * depth)``.
+        """
+        check_is_fitted(self)
+        names, scaler = self.schema_.group_names(by), self.target_scaler_
+        features = self._read(X)
+        values = np.zeros((len(features.numbers), len(names) + 1))
+        if self.model_:
+            values = self._load_model().get_feature_importance(
+                make_pool(features), type="ShapValues", thread_count=self._threads()
+            )
+        columns = np.argsort(self.schema_.is_category, kind="stable")
+        sums = {name: np.zeros(len(values)) for name in names}
+        for position in np.argsort(columns):
+            sums[names[columns[position]]] += values[:, position] * scaler.spread
+        base = scaler.inverse_transform(values[:, -1])
+        index = X.index if isinstance(X, pd.DataFrame) else None
+        return pd.DataFrame({**sums, "base": base}, index=index)
+
+    def _threads(self) -> int:
+        return int(self.n_threads or effective_n_jobs(-1))
+
+    def _load_model(self) -> Any:
+        if getattr(self, "_back_end", None) is None:
+            from catboost import CatBoost
+
+            self._back_end = CatBoost().load_model(blob=self.model_)
+        return self._back_end
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__().copy()
+        state.pop("_back_end", None)
+        return state
+
+
+def make_pool(
+    features: Features,
+    y: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    threads: int = -1,
+) -> Any:
+    """Return rows in CatBoost's most compact form, numbers first."""
+    from catboost import FeaturesData, Pool
+
+    numbers = np.ascontiguousarray(features.numbers)
+    levels = []
+    for name in features.categories:
+        column = features.categories[name]
+        # only the levels that occur, of maybe thousands of users
+        codes, where = np.unique(column.cat.codes, return_inverse=True)
+        named = column.cat.categories
+        texts = [MISSING if code < 0 else str(named[code]) for code in codes]
+        coded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        levels.append(np.array(coded, dtype=object)[where])
+    data = FeaturesData(
+        num_feature_data=numbers if numbers.shape[1] else None,
+        cat_feature_data=np.column_stack(levels) if levels else None,
+    )
+    return Pool(data, label=y, weight=weight, thread_count=threads)
+
 
 def _vector_weights(schema: Schema, weight: float | str) -> dict[int, float] | None:
     """Return the weights of vectors' columns, by position among the numbers."""
@@ -291,13 +375,3 @@ def _vector_weights(schema: Schema, weight: float | str) -> dict[int, float] | N
         if float(each) < 1:
             weights |= dict.fromkeys(columns.tolist(), float(each))
     return weights or None
-
-
-class _Deadline:
-    """CatBoost callback that stops training when the time is up."""
-
-    def __init__(self, seconds: float):
-        self.end = time.monotonic() + seconds
-
-    def after_iteration(self, info: Any) -> bool:
-        return time.monotonic() < self.end
