@@ -41,7 +41,8 @@ def parse_zone(cell: Any) -> Zone | None:
             with suppress(KeyError, ValueError, OSError):
                 return ZoneInfo(text).key
     elif isinstance(cell, Real) and not isinstance(cell, (bool, np.bool_)):
-        hours = float(cell) if abs(cell) <= 14 else None
+        with suppress(OverflowError):
+            hours = float(cell)
     # the world's clocks are at most 12 hours behind UTC and 14 ahead of it
     if hours is None or not -12 <= hours <= 14:
         raise ValueError(
