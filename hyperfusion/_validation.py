@@ -154,3 +154,11 @@ def _is_number(cell: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def inferred(cells: Any) -> Any:
+    """Return objects of a column or table in the dtypes that hold them, where any."""
+    try:
+        return cells.infer_objects()
+    except UnicodeEncodeError:  # half an emoji
+        return cells

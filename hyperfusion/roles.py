@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hyperfusion.cells._columns import as_column, inferred, is_blank
+from hyperfusion._validation import inferred
+from hyperfusion.cells._columns import as_column, is_blank
 from hyperfusion.cells._images import signs_of_images
 from hyperfusion.cells._levels import signs_of_levels
 from hyperfusion.cells._numbers import signs_of_numbers

@@ -159,10 +159,9 @@ def test_input_is_not_changed(case):
 def test_works_in_grid_search(case):
     X, y = case.data
     params = case.estimator.get_params(deep=False)
-    name = next(iter(params))
     search = GridSearchCV(
         clone(case.estimator),
-        {name: [params[name]]},
+        {name: [params[name]] for name in list(params)[:1]},
         cv=2,
         scoring=lambda estimator, X, y=None: float(len(output(estimator, X))),
         error_score="raise",

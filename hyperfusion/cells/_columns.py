@@ -100,14 +100,6 @@ def as_column(X: Any) -> pd.Series:
     return cells.astype(object)
 
 
-def inferred(cells: Any) -> Any:
-    """Return objects of a column or table in the dtypes that hold them, where any."""
-    try:
-        return cells.infer_objects()
-    except UnicodeEncodeError:  # half an emoji
-        return cells
-
-
 def is_missing(cell: Any) -> bool:
     """Whether a cell is empty: None, NaN, NaT or NA."""
     if isinstance(cell, str):

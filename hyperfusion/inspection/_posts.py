@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from hyperfusion.cells._columns import inferred
+from hyperfusion._validation import inferred
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame, check_columns
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from hyperfusion.cells._columns import as_column, inferred, is_missing
+from hyperfusion._validation import inferred
+from hyperfusion.cells._columns import as_column, is_missing
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score

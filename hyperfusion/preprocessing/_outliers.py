@@ -18,8 +18,7 @@ from hyperfusion._sklearn_compat import (
     _safe_indexing,
 )
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import check_target
-from hyperfusion.cells._columns import inferred
+from hyperfusion._validation import check_target, inferred
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import as_frame, check_columns, check_table

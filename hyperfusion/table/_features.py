@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
-from hyperfusion.cells._columns import inferred
+from hyperfusion._validation import inferred
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._frames import as_frame, check_table, without_texts
 from hyperfusion.table._schema import Schema, declare
