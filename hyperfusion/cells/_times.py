@@ -275,10 +275,15 @@ def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
     seconds, naive = np.full(len(texts), np.nan), np.zeros(len(texts), dtype=bool)
     offset = np.full(len(texts), np.nan)
     seconds[number], naive[number], _ = _from_numbers(texts[number])
-    parsed = pd.to_datetime(texts[~number], format="ISO8601", utc=True, errors="coerce")
-    seconds[~number] = clock_seconds(parsed)
     offset[~number] = [_written_offset(text) for text in texts[~number]]
-    naive[~number] = np.isnan(offset[~number])
+    without = np.isnan(offset)
+    for some in (~number & without, ~number & ~without):
+        # read apart: pandas 2 lends an offset to the texts that follow it
+        parsed = pd.to_datetime(
+            texts[some], format="ISO8601", utc=True, errors="coerce"
+        )
+        seconds[some] = clock_seconds(parsed)
+    naive[~number] = without[~number]
     return seconds, naive, offset
 
 
