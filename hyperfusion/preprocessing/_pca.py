@@ -135,8 +135,11 @@ class BlockPCA(BlockTransformer):
 def _fit_pca(values: np.ndarray, size: int) -> PCA | None:
     values = values[~np.isnan(values).any(axis=1)]
     n, p = values.shape
-    if n < 2:
+    if n < 2 or not values.any():
         return None
+    # squares of huge numbers would overflow; a power of two changes no digit
+    scale = np.exp2(np.floor(np.log2(max(values.max(), -values.min()))))
+    values /= scale
     # centered first, since a large mean would cost digits of the covariance
     center = values.mean(axis=0, dtype=np.float64).astype(np.float32)
     values -= center
@@ -145,5 +148,6 @@ def _fit_pca(values: np.ndarray, size: int) -> PCA | None:
     solver = "covariance_eigh" if n >= p else "full"
     with thread_limit(1, user_api="blas"):
         pca = PCA(min(size, n, p), svd_solver=solver, copy=False).fit(values)
-    pca.mean_ += center
+    pca.mean_ = (pca.mean_ + center) * scale
+    pca.explained_variance_ = pca.explained_variance_ * np.float64(scale) ** 2
     return pca

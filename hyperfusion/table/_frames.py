@@ -122,6 +122,14 @@ def as_frame(X: Any) -> Any:
     nullable = {getattr(pa, n.lower())(): pd.array([], n).dtype for n in names}
     try:
         table = X.to_arrow() if hasattr(X, "to_arrow") else X
+        # pyarrow before 26 refuses the unsigned codes of Polars' categories
+        signed = [
+            field.with_type(pa.dictionary(pa.int64(), field.type.value_type))
+            if pa.types.is_dictionary(field.type)
+            else field
+            for field in table.schema
+        ]
+        table = table.cast(pa.schema(signed, table.schema.metadata))
         return table.to_pandas(types_mapper=nullable.get)
     except pa.ArrowException as error:  # such as Polars' Int128
         raise InvalidInputError(

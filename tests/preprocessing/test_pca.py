@@ -147,3 +147,18 @@ def test_any_tables(X):
     if "image__clip" in pca.pcas_:
         assert_array_equal(out["image__clip_pca__0"].isna(), vector)
     assert_array_equal(out["meta__price"], X["meta__price"])
+
+
+@pytest.mark.parametrize("size", [1e20, 1e30, 3e38])
+def test_huge_numbers_are_reduced_as_others_are(size):
+    rng = np.random.RandomState(0)
+    small = rng.uniform(-1, 1, (20, 6)).astype(np.float32)
+    factor = np.exp2(np.floor(np.log2(size))).astype(np.float32)
+    for rows in (20, 4):
+        expected = BlockPCA(n_components=2).fit_transform(
+            table(image__clip=small[:rows])
+        )
+        huge = BlockPCA(n_components=2).fit_transform(
+            table(image__clip=small[:rows] * factor)
+        )
+        assert_allclose(huge / factor, expected, rtol=1e-5, atol=1e-6)

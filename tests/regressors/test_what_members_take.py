@@ -136,7 +136,9 @@ def test_the_dtypes_of_any_library_are_the_same_numbers(member):
     for kind, other in others.items():
         assert_array_equal(model.predict(other), expected, err_msg=kind)
         fresh = quick(member).fit(other, pl.Series(y), list(np.ones(60)))
-        same = undeclared if kind == "polars" else expected
+        # Polars drops what is declared, and so does pandas 2 in an Arrow table
+        kept = kind != "polars" and (kind != "table" or arrow.to_pandas().attrs)
+        same = expected if kept else undeclared
         assert_array_equal(fresh.predict(X), same, err_msg=kind)
     text = X.astype(dict.fromkeys(levels, str))
     with pytest.raises(InvalidInputError, match="astype"):
