@@ -68,7 +68,7 @@ print([name for name in model.get_params() if name.startswith("predict__trees__m
 
 folder = tempfile.TemporaryDirectory()
 cache = EmbeddingCache(folder.name)
-clip = ClipImageEncoder("hyperfusion-tiny", n_components=16, cache=cache)
+clip = ClipImageEncoder("hyperfusion-tiny", cache=cache)
 encoders = {"no images": "drop", "CLIP": clip, "statistics": ImageStatistics()}
 members = {
     "trees": [("trees", trees)],

@@ -19,8 +19,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hyperfusion import (
-    ClipImageEncoder,
-    ClipTextEncoder,
     NumericTable,
     ablate,
     make_hyperfusion,
@@ -42,12 +40,13 @@ linear = make_pipeline(
 trees = ExtraTreesRegressor(60, min_samples_leaf=3, max_features=0.3)
 model = make_hyperfusion(
     **posts.roles,
-    image_encoder=ClipImageEncoder("hyperfusion-tiny", n_components=24),
-    text_encoder=ClipTextEncoder("hyperfusion-tiny", n_components=16),
+    image_encoder="hyperfusion-tiny",
+    text_encoder="hyperfusion-tiny",
     members=[("trees", trees), ("linear", linear)],
     cv=3,
     random_state=0,
 )
+model.set_params(reduce__n_components=20)
 
 # %%
 # One line per part

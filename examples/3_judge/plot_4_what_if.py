@@ -20,8 +20,6 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from hyperfusion import (
     CatBoostHuberRegressor,
-    ClipImageEncoder,
-    ClipTextEncoder,
     make_hyperfusion,
     make_posts,
     time_split,
@@ -33,14 +31,15 @@ X, y = posts.data, posts.target
 train, test = time_split(X["posted_at"], test_size=0.2)
 model = make_hyperfusion(
     **posts.roles,
-    image_encoder=ClipImageEncoder("hyperfusion-tiny", n_components=24),
-    text_encoder=ClipTextEncoder("hyperfusion-tiny", n_components=16),
+    image_encoder="hyperfusion-tiny",
+    text_encoder="hyperfusion-tiny",
     members=[
         ("catboost", CatBoostHuberRegressor(iterations=150, colsample=0.3)),
         ("trees", ExtraTreesRegressor(60, min_samples_leaf=3, max_features=0.5)),
     ],
     random_state=0,
-).fit(X.iloc[train], y[train])
+)
+model.set_params(reduce__n_components=20).fit(X.iloc[train], y[train])
 
 # %%
 # The post
