@@ -13,7 +13,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._anatomy import final_step, find, is_search, layers
 from hyperfusion._validation import check_target
-from hyperfusion.cells._columns import as_column
+from hyperfusion.cells._columns import as_column, shown
 from hyperfusion.cells._levels import number_levels
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
@@ -138,11 +138,13 @@ def read_folds(
 def _read_pairs(pairs: Any, what: str, n_rows: int) -> list[Split]:
     """Return (train, test) pairs of positions, checked."""
     try:
+        if isinstance(pairs, tuple) and len(pairs) == 2 and np.isscalar(pairs[0][0]):
+            pairs = [pairs]  # as time_split returns it
         pairs = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         raise InvalidInputError(
             f"{what} must be a number, a splitter or pairs (train, test) of positions. "
-            f"Got {pairs!r} instead."
+            f"Got {shown(pairs)} instead."
         ) from error
     if not pairs:
         raise InvalidInputError(f"{what} is empty: give at least one (train, test).")
@@ -151,7 +153,7 @@ def _read_pairs(pairs: Any, what: str, n_rows: int) -> list[Split]:
         if not is_whole or rows.min() < 0 or rows.max() >= n_rows:
             raise InvalidInputError(
                 f"{what} must give positions of rows for train and test, from 0 to "
-                f"{n_rows - 1}. Got {rows!r}."
+                f"{n_rows - 1}. Got {shown(rows)}."
             )
     return pairs
 

@@ -376,3 +376,14 @@ def test_few_posts_have_no_correlation_and_one_user_no_interval():
     assert np.isnan(new.loc["src", ["score", "low", "high"]].astype(float)).all()
     assert np.isfinite(new.loc["mae", "score"])
     assert np.isnan(new.loc["mae", ["low", "high"]].astype(float)).all()
+
+
+def test_one_pair_of_positions_is_a_split():
+    X = np.random.RandomState(0).normal(size=(40, 2))
+    pair = np.arange(30), np.arange(30, 40)
+    one = evaluate(Ridge(), X, X[:, 0], splits={"later": pair}, random_state=0)
+    several = evaluate(Ridge(), X, X[:, 0], splits={"later": [pair]}, random_state=0)
+    assert one["scores"].equals(several["scores"])
+    with pytest.raises(InvalidInputError, match="from 0 to 39") as error:
+        evaluate(Ridge(), X, X[:, 0], splits={"later": (pair[0], pair[1] + 1)})
+    assert len(str(error.value)) < 300
