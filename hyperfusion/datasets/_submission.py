@@ -30,7 +30,7 @@ def write_submission(
     Parameters
     ----------
     path : path
-        The file to write. An existing file is replaced.
+        The file to write. An existing file is replaced when the new one is complete.
     post_ids : iterable of str or int, of length n_posts
         One id for each post, without the prefix.
     scores : array-like of shape (n_posts,)
@@ -100,5 +100,11 @@ def write_submission(
             "details": external_data or "",
         },
     }
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        text = json.dumps(content, ensure_ascii=False)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return path

@@ -105,3 +105,19 @@ def test_what_is_refused_leaves_the_file_alone(tmp_path, ids, scores, message):
 def test_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"No such file.*later"):
         write_submission(tmp_path / "later" / "a.json", [1], [2.0])
+
+
+def test_failure_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    path.write_text("before")
+
+    def half(self, text, **_):
+        with self.open("w") as file:
+            file.write(text[:10])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(type(path), "write_text", half)
+    with pytest.raises(OSError, match="no space"):
+        write_submission(path, [1], [1.0])
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.json"]
