@@ -54,14 +54,18 @@ def shared_python(session: nox.Session, *extras: str) -> str:
     python = str(SHARED / folder / "python")
     if not SHARED.exists():
         session.run(sys.executable, "-m", "venv", str(SHARED))
-    stamp = SHARED / f"installed-{'-'.join(extras)}"
-    wanted = hashlib.sha256(str(ROOT).encode())
+    state = hashlib.sha256(str(ROOT).encode())
     for name in ("pyproject.toml", "hyperfusion/_version.py"):
-        wanted.update((ROOT / name).read_bytes())
-    if not stamp.exists() or stamp.read_text() != wanted.hexdigest():
+        state.update((ROOT / name).read_bytes())
+    note = SHARED / "installed"
+    known, *there = note.read_text().split("\n") if note.exists() else [""]
+    if known != state.hexdigest():
+        there = []
+    wanted = {r for extra in extras for r in requirements(extra)}
+    if not there or not wanted <= set(there):
         target = f".[{','.join(extras)}]"
         session.run(python, "-m", "pip", "install", "--quiet", "--editable", target)
-        stamp.write_text(wanted.hexdigest())
+        note.write_text("\n".join([state.hexdigest(), *{*there, *wanted}]))
     return python
 
 
