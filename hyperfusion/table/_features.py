@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
-from hyperfusion._validation import inferred
+from hyperfusion._validation import has_infinite, inferred
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._frames import as_frame, check_table, without_texts
 from hyperfusion.table._schema import Schema, declare
@@ -131,14 +131,6 @@ def _is_number(cell: Any) -> bool:
     if isinstance(cell, (Real, Decimal, np.bool_)):
         return True
     return cell is None or cell is pd.NA or cell is pd.NaT
-
-
-def has_infinite(numbers: np.ndarray) -> bool:
-    """Whether an array holds infinity, found without an array of its size."""
-    return numbers.size > 0 and bool(
-        np.isinf(np.fmax.reduce(numbers, axis=None))
-        or np.isinf(np.fmin.reduce(numbers, axis=None))
-    )
 
 
 def write_features(
