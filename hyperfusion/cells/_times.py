@@ -225,7 +225,9 @@ def _is_number_text(text: str) -> bool:
 
 
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, (Real, Decimal)) and not isinstance(cell, (bool, np.bool_))
+    # NumPy counts durations among the whole numbers
+    others = bool, np.bool_, np.timedelta64
+    return isinstance(cell, (Real, Decimal)) and not isinstance(cell, others)
 
 
 def _from_datetimes(cells: pd.Series) -> tuple[np.ndarray, ...]:
