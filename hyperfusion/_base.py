@@ -41,18 +41,6 @@ class HyperFusionEstimator(BaseEstimator):
     """Base class of all estimators. A saved one records the package's version."""
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, also of nested estimators, as ``<name>__<parameter>``.
-
-        Parameters
-        ----------
-        **params
-            Values by name.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
         for key in params:
             name, _, inner = key.partition("__")
             if not inner or name not in self._get_param_names():

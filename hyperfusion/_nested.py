@@ -6,8 +6,17 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from hyperfusion.exceptions import InvalidInputError
+
+
+def takes_one_column(encoder: Any) -> bool:
+    """Whether a transformer takes a column of cells, as `TfidfVectorizer` does."""
+    while isinstance(encoder, Pipeline):
+        encoder = encoder.steps[0][1]
+    return not get_tags(encoder).input_tags.two_d_array
 
 
 class NestedEncoders:
@@ -24,18 +33,6 @@ class NestedEncoders:
     _get_param_names: Callable[[], list[str]]  # scikit-learn's
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, also of the estimators inside, by their names.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the encoders, or members, and their parameters.
-
-        Returns
-        -------
-        dict
-            Values by name.
-        """
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
         if not deep:
             return params
@@ -48,19 +45,6 @@ class NestedEncoders:
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, also of the estimators inside, as `get_params` names them.
-
-        Parameters
-        ----------
-        **params
-            Values by name; the name of an encoder or a member alone replaces it. A
-            preset, or a list of members without names, becomes a named list.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
         own = {k: v for k, v in params.items() if not self._is_nested(k)}
         super().set_params(**own)  # type: ignore[misc]
         for key in sorted(set(params) - set(own), key=len):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion._transformer import TableTransformer
-from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
+from hyperfusion.cells._columns import ON_ERROR, Cells, as_column, learning
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._numbers import signed_log, without_overflow
 from hyperfusion.exceptions import InvalidInputError
@@ -51,16 +51,22 @@ class CellEncoder(TableTransformer):
         on_error = {"on_error": [StrOptions(set(ON_ERROR))]}
         cls._parameter_constraints = {**cls._parameter_constraints, **on_error}
 
-    def _fit(self, X: Any, y: Any) -> None:
+    def _fit(self, X: Any, y: Any) -> Any:
         cells = self._read(X, reset=True)
-        self._fit_cells(cells, y)
-        self._end_fit(cells)
+        with learning():
+            self._fit_cells(cells, y)
+        names = pd.Index(self._feature_names())
+        if not names.is_unique:
+            raise InvalidInputError(
+                f"{type(self).__name__} would give two features the same name: "
+                f"{sorted(names[names.duplicated()].unique())}. "
+                "Rename the columns they come from."
+            )
+        self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
+        return cells
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
-        cells = self._read(X, reset=True)
-        features = self._fit_transform_cells(cells, y)
-        self._end_fit(cells)
-        return features
+        return self._transform_cells(self._fit(X, y))
 
     def _transform(self, X: Any) -> Any:
         return self._transform_cells(self._read(X, reset=False))
@@ -77,20 +83,6 @@ class CellEncoder(TableTransformer):
 
     def _transform_cells(self, cells: Any) -> Any:
         raise NotImplementedError
-
-    def _fit_transform_cells(self, cells: Any, y: Any) -> Any:
-        self._fit_cells(cells, y)
-        return self._transform_cells(cells)
-
-    def _end_fit(self, cells: Any) -> None:
-        names = pd.Index(self._feature_names())
-        if not names.is_unique:
-            raise InvalidInputError(
-                f"{type(self).__name__} would give two features the same name: "
-                f"{sorted(names[names.duplicated()].unique())}. "
-                "Rename the columns they come from."
-            )
-        self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
 
     def _feature_names(self, names: Any = None) -> list[str]:
         raise NotImplementedError
@@ -138,14 +130,14 @@ class TableEncoder(CellEncoder):
             X = X.reshape(-1, 1)
         return check_table(self, X, reset=reset)
 
-    def _levels(self, cells: pd.Series, *, warn: bool = True) -> pd.Series:
-        return read_levels(cells).settle(self.on_error, warn=warn)
+    def _levels(self, cells: pd.Series) -> pd.Series:
+        return read_levels(cells).settle(self.on_error)
 
-    def _scaled(self, cells: Cells, log: bool, *, warn: bool = True) -> np.ndarray:
+    def _scaled(self, cells: Cells, log: bool) -> np.ndarray:
         """Return numbers on a log scale, or unchanged if float32 can hold them."""
         if log:
-            return signed_log(cells.settle(self.on_error, warn=warn))
-        return without_overflow(cells).settle(self.on_error, warn=warn)
+            return signed_log(cells.settle(self.on_error))
+        return without_overflow(cells).settle(self.on_error)
 
 
 def read_column(X: Any, who: str) -> pd.Series:

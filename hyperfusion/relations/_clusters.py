@@ -17,11 +17,13 @@ from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import local_generator
 from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._tree import Assignment, descend, grow_tree
-from hyperfusion.relations._views import (
+from hyperfusion.relations._tree import (
+    Assignment,
     ViewReducer,
     agreement_table,
+    descend,
     find_views,
+    grow_tree,
 )
 from hyperfusion.table._features import Features, read_features, write_features
 
@@ -151,9 +153,8 @@ class HierarchicalClusterEncoder(TableTransformer):
         self.sizes_: dict[str, list[np.ndarray]] = {}
         paths: Paths = {}
         with thread_limit(1):
-            for view, reducer in find_views(
-                features, self.blocks, self.n_components
-            ).items():
+            views = find_views(features, self.blocks, self.n_components)
+            for view, reducer in views.items():
                 if reducer.there(numbers).sum() > 1:
                     self.reducers_[view] = reducer.fit(numbers, rng)
             if not self.reducers_:
@@ -171,25 +172,24 @@ class HierarchicalClusterEncoder(TableTransformer):
                     np.bincount(a.labels[a.labels >= 0], minlength=len(c)) / len(there)
                     for a, c in zip(paths[view], self.centers_[view], strict=True)
                 ]
-        self._fit_agreement(paths)
-        return features, paths
-
-    def _fit_agreement(self, paths: Paths) -> None:
-        self.agreement_: dict[str, list[np.ndarray]] = {}
-        self.agreeing_: dict[str, tuple[str, str]] = {}
         blocks = {view: reducer.block for view, reducer in self.reducers_.items()}
-        for a, b in product(blocks, blocks):
-            if blocks[a] == "image" and blocks[b] in ("text", "tags"):
-                pair = f"{a}_{b}"
-                self.agreeing_[pair] = a, b
-                self.agreement_[pair] = [
-                    agreement_table(
-                        paths[a][i].labels,
-                        paths[b][j].labels,
-                        (len(self.centers_[a][i]), len(self.centers_[b][j])),
-                    )
-                    for i, j in self._shared(pair).values()
-                ]
+        self.agreeing_ = {
+            f"{a}_{b}": (a, b)
+            for a, b in product(blocks, blocks)
+            if blocks[a] == "image" and blocks[b] in ("text", "tags")
+        }
+        self.agreement_ = {
+            pair: [
+                agreement_table(
+                    paths[a][i].labels,
+                    paths[b][j].labels,
+                    (len(self.centers_[a][i]), len(self.centers_[b][j])),
+                )
+                for i, j in self._shared(pair).values()
+            ]
+            for pair, (a, b) in self.agreeing_.items()
+        }
+        return features, paths
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         return self._write(*self._fit(X, y))

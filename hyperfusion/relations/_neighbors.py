@@ -18,13 +18,11 @@ from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._neighbor_search import (
+    find_spaces,
     fingerprints,
     recent_means,
     search,
     summarize,
-)
-from hyperfusion.relations._neighbor_spaces import (
-    find_spaces,
 )
 from hyperfusion.table._frames import Columns, as_frame, check_columns, check_table
 
@@ -227,9 +225,8 @@ class NeighborTargets(TableTransformer):
         }
         taken = self.columns_["user"] + self.columns_["time"]
         reduction = self.n_components, self.random_state
-        self.spaces_ = find_spaces(table, self.text, self.vectors, taken, *reduction)
-        for space in self.spaces_.values():
-            space.fit(table)
+        spaces = find_spaces(table, self.text, self.vectors, taken, *reduction)
+        self.spaces_ = {name: space.fit(table) for name, space in spaces.items()}
         rows = self._read(table)
         self._store(_with_targets(rows, targets))
         return rows

@@ -18,9 +18,7 @@ from hyperfusion.relations._vectors import (
     ALL,
     check_widths,
     choose_pairs,
-    cosine,
     input_of,
-    mean_direction,
     unit,
     vectors_of,
 )
@@ -179,8 +177,10 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             units = {name: unit(take_columns(part, c)) for name, c in sides.items()}
             for i, (a, b) in enumerate(self.pairs_):
                 others = [units[o] for o in self.aligned_ if o != a] if b == ALL else []
-                other = mean_direction(others) if others else units[b]
-                cosines[rows, i] = cosine(units[a], other)
+                # a missing vector does not count in the mean of the others
+                other = unit(sum(map(np.nan_to_num, others))) if others else units[b]
+                products = np.einsum("ij,ij->i", units[a], other)
+                cosines[rows, i] = np.clip(products, -1.0, 1.0)
         return pd.DataFrame(cosines, index=index, columns=self.get_feature_names_out())
 
     def _feature_names(self, names: Any) -> list[str]:

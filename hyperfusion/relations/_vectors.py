@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 
+from hyperfusion._nested import takes_one_column
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._schema import vectors_alone
 
@@ -57,39 +56,24 @@ def check_widths(
 def unit(vectors: np.ndarray, dtype: type = np.float64) -> np.ndarray:
     """Return vectors of length 1; NaN if one is missing, incomplete or zero."""
     vectors = np.asarray(vectors, dtype=dtype)
+
+    def norms(vectors: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        norms = _norms(vectors)
-        units = vectors / norms[:, None]
+        lengths = norms(vectors)
+        units = vectors / lengths[:, None]
         # squares can over- or underflow: rescale those rows first
-        rows = ~(np.isfinite(norms) & (norms > np.sqrt(np.finfo(dtype).tiny)))
+        rows = ~(np.isfinite(lengths) & (lengths > np.sqrt(np.finfo(dtype).tiny)))
         scaled = vectors[rows]
         scaled = scaled / np.abs(scaled).max(axis=1, keepdims=True, initial=0)
-        units[rows] = scaled / _norms(scaled)[:, None]
+        units[rows] = scaled / norms(scaled)[:, None]
     return units
-
-
-def _norms(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the cosines of the rows of two arrays of vectors of length 1."""
-    return np.clip(np.einsum("ij,ij->i", a, b), -1.0, 1.0)
-
-
-def mean_direction(units: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the direction of the mean vector, ignoring missing ones."""
-    total = np.zeros_like(units[0])
-    for vectors in units:
-        total += np.nan_to_num(vectors, nan=0.0)
-    return unit(total)
 
 
 def input_of(encoder: Any, cells: pd.Series) -> Any:
     """Return a column in the form an encoder takes: cells, or a one-column table."""
-    while isinstance(encoder, Pipeline):
-        encoder = encoder.steps[0][1]
-    return cells.to_frame() if get_tags(encoder).input_tags.two_d_array else cells
+    return cells if takes_one_column(encoder) else cells.to_frame()
 
 
 def vectors_of(encoder: Any, output: Any) -> np.ndarray:

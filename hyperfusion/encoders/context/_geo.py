@@ -11,7 +11,6 @@ import pandas as pd
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
-from hyperfusion.cells._columns import Cells
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, one_column
@@ -20,6 +19,7 @@ from hyperfusion.exceptions import InvalidInputError
 # more columns than the finest grid has, so that row * _COLUMNS + column is unique
 _COLUMNS = 1e6
 _ROLES = ("latitude", "longitude", "accuracy", "place")
+_LIMITS = {"latitude": 90, "longitude": 180}
 _COORDINATES = ("latitude", "longitude", "x", "y", "z", "cell")
 
 
@@ -101,11 +101,11 @@ class GeoEncoder(TableEncoder):
         self.cells_: list[str] = []
         self.places_: list[str] = []
         if "latitude" in self.columns_:
-            squares = self._squares(cells.index, *self._coordinates(cells, warn=False))
+            squares = self._squares(cells.index, *self._coordinates(cells))
             self.cells_ = common_levels(squares, self.min_frequency)
             self._known_cells = KnownLevels(self.cells_)
         if "place" in self.columns_:
-            places = self._levels(cells[self.columns_["place"]], warn=False)
+            places = self._levels(cells[self.columns_["place"]])
             self.places_ = common_levels(places, 1)
             self._known_places = KnownLevels(self.places_)
 
@@ -168,31 +168,27 @@ class GeoEncoder(TableEncoder):
             )
         return columns
 
-    def _coordinates(
-        self, table: pd.DataFrame, *, warn: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _coordinates(self, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Return latitude and longitude; both are NaN where one can't be used."""
-
-        def degrees(cells: Cells, limit: int, other: np.ndarray) -> np.ndarray:
-            found = cells.clean
+        read = {c: read_numbers(table[self.columns_[c]]) for c in _LIMITS}
+        usable = []
+        for (name, limit), other in zip(
+            _LIMITS.items(), reversed(_LIMITS), strict=True
+        ):
+            found, theirs = read[name].clean, read[other].clean
             beyond = np.abs(found) > limit
             # a lone 0 is half of 0, 0: as missing as the pair
-            half = np.isnan(found) & ~np.isnan(other) & (other != 0)
-            usable = cells.reject(
-                beyond | half,
-                lambda row: (
-                    f"{found[row]:g} is not between -{limit} and {limit} degrees"
-                    if beyond[row]
-                    else "missing, although the other coordinate is there"
-                ),
+            half = np.isnan(found) & ~np.isnan(theirs) & (theirs != 0)
+            why = (
+                "missing, although the other coordinate is there",
+                f"{{:g}} is not between -{limit} and {limit} degrees",
             )
-            return usable.settle(self.on_error, warn=warn)
-
-        north, east = (
-            read_numbers(table[self.columns_[c]]) for c in ("latitude", "longitude")
-        )
-        latitude = degrees(north, 90, east.clean)
-        longitude = degrees(east, 180, north.clean)
+            cells = read[name].reject(
+                beyond | half,
+                lambda row, why=why, b=beyond, f=found: why[int(b[row])].format(f[row]),
+            )
+            usable.append(cells.settle(self.on_error))
+        latitude, longitude = usable
         missing = np.isnan(latitude) | np.isnan(longitude)
         missing |= (latitude == 0) & (longitude == 0)
         return np.where(missing, np.nan, latitude), np.where(missing, np.nan, longitude)

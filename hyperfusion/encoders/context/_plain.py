@@ -64,10 +64,9 @@ class CategoryEncoder(TableEncoder):
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        levels = {name: self._levels(cells[name], warn=False) for name in cells}
         self.levels_ = {
-            name: common_levels(column, self.min_frequency)
-            for name, column in levels.items()
+            name: common_levels(self._levels(cells[name]), self.min_frequency)
+            for name in cells
         }
         self._known = {name: KnownLevels(own) for name, own in self.levels_.items()}
 
@@ -130,7 +129,7 @@ class NumberEncoder(TableEncoder):
             numbers = read_numbers(cells[name])
             auto = self.log == "auto"
             self.log_[name] = _has_heavy_tail(numbers.clean) if auto else bool(self.log)
-            self._scaled(numbers, self.log_[name], warn=False)
+            self._scaled(numbers, self.log_[name])
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         columns = [

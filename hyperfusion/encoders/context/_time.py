@@ -132,8 +132,7 @@ class TemporalEncoder(TableEncoder):
         self.time_ = one_column(cells, time, "time")
         self.created_ = one_column(cells, self.created, "created")
         self.timezone_, self.zone_ = _time_zone(cells, self.timezone)
-        zones = self._zones(cells, warn=False)
-        utc, _ = self._moments(cells[self.time_], zones, warn=False)
+        utc, _ = self._moments(cells[self.time_], self._zones(cells))
         known = utc[~np.isnan(utc)]
         if len(known) == 0:
             # raises for the first unreadable cell, unless all are missing
@@ -169,17 +168,16 @@ class TemporalEncoder(TableEncoder):
     def _calendar_names(self) -> list[str]:
         return [name for name, cycle in _CYCLE_OF.items() if cycle in self.cycles_]
 
-    def _zones(self, table: pd.DataFrame, *, warn: bool = True) -> list[Zone | None]:
+    def _zones(self, table: pd.DataFrame) -> list[Zone | None]:
         if self.timezone_ is None:
             return [self.zone_] * len(table)
-        zones = read_zones(table[self.timezone_])
-        return zones.settle(self.on_error, warn=warn)
+        return read_zones(table[self.timezone_]).settle(self.on_error)
 
     def _moments(
-        self, cells: pd.Series, zones: list[Zone | None], *, warn: bool = True
+        self, cells: pd.Series, zones: list[Zone | None]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the seconds of a column of times in UTC and on local clocks."""
-        times = read_times(cells).settle(self.on_error, warn=warn)
+        times = read_times(cells).settle(self.on_error)
         return to_utc_and_local(times, zones, self.naive == "local")
 
 

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 import hyperfusion.encoders as tier
+from hyperfusion._nested import takes_one_column
 from hyperfusion.cells._columns import read_each, shown
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import CellEncoder, ColumnEncoder, column_features
@@ -147,13 +148,6 @@ class Component:
             with suppress(AttributeError, ValueError, TypeError):
                 return [str(n) for n in self.encoder.get_feature_names_out()]
         return vector_columns(kind, n_features) if n_features > 1 else [kind]
-
-
-def takes_one_column(encoder: Any) -> bool:
-    """Whether a transformer takes a column of cells, as `TfidfVectorizer` does."""
-    while isinstance(encoder, Pipeline):
-        encoder = encoder.steps[0][1]
-    return not get_tags(encoder).input_tags.two_d_array
 
 
 def build_components(

@@ -189,10 +189,11 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         # looking up columns one by one is slow in an Arrow index
         return table.set_axis(table.columns.astype(object), axis=1)
 
-    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        self._fit_transform_cells(cells, y)
+    def _fit(self, X: Any, y: Any) -> None:
+        self._fit_transform(X, y)
 
-    def _fit_transform_cells(self, cells: pd.DataFrame, y: Any) -> pd.DataFrame:
+    def _fit_transform(self, X: Any, y: Any) -> pd.DataFrame:
+        cells = self._read(X, reset=True)
         if y is not None:
             y = check_target(y, len(cells), allow_nan=True)
         self.roles_ = read_roles(self, cells)

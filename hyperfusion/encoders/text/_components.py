@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
-from hyperfusion._text_components import CharacterTfidf, TextComponents
+from hyperfusion._text_components import TextComponents
 from hyperfusion._validation import local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import of_column, read_cells
@@ -20,10 +19,6 @@ from hyperfusion.cells._tags import read_tags
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.exceptions import InvalidInputError
-
-MOST_TERMS = 50_000
-PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
-"""What a term is, where terms aren't characters."""
 
 
 @with_parameters
@@ -120,21 +115,15 @@ class TfidfComponents(ColumnEncoder):
                 "ngram_range must be a pair (shortest, longest) of positive integers, "
                 f"for example (1, 2). Got {given!r}."
             )
-        characters = self.analyzer == "characters"
-        kind = CharacterTfidf if characters else TfidfVectorizer
-        vectorizer = kind(
-            analyzer="char_wb" if characters else "word",
-            ngram_range=tuple(given),
-            token_pattern=PATTERNS.get(self.analyzer),
+        texts = [t for t in self._texts(cells) if t is not None]
+        self.vectorizer_, self.svd_ = TextComponents.learn(
+            texts,
+            self.n_components,
+            local_generator(self.random_state),
+            analyzer=self.analyzer,
+            ngram_range=given,
             min_df=self.min_df,
-            max_features=MOST_TERMS,
-            sublinear_tf=True,
-            dtype=np.float32,
         )
-        rng = local_generator(self.random_state)
-        texts = [t for t in self._texts(cells, warn=False) if t is not None]
-        learned = TextComponents.learn(vectorizer, texts, self.n_components, rng)
-        self.vectorizer_, self.svd_ = learned
         self.n_components_ = self.n_components
         if self.vectorizer_ is None and texts:
             share = "" if isinstance(self.min_df, Integral) else "the share "
@@ -190,9 +179,9 @@ class TfidfComponents(ColumnEncoder):
             texts.append(", ".join(term.strip() for term in chosen[:n_terms]))
         return texts + [""] * (self.n_components_ - len(texts))
 
-    def _texts(self, cells: pd.Series, *, warn: bool = True) -> list[str | None]:
+    def _texts(self, cells: pd.Series) -> list[str | None]:
         read = _join_tags if self.analyzer == "tags" else read_text
-        return read_cells(cells, read, self.on_error, warn=warn)
+        return read_cells(cells, read, self.on_error)
 
 
 def _join_tags(cell: Any) -> str | None:

@@ -128,7 +128,7 @@ class UserHistory(TableEncoder):
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self.columns_ = self._find_columns(cells)
         self.codes_: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
-        self._store(self._read_posts(cells, y, warn=False))
+        self._store(self._read_posts(cells, y))
 
     def update(self, X: Any, y: Any) -> Self:
         """Add posts and scores to the history.
@@ -153,7 +153,7 @@ class UserHistory(TableEncoder):
         check_is_fitted(self)
         warn_of_order(X, y)
         old = self.history_
-        new = self._read_posts(self._read(X, reset=False), y, warn=True)
+        new = self._read_posts(self._read(X, reset=False), y)
         # new rows replace those of their user and time, but not a score by none
         old_keys, new_keys = (
             pd.MultiIndex.from_arrays([rows["user"], rows["seconds"]])
@@ -183,22 +183,19 @@ class UserHistory(TableEncoder):
                 columns[role] = free.pop(0)
         return columns
 
-    def _read_posts(self, table: pd.DataFrame, y: Any, *, warn: bool) -> Rows:
+    def _read_posts(self, table: pd.DataFrame, y: Any) -> Rows:
         scores = check_target(y, len(table), allow_nan=True)
-        rows = self._read_cells(table, learn=True, warn=warn)
-        rows["score"] = scores
+        rows = self._read_cells(table, learn=True) | {"score": scores}
         known = ~np.isnan(rows["seconds"])
         return {name: values[known] for name, values in rows.items()}
 
-    def _read_cells(
-        self, table: pd.DataFrame, *, learn: bool, warn: bool = True
-    ) -> Rows:
+    def _read_cells(self, table: pd.DataFrame, *, learn: bool) -> Rows:
         times = read_times(table[self.columns_["time"]])
-        rows = {"seconds": times.settle(self.on_error, warn=warn).seconds}
+        rows = {"seconds": times.settle(self.on_error).seconds}
         for role in _GROUPS:
             column = self.columns_[role]
             if column is not None:
-                levels = self._levels(table[column], warn=warn)
+                levels = self._levels(table[column])
                 rows[role] = _encode(levels, self.codes_[role], learn=learn)
         return rows
 

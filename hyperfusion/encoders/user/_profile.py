@@ -105,7 +105,7 @@ class UserProfileEncoder(TableEncoder):
             )
         self.users_: list[str] = []
         if self.user_ is not None:
-            users = self._levels(cells[self.user_], warn=False)
+            users = self._levels(cells[self.user_])
             self.users_ = common_levels(users, self.min_frequency)
             self._known = KnownLevels(self.users_)
         self.log_: dict[Hashable, bool] = {}
@@ -124,10 +124,10 @@ class UserProfileEncoder(TableEncoder):
         self.log_[cells.name] = not is_flag
         if not is_flag and len(there) and np.mean(there < 0) <= _NEGATIVE_SHARE:
             self.counts_.append(cells.name)
-        if np.isnan(self._numbers(cells, warn=False)).any():
+        if np.isnan(self._numbers(cells)).any():
             self.with_missing_.append(cells.name)
 
-    def _numbers(self, column: pd.Series, *, warn: bool = True) -> np.ndarray:
+    def _numbers(self, column: pd.Series) -> np.ndarray:
         """Return a column on its scale, NaN where it is missing or bad."""
         cells = read_numbers(column)
         if column.name in self.counts_:
@@ -136,7 +136,7 @@ class UserProfileEncoder(TableEncoder):
                 numbers < 0,
                 lambda row: f"a count can't be negative, got {numbers[row]:g}",
             )
-        return self._scaled(cells, self.log_[column.name], warn=warn)
+        return self._scaled(cells, self.log_[column.name])
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         numbers = {column: self._numbers(cells[column]) for column in self.numeric_}

@@ -150,8 +150,8 @@ class SVDUserEmbedder(TableEncoder):
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         self.user_, self.items_ = self._find_columns(cells)
-        users = self._levels(cells[self.user_], warn=False).to_numpy(dtype=object)
-        rows, items = self._read_items(cells, warn=False)
+        users = self._levels(cells[self.user_]).to_numpy(dtype=object)
+        rows, items = self._read_items(cells)
         there = ~pd.isna(users[rows])
         user_codes, known_users = pd.factorize(users[rows][there], sort=True)
         names = np.array(items, dtype=object)[there]
@@ -191,15 +191,12 @@ class SVDUserEmbedder(TableEncoder):
             )
         return users[0], items
 
-    def _read_items(
-        self, table: pd.DataFrame, *, warn: bool = True
-    ) -> tuple[np.ndarray, list[str]]:
+    def _read_items(self, table: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         rows: list[np.ndarray] = []
         items: list[str] = []
         for column in self.items_:
             read = _read_split if self.split else _read_whole
-            cells = table[column].astype(object)
-            found = read_cells(cells, read, self.on_error, warn=warn)
+            found = read_cells(table[column].astype(object), read, self.on_error)
             lists = [cell or () for cell in found]
             rows.append(np.repeat(np.arange(len(lists)), [len(cell) for cell in lists]))
             prefix = f"{column}=" if len(self.items_) > 1 else ""
