@@ -21,19 +21,12 @@ Class = TypeVar("Class")
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 def with_parameters(cls: type[Class]) -> type[Class]:
-    """Add an ``__init__`` that stores the annotated parameters and does nothing else.
-
-    They are keyword-only, unless ``field(kw_only=False)`` says otherwise. Subclasses
-    inherit them.
-    """
+    """Add an ``__init__`` of keyword-only parameters, which it stores as they are."""
     return dataclass(kw_only=True, eq=False, repr=False)(cls)
 
 
 def plain_output() -> Any:
-    """Return a context in which inner transformers ignore ``set_config``.
-
-    The global setting is for transformers that the user calls.
-    """
+    """Return a context in which inner transformers ignore ``set_config``."""
     return config_context(transform_output="default")
 
 

@@ -60,11 +60,7 @@ class TextComponents(NamedTuple):
         ngram_range: Sequence[int],
         min_df: int | float,
     ) -> Self:
-        """Learn from texts, or from a random 100,000 of them.
-
-        If no term is frequent, there is no vectorizer. If only one is, it is its own
-        component, and there is no SVD.
-        """
+        """Learn from texts, or from a random 100,000 of them."""
         characters = analyzer == "characters"
         kind = CharacterTfidf if characters else TfidfVectorizer
         vectorizer = kind(

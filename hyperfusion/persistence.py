@@ -140,16 +140,12 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
         )
     with _whole_file(path):
         model = io.load(path, trusted=asked)
-        _forget_memory(model)
+        # joblib reads pickles from such folders at fit
+        inner = model.get_params().values() if hasattr(model, "get_params") else ()
+        for part in (model, *inner):
+            if isinstance(getattr(part, "memory", None), str):
+                part.memory = None
     return model
-
-
-def _forget_memory(model: Any) -> None:
-    """Unset parameters `memory`: joblib reads pickles from such folders at fit."""
-    inner = model.get_params().values() if hasattr(model, "get_params") else ()
-    for part in (model, *inner):
-        if isinstance(getattr(part, "memory", None), str):
-            part.memory = None
 
 
 @contextlib.contextmanager

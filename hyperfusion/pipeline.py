@@ -37,10 +37,7 @@ __all__ = ["make_hyperfusion", "predict_batches"]
 
 
 class PostPipeline(Pipeline):
-    """scikit-learn's Pipeline, which checks target and parameters before it encodes.
-
-    Encoding many images takes hours.
-    """
+    """scikit-learn's Pipeline, which checks target and parameters before it encodes."""
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Check, then fit the steps in turn, as scikit-learn's Pipeline does."""
@@ -323,8 +320,7 @@ def predict_batches(
     with Progress("predict", n_rows, verbose, unit="row") as progress:
         for part in parts:
             n = part.shape[0] if hasattr(part, "shape") else len(part)
-            if n:
-                found.append(np.asarray(model.predict(part)))
+            found += [np.asarray(model.predict(part))] if n else []
             progress.step(n)
     return np.concatenate(found)
 

@@ -58,9 +58,8 @@ def evaluate(
     """Score models on random, user-grouped and time splits, side by side.
 
     A random split shows the score on posts like the training posts, a split by user
-    that on new users, and a split by time that on later posts. Each model is cloned and
-    fitted once per split and repeat. Posts of known and of new users are also scored
-    separately.
+    that on new users, and a split by time that on later posts. Each model is fitted
+    once per split and repeat. Posts of known and of new users are also scored apart.
 
     Parameters
     ----------
@@ -99,11 +98,11 @@ def evaluate(
         With the entries:
 
         scores : DataFrame
-            One row for each `split`, `model`, `users` ("all"; "known", with posts in
-            the training rows; or "new") and `metric` ("src": Spearman's rank
-            correlation, SRC; "mae": mean absolute error; "within_user_src": rank
-            correlation within users with three posts or more), with `score`, the bounds
-            `low` and `high` of its interval, `n_posts` and `n_users`.
+            One row for each `split`, `model`, `users` ("all", "known", with posts in
+            the training rows, or "new") and `metric` ("src": Spearman's rank
+            correlation, SRC; "mae": mean absolute error; "within_user_src": SRC within
+            users with three posts or more), with `score`, the bounds `low` and `high`
+            of its interval, `n_posts` and `n_users`.
         differences : DataFrame
             For each model but the first (the `baseline`): `difference`, its score minus
             the first model's on the same posts, with `low` and `high`, by the same
@@ -120,11 +119,10 @@ def evaluate(
 
     Notes
     -----
-    Intervals are percentiles over bootstrap samples. A sample draws users with all of
-    their tested posts (or single posts, if users are unknown), and the same for all
-    models, so differences are paired. Intervals show the uncertainty due to the choice
-    of test posts, not that due to the seed of the model. The paper reports SRC and MAE
-    (section 4, equation 11) on one random split.
+    Intervals are percentiles over bootstrap samples of users with all of their tested
+    posts (or of posts, if users are unknown), the same for all models, so differences
+    are paired. They show the uncertainty due to the choice of test posts, not that due
+    to the seed of the model. The paper reports SRC and MAE on one random split.
 
     Examples
     --------
@@ -167,15 +165,13 @@ def evaluate(
     with Progress("evaluate", len(jobs), verbose) as progress:
         results = zip(titles, jobs, progress.over(fits, titles), strict=True)
         for title, (name, fold, kind, train, test), (found, seconds) in results:
-            table = pd.DataFrame(
-                {"split": name, "fold": fold, "model": kind, "row": test}
-            )
-            table = table.assign(y=target[test], prediction=found, known_user=None)
+            table = {"split": name, "fold": fold, "model": kind, "row": test}
+            table |= {"y": target[test], "prediction": found, "known_user": None}
             table["unit"] = test if units is None else units[test]
             if units is not None:
                 seen = units[train[~np.isnan(target[train])]]
                 table["known_user"] = np.isin(units[test], seen)
-            tables.append(table)
+            tables.append(pd.DataFrame(table))
             if tells_lines(verbose):
                 print_scores(f"[evaluate] {title}", target[test], found, seconds)
     predictions = pd.concat(tables, ignore_index=True)
@@ -220,9 +216,9 @@ def _plan(
         if name == "time" and times is not None:
             plan[name] = [_inputs.split_by_time(times, rows, test_size)]
             continue
-        kind = GroupShuffleSplit if name == "user" else ShuffleSplit
-        splitter = kind(n_repeats, test_size=test_size, random_state=rng)
         groups = units[rows] if name == "user" and units is not None else None
+        kind = ShuffleSplit if groups is None else GroupShuffleSplit
+        splitter = kind(n_repeats, test_size=test_size, random_state=rng)
         folds = splitter.split(rows, groups=groups)
         plan[name] = [(rows[train], rows[test]) for train, test in folds]
     return plan

@@ -38,12 +38,11 @@ Paths = dict[str, list[Assignment]]
 class HierarchicalClusterEncoder(TableTransformer):
     """Coarse-to-fine clusters of posts, for each modality and for all together.
 
-    The paper's abstract mentions "hierarchical clustering features that capture
-    inter-modal dependencies" but does not describe them; this is an interpretation. The
-    vectors of each block are normalized, concatenated and reduced by PCA. k-means
-    splits the posts into a few clusters, each of these into more, and so on: a tree in
-    which every cluster has one parent. The joint view clusters the concatenated reduced
-    vectors of all blocks.
+    The paper's abstract mentions "hierarchical clustering features" but does not
+    describe them; this is an interpretation. The vectors of each block are normalized,
+    concatenated and reduced by PCA. k-means splits the posts into a few clusters, each
+    of these into more, and so on: a tree in which every cluster has one parent. The
+    joint view clusters the concatenated reduced vectors of all blocks.
 
     Parameters
     ----------
@@ -79,11 +78,6 @@ class HierarchicalClusterEncoder(TableTransformer):
         Normalize and reduce each block.
     %(columns_seen)s
 
-    See Also
-    --------
-    CrossModalSimilarity : Agreement of image and text without clusters.
-    sklearn.cluster.MiniBatchKMeans : Splits each cluster.
-
     Notes
     -----
     For each view and level L the output has
@@ -94,16 +88,13 @@ class HierarchicalClusterEncoder(TableTransformer):
     - ``<view>_<L>_size``: the cluster's share of the posts at fit;
     - ``<view>_<L>``: the cluster, a category (a number for an array);
 
-    and for image with text, and image with tags, ``image_text_<L>_agreement``: the
-    normalized pointwise mutual information of the two clusters at fit, which is 1 if
-    they only occur together, 0 if they are independent, and -1 if they never do.
+    and for image with text or tags, ``image_text_<L>_agreement``: the normalized
+    pointwise mutual information of the two clusters at fit, which is 1 if they only
+    occur together, 0 if they are independent, and -1 if they never do.
 
     A post without any vector of a view is missing there. If a block has several
-    vectors, a missing one counts as the mean.
-
-    With n posts, d components and K clusters on the last level, it costs ``O(n d K)``
-    to assign clusters, plus the PCA on at most 100,000 posts: 12 s for 486,000 posts
-    and 512 columns. It runs in one thread, on whose number the last digits depend.
+    vectors, a missing one counts as the mean. 486,000 posts with 512 columns take 12 s.
+    It runs in one thread, on whose number the last digits depend.
 
     Examples
     --------

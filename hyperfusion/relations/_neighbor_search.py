@@ -35,10 +35,7 @@ _POSITION = 2**32 - 1
 
 
 def on_grid(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors of length 1 in units of 1 / GRID, as int16.
-
-    A vector of zeros, or with a missing or infinite number, is missing: all 0.
-    """
+    """Return vectors of length 1 in units of 1 / GRID, as int16."""
     out = np.zeros(vectors.shape, dtype=np.int16)
     for rows in gen_batches(len(vectors), 16_384):
         part = np.asarray(vectors[rows], dtype=np.float64)
@@ -112,10 +109,7 @@ def _better(
     strangers: Sequence[tuple[np.ndarray, np.ndarray]],
     start: int,
 ) -> np.ndarray:
-    """Return the largest keys among the best so far and those of a block.
-
-    A key is a whole number made of the cosine and the row's position.
-    """
+    """Return the largest keys among the best so far and those of a block."""
     n, k = best.shape
     least = (best.min(axis=1) >> 32).astype(np.float32)[:, None]
     above = cosines > least
@@ -147,10 +141,7 @@ def _better(
 
 
 def recent_means(times: np.ndarray, targets: np.ndarray, n: int) -> np.ndarray:
-    """Return the mean of the `n` latest targets at the time of each row.
-
-    Targets of the same time are used together, so there can be a few more.
-    """
+    """Return the mean of the `n` latest targets at the time of each row."""
     if len(times) == 0:
         return np.zeros(0)
     stop = np.searchsorted(times, times, side="right")
@@ -207,10 +198,14 @@ class TextSpace(BaseEstimator):
         """Learn terms and components."""
         with learning():
             texts = [text for text in self._texts(table, "missing") if text]
-        terms = {"analyzer": "characters", "ngram_range": (2, 4)}
-        terms["min_df"] = min(2, max(len(texts), 1))
-        rng = local_generator(self.random_state)
-        self.learned_ = TextComponents.learn(texts, self.n_components, rng, **terms)
+        self.learned_ = TextComponents.learn(
+            texts,
+            self.n_components,
+            local_generator(self.random_state),
+            analyzer="characters",
+            ngram_range=(2, 4),
+            min_df=min(2, max(len(texts), 1)),
+        )
         return self
 
     def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
@@ -261,11 +256,7 @@ def find_spaces(
     n_components: int,
     random_state: Any,
 ) -> dict[str, Space]:
-    """Return the unfitted spaces by name.
-
-    If neither `text` nor `vectors` is given, all columns that aren't `taken` by users
-    and times are one space.
-    """
+    """Return the unfitted spaces by name."""
     spaces: dict[str, Space] = {}
     reduction = {"n_components": n_components, "random_state": random_state}
     for name, value in _by_name(text, "text").items():

@@ -35,10 +35,10 @@ _COUNT = Interval(Integral, 1, None, closed="left")
 class NeighborTargets(TableTransformer):
     """The targets of the most similar earlier rows.
 
-    For each row it finds the nearest stored rows that are strictly older, by cosine,
-    and summarizes their targets, in one or several spaces: of texts or of ready-made
-    vectors. A row's own target and later ones are never used, so ``fit(X,
-    y).transform(X)`` is safe to train on and equals ``fit_transform(X, y)``.
+    For each row it finds the nearest stored rows that are strictly older, by the cosine
+    of texts or ready-made vectors, and summarizes their targets. A row's own target and
+    later ones are never used, so ``fit(X, y).transform(X)`` is safe to train on and
+    equals ``fit_transform(X, y)``.
 
     Parameters
     ----------
@@ -77,15 +77,13 @@ class NeighborTargets(TableTransformer):
     random_state : int, RandomState instance or None, default=None
         Seed of that reduction.
     on_error : {"missing", "raise"}, default="missing"
-        What to do with a cell that can't be read: treat it as missing and warn once
-        for the column, or raise a :class:`~hyperfusion.exceptions.BadCellError` that
-        names it.
+        What to do with a cell that can't be read: treat it as missing and warn once, or
+        raise a :class:`~hyperfusion.exceptions.BadCellError` that names it.
 
     Attributes
     ----------
     rows_ : dict of {str: ndarray}
-        The stored rows, sorted by time: vectors, targets, times, and codes of users and
-        contents.
+        The stored rows, sorted by time: vectors, targets, times, users, contents.
     levels_ : ndarray of shape (n_stored,)
         The trend at the times of the stored rows.
     spaces_ : dict of {str: space}
@@ -112,18 +110,15 @@ class NeighborTargets(TableTransformer):
     to `transform` are never stored; `update` adds rows whose targets become known.
 
     Without `time`, each row sees all stored rows except those of its user and those
-    with identical vectors, which can be itself. This keeps a row's own target out of
-    its features, but not out of those of the rows around it. So use it inside the
-    folds, as the first step of a member that is a Pipeline.
+    with identical vectors, which can be itself. So use it inside the folds, as the
+    first step of a member that is a Pipeline: the rows around a row know its target.
 
     The search is exact, except that vectors are rounded, which changes a cosine by
     about 0.0002. In return, the neighbors don't depend on threads, blocks or the order
     of rows. Of equally similar rows the later is nearer, then the one with the larger
     target. Scale columns of different kinds first. With n rows and d numbers, a space
-    takes 2 n d bytes, and fitting and transforming the same rows ``n * min(n, 2 *
-    n_latest) * d`` operations. One core reads 5,000 short texts per second.
-
-    Not in the paper; the page on the feature table in the user guide has the scores.
+    takes 2 n d bytes, and ``n * min(n, 2 * n_latest) * d`` operations. Not in the
+    paper; the user guide has the scores.
 
     Examples
     --------

@@ -46,11 +46,6 @@ class RelationEncoder(TableTransformer):
         The schema of the table.
     %(columns_seen)s
 
-    See Also
-    --------
-    PostEncoder : Make the feature table.
-    CrossModalSimilarity : The block ``cross`` on its own.
-
     Notes
     -----
     A table with nothing to relate passes through unchanged. The target is not used.

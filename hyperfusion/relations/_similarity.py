@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,21 +13,15 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 
 from hyperfusion._base import with_parameters
-from hyperfusion._nested import NestedEncoders
+from hyperfusion._nested import NestedEncoders, takes_one_column
 from hyperfusion._transformer import TableTransformer
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._vectors import (
-    ALL,
-    check_widths,
-    choose_pairs,
-    input_of,
-    unit,
-    vectors_of,
-)
+from hyperfusion.relations._tree import unit
 from hyperfusion.table._features import read_features, take_columns
 from hyperfusion.table._frames import check_columns, check_table
-from hyperfusion.table._schema import block_of_vector
+from hyperfusion.table._schema import block_of_vector, vectors_alone
 
+ALL = "all"
 _ROWS = 4096
 
 
@@ -68,20 +64,12 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         For each column of the output, the blocks that it relates.
     %(columns_seen)s
 
-    See Also
-    --------
-    ClipImageEncoder, ClipTextEncoder : Encode images and texts in one space.
-    HierarchicalClusterEncoder : Agreement of clusters of images and texts.
-
     Notes
     -----
     The output has one column ``<a>_<b>_cosine`` for each pair: NaN if either side is
-    missing or a vector of zeros. The cost is one pass over the vectors: on one core a
-    quarter of a second for 100,000 posts and one pair of vectors of 512 numbers.
-
-    The paper's equation uses the textual vector of its equation 3, which consists of
-    CLIP, GloVe and statistics. Only the CLIP part has the right dimensions, so only
-    that part is compared.
+    missing or a vector of zeros. 100,000 posts and one pair of vectors of 512 numbers
+    take a quarter of a second. Of the textual vector in the paper's equation 3 only the
+    CLIP part has the right dimensions, so only that part is compared.
 
     Examples
     --------
@@ -99,10 +87,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     1                0.8
     """
 
-    _parameter_constraints = {
-        "pairs": [list, tuple, None],
-        "encoders": [dict, None],
-    }
+    _parameter_constraints = {"pairs": [list, tuple, None], "encoders": [dict, None]}
 
     pairs: Sequence[tuple[str, str]] | None = None
     encoders: Mapping[Hashable, Any] | None = None
@@ -127,14 +112,13 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
                 f"the table's vectors, which are {sorted(schema.vectors)}. Name them "
                 "in pairs, or build the table with feature_table(..., spaces=...)."
             )
-        self.pairs_ = choose_pairs(self.pairs, schema.vectors, self.aligned_)
+        self.pairs_ = self._choose_pairs(schema.vectors)
         used = {name for pair in self.pairs_ for name in pair}
         used |= set(self.aligned_ if ALL in used else ())
         self.sides_: dict[str, Any] = {
             name: columns for name, columns in schema.vectors.items() if name in used
         }
-        widths = {name: len(c) for name, c in self.sides_.items()}
-        check_widths(self.pairs_, self.aligned_, widths)
+        self._check_widths({name: len(c) for name, c in self.sides_.items()})
         self.names_ = {n: s for n, s in schema.short_names().items() if n in used}
         for pair in self.pairs_:
             sides = self.aligned_ if pair[1] == ALL else pair
@@ -149,10 +133,36 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         self.sides_ = {str(column): column for column in columns}
         self.aligned_ = list(self.sides_)
         self.names_ = {name: name for name in self.sides_}
-        self.pairs_ = choose_pairs(self.pairs, self.sides_, self.aligned_)
+        self.pairs_ = self._choose_pairs(self.sides_)
         for name, encoder in self._named_encoders().items():
-            cells = input_of(encoder, table[self.sides_[name]])
+            cells = _input_of(encoder, table[self.sides_[name]])
             self.encoders_[name] = clone(encoder).fit(cells)
+
+    def _choose_pairs(self, names: Collection[str]) -> list[tuple[str, str]]:
+        """Return the pairs to compare: the user's, or all pairs of aligned vectors."""
+        if self.pairs is None:
+            several = [(self.aligned_[0], ALL)] if len(self.aligned_) > 2 else []
+            return [*combinations(self.aligned_, 2), *several]
+        for pair in self.pairs:
+            is_pair = isinstance(pair, Sequence) and len(pair) == 2
+            known = is_pair and pair[0] in names
+            if not known or pair[1] not in {*names, ALL} or pair[0] == pair[1]:
+                raise InvalidInputError(
+                    f"pairs must hold pairs of two of {sorted(names)}, or of one of "
+                    f"them and 'all'. Got {pair!r}."
+                )
+        return [(a, b) for a, b in self.pairs]
+
+    def _check_widths(self, widths: Mapping[str, int]) -> None:
+        """Raise if the vectors of a pair differ in length."""
+        for a, b in self.pairs_:
+            others = [o for o in self.aligned_ if o != a] if b == ALL else [b]
+            if not others or any(widths[a] != widths[other] for other in others):
+                raise InvalidInputError(
+                    f"{a} and {b} can't be compared: the vectors have "
+                    f"{ {name: widths[name] for name in (a, *others)} } numbers. "
+                    "Encode both sides with the same model."
+                )
 
     def _transform(self, X: Any) -> pd.DataFrame:
         if self.encoders is None:
@@ -163,10 +173,17 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             table = check_table(self, X, reset=False)
             encoded = []
             for name, encoder in self.encoders_.items():
-                cells = input_of(encoder, table[self.sides_[name]])
-                encoded.append(vectors_of(encoder, encoder.transform(cells)))
+                output = encoder.transform(_input_of(encoder, table[self.sides_[name]]))
+                sparse = hasattr(output, "toarray")
+                vectors = output.toarray() if sparse else np.asarray(output)
+                # without other columns, such as flags
+                with suppress(AttributeError, ValueError, TypeError):
+                    named = vectors_alone(encoder.get_feature_names_out())
+                    if len(named) == 1:
+                        vectors = vectors[:, next(iter(named.values()))]
+                encoded.append(vectors)
             widths = {n: v.shape[1] for n, v in zip(self.sides_, encoded, strict=True)}
-            check_widths(self.pairs_, self.aligned_, widths)
+            self._check_widths(widths)
             numbers, index = np.hstack(encoded), table.index
             ends = np.cumsum([*widths.values()])
             places = np.split(np.arange(numbers.shape[1]), ends[:-1])
@@ -210,3 +227,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         tags = super().__sklearn_tags__()
         tags.input_tags.string = self.encoders is not None
         return tags
+
+
+def _input_of(encoder: Any, cells: pd.Series) -> Any:
+    """Return a column in the form an encoder takes: cells, or a one-column table."""
+    return cells if takes_one_column(encoder) else cells.to_frame()

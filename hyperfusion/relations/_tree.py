@@ -13,7 +13,6 @@ from sklearn.metrics import euclidean_distances
 from sklearn.utils import gen_batches
 
 from hyperfusion._base import with_parameters
-from hyperfusion.relations._vectors import unit
 from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import BLOCKS
 from hyperfusion.table._schema import block_of_vector, check_parts
@@ -22,12 +21,27 @@ _ROWS = 4096
 _PCA_ROWS = 100_000
 
 
+def unit(vectors: np.ndarray, dtype: type = np.float64) -> np.ndarray:
+    """Return vectors of length 1; NaN if one is missing, incomplete or zero."""
+    vectors = np.asarray(vectors, dtype=dtype)
+
+    def norms(vectors: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        lengths = norms(vectors)
+        units = vectors / lengths[:, None]
+        # squares can over- or underflow: rescale those rows first
+        rows = ~(np.isfinite(lengths) & (lengths > np.sqrt(np.finfo(dtype).tiny)))
+        scaled = vectors[rows]
+        scaled = scaled / np.abs(scaled).max(axis=1, keepdims=True, initial=0)
+        units[rows] = scaled / norms(scaled)[:, None]
+    return units
+
+
 @with_parameters
 class ViewReducer(BaseEstimator):
-    """Joins the unit vectors of a view and reduces them by PCA.
-
-    A missing vector is replaced by its mean at fit; if all are missing, so is the row.
-    """
+    """Joins the unit vectors of a view and reduces them by PCA."""
 
     block: str | None
     vectors: list[np.ndarray]
@@ -110,12 +124,7 @@ def find_views(
 
 
 def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the normalized pointwise mutual information of two clusterings.
-
-    For each pair of clusters of the same rows (-1 if missing) it is ``log(p(a, b) /
-    (p(a) p(b))) / -log(p(a, b))``: 1 if they only occur together, 0 if they are
-    independent, -1 if they never occur together.
-    """
+    """Return the normalized pointwise mutual information of two clusterings."""
     both = (a >= 0) & (b >= 0)
     counts = np.zeros(shape)
     np.add.at(counts, (a[both], b[both]), 1)
@@ -143,13 +152,7 @@ def grow_tree(
     min_cluster_size: int,
     rng: np.random.RandomState,
 ) -> tuple[list[int], list[np.ndarray], list[np.ndarray]]:
-    """Split points into a few clusters, these into more, and so on.
-
-    Returns the kept levels, and for each the clusters' centers and their parents on the
-    level above (0 on the first). No level has more than ``n_samples //
-    min_cluster_size`` clusters; a level that can't have more than the one above is
-    skipped.
-    """
+    """Split points into a few clusters, these into more, and so on."""
     labels, n_nodes = np.zeros(len(points), dtype=np.int64), 1
     kept: list[int] = []
     centers: list[np.ndarray] = []
@@ -174,10 +177,7 @@ def grow_tree(
 
 
 def share_out(counts: np.ndarray, total: int) -> np.ndarray:
-    """Give each node a child, and distribute the rest in proportion to their rows.
-
-    No node gets more children than it has rows, so there can be fewer than `total`.
-    """
+    """Give each node a child, and distribute the rest in proportion to their rows."""
     ideal = max(total - len(counts), 0) * counts / counts.sum()
     extra = np.floor(ideal).astype(int)
     rest = max(total - len(counts), 0) - extra.sum()
@@ -228,10 +228,7 @@ def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def descend(
     points: np.ndarray, centers: list[np.ndarray], parents: list[np.ndarray]
 ) -> list[Assignment]:
-    """Return the clusters of points at each level, from the top of the tree.
-
-    Points whose first number is missing have no cluster.
-    """
+    """Return the clusters of points at each level, from the top of the tree."""
     there = ~np.isnan(points[:, 0])
     known, labels = points[there], np.zeros(int(there.sum()), dtype=np.int64)
     path = []

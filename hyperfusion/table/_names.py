@@ -134,10 +134,7 @@ def vector_columns(vector: str, size: int) -> list[str]:
 
 
 def single_name(feature: Hashable) -> str:
-    """Return a feature's name, changed if it would read as part of a vector.
-
-    "fans" stays, "v__3" becomes "v_3".
-    """
+    """Return a feature's name, changed if it would read as part of a vector."""
     name = str(feature)
     while _vector_part(name)[0] is not None:
         stem, _, digits = name.rpartition(_SEPARATOR)

@@ -88,11 +88,7 @@ _SLOTS = {
 
 @with_parameters
 class ClipEncoder(ColumnEncoder):
-    """Base of `ClipImageEncoder` and `ClipTextEncoder`.
-
-    Subclasses implement ``_embed(cells)``, which returns a raw float32 embedding for
-    each cell, NaN if it is missing.
-    """
+    """Base of `ClipImageEncoder` and `ClipTextEncoder`."""
 
     _slots = _SLOTS
     _tower: ClassVar[str]
@@ -139,6 +135,10 @@ class ClipEncoder(ColumnEncoder):
         pretrained = None if self.pretrained is None else os.fspath(self.pretrained)
         return find_source(os.fspath(self.model_name), pretrained, tower=self._tower)
 
+    def _progress(self, total: int, unit: str) -> Progress:
+        name = type(self).__name__
+        return Progress(name, total, self.verbose, unit=unit, always=True)
+
     def _normalized(self, vectors: np.ndarray) -> np.ndarray:
         if self.normalize:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -171,8 +171,3 @@ class Session:
     def fingerprint(self) -> str:
         """Return a hash of all that an embedding depends on besides its item."""
         return fingerprint(self.source, self._tower, self._precision, **self._parts)
-
-
-def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Progress:
-    name = type(encoder).__name__
-    return Progress(name, total, encoder.verbose, unit=unit, always=True)

@@ -149,13 +149,10 @@ class GeoEncoder(TableEncoder):
 
     def _find_columns(self, table: pd.DataFrame) -> dict[str, Hashable]:
         given = {role: getattr(self, role) for role in _ROLES}
-        if all(value is None for value in given.values()) and table.shape[1] == 2:
+        if all(v is None for v in given.values()) and table.shape[1] == 2:
             given["latitude"], given["longitude"] = table.columns
-        columns = {
-            role: one_column(table, value, role)
-            for role, value in given.items()
-            if value is not None
-        }
+        found = {role: one_column(table, value, role) for role, value in given.items()}
+        columns = {role: label for role, label in found.items() if label is not None}
         if not columns:
             raise InvalidInputError(
                 "GeoEncoder needs at least one of the parameters latitude and "
@@ -171,24 +168,22 @@ class GeoEncoder(TableEncoder):
     def _coordinates(self, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Return latitude and longitude; both are NaN where one can't be used."""
         read = {c: read_numbers(table[self.columns_[c]]) for c in _LIMITS}
-        usable = []
-        for (name, limit), other in zip(
-            _LIMITS.items(), reversed(_LIMITS), strict=True
-        ):
-            found, theirs = read[name].clean, read[other].clean
-            beyond = np.abs(found) > limit
+
+        def usable(name: str, other: str) -> np.ndarray:
+            found, theirs, limit = read[name].clean, read[other].clean, _LIMITS[name]
             # a lone 0 is half of 0, 0: as missing as the pair
             half = np.isnan(found) & ~np.isnan(theirs) & (theirs != 0)
-            why = (
-                "missing, although the other coordinate is there",
-                f"{{:g}} is not between -{limit} and {limit} degrees",
-            )
-            cells = read[name].reject(
-                beyond | half,
-                lambda row, why=why, b=beyond, f=found: why[int(b[row])].format(f[row]),
-            )
-            usable.append(cells.settle(self.on_error))
-        latitude, longitude = usable
+
+            def why(row: int) -> str:
+                if half[row]:
+                    return "missing, although the other coordinate is there"
+                return f"{found[row]:g} is not between -{limit} and {limit} degrees"
+
+            bad = half | (np.abs(found) > limit)
+            return read[name].reject(bad, why).settle(self.on_error)
+
+        latitude = usable("latitude", "longitude")
+        longitude = usable("longitude", "latitude")
         missing = np.isnan(latitude) | np.isnan(longitude)
         missing |= (latitude == 0) & (longitude == 0)
         return np.where(missing, np.nan, latitude), np.where(missing, np.nan, longitude)

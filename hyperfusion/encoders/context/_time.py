@@ -90,16 +90,14 @@ class TemporalEncoder(TableEncoder):
     - ``is_missing``: 1 if the time is missing. All other features of it are then NaN.
 
     With ``cycles="seen"`` a cycle has features only if the times at fit cover it at
-    least twice: in half a year of posts the month is another name for the date and says
-    nothing about unseen months. A cycle has no features either if all times have the
-    same time of day, day of the month or day of the year.
+    least twice and differ in it: in half a year of posts the month is another name for
+    the date and says nothing about unseen months.
 
     Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
     their digits form one (20150301, 201503011530), otherwise seconds since 1970, or
     milli-, micro- or nanoseconds if they are too large for seconds. A year counts as
-    its first moment, a date without a time of day as midnight. A warning tells of
-    numbers that become dates outside of 1995 to 2050, such as the days of a
-    spreadsheet. Of an hour that a local clock shows twice, the first counts.
+    its first moment, a date as midnight. A warning tells of numbers that become dates
+    outside of 1995 to 2050. Of an hour that a clock shows twice, the first counts.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,6 @@ from hyperfusion.encoders.post._components import (
 )
 from hyperfusion.encoders.post._roles import (
     SLOTS,
-    Roles,
     named_roles,
     read_roles,
     read_vectors,
@@ -95,10 +95,6 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     InvalidInputError
         If a role names a missing column, or no role is named.
 
-    See Also
-    --------
-    make_hyperfusion : Put this before relations and the ensemble.
-
     Notes
     -----
     The result holds all numbers in one float32 allocation, and categories with the
@@ -111,8 +107,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     parameters as ``encoders__text__tfidf__n_components``.
 
     The features of a replacement are one vector if it doesn't name them, or names them
-    after its class, as scikit-learn's ``PCA`` does. Embeddings of users and places
-    (equation 4) did not help on two sets of real posts, so they are off by default.
+    after its class, as scikit-learn's ``PCA`` does.
 
     Examples
     --------
@@ -201,7 +196,12 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self.roles_["vectors"] = [c for vector in vectors for c in vector.columns]
         vectors = [v for v in vectors if cells[v.columns].notna().any(axis=None)]
         for role, columns in self.roles_.items():
-            _warn_of_nothing(role, cells[columns])
+            for label, column in cells[columns].items():
+                if all(is_blank(cell) for cell in as_column(column)):
+                    warn_user(
+                        f"Column {label!r} (role {role}) says nothing: all its "
+                        f"{len(column)} cells are missing."
+                    )
         cells = self._with_folder(cells)
         self.components_ = build_components(self, self.roles_, vectors, y)
         if not self.components_:
@@ -262,31 +262,27 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return self._names
 
     def _named_encoders(self) -> dict[str, Any]:
-        roles = named_roles(self)
         given = self.encoders if isinstance(self.encoders, Mapping) else {}
         encoders: dict[str, Any] = {}
+        defaults = default_components(self, named_roles(self), [])
+        own: dict[str, dict[str, Any]] = {role: {} for role in ENCODED}
+        with suppress(InvalidInputError):  # a wrong encoder is refused at fit
+            for component in defaults:
+                own[component.role][component.name] = component.encoder
         for role in (role for role in ENCODED if role not in ("vectors", "neighbors")):
-            value = given.get(role, {})
+            value, named = given.get(role, {}), own[role]
             if isinstance(value, Mapping):
-                named = self._default_encoders(role, roles)
-                for name, own in value.items():
-                    if not isinstance(own, Mapping):
-                        named[name] = own
+                for name, one in value.items():
+                    if not isinstance(one, Mapping):
+                        named[name] = one
                     elif name in named:
-                        named[name].set_params(**own)
+                        named[name].set_params(**one)
             else:
                 several = value if isinstance(value, (list, tuple)) else [value]
                 named = dict(zip(_names_of(several), several, strict=True))
                 named = {n: e for n, e in named.items() if not isinstance(e, str)}
             encoders |= {f"{role}__{name}": e for name, e in named.items()}
         return encoders
-
-    def _default_encoders(self, role: str, roles: Roles) -> dict[str, Any]:
-        try:
-            components = default_components(self, role, roles, [])
-            return {component.name: component.encoder for component in components}
-        except InvalidInputError:  # a wrong image_encoder is refused at fit
-            return {}
 
     def _put_encoder(self, name: str, encoder: Any) -> None:
         role, _, kind = name.partition("__")
@@ -311,15 +307,6 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
             self.encoders = given
         else:
             self._put_encoder(name, changed)
-
-
-def _warn_of_nothing(role: str, table: pd.DataFrame) -> None:
-    for label, column in table.items():
-        if all(is_blank(cell) for cell in as_column(column)):
-            warn_user(
-                f"Column {label!r} (role {role}) says nothing: all its {len(column)} "
-                "cells are missing."
-            )
 
 
 def _names_of(encoders: Sequence[Any]) -> list[str]:

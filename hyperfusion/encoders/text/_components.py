@@ -15,8 +15,7 @@ from hyperfusion._text_components import TextComponents
 from hyperfusion._validation import local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import of_column, read_cells
-from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import read_text
+from hyperfusion.cells._texts import read_tags, read_text
 from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.exceptions import InvalidInputError
 
@@ -70,10 +69,9 @@ class TfidfComponents(ColumnEncoder):
     all of them, a text without a known term 0. Where no term of the column is frequent
     enough, all components are 0, with a warning.
 
-    Terms and components are learned from at most 100,000 texts, drawn at random from
-    more. With texts of 75 characters that takes 260 MB for words and their pairs and
-    430 MB for two to four characters. One core fits some 20,000 short texts in a
-    second, with characters 5,000.
+    Terms and components are learned from at most 100,000 texts, drawn at random, which
+    takes up to 430 MB. One core fits some 20,000 short texts in a second, with
+    characters 5,000.
 
     Examples
     --------
@@ -156,14 +154,6 @@ class TfidfComponents(ColumnEncoder):
         list of str
             One text for each component, its terms separated by commas; empty where no
             text was learned from.
-
-        Examples
-        --------
-        >>> from hyperfusion import TfidfComponents
-        >>> titles = ["red boat", "boat red", "tree", "old tree"]
-        >>> encoder = TfidfComponents(n_components=2, min_df=1, ngram_range=(1, 1))
-        >>> encoder.fit(titles).component_terms(n_terms=2)
-        ['boat, red', 'tree, old']
         """
         check_is_fitted(self)
         if self.vectorizer_ is None:

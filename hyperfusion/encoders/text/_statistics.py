@@ -15,8 +15,7 @@ import regex
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.cells._columns import read_cells
-from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import read_text
+from hyperfusion.cells._texts import read_tags, read_text
 from hyperfusion.encoders._base import ColumnEncoder, stack_rows
 
 _LINK = regex.compile(r"\b(?:https?://|www\.)\S+", regex.IGNORECASE)

@@ -68,9 +68,7 @@ class UserProfileEncoder(TableEncoder):
       in a hundred. A negative count (usually an overflow) is a bad cell;
     - ``user``: a category with the users seen at fit.
 
-    The number of posts of a user at fit is not a feature, because it would include
-    later posts. Profile numbers that were collected long after the posts leak in the
-    same way. Paper: section 3.3.
+    Profile numbers that were collected long after the posts leak. Paper: section 3.3.
 
     Examples
     --------
@@ -112,20 +110,17 @@ class UserProfileEncoder(TableEncoder):
         self.with_missing_: list[Hashable] = []
         self.counts_: list[Hashable] = []
         for label in self.numeric_:
-            self._learn_numbers(cells[label])
+            column = cells[label]
+            numbers = read_numbers(column).clean
+            there = numbers[~np.isnan(numbers)]
+            is_flag = column.dtype.kind == "b" or {*np.unique(there)} == {0, 1}
+            self.log_[label] = not is_flag
+            if not is_flag and len(there) and np.mean(there < 0) <= _NEGATIVE_SHARE:
+                self.counts_.append(label)
+            if np.isnan(self._numbers(column)).any():
+                self.with_missing_.append(label)
         few = len(self.counts_) <= _MOST_RATIO_COLUMNS
         self.ratios_ = list(combinations(self.counts_, 2)) if few else []
-
-    def _learn_numbers(self, cells: pd.Series) -> None:
-        """Learn whether a column holds a flag, counts, or other numbers."""
-        numbers = read_numbers(cells).clean
-        there = numbers[~np.isnan(numbers)]
-        is_flag = cells.dtype.kind == "b" or {*np.unique(there)} == {0, 1}
-        self.log_[cells.name] = not is_flag
-        if not is_flag and len(there) and np.mean(there < 0) <= _NEGATIVE_SHARE:
-            self.counts_.append(cells.name)
-        if np.isnan(self._numbers(cells)).any():
-            self.with_missing_.append(cells.name)
 
     def _numbers(self, column: pd.Series) -> np.ndarray:
         """Return a column on its scale, NaN where it is missing or bad."""

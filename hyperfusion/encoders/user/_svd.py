@@ -17,8 +17,7 @@ from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion.cells._columns import is_missing, read_cells
-from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import in_order, is_list, mend
+from hyperfusion.cells._texts import in_order, is_list, mend, read_tags
 from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import Columns, check_columns
@@ -45,8 +44,8 @@ class SVDUserEmbedder(TableEncoder):
     n_components : int, default=399
         Length of a vector, cut to the rank of the matrix.
     weighting : {"ppmi", "counts"}, default="ppmi"
-        What a cell of M holds: the positive pointwise mutual information of user
-        and item, or the count itself, as in the paper.
+        What a cell of M holds: the positive pointwise mutual information of user and
+        item, or the count itself, as in the paper.
     power : float between 0 and 1, default=0.5
         Power of the singular values by which the vectors are scaled. With 0, as in the
         paper, all directions count the same; with 1 the distances between users are
@@ -87,29 +86,21 @@ class SVDUserEmbedder(TableEncoder):
     InvalidInputError
         If no row has both a user and an item.
 
-    See Also
-    --------
-    sklearn.decomposition.TruncatedSVD : Vectors of the rows of a matrix.
-
     Notes
     -----
     The features are ``svd__0``, ``svd__1``, ..., ``svd_missing`` of the user, or
     ``item_svd__0``, ..., ``item_svd_missing`` of the items.
 
     The vector of a user not seen at fit comes from the row alone: the weighted counts
-    of its items times V S^(power - 1). For users seen at fit, this formula gives their
-    own vector. The vector of a user is missing (NaN) if neither the user nor any item
-    is known, and the vector of items if none of them is known.
-
-    The vector of a user is made from all rows at fit. It contains no targets, but the
-    items of later posts: if that matters, fit on earlier posts only.
+    of its items times V S^(power - 1), which for users seen at fit is their own vector.
+    The vector of a user is missing (NaN) if neither the user nor any item is known, and
+    the vector of items if none of them is known. It contains no targets, but the items
+    of later posts: if that matters, fit on earlier posts only.
 
     The decomposition is scikit-learn's ``randomized_svd`` in single precision, exact up
-    to rounding for at most 100 users or items. The largest entry of each item direction
-    is positive.
-
-    For the vectors of places, to which the paper gives 400 numbers, use a second
-    embedder: ``SVDUserEmbedder(items="place", split=False, output="item")``.
+    to rounding for at most 100 users or items. For the vectors of places, to which the
+    paper gives 400 numbers, use a second embedder:
+    ``SVDUserEmbedder(items="place", split=False, output="item")``.
 
     Examples
     --------
