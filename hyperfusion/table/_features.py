@@ -57,7 +57,7 @@ def read_features(
         table = check_table(estimator, X, reset=reset)
         schema = Schema.of(table)
         levels = list(table.columns[schema.is_category])
-        numbers = as_float32(_without(table, schema.is_category))
+        numbers = as_float32(without(table, schema.is_category))
         features = Features(numbers, table[levels], schema, schema.numbers(), True)
         if infinite == "raise" and has_infinite(numbers):
             row, column = np.argwhere(np.isinf(numbers))[0]
@@ -96,9 +96,11 @@ def read_features(
     return features
 
 
-def _without(table: pd.DataFrame, left_out: np.ndarray) -> pd.DataFrame:
+def without(table: pd.DataFrame, left_out: np.ndarray) -> pd.DataFrame:
     """Return the other columns, without a copy of their cells."""
     n_kept = int((~left_out).sum())
+    if n_kept == len(left_out):
+        return table
     if not left_out[:n_kept].any():
         return table.iloc[:, :n_kept]
     return table.drop(columns=table.columns[left_out])
