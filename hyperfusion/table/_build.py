@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._features import as_float32
+from hyperfusion.table._features import as_float32, without
 from hyperfusion.table._frames import as_frame, check_frame
 from hyperfusion.table._names import (
     BLOCKS,
@@ -34,22 +34,17 @@ class Part:
     categories: Mapping[str, pd.Series]
 
     @classmethod
-    def of(cls, block: str, frame: pd.DataFrame) -> Self:
-        """Return the features of a block, given by plain names, as a part."""
-        return cls.named([column_name(block, str(c)) for c in frame], frame)
-
-    @classmethod
-    def named(cls, names: Sequence[str], frame: pd.DataFrame) -> Self:
+    def of(cls, names: Sequence[str], frame: pd.DataFrame) -> Self:
         """Return the columns of a frame as a part, under new names."""
         is_category = Schema.of(frame).is_category
-        plain, levels = frame.loc[:, ~is_category], frame.loc[:, is_category]
+        levels = {
+            names[i]: frame.iloc[:, i] for i in np.flatnonzero(is_category).tolist()
+        }
 
         def write(out: np.ndarray) -> None:
-            out[:] = as_float32(plain)
+            out[:] = as_float32(without(frame, is_category))
 
-        numbers = compress(names, ~is_category)
-        of_levels = zip(compress(names, is_category), levels, strict=True)
-        return cls([*numbers], write, {name: levels[c] for name, c in of_levels})
+        return cls([*compress(names, ~is_category)], write, levels)
 
 
 def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.DataFrame:
@@ -128,7 +123,7 @@ def feature_table(
     lengths = {str(name): len(frame) for name, frame in frames.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidInputError(f"parts differ in their numbers of rows: {lengths}.")
-    joined = [Part.named(_names(name, f), f) for name, f in frames.items()]
+    joined = [Part.of(_names(name, f), f) for name, f in frames.items()]
     indexed = (n for n, v in parts.items() if isinstance(v, (pd.DataFrame, pd.Series)))
     index = frames[next(indexed, next(iter(frames)))].index
     table = join_parts(joined, index, sum(len(part.names) for part in joined))
