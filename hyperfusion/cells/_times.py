@@ -173,16 +173,16 @@ def _other_reading(cell: Any) -> str | None:
         if 1995 <= day.year < 2050:
             call = f"pd.to_datetime(column.astype(str), format={form!r})"
             return f"In the form {form} it would be {day.date()}: if so, pass {call}"
-    for what, unit, start, form in _OTHER_UNITS:
+    for what, unit, start, keywords in _OTHER_UNITS:
         seconds = number * unit + start
         if _RECENT[0] <= seconds <= _RECENT[1] and (unit > 1 or number >= _LARGE):
             day = np.datetime64(int(seconds), "s").astype("M8[D]")
-            if form is None:
+            if keywords is None:
                 whole = f"{numbers} // 10**{-int(np.log10(unit))} - {-start:_}"
                 call = f"{whole}, unit='s'"
             else:
                 origin = np.datetime64(start, "s").astype("M8[D]")
-                call = f"{numbers}, {form}".format(repr(str(origin)))
+                call = f"{numbers}, {keywords}".format(repr(str(origin)))
             return f"In {what} it would be {day}: if so, pass pd.to_datetime({call})"
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -88,8 +88,11 @@ class Component:
     def _full(self, name: Any) -> str:
         return column_name(self.block, f"{self.prefix}{name}")
 
+    def full_names(self, own: Iterable[Any]) -> list[str]:
+        return [self._full(name) for name in own]
+
     def _vector(self, table: pd.DataFrame) -> Part:
-        names = [self._full(name) for name in self.encoder.get_feature_names_out()]
+        names = self.full_names(self.encoder.get_feature_names_out())
         columns = self.read(table)
         return Part(names, lambda out: self.encoder.write(columns, out), {})
 
