@@ -47,6 +47,8 @@ class HyperFusionEstimator(BaseEstimator):
                 )
         return super().set_params(**params)
 
+    set_params.__doc__ = BaseEstimator.set_params.__doc__
+
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), _VERSION: __version__}
 

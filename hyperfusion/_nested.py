@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
@@ -31,6 +31,8 @@ class NestedEncoders:
     _prefix = "encoders__"
     _kind = "encoder"
     _get_param_names: Callable[[], list[str]]  # scikit-learn's
+    _named_encoders: Callable[[], dict[str, Any]]
+    _put_encoder: Callable[[str, Any], None]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
@@ -43,6 +45,8 @@ class NestedEncoders:
             for inner, value in encoder.get_params(deep=True).items():
                 params[f"{self._prefix}{name}__{inner}"] = value
         return params
+
+    get_params.__doc__ = BaseEstimator.get_params.__doc__
 
     def set_params(self, **params: Any) -> Self:
         own = {k: v for k, v in params.items() if not self._is_nested(k)}
@@ -71,6 +75,8 @@ class NestedEncoders:
             self._put_parameter(name, inner, value, changed)
         return self
 
+    set_params.__doc__ = BaseEstimator.set_params.__doc__
+
     def _is_nested(self, key: str) -> bool:
         if self._prefix:
             return key.startswith(self._prefix)
@@ -79,9 +85,3 @@ class NestedEncoders:
     def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
         """Keep a parameter of an encoder; `changed` is a clone that has it."""
         self._put_encoder(name, changed)
-
-    def _named_encoders(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _put_encoder(self, name: str, encoder: Any) -> None:
-        raise NotImplementedError

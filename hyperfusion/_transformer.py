@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -38,6 +39,9 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
     """
 
     _slots: ClassVar[dict[str, str]] = SLOTS
+    _fit: Callable[..., Any]
+    _transform: Callable[..., Any]
+    _feature_names: Callable[..., Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -128,18 +132,9 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         check_is_fitted(self)
         return np.asarray(self._feature_names(input_features), dtype=object)
 
-    def _fit(self, X: Any, y: Any) -> Any:
-        raise NotImplementedError
-
     def _fit_transform(self, X: Any, y: Any) -> Any:
         self._fit(X, y)
         return self._transform(X)
-
-    def _transform(self, X: Any) -> Any:
-        raise NotImplementedError
-
-    def _feature_names(self, names: Any) -> Any:
-        raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,6 +45,8 @@ class CellEncoder(TableTransformer):
 
     _slots = SLOTS
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
+    _read: Callable[..., Any]
+    _transform_cells: Callable[..., Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -75,25 +77,13 @@ class CellEncoder(TableTransformer):
         """Transform columns that are already known to be those of fit."""
         return self._transform_cells(X)
 
-    def _read(self, X: Any, *, reset: bool) -> Any:
-        raise NotImplementedError
-
     def _fit_cells(self, cells: Any, y: Any) -> None:
         """Learn from the cells; by default nothing."""
-
-    def _transform_cells(self, cells: Any) -> Any:
-        raise NotImplementedError
-
-    def _feature_names(self, names: Any = None) -> list[str]:
-        raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "n_features_in_")
 
 
 class ColumnEncoder(CellEncoder):

@@ -262,6 +262,3 @@ class HierarchicalClusterEncoder(TableTransformer):
         }
         levels = pd.DataFrame(categories, index=features.categories.index)
         return write_features(values, self.get_feature_names_out(), levels)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "agreeing_")

@@ -299,9 +299,6 @@ class NeighborTargets(TableTransformer):
         tags.target_tags.required = True
         return tags
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "rows_")
-
 
 def _key(space: str) -> str:
     return f"vectors of {space}"

@@ -220,9 +220,6 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             twin.encoders = {c: clone(e) for c, e in self.encoders.items()}
         return twin
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "pairs_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = self.encoders is not None
