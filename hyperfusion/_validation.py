@@ -13,11 +13,10 @@ from hyperfusion._sklearn_compat import Interval, _num_samples
 from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 
-N_JOBS = [
-    Interval(Integral, None, -1, closed="right"),
-    Interval(Integral, 1, None, closed="left"),
-    None,
-]
+COUNT = Interval(Integral, 1, None, closed="left")
+"""Constraint of whole numbers from 1."""
+
+N_JOBS = [Interval(Integral, None, -1, closed="right"), COUNT, None]
 """Constraint of parameters ``n_jobs``."""
 
 _LARGEST = 1e18  # squares of what is larger leave the range of float32
@@ -68,6 +67,18 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
         )
     warn_of_order(X, y)
     return values
+
+
+def check_increasing(values: Any, parameter: str, example: str) -> list[int]:
+    """Return a parameter's values, which must be increasing whole numbers from 1."""
+    numbers = list(values)
+    whole = all(COUNT.is_satisfied_by(number) for number in numbers)
+    if not numbers or not whole or sorted({*numbers}) != numbers:
+        raise InvalidInputError(
+            f"{parameter} must be increasing whole numbers, such as {example}. Got "
+            f"{values!r} instead."
+        )
+    return numbers
 
 
 def warn_of_target(y: np.ndarray) -> None:

@@ -41,8 +41,8 @@ _MOST_PADDING = 500
 def save_model(model: Any, path: str | Path) -> None:
     """Write a fitted model to a file without code in it.
 
-    The file does not contain the weights of frozen encoders, nor word vectors. A loaded
-    model looks for them again, as at fit.
+    The file holds neither weights of frozen encoders nor word vectors: a loaded model
+    looks for them again, as at fit.
 
     Parameters
     ----------

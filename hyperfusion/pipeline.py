@@ -16,12 +16,11 @@ from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
-    Interval,
     _check_sample_weight,
     _safe_indexing,
     validate_params,
 )
-from hyperfusion._validation import check_target
+from hyperfusion._validation import COUNT, check_target
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
@@ -171,9 +170,8 @@ def make_hyperfusion(
 
     Notes
     -----
-    If some posts are unlabeled, encoders and relations are fitted on all posts. Target
-    means, including those in histories of users, use labeled posts only. The counts and
-    dates of a history use all posts.
+    If some posts are unlabeled, encoders and relations are fitted on all posts, but
+    target means, including those in histories of users, use labeled posts only.
 
     Examples
     --------
@@ -271,7 +269,7 @@ def _as_in_paper(
     {
         "model": [HasMethods("predict")],
         "X": "no_validation",
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [COUNT],
         "verbose": VERBOSE,
     },
     prefer_skip_nested_validation=True,
@@ -287,8 +285,7 @@ def predict_batches(
         Any fitted model with ``predict``.
     X : DataFrame, array, path or iterable of tables
         Rows as ``model.predict`` takes them, the path of a Parquet file, or an iterable
-        of tables (pandas, Polars or pyarrow), which are predicted one by one. Arrow
-        tables, readers and Parquet files are converted to pandas batch by batch.
+        of tables. Those of Arrow and Parquet are converted to pandas batch by batch.
     batch_size : int, default=10_000
         Rows in a batch. A feature takes about 4 bytes: 100 MB for 10,000 rows of 2,500.
     verbose : int or "auto", default="auto"
@@ -298,8 +295,7 @@ def predict_batches(
     -------
     ndarray of shape (n_samples,)
         What ``model.predict`` returns for all rows at once, except for the last digits:
-        linear algebra rounds depending on the number of rows. A
-        :class:`~hyperfusion.exceptions.BadCellWarning` counts within a batch.
+        linear algebra rounds depending on the number of rows.
 
     Raises
     ------

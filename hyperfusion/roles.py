@@ -214,12 +214,11 @@ class RoleGuess:
 def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     """Guess what the columns of a table are, and say why.
 
-    It looks at dtypes, names and up to 1,000 cells of each column. It fits nothing and
-    decodes no images. Check every line before you use the result: cells don't tell what
-    a column means, or whether it was known when the post was published. Constants, ids,
-    counts that grow after the post (views, likes), URLs of images, numbers with units,
-    and dates whose order of day and month is unclear get no role; the reason says what
-    to do.
+    It looks at dtypes, names and up to 1,000 cells of each column, and fits nothing.
+    Check every line before you use the result: cells don't tell what a column means, or
+    whether it was known when the post was published. Constants, ids, counts that grow
+    after the post (views, likes), URLs of images, numbers with units, and unclear dates
+    get no role; the reason says what to do.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._validation import COUNT
 from hyperfusion.datasets._captions import ENDINGS, MOODS, draw_captions, draw_tags
 from hyperfusion.datasets._pictures import (
     ATTRIBUTES,
@@ -145,8 +146,8 @@ _USUAL_MATCH = 0.88
 
 @validate_params(
     {
-        "n_posts": [Interval(Integral, 1, None, closed="left")],
-        "n_users": [Interval(Integral, 1, None, closed="left"), None],
+        "n_posts": [COUNT],
+        "n_users": [COUNT, None],
         "random_state": ["random_state"],
         "image_size": [Interval(Integral, 16, None, closed="left")],
         "folder": [str, os.PathLike, None],

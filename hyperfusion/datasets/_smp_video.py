@@ -83,14 +83,13 @@ def load_smp_video(
     Notes
     -----
     The counts of a user (followers, likes, videos ...) were read when the data were
-    collected: they include the post itself, its likes, and its effect on the user.
-    ``strict=True`` drops them, because they make scores too optimistic for future
-    posts, and the words that the platform suggests after the upload.
+    collected: they include the post itself. ``strict=True`` drops them and the words
+    that the platform suggests after the upload, because they make scores too optimistic
+    for future posts.
 
     The files have no ``#``: words and hashtags are joined by commas and cannot be
-    separated. All of them are the text; the tags are the suggested words.
-    ``user_heart_count`` repeats ``user_likes_count``; ``user_friend_count`` and
-    ``video_format`` are constant. They are in `data` but in no role.
+    separated. All of them are the text; the tags are the suggested words. Columns that
+    are constant or repeat another are in `data` but in no role.
 
     Examples
     --------

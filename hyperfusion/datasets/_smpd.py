@@ -125,17 +125,14 @@ def load_smpd(
 
     Warns
     -----
-    BadCellWarning
-        For each column with unreadable cells, which count as missing.
     UserWarning
         If no pictures are found; `roles` then names no image.
 
     Notes
     -----
     ``photo_count`` and all of ``user_additional.csv`` but the date of joining are
-    totals read years after the posts: ``totalViews`` includes the views of the post
-    itself. ``strict=True`` drops them, because they make scores too optimistic for
-    future posts. It keeps ``ispro``, ``canbuypro`` and the descriptions, whose time of
+    totals read years after the posts, which include the post itself. ``strict=True``
+    drops them. It keeps ``ispro``, ``canbuypro`` and the descriptions, whose time of
     reading is not known.
 
     Loading takes at most twice the memory of the largest file, besides the table.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from hyperfusion._progress import VERBOSE, Progress, now, tells_lines
 from hyperfusion._sklearn_compat import Interval, _safe_indexing, validate_params
-from hyperfusion._validation import N_JOBS
+from hyperfusion._validation import COUNT, N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import _inputs
@@ -25,7 +25,7 @@ SPLITS = ("random", "user", "time")
 
 COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "test_size": [Interval(Real, 0, 1, closed="neither")],
-    "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
+    "n_bootstrap": [COUNT],
     "n_jobs": N_JOBS,
     "random_state": ["random_state"],
     "verbose": VERBOSE,
@@ -36,7 +36,7 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     {
         **COMMON_CONSTRAINTS,
         "splits": [str, list, tuple, dict, None],
-        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "n_repeats": [COUNT],
     },
     prefer_skip_nested_validation=True,
 )

@@ -34,9 +34,8 @@ class StratifiedRegressionKFold(BaseCrossValidator):
     """K folds in which the target has the same distribution.
 
     The target is divided into ten quantile bins, or fewer if it has few distinct values
-    or rows. The rows of each bin are spread evenly over the folds, so that every fold
-    has some of the rare, very popular posts. With `groups`, the rows of a group stay
-    together.
+    or rows, whose rows are spread evenly over the folds. With `groups`, the rows of a
+    group stay together.
 
     Parameters
     ----------
@@ -193,8 +192,7 @@ class LabeledSplit(BaseCrossValidator):
     """Folds that validate labeled rows only and train on all unlabeled rows.
 
     With it, `cross_val_score`, `GridSearchCV` and similar tools work on targets with
-    NaN. A splitter divides the labeled rows into folds, and all unlabeled rows are
-    added to the training part of each.
+    NaN: a splitter divides the labeled rows, and all others join each training part.
 
     Parameters
     ----------
@@ -238,10 +236,10 @@ class LabeledSplit(BaseCrossValidator):
         int
             Number of pairs that `split` yields.
         """
-        if y is None:
-            return self._splitter().get_n_splits(X, y, groups)
-        rows = np.flatnonzero(_labeled(y))
-        return self._splitter().get_n_splits(*self._taken(rows, X, y, groups))
+        known = [X, y, groups]
+        if y is not None:
+            known = self._taken(np.flatnonzero(_labeled(y)), *known)
+        return self._splitter().get_n_splits(*known)
 
     def split(
         self, X: Any, y: ArrayLike, groups: ArrayLike | None = None

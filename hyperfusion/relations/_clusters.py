@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, check_increasing, local_generator
 from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._tree import (
@@ -28,8 +26,6 @@ from hyperfusion.relations._tree import (
 from hyperfusion.table._features import Features, read_features, write_features
 
 JOINT = "joint"
-
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
 Paths = dict[str, list[Assignment]]
 
@@ -116,8 +112,8 @@ class HierarchicalClusterEncoder(TableTransformer):
     _parameter_constraints = {
         "levels": [list, tuple],
         "blocks": [list, tuple, None],
-        "n_components": [_POSITIVE],
-        "min_cluster_size": [_POSITIVE],
+        "n_components": [COUNT],
+        "min_cluster_size": [COUNT],
         "random_state": ["random_state"],
     }
 
@@ -128,13 +124,7 @@ class HierarchicalClusterEncoder(TableTransformer):
     random_state: Any = None
 
     def _fit(self, X: Any, y: Any) -> tuple[Features, Paths]:
-        levels = list(self.levels)
-        whole = all(_POSITIVE.is_satisfied_by(k) for k in levels)
-        if not levels or not whole or sorted({*levels}) != levels:
-            raise InvalidInputError(
-                "levels must be increasing whole numbers, such as (8, 64, 512). "
-                f"Got {self.levels!r} instead."
-            )
+        levels = check_increasing(self.levels, "levels", "(8, 64, 512)")
         features = read_features(self, X, reset=True, infinite="missing")
         numbers, rng = features.numbers, local_generator(self.random_state)
         self.reducers_: dict[str, ViewReducer] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import check_target
+from hyperfusion._validation import COUNT, check_increasing, check_target
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
 from hyperfusion.exceptions import InvalidInputError
@@ -28,7 +28,6 @@ from hyperfusion.table._frames import Columns, as_frame, check_columns, check_ta
 
 DAY = 86_400.0
 SUMMARIES = ("mean", "spread", "similarity", "age")
-_COUNT = Interval(Integral, 1, None, closed="left")
 
 
 @with_parameters
@@ -142,9 +141,9 @@ class NeighborTargets(TableTransformer):
         "n_neighbors": ["array-like"],
         "summaries": ["array-like"],
         "sharpness": [Interval(Real, 0, None, closed="left")],
-        "trend": [_COUNT, None],
-        "n_latest": [_COUNT, None],
-        "n_components": [_COUNT],
+        "trend": [COUNT, None],
+        "n_latest": [COUNT, None],
+        "n_components": [COUNT],
         "random_state": ["random_state"],
         "on_error": [StrOptions({"raise", "missing"})],
     }
@@ -194,19 +193,12 @@ class NeighborTargets(TableTransformer):
         return self
 
     def _feature_names(self, names: Any) -> list[str]:
-        return [f"{s}_{n}" for s in self.spaces_ for n in self._names()]
-
-    def _names(self) -> list[str]:
-        return [f"{what}_{k}" for k in self.n_neighbors for what in self.summaries]
+        summaries = [f"{what}_{k}" for k in self.n_neighbors for what in self.summaries]
+        return [f"{space}_{summary}" for space in self.spaces_ for summary in summaries]
 
     def _fit(self, X: Any, y: Any) -> dict[str, np.ndarray]:
-        numbers, known = list(self.n_neighbors), SUMMARIES[: 4 - (self.time is None)]
-        whole = all(_COUNT.is_satisfied_by(k) for k in numbers)
-        if not numbers or not whole or sorted({*numbers}) != numbers:
-            raise InvalidInputError(
-                "n_neighbors takes ascending whole numbers from 1, such as "
-                f"(5, 20, 60). Got {self.n_neighbors!r}."
-            )
+        check_increasing(self.n_neighbors, "n_neighbors", "(5, 20, 60)")
+        known = SUMMARIES[: 4 - (self.time is None)]
         if not set(self.summaries) <= set(known) or len(self.summaries) == 0:
             raise InvalidInputError(
                 f"summaries takes some of {known}; 'age' needs time=. Got "
@@ -258,7 +250,7 @@ class NeighborTargets(TableTransformer):
             self.levels_ = recent_means(times[order], rows["target"][order], self.trend)
 
     def _features(self, rows: dict[str, np.ndarray]) -> np.ndarray:
-        n, k = len(self._names()), self.n_neighbors[-1]
+        n, k = len(self.n_neighbors) * len(self.summaries), self.n_neighbors[-1]
         n_rows = len(rows["content"])
         out = np.full((n_rows, n * len(self.spaces_)), np.nan, dtype=np.float32)
         for i, key in enumerate(map(_key, self.spaces_)):
@@ -266,13 +258,12 @@ class NeighborTargets(TableTransformer):
             needed = {"target", "content", "time", "user"} & set(self.rows_)
             stored = {name: self.rows_[name][there] for name in needed}
             residuals = stored["target"] - self.levels_[there]
-            n_earlier, latest, strangers = np.full(n_rows, len(there)), None, []
+            n_earlier, latest = np.full(n_rows, len(there)), None
+            strangers = [(rows["content"], stored["content"])]
             if "time" in rows:
                 n_earlier = np.searchsorted(stored["time"], rows["time"])
                 n_earlier[np.isnan(rows["time"])] = 0
-                latest = self.n_latest
-            else:
-                strangers.append((rows["content"], stored["content"]))
+                latest, strangers = self.n_latest, []
             if "user" in rows:
                 # no user has mark 1, so a row without a user sees all
                 strangers.append((np.maximum(rows["user"], 1), stored["user"]))

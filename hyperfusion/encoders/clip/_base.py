@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import field
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,8 @@ import pandas as pd
 from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._progress import VERBOSE, Progress
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion._validation import COUNT
 from hyperfusion.encoders._base import SLOTS, ColumnEncoder
 from hyperfusion.encoders.cache._cache import EmbeddingCache
 from hyperfusion.encoders.clip._models import (
@@ -98,10 +98,7 @@ class ClipEncoder(ColumnEncoder):
         "normalize": ["boolean"],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
+        "batch_size": [COUNT, StrOptions({"auto"})],
         "cache": [str, os.PathLike, EmbeddingCache, None],
         "verbose": VERBOSE,
     }

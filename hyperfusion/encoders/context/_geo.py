@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
+from hyperfusion._validation import COUNT
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, one_column
@@ -53,8 +54,7 @@ class GeoEncoder(TableEncoder):
     Raises
     ------
     InvalidInputError
-        If no column is named, a column is missing, or only one of `latitude` and
-        `longitude` is given.
+        If no column is named, one is missing, or only one coordinate is given.
 
     Notes
     -----
@@ -68,7 +68,7 @@ class GeoEncoder(TableEncoder):
     - ``has_place``: 1 if there are coordinates (or a name, if only `place` is given).
 
     Coordinates out of range, or one without the other, can't be used. 0, 0 counts as
-    missing, because devices without a position write it. Paper: section 3.3.
+    missing. Paper: section 3.3.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class GeoEncoder(TableEncoder):
 
     _parameter_constraints = {
         "cell_size": [Interval(Real, 0.001, 180, closed="both")],
-        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+        "min_frequency": [COUNT],
     }
 
     latitude: Hashable | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import field
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ import pandas as pd
 from scipy.stats import skew
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion._validation import COUNT
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._vectors import (
@@ -32,8 +32,8 @@ _HEAVY_TAIL = 2.0
 class CategoryEncoder(TableEncoder):
     """Columns as categories with the levels that were seen at fit.
 
-    Unlike scikit-learn's ``OrdinalEncoder`` it keeps the levels. The output has pandas'
-    ``category`` dtype, so this package's regressors do not take it for numbers.
+    The output has pandas' ``category`` dtype, unlike that of scikit-learn's
+    ``OrdinalEncoder``, so this package's regressors do not take it for numbers.
 
     Parameters
     ----------
@@ -65,9 +65,7 @@ class CategoryEncoder(TableEncoder):
     1    NaN
     """
 
-    _parameter_constraints = {
-        "min_frequency": [Interval(Integral, 1, None, closed="left")]
-    }
+    _parameter_constraints = {"min_frequency": [COUNT]}
 
     min_frequency: int = 1
     on_error: str = "missing"
@@ -113,8 +111,7 @@ class NumberEncoder(TableEncoder):
     The output is always a DataFrame with the input's columns, their labels as text.
     Missing values stay NaN. Booleans become 0 and 1, and texts of numbers become
     numbers. Infinity can't be used, nor can a number beyond the range of float32
-    without the log scale. Give ids as categories and dates as times: neighboring
-    float32 numbers differ by more than 1 above 16.8 million.
+    without the log scale. Give ids as categories and dates as times.
 
     Examples
     --------
@@ -165,8 +162,7 @@ def _has_heavy_tail(numbers: np.ndarray) -> bool:
 class VectorEncoder(TableEncoder):
     """Existing vectors, such as embeddings, as float32 columns.
 
-    For embeddings of images, texts or users from other models. `PostEncoder` uses it
-    for the columns named by its parameter `vectors`.
+    For embeddings from other models. `PostEncoder` uses it for its `vectors`.
 
     Parameters
     ----------
@@ -233,19 +229,11 @@ class VectorEncoder(TableEncoder):
 
     def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
         out = np.empty((len(cells), self.size_), dtype=np.float32)
-        self.write(cells, out)
+        self._write(cells, out)
         return out
 
-    def write(self, X: Any, out: np.ndarray) -> None:
-        """Write the vectors into an array, without an extra copy.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n_samples, n_columns)
-            Columns as at fit.
-        out : ndarray of shape (n_samples, `size_`), float32
-            The array to write into.
-        """
+    def _write(self, X: Any, out: np.ndarray) -> None:
+        """Write the vectors into an array, without an extra copy."""
         if self._of_cells:
             write_vectors(X.iloc[:, 0], out)
         else:

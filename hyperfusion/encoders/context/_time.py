@@ -129,7 +129,18 @@ class TemporalEncoder(TableEncoder):
         time = cells.columns[0] if self.time is None else self.time
         self.time_ = one_column(cells, time, "time")
         self.created_ = one_column(cells, self.created, "created")
-        self.timezone_, self.zone_ = _time_zone(cells, self.timezone)
+        self.timezone_, self.zone_ = None, None
+        zone = self.timezone
+        if zone is not None and (not isinstance(zone, str) or zone in cells.columns):
+            self.timezone_ = one_column(cells, zone, "timezone")
+        elif zone is not None:
+            try:
+                self.zone_ = parse_zone(zone)
+            except ValueError as error:
+                raise InvalidInputError(
+                    f"timezone={zone!r} is neither a column of the table nor a time "
+                    f"zone. Its columns are {list(cells.columns[:20])}; {error}."
+                ) from error
         utc, _ = self._moments(cells[self.time_], self._zones(cells))
         known = utc[~np.isnan(utc)]
         if len(known) == 0:
@@ -177,20 +188,6 @@ class TemporalEncoder(TableEncoder):
         """Return the seconds of a column of times in UTC and on local clocks."""
         times = read_times(cells).settle(self.on_error)
         return to_utc_and_local(times, zones, self.naive == "local")
-
-
-def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone | None]:
-    if value is None:
-        return None, None
-    if not isinstance(value, str) or value in table.columns:
-        return one_column(table, value, "timezone"), None
-    try:
-        return None, parse_zone(value)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"timezone={value!r} is neither a column of the table nor a time zone. Its "
-            f"columns are {list(table.columns[:20])}; {error}."
-        ) from error
 
 
 def _seen_cycles(times: np.ndarray) -> tuple[str, ...]:

@@ -71,11 +71,9 @@ class ImageStatistics(ColumnEncoder):
     - ``is_missing``. All others are NaN where it is 1.
 
     A list of pictures in one cell (a carousel, frames of a video; also an array of
-    frames) has the means over the pictures that can be used. Pictures of more than
-    ``PIL.Image.MAX_IMAGE_PIXELS`` are bad cells and are not decoded.
-
-    Brightness and the measures after it are computed on a copy of at most 512 pixels on
-    a side. One core reads about 100 pictures of 500 x 400 pixels per second; within
+    frames) has the means over the pictures that can be used. Brightness and the
+    measures after it are computed on a copy of at most 512 pixels on a side. One core
+    reads about 100 pictures of 500 x 400 pixels per second; within
     ``joblib.parallel_config``, each job reads some of them.
 
     References

@@ -94,7 +94,7 @@ class Component:
     def _vector(self, table: pd.DataFrame) -> Part:
         names = self.full_names(self.encoder.get_feature_names_out())
         columns = self.read(table)
-        return Part(names, lambda out: self.encoder.write(columns, out), {})
+        return Part(names, lambda out: self.encoder._write(columns, out), {})
 
     def _part(self, encode: Callable[..., Any], table: pd.DataFrame, *y: Any) -> Part:
         n_rows = len(table)

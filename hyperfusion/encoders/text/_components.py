@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
 from hyperfusion._text_components import TextComponents
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import of_column, read_cells
 from hyperfusion.cells._texts import read_tags, read_text
@@ -88,13 +88,10 @@ class TfidfComponents(ColumnEncoder):
     """
 
     _parameter_constraints = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [COUNT],
         "ngram_range": [tuple, list],
         "analyzer": [StrOptions({"word", "tags", "characters"})],
-        "min_df": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="both"),
-        ],
+        "min_df": [COUNT, Interval(RealNotInt, 0, 1, closed="both")],
         "random_state": ["random_state"],
     }
 

@@ -114,8 +114,8 @@ class TextStatistics(ColumnEncoder):
       words in the words;
     - ``is_missing``. All others are NaN if it is 1.
 
-    A share of nothing is 0. In scripts that don't separate words, a run of letters
-    counts as one word. One core reads about 10,000 short texts per second.
+    A share of nothing is 0. Where words are not separated, a run of letters counts as
+    one word. One core reads about 10,000 short texts per second.
 
     Examples
     --------

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from itertools import combinations
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval
+from hyperfusion._validation import COUNT
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features, one_column
@@ -64,8 +63,8 @@ class UserProfileEncoder(TableEncoder):
       booleans, or of 0 and 1 only at fit, is a flag and stays unchanged;
     - ``<column>_missing``, for the columns with missing values at fit;
     - ``<a>_per_<b>``, the logarithm of (a + 1) / (b + 1), for the pairs of up to 8
-      counts: the columns that are not flags and at fit have at most one negative value
-      in a hundred. A negative count (usually an overflow) is a bad cell;
+      counts: no flags, and at most one negative value in a hundred at fit. A negative
+      count (usually an overflow) is a bad cell;
     - ``user``: a category with the users seen at fit.
 
     Profile numbers that were collected long after the posts leak. Paper: section 3.3.
@@ -85,9 +84,7 @@ class UserProfileEncoder(TableEncoder):
     2   2.3  1.0  ann
     """
 
-    _parameter_constraints = {
-        "min_frequency": [Interval(Integral, 1, None, closed="left")]
-    }
+    _parameter_constraints = {"min_frequency": [COUNT]}
 
     user: Hashable | None = None
     numeric: Hashable | Sequence[Hashable] | None = None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from itertools import chain
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, local_generator
 from hyperfusion.cells._columns import is_missing, read_cells
 from hyperfusion.cells._texts import in_order, is_list, mend, read_tags
 from hyperfusion.encoders._base import TableEncoder
@@ -117,12 +116,12 @@ class SVDUserEmbedder(TableEncoder):
     """
 
     _parameter_constraints = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [COUNT],
         "weighting": [StrOptions({"ppmi", "counts"})],
         "power": [Interval(Real, 0, 1, closed="both")],
         "output": [StrOptions({"user", "item"})],
         "split": ["boolean"],
-        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+        "min_frequency": [COUNT],
         "pad": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -140,12 +139,21 @@ class SVDUserEmbedder(TableEncoder):
     random_state: Any = None
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        self.user_, self.items_ = self._find_columns(cells)
+        user = check_columns(cells, self.user, "user", max_columns=1)
+        items = check_columns(cells, self.items, "items")
+        user = user or [column for column in cells if column not in items][:1]
+        self.items_ = items or [column for column in cells if column not in user]
+        if not user or not self.items_:
+            raise InvalidInputError(
+                "SVDUserEmbedder needs a column of users and at least one of items. "
+                f"The table has {list(cells.columns)[:20]}."
+            )
+        self.user_ = user[0]
         users = self._levels(cells[self.user_]).to_numpy(dtype=object)
-        rows, items = self._read_items(cells)
+        rows, found_items = self._read_items(cells)
         there = ~pd.isna(users[rows])
         user_codes, known_users = pd.factorize(users[rows][there], sort=True)
-        names = np.array(items, dtype=object)[there]
+        names = np.array(found_items, dtype=object)[there]
         item_codes, known_items = pd.factorize(names, sort=True)
         counts = _count(user_codes, item_codes, (len(known_users), len(known_items)))
         n_users = np.bincount(counts.indices, minlength=counts.shape[1])
@@ -170,30 +178,23 @@ class SVDUserEmbedder(TableEncoder):
         self.item_vectors_ = directions * self.singular_values_**self.power
         self.user_vectors_ = self._fold_in(counts)
 
-    def _find_columns(self, table: pd.DataFrame) -> tuple[Hashable, list[Hashable]]:
-        users = check_columns(table, self.user, "user", max_columns=1)
-        items = check_columns(table, self.items, "items")
-        users = users or [column for column in table if column not in items][:1]
-        items = items or [column for column in table if column not in users]
-        if not users or not items:
-            raise InvalidInputError(
-                "SVDUserEmbedder needs a column of users and at least one of items. "
-                f"The table has {list(table.columns)[:20]}."
-            )
-        return users[0], items
-
     def _read_items(self, table: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         rows: list[np.ndarray] = []
         items: list[str] = []
         for column in self.items_:
-            read = _read_split if self.split else _read_whole
-            found = read_cells(table[column].astype(object), read, self.on_error)
+            cells = table[column].astype(object)
+            found = read_cells(cells, self._read_cell, self.on_error)
             lists = [cell or () for cell in found]
             rows.append(np.repeat(np.arange(len(lists)), [len(cell) for cell in lists]))
             prefix = f"{column}=" if len(self.items_) > 1 else ""
             names = chain.from_iterable(lists)
             items += [prefix + (n.lower() if self.split else n) for n in names]
         return np.concatenate(rows), items
+
+    def _read_cell(self, cell: Any) -> list[str]:
+        if self.split and isinstance(cell, str):
+            return read_tags(cell) or []
+        return _read_whole(cell)
 
     def _weigh(self, counts: Any) -> Any:
         """Return the weighted matrix; each row depends on its own counts alone."""
@@ -235,10 +236,6 @@ class SVDUserEmbedder(TableEncoder):
         width = self.n_components if self.pad else self.n_components_
         stem = "svd" if self.output == "user" else "item_svd"
         return [*(f"{stem}__{i}" for i in range(width)), f"{stem}_missing"]
-
-
-def _read_split(cell: Any) -> list[str]:
-    return read_tags(cell) or [] if isinstance(cell, str) else _read_whole(cell)
 
 
 def _read_whole(cell: Any) -> list[str]:
