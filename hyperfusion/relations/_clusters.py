@@ -66,10 +66,6 @@ class HierarchicalClusterEncoder(TableTransformer):
         The parent of each cluster on the level above (0 on the first level).
     sizes_ : dict of {str: list of ndarray}
         The share of each cluster in the posts at fit.
-    agreement_ : dict of {str: list of ndarray}
-        The table of agreements for each pair in `agreeing_`, level by level.
-    agreeing_ : dict of {str: (str, str)}
-        The pairs of an image view with a view of texts or tags.
     reducers_ : dict of {str: estimator}
         Normalize and reduce each block.
     %(columns_seen)s
@@ -154,12 +150,12 @@ class HierarchicalClusterEncoder(TableTransformer):
                     for a, c in zip(paths[view], self.centers_[view], strict=True)
                 ]
         blocks = {view: reducer.block for view, reducer in self.reducers_.items()}
-        self.agreeing_ = {
+        self._agreeing = {
             f"{a}_{b}": (a, b)
             for a, b in product(blocks, blocks)
             if blocks[a] == "image" and blocks[b] in ("text", "tags")
         }
-        self.agreement_ = {
+        self._agreement = {
             pair: [
                 agreement_table(
                     paths[a][i].labels,
@@ -168,7 +164,7 @@ class HierarchicalClusterEncoder(TableTransformer):
                 )
                 for i, j in self._shared(pair).values()
             ]
-            for pair, (a, b) in self.agreeing_.items()
+            for pair, (a, b) in self._agreeing.items()
         }
         return features, paths
 
@@ -207,7 +203,7 @@ class HierarchicalClusterEncoder(TableTransformer):
                 clusters.append((name, blocks[view]))
                 measures = ("distance", "margin", "size")
                 numbers += [(f"{name}_{what}", blocks[view]) for what in measures]
-        for pair, (a, b) in self.agreeing_.items():
+        for pair, (a, b) in self._agreeing.items():
             both = blocks[a] + blocks[b]
             numbers += [(f"{pair}_{k}_agreement", both) for k in self._shared(pair)]
         return numbers + clusters
@@ -225,7 +221,7 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     def _shared(self, pair: str) -> dict[int, tuple[int, int]]:
         """Return the positions of the levels that both views of a pair have."""
-        a, b = (self.levels_[view] for view in self.agreeing_[pair])
+        a, b = (self.levels_[view] for view in self._agreeing[pair])
         return {level: (a.index(level), b.index(level)) for level in a if level in b}
 
     def _write(self, features: Features, paths: Paths) -> Any:
@@ -236,8 +232,8 @@ class HierarchicalClusterEncoder(TableTransformer):
                 clusters.append((found.labels, len(sizes)))
                 size = np.append(sizes, np.nan)[found.labels]
                 numbers += [found.distance, found.margin, size]
-        for pair, tables in self.agreement_.items():
-            a, b = self.agreeing_[pair]
+        for pair, tables in self._agreement.items():
+            a, b = self._agreeing[pair]
             for table, (i, j) in zip(tables, self._shared(pair).values(), strict=True):
                 ours, theirs = paths[a][i].labels, paths[b][j].labels
                 known = (ours >= 0) & (theirs >= 0)

@@ -206,11 +206,11 @@ class NeighborTargets(TableTransformer):
             )
         table = check_table(self, X, reset=True)
         targets = check_target(y, len(table), allow_nan=True)
-        self.columns_ = {
+        self._columns = {
             role: check_columns(table, getattr(self, role), role, max_columns=1)
             for role in ("user", "time")
         }
-        taken = self.columns_["user"] + self.columns_["time"]
+        taken = self._columns["user"] + self._columns["time"]
         reduction = self.n_components, self.random_state
         spaces = find_spaces(table, self.text, self.vectors, taken, *reduction)
         self.spaces_ = {name: space.fit(table) for name, space in spaces.items()}
@@ -229,9 +229,9 @@ class NeighborTargets(TableTransformer):
         vectors = [s.read(table, self.on_error) for s in self.spaces_.values()]
         rows = {_key(name): v for name, v in zip(self.spaces_, vectors, strict=True)}
         rows["content"] = fingerprints(vectors)
-        for column in self.columns_["time"]:
+        for column in self._columns["time"]:
             rows["time"] = read_times(table[column]).settle(self.on_error).seconds
-        for column in self.columns_["user"]:  # a number above 1, or 0 if missing
+        for column in self._columns["user"]:  # a number above 1, or 0 if missing
             users = read_levels(table[column]).settle(self.on_error)
             marks = pd.util.hash_array(users.fillna("").to_numpy(dtype=object))
             marks |= np.uint64(2)

@@ -50,16 +50,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     ----------
     pairs_ : list of (str, str)
         The pairs that are compared.
-    sides_ : dict of {str: ndarray or hashable}
-        The compared vectors: the positions of their columns among the numbers of a
-        feature table, or the raw column.
-    aligned_ : list of str
-        The vectors in "all", which leaves out the one it is compared with.
     encoders_ : dict of {str: transformer}
         The fitted encoders.
-    names_ : dict of {str: str}
-        Names of the compared vectors in the output: the block if it has one vector,
-        otherwise block and vector.
     related_ : list of tuple of str
         For each column of the output, the blocks that it relates.
     %(columns_seen)s
@@ -105,8 +97,8 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
                 "DataFrame (a feature table), or give encoders and raw columns."
             )
         schema = features.schema
-        self.aligned_ = next(iter(schema.aligned().values()), [])
-        if self.pairs is None and not self.aligned_:
+        self._aligned = next(iter(schema.aligned().values()), [])
+        if self.pairs is None and not self._aligned:
             raise InvalidInputError(
                 "There are no two vectors to compare: no space is declared for two of "
                 f"the table's vectors, which are {sorted(schema.vectors)}. Name them "
@@ -114,14 +106,14 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             )
         self.pairs_ = self._choose_pairs(schema.vectors)
         used = {name for pair in self.pairs_ for name in pair}
-        used |= set(self.aligned_ if ALL in used else ())
-        self.sides_: dict[str, Any] = {
+        used |= set(self._aligned if ALL in used else ())
+        self._sides: dict[str, Any] = {
             name: columns for name, columns in schema.vectors.items() if name in used
         }
-        self._check_widths({name: len(c) for name, c in self.sides_.items()})
-        self.names_ = {n: s for n, s in schema.short_names().items() if n in used}
+        self._check_widths({name: len(c) for name, c in self._sides.items()})
+        self._names = {n: s for n, s in schema.short_names().items() if n in used}
         for pair in self.pairs_:
-            sides = self.aligned_ if pair[1] == ALL else pair
+            sides = self._aligned if pair[1] == ALL else pair
             self.related_.append(tuple(dict.fromkeys(map(block_of_vector, sides))))
 
     def _fit_encoders(self, table: pd.DataFrame) -> None:
@@ -130,19 +122,19 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             raise InvalidInputError(
                 f"encoders must name at least two columns to compare. Got {columns}."
             )
-        self.sides_ = {str(column): column for column in columns}
-        self.aligned_ = list(self.sides_)
-        self.names_ = {name: name for name in self.sides_}
-        self.pairs_ = self._choose_pairs(self.sides_)
+        self._sides = {str(column): column for column in columns}
+        self._aligned = list(self._sides)
+        self._names = {name: name for name in self._sides}
+        self.pairs_ = self._choose_pairs(self._sides)
         for name, encoder in self._named_encoders().items():
-            cells = _input_of(encoder, table[self.sides_[name]])
+            cells = _input_of(encoder, table[self._sides[name]])
             self.encoders_[name] = clone(encoder).fit(cells)
 
     def _choose_pairs(self, names: Collection[str]) -> list[tuple[str, str]]:
         """Return the pairs to compare: the user's, or all pairs of aligned vectors."""
         if self.pairs is None:
-            several = [(self.aligned_[0], ALL)] if len(self.aligned_) > 2 else []
-            return [*combinations(self.aligned_, 2), *several]
+            several = [(self._aligned[0], ALL)] if len(self._aligned) > 2 else []
+            return [*combinations(self._aligned, 2), *several]
         for pair in self.pairs:
             is_pair = isinstance(pair, Sequence) and len(pair) == 2
             known = is_pair and pair[0] in names
@@ -156,7 +148,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     def _check_widths(self, widths: Mapping[str, int]) -> None:
         """Raise if the vectors of a pair differ in length."""
         for a, b in self.pairs_:
-            others = [o for o in self.aligned_ if o != a] if b == ALL else [b]
+            others = [o for o in self._aligned if o != a] if b == ALL else [b]
             if not others or any(widths[a] != widths[other] for other in others):
                 raise InvalidInputError(
                     f"{a} and {b} can't be compared: the vectors have "
@@ -167,13 +159,13 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
     def _transform(self, X: Any) -> pd.DataFrame:
         if self.encoders is None:
             features = read_features(self, X, reset=False, infinite="missing")
-            numbers, sides = features.numbers, self.sides_
+            numbers, sides = features.numbers, self._sides
             index = features.categories.index
         else:
             table = check_table(self, X, reset=False)
             encoded = []
             for name, encoder in self.encoders_.items():
-                output = encoder.transform(_input_of(encoder, table[self.sides_[name]]))
+                output = encoder.transform(_input_of(encoder, table[self._sides[name]]))
                 sparse = hasattr(output, "toarray")
                 vectors = output.toarray() if sparse else np.asarray(output)
                 # without other columns, such as flags
@@ -182,7 +174,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
                     if len(named) == 1:
                         vectors = vectors[:, next(iter(named.values()))]
                 encoded.append(vectors)
-            widths = {n: v.shape[1] for n, v in zip(self.sides_, encoded, strict=True)}
+            widths = {n: v.shape[1] for n, v in zip(self._sides, encoded, strict=True)}
             self._check_widths(widths)
             numbers, index = np.hstack(encoded), table.index
             ends = np.cumsum([*widths.values()])
@@ -193,7 +185,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
             part = numbers[rows]
             units = {name: unit(take_columns(part, c)) for name, c in sides.items()}
             for i, (a, b) in enumerate(self.pairs_):
-                others = [units[o] for o in self.aligned_ if o != a] if b == ALL else []
+                others = [units[o] for o in self._aligned if o != a] if b == ALL else []
                 # a missing vector does not count in the mean of the others
                 other = unit(sum(map(np.nan_to_num, others))) if others else units[b]
                 products = np.einsum("ij,ij->i", units[a], other)
@@ -201,7 +193,7 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
         return pd.DataFrame(cosines, index=index, columns=self.get_feature_names_out())
 
     def _feature_names(self, names: Any) -> list[str]:
-        short = self.names_ | {ALL: ALL}
+        short = self._names | {ALL: ALL}
         return [f"{short[a]}_{short[b]}_cosine" for a, b in self.pairs_]
 
     def _named_encoders(self) -> dict[str, Any]:

@@ -47,8 +47,6 @@ class GeoEncoder(TableEncoder):
     ----------
     cells_, places_ : list of str
         The cells that were frequent enough at fit, and the names of places.
-    columns_ : dict of {str: column label}
-        The columns to read, by parameter.
     %(columns)s
 
     Raises
@@ -97,22 +95,22 @@ class GeoEncoder(TableEncoder):
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        self.columns_ = self._find_columns(cells)
+        self._columns = self._find_columns(cells)
         self.cells_: list[str] = []
         self.places_: list[str] = []
-        if "latitude" in self.columns_:
+        if "latitude" in self._columns:
             squares = self._squares(cells.index, *self._coordinates(cells))
             self.cells_ = common_levels(squares, self.min_frequency)
             self._known_cells = KnownLevels(self.cells_)
-        if "place" in self.columns_:
-            places = self._levels(cells[self.columns_["place"]])
+        if "place" in self._columns:
+            places = self._levels(cells[self._columns["place"]])
             self.places_ = common_levels(places, 1)
             self._known_places = KnownLevels(self.places_)
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         features: dict[str, Any] = {}
         there: Any = None
-        if "latitude" in self.columns_:
+        if "latitude" in self._columns:
             latitude, longitude = self._coordinates(cells)
             there = ~np.isnan(latitude)
             north, east = np.radians(latitude), np.radians(longitude)
@@ -125,14 +123,14 @@ class GeoEncoder(TableEncoder):
                 "z": np.sin(north),
                 "cell": as_category(squares, self._known_cells, expect_new=True),
             }
-        if "accuracy" in self.columns_:
-            accuracy = read_numbers(cells[self.columns_["accuracy"]])
+        if "accuracy" in self._columns:
+            accuracy = read_numbers(cells[self._columns["accuracy"]])
             known = True if there is None else there
             features["accuracy"] = np.where(
                 known, accuracy.settle(self.on_error), np.nan
             )
-        if "place" in self.columns_:
-            places = self._levels(cells[self.columns_["place"]])
+        if "place" in self._columns:
+            places = self._levels(cells[self._columns["place"]])
             features["place"] = as_category(places, self._known_places)
             there = places.notna().to_numpy() if there is None else there
         if there is not None:
@@ -142,9 +140,9 @@ class GeoEncoder(TableEncoder):
         return pd.DataFrame(features, index=cells.index)
 
     def _feature_names(self, names: Any = None) -> list[str]:
-        names = list(_COORDINATES) if "latitude" in self.columns_ else []
-        names += [name for name in ("accuracy", "place") if name in self.columns_]
-        has_place = bool({"latitude", "place"} & {*self.columns_})
+        names = list(_COORDINATES) if "latitude" in self._columns else []
+        names += [name for name in ("accuracy", "place") if name in self._columns]
+        has_place = bool({"latitude", "place"} & {*self._columns})
         return [*names, "has_place"] if has_place else names
 
     def _find_columns(self, table: pd.DataFrame) -> dict[str, Hashable]:
@@ -167,7 +165,7 @@ class GeoEncoder(TableEncoder):
 
     def _coordinates(self, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Return latitude and longitude; both are NaN where one can't be used."""
-        read = {c: read_numbers(table[self.columns_[c]]) for c in _LIMITS}
+        read = {c: read_numbers(table[self._columns[c]]) for c in _LIMITS}
 
         def usable(name: str, other: str) -> np.ndarray:
             found, theirs, limit = read[name].clean, read[other].clean, _LIMITS[name]

@@ -61,8 +61,8 @@ class TemporalEncoder(TableEncoder):
         The cycles with features, of ``"day"``, ``"week"`` and ``"year"``.
     origin_ : float
         The earliest post at fit, in seconds since 1970 (UTC); NaN without any time.
-    time_, timezone_, created_ : column label or None
-        The columns to read.
+    timezone_ : column label or None
+        The column of the time zones.
     zone_ : int, str or None
         The one time zone for all: seconds east of UTC, or an IANA name.
     %(columns)s
@@ -127,8 +127,8 @@ class TemporalEncoder(TableEncoder):
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         time = cells.columns[0] if self.time is None else self.time
-        self.time_ = one_column(cells, time, "time")
-        self.created_ = one_column(cells, self.created, "created")
+        self._time = one_column(cells, time, "time")
+        self._created = one_column(cells, self.created, "created")
         self.timezone_, self.zone_ = None, None
         zone = self.timezone
         if zone is not None and (not isinstance(zone, str) or zone in cells.columns):
@@ -141,24 +141,24 @@ class TemporalEncoder(TableEncoder):
                     f"timezone={zone!r} is neither a column of the table nor a time "
                     f"zone. Its columns are {list(cells.columns[:20])}; {error}."
                 ) from error
-        utc, _ = self._moments(cells[self.time_], self._zones(cells))
+        utc, _ = self._moments(cells[self._time], self._zones(cells))
         known = utc[~np.isnan(utc)]
         if len(known) == 0:
             # raises for the first unreadable cell, unless all are missing
-            read_times(cells[self.time_]).settle("raise")
+            read_times(cells[self._time]).settle("raise")
         self.origin_ = float(known.min()) if len(known) else np.nan
         self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
 
     def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
         zones = self._zones(cells)
-        utc, local = self._moments(cells[self.time_], zones)
+        utc, local = self._moments(cells[self._time], zones)
         calendar = _calendar(local)
         features = {name: calendar[name] for name in self._calendar_names()}
         features["days"] = (utc - self.origin_) / _DAY
         if self.timezone_ is not None:
             features["timezone_missing"] = np.array([zone is None for zone in zones])
-        if self.created_ is not None:
-            created, _ = self._moments(cells[self.created_], zones)
+        if self._created is not None:
+            created, _ = self._moments(cells[self._created], zones)
             age = (utc - created) / _DAY
             age[age < 0] = np.nan
             features["account_age"] = age
@@ -170,7 +170,7 @@ class TemporalEncoder(TableEncoder):
         names = [*self._calendar_names(), "days"]
         if self.timezone_ is not None:
             names += ["timezone_missing"]
-        if self.created_ is not None:
+        if self._created is not None:
             names += ["account_age", "account_age_missing"]
         return [*names, "is_missing"]
 

@@ -57,8 +57,6 @@ class UserHistory(TableEncoder):
     history_ : dict of {str: ndarray}
         The stored posts: ``user``, ``category`` and ``place`` (codes, -1 if missing),
         ``seconds`` since 1970, and ``score`` (NaN if unknown).
-    codes_ : dict of {str: dict}
-        The codes of users, categories and places.
     %(columns)s
 
     Raises
@@ -129,8 +127,8 @@ class UserHistory(TableEncoder):
                     f"{list(cells.columns)[:20]}."
                 )
             columns[role] = free.pop(0) if columns[role] is None else columns[role]
-        self.columns_ = columns
-        self.codes_: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
+        self._columns = columns
+        self._codes: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
         self._store(self._read_posts(cells, y))
 
     def update(self, X: Any, y: Any) -> Self:
@@ -178,22 +176,22 @@ class UserHistory(TableEncoder):
         return {name: values[known] for name, values in rows.items()}
 
     def _read_cells(self, table: pd.DataFrame, *, learn: bool) -> Rows:
-        times = read_times(table[self.columns_["time"]])
+        times = read_times(table[self._columns["time"]])
         rows = {"seconds": times.settle(self.on_error).seconds}
         for role in _GROUPS:
-            column = self.columns_[role]
+            column = self._columns[role]
             if column is not None:
                 levels = self._levels(table[column])
-                rows[role] = _encode(levels, self.codes_[role], learn=learn)
+                rows[role] = _encode(levels, self._codes[role], learn=learn)
         return rows
 
     def _store(self, rows: Rows) -> None:
         self.history_ = rows
         seconds, scores = rows["seconds"], rows["score"]
-        self.posts_, _ = _make_record(rows["user"], seconds)
+        self._posts, _ = _make_record(rows["user"], seconds)
         groups = {name: rows[name] for name in _GROUPS if name in rows}
         groups["all"] = np.zeros(len(seconds), dtype=int)
-        self.scores_ = {
+        self._scores = {
             name: _make_score_record(codes, seconds, scores, median=name == "user")
             for name, codes in groups.items()
         }
@@ -202,14 +200,14 @@ class UserHistory(TableEncoder):
         rows = self._read_cells(cells, learn=False)
         rows["all"] = np.zeros(len(cells), dtype=int)
         seconds = rows["seconds"]
-        counts, last = _look_up(self.posts_, rows["user"], seconds)
+        counts, last = _look_up(self._posts, rows["user"], seconds)
         first = np.where(counts > 0, last - counts + 1, -1)
         ago, first_ago = (
-            (seconds - _read_at(self.posts_["seconds"], at, np.nan)) / DAY
+            (seconds - _read_at(self._posts["seconds"], at, np.nan)) / DAY
             for at in (last, first)
         )
         missing = np.isnan(seconds) | (rows["user"] == -1)
-        scores = _score_features(self.scores_, rows, self.shrinkage)
+        scores = _score_features(self._scores, rows, self.shrinkage)
         features = scores | {
             "has_history": counts > 0,
             "history_posts": np.where(missing, np.nan, counts),

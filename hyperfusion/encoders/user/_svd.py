@@ -142,14 +142,14 @@ class SVDUserEmbedder(TableEncoder):
         user = check_columns(cells, self.user, "user", max_columns=1)
         items = check_columns(cells, self.items, "items")
         user = user or [column for column in cells if column not in items][:1]
-        self.items_ = items or [column for column in cells if column not in user]
-        if not user or not self.items_:
+        self._items = items or [column for column in cells if column not in user]
+        if not user or not self._items:
             raise InvalidInputError(
                 "SVDUserEmbedder needs a column of users and at least one of items. "
                 f"The table has {list(cells.columns)[:20]}."
             )
-        self.user_ = user[0]
-        users = self._levels(cells[self.user_]).to_numpy(dtype=object)
+        self._user = user[0]
+        users = self._levels(cells[self._user]).to_numpy(dtype=object)
         rows, found_items = self._read_items(cells)
         there = ~pd.isna(users[rows])
         user_codes, known_users = pd.factorize(users[rows][there], sort=True)
@@ -181,12 +181,12 @@ class SVDUserEmbedder(TableEncoder):
     def _read_items(self, table: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         rows: list[np.ndarray] = []
         items: list[str] = []
-        for column in self.items_:
+        for column in self._items:
             cells = table[column].astype(object)
             found = read_cells(cells, self._read_cell, self.on_error)
             lists = [cell or () for cell in found]
             rows.append(np.repeat(np.arange(len(lists)), [len(cell) for cell in lists]))
-            prefix = f"{column}=" if len(self.items_) > 1 else ""
+            prefix = f"{column}=" if len(self._items) > 1 else ""
             names = chain.from_iterable(lists)
             items += [prefix + (n.lower() if self.split else n) for n in names]
         return np.concatenate(rows), items
@@ -217,7 +217,7 @@ class SVDUserEmbedder(TableEncoder):
         shape = len(cells), len(self.vocabulary_)
         counts = _count(rows[there], columns[there], shape)
         missing = np.diff(counts.indptr) == 0
-        users = self._levels(cells[self.user_])
+        users = self._levels(cells[self._user])
         if self.output == "user":
             known = np.array([self.users_.get(user, -1) for user in users], dtype=int)
             vectors, new = self.user_vectors_[known], known < 0
