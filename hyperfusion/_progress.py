@@ -106,10 +106,8 @@ class Progress:
     def __enter__(self) -> Self:
         Progress._n_silent += self._silent
         if self._shows:
-            if _in_notebook():
-                from tqdm.autonotebook import tqdm
-            else:
-                from tqdm import tqdm
+            from tqdm.auto import tqdm
+
             self.bar = tqdm(**_TQDM | self._options)
             Progress.shown.append(self)
             self._done = threading.Event()
