@@ -41,17 +41,16 @@ _SLOTS = {
     normalize : bool, default=True
         Whether to scale embeddings to length 1, as for cosine similarities.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1" and so on, or "mps". "auto" uses a GPU if there is one.
+        "cpu", "cuda", "cuda:1" and so on, or "mps"; "auto" uses a GPU if there is one.
         A missing device is an error at fit; a fitted encoder warns and uses the CPU.
     precision : {"auto", "fp32", "fp16", "bf16"}, default="auto"
-        Precision of the model. "auto" is "fp16" on an NVIDIA GPU and "fp32" elsewhere.
-        The output is float32. A cache stores each precision separately.""",
+        Precision of the model, whose output is float32. "auto" is "fp16" on an NVIDIA
+        GPU and "fp32" elsewhere.""",
     "cache": """
     cache : str, path or EmbeddingCache, optional
-        Folder in which to keep embeddings between calls, see `EmbeddingCache`. They are
-        stored as they are computed, so that a stopped run can continue. Without a
-        cache, the latest are kept in memory (64 MB in the whole process, about 30,000
-        vectors of 512 numbers).""",
+        Folder in which to keep embeddings, as they are computed, see `EmbeddingCache`.
+        Without a cache, the latest are kept in memory (64 MB in the whole process,
+        about 30,000 vectors of 512 numbers).""",
     "verbose": """
     verbose : int or "auto", default="auto"
         Whether to show a progress bar. "auto" shows it in a terminal or a notebook.""",
@@ -59,16 +58,15 @@ _SLOTS = {
     n_embedding_ : int
         Length of the model's embeddings (512 for ViT-B-32).
     spaces_ : dict of {str: str}
-        The space of the vector ``clip``: vectors of the same space can be compared. It
-        is the same for images and texts of one model.
+        The space of the vector ``clip``, the same for images and texts of one model.
     n_features_in_ : int
         Always 1.
 
     Raises
     ------
     WeightsNotFoundError
-        If the weights are not on this machine and can't be downloaded; the message
-        says which file to get and where to put it.
+        If the weights can't be found or downloaded; the message says which file to get
+        and where to put it.
     BadFileError
         If the weights or their description are damaged, or belong to another model.
     BadCellError
