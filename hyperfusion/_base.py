@@ -30,6 +30,15 @@ def plain_output() -> Any:
     return config_context(transform_output="default")
 
 
+def clone_with(estimator: Any, name: str, value: Any) -> Any:
+    """Clone an estimator, but set one parameter to a value, which is not copied."""
+    stand_in = object.__new__(type(estimator))
+    vars(stand_in).update(vars(estimator), **{name: None})
+    twin = BaseEstimator.__sklearn_clone__(stand_in)
+    setattr(twin, name, value)
+    return twin
+
+
 class HyperFusionEstimator(BaseEstimator):
     """Base class of all estimators. A saved one records the package's version."""
 

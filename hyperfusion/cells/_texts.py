@@ -97,7 +97,12 @@ def read_tags(cell: Any) -> list[str] | None:
 def _split(text: str) -> Iterable[str]:
     if _WRITTEN_LIST.fullmatch(text):
         items = [item[1:-1] for item in _ITEM.findall(text) if item]
-        return [mend(_ESCAPE.sub(_character, item)) for item in items]
+
+        def character(escape: re.Match) -> str:
+            code = escape[1] or escape[2]
+            return chr(int(code, 16)) if code else _SPACES.get(escape[3], escape[3])
+
+        return [mend(_ESCAPE.sub(character, item)) for item in items]
     if _OBJECTS.match(text):
         raise TypeError(
             f"expected texts, got objects {shown(text)}: extract the names of the tags"
@@ -111,11 +116,6 @@ def _split(text: str) -> Iterable[str]:
         hashed = part[:1] in ("#", "＃") and len(_HASHES.findall(part)) > 1  # noqa: RUF001
         tags += _HASHES.split(part) if hashed else [part]
     return tags
-
-
-def _character(escape: re.Match) -> str:
-    code = escape[1] or escape[2]
-    return chr(int(code, 16)) if code else _SPACES.get(escape[3], escape[3])
 
 
 def _clean(tags: Iterable[str]) -> list[str] | None:

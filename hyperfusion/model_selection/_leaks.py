@@ -164,7 +164,8 @@ def _in_columns(
     levels |= {  # categories and texts whose values repeat
         column: own
         for column, own in codes.items()
-        if columns[column] is None and own is not None and _repeats(own)
+        if columns[column] is None and own is not None
+        if own.max(initial=-1) + 1 <= len(own) / 2
     }
     for column, numbers in columns.items():
         own = codes[column]
@@ -181,10 +182,6 @@ def _in_columns(
             yield within
         elif value >= _NAMED and sounds_later(column):
             yield (column, "total counted later", value, evidence)
-
-
-def _repeats(codes: np.ndarray) -> bool:
-    return bool(codes.max(initial=-1) + 1 <= len(codes) / 2)
 
 
 def _of_numbers(

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils import gen_batches
 
-from hyperfusion._base import with_parameters
+from hyperfusion._base import clone_with, with_parameters
 from hyperfusion._nested import NestedEncoders, takes_one_column
 from hyperfusion._transformer import TableTransformer
 from hyperfusion.exceptions import InvalidInputError
@@ -205,12 +205,9 @@ class CrossModalSimilarity(NestedEncoders, TableTransformer):
 
     def __sklearn_clone__(self) -> Any:
         # scikit-learn would deep-copy the dict with all that its encoders share
-        stand_in = object.__new__(type(self))
-        stand_in.__dict__.update(vars(self), encoders=None)
-        twin = super(CrossModalSimilarity, stand_in).__sklearn_clone__()
-        if self.encoders is not None:
-            twin.encoders = {c: clone(e) for c, e in self.encoders.items()}
-        return twin
+        given = self.encoders
+        own = None if given is None else {c: clone(e) for c, e in given.items()}
+        return clone_with(self, "encoders", own)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

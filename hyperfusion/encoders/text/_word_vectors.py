@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import clone_with
 from hyperfusion.encoders.text._hashtags import WordFinder
 from hyperfusion.encoders.text._vector_files import read_vector_file, save_vectors
 from hyperfusion.exceptions import (
@@ -187,11 +188,7 @@ class SharesWordVectors:
 
     def __sklearn_clone__(self) -> Any:
         name = self._vectors_parameter
-        stand_in = object.__new__(type(self))
-        vars(stand_in).update(vars(self), **{name: None})
-        twin = super(SharesWordVectors, stand_in).__sklearn_clone__()  # type: ignore[misc]
-        setattr(twin, name, getattr(self, name))
-        return twin
+        return clone_with(self, name, getattr(self, name))
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
