@@ -104,12 +104,11 @@ def load_smpd(
         With the entries:
 
         data : DataFrame of shape (n_posts, n_columns)
-            One row for each post in time order, columns under the newest names of
-            the files. ``image`` holds paths. ``user_description`` and
+            One row for each post in time order, columns under the newest names of the
+            files. ``image`` holds paths; ``user_description`` and
             ``location_description`` hold vectors of 399 and 400 numbers.
-            ``first_taken_days`` is the number of days from the user's first picture to
-            the post; ``meanView`` and the like are totals divided by ``photoCount``
-            (0 where that is 0).
+            ``first_taken_days`` are the days from the user's first picture to the post;
+            ``meanView`` and the like are totals divided by ``photoCount``.
         target : ndarray of shape (n_posts,), float64, or None
             Popularity, on a logarithmic scale.
         roles : dict

@@ -76,11 +76,10 @@ def ablate(
         from them.
     parts : list of str, default=None
         Parts to remove: the modalities "visual", "metadata", "textual" and
-        "geolocation", the training steps "ensemble" (the member with the lowest
-        out-of-fold MAE alone), "pseudo_labels" (fit on labeled posts only), "filter"
-        (no ``row_filter``) and "folds" (one random split with the proportions of a
-        fold), or single blocks of the feature table such as "tags". None means the
-        eight of the paper.
+        "geolocation", the training steps "ensemble" (the best member alone),
+        "pseudo_labels" (fit on labeled posts only), "filter" (no ``row_filter``) and
+        "folds" (one random split), or single blocks of the feature table such as
+        "tags". None means the eight of the paper.
     cv : int, splitter, iterable of (train, test) or None, default=None
         Splits to score on; scores are means over them. None is one split by time, with
         the latest `test_size` of the posts for testing. A number gives

@@ -198,8 +198,7 @@ class LabeledSplit(BaseCrossValidator):
     ----------
     cv : int, splitter or iterable of (train, test), default=5
         The folds of the labeled rows. A number gives `StratifiedRegressionKFold`.
-        Positions of an iterable count all rows; unlabeled rows are removed from its
-        test parts.
+        Positions of an iterable count all rows, of which only labeled ones are tested.
 
     Examples
     --------
@@ -286,8 +285,8 @@ class LabeledSplit(BaseCrossValidator):
 def labeled_scorer(scoring: str | Callable | None = None) -> Callable[..., float]:
     """Make a scorer that ignores rows without a target.
 
-    Pass it as ``scoring=`` to scikit-learn's searches if the rows that they score may
-    have a NaN target: with ordinary folds, or for training scores with `LabeledSplit`.
+    For ``scoring=`` of scikit-learn's searches with ordinary folds, or for training
+    scores with `LabeledSplit`.
 
     Parameters
     ----------

@@ -65,12 +65,10 @@ class NeighborTargets(TableTransformer):
         A neighbor's weight is exp(sharpness * cosine).
     trend : int or None, default=300
         Number of latest targets whose mean is subtracted from each target, so that
-        targets are relative to other rows of the same days. Nothing is subtracted if
-        this is None, or without times.
+        targets are relative to those of the same days. None, or no times: nothing is.
     n_latest : int or None, default=50_000
-        Number of the latest earlier rows to search for neighbors, so that the time
-        grows with the number of rows and not with its square. None, and a table without
-        times, means all.
+        Number of the latest earlier rows to search, so that the time grows with the
+        number of rows and not with its square. None, or no times, means all.
     n_components : int, default=256
         Number of components of the character TF-IDF of texts.
     random_state : int, RandomState instance or None, default=None
@@ -94,11 +92,6 @@ class NeighborTargets(TableTransformer):
     InvalidInputError
         If a column is missing, or if `y` (the targets, NaN if unknown) is missing or
         doesn't match `X`.
-
-    See Also
-    --------
-    UserHistory : The same user's earlier posts.
-    TfidfComponents : Vectors of texts.
 
     Notes
     -----

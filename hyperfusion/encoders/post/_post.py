@@ -62,17 +62,15 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         Embeds places by the users who post there, as block ``place``; True uses 32
         components. Your own embedder needs ``split=False, output="item"``.
     neighbors : NeighborTargets or None, default=None
-        Adds the targets of similar earlier posts by other users as block
-        ``neighbors``. It compares the texts, or the tags if there are none; the roles
-        text, tags, user and time name the columns. `make_hyperfusion` adds one.
+        Adds the targets of similar earlier posts by other users, as block
+        ``neighbors``. Unless it names columns, the roles do; texts come before tags.
     %(cache)s
     encoders : dict, default=None
         Transformers that replace those of a role: ``{role: transformer, list of
         transformers or "drop"}``, for the roles image, text, tags, user, time, geo,
         place, numeric, categorical and vectors; or ``{role: {name: transformer, "drop"
-        or dict of parameters}}`` to replace or change single ones (see Notes).
-        Transformers of one column (such as `TfidfVectorizer`) get a column, others a
-        table.
+        or dict of parameters}}`` for single ones (see Notes). Transformers of one
+        column (such as `TfidfVectorizer`) get a column, others a table.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Seed of encoders without their own.

@@ -53,12 +53,10 @@ class SVDUserEmbedder(TableEncoder):
         What `transform` gives for a row: the vector of its user, or the mean of the
         vectors of its items.
     split : bool, default=True
-        Whether to split texts into tags, at commas, semicolons or bars if there are
-        any, otherwise at white space; upper and lower case are then the same. If False,
-        a text is one item, such as a place.
+        Whether to split texts into tags, as `TextStatistics` does, in lower case. If
+        False, a text is one item, such as a place.
     min_frequency : int, default=1
-        Items with fewer users are left out. Items of a single user are often most of
-        the items, and 2 loses little.
+        Items with fewer users are left out; 2 leaves out most and loses little.
     pad : bool, default=False
         Whether shorter vectors are filled with zeros.
     %(on_error)s
