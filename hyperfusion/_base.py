@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar, dataclass_transform
 
+import numpy as np
+import pandas as pd
 from sklearn import config_context
 from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
 
 from hyperfusion._sklearn_compat import _VisualBlock
 from hyperfusion._version import DISTRIBUTION, __version__
@@ -15,6 +19,7 @@ from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError, VersionWarning
 
 _VERSION = "_hyperfusion_version"
+_SHOWN = np.array([30, 12])  # rows and columns
 
 Class = TypeVar("Class")
 
@@ -37,6 +42,22 @@ def clone_with(estimator: Any, name: str, value: Any) -> Any:
     twin = BaseEstimator.__sklearn_clone__(stand_in)
     setattr(twin, name, value)
     return twin
+
+
+class Result(Bunch):
+    """Named results, each shown in full only if it is short."""
+
+    def __repr__(self) -> str:
+        shown = []
+        for name, value in self.items():
+            if isinstance(value, pd.DataFrame) and np.all(value.shape <= _SHOWN):
+                shown.append(f"{name}:\n{value.to_string()}")
+            elif hasattr(value, "shape"):
+                size = " x ".join(map(str, value.shape))
+                shown.append(f"{name}: {type(value).__name__} of {size}")
+            else:
+                shown.append(f"{name}: {reprlib.repr(value)}")
+        return "\n".join(shown)
 
 
 class HyperFusionEstimator(BaseEstimator):

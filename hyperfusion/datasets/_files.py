@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from hyperfusion._base import Result
 from hyperfusion.cells._columns import Cells, is_missing, shown
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._texts import mend
@@ -165,7 +166,7 @@ def as_bunch(
     if strict:
         data, late = data.drop(columns=late), []
     target = None if target is None else target[order]
-    return Bunch(data=data, target=target, roles=roles(data), post_hoc=late)
+    return Result(data=data, target=target, roles=roles(data), post_hoc=late)
 
 
 def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch, check_random_state
 
+from hyperfusion._base import Result
 from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._validation import COUNT
 from hyperfusion.datasets._captions import ENDINGS, MOODS, draw_captions, draw_tags
@@ -244,7 +245,7 @@ def make_posts(
     data.loc[hidden, ["latitude", "longitude"]] = np.nan
     data.loc[hidden, "geo_accuracy"] = 0
     data.insert(1, "image", _images(pictures, rng, image_size, folder))
-    return Bunch(
+    return Result(
         data=data,
         target=parts.sum(axis=1).to_numpy(),
         roles=_roles(data),

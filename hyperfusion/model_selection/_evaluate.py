@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
 
+from hyperfusion._base import Result
 from hyperfusion._progress import VERBOSE, Progress, now, tells_lines
 from hyperfusion._sklearn_compat import Interval, _safe_indexing, validate_params
 from hyperfusion._validation import COUNT, N_JOBS
@@ -178,7 +179,7 @@ def evaluate(
     has_users = units is not None
     scores, differences = score_tables(predictions, has_users, n_bootstrap, rng)
     predictions = predictions.drop(columns="unit")
-    return Bunch(scores=scores, differences=differences, predictions=predictions)
+    return Result(scores=scores, differences=differences, predictions=predictions)
 
 
 def _plan(
