@@ -44,8 +44,6 @@ from .inspection import EnsembleWeightsDisplay as EnsembleWeightsDisplay
 from .inspection import ImportanceDisplay as ImportanceDisplay
 from .inspection import PostingTimeDisplay as PostingTimeDisplay
 from .inspection import PredictionIntervalDisplay as PredictionIntervalDisplay
-from .inspection import PseudoLabelDisplay as PseudoLabelDisplay
-from .inspection import TrainingCurveDisplay as TrainingCurveDisplay
 from .inspection import compare_drafts as compare_drafts
 from .inspection import feature_importance as feature_importance
 from .inspection import grouped_permutation_importance as grouped_permutation_importance

@@ -1,8 +1,6 @@
 from ._contribution_displays import AblationDisplay as AblationDisplay
+from ._contribution_displays import EnsembleWeightsDisplay as EnsembleWeightsDisplay
 from ._contribution_displays import ImportanceDisplay as ImportanceDisplay
-from ._ensemble_displays import EnsembleWeightsDisplay as EnsembleWeightsDisplay
-from ._ensemble_displays import PseudoLabelDisplay as PseudoLabelDisplay
-from ._ensemble_displays import TrainingCurveDisplay as TrainingCurveDisplay
 from ._importance import feature_importance as feature_importance
 from ._importance import shap_values as shap_values
 from ._permutation import (
