@@ -87,8 +87,7 @@ class FoldEnsemble(HyperFusionEstimator):
         y: np.ndarray,
         sample_weight: Any,
         groups: Any,
-        fit_params: dict[str, Any],
-        extra: Any,
+        extra: Any = None,
     ) -> Self:
         """Fit on a checked target; `extra` rows join the training part of each fold.
 
@@ -101,16 +100,14 @@ class FoldEnsemble(HyperFusionEstimator):
         )
         rng = local_generator(self.random_state)
         named = self._named_members()
-        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
+        weighted = [sample_weight is not None] * len(named)
         if _routing_enabled():
+            given = {"sample_weight": sample_weight, "groups": groups}
             given = {k: v for k, v in given.items() if v is not None}
             routed = process_routing(self, "fit", **given)
             # folds that are given as a list take nothing
             groups = routed.get("splitter", Bunch(split={})).split.get("groups")
-            of_members, shared_weight = [routed[name].fit for name, _ in named], None
-        else:
-            of_members = [fit_params] * len(named)
-            shared_weight = None if sample_weight is None else weight
+            weighted = ["sample_weight" in routed[name].fit for name, _ in named]
         splits = make_splits(self.cv, X, y, weight, groups, rng)
         X, spent = take_seconds(check_features(self, X, reset=True))
         self.splits_ = splits
@@ -131,8 +128,7 @@ class FoldEnsemble(HyperFusionEstimator):
                 y,
                 splits,
                 names=plan.names,
-                sample_weight=shared_weight,
-                fit_params=of_members,
+                weights=[weight if takes else None for takes in weighted],
                 extra=extra,
                 row_filter=self.row_filter,
                 n_jobs=self.n_jobs,

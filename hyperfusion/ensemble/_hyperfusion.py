@@ -125,10 +125,7 @@ class HyperFusionRegressor(
         SRC, MAE, rows and seconds for every fold and member, and for the ensemble.
     splits_ : list of (train, validation)
         Positions of the rows of each fold.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of these columns, if all are strings.
+    %(columns_seen)s
 
     See Also
     --------
@@ -204,7 +201,6 @@ class HyperFusionRegressor(
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
-        **fit_params: Any,
     ) -> Self:
         """Fit every member on every fold and weigh the members.
 
@@ -218,8 +214,6 @@ class HyperFusionRegressor(
             Weights of the rows in the members' fits, the weights and the scores.
         groups : array-like of shape (n_samples,), default=None
             Groups for the splitter, such as users, which are never split.
-        **fit_params : dict
-            Passed to the members' ``fit``. Values with one entry per row are split.
 
         Returns
         -------
@@ -244,7 +238,7 @@ class HyperFusionRegressor(
         X = as_frame(X)
         y = check_target(y, X)
         warn_of_target(y)
-        return self._fit(X, y, sample_weight, groups, fit_params, extra=None)
+        return self._fit(X, y, sample_weight, groups)
 
     @property
     def fold_scores_(self) -> pd.DataFrame:

@@ -12,17 +12,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import check_consistent_length
 
 from hyperfusion._progress import Progress, now, say, tells_lines
+from hyperfusion._sklearn_compat import _check_sample_weight, with_callbacks
+from hyperfusion._validation import check_target
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
+from hyperfusion.ensemble._members import check_features
 from hyperfusion.ensemble._out_of_fold import (
     ExtraRows,
     finite_prediction,
     naming,
     take_rows,
 )
-from hyperfusion.ensemble._pseudo_inputs import Rows
 from hyperfusion.ensemble._pseudo_select import compare, select
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._frames import as_frame
 
 TRACE = (
     *("round", "n_added", "n_per_fold", "tau", "mean_confidence"),
@@ -31,6 +36,57 @@ TRACE = (
 )
 _COMMITTEE = 5  # refits on halves, whose disagreement is a lone member's confidence
 _MIN_SHARE, _STRATA = 0.05, 10
+
+
+_fit_with = with_callbacks(HyperFusionRegressor._fit)
+
+
+class Rows(NamedTuple):
+    """The labeled rows, the unlabeled ones, and which of all rows are `labeled`."""
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray | None
+    groups: Any
+    unlabeled: Any
+    unlabeled_weight: np.ndarray
+    labeled: np.ndarray
+
+    @classmethod
+    def read(
+        cls, ensemble: HyperFusionRegressor, X: Any, y: Any, weight: Any, groups: Any
+    ) -> Rows:
+        """Check the inputs of ``fit`` and take them apart."""
+        X = as_frame(X)
+        y = check_target(y, X, allow_nan=True)
+        X = check_features(ensemble, X, reset=True)
+        labeled = ~np.isnan(y)
+        if not labeled.any():
+            raise InvalidInputError(
+                f"Input y contains NaN in all {len(y)} rows: there is no label to "
+                "learn from."
+            )
+        check_consistent_length(y, groups)
+        here, others = np.flatnonzero(labeled), np.flatnonzero(~labeled)
+        own, others_weight = None, np.ones(len(others))
+        if weight is not None:
+            weight = _check_sample_weight(
+                weight, y, dtype=np.float64, ensure_non_negative=True
+            )
+            own, others_weight = weight[here], weight[others]
+        return cls(
+            take_rows(X, here) if len(others) else X,
+            y[here],
+            own,
+            None if groups is None else take_rows(groups, here),
+            take_rows(X, others),
+            others_weight,
+            labeled,
+        )
+
+    def fit(self, ensemble: HyperFusionRegressor, extra: Any) -> HyperFusionRegressor:
+        """Fit an ensemble on the labeled rows and, fold by fold, on the extra ones."""
+        return _fit_with(ensemble, self.X, self.y, self.weight, self.groups, extra)
 
 
 class PseudoLabels(NamedTuple):
@@ -53,7 +109,7 @@ class PseudoLabelRounds:
         self.wrapper, self.rows, self.paper = wrapper, rows, wrapper.rule == "paper"
         self.first = self.ensemble = ensemble
         self.used: list[PseudoLabels] = []
-        self.labeled_iter = np.full(len(rows.places), -1)
+        self.labeled_iter = np.full(len(rows.unlabeled_weight), -1)
         self.trace: list[dict[str, Any]] = []
         self.condition = "max_iter"
         self.deadline = now() + ensemble._left
@@ -63,10 +119,11 @@ class PseudoLabelRounds:
 
     def run(self, progress: Progress) -> None:
         """Go on as long as rounds are worth keeping."""
-        if len(self.rows.places) == 0:
+        if not len(self.labeled_iter):
             self.condition = "all_labeled"
             return
-        chosen = np.zeros((len(self.first.splits_), len(self.rows.places)), dtype=bool)
+        shape = len(self.first.splits_), len(self.labeled_iter)
+        chosen = np.zeros(shape, dtype=bool)
         needs_votes = len(self.first.members_) == 1 and not self.paper
         votes = self._committee() if needs_votes else None
         for number in range(1, self.wrapper.max_rounds + 1):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from numbers import Integral, Real
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,9 +72,6 @@ class CatBoostHuberRegressor(Member):
         there.
     n_iter_no_change : int, default=50
         Number of trees without improvement after which training stops.
-    max_time : float, default=None
-        Seconds after which training stops and keeps its trees. Results then depend on
-        the machine. CPU only.
     device : str, default="auto"
         Where to train: "cpu", "cuda", or one GPU such as "cuda:1". "auto" is the CPU,
         since results differ on a GPU, and small tables are no faster there. Predictions
@@ -101,10 +96,7 @@ class CatBoostHuberRegressor(Member):
         Which columns are numbers, categories and vectors of which block.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         How much each feature changes the predictions; adds up to 1.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of these columns, if all are strings.
+    %(columns_seen)s
 
     See Also
     --------
@@ -141,7 +133,6 @@ class CatBoostHuberRegressor(Member):
         "vector_weight": [_SHARE, StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [COUNT],
-        "max_time": [POSITIVE, None],
         "device": [str],
         "n_threads": [COUNT, None],
         "random_state": ["random_state"],
@@ -157,7 +148,6 @@ class CatBoostHuberRegressor(Member):
     vector_weight: float | str = "auto"
     early_stopping: bool = True
     n_iter_no_change: int = 50
-    max_time: float | None = None
     device: str = "auto"
     n_threads: int | None = None
     random_state: Any = None
@@ -199,11 +189,6 @@ class CatBoostHuberRegressor(Member):
                 f"CatBoost can't use device={device!r}: use 'cpu', or 'cuda' on a "
                 "machine with an NVIDIA GPU."
             )
-        if self.max_time is not None:
-            raise InvalidInputError(
-                f"max_time={self.max_time!r} does not work on a GPU: use device='cpu', "
-                "or limit iterations instead."
-            )
         if self.colsample != "auto" and float(self.colsample) < 1:
             warn_user(
                 f"colsample={self.colsample!r} has no effect on a GPU, where CatBoost "
@@ -237,18 +222,12 @@ class CatBoostHuberRegressor(Member):
 
         if evaluate is not None:
             params |= {"od_type": "Iter", "od_wait": self.n_iter_no_change}
-        callbacks = None
-        if self.max_time is not None:
-            end = time.monotonic() + self.max_time
-            going_on = SimpleNamespace(after_iteration=lambda _: time.monotonic() < end)
-            callbacks = [going_on]
         model = CatBoost({k: v for k, v in params.items() if v is not None})
         model.fit(
             train,
             eval_set=evaluate,
             use_best_model=evaluate is not None,
             verbose=int(self.verbose) or False,
-            callbacks=callbacks,
         )
         self.n_iter_ = int(model.tree_count_)
         best = model.get_best_score().get("validation")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 
 import numpy as np
 import pandas as pd
@@ -151,15 +150,6 @@ def test_rows_held_out(n, size):
     assert held_out_rows(n, False, rng).sum() == 0
 
 
-def test_time_limit_keeps_what_there_is(table):
-    X, y = table
-    start = time.monotonic()
-    model = small(iterations=10**6, max_time=0.5).fit(X, y)
-    assert time.monotonic() - start < 30
-    assert 0 < model.n_iter_ < 10**6
-    assert np.isfinite(model.predict(X)).all()
-
-
 def test_verbose_prints_every_so_many_trees(table, capsys):
     X, y = table
     small(verbose=20).fit(X, y)
@@ -172,8 +162,6 @@ def test_verbose_prints_every_so_many_trees(table, capsys):
 def test_what_a_gpu_can_not_do_is_said(table, monkeypatch):
     monkeypatch.setattr("hyperfusion._device._is_there", lambda device: True)
     X, y = table
-    with pytest.raises(InvalidInputError, match="limit iterations"):
-        small(device="cuda", max_time=1.0).fit(X, y)
     with pytest.raises(InvalidInputError, match="CatBoost can't use device='mps'"):
         small(device="mps").fit(X, y)
     with pytest.warns(UserWarning, match=r"colsample=0\.5 has no effect"):

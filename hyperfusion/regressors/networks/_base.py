@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from dataclasses import fields
 from numbers import Integral, Real
@@ -12,7 +11,6 @@ import numpy as np
 
 from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
-from hyperfusion._docstrings import fill_slots
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion._warnings import warn_user
@@ -47,9 +45,6 @@ SLOTS = {
             16 to 32 batches per epoch.
         max_iter : int, default=200
             Maximum number of epochs.
-        max_time : float, default=None
-            Seconds after which training stops, even within an epoch. The best weights
-            so far are kept. Results then depend on the machine.
         early_stopping : bool, default=True
             Whether to hold out a random tenth of the rows and keep the weights that do
             best there. If False, all epochs are run and the last weights are kept.
@@ -87,10 +82,6 @@ SLOTS = {
             The sizes and settings that the network is built from.
         network_state_ : bytes
             The network's weights, in the safetensors format.
-        n_features_in_ : int
-            Number of columns seen at fit.
-        feature_names_in_ : ndarray of shape (`n_features_in_`,)
-            Names of these columns, if all are strings.
         """,
     "preparation": """
         The features are prepared inside, from the training rows: missing numbers are
@@ -107,7 +98,7 @@ SLOTS = {
 }
 """Paragraphs that the docstrings of the networks share."""
 
-_OWN_DEFAULTS = ("learning_rate", "weight_decay", "dropout")
+_OWN = ("learning_rate", "weight_decay", "dropout")
 
 
 @with_parameters  # subclasses inherit the parameters
@@ -131,7 +122,6 @@ class NetworkRegressor(Member):
             StrOptions({"auto"}),
         ],
         "max_iter": [COUNT],
-        "max_time": [POSITIVE, None],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [COUNT],
         "device": [str],
@@ -147,7 +137,6 @@ class NetworkRegressor(Member):
     delta: float = 0.5
     batch_size: int | str = "auto"
     max_iter: int = 200
-    max_time: float | None = None
     early_stopping: bool = True
     n_iter_no_change: int = 16
     device: str = "auto"
@@ -156,9 +145,9 @@ class NetworkRegressor(Member):
     verbose: int = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        training = SLOTS["training"] % {name: getattr(cls, name) for name in _OWN}
+        cls._slots = {**Member._slots, **SLOTS, "training": training}
         super().__init_subclass__(**kwargs)
-        defaults = {name: getattr(cls, name) for name in _OWN_DEFAULTS}
-        fill_slots(**SLOTS | {"training": SLOTS["training"] % defaults})(cls)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         import torch
@@ -166,7 +155,6 @@ class NetworkRegressor(Member):
 
         from hyperfusion.regressors.networks import _training
 
-        started = time.monotonic()
         device = resolve_device(self.device)
         features, y, weight = self._read_training(X, y, sample_weight)
         rng = local_generator(self.random_state)
@@ -176,7 +164,6 @@ class NetworkRegressor(Member):
         self.network_config_ = self._network_config(n_samples)
         self.target_scaler_ = TargetScaler.fit(y[~held], weight[~held])
         target = self.target_scaler_.transform(y).astype(np.float32)
-        deadline = None if self.max_time is None else started + self.max_time
         with _training.fixed_threads(self.n_threads):
             self.inputs_ = NetworkInputs(
                 n_components=self._n_components(n_samples), align=self._align
@@ -195,7 +182,7 @@ class NetworkRegressor(Member):
             training = _training.Training(network, learned, judged, self, size)
             # every network starts at the mean; a constant target needs no more
             if target[~held].any() and n_samples > 1:
-                training.run(seed, deadline)
+                training.run(seed)
             self.network_state_ = _training.to_bytes(training.state())
             self.n_iter_ = len(training.losses)
             self.best_iter_ = training.best_epoch

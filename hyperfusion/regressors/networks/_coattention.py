@@ -43,6 +43,7 @@ class CoAttentionRegressor(NetworkRegressor):
     Attributes
     ----------
     %(fitted)s
+    %(columns_seen)s
 
     See Also
     --------

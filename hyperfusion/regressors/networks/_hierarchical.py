@@ -47,6 +47,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
     Attributes
     ----------
     %(fitted)s
+    %(columns_seen)s
 
     See Also
     --------

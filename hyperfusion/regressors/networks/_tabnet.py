@@ -46,6 +46,7 @@ class TabNetHuberRegressor(NetworkRegressor):
         Shares of the columns in the predictions of the training rows: the masks,
         weighted by the outputs of their steps; adds up to 1.
     %(fitted)s
+    %(columns_seen)s
 
     See Also
     --------

@@ -6,7 +6,6 @@ and changes torch's global random state.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -93,7 +92,7 @@ class Training:
         self.best_epoch = 0
         self.best: dict[str, Tensor] | None = None
 
-    def run(self, seed: int, deadline: float | None = None) -> None:
+    def run(self, seed: int) -> None:
         """Train until there is no improvement; `seed` draws order and dropout."""
         self.device = self.rows.tensors[0].device
         self.order = torch.Generator().manual_seed(seed)
@@ -113,41 +112,32 @@ class Training:
         )
         every = self.member.verbose
         for epoch in range(self.member.max_iter):
-            loss = self._epoch(deadline)
-            if loss is not None and not np.isfinite(loss):
+            self.losses.append(self._epoch())
+            if not np.isfinite(self.losses[-1]):
                 raise InvalidInputError(
                     f"The training of {type(self.member).__name__} diverged: lower "
                     f"learning_rate={self.member.learning_rate!r}."
                 )
-            self.losses += [] if loss is None else [loss]
-            # Part of an epoch counts only if there are no other weights to keep.
-            if loss is not None or self.best is None:
-                self._keep_best()
+            self._keep_best()
             if every and (epoch + 1) % every == 0:
                 line = f"{type(self.member).__name__}: epoch {epoch + 1}"
-                for what, found in (
-                    ("loss", self.losses),
-                    ("held out", self.validation),
-                ):
-                    line += f", {what} {found[-1]:.4f}" if found else ""
+                line += f", loss {self.losses[-1]:.4f}"
+                line += f", held out {self.validation[-1]:.4f}" if self.held else ""
                 print(line, flush=True)
-            waited = len(self.losses) - self.best_epoch
-            if loss is None or waited >= self.member.n_iter_no_change:
+            if len(self.losses) - self.best_epoch >= self.member.n_iter_no_change:
                 break
 
     def state(self) -> dict[str, Tensor]:
         """Return the best averaged weights, or the last."""
         return self.best or self.average.snapshot()
 
-    def _epoch(self, deadline: float | None) -> float | None:
-        """Train on each row once; return the mean loss, or None if time ran out."""
+    def _epoch(self) -> float:
+        """Train on each row once; return the mean loss."""
         self.network.train()
         order = torch.randperm(len(self.rows), generator=self.order).to(self.device)
         total = torch.zeros((), device=self.device)
         for batch in torch.tensor_split(order, self.n_batches):
             total += self._step(*self.rows[batch]) * len(batch)
-            if deadline is not None and time.monotonic() > deadline:
-                return None
         return float(total) / len(self.rows)
 
     def _step(
