@@ -24,14 +24,11 @@ from hyperfusion._sklearn_compat import (
     _routing_enabled,
 )
 from hyperfusion._validation import N_JOBS, local_generator
-from hyperfusion.ensemble._combine import (
-    Blend,
-    FoldPredictions,
-    crossed_bias,
-    fold_score,
-    mean_by_row,
-    member_bias,
-    score_table,
+from hyperfusion.ensemble._costs import (
+    TimePlan,
+    cost_of,
+    warn_of_memory,
+    weighing_seconds,
 )
 from hyperfusion.ensemble._folds import CV_WORDS, USER, has_users, make_splits
 from hyperfusion.ensemble._members import (
@@ -42,11 +39,18 @@ from hyperfusion.ensemble._members import (
     name_members,
     set_seeds,
 )
-from hyperfusion.ensemble._memory import warn_of_memory
 from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
-from hyperfusion.ensemble._plan import TimePlan, cost_of, weighing_seconds
 from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
-from hyperfusion.ensemble._weights import SOLVERS
+from hyperfusion.ensemble._weights import (
+    SOLVERS,
+    Blend,
+    FoldPredictions,
+    crossed_bias,
+    fold_score,
+    mean_by_row,
+    member_bias,
+    score_table,
+)
 
 
 @with_parameters
@@ -220,15 +224,14 @@ class FoldEnsemble(HyperFusionEstimator):
         careful = self.shrink_to_equal and self.weighting != "equal"
         blend = Blend(self.weighting, self.weights_per, careful)
         crossed = self._crossed_weights = blend.crossed(folds)
-        self.weights_ = blend.weights(folds, crossed)
+        self.weights_, honest = blend.weigh(folds, crossed)
         self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)
         # the members' disagreement tells how large out-of-fold errors are
         spread = [
             disagreement(list(f.predictions.T), bias, weights)
             for f, bias, weights in zip(folds, self._bias, self.weights_, strict=True)
         ]
-        honest, single = blend.honest(folds, crossed), [f.predictions for f in folds]
-        validated = [rows for _, rows in self.splits_]
+        single, validated = [f.predictions for f in folds], [f.rows for f in folds]
         self.oof_predictions_, self.oof_member_predictions_, variance = (
             mean_by_row(validated, values, len(y))
             for values in (honest, single, spread)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -115,35 +115,36 @@ def predict_interval(
     X = as_frame(X)
     parts = ensemble_inside(model)
     index = X.index if isinstance(X, pd.DataFrame) else None
-    how = groups, calibration_groups
-    return intervals(parts, parts.features(X), index, *how, coverage=coverage)
+    how = coverage, groups, calibration_groups, index
+    return intervals(parts, parts.features(X), *how).table
+
+
+class Intervals(NamedTuple):
+    """Intervals, the group of each row, and the calibration of each group."""
+
+    table: pd.DataFrame
+    groups: np.ndarray
+    calibrations: dict[Any, Calibration]
 
 
 def intervals(
     parts: Anatomy,
-    table: Any,
-    index: Any = None,
+    features: Any,
+    coverage: float,
     groups: Any = None,
     calibration_groups: Any = None,
-    *,
-    coverage: float = 0.9,
-) -> pd.DataFrame:
+    index: Any = None,
+) -> Intervals:
     """Return the intervals of a feature table, in units of the model's target."""
-    fitted, new = _groups(parts.ensemble, table, groups, calibration_groups)
+    fitted, new = _groups(parts.ensemble, features, groups, calibration_groups)
     calibrations = _calibrate(parts.ensemble, fitted, new, coverage)
-    return _ends(parts, table, new, calibrations, index)
-
-
-def _ends(
-    parts: Anatomy, table: Any, groups: np.ndarray, calibrations: Any, index: Any = None
-) -> pd.DataFrame:
-    prediction, std = parts.ensemble.predict(table, return_std=True)
-    margin = std * np.array([calibrations[group].quantile for group in groups])
+    prediction, std = parts.ensemble.predict(features, return_std=True)
+    margin = std * np.array([calibrations[group].quantile for group in new])
     ends = [parts.to_target(prediction + sign * margin) for sign in (-1, 1)]
     # sorted, since the way back may fall where the target rises
     lower, upper = np.where(np.isinf(margin), [[-np.inf], [np.inf]], np.sort(ends, 0))
     found = {"prediction": parts.to_target(prediction), "lower": lower, "upper": upper}
-    return pd.DataFrame(found, index=index)
+    return Intervals(pd.DataFrame(found, index), new, calibrations)
 
 
 def _groups(
@@ -293,28 +294,21 @@ def coverage_report(
     parts = ensemble_inside(model)
     X = as_frame(X)
     target = check_target(y, X)
-    table = parts.features(X)
-    return coverage_table(
-        parts, table, target, coverage, by, groups, calibration_groups
-    )
+    features = parts.features(X)
+    held = intervals(parts, features, coverage, groups, calibration_groups)
+    return coverage_table(parts.ensemble, features, target, held, coverage, by)
 
 
 def coverage_table(
-    parts: Anatomy,
-    table: Any,
+    ensemble: HyperFusionRegressor,
+    features: Any,
     y: np.ndarray,
+    intervals: Intervals,
     coverage: float,
     by: Any = None,
-    groups: Any = None,
-    calibration_groups: Any = None,
-    held: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Report as `coverage_report` does, on a feature table with intervals `held`."""
-    ensemble = parts.ensemble
-    fitted, new = _groups(ensemble, table, groups, calibration_groups)
-    calibrations = _calibrate(ensemble, fitted, new, coverage)
-    if held is None:
-        held = _ends(parts, table, new, calibrations)
+    """Report as `coverage_report` does, on intervals of a feature table."""
+    held, new, calibrations = intervals
     posts = pd.DataFrame(
         {
             "inside": (held["lower"] <= y) & (y <= held["upper"]),
@@ -326,8 +320,8 @@ def coverage_table(
     reports = {("all", "all"): posts}
     given = by if isinstance(by, Mapping) else {} if by is None else {"by": by}
     partitions = {str(k): pd.Series(v).reset_index(drop=True) for k, v in given.items()}
-    if ensemble._user_known is not None and has_users(table):
-        partitions.setdefault("user", pd.Series(known_users(ensemble, table)))
+    if ensemble._user_known is not None and has_users(features):
+        partitions.setdefault("user", pd.Series(known_users(ensemble, features)))
     for name, values in partitions.items():
         if len(values) != len(posts):
             raise InvalidInputError(

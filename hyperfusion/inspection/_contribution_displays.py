@@ -13,7 +13,7 @@ from hyperfusion._anatomy import ensemble_inside
 from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection import _plot
-from hyperfusion.inspection._permutation import grouped_permutation_importance
+from hyperfusion.inspection._importance import grouped_permutation_importance
 
 _MOST_TEXTS = 160
 _METRICS = {"src": ("SRC", -1), "mae": ("MAE", 1)}  # the sign of a change for the worse
@@ -82,7 +82,7 @@ class ImportanceDisplay(_plot.Display):
         estimator : fitted regressor or Pipeline
             The model.
         %(held_out)s
-        by : {"feature", "vector", "block", "family"} or dict, default="block"
+        by : {"feature", "vector", "block", "family"}, default="block"
             Groups of columns; each gets a bar.
         n_top : int, default=20
             Maximum number of bars.

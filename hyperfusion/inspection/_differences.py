@@ -22,7 +22,7 @@ def predict_with_folds(
     """
     features = parts.features(posts)
     if parts.ensemble is not None and coverage is not None:
-        frame = intervals(parts, features, coverage=coverage, index=posts.index)
+        frame = intervals(parts, features, coverage, index=posts.index).table
     else:
         frame = pd.DataFrame({"prediction": parts.predict(features)}, posts.index)
         frame["lower"] = frame["upper"] = np.nan

@@ -1,16 +1,22 @@
-"""Importances by feature, vector, block and family."""
+"""Importances by feature, vector, block and family, and by permutation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_consistent_length, check_random_state
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
+from hyperfusion._validation import N_JOBS
+from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import (
     Groups,
@@ -21,6 +27,7 @@ from hyperfusion.inspection._columns import (
     sum_groups,
 )
 from hyperfusion.inspection._posts import check_rows
+from hyperfusion.metrics import spearman_scorer
 from hyperfusion.table import Schema
 
 
@@ -56,10 +63,10 @@ def feature_importance(
         with many values, such as the user. "shap" uses the mean absolute SHAP values
         over `X` (CatBoost members only), a few milliseconds per post and fold. Both
         show what the model used rather than what helps on new posts.
-    by : {"feature", "vector", "block", "family"} or dict, default="feature"
+    by : {"feature", "vector", "block", "family"}, default="feature"
         Groups of columns to sum over. A "vector" has the numbered columns of one
-        embedding, a "family" several related blocks. A dict names your own groups. SHAP
-        values are summed before taking absolute values.
+        embedding, a "family" several related blocks. SHAP values are summed before
+        taking absolute values.
     n_top : int, default=None
         Number of rows to return. None returns all.
 
@@ -67,9 +74,9 @@ def feature_importance(
     -------
     DataFrame
         One row per feature (or group), the most important first, ranked from 1. The
-        columns are ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its
-        ``block`` and ``family``, ``importance`` in percent of the total, ``std`` (over
-        the folds; NaN for a single one), and ``n_features`` of a group. ``attrs`` holds
+        columns are ``feature`` (or ``vector``, ``block``, ``family``), its ``block``
+        and ``family``, ``importance`` in percent of the total, ``std`` (over the folds;
+        NaN for a single one), and ``n_features`` of a group. ``attrs`` holds
         ``method``, ``members`` and ``unit``.
 
     Raises
@@ -96,7 +103,7 @@ def feature_importance(
         n_columns, none = len(schema.columns), "its own importances"
         folds, members = _explain(parts, lambda m: _own(m, n_columns), none)
         groups = group_columns(schema, by)
-        summed = sum_groups(np.array(folds), schema.columns, groups)
+        summed = sum_groups(np.array(folds), groups)
     elif X is None:
         raise InvalidInputError(
             "method='shap' needs X, the posts to explain, such as the latest thousand."
@@ -121,7 +128,7 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
         CatBoost members are explained; ``attrs["members"]`` of the result names them.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts to explain, as for ``model.predict``.
-    by : {"feature", "vector", "block", "family"} or dict, default="feature"
+    by : {"feature", "vector", "block", "family"}, default="feature"
         Groups to sum over.
 
     Returns
@@ -182,7 +189,7 @@ def _fold_shap(
         lambda m: m.shap_values(features) if hasattr(m, "shap_values") else None,
         "SHAP values; only CatBoostHuberRegressor does",
     )
-    summed = [sum_groups(values[:, :-1], schema.columns, groups) for values in folds]
+    summed = [sum_groups(values[:, :-1], groups) for values in folds]
     with_base = [np.c_[s, v[:, -1]] for s, v in zip(summed, folds, strict=True)]
     return with_base, schema, groups, members
 
@@ -210,3 +217,145 @@ def _explain(
 def _shares(values: np.ndarray) -> np.ndarray:
     """Return values divided by their sum; zeros stay zeros."""
     return values / max(values.sum(), np.finfo(float).tiny)
+
+
+@validate_params(
+    {
+        "y": ["array-like"],
+        "scoring": [str, callable, None],
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": N_JOBS,
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def grouped_permutation_importance(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    by: Any = "block",
+    scoring: Any = None,
+    n_repeats: int = 5,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> pd.DataFrame:
+    """Measure how much the score drops if the features of a block are permuted.
+
+    All columns of a group are permuted together, because features that can replace each
+    other would hide each other's importance.
+
+    Parameters
+    ----------
+    model : fitted regressor or Pipeline
+        Any model.
+    X : DataFrame or array of shape (n_posts, n_columns)
+        Posts to score on, as for ``model.predict``. Use posts that the model was not
+        fitted on to measure what helps on new posts.
+    y : array-like of shape (n_posts,)
+        Their targets.
+    by : {"feature", "vector", "block", "family"}, default="block"
+        Columns of the feature table to permute together.
+    scoring : str, callable or None, default=None
+        Any scorer of scikit-learn. None is Spearman's rank correlation (SRC).
+    n_repeats : int, default=5
+        Permutations of each group.
+    n_jobs : int, default=None
+        Number of groups scored in parallel; the result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the permutations, which are the same for all groups.
+
+    Returns
+    -------
+    DataFrame
+        One row per group, the most important first, ranked from 1: its name,
+        ``importance`` (mean drop of the score), ``std`` over the repeats, and
+        ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and the
+        ``score`` without permutation.
+
+    Raises
+    ------
+    InvalidInputError
+        If `by` is unknown, or the feature table is a sparse matrix.
+
+    See Also
+    --------
+    sklearn.inspection.permutation_importance : Permutes columns of `X` itself.
+
+    Notes
+    -----
+    Encodes `X` once and predicts it ``n_groups * n_repeats`` times. The importances of
+    groups don't add up to the score: if two groups hold the same information, permuting
+    one of them loses nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from hyperfusion.inspection import grouped_permutation_importance
+    >>> columns = ["user__followers", "user__views", "geo__latitude"]
+    >>> X = pd.DataFrame(np.random.RandomState(0).normal(size=(80, 3)), columns=columns)
+    >>> y = X["user__followers"] + X["user__views"]
+    >>> model = LinearRegression().fit(X, y)
+    >>> losses = grouped_permutation_importance(model, X, y, random_state=0)
+    >>> losses.set_index("block")["importance"].round(1).to_dict()
+    {'user': 1.1, 'geo': 0.0}
+    """
+    parts, X = Anatomy.of(model), check_rows(X)
+    predictor = _OnFeatures(parts)
+    X = check_rows(parts.features(X))
+    schema = Schema.of(X)
+    groups = group_columns(schema, by)
+    check_consistent_length(X, y)
+    scorer = check_scoring(predictor, scoring=scoring or spearman_scorer)
+    rng = check_random_state(random_state)
+    orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
+    score = float(scorer(predictor, X, y))
+    calls: Iterator[Call] = (
+        (f"the columns of {name!r}", (scorer, predictor, X, y, c, orders))
+        for name, c in groups.items()
+    )
+    scores = in_parallel(_scores, calls, n_jobs)
+    losses = score - np.array(list(scores)).T
+    values = {"importance": losses.mean(axis=0), "std": spread(losses)}
+    frame = ranked(schema, groups, by, values)
+    name = scoring or "SRC"
+    if not isinstance(name, str):
+        function = getattr(scoring, "_score_func", scoring)  # what make_scorer wraps
+        name = getattr(function, "__name__", "score")
+    frame.attrs = {"method": "permutation", "unit": name, "score": score}
+    return frame
+
+
+class _OnFeatures(RegressorMixin, BaseEstimator):
+    """Predicts from features, in the unit of the model's target."""
+
+    def __init__(self, parts: Anatomy):
+        self.parts = parts
+
+    def fit(self, X: Any, y: Any) -> Self:  # scorers ask whether there is one
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.parts.predict(X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _scores(
+    scorer: Any, predictor: Any, X: Any, y: Any, columns: list[int], orders: Any
+) -> list[float]:
+    return [float(scorer(predictor, permuted(X, columns, o), y)) for o in orders]
+
+
+def permuted(X: Any, columns: list[int], order: np.ndarray) -> Any:
+    """Return a table in which the rows of these columns are reordered."""
+    if not isinstance(X, pd.DataFrame):
+        X = X.copy()
+        X[:, columns] = X[np.ix_(order, columns)]
+        return X
+    moved = X.iloc[order, columns].set_axis(X.index)
+    rest = X.drop(columns=moved.columns)
+    return pd.concat([rest, moved], axis=1)[list(X.columns)]

@@ -259,48 +259,37 @@ class CatBoostHuberRegressor(Member):
             values[np.argsort(self.schema_.is_category, kind="stable")] = found
         return values / max(values.sum(), 1e-300)
 
-    def shap_values(self, X: Any, *, by: str = "feature") -> pd.DataFrame:
+    def shap_values(self, X: Any) -> pd.DataFrame:
         """Explain predictions: what each feature adds to each of them.
 
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_features)
             Rows to explain.
-        by : {"feature", "vector", "block", "family"}, default="feature"
-            Whether to add up the columns of each vector, block or family of blocks.
-            Columns of no block are in ``"other"``.
 
         Returns
         -------
-        DataFrame of shape (n_samples, n_features + 1) or (n_samples, n_groups + 1)
-            In the target's units: one column per feature in the order of fit (or per
-            group), and ``base``, the expected prediction. Each row adds up to its
-            prediction.
-
-        Raises
-        ------
-        InvalidInputError
-            If `by` is unknown.
+        DataFrame of shape (n_samples, n_features + 1)
+            In the target's units: one column per feature in the order of fit, and
+            ``base``, the expected prediction. Each row adds up to its prediction. The
+            function `shap_values` adds up vectors, blocks or families.
 
         Notes
         -----
         Costs about ``O(n_samples * n_trees * 2**depth * depth)``.
         """
         check_is_fitted(self)
-        names, scaler = self.schema_.group_names(by), self.target_scaler_
-        features = self._read(X)
-        values = np.zeros((len(features.numbers), len(names) + 1))
+        features, scaler = self._read(X), self.target_scaler_
+        values = np.zeros((len(features.numbers), len(self.schema_.columns) + 1))
         if self.model_:
-            values = self._load_model().get_feature_importance(
+            order = np.argsort(self.schema_.is_category, kind="stable")
+            values[:, [*order, -1]] = self._load_model().get_feature_importance(
                 make_pool(features), type="ShapValues", thread_count=self._threads()
             )
-        columns = np.argsort(self.schema_.is_category, kind="stable")
-        sums = {name: np.zeros(len(values)) for name in names}
-        for position in np.argsort(columns):
-            sums[names[columns[position]]] += values[:, position] * scaler.spread
-        base = scaler.inverse_transform(values[:, -1])
+        values[:, :-1] *= scaler.spread
+        values[:, -1] = scaler.inverse_transform(values[:, -1])
         index = X.index if isinstance(X, pd.DataFrame) else None
-        return pd.DataFrame({**sums, "base": base}, index=index)
+        return pd.DataFrame(values, index, [*self.schema_.columns, "base"])
 
     def _threads(self) -> int:
         return int(self.n_threads or effective_n_jobs(-1))

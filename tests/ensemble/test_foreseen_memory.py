@@ -12,8 +12,7 @@ from sklearn.linear_model import Ridge
 
 from hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble import _memory
-from hyperfusion.ensemble._memory import available_bytes, bytes_needed, table_bytes
-from hyperfusion.ensemble._plan import Cost
+from hyperfusion.ensemble._costs import Cost, available_bytes, bytes_needed, table_bytes
 
 GB = 1_000_000_000
 
@@ -114,8 +113,8 @@ import resource
 import numpy as np, pandas as pd
 import hyperfusion
 from hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._memory import bytes_needed, table_bytes
-from hyperfusion.ensemble._plan import cost_of
+from hyperfusion.ensemble._costs import bytes_needed, table_bytes
+from hyperfusion.ensemble._costs import cost_of
 
 member = hyperfusion.{kind}(random_state=0)
 few = {{"iterations": 3}} if hasattr(member, "iterations") else {{"max_iter": 1}}

@@ -105,9 +105,10 @@ _OWN = ("learning_rate", "weight_decay", "dropout")
 class NetworkRegressor(Member):
     """Base of the members that are neural networks.
 
-    A subclass adds parameters as fields, and implements ``_network_class``.
+    A subclass adds parameters as fields, and names its network in ``_network_class``.
     """
 
+    _network_class: str
     _align = False
     _purpose = ""
 
@@ -233,17 +234,11 @@ class NetworkRegressor(Member):
         own = (field.name for field in fields(self) if field.name not in shared)
         return {name: getattr(self, name) for name in own}
 
-    def _network_class(self) -> Any:
-        """Return the class of the network, which needs torch.
-
-        It is built from `NetworkInputs.layout_`, the configuration, and a generator
-        that draws the initial weights.
-        """
-        raise NotImplementedError
-
     def _build(self, generator: Any) -> Any:
-        config, layout = self.network_config_, self.inputs_.layout_
-        return self._network_class()(layout, config, generator)
+        from hyperfusion.regressors.networks import _architectures
+
+        build = getattr(_architectures, self._network_class)
+        return build(self.inputs_.layout_, self.network_config_, generator)
 
     def _restore(self, device: str) -> None:
         import torch

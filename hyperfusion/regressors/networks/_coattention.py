@@ -75,6 +75,7 @@ class CoAttentionRegressor(NetworkRegressor):
     True
     """
 
+    _network_class = "CoAttentionNetwork"
     _purpose = "attends between blocks"
 
     _parameter_constraints = {
@@ -95,11 +96,6 @@ class CoAttentionRegressor(NetworkRegressor):
                 f"heads. Got {self.token_size} instead."
             )
         return super()._network_config(n_samples)
-
-    def _network_class(self) -> Any:
-        from hyperfusion.regressors.networks import _torch_coattention
-
-        return _torch_coattention.CoAttentionNetwork
 
     def _is_plain(self, groups: Collection[str]) -> bool:
         return not choose_sides(groups)

@@ -79,6 +79,7 @@ class ClipHierarchicalRegressor(NetworkRegressor):
     """
 
     _align = True
+    _network_class = "HierarchicalNetwork"
     _purpose = "joins images and texts"
 
     _parameter_constraints = {
@@ -101,11 +102,6 @@ class ClipHierarchicalRegressor(NetworkRegressor):
                 f"{self.final_sizes!r} instead."
             )
         return super()._network_config(n_samples) | {"final_sizes": [*map(int, sizes)]}
-
-    def _network_class(self) -> Any:
-        from hyperfusion.regressors.networks import _torch_hierarchical
-
-        return _torch_hierarchical.HierarchicalNetwork
 
     def _is_plain(self, groups: Collection[str]) -> bool:
         return not {*MODALITIES["visual"], *MODALITIES["textual"]} & {*groups}

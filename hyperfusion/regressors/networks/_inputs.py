@@ -40,7 +40,7 @@ class NetworkInputs(HyperFusionEstimator):
         ``"categories"`` among the codes. The first ``"n_scalars"`` of the
         ``"n_numbers"`` are single columns; ``"sizes"`` holds the number of codes of
         each category, ``"aligned"`` the lists of vectors that have a common basis.
-    sources_ : list of ndarray
+    sources_ : list of list of int
         For each output number, the positions of the input numbers it is made from.
     levels_ : list of list
         For each category, the levels with the codes 1, 2 and so on.
@@ -58,37 +58,30 @@ class NetworkInputs(HyperFusionEstimator):
         pairs = enumerate(zip(schema.columns, schema.blocks, strict=True))
         self.names_ = [str(name) if block else str(i) for i, (name, block) in pairs]
         self.bases_: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        outputs: list[str] = []
-        self.sources_: list[np.ndarray] = []
-        if self.names_:
-            outputs = self._fit_numbers(features)
+        self.sources_: list[list[int]] = []
+        outputs = self._fit_numbers(features) if self.names_ else []
         self.layout_ = self._describe(outputs, features)
         return self
 
     def _fit_numbers(self, features: Features) -> list[str]:
-        self.imputer_ = BlockImputer()
         table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
+        self.imputer_ = BlockImputer()
         table = self.imputer_.fit_transform(table)
+        found = dict(zip(table, self.imputer_.sources_, strict=True))
         if self.align:
             self._fit_bases(table, features.schema)
-        sources = [np.array([i]) for i in range(len(self.names_))]
-        found = dict(zip(table, [*sources, *self.imputer_.flagged_], strict=True))
         for vector, (_, basis) in self.bases_.items():
-            columns = features.schema.vectors[vector]
-            names = vector_columns(vector, len(basis))
-            found |= dict.fromkeys(names, columns)
+            columns = features.schema.vectors[vector].tolist()
+            found |= dict.fromkeys(vector_columns(vector, len(basis)), columns)
         table = self._project(table)
         self.pca_ = BlockPCA(n_components=self.n_components).fit(table)
-        names = list(table)
-        outputs = [names[i] for i in self.pca_.passed_]
-        self.sources_ = [found[name] for name in outputs]
-        for vector, positions in self.pca_.columns_.items():
-            size = self.pca_.pcas_[vector].n_components_
-            outputs += vector_columns(vector, size)
-            together = np.concatenate([found[names[i]] for i in positions])
-            self.sources_ += [together] * size
-        self.scaler_ = BlockScaler().fit(self.pca_.transform(table))
-        return outputs
+        sources = [found[name] for name in table]
+        self.sources_ = [
+            [i for j in of for i in sources[j]] for of in self.pca_.sources_
+        ]
+        table = self.pca_.transform(table)
+        self.scaler_ = BlockScaler().fit(table)
+        return list(table)
 
     def _fit_bases(self, table: pd.DataFrame, schema: Schema) -> None:
         for vectors in schema.aligned().values():

@@ -78,6 +78,7 @@ class TabNetHuberRegressor(NetworkRegressor):
     1
     """
 
+    _network_class = "TabNetNetwork"
     _parameter_constraints = {
         **NetworkRegressor._parameter_constraints,
         "n_d": [COUNT],
@@ -97,11 +98,6 @@ class TabNetHuberRegressor(NetworkRegressor):
     def _network_config(self, n_samples: int) -> dict[str, Any]:
         size = _chunk_size(n_samples, self._batch_size(n_samples), VIRTUAL_BATCH_SIZE)
         return super()._network_config(n_samples) | {"virtual_batch_size": size}
-
-    def _network_class(self) -> Any:
-        from hyperfusion.regressors.networks import _torch_tabnet
-
-        return _torch_tabnet.TabNetNetwork
 
     def _after_training(self, numbers: np.ndarray, codes: np.ndarray) -> None:
         import torch
