@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import MetaEstimatorMixin, RegressorMixin, clone
-from sklearn.metrics import r2_score
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -26,11 +25,10 @@ from hyperfusion._sklearn_compat import (
     StrOptions,
     _routing_enabled,
 )
-from hyperfusion._validation import check_target, local_generator, warn_of_target
+from hyperfusion._validation import local_generator, warn_of_target
 from hyperfusion.ensemble._folds import CV_WORDS
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._pseudo_rounds import TRACE, PseudoLabelRounds, Rows
-from hyperfusion.table._frames import as_frame
 
 
 @with_parameters
@@ -281,31 +279,6 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         """
         check_is_fitted(self)
         return self.estimator_.predict(X, return_std=return_std)
-
-    def score(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Return the coefficient of determination on the labeled rows.
-
-        Parameters
-        ----------
-        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
-            Columns as at fit.
-        y : array-like of shape (n_samples,)
-            Targets; rows where they are NaN don't count.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            At most 1; 0 for a constant prediction of the mean.
-        """
-        predicted = self.predict(X)
-        y = check_target(y, as_frame(X), allow_nan=True)
-        rows = ~np.isnan(y)
-        weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        return float(r2_score(y[rows], predicted[rows], sample_weight=weight))
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata such as ``sample_weight`` and ``groups`` are routed.

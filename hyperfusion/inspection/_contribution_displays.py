@@ -118,7 +118,6 @@ class ImportanceDisplay(_plot.Display):
         meanings = {
             "permutation": f"Loss of {unit} when permuted",
             "model": f"Importance ({unit})",
-            "shap": "Share of mean absolute SHAP value (%)",
         }
         ax.set_xlabel(meanings.get(method, "Importance"))
         if len(color_of) > 1:

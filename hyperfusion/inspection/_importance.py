@@ -14,12 +14,11 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length, check_random_state
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
+from hyperfusion._sklearn_compat import Interval, validate_params
 from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import (
-    Groups,
     group_columns,
     own_importances,
     ranked,
@@ -33,17 +32,14 @@ from hyperfusion.table import Schema
 
 @validate_params(
     {
-        "method": [StrOptions({"model", "shap"})],
         "n_top": [Interval(Integral, 1, None, closed="left"), None],
     },
     prefer_skip_nested_validation=True,
 )
 def feature_importance(
     model: Any,
-    X: Any = None,
     *,
-    method: str = "model",
-    by: Any = "feature",
+    by: str = "feature",
     n_top: int | None = None,
 ) -> pd.DataFrame:
     """Rank features by their importance in percent, with their blocks and families.
@@ -56,17 +52,9 @@ def feature_importance(
     ----------
     model : fitted regressor or Pipeline
         An ensemble, a Pipeline, search or wrapper around one, or a single regressor.
-    X : DataFrame or array of shape (n_posts, n_columns), default=None
-        Posts to explain, as for ``model.predict``. Only for ``method="shap"``.
-    method : {"model", "shap"}, default="model"
-        "model" uses the models' own importances, which cost nothing but favor features
-        with many values, such as the user. "shap" uses the mean absolute SHAP values
-        over `X` (CatBoost members only), a few milliseconds per post and fold. Both
-        show what the model used rather than what helps on new posts.
     by : {"feature", "vector", "block", "family"}, default="feature"
         Groups of columns to sum over. A "vector" has the numbered columns of one
-        embedding, a "family" several related blocks. SHAP values are summed before
-        taking absolute values.
+        embedding, a "family" several related blocks.
     n_top : int, default=None
         Number of rows to return. None returns all.
 
@@ -82,7 +70,17 @@ def feature_importance(
     Raises
     ------
     InvalidInputError
-        If no member of nonzero weight has such importances, or `X` is missing.
+        If no member of nonzero weight has such importances.
+
+    See Also
+    --------
+    grouped_permutation_importance : What helps on new posts.
+    shap_values : What each feature adds to each prediction of CatBoost.
+
+    Notes
+    -----
+    Importances cost nothing. They show what the model used, and favor features with
+    many values, such as the user.
 
     Examples
     --------
@@ -98,23 +96,26 @@ def feature_importance(
     2     geo__latitude  geographic         0.0
     """
     parts = Anatomy.of(model)
-    if method == "model":
-        schema = Schema(_fitted_columns(parts))
-        n_columns, none = len(schema.columns), "its own importances"
-        folds, members = _explain(parts, lambda m: _own(m, n_columns), none)
-        groups = group_columns(schema, by)
-        summed = sum_groups(np.array(folds), groups)
-    elif X is None:
+    columns = getattr(parts.regressor, "feature_names_in_", None)
+    n_columns = getattr(parts.regressor, "n_features_in_", None)
+    if n_columns is None:
         raise InvalidInputError(
-            "method='shap' needs X, the posts to explain, such as the latest thousand."
+            f"{type(parts.regressor).__name__} does not say which columns it was "
+            "fitted on. Use grouped_permutation_importance(model, X, y)."
         )
-    else:
-        folds, schema, groups, members = _fold_shap(parts, X, by)
-        summed = np.array([np.abs(values[:, :-1]).mean(axis=0) for values in folds])
+    schema = Schema(range(n_columns) if columns is None else list(columns))
+
+    def own(model: Any) -> np.ndarray | None:
+        values = own_importances(model, n_columns)
+        return None if values is None else _shares(values)
+
+    folds, members = _explain(parts, own, "its own importances")
+    groups = group_columns(schema, by)
+    summed = sum_groups(np.array(folds), groups)
     shares = np.array([_shares(fold) for fold in summed])
     values = {"importance": 100 * shares.mean(axis=0), "std": 100 * spread(shares)}
     frame = ranked(schema, groups, by, values).head(n_top if n_top else len(groups))
-    frame.attrs = {"method": method, "members": members, "unit": "%"}
+    frame.attrs = {"method": "model", "members": members, "unit": "%"}
     return frame
 
 
@@ -155,43 +156,18 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     ['time', 'user', 'base']
     """
     parts, X = Anatomy.of(model), check_rows(X)
-    folds, _, groups, members = _fold_shap(parts, X, by)
-    index = X.index if isinstance(X, pd.DataFrame) else None
-    frame = pd.DataFrame(np.mean(folds, axis=0), index, [*groups, "base"])
-    frame.attrs = {"members": members}
-    return frame
-
-
-def _fitted_columns(parts: Anatomy) -> list[Any]:
-    columns = getattr(parts.regressor, "feature_names_in_", None)
-    if columns is None and not hasattr(parts.regressor, "n_features_in_"):
-        raise InvalidInputError(
-            f"{type(parts.regressor).__name__} does not say which columns it was "
-            "fitted on. Use grouped_permutation_importance(model, X, y)."
-        )
-    return list(range(parts.regressor.n_features_in_) if columns is None else columns)
-
-
-def _own(model: Any, n_columns: int) -> np.ndarray | None:
-    values = own_importances(model, n_columns)
-    return None if values is None else _shares(values)
-
-
-def _fold_shap(
-    parts: Anatomy, X: Any, by: Any
-) -> tuple[list[np.ndarray], Schema, Groups, list[str]]:
-    """Return each fold's SHAP values by group; the last column is their base."""
-    features = check_rows(parts.features(check_rows(X)))
-    schema = Schema.of(features)
-    groups = group_columns(schema, by)
+    features = check_rows(parts.features(X))
+    groups = group_columns(Schema.of(features), by)
     folds, members = _explain(
         parts,
         lambda m: m.shap_values(features) if hasattr(m, "shap_values") else None,
         "SHAP values; only CatBoostHuberRegressor does",
     )
-    summed = [sum_groups(values[:, :-1], groups) for values in folds]
-    with_base = [np.c_[s, v[:, -1]] for s, v in zip(summed, folds, strict=True)]
-    return with_base, schema, groups, members
+    summed = [np.c_[sum_groups(v[:, :-1], groups), v[:, -1]] for v in folds]
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    frame = pd.DataFrame(np.mean(summed, axis=0), index, [*groups, "base"])
+    frame.attrs = {"members": members}
+    return frame
 
 
 def _explain(

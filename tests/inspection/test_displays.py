@@ -127,7 +127,7 @@ def test_without_matplotlib_the_message_says_what_to_install(name, monkeypatch):
 def test_distribution_integrates_to_one_on_common_bins():
     rng = np.random.RandomState(0)
     y_true, y_pred = rng.normal(size=500), 0.5 * rng.normal(size=500)
-    display = DistributionDisplay.from_predictions(y_true, y_pred)
+    display = DistributionDisplay(y_true=y_true, y_pred=y_pred).plot()
     bars = display.bars_[0]
     assert sum(b.get_width() * b.get_height() for b in bars) == pytest.approx(1)
     for line in display.lines_:
@@ -139,12 +139,13 @@ def test_distribution_integrates_to_one_on_common_bins():
 
 
 def test_distribution_of_constant_one_and_heavy_tailed_values():
-    constant = DistributionDisplay.from_predictions(Y, np.ones(5))
+    constant = DistributionDisplay(y_true=Y, y_pred=np.ones(5)).plot()
     assert len(constant.lines_) == 1
-    one = DistributionDisplay.from_predictions([3.0], [4.0])
+    one = DistributionDisplay(y_true=[3.0], y_pred=[4.0]).plot()
     assert one.lines_ == []
     odd = np.random.RandomState(0).standard_cauchy(2000)
-    assert len(DistributionDisplay.from_predictions(odd, odd).bars_[0]) <= 50
+    wide = DistributionDisplay(y_true=odd, y_pred=odd).plot()
+    assert len(wide.bars_[0]) <= 50
 
 
 def test_distribution_from_a_pipeline(model):
@@ -159,15 +160,15 @@ def test_distribution_from_a_pipeline(model):
 )
 def test_bad_vectors(y_true, y_pred):
     with pytest.raises(InvalidInputError, match="must hold"):
-        DistributionDisplay.from_predictions(y_true, y_pred)
+        DistributionDisplay(y_true=y_true, y_pred=y_pred).plot()
 
 
 def test_intervals_split_the_points():
     lower, upper = Y - 1, Y + 1
     y_true = Y + np.array([0, 2, 0, -3, 1])
-    display = PredictionIntervalDisplay.from_predictions(
-        y_true, Y, lower=lower, upper=upper, coverage=0.9
-    )
+    display = PredictionIntervalDisplay(
+        y_true=y_true, y_pred=Y, lower=lower, upper=upper, coverage=0.9
+    ).plot()
     assert_allclose(
         display.outside_.get_offsets(), np.column_stack([Y, y_true])[[1, 3]]
     )
@@ -330,7 +331,7 @@ def test_hours_that_are_all_alike_say_so():
 
 
 def test_a_display_says_in_one_line_what_it_holds():
-    display = DistributionDisplay.from_predictions(Y, Y)
+    display = DistributionDisplay(y_true=Y, y_pred=Y)
     assert repr(display) == "DistributionDisplay(y_true=<5>, y_pred=<5>)"
     display = EnsembleWeightsDisplay(weights=np.ones((3, 2)) / 2, names=["a", "b"])
     assert repr(display.plot()) == (

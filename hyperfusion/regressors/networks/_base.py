@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import fields
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -108,7 +108,7 @@ class NetworkRegressor(Member):
     A subclass adds parameters as fields, and names its network in ``_network_class``.
     """
 
-    _network_class: str
+    _network_class: ClassVar[str]
     _align = False
     _purpose = ""
 
@@ -180,16 +180,18 @@ class NetworkRegressor(Member):
             network = self._build(torch.Generator().manual_seed(seed)).to(device)
             learned, judged = rows(~held), rows(held) if held.any() else None
             size = self._batch_size(n_samples)
-            training = _training.Training(network, learned, judged, self, size)
             # every network starts at the mean; a constant target needs no more
-            if target[~held].any() and n_samples > 1:
-                training.run(seed)
-            self.network_state_ = _training.to_bytes(training.state())
-            self.n_iter_ = len(training.losses)
-            self.best_iter_ = training.best_epoch
-            self.loss_curve_ = training.losses
-            self.validation_curve_ = training.validation
-            self.best_score_ = min(training.validation, default=None)
+            epochs = self.max_iter if target[~held].any() and n_samples > 1 else 0
+            trained = _training.train(
+                network, learned, judged, self, size, epochs, seed
+            )
+            self.network_state_ = _training.to_bytes(trained.state)
+            self.n_iter_, self.best_iter_ = len(trained.losses), trained.best_epoch
+            self.loss_curve_, self.validation_curve_ = (
+                trained.losses,
+                trained.validation,
+            )
+            self.best_score_ = min(trained.validation, default=None)
             self._restore(device)
             self._after_training(*(part[~held] for part in prepared))
 
