@@ -139,11 +139,9 @@ class HyperFusionRegressor(
     ``refit="full"``). scikit-learn's callbacks (1.9) are supported: each part is a
     task, and scoring callbacks score each fold's models on its validation rows.
 
-    With a `time_limit` a member starts only if all its folds fit into the remaining
-    time, by a declared cost of rows and columns that the first fold of the cheapest
-    member scales to this machine. A member that takes longer than estimated is dropped
-    between folds; a fold is never interrupted. The cheapest member is always fitted,
-    with a warning if it takes longer than the limit.
+    With a `time_limit` a member starts only if all its folds are estimated to fit into
+    the remaining time, and is dropped between folds if they don't. The cheapest member
+    is always fitted, with a warning if it takes longer than the limit.
 
     No model and no weight in `oof_predictions_` was fitted to the row's own label:
     weights are solved on rows that the fold does not validate (a single split is cut in

@@ -31,8 +31,7 @@ TOLERANCE = 0.03
 _CONSTRAINTS: dict[str, list[Any]] = {
     "model": [HasMethods("predict")],
     "coverage": [Interval(Real, 0, 1, closed="neither")],
-    "groups": [StrOptions({"user"}), "array-like", None],
-    "calibration_groups": ["array-like", None],
+    "groups": [StrOptions({"user"}), None],
 }
 
 
@@ -42,8 +41,7 @@ def predict_interval(
     X: Any,
     *,
     coverage: float = 0.9,
-    groups: Any = None,
-    calibration_groups: Any = None,
+    groups: str | None = None,
 ) -> pd.DataFrame:
     """Predict intervals that contain the target of a given share of posts.
 
@@ -61,12 +59,9 @@ def predict_interval(
         Rows to predict, as `model` takes them.
     coverage : float, default=0.9
         Share of posts whose target lies in its interval.
-    groups : "user" or array-like of shape (n_samples,), default=None
-        Calibrate within groups, so that each has the right coverage. ``"user"`` means
-        users seen and not seen in training (``"known"`` and ``"new"``); an array has
-        the group of each row of `X`.
-    calibration_groups : array-like of shape (n_training_samples,), default=None
-        With an array of `groups`, the group of each labeled row passed to ``fit``.
+    groups : {"user", None}, default=None
+        "user" calibrates posts of users seen and not seen in training (``"known"`` and
+        ``"new"``) apart, so that both have the right coverage.
 
     Returns
     -------
@@ -76,7 +71,7 @@ def predict_interval(
     Raises
     ------
     InvalidInputError
-        If the model contains no ensemble, or groups are unknown.
+        If the model contains no ensemble, or its table no users for ``groups="user"``.
 
     Warns
     -----
@@ -115,8 +110,7 @@ def predict_interval(
     X = as_frame(X)
     parts = ensemble_inside(model)
     index = X.index if isinstance(X, pd.DataFrame) else None
-    how = coverage, groups, calibration_groups, index
-    return intervals(parts, parts.features(X), *how).table
+    return intervals(parts, parts.features(X), coverage, groups, index).table
 
 
 class Intervals(NamedTuple):
@@ -131,52 +125,29 @@ def intervals(
     parts: Anatomy,
     features: Any,
     coverage: float,
-    groups: Any = None,
-    calibration_groups: Any = None,
+    groups: str | None = None,
     index: Any = None,
 ) -> Intervals:
     """Return the intervals of a feature table, in units of the model's target."""
-    fitted, new = _groups(parts.ensemble, features, groups, calibration_groups)
-    calibrations = _calibrate(parts.ensemble, fitted, new, coverage)
-    prediction, std = parts.ensemble.predict(features, return_std=True)
+    ensemble = parts.ensemble
+    fitted, new = np.zeros(len(ensemble.oof_residuals_)), np.zeros(features.shape[0])
+    if groups is not None:
+        known = ensemble._user_known
+        if known is None or not has_users(features):
+            raise InvalidInputError(
+                f"groups='user' needs the column {USER!r} in the feature table, which "
+                "the role user of PostEncoder and make_hyperfusion gives."
+            )
+        fitted = np.where(known == 1, "known", "new")
+        new = known_users(ensemble, features)
+    calibrations = _calibrate(ensemble, fitted, new, coverage)
+    prediction, std = ensemble.predict(features, return_std=True)
     margin = std * np.array([calibrations[group].quantile for group in new])
     ends = [parts.to_target(prediction + sign * margin) for sign in (-1, 1)]
     # sorted, since the way back may fall where the target rises
     lower, upper = np.where(np.isinf(margin), [[-np.inf], [np.inf]], np.sort(ends, 0))
     found = {"prediction": parts.to_target(prediction), "lower": lower, "upper": upper}
     return Intervals(pd.DataFrame(found, index), new, calibrations)
-
-
-def _groups(
-    ensemble: HyperFusionRegressor, table: Any, groups: Any, calibration_groups: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the groups of the training rows and of the new ones."""
-    given = {"calibration_groups": calibration_groups, "groups": groups}
-    sizes = len(ensemble.oof_residuals_), np.shape(table)[0]
-    if (groups is None or isinstance(groups, str)) != (calibration_groups is None):
-        raise InvalidInputError(
-            "An array of groups needs calibration_groups, the group of each labeled "
-            "row that was passed to fit, in the same order. With these, pass groups as "
-            "well, one for each row of X."
-        )
-    if groups is None:
-        return np.zeros(sizes[0]), np.zeros(sizes[1])
-    if isinstance(groups, str):
-        known = ensemble._user_known
-        if known is None or not has_users(table):
-            raise InvalidInputError(
-                f"groups='user' needs the column {USER!r} in the feature table, which "
-                "the role user of PostEncoder and make_hyperfusion gives. Pass groups "
-                "as an array instead."
-            )
-        return np.where(known == 1, "known", "new"), known_users(ensemble, table)
-    for (name, values), size in zip(given.items(), sizes, strict=True):
-        if np.shape(values) != (size,):
-            raise InvalidInputError(
-                f"{name} must hold one group for each of {size} rows. Got shape "
-                f"{np.shape(values)}."
-            )
-    return np.asarray(calibration_groups), np.asarray(groups)
 
 
 def known_users(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.ndarray:
@@ -195,11 +166,6 @@ def _calibrate(
     calibrations, too_few = {}, []
     for group in pd.unique(new):
         rows = seen & (fitted == group)
-        if not (fitted == group).any():
-            raise InvalidInputError(
-                f"The group {str(group)!r} is not among calibration_groups: intervals "
-                "can't be calibrated for it. Give it a group that has training rows."
-            )
         found = Calibration.fit(scores[rows], ensemble._oof_weight[rows], coverage)
         calibrations[group] = found
         if np.isinf(found.quantile):
@@ -227,8 +193,7 @@ def coverage_report(
     *,
     coverage: float = 0.9,
     by: Any = None,
-    groups: Any = None,
-    calibration_groups: Any = None,
+    groups: str | None = None,
 ) -> pd.DataFrame:
     """Report the coverage of the intervals on labeled posts, overall and by group.
 
@@ -246,8 +211,8 @@ def coverage_report(
         Groups to report, such as ``{"week": posts["time"].dt.to_period("W")}``. Known
         and new users are also reported if the table has users, as ``"user"`` unless
         `by` has that name.
-    groups, calibration_groups : default=None
-        As in `predict_interval`: groups to calibrate within.
+    groups : {"user", None}, default=None
+        As in `predict_interval`.
 
     Returns
     -------
@@ -295,7 +260,7 @@ def coverage_report(
     X = as_frame(X)
     target = check_target(y, X)
     features = parts.features(X)
-    held = intervals(parts, features, coverage, groups, calibration_groups)
+    held = intervals(parts, features, coverage, groups)
     return coverage_table(parts.ensemble, features, target, held, coverage, by)
 
 

@@ -108,14 +108,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     The confidence of a row is minus the standard deviation of the members' predictions,
     after subtracting each member's mean out-of-fold error. One member can't disagree
     with itself: "balanced" then uses five refits on random halves of each fold's
-    training part, "paper" the models of all folds. The weight of a pseudo-label is ``v
-    / (v + s**2)``, with the variance `v` of the out-of-fold errors and the standard
-    deviation `s` of the members; members whose ``fit`` takes no weights use all rows
-    equally.
-
-    The gain of a round is the mean of the relative gains in MAE and in ``1 - SRC``,
-    paired row by row. Its standard error is the larger of those over rows and over
-    folds.
+    training part, "paper" the models of all folds. The gain of a round is the mean of
+    the relative gains in MAE and in ``1 - SRC``, paired row by row.
 
     A fit costs at most ``max_rounds + 1`` fits of the ensemble, one more for
     ``refit="full"``, and for a single regressor five fits on half of the rows per fold.
@@ -260,25 +254,10 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     def predict(
         self, X: Any, *, return_std: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Predict with the ensemble that was kept.
-
-        Parameters
-        ----------
-        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
-            Columns as at fit.
-        return_std : bool, default=False
-            Whether to return a standard deviation as well, see
-            `HyperFusionRegressor.predict`.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples,)
-            Predictions.
-        y_std : ndarray of shape (n_samples,)
-            Standard deviations. Only if `return_std`.
-        """
         check_is_fitted(self)
         return self.estimator_.predict(X, return_std=return_std)
+
+    predict.__doc__ = HyperFusionRegressor.predict.__doc__
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata such as ``sample_weight`` and ``groups`` are routed.

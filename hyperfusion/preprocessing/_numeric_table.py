@@ -29,9 +29,8 @@ class NumericTable(BlockTransformer):
 
     A category with few levels becomes a column of zeros and ones for each level. A
     category with many levels (the user, the place) becomes the shrunken mean target of
-    the level, or without targets its share of the training rows. Numbers pass through,
-    but columns without any number at fit become 0, because scikit-learn's histograms
-    fail on them.
+    the level. Numbers pass through, but columns without any number at fit become 0,
+    because scikit-learn's histograms fail on them.
 
     Parameters
     ----------
@@ -52,9 +51,7 @@ class NumericTable(BlockTransformer):
         Positions, among the categories, of those with few and with many levels.
     target_encoder_ : TargetEncoder or None
         The fitted `sklearn.preprocessing.TargetEncoder` of the categories with many
-        levels; None if there are none, or no `y`.
-    frequencies_ : list of ndarray
-        Without `y`, the shares of the levels of these categories.
+        levels; None if there are none.
     imputer_ : BlockImputer or None
         Fills missing numbers.
     empty_ : ndarray of int
@@ -130,12 +127,8 @@ class NumericTable(BlockTransformer):
         if self.impute and features.numbers.shape[1]:
             self.imputer_ = BlockImputer().fit(_as_frame(features))
         codes = self._codes(features.categories)[:, self.many_]
-        self.target_encoder_, self.frequencies_ = None, []
-        if y is None:
-            self.frequencies_ = [
-                np.bincount(column[column >= 0]) / len(column) for column in codes.T
-            ]
-        elif len(self.many_):
+        self.target_encoder_ = None
+        if len(self.many_):
             y = check_target(y, len(codes), allow_nan=True)
             labeled = ~np.isnan(y)
             if not labeled.any():
@@ -174,12 +167,10 @@ class NumericTable(BlockTransformer):
         return np.concatenate([numbers, *flags, means], axis=1, dtype=np.float32)
 
     def _means(self, codes: np.ndarray) -> np.ndarray:
-        """Return the target means, or shares, of categories with many levels."""
-        if self.target_encoder_ is not None:
-            return np.array(self.target_encoder_.transform(codes))
-        shares = zip(self.frequencies_, codes.T, strict=False)
-        means = [np.append(share, 0.0)[column] for share, column in shares]  # -1: 0
-        return np.column_stack(means) if means else np.empty((len(codes), 0))
+        """Return the target means of categories with many levels."""
+        if self.target_encoder_ is None:
+            return np.empty((len(codes), 0))
+        return np.array(self.target_encoder_.transform(codes))
 
     def _made(self, names: np.ndarray) -> list[tuple[str, list[int]]]:
         numbers = np.flatnonzero(~self.is_category_)
@@ -193,9 +184,8 @@ class NumericTable(BlockTransformer):
             name = names[categories[i]]
             flags = [single_name(f"{name}={level}") for level in self.levels_[i]]
             made += [(flag, [categories[i]]) for flag in flags]
-        suffix = "frequency" if self.target_encoder_ is None else "target_mean"
         many = [categories[i] for i in self.many_]
-        return made + [(f"{names[i]}_{suffix}", [i]) for i in many]
+        return made + [(f"{names[i]}_target_mean", [i]) for i in many]
 
 
 def _as_frame(features: Features) -> pd.DataFrame:

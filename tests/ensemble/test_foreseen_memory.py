@@ -11,7 +11,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble import _memory
+from hyperfusion.ensemble import _costs
 from hyperfusion.ensemble._costs import Cost, available_bytes, bytes_needed, table_bytes
 
 GB = 1_000_000_000
@@ -88,8 +88,8 @@ def data():
 
 
 def test_a_fit_that_will_not_fit_says_what_to_change(data, monkeypatch):
-    monkeypatch.setattr(_memory, "available_bytes", lambda: 1e6)
-    monkeypatch.setattr(_memory, "bytes_needed", lambda *_: 3.2e9)
+    monkeypatch.setattr(_costs, "available_bytes", lambda: 1e6)
+    monkeypatch.setattr(_costs, "bytes_needed", lambda *_: 3.2e9)
     model = HyperFusionRegressor([("ridge", Ridge())], cv=2)
     with pytest.warns(UserWarning, match=r"about 3\.2 GB.* 1 MB are available") as told:
         model.fit(*data)

@@ -25,6 +25,7 @@ from hyperfusion.regressors._common import (
 )
 from hyperfusion.regressors.networks._inputs import NetworkInputs
 from hyperfusion.table._features import Features
+from hyperfusion.table._names import MODALITIES
 
 SLOTS = {
     "training": """
@@ -151,6 +152,7 @@ class NetworkRegressor(Member):
         super().__init_subclass__(**kwargs)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        import safetensors.torch
         import torch
         from torch.utils.data import TensorDataset
 
@@ -182,22 +184,17 @@ class NetworkRegressor(Member):
             size = self._batch_size(n_samples)
             # every network starts at the mean; a constant target needs no more
             epochs = self.max_iter if target[~held].any() and n_samples > 1 else 0
-            trained = _training.train(
-                network, learned, judged, self, size, epochs, seed
-            )
-            self.network_state_ = _training.to_bytes(trained.state)
-            self.n_iter_, self.best_iter_ = len(trained.losses), trained.best_epoch
-            self.loss_curve_, self.validation_curve_ = (
-                trained.losses,
-                trained.validation,
-            )
-            self.best_score_ = min(trained.validation, default=None)
+            found = _training.train(network, learned, judged, self, size, epochs, seed)
+            state = {k: v.cpu().contiguous() for k, v in found.state.items()}
+            self.network_state_ = safetensors.torch.save(state)
+            self.n_iter_, self.best_iter_ = len(found.losses), found.best_epoch
+            self.loss_curve_, self.validation_curve_ = found.losses, found.validation
+            self.best_score_ = min(found.validation, default=None)
             self._restore(device)
             self._after_training(*(part[~held] for part in prepared))
 
     def _say_what_is_missing(self, features: Features) -> None:
-        groups = self.inputs_.layout_["groups"]
-        if not self._is_plain(groups):
+        if not self._is_plain(self.inputs_.layout_["groups"]):
             return
         blocks = [repr(b) for b in dict.fromkeys(features.table.blocks) if b]
         if None in features.table.blocks:
@@ -215,7 +212,8 @@ class NetworkRegressor(Member):
 
     def _is_plain(self, groups: Collection[str]) -> bool:
         """Whether a table of these blocks lacks what the member is made for."""
-        return False
+        content = {*MODALITIES["visual"], *MODALITIES["textual"]}
+        return bool(self._purpose) and not content & {*groups}
 
     def _after_training(self, numbers: np.ndarray, codes: np.ndarray) -> None:
         """Add fitted attributes of a member, from the prepared training rows."""
@@ -243,12 +241,12 @@ class NetworkRegressor(Member):
         return build(self.inputs_.layout_, self.network_config_, generator)
 
     def _restore(self, device: str) -> None:
+        import safetensors.torch
         import torch
 
-        from hyperfusion.regressors.networks._training import from_bytes
-
         network = self._build(torch.Generator().manual_seed(0))
-        network.load_state_dict(from_bytes(self.network_state_), strict=False)
+        state = safetensors.torch.load(self.network_state_)
+        network.load_state_dict(state, strict=False)
         # In float32 a row's last digits depend on how many rows are predicted with it.
         # Apple's GPUs have no float64.
         dtype = torch.float32 if device == "mps" else torch.float64

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors.networks._base import COUNT, NetworkRegressor
-from hyperfusion.table._names import MODALITIES
 
 
 @with_parameters
@@ -102,6 +101,3 @@ class ClipHierarchicalRegressor(NetworkRegressor):
                 f"{self.final_sizes!r} instead."
             )
         return super()._network_config(n_samples) | {"final_sizes": [*map(int, sizes)]}
-
-    def _is_plain(self, groups: Collection[str]) -> bool:
-        return not {*MODALITIES["visual"], *MODALITIES["textual"]} & {*groups}

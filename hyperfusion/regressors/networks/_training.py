@@ -186,17 +186,3 @@ def fixed_threads(n_threads: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
-
-
-def to_bytes(state: dict[str, Tensor]) -> bytes:
-    """Return weights as safetensors bytes, on the CPU."""
-    from safetensors.torch import save
-
-    return save({name: value.cpu().contiguous() for name, value in state.items()})
-
-
-def from_bytes(data: bytes) -> dict[str, Tensor]:
-    """Return the weights that `to_bytes` stored."""
-    from safetensors.torch import load
-
-    return load(data)
