@@ -250,10 +250,8 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
     else:
         try:
             is_number = isinstance(half_life, Real) or str(half_life).strip().isdigit()
-            span = pd.Timedelta(
-                float(half_life) if is_number else half_life,
-                unit="D" if is_number else None,
-            )
+            days = (float(half_life), "D") if is_number else (half_life,)
+            span = pd.Timedelta(*days)
         except (ValueError, OverflowError) as error:
             raise InvalidInputError(
                 f"half_life={half_life!r} is not a duration: give a number of days, or "

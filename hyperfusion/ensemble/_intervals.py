@@ -128,8 +128,14 @@ def intervals(
     groups: str | None = None,
     index: Any = None,
 ) -> Intervals:
-    """Return the intervals of a feature table, in units of the model's target."""
+    """Return the intervals of a feature table, in units of the model's target.
+
+    They are NaN for a model without an ensemble.
+    """
     ensemble = parts.ensemble
+    if ensemble is None:
+        frame = pd.DataFrame({"prediction": parts.predict(features)}, index)
+        return Intervals(frame.assign(lower=np.nan, upper=np.nan), np.empty(0), {})
     fitted, new = np.zeros(len(ensemble.oof_residuals_)), np.zeros(features.shape[0])
     if groups is not None:
         known = ensemble._user_known

@@ -47,34 +47,12 @@ def fit_variance(
     return coefficients * [unit, 1.0]
 
 
-def conformal_quantile(
-    scores: np.ndarray, weight: np.ndarray, coverage: float
-) -> float:
-    """Return the finite-sample conformal quantile of scores; infinity if too few.
-
-    Weights are scaled to add up to the effective number of rows; the new row is one.
-    """
-    if weight.sum() <= 0:
-        return np.inf
-    weight = weight * effective_rows(weight) / weight.sum()
-    order = np.argsort(scores, kind="stable")
-    share = np.cumsum(weight[order]) / (weight.sum() + 1)
-    position = int(np.searchsorted(share, coverage - 1e-9))
-    return float(scores[order[position]]) if position < len(order) else np.inf
-
-
-def effective_rows(weight: np.ndarray) -> float:
-    """Return the number of equally weighted rows that tell as much (Kish)."""
-    share = weight / weight.max()  # squares of tiny weights would be 0
-    return float(share.sum() ** 2 / np.sum(share**2))
-
-
 @dataclass(frozen=True)
 class Calibration:
     """A conformal quantile and what it rests on.
 
-    `n_rows` is the effective number of out-of-fold rows, `rank` that of the rows
-    whose error is not above the quantile.
+    `n_rows` is the effective number of out-of-fold rows (Kish), `rank` that of the rows
+    whose error is not above the quantile, which is infinite where they are too few.
     """
 
     quantile: float
@@ -84,12 +62,20 @@ class Calibration:
     @classmethod
     def fit(cls, scores: np.ndarray, weight: np.ndarray, coverage: float) -> Self:
         """Calibrate on the scaled errors of rows, with their weights."""
-        quantile = conformal_quantile(scores, weight, coverage)
-        n_rows = effective_rows(weight) if weight.any() else 0.0
-        if np.isinf(quantile):
-            return cls(quantile, n_rows, n_rows)
-        share = weight[scores <= quantile].sum() / weight.sum()
-        return cls(quantile, n_rows, share * n_rows)
+        if not weight.any():
+            return cls(np.inf, 0.0, 0.0)
+        scaled = weight / weight.max()  # squares of tiny weights would be 0
+        n_rows = float(scaled.sum() ** 2 / np.sum(scaled**2))
+        # weights add up to the effective number of rows, and the new row is one
+        weight = weight * n_rows / weight.sum()
+        order = np.argsort(scores, kind="stable")
+        share = np.cumsum(weight[order]) / (weight.sum() + 1)
+        position = int(np.searchsorted(share, coverage - 1e-9))
+        if position == len(order):
+            return cls(np.inf, n_rows, n_rows)
+        quantile = float(scores[order[position]])
+        below = weight[scores <= quantile].sum() / weight.sum()
+        return cls(quantile, n_rows, float(below * n_rows))
 
     def chances(self, n_posts: int) -> np.ndarray:
         """Return the probabilities that 0, 1, ... of new posts are covered."""

@@ -9,23 +9,19 @@ from scipy.stats import t
 from hyperfusion._anatomy import Anatomy
 from hyperfusion.ensemble._intervals import intervals
 
-CONFIDENCE = 0.9  # at which a difference counts as real
+CONFIDENCE = 0.9  # of intervals, and at which a difference counts as real
 
 
 def predict_with_folds(
-    parts: Anatomy, posts: pd.DataFrame, coverage: float | None = None
+    parts: Anatomy, posts: pd.DataFrame
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Return predictions with intervals, and the predictions of each fold.
 
-    Intervals are NaN without an ensemble or a `coverage`. The folds are None without an
-    ensemble, or if it was refitted on all rows.
+    Intervals are NaN without an ensemble. The folds are None without one, or if it was
+    refitted on all rows.
     """
     features = parts.features(posts)
-    if parts.ensemble is not None and coverage is not None:
-        frame = intervals(parts, features, coverage, index=posts.index).table
-    else:
-        frame = pd.DataFrame({"prediction": parts.predict(features)}, posts.index)
-        frame["lower"] = frame["upper"] = np.nan
+    frame = intervals(parts, features, CONFIDENCE, index=posts.index).table
     if parts.ensemble is None or len(parts.models) < 2:
         return frame, None
     rows = []

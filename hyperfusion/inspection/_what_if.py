@@ -26,7 +26,6 @@ CAUTION = (
     "differed in this way scored differently, for whatever reason. Making the change "
     "may not have this effect."
 )
-_COVERAGE = 0.9
 
 
 def what_if(model: Any, post: Any, grid: Grid) -> pd.DataFrame:
@@ -118,7 +117,7 @@ def what_if(model: Any, post: Any, grid: Grid) -> pd.DataFrame:
                     f"grid[{column!r}] changes no prediction, because the model does "
                     f"not read this column. It reads {list(read)}."
                 )
-    frame, by_fold = predict_with_folds(parts, candidates, _COVERAGE)
+    frame, by_fold = predict_with_folds(parts, candidates)
     prediction = frame["prediction"].to_numpy()
     difference, noise, is_noise = against(0, prediction, by_fold)
     frame["difference"], frame["noise"] = difference, noise
@@ -190,7 +189,7 @@ def compare_drafts(model: Any, drafts: pd.DataFrame) -> pd.DataFrame:
         drafts = pd.DataFrame(np.asarray(drafts))
     check_frame(drafts, "compare_drafts")
     parts = Anatomy.of(model)
-    frame, by_fold = predict_with_folds(parts, drafts, _COVERAGE)
+    frame, by_fold = predict_with_folds(parts, drafts)
     prediction = frame["prediction"].to_numpy()
     best = int(np.argmax(prediction))
     difference, noise, _ = against(best, prediction, by_fold)

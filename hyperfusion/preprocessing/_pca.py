@@ -51,10 +51,6 @@ class BlockPCA(BlockTransformer):
     %(is_category)s
     %(columns_seen)s
 
-    See Also
-    --------
-    BlockScaler : Scale numbers.
-
     Notes
     -----
     The PCA is exact and not random. It runs in one thread, because the last digits

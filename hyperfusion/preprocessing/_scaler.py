@@ -53,11 +53,6 @@ class BlockScaler(BlockTransformer):
     %(is_category)s
     %(columns_seen)s
 
-    See Also
-    --------
-    BlockImputer : Fill missing cells, before or after scaling.
-    BlockPCA : Reduce vectors.
-
     Notes
     -----
     Unlike in ``QuantileTransformer``, the smallest and the largest training value get

@@ -98,10 +98,6 @@ class CatBoostHuberRegressor(Member):
         How much each feature changes the predictions; adds up to 1.
     %(columns_seen)s
 
-    See Also
-    --------
-    HyperFusionRegressor : Ensemble of this and other members.
-
     Notes
     -----
     Fitting costs ``O(iterations * n_samples * n_features)``. A pickle holds

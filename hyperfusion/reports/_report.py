@@ -155,18 +155,12 @@ def make_report(
     target = check_target(y, X)
     parts = Anatomy.of(model)
     features = parts.features(X)
-    held = None
-    if parts.ensemble is None:
-        predicted = pd.DataFrame({"prediction": parts.predict(features)})
-        predicted["lower"] = predicted["upper"] = np.nan
-    else:
-        held = intervals(parts, features, COVERAGE)
-        predicted = held.table
+    held = intervals(parts, features, COVERAGE)
     fitted = _contents.was_fitted_on(parts, target)
     if fitted:
         warn_user(_FITTED)
     name = target_name or str(getattr(y, "name", None) or "target")
-    sections = list(_sections(parts, features, predicted, held, target, name, fitted))
+    sections = list(_sections(parts, features, held, target, name, fitted))
     html = template.render(
         title=title,
         model=type(model).__name__,
@@ -176,7 +170,7 @@ def make_report(
         version=f"{DISTRIBUTION} {__version__}",
         warning=_FITTED if fitted else None,
         sections=sections,
-        worst=list(_contents.worst_posts(parts, posts, predicted, target, n_worst)),
+        worst=list(_contents.worst_posts(parts, posts, held.table, target, n_worst)),
     )
     return Report(html)
 
@@ -206,13 +200,13 @@ def _number(value: Any, column: str = "") -> str:
 def _sections(
     parts: Anatomy,
     features: Any,
-    predicted: pd.DataFrame,
-    held: Intervals | None,
+    held: Intervals,
     target: np.ndarray,
     name: str,
     fitted: bool,
 ) -> Iterator[Section]:
-    values, ensemble = predicted["prediction"].to_numpy(), parts.ensemble
+    predicted, ensemble = held.table, parts.ensemble
+    values = predicted["prediction"].to_numpy()
     text = (
         "SRC is Spearman's rank correlation: 1 means that the posts are in the right "
         "order, 0 is chance. MAE is the mean absolute error, in units of the target. "
@@ -227,7 +221,7 @@ def _sections(
     )
     display: Any = inspection.DistributionDisplay(y_true=target, y_pred=values)
     yield Section("Distribution", text, _contents.picture(display, xlabel=name))
-    if held is not None:
+    if ensemble is not None:
         covered = coverage_table(ensemble, features, target, held, COVERAGE)
         text = (
             f"The intervals should contain {COVERAGE:.0%} of the posts. They contain "

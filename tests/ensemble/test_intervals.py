@@ -27,7 +27,6 @@ from hyperfusion import (
 from hyperfusion.ensemble._uncertainty import (
     Calibration,
     chance_range,
-    conformal_quantile,
     disagreement,
     fit_variance,
 )
@@ -48,7 +47,7 @@ from hyperfusion.exceptions import InvalidInputError
 )
 def test_quantile_by_hand(n, coverage, expected):
     scores = np.random.RandomState(0).permutation(np.arange(1.0, n + 1))
-    assert conformal_quantile(scores, np.ones(n), coverage) == expected
+    assert Calibration.fit(scores, np.ones(n), coverage).quantile == expected
 
 
 @settings(deadline=None, max_examples=60)
@@ -62,19 +61,19 @@ def test_quantile_is_that_of_the_definition(scores, percent, unit):
     rank = -(-(n + 1) * percent // 100)  # ceil, in whole numbers
     expected = sorted(scores)[rank - 1] if rank <= n else math.inf
     weight = np.full(n, unit)
-    assert conformal_quantile(np.array(scores), weight, percent / 100) == expected
+    assert Calibration.fit(np.array(scores), weight, percent / 100).quantile == expected
 
 
 def test_weights_in_quantiles():
     scores = np.array([5.0, 1.0, 2.0, 3.0, 99.0])
     weight = np.array([1.0, 1.0, 1.0, 1.0, 0.0])
     # the row without weight does not count: ceil(5 * 0.5) = 3rd of 1, 2, 3, 5
-    assert conformal_quantile(scores, weight, 0.5) == 3
+    assert Calibration.fit(scores, weight, 0.5).quantile == 3
     # effective rows 4^2 / 10 = 1.6, scaled weights 1.2 and 0.4: 1.2 / 2.6 = 0.46
     pair = np.array([3.0, 1.0])
-    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.46) == 1
-    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.47) == 2
-    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.62) == math.inf
+    assert Calibration.fit(np.array([1.0, 2.0]), pair, 0.46).quantile == 1
+    assert Calibration.fit(np.array([1.0, 2.0]), pair, 0.47).quantile == 2
+    assert Calibration.fit(np.array([1.0, 2.0]), pair, 0.62).quantile == math.inf
 
 
 def test_disagreement_by_hand():

@@ -45,11 +45,6 @@ class CoAttentionRegressor(NetworkRegressor):
     %(fitted)s
     %(columns_seen)s
 
-    See Also
-    --------
-    ClipHierarchicalRegressor : First each modality, then all of them together.
-    HyperFusionRegressor : Ensemble of this and other members.
-
     Notes
     -----
     A fit of 3,000 rows and about 200 features takes a few seconds on one core. It costs

@@ -48,11 +48,6 @@ class ClipHierarchicalRegressor(NetworkRegressor):
     %(fitted)s
     %(columns_seen)s
 
-    See Also
-    --------
-    CoAttentionRegressor : Image and text attend to each other.
-    HyperFusionRegressor : Ensemble of this and other members.
-
     Notes
     -----
     A fit of 3,000 rows and about 200 features takes a few seconds on one core. It costs

@@ -48,10 +48,6 @@ class TabNetHuberRegressor(NetworkRegressor):
     %(fitted)s
     %(columns_seen)s
 
-    See Also
-    --------
-    HyperFusionRegressor : Ensemble of this and other members.
-
     Notes
     -----
     A fit costs ``O(n_steps * n_samples * n_features * n_d)`` per epoch.
