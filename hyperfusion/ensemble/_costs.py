@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,12 +140,6 @@ class TimePlan:
             done += run(pairs=[(k, i) for k in wave])
             expected = max(part.seconds for part in done)
         return done
-
-
-def weighing_seconds(n_rows: int, n_members: int, n_folds: int) -> float:
-    """Return about how long it takes to weigh members, once a fold and once in all."""
-    ranks = n_rows * math.log2(n_rows + 2)
-    return 5e-9 * ranks * 25 * n_members * (n_folds + 1)
 
 
 _LIMIT, _USED = "memory.limit_in_bytes", "memory.usage_in_bytes"

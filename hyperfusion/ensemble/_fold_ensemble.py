@@ -28,7 +28,6 @@ from hyperfusion.ensemble._costs import (
     TimePlan,
     cost_of,
     warn_of_memory,
-    weighing_seconds,
 )
 from hyperfusion.ensemble._folds import CV_WORDS, USER, has_users, make_splits
 from hyperfusion.ensemble._members import (
@@ -171,7 +170,9 @@ class FoldEnsemble(HyperFusionEstimator):
         warn_of_memory(X, costs, names, n_folds, n_jobs)
         limit = np.inf if self.time_limit is None else float(self.time_limit)
         last = n_rows / train if self.refit == "full" else 0.0
-        reserved = weighing_seconds(n_rows, len(costs), n_folds)
+        # weighing the members, once a fold and once in all
+        ranks = n_rows * np.log2(n_rows + 2)
+        reserved = 5e-9 * ranks * 25 * len(costs) * (n_folds + 1)
         sizes = names, costs, n_folds, n_jobs
         return TimePlan(limit, start + limit, *sizes, last, reserved)
 

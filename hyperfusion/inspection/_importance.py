@@ -160,7 +160,7 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     groups = group_columns(Schema.of(features), by)
     folds, members = _explain(
         parts,
-        lambda m: m.shap_values(features) if hasattr(m, "shap_values") else None,
+        lambda m: m._shap_values(features) if hasattr(m, "_shap_values") else None,
         "SHAP values; only CatBoostHuberRegressor does",
     )
     summed = [np.c_[sum_groups(v[:, :-1], groups), v[:, -1]] for v in folds]

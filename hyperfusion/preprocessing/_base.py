@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import _check_feature_names_in
@@ -16,6 +17,15 @@ from hyperfusion.table._features import (
     write_features,
 )
 from hyperfusion.table._names import unique_names
+
+
+def level_codes(categories: pd.DataFrame, levels: list[list[Any]]) -> np.ndarray:
+    """Return the positions of the cells' levels, -1 for missing and other ones."""
+    codes = [
+        column.cat.set_categories(known).cat.codes.to_numpy(dtype=np.int64)
+        for (_, column), known in zip(categories.items(), levels, strict=True)
+    ]
+    return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
 
 
 class BlockTransformer(TableTransformer):

@@ -14,7 +14,7 @@ from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.preprocessing._base import BlockTransformer
+from hyperfusion.preprocessing._base import BlockTransformer, level_codes
 from hyperfusion.preprocessing._imputer import BlockImputer
 from hyperfusion.table._features import Features
 from hyperfusion.table._names import single_name
@@ -101,7 +101,7 @@ class NumericTable(BlockTransformer):
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)
-        codes = self._codes(features.categories)
+        codes = level_codes(features.categories, self.levels_)
         means = self._means(codes[:, self.many_])
         if self.target_encoder_ is not None:
             many, y = codes[:, self.many_], check_target(y, len(codes), allow_nan=True)
@@ -126,7 +126,7 @@ class NumericTable(BlockTransformer):
         self.imputer_ = None
         if self.impute and features.numbers.shape[1]:
             self.imputer_ = BlockImputer().fit(_as_frame(features))
-        codes = self._codes(features.categories)[:, self.many_]
+        codes = level_codes(features.categories, self.levels_)[:, self.many_]
         self.target_encoder_ = None
         if len(self.many_):
             y = check_target(y, len(codes), allow_nan=True)
@@ -138,18 +138,8 @@ class NumericTable(BlockTransformer):
             encoder = TargetEncoder(target_type="continuous")
             self.target_encoder_ = encoder.fit(codes[labeled], y[labeled])
 
-    def _codes(self, categories: pd.DataFrame) -> np.ndarray:
-        """Return the positions of the cells' levels, -1 for missing and new ones."""
-        codes = [
-            column.cat.set_categories(levels).cat.codes.to_numpy(dtype=np.int64)
-            for (_, column), levels in zip(
-                categories.items(), self.levels_, strict=True
-            )
-        ]
-        return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
-
     def _transform_features(self, features: Features) -> np.ndarray:
-        codes = self._codes(features.categories)
+        codes = level_codes(features.categories, self.levels_)
         return self._numbers(features, codes, self._means(codes[:, self.many_]))
 
     def _numbers(

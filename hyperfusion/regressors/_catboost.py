@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,7 +27,6 @@ from hyperfusion.regressors._common import (
     take_rows,
 )
 from hyperfusion.table._features import Features
-from hyperfusion.table._schema import Schema
 
 MISSING = "__missing__"
 """The level that missing categories become."""
@@ -195,6 +193,13 @@ class CatBoostHuberRegressor(Member):
     def _back_end_params(self, seed: int) -> dict[str, Any]:
         wide = np.clip(30 / len(self.schema_.columns), 0.3, 1)
         share = float(wide if self.colsample == "auto" else self.colsample)
+        weights: dict[int, float] = {}
+        for columns in self.schema_.numbers().vectors.values():
+            each = self.vector_weight
+            if each == "auto":  # below a half, informative long vectors lose
+                each = float(np.clip(4 / np.sqrt(len(columns)), 0.5, 1))
+            if float(each) < 1:
+                weights |= dict.fromkeys(columns.tolist(), float(each))
         return {
             "loss_function": f"Huber:delta={float(self.delta)}",
             "iterations": self.iterations,
@@ -207,7 +212,7 @@ class CatBoostHuberRegressor(Member):
             "l2_leaf_reg": self.l2_leaf_reg,
             "max_ctr_complexity": 1,  # no combinations of categories
             "rsm": share if share < 1 else None,
-            "feature_weights": _vector_weights(self.schema_, self.vector_weight),
+            "feature_weights": weights or None,
             "random_seed": seed,
             "thread_count": self._threads(),
             "allow_writing_files": False,
@@ -255,25 +260,8 @@ class CatBoostHuberRegressor(Member):
             values[np.argsort(self.schema_.is_category, kind="stable")] = found
         return values / max(values.sum(), 1e-300)
 
-    def shap_values(self, X: Any) -> pd.DataFrame:
-        """Explain predictions: what each feature adds to each of them.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Rows to explain.
-
-        Returns
-        -------
-        DataFrame of shape (n_samples, n_features + 1)
-            In the target's units: one column per feature in the order of fit, and
-            ``base``, the expected prediction. Each row adds up to its prediction. The
-            function `shap_values` adds up vectors, blocks or families.
-
-        Notes
-        -----
-        Costs about ``O(n_samples * n_trees * 2**depth * depth)``.
-        """
+    def _shap_values(self, X: Any) -> np.ndarray:
+        """Return what each feature, and last the base, adds to each prediction."""
         check_is_fitted(self)
         features, scaler = self._read(X), self.target_scaler_
         values = np.zeros((len(features.numbers), len(self.schema_.columns) + 1))
@@ -284,8 +272,7 @@ class CatBoostHuberRegressor(Member):
             )
         values[:, :-1] *= scaler.spread
         values[:, -1] = scaler.inverse_transform(values[:, -1])
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        return pd.DataFrame(values, index, [*self.schema_.columns, "base"])
+        return values
 
     def _threads(self) -> int:
         return int(self.n_threads or effective_n_jobs(-1))
@@ -327,15 +314,3 @@ def make_pool(
         cat_feature_data=np.column_stack(levels) if levels else None,
     )
     return Pool(data, label=y, weight=weight, thread_count=threads)
-
-
-def _vector_weights(schema: Schema, weight: float | str) -> dict[int, float] | None:
-    """Return the weights of vectors' columns, by position among the numbers."""
-    weights: dict[int, float] = {}
-    for columns in schema.numbers().vectors.values():
-        each = weight
-        if each == "auto":  # below a half, informative long vectors lose
-            each = float(np.clip(4 / np.sqrt(len(columns)), 0.5, 1))
-        if float(each) < 1:
-            weights |= dict.fromkeys(columns.tolist(), float(each))
-    return weights or None

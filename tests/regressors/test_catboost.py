@@ -14,6 +14,7 @@ from sklearn.metrics import mean_absolute_error
 
 from hyperfusion import CatBoostHuberRegressor
 from hyperfusion.exceptions import BadCellError, InvalidInputError
+from hyperfusion.inspection import shap_values
 from hyperfusion.regressors._common import TargetScaler, held_out_rows
 
 
@@ -113,7 +114,7 @@ def test_column_order_of_categories_does_not_matter_for_explanations(table):
     order = np.argsort(-model.feature_importances_)
     assert set(X.columns[order[:2]]) == {"a", "kind"}
     assert_allclose(model.feature_importances_.sum(), 1)
-    shap = model.shap_values(X)
+    shap = shap_values(model, X)
     assert list(shap.columns) == ["kind", "c", "a", "b", "base"]
     assert_allclose(shap.sum(axis=1), model.predict(X), rtol=1e-6)
 
@@ -179,7 +180,7 @@ def test_nothing_to_learn(table):
     model = small().fit(flat, np.arange(20.0))
     assert_allclose(model.predict(flat), 9.5)
     assert_array_equal(model.feature_importances_, 0)
-    assert_allclose(model.shap_values(flat)["base"], 9.5)
+    assert_allclose(shap_values(model, flat)["base"], 9.5)
 
 
 def test_number_of_threads_changes_nothing(table):

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from hyperfusion.regressors.networks._coattention import N_HEADS, choose_sides
 from hyperfusion.regressors.networks._layers import (
     Dropout,
     ResidualStage,
@@ -27,6 +26,7 @@ from hyperfusion.regressors.networks._layers import (
     pick,
     width_of,
 )
+from hyperfusion.regressors.networks._members import N_HEADS, choose_sides
 from hyperfusion.regressors.networks._training import in_parts
 from hyperfusion.table._names import MODALITIES
 
@@ -235,22 +235,18 @@ class TabNetNetwork(nn.Module):
     def __init__(self, layout: Settings, config: Settings, generator: Generator):
         super().__init__()
         self.features = TableFeatures(layout, generator, 4, config["dropout"])
-        units = self._units(layout)
+        size = self.features.numbers.size
+        units = [(i * size, (i + 1) * size) for i in range(layout["n_scalars"])]
+        units += [v for g in self.features.vectors.values() for v in g.values()]
+        widths = self.features.categories.widths
+        ends = np.cumsum([self.features.width - sum(widths), *widths])
+        units += [(int(start), int(stop)) for start, stop in pairwise(ends)]
         membership = torch.zeros(len(units), self.features.width)
         for row, (start, stop) in enumerate(units):
             membership[row, start:stop] = 1
         self.register_buffer("membership", membership, persistent=False)
         self.sparsity = config["sparsity"]
         self.tabnet = _build_tabnet(membership, config, generator)
-
-    def _units(self, layout: Settings) -> list[Span]:
-        """Return the span of each unit: numbers, then vectors, then categories."""
-        size = self.features.numbers.size
-        units = [(i * size, (i + 1) * size) for i in range(layout["n_scalars"])]
-        units += [v for g in self.features.vectors.values() for v in g.values()]
-        widths = self.features.categories.widths
-        ends = np.cumsum([self.features.width - sum(widths), *widths])
-        return units + [(int(a), int(b)) for a, b in pairwise(ends)]
 
     def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions, and the masks' entropy as a penalty."""

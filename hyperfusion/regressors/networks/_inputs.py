@@ -11,6 +11,7 @@ from sklearn.utils import gen_batches
 
 from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler
+from hyperfusion.preprocessing._base import level_codes
 from hyperfusion.table._features import Features
 from hyperfusion.table._names import vector_columns
 from hyperfusion.table._schema import PLAIN, Schema
@@ -153,12 +154,9 @@ class NetworkInputs(HyperFusionEstimator):
     @plain_output()
     def transform(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
         """Return finite, scaled float32 numbers, and int64 codes (0: unknown)."""
-        n, columns = len(features.numbers), features.categories.items()
-        codes = np.empty((n, len(self.levels_)), dtype=np.int64)
-        for i, (_, column) in enumerate(columns):
-            codes[:, i] = level_codes(column, self.levels_[i])
+        codes = level_codes(features.categories, self.levels_) + 1
         if not self.names_:
-            return np.empty((n, 0), dtype=np.float32), codes
+            return np.empty((len(codes), 0), dtype=np.float32), codes
         table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
         table = self.imputer_.transform(table)
         table = self.scaler_.transform(self.pca_.transform(self._project(table)))
@@ -170,8 +168,3 @@ def frequent_levels(column: pd.Series) -> list[Any]:
     counts = column.value_counts(sort=False)
     order = np.argsort(-counts.to_numpy(), kind="stable")
     return [counts.index[i] for i in order if counts.iloc[i] >= MIN_FREQUENCY]
-
-
-def level_codes(column: pd.Series, levels: list[Any]) -> np.ndarray:
-    """Return codes of a category column: 1, 2, ... for the levels, 0 for others."""
-    return column.cat.set_categories(levels).cat.codes.to_numpy(dtype=np.int64) + 1

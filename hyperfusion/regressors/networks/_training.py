@@ -39,7 +39,10 @@ class RunningAverage:
 
     def __init__(self, network: nn.Module):
         self.steps = 0
-        current = {name: value.detach() for name, value in named_state(network)}
+        kept, buffers = network.state_dict().keys(), network.named_buffers()
+        floats = [(k, b) for k, b in buffers if k in kept and b.is_floating_point()]
+        named = [*network.named_parameters(), *floats]
+        current = {name: value.detach() for name, value in named}
         self.state = {name: value.clone() for name, value in current.items()}
         self._current, self._averages = [*current.values()], [*self.state.values()]
 
@@ -52,15 +55,6 @@ class RunningAverage:
     def snapshot(self) -> dict[str, Tensor]:
         """Return a copy of the averages."""
         return {name: value.clone() for name, value in self.state.items()}
-
-
-def named_state(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the parameters and statistics that make up a network's state."""
-    yield from network.named_parameters()
-    kept = network.state_dict().keys()
-    for name, value in network.named_buffers():
-        if name in kept and value.is_floating_point():
-            yield name, value
 
 
 def batches_of(n_samples: int, batch_size: int) -> int:
