@@ -145,9 +145,8 @@ class HyperFusionRegressor(
 
     No model and no weight in `oof_predictions_` was fitted to the row's own label:
     weights are solved on rows that the fold does not validate (a single split is cut in
-    two halves, which weigh each other). Two traces of the label remain. Models of the
-    other folds, on whose predictions those weights are solved, were fitted on it; and
-    if `shrink_to_equal` falls back to equal weights, all labels made that choice.
+    two halves, which weigh each other). But the models behind those weights, of the
+    other folds, were fitted on it, and all labels made the choice of `shrink_to_equal`.
 
     If `fit` refuses its input, a fitted ensemble stays unchanged.
 
@@ -228,9 +227,8 @@ class HyperFusionRegressor(
         Warns
         -----
         UserWarning
-            If there is hardly anything to learn (a constant target, fewer than twenty
-            rows, one value that outweighs all others), or if the indices of `X` and `y`
-            have the same labels in another order.
+            If there is hardly anything to learn, such as a constant target, or if the
+            indices of `X` and `y` have the same labels in another order.
         """
         self._validate_params()
         X = as_frame(X)

@@ -18,10 +18,11 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
 
+from hyperfusion._anatomy import final_step
 from hyperfusion._progress import now
-from hyperfusion._sklearn_compat import _safe_indexing
+from hyperfusion._sklearn_compat import _routing_enabled, _safe_indexing
 from hyperfusion._workers import in_parallel, thread_limit
-from hyperfusion.ensemble._members import takes_weight, weight_parameter
+from hyperfusion.ensemble._members import weight_parameter
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import IQRFilter
 from hyperfusion.table._frames import check_columns
@@ -103,8 +104,9 @@ def _fit_part(
         train = train[_filtered_rows(row_filter, X, y, train)]
     X_train, y_train = take_rows(X, train), y[train]
     weight = None if sample_weight is None else sample_weight[train]
+    parameter = weight_parameter(member)
     if y_extra is not None:
-        if weight is None and not takes_weight(member):
+        if weight is None and parameter is None:
             extra_weight = None
         if weight is not None or extra_weight is not None:
             pairs = ((y_train, weight), (y_extra, extra_weight))
@@ -112,7 +114,13 @@ def _fit_part(
             weight = np.concatenate(weights)
         X_train = stack_rows(X_train, X_extra)
         y_train = np.concatenate([y_train, y_extra])
-    params = {} if weight is None else {weight_parameter(member): weight}
+    if weight is not None and parameter is None and not _routing_enabled():
+        kind = type(final_step(member)).__name__
+        raise InvalidInputError(
+            f"sample_weight was passed, but the member {kind} does not support it: "
+            "leave the weights or the member out."
+        )
+    params = {} if weight is None else {parameter or "sample_weight": weight}
     predictions = np.empty(0)
     # the last digits of linear algebra depend on its threads, and those on n_jobs
     with thread_limit(1, user_api="blas"), naming(name, fold, member):

@@ -234,7 +234,15 @@ class PseudoLabelRounds:
                 self.condition = "no_change"
                 break
             ensemble = self.rows.fit(self._again(), [self._extra(p) for p in parts])
-            scores, least = self._compare(ensemble), self.wrapper.min_gain_se
+            judged, weight = self.fold >= 0, self.rows.weight
+            scores = compare(
+                self.rows.y[judged],
+                self.ensemble.oof_predictions_[judged],
+                ensemble.oof_predictions_[judged],
+                self.fold[judged],
+                np.ones(judged.sum()) if weight is None else weight[judged],
+            )
+            least = self.wrapper.min_gain_se
             kept = least is None or scores["gain"] > least * scores["gain_error"]
             confidence = np.array([p.confidence for p in parts])
             line = {
@@ -364,13 +372,3 @@ class PseudoLabelRounds:
         plain = self.paper and self.rows.weight is None
         weight = None if plain else part.weight[rows]
         return take_rows(self.rows.unlabeled, rows), part.labels[rows], weight
-
-    def _compare(self, after: HyperFusionRegressor) -> dict[str, float]:
-        rows, weight = self.fold >= 0, self.rows.weight
-        return compare(
-            self.rows.y[rows],
-            self.ensemble.oof_predictions_[rows],
-            after.oof_predictions_[rows],
-            self.fold[rows],
-            np.ones(rows.sum()) if weight is None else weight[rows],
-        )

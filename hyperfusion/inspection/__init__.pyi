@@ -10,7 +10,6 @@ from ._posting_time import PostingTimeDisplay as PostingTimeDisplay
 from ._prediction_displays import DistributionDisplay as DistributionDisplay
 from ._prediction_displays import PredictionIntervalDisplay as PredictionIntervalDisplay
 from ._what_if import compare_drafts as compare_drafts
-from ._what_if import user_baseline as user_baseline
 from ._what_if import what_if as what_if
 
 __all__: list[str]
