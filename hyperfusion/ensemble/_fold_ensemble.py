@@ -39,12 +39,13 @@ from hyperfusion.ensemble._members import (
     set_seeds,
 )
 from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
-from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
 from hyperfusion.ensemble._weights import (
     SOLVERS,
     Blend,
     FoldPredictions,
     crossed_bias,
+    disagreement,
+    fit_variance,
     fold_score,
     mean_by_row,
     member_bias,

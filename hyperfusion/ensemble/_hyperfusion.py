@@ -24,7 +24,7 @@ from hyperfusion._validation import check_target, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
 from hyperfusion.ensemble._members import check_features, name_members
 from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
-from hyperfusion.ensemble._uncertainty import disagreement
+from hyperfusion.ensemble._weights import disagreement
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.table._frames import as_frame

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.signal import fftconvolve
+from scipy.stats import betabinom
 
 from hyperfusion._anatomy import Anatomy, ensemble_inside
 from hyperfusion._sklearn_compat import (
@@ -21,7 +24,6 @@ from hyperfusion._validation import check_target
 from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._folds import USER, has_users
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._uncertainty import Calibration, chance_range
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame
 
@@ -33,6 +35,55 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "coverage": [Interval(Real, 0, 1, closed="neither")],
     "groups": [StrOptions({"user"}), None],
 }
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A conformal quantile and what it rests on.
+
+    `n_rows` is the effective number of out-of-fold rows (Kish), `rank` that of the rows
+    whose error is not above the quantile, which is infinite where they are too few.
+    """
+
+    quantile: float
+    n_rows: float
+    rank: float
+
+    @classmethod
+    def fit(cls, scores: np.ndarray, weight: np.ndarray, coverage: float) -> Self:
+        """Calibrate on the scaled errors of rows, with their weights."""
+        if not weight.any():
+            return cls(np.inf, 0.0, 0.0)
+        scaled = weight / weight.max()  # squares of tiny weights would be 0
+        n_rows = float(scaled.sum() ** 2 / np.sum(scaled**2))
+        # weights add up to the effective number of rows, and the new row is one
+        weight = weight * n_rows / weight.sum()
+        order = np.argsort(scores, kind="stable")
+        share = np.cumsum(weight[order]) / (weight.sum() + 1)
+        position = int(np.searchsorted(share, coverage - 1e-9))
+        if position == len(order):
+            return cls(np.inf, n_rows, n_rows)
+        quantile = float(scores[order[position]])
+        below = weight[scores <= quantile].sum() / weight.sum()
+        return cls(quantile, n_rows, float(below * n_rows))
+
+    def chances(self, n_posts: int) -> np.ndarray:
+        """Return the probabilities that 0, 1, ... of new posts are covered."""
+        if np.isinf(self.quantile):
+            return np.eye(1, n_posts + 1, n_posts)[0]  # all are
+        a, b = self.rank, self.n_rows + 1 - self.rank
+        return betabinom.pmf(np.arange(n_posts + 1), n_posts, a, b)
+
+
+def chance_range(
+    n_posts: Sequence[int], calibrations: Sequence[Calibration]
+) -> tuple[float, float]:
+    """Return between which shares of posts are covered in 95% of cases."""
+    total = np.ones(1)
+    for n, calibration in zip(n_posts, calibrations, strict=True):
+        total = fftconvolve(total, calibration.chances(n))
+    low, high = np.searchsorted(np.cumsum(total), [0.025, 0.975]) / sum(n_posts)
+    return float(low), float(high)
 
 
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)

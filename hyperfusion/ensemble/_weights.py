@@ -1,4 +1,4 @@
-"""Weights of the members: the loss, its solvers, honest predictions and scores.
+"""Weights of the members, and what follows: predictions, scores, uncertainty.
 
 All weights are non-negative and add up to 1 (equation 8).
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 from scipy.special import softmax
 from scipy.stats import rankdata
 from sklearn.metrics import mean_absolute_error
@@ -273,3 +273,38 @@ def score_table(
                 | {"n_validation": len(fold.rows), "seconds": seconds}
             )
     return table
+
+
+def disagreement(
+    predictions: Sequence[np.ndarray], bias: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return the weighted variance of members' predictions, each freed of its bias."""
+    share = weights / weights.sum()
+    freed = [p - b for p, b in zip(predictions, bias, strict=True)]
+    # summed member by member, so that a row never depends on the others of the call
+    mean = sum(s * p for s, p in zip(share, freed, strict=True))
+    return sum(s * (p - mean) ** 2 for s, p in zip(share, freed, strict=True))
+
+
+def fit_variance(
+    error: np.ndarray, variance: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return (a, b), not negative, with squared error = a + b * disagreement.
+
+    Least squares in two rounds: the second divides by the variance that the first
+    finds, since large errors vary most. `a` is at least a hundredth of the mean squared
+    error: models that agree by chance never promise a perfect prediction.
+    """
+    unit = np.average(error**2, weights=weight)
+    if unit == 0:
+        return np.zeros(2)
+    square = error**2 / unit
+    terms = np.column_stack([np.ones_like(variance), variance / unit])
+    root = np.sqrt(weight / weight.mean())
+    divisor = np.ones_like(square)
+    for _ in range(2):
+        scale = root / divisor
+        coefficients, _ = nnls(terms * scale[:, None], square * scale)
+        coefficients[0] = max(coefficients[0], 0.01)
+        divisor = terms @ coefficients
+    return coefficients * [unit, 1.0]

@@ -24,12 +24,8 @@ from hyperfusion import (
     coverage_report,
     predict_interval,
 )
-from hyperfusion.ensemble._uncertainty import (
-    Calibration,
-    chance_range,
-    disagreement,
-    fit_variance,
-)
+from hyperfusion.ensemble._intervals import Calibration, chance_range
+from hyperfusion.ensemble._weights import disagreement, fit_variance
 from hyperfusion.exceptions import InvalidInputError
 
 

@@ -92,9 +92,8 @@ SLOTS = {
         training, known levels are sometimes hidden as well, so that the network learns
         to predict for new users. A running average of the weights is kept.
 
-        Torch's global random state is not touched. But the number of threads applies
-        to the whole process during fit and predict, so run several fits in parallel
-        processes rather than in threads.
+        Torch's global random state is not touched, but the number of threads is that of
+        the whole process: run several fits in parallel processes, not in threads.
         """,
 }
 """Paragraphs that the docstrings of the networks share."""
