@@ -15,7 +15,7 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection import _plot
 from hyperfusion.inspection._importance import grouped_permutation_importance
 
-_MOST_TEXTS = 160
+_MOST_TEXTS, _MOST_BARS = 160, 20
 _METRICS = {"src": ("SRC", -1), "mae": ("MAE", 1)}  # the sign of a change for the worse
 _FAMILY_COLORS = {
     "visual": _plot.BLUE,
@@ -38,9 +38,7 @@ class ImportanceDisplay(_plot.Display):
     Parameters
     ----------
     importance : DataFrame
-        Table of importances. Its first column holds the names.
-    n_top : int, default=20
-        Maximum number of bars.
+        Table of importances. Its first column holds the names. The first 20 are drawn.
 
     Attributes
     ----------
@@ -61,7 +59,6 @@ class ImportanceDisplay(_plot.Display):
     """
 
     importance: pd.DataFrame
-    n_top: int = 20
 
     @classmethod
     def from_estimator(
@@ -71,7 +68,6 @@ class ImportanceDisplay(_plot.Display):
         y: ArrayLike,
         *,
         by: Any = "block",
-        n_top: int = 20,
         ax: Any = None,
         **params: Any,
     ) -> Self:
@@ -84,8 +80,6 @@ class ImportanceDisplay(_plot.Display):
         %(held_out)s
         by : {"feature", "vector", "block", "family"}, default="block"
             Groups of columns; each gets a bar.
-        n_top : int, default=20
-            Maximum number of bars.
         %(ax)s
         **params
             Further parameters of `grouped_permutation_importance`.
@@ -93,10 +87,10 @@ class ImportanceDisplay(_plot.Display):
         %(drawn)s
         """
         table = grouped_permutation_importance(estimator, X, y, by=by, **params)
-        return cls(importance=table, n_top=n_top).plot(ax)
+        return cls(importance=table).plot(ax)
 
     def _draw(self, ax: Any) -> None:
-        table = self.importance.head(self.n_top)
+        table = self.importance.head(_MOST_BARS)
         families = list(table.get("family", []))
         color_of = {f: _FAMILY_COLORS.get(f, _plot.GRAY) for f in families}
         spread = table.get("std")

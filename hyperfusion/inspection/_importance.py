@@ -30,21 +30,10 @@ from hyperfusion.metrics import spearman_scorer
 from hyperfusion.table import Schema
 
 
-@validate_params(
-    {
-        "n_top": [Interval(Integral, 1, None, closed="left"), None],
-    },
-    prefer_skip_nested_validation=True,
-)
-def feature_importance(
-    model: Any,
-    *,
-    by: str = "feature",
-    n_top: int | None = None,
-) -> pd.DataFrame:
+def feature_importance(model: Any, *, by: str = "feature") -> pd.DataFrame:
     """Rank features by their importance in percent, with their blocks and families.
 
-    The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``. In
+    The paper's table 2 (section 4.3.3) is ``feature_importance(model).head(20)``. In
     an ensemble, the importances of the members that have them (CatBoost, TabNet, trees)
     are averaged with the members' weights in each fold.
 
@@ -55,8 +44,6 @@ def feature_importance(
     by : {"feature", "vector", "block", "family"}, default="feature"
         Groups of columns to sum over. A "vector" has the numbered columns of one
         embedding, a "family" several related blocks.
-    n_top : int, default=None
-        Number of rows to return. None returns all.
 
     Returns
     -------
@@ -114,7 +101,7 @@ def feature_importance(
     summed = sum_groups(np.array(folds), groups)
     shares = np.array([_shares(fold) for fold in summed])
     values = {"importance": 100 * shares.mean(axis=0), "std": 100 * spread(shares)}
-    frame = ranked(schema, groups, by, values).head(n_top if n_top else len(groups))
+    frame = ranked(schema, groups, by, values)
     frame.attrs = {"method": "model", "members": members, "unit": "%"}
     return frame
 

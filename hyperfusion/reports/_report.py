@@ -265,7 +265,7 @@ def _importances(
     note = "what the model uses, not what causes popularity."
     try:
         blocks = inspection.feature_importance(parts.regressor, by="block")
-        table = inspection.feature_importance(parts.regressor, n_top=_N_FEATURES)
+        table = inspection.feature_importance(parts.regressor).head(_N_FEATURES)
     except InvalidInputError:  # no member has its own importances
         if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
             return

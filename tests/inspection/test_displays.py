@@ -245,7 +245,7 @@ def test_importance_of_models_needs_no_posts():
     X, y = feature_table()
     tree = DecisionTreeRegressor(max_depth=3).fit(X.drop(columns="meta__kind"), y)
     table = feature_importance(tree)
-    display = ImportanceDisplay(importance=table, n_top=2).plot()
+    display = ImportanceDisplay(importance=table.head(2)).plot()
     assert len(display.bars_) == 2
     expected = table["importance"].head(2)
     assert_allclose([b.get_width() for b in display.bars_], expected)

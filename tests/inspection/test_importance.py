@@ -149,7 +149,7 @@ def test_groups_are_sums_of_features(ensemble, by, names):
 
 
 def test_the_papers_table_is_one_call(ensemble):
-    table = feature_importance(ensemble, n_top=3)
+    table = feature_importance(ensemble).head(3)
     assert list(table.index) == [1, 2, 3]
     assert list(table) == ["feature", "block", "family", "importance", "std"]
 
