@@ -80,9 +80,11 @@ class NetworkInputs(HyperFusionEstimator):
         self.sources_ = [
             [i for j in of for i in sources[j]] for of in self.pca_.sources_
         ]
-        table = self.pca_.transform(table)
-        self.scaler_ = BlockScaler().fit(table)
-        return list(table)
+        outputs = [table.columns[i] for i in self.pca_.passed_]
+        for vector, pca in self.pca_.pcas_.items():
+            outputs += vector_columns(vector, pca.n_components_)
+        self.scaler_ = BlockScaler().fit(self.pca_.transform(table))
+        return outputs
 
     def _fit_bases(self, table: pd.DataFrame, schema: Schema) -> None:
         for vectors in schema.aligned().values():
