@@ -13,18 +13,17 @@ from hyperfusion._transformer import TableTransformer
 from hyperfusion.table._features import (
     Features,
     Infinite,
+    level_codes,
     read_features,
     write_features,
 )
 from hyperfusion.table._names import unique_names
 
 
-def level_codes(categories: pd.DataFrame, levels: list[list[Any]]) -> np.ndarray:
+def code_matrix(categories: pd.DataFrame, levels: list[list[Any]]) -> np.ndarray:
     """Return the positions of the cells' levels, -1 for missing and other ones."""
-    codes = [
-        column.cat.set_categories(known).cat.codes.to_numpy(dtype=np.int64)
-        for (_, column), known in zip(categories.items(), levels, strict=True)
-    ]
+    pairs = zip(categories.items(), levels, strict=True)
+    codes = [level_codes(column, known) for (_, column), known in pairs]
     return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
 
 
@@ -44,6 +43,7 @@ class BlockTransformer(TableTransformer):
         features = read_features(self, X, reset=True, infinite=self._infinite)
         self.is_category_ = features.table.is_category
         self._fit_features(features, y)
+        self._names = self._feature_names(None)
         return features
 
     def _transform(self, X: Any) -> Any:
@@ -62,8 +62,7 @@ class BlockTransformer(TableTransformer):
         categories = self._transform_categories(features.categories)
         if not self._keeps_categories:
             categories = categories.iloc[:, :0]
-        names = self.get_feature_names_out()
-        return write_features(numbers, names, categories, features.table)
+        return write_features(numbers, self._names, categories, features.table)
 
     def _feature_names(self, names: Any) -> list[str]:
         names = _check_feature_names_in(self, names)

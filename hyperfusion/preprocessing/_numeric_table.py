@@ -14,7 +14,7 @@ from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.preprocessing._base import BlockTransformer, level_codes
+from hyperfusion.preprocessing._base import BlockTransformer, code_matrix
 from hyperfusion.preprocessing._imputer import BlockImputer
 from hyperfusion.table._features import Features
 from hyperfusion.table._names import single_name
@@ -49,9 +49,9 @@ class NumericTable(BlockTransformer):
         For each category column the levels seen at fit.
     one_hot_, many_ : ndarray of int
         Positions, among the categories, of those with few and with many levels.
-    target_encoder_ : TargetEncoder or None
-        The fitted `sklearn.preprocessing.TargetEncoder` of the categories with many
-        levels; None if there are none.
+    values_ : list of ndarray
+        For each category with many levels, the mean targets of its levels, and last
+        that of missing cells and new levels.
     imputer_ : BlockImputer or None
         Fills missing numbers.
     empty_ : ndarray of int
@@ -101,22 +101,21 @@ class NumericTable(BlockTransformer):
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)
-        codes = level_codes(features.categories, self.levels_)
-        means = self._means(codes[:, self.many_])
-        if self.target_encoder_ is not None:
+        codes = code_matrix(features.categories, self.levels_)
+        means = _looked_up(self.values_, codes[:, self.many_])
+        if len(self.many_):
             many, y = codes[:, self.many_], check_target(y, len(codes), allow_nan=True)
             labeled = np.flatnonzero(~np.isnan(y))
             rng = local_generator(self.random_state)
             folds = KFold(min(N_FOLDS, len(labeled)), shuffle=True, random_state=rng)
             for train, test in folds.split(labeled) if len(labeled) > 1 else ():
-                encoder = TargetEncoder(target_type="continuous")
-                encoder.fit(many[labeled[train]], y[labeled[train]])
-                means[labeled[test]] = encoder.transform(many[labeled[test]])
+                values = self._target_means(many[labeled[train]], y[labeled[train]])
+                means[labeled[test]] = _looked_up(values, many[labeled[test]])
         return self._write(features, self._numbers(features, codes, means))
 
     def _fit_features(self, features: Features, y: Any) -> None:
         self.levels_ = [
-            list(column.cat.remove_unused_categories().cat.categories)
+            column.cat.remove_unused_categories().cat.categories.tolist()
             for _, column in features.categories.items()
         ]
         sizes = np.array([len(levels) for levels in self.levels_], dtype=int)
@@ -126,28 +125,39 @@ class NumericTable(BlockTransformer):
         self.imputer_ = None
         if self.impute and features.numbers.shape[1]:
             self.imputer_ = BlockImputer().fit(_as_frame(features))
-        codes = level_codes(features.categories, self.levels_)[:, self.many_]
-        self.target_encoder_ = None
+        self.values_: list[np.ndarray] = []
         if len(self.many_):
+            codes = code_matrix(features.categories, self.levels_)[:, self.many_]
             y = check_target(y, len(codes), allow_nan=True)
             labeled = ~np.isnan(y)
             if not labeled.any():
                 raise InvalidInputError(
                     "y is missing in every row: there is nothing to learn."
                 )
-            encoder = TargetEncoder(target_type="continuous")
-            self.target_encoder_ = encoder.fit(codes[labeled], y[labeled])
+            self.values_ = self._target_means(codes[labeled], y[labeled])
+
+    def _target_means(self, codes: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+        encoder = TargetEncoder(target_type="continuous").fit(codes, y)
+        means = []
+        for i, seen, own in zip(
+            self.many_, encoder.categories_, encoder.encodings_, strict=True
+        ):
+            values = np.full(len(self.levels_[i]) + 1, encoder.target_mean_)
+            values[seen] = own  # a missing cell has the code -1, the last
+            means.append(values)
+        return means
 
     def _transform_features(self, features: Features) -> np.ndarray:
-        codes = level_codes(features.categories, self.levels_)
-        return self._numbers(features, codes, self._means(codes[:, self.many_]))
+        codes = code_matrix(features.categories, self.levels_)
+        means = _looked_up(self.values_, codes[:, self.many_])
+        return self._numbers(features, codes, means)
 
     def _numbers(
         self, features: Features, codes: np.ndarray, means: np.ndarray
     ) -> np.ndarray:
         numbers = features.numbers
         if self.imputer_ is not None:
-            numbers = self.imputer_.transform(_as_frame(features)).to_numpy()
+            numbers = self.imputer_._transform_features(features)
         elif len(self.empty_):
             numbers = numbers.copy()
             numbers[:, self.empty_] = 0
@@ -155,12 +165,6 @@ class NumericTable(BlockTransformer):
             codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_
         ]
         return np.concatenate([numbers, *flags, means], axis=1, dtype=np.float32)
-
-    def _means(self, codes: np.ndarray) -> np.ndarray:
-        """Return the target means of categories with many levels."""
-        if self.target_encoder_ is None:
-            return np.empty((len(codes), 0))
-        return np.array(self.target_encoder_.transform(codes))
 
     def _made(self, names: np.ndarray) -> list[tuple[str, list[int]]]:
         numbers = np.flatnonzero(~self.is_category_)
@@ -180,3 +184,8 @@ class NumericTable(BlockTransformer):
 
 def _as_frame(features: Features) -> pd.DataFrame:
     return pd.DataFrame(features.numbers, columns=features.schema.columns, copy=False)
+
+
+def _looked_up(values: list[np.ndarray], codes: np.ndarray) -> np.ndarray:
+    found = [own[column] for own, column in zip(values, codes.T, strict=True)]
+    return np.column_stack(found) if found else np.empty((len(codes), 0))

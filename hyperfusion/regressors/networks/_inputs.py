@@ -11,7 +11,7 @@ from sklearn.utils import gen_batches
 
 from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler
-from hyperfusion.preprocessing._base import level_codes
+from hyperfusion.preprocessing._base import code_matrix
 from hyperfusion.table._features import Features
 from hyperfusion.table._names import vector_columns
 from hyperfusion.table._schema import PLAIN, Schema
@@ -156,7 +156,7 @@ class NetworkInputs(HyperFusionEstimator):
     @plain_output()
     def transform(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
         """Return finite, scaled float32 numbers, and int64 codes (0: unknown)."""
-        codes = level_codes(features.categories, self.levels_) + 1
+        codes = code_matrix(features.categories, self.levels_) + 1
         if not self.names_:
             return np.empty((len(codes), 0), dtype=np.float32), codes
         table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
