@@ -27,8 +27,7 @@ from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame
 
-TOLERANCE = 0.03
-"""Smallest distance from the requested coverage that counts as drift."""
+TOLERANCE = 0.03  # smallest distance from the requested coverage that is drift
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "model": [HasMethods("predict")],

@@ -19,8 +19,7 @@ from hyperfusion.preprocessing._imputer import BlockImputer
 from hyperfusion.table._features import Features
 from hyperfusion.table._names import single_name
 
-N_FOLDS = 5
-"""Folds for the target means of the training rows."""
+N_FOLDS = 5  # for the target means of the training rows
 
 
 @with_parameters

@@ -12,9 +12,7 @@ from sklearn.utils import gen_batches
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
 
-CLIP = 5.0
-"""Limit of the scaled values, in standard deviations."""
-
+CLIP = 5.0  # limit of the scaled values, in standard deviations
 _N_QUANTILES = 1000
 _ROWS = 16_384
 _COLUMNS = 32

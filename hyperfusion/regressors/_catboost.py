@@ -28,9 +28,7 @@ from hyperfusion.regressors._common import (
 )
 from hyperfusion.table._features import Features
 
-MISSING = "__missing__"
-"""The level that missing categories become."""
-
+MISSING = "__missing__"  # the level that missing categories become
 _FEW_ROWS = 1000
 _SHARE = Interval(Real, 0, 1, closed="right")
 

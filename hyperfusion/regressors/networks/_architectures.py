@@ -31,9 +31,7 @@ from hyperfusion.regressors.networks._training import in_parts
 from hyperfusion.table._names import MODALITIES
 
 CONTENT = ("visual", "textual")
-
 TOKENS_PER_VECTOR = 4
-"""Number of tokens that each vector is projected to."""
 
 
 class Tokens(nn.Module):

@@ -16,9 +16,7 @@ from hyperfusion.table._features import Features
 from hyperfusion.table._names import vector_columns
 from hyperfusion.table._schema import PLAIN, Schema
 
-MIN_FREQUENCY = 4
-"""Rows at fit that a level needs to get its own code."""
-
+MIN_FREQUENCY = 4  # rows at fit that a level needs to get its own code
 _ROWS = 16_384
 
 

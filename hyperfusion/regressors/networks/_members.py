@@ -18,8 +18,8 @@ from hyperfusion.regressors.networks._base import (
 )
 from hyperfusion.table._names import MODALITIES
 
-VIRTUAL_BATCH_SIZE = 128
-"""Number of rows over which batch normalization computes its statistics."""
+VIRTUAL_BATCH_SIZE = 128  # rows of the statistics of batch normalization
+N_HEADS = 4  # of the attention
 
 
 @with_parameters
@@ -137,10 +137,6 @@ def _chunk_size(n_samples: int, batch_size: int, wanted: int) -> int:
     while min(last(batch, size) for batch in batches) < 2 and size < max(batches):
         size += 1
     return size
-
-
-N_HEADS = 4
-"""Heads of the attention."""
 
 
 @with_parameters

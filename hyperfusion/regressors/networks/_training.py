@@ -20,14 +20,9 @@ from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors.networks._layers import set_generator
 
-ROWS = 8192
-"""Number of rows to predict at a time."""
-
-_WARM_UP = 2
-"""Epochs of warm-up, in which the learning rate rises to its value."""
-
-WEIGHT_AVERAGE = 0.99
-"""Decay of the running average of the weights: about the last 100 steps."""
+ROWS = 8192  # to predict at a time
+_WARM_UP = 2  # epochs in which the learning rate rises to its value
+WEIGHT_AVERAGE = 0.99  # decay: about the last 100 steps
 
 
 class RunningAverage:
