@@ -127,12 +127,6 @@ class HyperFusionRegressor(
         Positions of the rows of each fold.
     %(columns_seen)s
 
-    See Also
-    --------
-    CatBoostHuberRegressor : The strongest single member.
-    predict_interval : Intervals that cover a given share of posts.
-    make_hyperfusion : The whole pipeline from a table of posts.
-
     Notes
     -----
     Fits ``n_folds * n_members`` models (and ``n_members`` more for

@@ -129,10 +129,6 @@ def predict_interval(
         If a group has too few out-of-fold rows for `coverage` (9 for 0.9, 19 for
         0.95): its intervals are infinite.
 
-    See Also
-    --------
-    coverage_report : The coverage on labeled posts.
-
     Notes
     -----
     The quantile is the ``ceil((n + 1) * coverage)``-th smallest of n scaled errors.
@@ -283,10 +279,6 @@ def coverage_report(
         - ``width``: mean width of the intervals;
         - ``bias``: mean of target minus prediction;
         - ``drift``: whether the gap is above 0.03 and larger than chance explains.
-
-    See Also
-    --------
-    drift_report : Whether posts have changed, without targets.
 
     Notes
     -----

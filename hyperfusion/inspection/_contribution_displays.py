@@ -180,8 +180,8 @@ class AblationDisplay(_plot.Display):
             look = {"fmt": "o", "capsize": 3, "color": color}
             self.points_.append(ax.errorbar(change, place, xerr=reach, **look))
         ax.axvline(0, color="0.3", linewidth=0.8)
-        labels, size = map(_plot.shorten, rows.index), _plot.label_size(len(rows))
-        ax.set_yticks(range(len(rows)), list(labels), fontsize=size)
+        labels, size = _plot.short_labels(rows.index), _plot.label_size(len(rows))
+        ax.set_yticks(range(len(rows)), labels, fontsize=size)
         ax.set_ylim(len(rows) - 0.5, -0.5)
         side = "left" if worse < 0 else "right"
         ax.set_xlabel(f"Change of {name} ({side} of zero: the part helps)")

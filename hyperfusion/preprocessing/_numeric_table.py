@@ -58,18 +58,14 @@ class NumericTable(BlockTransformer):
     %(is_category)s
     %(columns_seen)s
 
-    See Also
-    --------
-    sklearn.preprocessing.TargetEncoder : How the means are shrunken and cross-fitted.
-    BlockImputer : Fill missing cells and keep categories.
-
     Notes
     -----
-    As with ``TargetEncoder``, ``fit_transform(X, y)`` differs from ``fit(X,
-    y).transform(X)``: it encodes each row with means from folds without the row. Use it
-    (as a Pipeline does) on the rows that train a regressor, inside the folds of an
-    ensemble. Rows where `y` is NaN don't count. Missing values have their own mean if
-    some were missing at fit, otherwise the mean of all targets, like new levels.
+    As with scikit-learn's ``TargetEncoder``, ``fit_transform(X, y)`` differs from
+    ``fit(X, y).transform(X)``: it encodes each row with means from folds without the
+    row. Use it (as a Pipeline does) on the rows that train a regressor, inside the
+    folds of an ensemble. Rows where `y` is NaN don't count. Missing values have their
+    own mean if some were missing at fit, otherwise the mean of all targets, like new
+    levels.
 
     Examples
     --------
