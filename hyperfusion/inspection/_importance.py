@@ -317,7 +317,7 @@ def permuted(X: Any, columns: list[int], order: np.ndarray) -> Any:
     """Return a table in which the rows of these columns are reordered."""
     if not isinstance(X, pd.DataFrame):
         X = X.copy()
-        X[:, columns] = X[np.ix_(order, columns)]
+        X[:, columns] = X[order][:, columns]
         return X
     moved = X.iloc[order, columns].set_axis(X.index)
     rest = X.drop(columns=moved.columns)

@@ -96,7 +96,9 @@ def train(
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=fused)
     average = RunningAverage(network)
     best: dict[str, Tensor] | None = None
-    best_epoch, losses, validation = 0, [], []
+    best_epoch = 0
+    losses: list[float] = []
+    validation: list[float] = []
     for epoch in range(1, max_epochs + 1):
         network.train()
         order = torch.randperm(len(rows), generator=generator).to(device)
