@@ -88,7 +88,8 @@ class Display:
 
 def short_labels(labels: Iterable[Any], length: int = 32) -> list[str]:
     """Return labels without their middle parts where too long; they stay distinct."""
-    texts, short = [str(label) for label in labels], []
+    texts = [str(label) for label in labels]
+    short: list[str] = []
     while len(set(short)) < len(set(texts)):
         head, tail = length - length // 2 - 1, length // 2
         short = [t if len(t) <= length else f"{t[:head]}…{t[-tail:]}" for t in texts]
