@@ -125,8 +125,8 @@ def time_loops(n: int = 3200, p: int = 200, epochs: int = 30) -> None:
             return torch.utils.data.TensorDataset(*map(torch.from_numpy, parts))
 
         member = CoAttentionRegressor(max_iter=epochs, n_iter_no_change=epochs)
-        training = _training.Training(Ours(), rows(~held), rows(held), member, 128)
-        training.run(seed=0)
+        parts = rows(~held), rows(held)
+        _training.train(Ours(), *parts, member, 128, max_epochs=epochs, seed=0)
 
     def skorch() -> None:
         NeuralNetRegressor(

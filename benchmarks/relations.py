@@ -85,7 +85,7 @@ def main():
     theirs = seconds(lambda: paired_cosine_distances(image, title))
     report("similarity", ours, theirs, "paired_cosine_distances")
 
-    pca = seconds(lambda: BlockPCA(blocks=["image"]).fit_transform(X))
+    pca = seconds(lambda: BlockPCA().fit_transform(X.filter(like="image")))
     theirs = seconds(lambda: PCA(64, svd_solver="covariance_eigh").fit_transform(image))
     report("BlockPCA", pca, theirs, "PCA")
 

@@ -32,8 +32,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from small_members import boosting, ridge, scaled, trees
 
 from hyperfusion import HyperFusionRegressor, make_hyperfusion, spearman_score
-from hyperfusion.ensemble._combine import Blend, FoldPredictions
-from hyperfusion.ensemble._weights import solve_weights
+from hyperfusion.ensemble._weights import Blend, FoldPredictions, solve_weights
 
 WAYS = ("equal", "greedy", "simplex")
 
@@ -116,7 +115,7 @@ def run(
             found = scores(y_later, new @ weights)
             rows.append(row(way, judge(way, folds), found))
         careful = Blend("greedy", "pooled", shrink_to_equal=True)
-        weights = careful.weights(folds, careful.crossed(folds))[0]
+        weights = careful.weigh(folds, careful.crossed(folds))[0][0]
         kept.append(np.ptp(weights) < 1e-9)
         both = [scores(y_later, new @ w) for w in (weights, solve(WAYS[1], folds))]
         gain.append(both[0] - both[1])

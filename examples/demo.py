@@ -157,7 +157,7 @@ def draw(y, predicted, path):
     import matplotlib as mpl
 
     mpl.use("Agg")
-    display = DistributionDisplay.from_predictions(y, predicted)
+    display = DistributionDisplay(y_true=y, y_pred=predicted).plot()
     path.parent.mkdir(parents=True, exist_ok=True)
     display.figure_.savefig(path, dpi=150)
 

@@ -44,13 +44,10 @@ from .inspection import EnsembleWeightsDisplay as EnsembleWeightsDisplay
 from .inspection import ImportanceDisplay as ImportanceDisplay
 from .inspection import PostingTimeDisplay as PostingTimeDisplay
 from .inspection import PredictionIntervalDisplay as PredictionIntervalDisplay
-from .inspection import PseudoLabelDisplay as PseudoLabelDisplay
-from .inspection import TrainingCurveDisplay as TrainingCurveDisplay
 from .inspection import compare_drafts as compare_drafts
 from .inspection import feature_importance as feature_importance
 from .inspection import grouped_permutation_importance as grouped_permutation_importance
 from .inspection import shap_values as shap_values
-from .inspection import user_baseline as user_baseline
 from .inspection import what_if as what_if
 from .metrics import spearman_score as spearman_score
 from .metrics import spearman_scorer as spearman_scorer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
+from hyperfusion._docstrings import fill_slots
 from hyperfusion._sklearn_compat import _VisualBlock
 from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
@@ -61,7 +62,24 @@ class Result(Bunch):
 
 
 class HyperFusionEstimator(BaseEstimator):
-    """Base class of all estimators. A saved one records the package's version."""
+    """Base class of all estimators. A saved one records the package's version.
+
+    Lines such as ``%(columns_seen)s`` in the docstrings of subclasses are replaced by
+    paragraphs of `_slots`.
+    """
+
+    _slots: ClassVar[dict[str, str]] = {
+        "columns_seen": """
+            n_features_in_ : int
+                Number of columns seen at fit.
+            feature_names_in_ : ndarray of shape (`n_features_in_`,)
+                Names of these columns, if all are strings.
+            """
+    }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        fill_slots(**cls._slots)(cls)
 
     def set_params(self, **params: Any) -> Self:
         for key in params:

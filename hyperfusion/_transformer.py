@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -11,21 +11,14 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator, plain_output
-from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import note_seconds, now, take_seconds
 from hyperfusion._sklearn_compat import _fit_context, _get_output_config
 from hyperfusion._validation import warn_of_order
 
-SLOTS = {
+SLOTS = HyperFusionEstimator._slots | {
     "is_category": """
         is_category_ : ndarray of shape (`n_features_in_`,), bool
             Which columns hold categories.
-        """,
-    "columns_seen": """
-        n_features_in_ : int
-            Number of columns seen at fit.
-        feature_names_in_ : ndarray of shape (`n_features_in_`,)
-            Names of these columns, if all are strings.
         """,
 }
 """Paragraphs for lines such as ``%(columns_seen)s`` in the docstrings of subclasses."""
@@ -38,14 +31,10 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
     and, if it isn't just the two in turn, ``_fit_transform(X, y)``.
     """
 
-    _slots: ClassVar[dict[str, str]] = SLOTS
+    _slots = SLOTS
     _fit: Callable[..., Any]
     _transform: Callable[..., Any]
     _feature_names: Callable[..., Any]
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        fill_slots(**cls._slots)(cls)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> Self:

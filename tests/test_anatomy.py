@@ -21,6 +21,7 @@ from hyperfusion import (
     PostEncoder,
     PseudoLabelWrapper,
     ablate,
+    compare_drafts,
     coverage_report,
     drift_report,
     evaluate,
@@ -28,7 +29,6 @@ from hyperfusion import (
     grouped_permutation_importance,
     make_report,
     predict_interval,
-    user_baseline,
     what_if,
 )
 from hyperfusion._anatomy import Anatomy, final_step, layers, parameter_path, walk
@@ -107,7 +107,7 @@ def test_functions_look_inside_fitted_models(nesting):
             feature_importance(model)
         return
     assert loss.attrs["score"] > 0.5
-    assert user_baseline(model, X)["n_posts"].max() > 5
+    assert compare_drafts(model, X)["n_posts"].max() > 5
     importance = feature_importance(model, by="block")
     assert importance["block"].iloc[0] == "user"
     assert importance.attrs["members"] == ["boosted"]

@@ -44,7 +44,7 @@ IMPORTS = {
     "_progress": "_sklearn_compat",
     "_workers": "",
     "_device": "exceptions _validation _warnings",
-    "_base": "exceptions _sklearn_compat _version _warnings",
+    "_base": "exceptions _docstrings _sklearn_compat _version _warnings",
     "_docstrings": "",
     "_transformer": "_base _docstrings _progress _sklearn_compat _validation",
     "_nested": "exceptions",

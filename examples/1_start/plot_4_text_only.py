@@ -67,7 +67,7 @@ from hyperfusion import feature_importance
 tfidf = next(c.encoder for c in model[0].components_ if c.name == "tfidf")
 names = [f"text__title_tfidf__{i}" for i in range(tfidf.n_components_)]
 terms = dict(zip(names, tfidf.component_terms(n_terms=4), strict=True))
-important = feature_importance(model, n_top=6)[["feature", "importance"]].round(1)
+important = feature_importance(model)[["feature", "importance"]].head(6).round(1)
 important["terms"] = important["feature"].map(terms).fillna("")
 print(important.to_string(index=False))
 

@@ -26,8 +26,6 @@ from hyperfusion.table._schema import Schema
 
 _N_FOLDS = 5
 _N_TREES = 100
-_N_BINS = 10
-_N_LEVELS = 20
 
 
 @validate_params(
@@ -82,9 +80,8 @@ def drift_report(
             Its standard deviation over the folds.
         columns : DataFrame
             One row per column, the most different first: ``importance`` (share
-            of the trees' impurity decrease, adds up to 1), ``psi`` (population
-            stability index; above 0.25 is commonly called a major change),
-            ``missing_train`` and ``missing_test`` (shares of missing cells).
+            of the trees' impurity decrease, adds up to 1), ``missing_train`` and
+            ``missing_test`` (shares of missing cells).
         n_train, n_test : int
             Numbers of rows.
 
@@ -95,11 +92,6 @@ def drift_report(
 
     Notes
     -----
-    The index compares shares of rows in ten bins between the training posts' deciles
-    (categories: their twenty most frequent levels and all others) and one bin of
-    missing cells: the sum over bins of ``(q - p) * log(q / p)``, each share counted
-    with half a row more.
-
     Costs five forests of 100 trees: seconds for ten thousand posts and some hundred
     columns. Each post is predicted by trees that were not fitted on it.
 
@@ -132,7 +124,6 @@ def drift_report(
             f"drift_report needs at least {_N_FOLDS} rows of each table. There are "
             f"{len(train)} and {len(test)}."
         )
-    psi = [stability_index(train[c], test[c]) for c in kept]
     if random_state is None:
         random_state = np.random.RandomState()  # the global generator stays as it is
     numbers, aucs, importance = _as_numbers(train, test), [], np.zeros(len(kept))
@@ -151,7 +142,6 @@ def drift_report(
     columns = pd.DataFrame(
         {
             "importance": importance,
-            "psi": psi,
             "missing_train": train.isna().mean().to_numpy(),
             "missing_test": test.isna().mean().to_numpy(),
         },
@@ -213,28 +203,6 @@ def _as_numbers(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     return np.where(np.isinf(numbers), np.float32(np.nan), numbers)
 
 
-def stability_index(train: pd.Series, test: pd.Series) -> float:
-    """Return the population stability index of one column."""
-    if isinstance(train.dtype, pd.CategoricalDtype):
-        frequent = pd.Index(train.value_counts().index[:_N_LEVELS].astype(object))
-        n_bins = len(frequent)
-        places = [frequent.get_indexer(s.astype(object)) for s in (train, test)]
-        bins = [np.where(place < 0, n_bins, place) for place in places]
-    else:
-        train, test = (s.astype(np.float64) for s in (train, test))
-        edges = np.unique(train.quantile(np.linspace(0, 1, _N_BINS + 1)[1:-1]).dropna())
-        n_bins = len(edges)
-        bins = [np.searchsorted(edges, s, side="left") for s in (train, test)]
-    codes = [
-        np.where(s.isna(), n_bins + 1, b)
-        for s, b in zip((train, test), bins, strict=True)
-    ]
-    counts = [np.bincount(c, minlength=n_bins + 2) for c in codes]
-    used = (counts[0] + counts[1]) > 0
-    p, q = ((c[used] + 0.5) / (c[used] + 0.5).sum() for c in counts)
-    return float(np.sum((q - p) * np.log(q / p)))
-
-
 @validate_params(
     {
         "time": ["array-like"],
@@ -283,10 +251,8 @@ def recency_weights(time: ArrayLike, half_life: Any) -> np.ndarray:
     else:
         try:
             is_number = isinstance(half_life, Real) or str(half_life).strip().isdigit()
-            span = pd.Timedelta(
-                float(half_life) if is_number else half_life,
-                unit="D" if is_number else None,
-            )
+            days = (float(half_life), "D") if is_number else (half_life,)
+            span = pd.Timedelta(*days)
         except (ValueError, OverflowError) as error:
             raise InvalidInputError(
                 f"half_life={half_life!r} is not a duration: give a number of days, or "

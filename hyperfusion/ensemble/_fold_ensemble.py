@@ -24,14 +24,10 @@ from hyperfusion._sklearn_compat import (
     _routing_enabled,
 )
 from hyperfusion._validation import N_JOBS, local_generator
-from hyperfusion.ensemble._combine import (
-    Blend,
-    FoldPredictions,
-    crossed_bias,
-    fold_score,
-    mean_by_row,
-    member_bias,
-    score_table,
+from hyperfusion.ensemble._costs import (
+    TimePlan,
+    cost_of,
+    warn_of_memory,
 )
 from hyperfusion.ensemble._folds import CV_WORDS, USER, has_users, make_splits
 from hyperfusion.ensemble._members import (
@@ -42,11 +38,19 @@ from hyperfusion.ensemble._members import (
     name_members,
     set_seeds,
 )
-from hyperfusion.ensemble._memory import warn_of_memory
 from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
-from hyperfusion.ensemble._plan import TimePlan, cost_of, weighing_seconds
-from hyperfusion.ensemble._uncertainty import disagreement, fit_variance
-from hyperfusion.ensemble._weights import SOLVERS
+from hyperfusion.ensemble._weights import (
+    SOLVERS,
+    Blend,
+    FoldPredictions,
+    crossed_bias,
+    disagreement,
+    fit_variance,
+    fold_score,
+    mean_by_row,
+    member_bias,
+    score_table,
+)
 
 
 @with_parameters
@@ -87,8 +91,7 @@ class FoldEnsemble(HyperFusionEstimator):
         y: np.ndarray,
         sample_weight: Any,
         groups: Any,
-        fit_params: dict[str, Any],
-        extra: Any,
+        extra: Any = None,
     ) -> Self:
         """Fit on a checked target; `extra` rows join the training part of each fold.
 
@@ -101,16 +104,14 @@ class FoldEnsemble(HyperFusionEstimator):
         )
         rng = local_generator(self.random_state)
         named = self._named_members()
-        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
+        weighted = [sample_weight is not None] * len(named)
         if _routing_enabled():
+            given = {"sample_weight": sample_weight, "groups": groups}
             given = {k: v for k, v in given.items() if v is not None}
             routed = process_routing(self, "fit", **given)
             # folds that are given as a list take nothing
             groups = routed.get("splitter", Bunch(split={})).split.get("groups")
-            of_members, shared_weight = [routed[name].fit for name, _ in named], None
-        else:
-            of_members = [fit_params] * len(named)
-            shared_weight = None if sample_weight is None else weight
+            weighted = ["sample_weight" in routed[name].fit for name, _ in named]
         splits = make_splits(self.cv, X, y, weight, groups, rng)
         X, spent = take_seconds(check_features(self, X, reset=True))
         self.splits_ = splits
@@ -131,8 +132,7 @@ class FoldEnsemble(HyperFusionEstimator):
                 y,
                 splits,
                 names=plan.names,
-                sample_weight=shared_weight,
-                fit_params=of_members,
+                weights=[weight if takes else None for takes in weighted],
                 extra=extra,
                 row_filter=self.row_filter,
                 n_jobs=self.n_jobs,
@@ -171,7 +171,9 @@ class FoldEnsemble(HyperFusionEstimator):
         warn_of_memory(X, costs, names, n_folds, n_jobs)
         limit = np.inf if self.time_limit is None else float(self.time_limit)
         last = n_rows / train if self.refit == "full" else 0.0
-        reserved = weighing_seconds(n_rows, len(costs), n_folds)
+        # weighing the members, once a fold and once in all
+        ranks = n_rows * np.log2(n_rows + 2)
+        reserved = 5e-9 * ranks * 25 * len(costs) * (n_folds + 1)
         sizes = names, costs, n_folds, n_jobs
         return TimePlan(limit, start + limit, *sizes, last, reserved)
 
@@ -224,15 +226,14 @@ class FoldEnsemble(HyperFusionEstimator):
         careful = self.shrink_to_equal and self.weighting != "equal"
         blend = Blend(self.weighting, self.weights_per, careful)
         crossed = self._crossed_weights = blend.crossed(folds)
-        self.weights_ = blend.weights(folds, crossed)
+        self.weights_, honest = blend.weigh(folds, crossed)
         self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)
         # the members' disagreement tells how large out-of-fold errors are
         spread = [
             disagreement(list(f.predictions.T), bias, weights)
             for f, bias, weights in zip(folds, self._bias, self.weights_, strict=True)
         ]
-        honest, single = blend.honest(folds, crossed), [f.predictions for f in folds]
-        validated = [rows for _, rows in self.splits_]
+        single, validated = [f.predictions for f in folds], [f.rows for f in folds]
         self.oof_predictions_, self.oof_member_predictions_, variance = (
             mean_by_row(validated, values, len(y))
             for values in (honest, single, spread)

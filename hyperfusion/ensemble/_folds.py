@@ -28,37 +28,48 @@ def make_splits(
     cv: Any, X: Any, y: np.ndarray, weight: np.ndarray, groups: Any, rng: Any
 ) -> list[Split]:
     """Return the folds; raise where they are empty or train on what they test."""
-    splits = [_pair(fold) for fold in _folds(cv, X, y, groups, rng)]
-    if not splits:
-        raise InvalidInputError("cv gives no folds: it must give at least one.")
-    for k, fold in enumerate(splits):
-        for side, rows in zip(("training", "validation"), fold, strict=True):
-            _check_positions(rows, len(y), f"the {side} part of fold {k} of cv")
-        both = np.intersect1d(*fold)
+    splits: list[Split] = []
+    for k, fold in enumerate(_folds(cv, X, y, groups, rng)):
+        try:
+            train, validation = map(np.atleast_1d, fold)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                "cv must be a number, a splitter, or an iterable of pairs (positions "
+                "of training rows, positions of validation rows). It gives "
+                f"{shown(fold)}."
+            ) from error
+        for side, rows in (("training", train), ("validation", validation)):
+            where = f"the {side} part of fold {k} of cv"
+            if len(rows) == 0:
+                raise InvalidInputError(f"There is no row in {where}; it needs one.")
+            if rows.dtype.kind not in "iu":
+                raise InvalidInputError(
+                    f"There must be integer positions in {where}. Got dtype "
+                    f"{rows.dtype}."
+                )
+            wrong = rows[(rows < 0) | (rows >= len(y))]
+            if len(wrong):
+                raise InvalidInputError(
+                    f"There is a position {wrong[0]} in {where}, but the {len(y)} rows "
+                    f"are numbered 0 to {len(y) - 1}."
+                )
+        both = np.intersect1d(train, validation)
         if len(both):
             raise InvalidInputError(
                 f"Fold {k} of cv trains on rows that it validates, such as row "
                 f"{both[0]} ({len(both)} in all): out-of-fold predictions need the "
                 "two parts to be apart."
             )
-        if not weight[fold[1]].any():
+        if not weight[validation].any():
             raise InvalidInputError(
-                f"sample_weight is 0 for all {len(fold[1])} rows that fold {k} "
+                f"sample_weight is 0 for all {len(validation)} rows that fold {k} "
                 "validates: it can't be scored. Leave these rows out, weigh some "
                 "of them above 0, or choose a cv that mixes them with others."
             )
+        splits.append((train, validation))
+    if not splits:
+        raise InvalidInputError("cv gives no folds: it must give at least one.")
     return splits
-
-
-def _pair(fold: Any) -> Split:
-    try:
-        train, validation = fold
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            "cv must be a number, a splitter, or an iterable of pairs (positions of "
-            f"training rows, positions of validation rows). It gives {shown(fold)}."
-        ) from error
-    return np.atleast_1d(train), np.atleast_1d(validation)
 
 
 def _folds(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> Any:
@@ -122,18 +133,3 @@ def _time_blocks(times: pd.Series) -> list[Split]:
         )
     blocks = used[np.searchsorted(used, blocks) % len(used)]
     return [(np.flatnonzero(blocks != b), np.flatnonzero(blocks == b)) for b in used]
-
-
-def _check_positions(rows: np.ndarray, n_rows: int, where: str) -> None:
-    if len(rows) == 0:
-        raise InvalidInputError(f"There is no row in {where}; it needs one.")
-    if rows.dtype.kind not in "iu":
-        raise InvalidInputError(
-            f"There must be integer positions in {where}. Got dtype {rows.dtype}."
-        )
-    wrong = rows[(rows < 0) | (rows >= n_rows)]
-    if len(wrong):
-        raise InvalidInputError(
-            f"There is a position {wrong[0]} in {where}, but the {n_rows} rows are "
-            f"numbered 0 to {n_rows - 1}."
-        )

@@ -24,7 +24,7 @@ from hyperfusion._validation import check_target, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
 from hyperfusion.ensemble._members import check_features, name_members
 from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
-from hyperfusion.ensemble._uncertainty import disagreement
+from hyperfusion.ensemble._weights import disagreement
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
 from hyperfusion.table._frames import as_frame
@@ -125,16 +125,7 @@ class HyperFusionRegressor(
         SRC, MAE, rows and seconds for every fold and member, and for the ensemble.
     splits_ : list of (train, validation)
         Positions of the rows of each fold.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of these columns, if all are strings.
-
-    See Also
-    --------
-    CatBoostHuberRegressor : The strongest single member.
-    predict_interval : Intervals that cover a given share of posts.
-    make_hyperfusion : The whole pipeline from a table of posts.
+    %(columns_seen)s
 
     Notes
     -----
@@ -142,17 +133,14 @@ class HyperFusionRegressor(
     ``refit="full"``). scikit-learn's callbacks (1.9) are supported: each part is a
     task, and scoring callbacks score each fold's models on its validation rows.
 
-    With a `time_limit` a member starts only if all its folds fit into the remaining
-    time, by a declared cost of rows and columns that the first fold of the cheapest
-    member scales to this machine. A member that takes longer than estimated is dropped
-    between folds; a fold is never interrupted. The cheapest member is always fitted,
-    with a warning if it takes longer than the limit.
+    With a `time_limit` a member starts only if all its folds are estimated to fit into
+    the remaining time, and is dropped between folds if they don't. The cheapest member
+    is always fitted, with a warning if it takes longer than the limit.
 
     No model and no weight in `oof_predictions_` was fitted to the row's own label:
     weights are solved on rows that the fold does not validate (a single split is cut in
-    two halves, which weigh each other). Two traces of the label remain. Models of the
-    other folds, on whose predictions those weights are solved, were fitted on it; and
-    if `shrink_to_equal` falls back to equal weights, all labels made that choice.
+    two halves, which weigh each other). But the models behind those weights, of the
+    other folds, were fitted on it, and all labels made the choice of `shrink_to_equal`.
 
     If `fit` refuses its input, a fitted ensemble stays unchanged.
 
@@ -204,7 +192,6 @@ class HyperFusionRegressor(
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
-        **fit_params: Any,
     ) -> Self:
         """Fit every member on every fold and weigh the members.
 
@@ -218,8 +205,6 @@ class HyperFusionRegressor(
             Weights of the rows in the members' fits, the weights and the scores.
         groups : array-like of shape (n_samples,), default=None
             Groups for the splitter, such as users, which are never split.
-        **fit_params : dict
-            Passed to the members' ``fit``. Values with one entry per row are split.
 
         Returns
         -------
@@ -236,15 +221,14 @@ class HyperFusionRegressor(
         Warns
         -----
         UserWarning
-            If there is hardly anything to learn (a constant target, fewer than twenty
-            rows, one value that outweighs all others), or if the indices of `X` and `y`
-            have the same labels in another order.
+            If there is hardly anything to learn, such as a constant target, or if the
+            indices of `X` and `y` have the same labels in another order.
         """
         self._validate_params()
         X = as_frame(X)
         y = check_target(y, X)
         warn_of_target(y)
-        return self._fit(X, y, sample_weight, groups, fit_params, extra=None)
+        return self._fit(X, y, sample_weight, groups)
 
     @property
     def fold_scores_(self) -> pd.DataFrame:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.signal import fftconvolve
+from scipy.stats import betabinom
 
 from hyperfusion._anatomy import Anatomy, ensemble_inside
 from hyperfusion._sklearn_compat import (
@@ -21,19 +24,65 @@ from hyperfusion._validation import check_target
 from hyperfusion._warnings import warn_user
 from hyperfusion.ensemble._folds import USER, has_users
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._uncertainty import Calibration, chance_range
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import as_frame
 
-TOLERANCE = 0.03
-"""Smallest distance from the requested coverage that counts as drift."""
+TOLERANCE = 0.03  # smallest distance from the requested coverage that is drift
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "model": [HasMethods("predict")],
     "coverage": [Interval(Real, 0, 1, closed="neither")],
-    "groups": [StrOptions({"user"}), "array-like", None],
-    "calibration_groups": ["array-like", None],
+    "groups": [StrOptions({"user"}), None],
 }
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A conformal quantile and what it rests on.
+
+    `n_rows` is the effective number of out-of-fold rows (Kish), `rank` that of the rows
+    whose error is not above the quantile, which is infinite where they are too few.
+    """
+
+    quantile: float
+    n_rows: float
+    rank: float
+
+    @classmethod
+    def fit(cls, scores: np.ndarray, weight: np.ndarray, coverage: float) -> Self:
+        """Calibrate on the scaled errors of rows, with their weights."""
+        if not weight.any():
+            return cls(np.inf, 0.0, 0.0)
+        scaled = weight / weight.max()  # squares of tiny weights would be 0
+        n_rows = float(scaled.sum() ** 2 / np.sum(scaled**2))
+        # weights add up to the effective number of rows, and the new row is one
+        weight = weight * n_rows / weight.sum()
+        order = np.argsort(scores, kind="stable")
+        share = np.cumsum(weight[order]) / (weight.sum() + 1)
+        position = int(np.searchsorted(share, coverage - 1e-9))
+        if position == len(order):
+            return cls(np.inf, n_rows, n_rows)
+        quantile = float(scores[order[position]])
+        below = weight[scores <= quantile].sum() / weight.sum()
+        return cls(quantile, n_rows, float(below * n_rows))
+
+    def chances(self, n_posts: int) -> np.ndarray:
+        """Return the probabilities that 0, 1, ... of new posts are covered."""
+        if np.isinf(self.quantile):
+            return np.eye(1, n_posts + 1, n_posts)[0]  # all are
+        a, b = self.rank, self.n_rows + 1 - self.rank
+        return betabinom.pmf(np.arange(n_posts + 1), n_posts, a, b)
+
+
+def chance_range(
+    n_posts: Sequence[int], calibrations: Sequence[Calibration]
+) -> tuple[float, float]:
+    """Return between which shares of posts are covered in 95% of cases."""
+    total = np.ones(1)
+    for n, calibration in zip(n_posts, calibrations, strict=True):
+        total = fftconvolve(total, calibration.chances(n))
+    low, high = np.searchsorted(np.cumsum(total), [0.025, 0.975]) / sum(n_posts)
+    return float(low), float(high)
 
 
 @validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
@@ -42,8 +91,7 @@ def predict_interval(
     X: Any,
     *,
     coverage: float = 0.9,
-    groups: Any = None,
-    calibration_groups: Any = None,
+    groups: str | None = None,
 ) -> pd.DataFrame:
     """Predict intervals that contain the target of a given share of posts.
 
@@ -61,12 +109,9 @@ def predict_interval(
         Rows to predict, as `model` takes them.
     coverage : float, default=0.9
         Share of posts whose target lies in its interval.
-    groups : "user" or array-like of shape (n_samples,), default=None
-        Calibrate within groups, so that each has the right coverage. ``"user"`` means
-        users seen and not seen in training (``"known"`` and ``"new"``); an array has
-        the group of each row of `X`.
-    calibration_groups : array-like of shape (n_training_samples,), default=None
-        With an array of `groups`, the group of each labeled row passed to ``fit``.
+    groups : {"user", None}, default=None
+        "user" calibrates posts of users seen and not seen in training (``"known"`` and
+        ``"new"``) apart, so that both have the right coverage.
 
     Returns
     -------
@@ -76,17 +121,13 @@ def predict_interval(
     Raises
     ------
     InvalidInputError
-        If the model contains no ensemble, or groups are unknown.
+        If the model contains no ensemble, or its table no users for ``groups="user"``.
 
     Warns
     -----
     UserWarning
         If a group has too few out-of-fold rows for `coverage` (9 for 0.9, 19 for
         0.95): its intervals are infinite.
-
-    See Also
-    --------
-    coverage_report : The coverage on labeled posts.
 
     Notes
     -----
@@ -115,67 +156,50 @@ def predict_interval(
     X = as_frame(X)
     parts = ensemble_inside(model)
     index = X.index if isinstance(X, pd.DataFrame) else None
-    how = groups, calibration_groups
-    return intervals(parts, parts.features(X), index, *how, coverage=coverage)
+    return intervals(parts, parts.features(X), coverage, groups, index).table
+
+
+class Intervals(NamedTuple):
+    """Intervals, the group of each row, and the calibration of each group."""
+
+    table: pd.DataFrame
+    groups: np.ndarray
+    calibrations: dict[Any, Calibration]
 
 
 def intervals(
     parts: Anatomy,
-    table: Any,
+    features: Any,
+    coverage: float,
+    groups: str | None = None,
     index: Any = None,
-    groups: Any = None,
-    calibration_groups: Any = None,
-    *,
-    coverage: float = 0.9,
-) -> pd.DataFrame:
-    """Return the intervals of a feature table, in units of the model's target."""
-    fitted, new = _groups(parts.ensemble, table, groups, calibration_groups)
-    calibrations = _calibrate(parts.ensemble, fitted, new, coverage)
-    return _ends(parts, table, new, calibrations, index)
+) -> Intervals:
+    """Return the intervals of a feature table, in units of the model's target.
 
-
-def _ends(
-    parts: Anatomy, table: Any, groups: np.ndarray, calibrations: Any, index: Any = None
-) -> pd.DataFrame:
-    prediction, std = parts.ensemble.predict(table, return_std=True)
-    margin = std * np.array([calibrations[group].quantile for group in groups])
+    They are NaN for a model without an ensemble.
+    """
+    ensemble = parts.ensemble
+    if ensemble is None:
+        frame = pd.DataFrame({"prediction": parts.predict(features)}, index)
+        return Intervals(frame.assign(lower=np.nan, upper=np.nan), np.empty(0), {})
+    fitted, new = np.zeros(len(ensemble.oof_residuals_)), np.zeros(features.shape[0])
+    if groups is not None:
+        known = ensemble._user_known
+        if known is None or not has_users(features):
+            raise InvalidInputError(
+                f"groups='user' needs the column {USER!r} in the feature table, which "
+                "the role user of PostEncoder and make_hyperfusion gives."
+            )
+        fitted = np.where(known == 1, "known", "new")
+        new = known_users(ensemble, features)
+    calibrations = _calibrate(ensemble, fitted, new, coverage)
+    prediction, std = ensemble.predict(features, return_std=True)
+    margin = std * np.array([calibrations[group].quantile for group in new])
     ends = [parts.to_target(prediction + sign * margin) for sign in (-1, 1)]
     # sorted, since the way back may fall where the target rises
     lower, upper = np.where(np.isinf(margin), [[-np.inf], [np.inf]], np.sort(ends, 0))
     found = {"prediction": parts.to_target(prediction), "lower": lower, "upper": upper}
-    return pd.DataFrame(found, index=index)
-
-
-def _groups(
-    ensemble: HyperFusionRegressor, table: Any, groups: Any, calibration_groups: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the groups of the training rows and of the new ones."""
-    given = {"calibration_groups": calibration_groups, "groups": groups}
-    sizes = len(ensemble.oof_residuals_), np.shape(table)[0]
-    if (groups is None or isinstance(groups, str)) != (calibration_groups is None):
-        raise InvalidInputError(
-            "An array of groups needs calibration_groups, the group of each labeled "
-            "row that was passed to fit, in the same order. With these, pass groups as "
-            "well, one for each row of X."
-        )
-    if groups is None:
-        return np.zeros(sizes[0]), np.zeros(sizes[1])
-    if isinstance(groups, str):
-        known = ensemble._user_known
-        if known is None or not has_users(table):
-            raise InvalidInputError(
-                f"groups='user' needs the column {USER!r} in the feature table, which "
-                "the role user of PostEncoder and make_hyperfusion gives. Pass groups "
-                "as an array instead."
-            )
-        return np.where(known == 1, "known", "new"), known_users(ensemble, table)
-    for (name, values), size in zip(given.items(), sizes, strict=True):
-        if np.shape(values) != (size,):
-            raise InvalidInputError(
-                f"{name} must hold one group for each of {size} rows. Got shape "
-                f"{np.shape(values)}."
-            )
-    return np.asarray(calibration_groups), np.asarray(groups)
+    return Intervals(pd.DataFrame(found, index), new, calibrations)
 
 
 def known_users(ensemble: HyperFusionRegressor, table: pd.DataFrame) -> np.ndarray:
@@ -194,11 +218,6 @@ def _calibrate(
     calibrations, too_few = {}, []
     for group in pd.unique(new):
         rows = seen & (fitted == group)
-        if not (fitted == group).any():
-            raise InvalidInputError(
-                f"The group {str(group)!r} is not among calibration_groups: intervals "
-                "can't be calibrated for it. Give it a group that has training rows."
-            )
         found = Calibration.fit(scores[rows], ensemble._oof_weight[rows], coverage)
         calibrations[group] = found
         if np.isinf(found.quantile):
@@ -226,8 +245,7 @@ def coverage_report(
     *,
     coverage: float = 0.9,
     by: Any = None,
-    groups: Any = None,
-    calibration_groups: Any = None,
+    groups: str | None = None,
 ) -> pd.DataFrame:
     """Report the coverage of the intervals on labeled posts, overall and by group.
 
@@ -245,8 +263,8 @@ def coverage_report(
         Groups to report, such as ``{"week": posts["time"].dt.to_period("W")}``. Known
         and new users are also reported if the table has users, as ``"user"`` unless
         `by` has that name.
-    groups, calibration_groups : default=None
-        As in `predict_interval`: groups to calibrate within.
+    groups : {"user", None}, default=None
+        As in `predict_interval`.
 
     Returns
     -------
@@ -261,10 +279,6 @@ def coverage_report(
         - ``width``: mean width of the intervals;
         - ``bias``: mean of target minus prediction;
         - ``drift``: whether the gap is above 0.03 and larger than chance explains.
-
-    See Also
-    --------
-    drift_report : Whether posts have changed, without targets.
 
     Notes
     -----
@@ -293,28 +307,21 @@ def coverage_report(
     parts = ensemble_inside(model)
     X = as_frame(X)
     target = check_target(y, X)
-    table = parts.features(X)
-    return coverage_table(
-        parts, table, target, coverage, by, groups, calibration_groups
-    )
+    features = parts.features(X)
+    held = intervals(parts, features, coverage, groups)
+    return coverage_table(parts.ensemble, features, target, held, coverage, by)
 
 
 def coverage_table(
-    parts: Anatomy,
-    table: Any,
+    ensemble: HyperFusionRegressor,
+    features: Any,
     y: np.ndarray,
+    intervals: Intervals,
     coverage: float,
     by: Any = None,
-    groups: Any = None,
-    calibration_groups: Any = None,
-    held: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Report as `coverage_report` does, on a feature table with intervals `held`."""
-    ensemble = parts.ensemble
-    fitted, new = _groups(ensemble, table, groups, calibration_groups)
-    calibrations = _calibrate(ensemble, fitted, new, coverage)
-    if held is None:
-        held = _ends(parts, table, new, calibrations)
+    """Report as `coverage_report` does, on intervals of a feature table."""
+    held, new, calibrations = intervals
     posts = pd.DataFrame(
         {
             "inside": (held["lower"] <= y) & (y <= held["upper"]),
@@ -326,8 +333,8 @@ def coverage_table(
     reports = {("all", "all"): posts}
     given = by if isinstance(by, Mapping) else {} if by is None else {"by": by}
     partitions = {str(k): pd.Series(v).reset_index(drop=True) for k, v in given.items()}
-    if ensemble._user_known is not None and has_users(table):
-        partitions.setdefault("user", pd.Series(known_users(ensemble, table)))
+    if ensemble._user_known is not None and has_users(features):
+        partitions.setdefault("user", pd.Series(known_users(ensemble, features)))
     for name, values in partitions.items():
         if len(values) != len(posts):
             raise InvalidInputError(

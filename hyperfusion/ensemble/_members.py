@@ -143,13 +143,6 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     )
 
 
-def takes_weight(member: Any) -> bool:
-    """Whether a member's ``fit`` takes weights (for a pipeline, its last step's)."""
-    if _routing_enabled() and isinstance(member, Pipeline):
-        return bool(member.get_metadata_routing().consumes("fit", ["sample_weight"]))
-    return has_fit_parameter(final_step(member), "sample_weight")
-
-
 def ask_for_weights(member: Any) -> Any:
     """Return a member that asks for weights where routing needs that.
 
@@ -172,17 +165,17 @@ def ask_for_weights(member: Any) -> Any:
     return member
 
 
-def weight_parameter(member: Any) -> str:
-    """Return the name under which a member's ``fit`` takes weights."""
-    if _routing_enabled():
-        return "sample_weight"
-    final, prefix = member, ""
-    while isinstance(final, Pipeline):
-        name, final = final.steps[-1]
+def weight_parameter(member: Any) -> str | None:
+    """Return the name under which a member's ``fit`` takes weights, if it does.
+
+    In a pipeline the last step takes them; with routing, steps that ask for them.
+    """
+    if _routing_enabled() and isinstance(member, Pipeline):
+        takes = member.get_metadata_routing().consumes("fit", ["sample_weight"])
+        return "sample_weight" if takes else None
+    prefix = ""
+    while isinstance(member, Pipeline):
+        name, member = member.steps[-1]
         prefix += f"{name}__"
-    if not has_fit_parameter(final, "sample_weight"):
-        raise InvalidInputError(
-            f"sample_weight was passed, but the member {type(final).__name__} does not "
-            "support it: leave the weights or the member out."
-        )
-    return f"{prefix}sample_weight"
+    takes = has_fit_parameter(member, "sample_weight")
+    return f"{prefix}sample_weight" if takes else None

@@ -18,10 +18,11 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
 
+from hyperfusion._anatomy import final_step
 from hyperfusion._progress import now
-from hyperfusion._sklearn_compat import _safe_indexing
+from hyperfusion._sklearn_compat import _routing_enabled, _safe_indexing
 from hyperfusion._workers import in_parallel, thread_limit
-from hyperfusion.ensemble._members import takes_weight, weight_parameter
+from hyperfusion.ensemble._members import weight_parameter
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing import IQRFilter
 from hyperfusion.table._frames import check_columns
@@ -49,8 +50,7 @@ def fit_parts(
     splits: Sequence[Split],
     *,
     names: Sequence[str],
-    sample_weight: np.ndarray | None = None,
-    fit_params: Sequence[dict[str, Any]] | None = None,
+    weights: Sequence[np.ndarray | None] | None = None,
     extra: Sequence[ExtraRows | None] | None = None,
     row_filter: Any = None,
     n_jobs: int | None = None,
@@ -59,13 +59,13 @@ def fit_parts(
 ) -> Iterator[Part]:
     """Fit every member on every split and predict the split's validation rows.
 
-    ``members[k][i]`` is cloned for split k. ``extra[k]`` joins the training part of
-    split k alone, unfiltered, and is never validated. Parts come fold by fold, or as
-    the pairs (k, i) that are given.
+    ``members[k][i]`` is cloned for split k and gets the sample weights ``weights[i]``.
+    ``extra[k]`` joins the training part of split k alone, unfiltered, and is never
+    validated. Parts come fold by fold, or as the pairs (k, i) that are given.
     """
     if pairs is None:
         pairs = product(range(len(splits)), range(len(members[0])))
-    fit_params = fit_params or [{}] * len(members[0])
+    weights = weights or [None] * len(members[0])
     extra = extra or [None] * len(splits)
     fit = _fit_part if memory is None else check_memory(memory).cache(_fit_part)
     # Each array is an argument of its own: joblib's Dask backend sends an argument to
@@ -74,9 +74,9 @@ def fit_parts(
         (
             f"the member {names[i]!r} in fold {k}",
             (
-                *(k, i, names[i], members[k][i], X, y, *splits[k], sample_weight),
+                *(k, i, names[i], members[k][i], X, y, *splits[k], weights[i]),
                 *(extra[k] or (None, None, None)),
-                *(row_filter, fit_params[i]),
+                row_filter,
             ),
         )
         for k, i in pairs
@@ -98,33 +98,29 @@ def _fit_part(
     y_extra: np.ndarray | None,
     extra_weight: np.ndarray | None,
     row_filter: Any,
-    fit_params: dict[str, Any],
 ) -> Part:
     start = now()
     if row_filter is not None:
         train = train[_filtered_rows(row_filter, X, y, train)]
     X_train, y_train = take_rows(X, train), y[train]
     weight = None if sample_weight is None else sample_weight[train]
-    params = {k: rows_of_param(v, train, len(y)) for k, v in fit_params.items()}
+    parameter = weight_parameter(member)
     if y_extra is not None:
-        weight = params.pop("sample_weight", weight)  # there if routed
-        for key, value in params.items():
-            if value is not fit_params[key]:
-                raise InvalidInputError(
-                    f"The fit parameter {key!r} has one value per row, but "
-                    "pseudo-labeled rows have none: leave it out, or fit without "
-                    "unlabeled rows."
-                )
-        if weight is None and not takes_weight(member):
+        if weight is None and parameter is None:
             extra_weight = None
         if weight is not None or extra_weight is not None:
             pairs = ((y_train, weight), (y_extra, extra_weight))
             weights = [np.ones(len(t)) if w is None else w for t, w in pairs]
             weight = np.concatenate(weights)
-        X_train = stack_rows([X_train, X_extra])
+        X_train = stack_rows(X_train, X_extra)
         y_train = np.concatenate([y_train, y_extra])
-    if weight is not None:
-        params[weight_parameter(member)] = weight
+    if weight is not None and parameter is None and not _routing_enabled():
+        kind = type(final_step(member)).__name__
+        raise InvalidInputError(
+            f"sample_weight was passed, but the member {kind} does not support it: "
+            "leave the weights or the member out."
+        )
+    params = {} if weight is None else {parameter or "sample_weight": weight}
     predictions = np.empty(0)
     # the last digits of linear algebra depend on its threads, and those on n_jobs
     with thread_limit(1, user_api="blas"), naming(name, fold, member):
@@ -188,16 +184,8 @@ def finite_prediction(model: Any, X: Any, name: str) -> np.ndarray:
     return predictions
 
 
-def rows_of_param(value: Any, train: np.ndarray, n_samples: int) -> Any:
-    is_per_row = hasattr(value, "__len__") and not isinstance(value, (str, dict))
-    if is_per_row and len(value) == n_samples:
-        return take_rows(value, train)
-    return value
-
-
-def stack_rows(parts: Iterable[Any]) -> Any:
+def stack_rows(*parts: Any) -> Any:
     """Put tables of the same columns under each other."""
-    parts = list(parts)
     if isinstance(parts[0], pd.DataFrame):
         return pd.concat(parts, ignore_index=True)
     if sp.issparse(parts[0]):

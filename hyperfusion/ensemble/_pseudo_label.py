@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import MetaEstimatorMixin, RegressorMixin, clone
-from sklearn.metrics import r2_score
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -26,12 +25,10 @@ from hyperfusion._sklearn_compat import (
     StrOptions,
     _routing_enabled,
 )
-from hyperfusion._validation import check_target, local_generator, warn_of_target
+from hyperfusion._validation import local_generator, warn_of_target
 from hyperfusion.ensemble._folds import CV_WORDS
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._pseudo_inputs import read_rows
-from hyperfusion.ensemble._pseudo_rounds import TRACE, PseudoLabelRounds
-from hyperfusion.table._frames import as_frame
+from hyperfusion.ensemble._pseudo_rounds import TRACE, PseudoLabelRounds, Rows
 
 
 @with_parameters
@@ -80,10 +77,10 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     ----------
     estimator_ : HyperFusionRegressor
         The ensemble that was kept.
-    transduction_ : ndarray of shape (n_samples + n_unlabeled,)
+    transduction_ : ndarray of shape (n_samples,)
         Targets and the pseudo-labels used by `estimator_` (the mean over the folds that
-        use a row), NaN for unused rows. The rows of `X_unlabeled` follow those of `X`.
-    labeled_iter_ : ndarray of shape (n_samples + n_unlabeled,)
+        use a row), NaN for unused rows.
+    labeled_iter_ : ndarray of shape (n_samples,)
         0 for labeled rows, the round in which a fold first used the row, -1 for
         rows that are not used.
     termination_condition_ : str
@@ -98,11 +95,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         (Spearman's rank correlation) and MAE before and after, the gain, its standard
         error, and whether the round was kept.
     oof_predictions_ : ndarray of shape (n_samples,)
-        Out-of-fold predictions of the rows of `X`, NaN for unlabeled ones.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of these columns, if all are strings.
+        Out-of-fold predictions, NaN for unlabeled rows.
+    %(columns_seen)s
 
     See Also
     --------
@@ -114,14 +108,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     The confidence of a row is minus the standard deviation of the members' predictions,
     after subtracting each member's mean out-of-fold error. One member can't disagree
     with itself: "balanced" then uses five refits on random halves of each fold's
-    training part, "paper" the models of all folds. The weight of a pseudo-label is ``v
-    / (v + s**2)``, with the variance `v` of the out-of-fold errors and the standard
-    deviation `s` of the members; members whose ``fit`` takes no weights use all rows
-    equally.
-
-    The gain of a round is the mean of the relative gains in MAE and in ``1 - SRC``,
-    paired row by row. Its standard error is the larger of those over rows and over
-    folds.
+    training part, "paper" the models of all folds. The gain of a round is the mean of
+    the relative gains in MAE and in ``1 - SRC``, paired row by row.
 
     A fit costs at most ``max_rounds + 1`` fits of the ensemble, one more for
     ``refit="full"``, and for a single regressor five fits on half of the rows per fold.
@@ -177,8 +165,6 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
-        X_unlabeled: Any = None,
-        **fit_params: Any,
     ) -> Self:
         """Fit on labeled rows, then on unlabeled ones as long as they help.
 
@@ -189,15 +175,9 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         y : array-like of shape (n_samples,)
             Targets, NaN for unlabeled rows.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows; a pseudo-label's own weight is multiplied by it. A
-            row of `X_unlabeled` has the mean weight of the labeled rows.
+            Weights of the rows; a pseudo-label's own weight is multiplied by it.
         groups : array-like of shape (n_samples,), default=None
             Groups for the splitter, such as users.
-        X_unlabeled : DataFrame, array or sparse matrix, default=None
-            Further unlabeled rows, with the columns of `X`.
-        **fit_params : dict
-            Passed to the ensemble's ``fit``. Parameters with one value per row are cut
-            to the labeled rows.
 
         Returns
         -------
@@ -211,35 +191,35 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         """
         self._validate_params()
         ensemble = self._ensemble()
-        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
+        given = {"sample_weight": sample_weight, "groups": groups}
         if _routing_enabled():
             given = {k: v for k, v in given.items() if v is not None}
-            given = dict(process_routing(self, "fit", **given).estimator.fit)
-        weight, groups = given.pop("sample_weight", None), given.pop("groups", None)
-        rows = read_rows(ensemble, X, y, X_unlabeled, weight, groups, given)
+            given = process_routing(self, "fit", **given).estimator.fit
+        passed = (given.get(name) for name in ("sample_weight", "groups"))
+        rows = Rows.read(ensemble, X, y, *passed)
         warn_of_target(rows.y)
-        refit = ensemble.refit
-        if len(rows.places):
+        refit, unlabeled = ensemble.refit, np.flatnonzero(~rows.labeled)
+        if len(unlabeled):
             ensemble.refit = "folds"  # the rounds need fold models
         with Progress("pseudo-labels", 1 + self.max_rounds, self.verbose) as progress:
             progress.at("labeled rows alone")
             done = PseudoLabelRounds(self, rows.fit(ensemble, None), rows)
             progress.step()
             done.run(progress)
-            if refit == "full" and len(rows.places):
+            if refit == "full" and len(unlabeled):
                 done.fit_on_all()
         # the fitted attributes are set at the end, all at once
-        known = np.flatnonzero(~np.isnan(rows.target))
         self.estimator_ = done.ensemble
-        self.transduction_ = rows.target.copy()
+        self.transduction_, self.oof_predictions_ = (
+            np.full(len(rows.labeled), np.nan) for _ in range(2)
+        )
+        self.transduction_[rows.labeled] = rows.y
         if done.used:
             merged = done.merged()
-            used = rows.places[merged.chosen]
-            self.transduction_[used] = merged.labels[merged.chosen]
-        self.labeled_iter_ = np.zeros(len(rows.target), int)
-        self.labeled_iter_[rows.places] = done.labeled_iter
-        self.oof_predictions_ = np.full(len(rows.target) - rows.n_further, np.nan)
-        self.oof_predictions_[known] = done.ensemble.oof_predictions_
+            self.transduction_[unlabeled[merged.chosen]] = merged.labels[merged.chosen]
+        self.labeled_iter_ = np.zeros(len(rows.labeled), int)
+        self.labeled_iter_[unlabeled] = done.labeled_iter
+        self.oof_predictions_[rows.labeled] = done.ensemble.oof_predictions_
         self.n_iter_, self._trace = len(done.trace), done.trace
         self.termination_condition_ = done.condition
         self.n_features_in_ = done.ensemble.n_features_in_
@@ -274,50 +254,10 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     def predict(
         self, X: Any, *, return_std: bool = False
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Predict with the ensemble that was kept.
-
-        Parameters
-        ----------
-        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
-            Columns as at fit.
-        return_std : bool, default=False
-            Whether to return a standard deviation as well, see
-            `HyperFusionRegressor.predict`.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples,)
-            Predictions.
-        y_std : ndarray of shape (n_samples,)
-            Standard deviations. Only if `return_std`.
-        """
         check_is_fitted(self)
         return self.estimator_.predict(X, return_std=return_std)
 
-    def score(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Return the coefficient of determination on the labeled rows.
-
-        Parameters
-        ----------
-        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
-            Columns as at fit.
-        y : array-like of shape (n_samples,)
-            Targets; rows where they are NaN don't count.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            At most 1; 0 for a constant prediction of the mean.
-        """
-        predicted = self.predict(X)
-        y = check_target(y, as_frame(X), allow_nan=True)
-        rows = ~np.isnan(y)
-        weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        return float(r2_score(y[rows], predicted[rows], sample_weight=weight))
+    predict.__doc__ = HyperFusionRegressor.predict.__doc__
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata such as ``sample_weight`` and ``groups`` are routed.
@@ -325,7 +265,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         Returns
         -------
         MetadataRouter
-            Routes to the ensemble; `X_unlabeled` stays here.
+            Routes to the ensemble.
         """
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return (

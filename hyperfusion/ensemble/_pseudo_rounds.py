@@ -11,18 +11,119 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.base import clone
+from sklearn.utils import check_consistent_length
 
 from hyperfusion._progress import Progress, now, say, tells_lines
+from hyperfusion._sklearn_compat import _check_sample_weight, with_callbacks
+from hyperfusion._validation import check_target
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
+from hyperfusion.ensemble._members import check_features
 from hyperfusion.ensemble._out_of_fold import (
     ExtraRows,
     finite_prediction,
     naming,
     take_rows,
 )
-from hyperfusion.ensemble._pseudo_inputs import Rows
-from hyperfusion.ensemble._pseudo_select import compare, select
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.model_selection._split import quantile_bins
+from hyperfusion.table._frames import as_frame
+
+# a threshold from fewer rows than these would be mostly chance
+_MIN_STRATUM = 10
+
+
+def select(
+    confidence: np.ndarray,
+    predictions: np.ndarray,
+    alpha: float,
+    min_share: float = 0.0,
+    max_share: float = 1.0,
+    strata: int = 1,
+) -> tuple[np.ndarray, float]:
+    """Return the rows above the threshold of equation 10, and the (mean) threshold.
+
+    The guards bound the shares of rows. The threshold, and the least share, apply to
+    each of so many strata of the prediction.
+    """
+    stratum = np.zeros(len(confidence), dtype=int)
+    if strata > 1:
+        stratum = quantile_bins(predictions, strata, _MIN_STRATUM)
+    # the most to take of each add up to max_share: the largest remainders are rounded
+    # up, of equal ones those with the surest row
+    quota = np.round(max_share * np.bincount(stratum), 9)
+    most = np.floor(quota).astype(int)
+    surest = [confidence[stratum == i].max() for i in range(len(most))]
+    order = np.lexsort((-np.array(surest), -np.round(quota - most, 9)))
+    most[order[: _rounded_up(max_share, len(confidence)) - most.sum()]] += 1
+    chosen, total = np.zeros(len(confidence), dtype=bool), 0.0
+    for value, limit in enumerate(most):
+        rows = np.flatnonzero(stratum == value)
+        own = confidence[rows]
+        tau = float(own.mean() + alpha * own.std())
+        fewest = min(_rounded_up(min_share, len(rows)), limit)
+        count = np.clip(np.count_nonzero(own > tau), fewest, limit)
+        chosen[rows[np.argsort(-own, kind="stable")[:count]]] = True
+        total += tau * len(rows)
+    return chosen, total / len(confidence)
+
+
+def _rounded_up(share: float, n_rows: int) -> int:
+    return int(np.ceil(round(share * n_rows, 9)))
+
+
+def compare(
+    y: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    folds: np.ndarray,
+    weight: np.ndarray,
+) -> dict[str, float]:
+    """Compare out-of-fold predictions row by row, as `PseudoLabelWrapper` tells.
+
+    The standard error over rows is too small where the rows of a fold gain together,
+    that over folds is luck where there are few: the larger counts.
+    """
+    errors = [np.abs(y - p) for p in (before, after)]
+    orders = [_rank_products(y, p, folds, weight) for p in (before, after)]
+    mae = [float(np.average(e, weights=weight)) for e in errors]
+    src = [float(np.average(o, weights=weight)) for o in orders]
+    gains = (errors[0] - errors[1]) / max(mae[0], 1e-12)
+    gains = (gains + (orders[1] - orders[0]) / max(1 - src[0], 1e-12)) / 2
+    gain = float(np.average(gains, weights=weight))
+    centered = gains - gain
+    error = np.sqrt(np.sum((weight * centered) ** 2)) / weight.sum()
+    parts = [folds == fold for fold in np.unique(folds[weight > 0])]
+    if len(parts) > 1:
+        means = [np.average(centered[rows], weights=weight[rows]) for rows in parts]
+        error = max(error, np.std(means, ddof=1) / np.sqrt(len(means)))
+    return {
+        "src_before": src[0],
+        "src_after": src[1],
+        "mae_before": mae[0],
+        "mae_after": mae[1],
+        "gain": gain,
+        "gain_error": float(error),
+    }
+
+
+def _rank_products(
+    y: np.ndarray, prediction: np.ndarray, folds: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return products of standardized ranks; their mean in a fold is its SRC."""
+    products = np.zeros(len(y))
+    for fold in np.unique(folds[weight > 0]):
+        rows = folds == fold
+        product = np.ones(rows.sum())
+        for values in (y, prediction):
+            ranks = rankdata(values[rows])
+            ranks -= np.average(ranks, weights=weight[rows])
+            scale = np.sqrt(np.average(ranks**2, weights=weight[rows]))
+            product *= ranks / scale if scale > 0 else 0.0
+        products[rows] = product
+    return products
+
 
 TRACE = (
     *("round", "n_added", "n_per_fold", "tau", "mean_confidence"),
@@ -31,6 +132,57 @@ TRACE = (
 )
 _COMMITTEE = 5  # refits on halves, whose disagreement is a lone member's confidence
 _MIN_SHARE, _STRATA = 0.05, 10
+
+
+_fit_with = with_callbacks(HyperFusionRegressor._fit)
+
+
+class Rows(NamedTuple):
+    """The labeled rows, the unlabeled ones, and which of all rows are `labeled`."""
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray | None
+    groups: Any
+    unlabeled: Any
+    unlabeled_weight: np.ndarray
+    labeled: np.ndarray
+
+    @classmethod
+    def read(
+        cls, ensemble: HyperFusionRegressor, X: Any, y: Any, weight: Any, groups: Any
+    ) -> Rows:
+        """Check the inputs of ``fit`` and take them apart."""
+        X = as_frame(X)
+        y = check_target(y, X, allow_nan=True)
+        X = check_features(ensemble, X, reset=True)
+        labeled = ~np.isnan(y)
+        if not labeled.any():
+            raise InvalidInputError(
+                f"Input y contains NaN in all {len(y)} rows: there is no label to "
+                "learn from."
+            )
+        check_consistent_length(y, groups)
+        here, others = np.flatnonzero(labeled), np.flatnonzero(~labeled)
+        own, others_weight = None, np.ones(len(others))
+        if weight is not None:
+            weight = _check_sample_weight(
+                weight, y, dtype=np.float64, ensure_non_negative=True
+            )
+            own, others_weight = weight[here], weight[others]
+        return cls(
+            take_rows(X, here) if len(others) else X,
+            y[here],
+            own,
+            None if groups is None else take_rows(groups, here),
+            take_rows(X, others),
+            others_weight,
+            labeled,
+        )
+
+    def fit(self, ensemble: HyperFusionRegressor, extra: Any) -> HyperFusionRegressor:
+        """Fit an ensemble on the labeled rows and, fold by fold, on the extra ones."""
+        return _fit_with(ensemble, self.X, self.y, self.weight, self.groups, extra)
 
 
 class PseudoLabels(NamedTuple):
@@ -53,7 +205,7 @@ class PseudoLabelRounds:
         self.wrapper, self.rows, self.paper = wrapper, rows, wrapper.rule == "paper"
         self.first = self.ensemble = ensemble
         self.used: list[PseudoLabels] = []
-        self.labeled_iter = np.full(len(rows.places), -1)
+        self.labeled_iter = np.full(len(rows.unlabeled_weight), -1)
         self.trace: list[dict[str, Any]] = []
         self.condition = "max_iter"
         self.deadline = now() + ensemble._left
@@ -63,10 +215,11 @@ class PseudoLabelRounds:
 
     def run(self, progress: Progress) -> None:
         """Go on as long as rounds are worth keeping."""
-        if len(self.rows.places) == 0:
+        if not len(self.labeled_iter):
             self.condition = "all_labeled"
             return
-        chosen = np.zeros((len(self.first.splits_), len(self.rows.places)), dtype=bool)
+        shape = len(self.first.splits_), len(self.labeled_iter)
+        chosen = np.zeros(shape, dtype=bool)
         needs_votes = len(self.first.members_) == 1 and not self.paper
         votes = self._committee() if needs_votes else None
         for number in range(1, self.wrapper.max_rounds + 1):
@@ -81,7 +234,15 @@ class PseudoLabelRounds:
                 self.condition = "no_change"
                 break
             ensemble = self.rows.fit(self._again(), [self._extra(p) for p in parts])
-            scores, least = self._compare(ensemble), self.wrapper.min_gain_se
+            judged, weight = self.fold >= 0, self.rows.weight
+            scores = compare(
+                self.rows.y[judged],
+                self.ensemble.oof_predictions_[judged],
+                ensemble.oof_predictions_[judged],
+                self.fold[judged],
+                np.ones(judged.sum()) if weight is None else weight[judged],
+            )
+            least = self.wrapper.min_gain_se
             kept = least is None or scores["gain"] > least * scores["gain_error"]
             confidence = np.array([p.confidence for p in parts])
             line = {
@@ -211,13 +372,3 @@ class PseudoLabelRounds:
         plain = self.paper and self.rows.weight is None
         weight = None if plain else part.weight[rows]
         return take_rows(self.rows.unlabeled, rows), part.labels[rows], weight
-
-    def _compare(self, after: HyperFusionRegressor) -> dict[str, float]:
-        rows, weight = self.fold >= 0, self.rows.weight
-        return compare(
-            self.rows.y[rows],
-            self.ensemble.oof_predictions_[rows],
-            after.oof_predictions_[rows],
-            self.fold[rows],
-            np.ones(rows.sum()) if weight is None else weight[rows],
-        )

@@ -1,16 +1,22 @@
-"""Weights of the members: solvers, and the loss that they minimize.
+"""Weights of the members, and what follows: predictions, scores, uncertainty.
 
-All solvers return weights that are not negative and add up to 1 (equation 8).
+All weights are non-negative and add up to 1 (equation 8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 from scipy.special import softmax
 from scipy.stats import rankdata
+from sklearn.metrics import mean_absolute_error
+
+from hyperfusion.ensemble._out_of_fold import Part
+from hyperfusion.metrics import spearman_score
 
 SOLVERS = ("greedy", "simplex", "equal")
 
@@ -118,3 +124,187 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
         for start in [*(3 * corners), greedy]
     ]
     return softmax(min(found, key=lambda result: result.fun).x)
+
+
+@dataclass
+class FoldPredictions:
+    """Validation rows of one fold and what the members predict for them."""
+
+    rows: np.ndarray
+    predictions: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+
+    def part(self, kept: np.ndarray) -> FoldPredictions:
+        """Return the rows that a mask keeps."""
+        return FoldPredictions(
+            self.rows[kept], self.predictions[kept], self.y[kept], self.weight[kept]
+        )
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How to weigh the members."""
+
+    solver: str
+    scope: str
+    shrink_to_equal: bool
+
+    def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
+        """Return the weights that do best on all folds; equal ones without any row."""
+        y, predictions, weight = (
+            np.concatenate([getattr(f, name) for f in folds])
+            for name in ("y", "predictions", "weight")
+        )
+        if not weight.any():
+            return _equal(predictions.shape[1])
+        return solve_weights(self.solver, y, predictions, weight)
+
+    def crossed(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
+        """Return weights for each fold, solved on rows that it does not validate."""
+        return np.array([self.solve(other_rows(fold, folds)) for fold in folds])
+
+    def weigh(
+        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return weights and predictions for each fold.
+
+        The weights are those to predict with (equations 8 and 9); those behind the
+        predictions of a fold were not solved on its rows.
+        """
+        if self.keeps_equal(folds, crossed):
+            weights = np.tile(_equal(crossed.shape[1]), (len(folds), 1))
+            return weights, [f.predictions @ weights[0] for f in folds]
+        honest = []
+        for fold, weights in zip(folds, crossed, strict=True):
+            prediction = fold.predictions @ weights
+            if not any(f.weight.any() for f in other_rows(fold, folds)):
+                half = np.unique(fold.rows, return_inverse=True)[1] % 2 == 0
+                for here in (half, ~half):  # each half is weighed by the other
+                    solved = self.solve([fold.part(~here)])
+                    prediction[here] = fold.predictions[here] @ solved
+            honest.append(prediction)
+        if self.scope == "fold":
+            return np.array([self.solve([fold]) for fold in folds]), honest
+        return np.tile(self.solve(folds), (len(folds), 1)), honest
+
+    def keeps_equal(
+        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
+    ) -> bool:
+        """Whether to use equal weights: solved ones don't win by a standard error."""
+        if not self.shrink_to_equal or len(folds) < 2:
+            return False
+        gains = []
+        for fold, weights in zip(folds, crossed, strict=True):
+            loss = make_loss(fold.y, fold.predictions, fold.weight)
+            equal = loss(fold.predictions.mean(axis=1))
+            gains.append(equal - loss(fold.predictions @ weights))
+        error = np.std(gains, ddof=1) / np.sqrt(len(gains))
+        return not np.mean(gains) > error
+
+
+def _equal(n_members: int) -> np.ndarray:
+    return np.full(n_members, 1 / n_members)
+
+
+def other_rows(
+    fold: FoldPredictions, folds: Sequence[FoldPredictions]
+) -> list[FoldPredictions]:
+    """Return all folds without the rows that one of them validates."""
+    return [f.part(~np.isin(f.rows, fold.rows)) for f in folds]
+
+
+def member_bias(folds: Sequence[FoldPredictions]) -> np.ndarray:
+    """Return the members' mean errors in each fold."""
+    return np.array(
+        [np.average(f.predictions.T - f.y, axis=1, weights=f.weight) for f in folds]
+    )
+
+
+def crossed_bias(folds: Sequence[FoldPredictions]) -> np.ndarray:
+    """Return members' mean errors on the rows that a fold does not validate, or 0."""
+    found = []
+    for fold in folds:
+        others = [f for f in other_rows(fold, folds) if f.weight.any()]
+        nothing = np.zeros(fold.predictions.shape[1])
+        found.append(member_bias(others).mean(axis=0) if others else nothing)
+    return np.array(found)
+
+
+def mean_by_row(
+    validated: Sequence[np.ndarray], values: Sequence[np.ndarray], n_samples: int
+) -> np.ndarray:
+    """Return each row's mean over the folds that validate it; NaN where none does."""
+    shape = (n_samples, *values[0].shape[1:])
+    total, count = np.zeros(shape), np.zeros(n_samples)
+    for rows, value in zip(validated, values, strict=True):
+        np.add.at(total, rows, value)
+        np.add.at(count, rows, 1)
+    count[count == 0] = np.nan
+    return total / count.reshape(-1, *[1] * (len(shape) - 1))
+
+
+def fold_score(
+    y: np.ndarray, prediction: np.ndarray, weight: np.ndarray
+) -> tuple[float, float]:
+    """Return SRC and MAE of a prediction of one fold's validation rows."""
+    return (
+        spearman_score(y, prediction, sample_weight=weight),
+        float(mean_absolute_error(y, prediction, sample_weight=weight)),
+    )
+
+
+def score_table(
+    folds: list[FoldPredictions],
+    honest: list[np.ndarray],
+    parts: list[Part],
+    names: list[str],
+) -> list[dict[str, Any]]:
+    """Return one row of scores for every fold and member, and for the ensemble."""
+    table = []
+    for k, fold in enumerate(folds):
+        own = [p for p in parts if p.fold == k]
+        rows = [(names[p.member], p.predictions, p.seconds) for p in own]
+        rows.append(("ensemble", honest[k], sum(p.seconds for p in own)))
+        for name, prediction, seconds in rows:
+            src, mae = fold_score(fold.y, prediction, fold.weight)
+            table.append(
+                {"fold": k, "member": name, "src": src, "mae": mae}
+                | {"n_validation": len(fold.rows), "seconds": seconds}
+            )
+    return table
+
+
+def disagreement(
+    predictions: Sequence[np.ndarray], bias: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return the weighted variance of members' predictions, each freed of its bias."""
+    share = weights / weights.sum()
+    freed = [p - b for p, b in zip(predictions, bias, strict=True)]
+    # summed member by member, so that a row never depends on the others of the call
+    mean = sum(s * p for s, p in zip(share, freed, strict=True))
+    return sum(s * (p - mean) ** 2 for s, p in zip(share, freed, strict=True))
+
+
+def fit_variance(
+    error: np.ndarray, variance: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return (a, b), not negative, with squared error = a + b * disagreement.
+
+    Least squares in two rounds: the second divides by the variance that the first
+    finds, since large errors vary most. `a` is at least a hundredth of the mean squared
+    error: models that agree by chance never promise a perfect prediction.
+    """
+    unit = np.average(error**2, weights=weight)
+    if unit == 0:
+        return np.zeros(2)
+    square = error**2 / unit
+    terms = np.column_stack([np.ones_like(variance), variance / unit])
+    root = np.sqrt(weight / weight.mean())
+    divisor = np.ones_like(square)
+    for _ in range(2):
+        scale = root / divisor
+        coefficients, _ = nnls(terms * scale[:, None], square * scale)
+        coefficients[0] = max(coefficients[0], 0.01)
+        divisor = terms @ coefficients
+    return coefficients * [unit, 1.0]

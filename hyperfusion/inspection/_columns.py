@@ -2,74 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import OneToOneFeatureMixin
 
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table import Schema
-from hyperfusion.table._names import FAMILIES
-from hyperfusion.table._schema import LEVELS, PLAIN
+from hyperfusion.table._schema import LEVELS
 
-Groups = dict[Hashable, list[Any]]
+Groups = dict[Hashable, list[int]]
 
 
-def group_columns(schema: Schema, by: Any) -> Groups:
-    """Return the groups of columns, in the order of their first columns."""
+def group_columns(schema: Schema, by: str) -> Groups:
+    """Return the positions of each group's columns, in the order of their first."""
     groups: Groups = {}
-    if isinstance(by, Mapping):
-        known = set(schema.columns)
-        for name, members in by.items():
-            is_one = isinstance(members, str) or not isinstance(members, Iterable)
-            groups[name] = [members] if is_one else list(members)
-            unknown = [c for c in groups[name] if c not in known]
-            if unknown:
-                raise InvalidInputError(
-                    f"by[{name!r}] names columns that the table lacks: {unknown[:5]}. "
-                    f"It has {list(schema.columns)[:20]}."
-                )
-            if not groups[name]:
-                raise InvalidInputError(f"by[{name!r}] is empty: name a column.")
-        if not groups:
-            raise InvalidInputError("by is an empty dict: name at least one group.")
-        return groups
-    if not isinstance(by, str) or by not in LEVELS:
-        raise InvalidInputError(
-            f"by must be one of {LEVELS} or a dict of names and columns. Got {by!r}."
-        )
-    for name, column in zip(schema.group_names(by), schema.columns, strict=True):
-        groups.setdefault(name, []).append(column)
+    for position, name in enumerate(schema.group_names(by)):
+        groups.setdefault(name, []).append(position)
     return groups
 
 
-def sum_groups(values: np.ndarray, columns: Sequence[Any], groups: Groups) -> Any:
+def sum_groups(values: np.ndarray, groups: Groups) -> np.ndarray:
     """Sum the last axis of an array over the columns of each group."""
-    place = {column: i for i, column in enumerate(columns)}
-    sums = [
-        values[..., [place[c] for c in members]].sum(axis=-1)
-        for members in groups.values()
-    ]
+    sums = [values[..., columns].sum(axis=-1) for columns in groups.values()]
     return np.stack(sums, axis=-1)
 
 
 def ranked(
-    schema: Schema, groups: Groups, by: Any, values: dict[str, np.ndarray]
+    schema: Schema, groups: Groups, by: str, values: dict[str, np.ndarray]
 ) -> pd.DataFrame:
     """Return one row per group, the most important first, ranked from 1."""
-    label = by if isinstance(by, str) else "group"
-    table: dict[str, Any] = {label: pd.Series(list(groups), dtype=object)}
-    if label in ("feature", "vector"):
-        for level in ("block", "family"):
-            names = dict(zip(schema.columns, schema.group_names(level), strict=True))
-            table[level] = [names[members[0]] for members in groups.values()]
-    if label == "block":
-        table["family"] = [FAMILIES.get(str(block), PLAIN) for block in groups]
+    table: dict[str, Any] = {by: pd.Series(list(groups), dtype=object)}
+    for level in LEVELS[max(LEVELS.index(by) + 1, 2) :]:
+        names = schema.group_names(level)
+        table[level] = [names[columns[0]] for columns in groups.values()]
     table |= values
-    if label != "feature":
-        table["n_features"] = [len(members) for members in groups.values()]
+    if by != "feature":
+        table["n_features"] = [len(columns) for columns in groups.values()]
     frame = pd.DataFrame(table)
     frame = frame.sort_values("importance", ascending=False, kind="stable")
     return frame.set_axis(pd.RangeIndex(1, len(frame) + 1, name="rank"))

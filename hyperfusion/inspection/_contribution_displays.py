@@ -1,18 +1,21 @@
-"""Plots of what features and parts of a model contribute."""
+"""Plots of what features, parts and members of a model contribute."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from hyperfusion._anatomy import ensemble_inside
 from hyperfusion._base import with_parameters
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection import _plot
-from hyperfusion.inspection._permutation import grouped_permutation_importance
+from hyperfusion.inspection._importance import grouped_permutation_importance
 
+_MOST_TEXTS, _MOST_BARS = 160, 20
 _METRICS = {"src": ("SRC", -1), "mae": ("MAE", 1)}  # the sign of a change for the worse
 _FAMILY_COLORS = {
     "visual": _plot.BLUE,
@@ -35,9 +38,7 @@ class ImportanceDisplay(_plot.Display):
     Parameters
     ----------
     importance : DataFrame
-        Table of importances. Its first column holds the names.
-    n_top : int, default=20
-        Maximum number of bars.
+        Table of importances. Its first column holds the names. The first 20 are drawn.
 
     Attributes
     ----------
@@ -58,7 +59,6 @@ class ImportanceDisplay(_plot.Display):
     """
 
     importance: pd.DataFrame
-    n_top: int = 20
 
     @classmethod
     def from_estimator(
@@ -68,7 +68,6 @@ class ImportanceDisplay(_plot.Display):
         y: ArrayLike,
         *,
         by: Any = "block",
-        n_top: int = 20,
         ax: Any = None,
         **params: Any,
     ) -> Self:
@@ -79,10 +78,8 @@ class ImportanceDisplay(_plot.Display):
         estimator : fitted regressor or Pipeline
             The model.
         %(held_out)s
-        by : {"feature", "vector", "block", "family"} or dict, default="block"
+        by : {"feature", "vector", "block", "family"}, default="block"
             Groups of columns; each gets a bar.
-        n_top : int, default=20
-            Maximum number of bars.
         %(ax)s
         **params
             Further parameters of `grouped_permutation_importance`.
@@ -90,10 +87,10 @@ class ImportanceDisplay(_plot.Display):
         %(drawn)s
         """
         table = grouped_permutation_importance(estimator, X, y, by=by, **params)
-        return cls(importance=table, n_top=n_top).plot(ax)
+        return cls(importance=table).plot(ax)
 
     def _draw(self, ax: Any) -> None:
-        table = self.importance.head(self.n_top)
+        table = self.importance.head(_MOST_BARS)
         families = list(table.get("family", []))
         color_of = {f: _FAMILY_COLORS.get(f, _plot.GRAY) for f in families}
         spread = table.get("std")
@@ -115,7 +112,6 @@ class ImportanceDisplay(_plot.Display):
         meanings = {
             "permutation": f"Loss of {unit} when permuted",
             "model": f"Importance ({unit})",
-            "shap": "Share of mean absolute SHAP value (%)",
         }
         ax.set_xlabel(meanings.get(method, "Importance"))
         if len(color_of) > 1:
@@ -184,9 +180,89 @@ class AblationDisplay(_plot.Display):
             look = {"fmt": "o", "capsize": 3, "color": color}
             self.points_.append(ax.errorbar(change, place, xerr=reach, **look))
         ax.axvline(0, color="0.3", linewidth=0.8)
-        labels, size = map(_plot.shorten, rows.index), _plot.label_size(len(rows))
-        ax.set_yticks(range(len(rows)), list(labels), fontsize=size)
+        labels, size = _plot.short_labels(rows.index), _plot.label_size(len(rows))
+        ax.set_yticks(range(len(rows)), labels, fontsize=size)
         ax.set_ylim(len(rows) - 0.5, -0.5)
         side = "left" if worse < 0 else "right"
         ax.set_xlabel(f"Change of {name} ({side} of zero: the part helps)")
         ax.set_title(f"Full model: {name} {self.table[metric].iloc[0]:.4f}")
+
+
+@with_parameters
+class EnsembleWeightsDisplay(_plot.Display):
+    """Weights of the members in each fold, as a heat map with numbers.
+
+    Draws the weights of the paper's equation 8. Use `from_estimator`.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_folds, n_members)
+        Weights. Each row adds up to 1.
+    names : sequence of str of length n_members
+        Names of the members.
+
+    Attributes
+    ----------
+    %(axes)s
+    image_ : AxesImage
+        The heat map: a row for each member, a column for each fold, then the mean.
+    texts_ : list of Text
+        The numbers; none if there are more than 160.
+
+    Examples
+    --------
+    >>> from hyperfusion.inspection import EnsembleWeightsDisplay
+    >>> weights = [[0.7, 0.3], [0.5, 0.5]]
+    >>> display = EnsembleWeightsDisplay(weights=weights, names=["trees", "ridge"])
+    >>> [text.get_text() for text in display.plot().texts_[:3]]
+    ['0.70', '0.50', '0.60']
+    """
+
+    weights: np.ndarray
+    names: Sequence[str]
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
+        """Draw the weights of a fitted ensemble.
+
+        Parameters
+        ----------
+        estimator : HyperFusionRegressor, or Pipeline, search or wrapper around one
+            Fitted.
+        %(ax)s
+
+        %(drawn)s
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no ensemble inside the model.
+        """
+        ensemble = ensemble_inside(estimator).ensemble
+        names = [name for name, _ in ensemble.members_]
+        return cls(weights=ensemble.weights_, names=names).plot(ax)
+
+    def _draw(self, ax: Any) -> None:
+        weights = np.asarray(self.weights, dtype=np.float64)
+        table = np.vstack([weights, weights.mean(axis=0)]).T
+        n_members, n_columns = table.shape
+        most = max(table.max(), 1e-9)
+        self.image_ = ax.imshow(table, "viridis", aspect="auto", vmin=0, vmax=most)
+        self.figure_.colorbar(self.image_, ax=ax, label="Weight")
+        size = _plot.label_size(n_members)
+        smaller = min(size, _plot.label_size(2 * n_columns))
+        look = {"ha": "center", "va": "center", "fontsize": smaller}
+        self.texts_ = []
+        labeled = table if table.size <= _MOST_TEXTS else np.empty((0, 0))
+        for (row, column), weight in np.ndenumerate(labeled):
+            color = "white" if weight < 0.57 * most else "black"
+            text = ax.text(column, row, f"{weight:.2f}", color=color, **look)
+            self.texts_.append(text)
+        ax.axvline(n_columns - 1.5, color="white", linewidth=3)
+        folds = [*map(str, range(1, n_columns)), "mean"]
+        step = -(-n_columns // 9)  # no more labels than fit side by side
+        shown = [*range(0, n_columns - step, step), n_columns - 1]
+        ax.set_xticks(shown, [folds[i] for i in shown])
+        labels = _plot.short_labels(self.names, 24)
+        ax.set_yticks(range(n_members), labels, fontsize=size)
+        ax.set(xlabel="Fold")

@@ -1,19 +1,24 @@
-"""Importances by feature, vector, block and family."""
+"""Importances by feature, vector, block and family, and by permutation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_consistent_length, check_random_state
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._sklearn_compat import Interval, StrOptions, validate_params
+from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._validation import N_JOBS
+from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import (
-    Groups,
     group_columns,
     own_importances,
     ranked,
@@ -21,27 +26,14 @@ from hyperfusion.inspection._columns import (
     sum_groups,
 )
 from hyperfusion.inspection._posts import check_rows
+from hyperfusion.metrics import spearman_scorer
 from hyperfusion.table import Schema
 
 
-@validate_params(
-    {
-        "method": [StrOptions({"model", "shap"})],
-        "n_top": [Interval(Integral, 1, None, closed="left"), None],
-    },
-    prefer_skip_nested_validation=True,
-)
-def feature_importance(
-    model: Any,
-    X: Any = None,
-    *,
-    method: str = "model",
-    by: Any = "feature",
-    n_top: int | None = None,
-) -> pd.DataFrame:
+def feature_importance(model: Any, *, by: str = "feature") -> pd.DataFrame:
     """Rank features by their importance in percent, with their blocks and families.
 
-    The paper's table 2 (section 4.3.3) is ``feature_importance(model, n_top=20)``. In
+    The paper's table 2 (section 4.3.3) is ``feature_importance(model).head(20)``. In
     an ensemble, the importances of the members that have them (CatBoost, TabNet, trees)
     are averaged with the members' weights in each fold.
 
@@ -49,33 +41,33 @@ def feature_importance(
     ----------
     model : fitted regressor or Pipeline
         An ensemble, a Pipeline, search or wrapper around one, or a single regressor.
-    X : DataFrame or array of shape (n_posts, n_columns), default=None
-        Posts to explain, as for ``model.predict``. Only for ``method="shap"``.
-    method : {"model", "shap"}, default="model"
-        "model" uses the models' own importances, which cost nothing but favor features
-        with many values, such as the user. "shap" uses the mean absolute SHAP values
-        over `X` (CatBoost members only), a few milliseconds per post and fold. Both
-        show what the model used rather than what helps on new posts.
-    by : {"feature", "vector", "block", "family"} or dict, default="feature"
+    by : {"feature", "vector", "block", "family"}, default="feature"
         Groups of columns to sum over. A "vector" has the numbered columns of one
-        embedding, a "family" several related blocks. A dict names your own groups. SHAP
-        values are summed before taking absolute values.
-    n_top : int, default=None
-        Number of rows to return. None returns all.
+        embedding, a "family" several related blocks.
 
     Returns
     -------
     DataFrame
         One row per feature (or group), the most important first, ranked from 1. The
-        columns are ``feature`` (or ``vector``, ``block``, ``family``, ``group``), its
-        ``block`` and ``family``, ``importance`` in percent of the total, ``std`` (over
-        the folds; NaN for a single one), and ``n_features`` of a group. ``attrs`` holds
+        columns are ``feature`` (or ``vector``, ``block``, ``family``), its ``block``
+        and ``family``, ``importance`` in percent of the total, ``std`` (over the folds;
+        NaN for a single one), and ``n_features`` of a group. ``attrs`` holds
         ``method``, ``members`` and ``unit``.
 
     Raises
     ------
     InvalidInputError
-        If no member of nonzero weight has such importances, or `X` is missing.
+        If no member of nonzero weight has such importances.
+
+    See Also
+    --------
+    grouped_permutation_importance : What helps on new posts.
+    shap_values : What each feature adds to each prediction of CatBoost.
+
+    Notes
+    -----
+    Importances cost nothing. They show what the model used, and favor features with
+    many values, such as the user.
 
     Examples
     --------
@@ -91,23 +83,26 @@ def feature_importance(
     2     geo__latitude  geographic         0.0
     """
     parts = Anatomy.of(model)
-    if method == "model":
-        schema = Schema(_fitted_columns(parts))
-        n_columns, none = len(schema.columns), "its own importances"
-        folds, members = _explain(parts, lambda m: _own(m, n_columns), none)
-        groups = group_columns(schema, by)
-        summed = sum_groups(np.array(folds), schema.columns, groups)
-    elif X is None:
+    columns = getattr(parts.regressor, "feature_names_in_", None)
+    n_columns = getattr(parts.regressor, "n_features_in_", None)
+    if n_columns is None:
         raise InvalidInputError(
-            "method='shap' needs X, the posts to explain, such as the latest thousand."
+            f"{type(parts.regressor).__name__} does not say which columns it was "
+            "fitted on. Use grouped_permutation_importance(model, X, y)."
         )
-    else:
-        folds, schema, groups, members = _fold_shap(parts, X, by)
-        summed = np.array([np.abs(values[:, :-1]).mean(axis=0) for values in folds])
+    schema = Schema(range(n_columns) if columns is None else list(columns))
+
+    def own(model: Any) -> np.ndarray | None:
+        values = own_importances(model, n_columns)
+        return None if values is None else _shares(values)
+
+    folds, members = _explain(parts, own, "its own importances")
+    groups = group_columns(schema, by)
+    summed = sum_groups(np.array(folds), groups)
     shares = np.array([_shares(fold) for fold in summed])
     values = {"importance": 100 * shares.mean(axis=0), "std": 100 * spread(shares)}
-    frame = ranked(schema, groups, by, values).head(n_top if n_top else len(groups))
-    frame.attrs = {"method": method, "members": members, "unit": "%"}
+    frame = ranked(schema, groups, by, values)
+    frame.attrs = {"method": "model", "members": members, "unit": "%"}
     return frame
 
 
@@ -121,7 +116,7 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
         CatBoost members are explained; ``attrs["members"]`` of the result names them.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts to explain, as for ``model.predict``.
-    by : {"feature", "vector", "block", "family"} or dict, default="feature"
+    by : {"feature", "vector", "block", "family"}, default="feature"
         Groups to sum over.
 
     Returns
@@ -148,43 +143,18 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     ['time', 'user', 'base']
     """
     parts, X = Anatomy.of(model), check_rows(X)
-    folds, _, groups, members = _fold_shap(parts, X, by)
-    index = X.index if isinstance(X, pd.DataFrame) else None
-    frame = pd.DataFrame(np.mean(folds, axis=0), index, [*groups, "base"])
-    frame.attrs = {"members": members}
-    return frame
-
-
-def _fitted_columns(parts: Anatomy) -> list[Any]:
-    columns = getattr(parts.regressor, "feature_names_in_", None)
-    if columns is None and not hasattr(parts.regressor, "n_features_in_"):
-        raise InvalidInputError(
-            f"{type(parts.regressor).__name__} does not say which columns it was "
-            "fitted on. Use grouped_permutation_importance(model, X, y)."
-        )
-    return list(range(parts.regressor.n_features_in_) if columns is None else columns)
-
-
-def _own(model: Any, n_columns: int) -> np.ndarray | None:
-    values = own_importances(model, n_columns)
-    return None if values is None else _shares(values)
-
-
-def _fold_shap(
-    parts: Anatomy, X: Any, by: Any
-) -> tuple[list[np.ndarray], Schema, Groups, list[str]]:
-    """Return each fold's SHAP values by group; the last column is their base."""
-    features = check_rows(parts.features(check_rows(X)))
-    schema = Schema.of(features)
-    groups = group_columns(schema, by)
+    features = check_rows(parts.features(X))
+    groups = group_columns(Schema.of(features), by)
     folds, members = _explain(
         parts,
-        lambda m: m.shap_values(features) if hasattr(m, "shap_values") else None,
+        lambda m: m._shap_values(features) if hasattr(m, "_shap_values") else None,
         "SHAP values; only CatBoostHuberRegressor does",
     )
-    summed = [sum_groups(values[:, :-1], schema.columns, groups) for values in folds]
-    with_base = [np.c_[s, v[:, -1]] for s, v in zip(summed, folds, strict=True)]
-    return with_base, schema, groups, members
+    summed = [np.c_[sum_groups(v[:, :-1], groups), v[:, -1]] for v in folds]
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    frame = pd.DataFrame(np.mean(summed, axis=0), index, [*groups, "base"])
+    frame.attrs = {"members": members}
+    return frame
 
 
 def _explain(
@@ -210,3 +180,145 @@ def _explain(
 def _shares(values: np.ndarray) -> np.ndarray:
     """Return values divided by their sum; zeros stay zeros."""
     return values / max(values.sum(), np.finfo(float).tiny)
+
+
+@validate_params(
+    {
+        "y": ["array-like"],
+        "scoring": [str, callable, None],
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": N_JOBS,
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def grouped_permutation_importance(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    by: Any = "block",
+    scoring: Any = None,
+    n_repeats: int = 5,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> pd.DataFrame:
+    """Measure how much the score drops if the features of a block are permuted.
+
+    All columns of a group are permuted together, because features that can replace each
+    other would hide each other's importance.
+
+    Parameters
+    ----------
+    model : fitted regressor or Pipeline
+        Any model.
+    X : DataFrame or array of shape (n_posts, n_columns)
+        Posts to score on, as for ``model.predict``. Use posts that the model was not
+        fitted on to measure what helps on new posts.
+    y : array-like of shape (n_posts,)
+        Their targets.
+    by : {"feature", "vector", "block", "family"}, default="block"
+        Columns of the feature table to permute together.
+    scoring : str, callable or None, default=None
+        Any scorer of scikit-learn. None is Spearman's rank correlation (SRC).
+    n_repeats : int, default=5
+        Permutations of each group.
+    n_jobs : int, default=None
+        Number of groups scored in parallel; the result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the permutations, which are the same for all groups.
+
+    Returns
+    -------
+    DataFrame
+        One row per group, the most important first, ranked from 1: its name,
+        ``importance`` (mean drop of the score), ``std`` over the repeats, and
+        ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and the
+        ``score`` without permutation.
+
+    Raises
+    ------
+    InvalidInputError
+        If `by` is unknown, or the feature table is a sparse matrix.
+
+    See Also
+    --------
+    sklearn.inspection.permutation_importance : Permutes columns of `X` itself.
+
+    Notes
+    -----
+    Encodes `X` once and predicts it ``n_groups * n_repeats`` times. The importances of
+    groups don't add up to the score: if two groups hold the same information, permuting
+    one of them loses nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from hyperfusion.inspection import grouped_permutation_importance
+    >>> columns = ["user__followers", "user__views", "geo__latitude"]
+    >>> X = pd.DataFrame(np.random.RandomState(0).normal(size=(80, 3)), columns=columns)
+    >>> y = X["user__followers"] + X["user__views"]
+    >>> model = LinearRegression().fit(X, y)
+    >>> losses = grouped_permutation_importance(model, X, y, random_state=0)
+    >>> losses.set_index("block")["importance"].round(1).to_dict()
+    {'user': 1.1, 'geo': 0.0}
+    """
+    parts, X = Anatomy.of(model), check_rows(X)
+    predictor = _OnFeatures(parts)
+    X = check_rows(parts.features(X))
+    schema = Schema.of(X)
+    groups = group_columns(schema, by)
+    check_consistent_length(X, y)
+    scorer = check_scoring(predictor, scoring=scoring or spearman_scorer)
+    rng = check_random_state(random_state)
+    orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
+    score = float(scorer(predictor, X, y))
+    calls: Iterator[Call] = (
+        (f"the columns of {name!r}", (scorer, predictor, X, y, c, orders))
+        for name, c in groups.items()
+    )
+    scores = in_parallel(_scores, calls, n_jobs)
+    losses = score - np.array(list(scores)).T
+    values = {"importance": losses.mean(axis=0), "std": spread(losses)}
+    frame = ranked(schema, groups, by, values)
+    name = scoring or "SRC"
+    if not isinstance(name, str):
+        function = getattr(scoring, "_score_func", scoring)  # what make_scorer wraps
+        name = getattr(function, "__name__", "score")
+    frame.attrs = {"method": "permutation", "unit": name, "score": score}
+    return frame
+
+
+class _OnFeatures(RegressorMixin, BaseEstimator):
+    """Predicts from features, in the unit of the model's target."""
+
+    def __init__(self, parts: Anatomy):
+        self.parts = parts
+
+    def fit(self, X: Any, y: Any) -> Self:  # scorers ask whether there is one
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.parts.predict(X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _scores(
+    scorer: Any, predictor: Any, X: Any, y: Any, columns: list[int], orders: Any
+) -> list[float]:
+    return [float(scorer(predictor, permuted(X, columns, o), y)) for o in orders]
+
+
+def permuted(X: Any, columns: list[int], order: np.ndarray) -> Any:
+    """Return a table in which the rows of these columns are reordered."""
+    if not isinstance(X, pd.DataFrame):
+        X = X.copy()
+        X[:, columns] = X[order][:, columns]
+        return X
+    moved = X.iloc[order, columns].set_axis(X.index)
+    rest = X.drop(columns=moved.columns)
+    return pd.concat([rest, moved], axis=1)[list(X.columns)]

@@ -86,21 +86,14 @@ class Display:
         raise NotImplementedError
 
 
-def shorten(label: Any, length: int = 32) -> str:
-    """Return a label without its middle part if it is too long."""
-    text, tail = str(label), length // 2
-    short = f"{text[: length - tail - 1]}…{text[-tail:]}"
-    return text if len(text) <= length else short
-
-
 def short_labels(labels: Iterable[Any], length: int = 32) -> list[str]:
-    """Return shortened labels that stay distinct."""
+    """Return labels without their middle parts where too long; they stay distinct."""
     texts = [str(label) for label in labels]
-    longest = max(map(len, texts), default=0)
-    short = [shorten(text, length) for text in texts]
-    while len(set(short)) < len(set(texts)) and length < longest:
+    short: list[str] = []
+    while len(set(short)) < len(set(texts)):
+        head, tail = length - length // 2 - 1, length // 2
+        short = [t if len(t) <= length else f"{t[:head]}…{t[-tail:]}" for t in texts]
         length += 4
-        short = [shorten(text, length) for text in texts]
     return short
 
 

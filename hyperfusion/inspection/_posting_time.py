@@ -16,10 +16,9 @@ from hyperfusion.cells._times import read_times
 from hyperfusion.cells._zones import Zone, read_zones
 from hyperfusion.encoders import PostEncoder, TemporalEncoder
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
-from hyperfusion.inspection._differences import predict_with_folds, ties_of_best
 from hyperfusion.inspection._plot import Display, check_vector
 from hyperfusion.inspection._posts import as_post, make_candidates
-from hyperfusion.inspection._what_if import CAUTION
+from hyperfusion.inspection._what_if import CAUTION, predict_with_folds, ties_of_best
 from hyperfusion.table._frames import check_columns
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -91,13 +90,7 @@ def _cells(values: list[Any], dtype: Any) -> Any:
                 for m in moments
             ]
         return pd.Series(pd.DatetimeIndex(moments))
-    plain = all(isinstance(v, Number) or v is None for v in values)
-    if pd.api.types.is_numeric_dtype(dtype) and plain:
-        cells = pd.to_numeric(cells)
-        return cells.astype(dtype) if dtype.kind == "f" else cells
-    if isinstance(dtype, pd.StringDtype) and all(isinstance(v, str) for v in values):
-        return cells.astype(dtype)
-    return cells
+    return inferred(cells)
 
 
 def check_rows(X: Any) -> pd.DataFrame | np.ndarray:

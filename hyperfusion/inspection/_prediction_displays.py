@@ -20,11 +20,11 @@ class DistributionDisplay(_plot.Display):
     """Histogram and density of predictions and of true scores.
 
     Draws the paper's figure 2 (section 4.4). Predictions vary less than true scores,
-    because they are averages. Use `from_estimator` or `from_predictions`.
+    because they are averages. `from_estimator` predicts and draws.
 
     Parameters
     ----------
-    y_true, y_pred : ndarray of shape (n_posts,)
+    y_true, y_pred : array-like of shape (n_posts,)
         True scores, and predictions.
 
     Attributes
@@ -39,13 +39,13 @@ class DistributionDisplay(_plot.Display):
     Examples
     --------
     >>> from hyperfusion.inspection import DistributionDisplay
-    >>> display = DistributionDisplay.from_predictions([1.0, 2, 4], [2.0, 2, 3])
-    >>> display.ax_.get_ylabel()
+    >>> display = DistributionDisplay(y_true=[1.0, 2, 4], y_pred=[2.0, 2, 3])
+    >>> display.plot().ax_.get_ylabel()
     'Density'
     """
 
-    y_true: np.ndarray
-    y_pred: np.ndarray
+    y_true: ArrayLike
+    y_pred: ArrayLike
 
     @classmethod
     def from_estimator(
@@ -62,41 +62,20 @@ class DistributionDisplay(_plot.Display):
 
         %(drawn)s
         """
-        return cls.from_predictions(y, estimator.predict(X), ax=ax)
-
-    @classmethod
-    def from_predictions(
-        cls, y_true: ArrayLike, y_pred: ArrayLike, *, ax: Any = None
-    ) -> Self:
-        """Draw the distributions of existing predictions.
-
-        Parameters
-        ----------
-        y_true, y_pred : array-like of shape (n_posts,)
-            True scores and predictions.
-        %(ax)s
-
-        %(drawn)s
-
-        Raises
-        ------
-        InvalidInputError
-            If there is no post, or lengths differ.
-        """
-        y_true = check_vector("y_true", y_true)
-        y_pred = check_vector("y_pred", y_pred, len(y_true))
-        return cls(y_true=y_true, y_pred=y_pred).plot(ax)
+        return cls(y_true=y, y_pred=estimator.predict(X)).plot(ax)
 
     def _draw(self, ax: Any) -> None:
-        both = np.concatenate([self.y_true, self.y_pred])
+        y_true = check_vector("y_true", self.y_true)
+        y_pred = check_vector("y_pred", self.y_pred, len(y_true))
+        both = np.concatenate([y_true, y_pred])
         edges = np.histogram_bin_edges(both, "auto")
         if len(edges) > _MOST_BINS + 1:
             edges = np.histogram_bin_edges(both, _MOST_BINS)
         self.bars_, self.lines_ = [], []
         outline = {"histtype": "step", "linewidth": 1.2}
         for name, values, color, line, style in (
-            ("true", self.y_true, _plot.BLUE, "-", {"alpha": 0.3}),
-            ("predicted", self.y_pred, _plot.ORANGE, "--", outline),
+            ("true", y_true, _plot.BLUE, "-", {"alpha": 0.3}),
+            ("predicted", y_pred, _plot.ORANGE, "--", outline),
         ):
             look = {"color": color, "label": name, **style}
             self.bars_.append(ax.hist(values, edges, density=True, **look)[2])
@@ -117,12 +96,12 @@ class PredictionIntervalDisplay(_plot.Display):
     """True scores against predictions, with the interval of each prediction.
 
     Blue dots are scores within their intervals, orange-red crosses scores outside. At
-    most 1,000 posts are drawn; the shares in the legend are those of all posts. Use
-    `from_estimator` or `from_predictions`.
+    most 1,000 posts are drawn; the shares in the legend are those of all posts.
+    `from_estimator` predicts and draws.
 
     Parameters
     ----------
-    y_true, y_pred, lower, upper : ndarray of shape (n_posts,)
+    y_true, y_pred, lower, upper : array-like of shape (n_posts,)
         True scores, predictions, and the ends of their intervals.
     coverage : float, default=None
         Share of posts that the intervals should cover, for the legend.
@@ -138,17 +117,17 @@ class PredictionIntervalDisplay(_plot.Display):
     Examples
     --------
     >>> from hyperfusion.inspection import PredictionIntervalDisplay
-    >>> display = PredictionIntervalDisplay.from_predictions(
-    ...     [1.0, 5.0], [2.0, 3.0], lower=[0.0, 1.0], upper=[4.0, 4.5]
+    >>> display = PredictionIntervalDisplay(
+    ...     y_true=[1.0, 5.0], y_pred=[2.0, 3.0], lower=[0.0, 1.0], upper=[4.0, 4.5]
     ... )
-    >>> len(display.outside_.get_offsets())
+    >>> len(display.plot().outside_.get_offsets())
     1
     """
 
-    y_true: np.ndarray
-    y_pred: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
+    y_true: ArrayLike
+    y_pred: ArrayLike
+    lower: ArrayLike
+    upper: ArrayLike
     coverage: float | None = None
 
     @classmethod
@@ -184,53 +163,23 @@ class PredictionIntervalDisplay(_plot.Display):
         bands = predict_interval(estimator, X, coverage=coverage)
         ends = {"lower": bands["lower"], "upper": bands["upper"]}
         predicted = bands["prediction"]
-        return cls.from_predictions(y, predicted, **ends, coverage=coverage, ax=ax)
-
-    @classmethod
-    def from_predictions(
-        cls,
-        y_true: ArrayLike,
-        y_pred: ArrayLike,
-        *,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        coverage: float | None = None,
-        ax: Any = None,
-    ) -> Self:
-        """Draw existing predictions and intervals.
-
-        Parameters
-        ----------
-        y_true, y_pred, lower, upper : array-like of shape (n_posts,)
-            True scores, predictions, and the ends of their intervals.
-        coverage : float, default=None
-            Share of posts that the intervals should cover, for the legend.
-        %(ax)s
-
-        %(drawn)s
-
-        Raises
-        ------
-        InvalidInputError
-            If there is no post, or lengths differ.
-        """
-        y_true = check_vector("y_true", y_true)
-        given = {"y_pred": y_pred, "lower": lower, "upper": upper}
-        checked = {k: check_vector(k, v, len(y_true)) for k, v in given.items()}
-        return cls(y_true=y_true, coverage=coverage, **checked).plot(ax)
+        return cls(y_true=y, y_pred=predicted, **ends, coverage=coverage).plot(ax)
 
     def _draw(self, ax: Any) -> None:
-        rows = np.arange(len(self.y_true))
+        true = check_vector("y_true", self.y_true)
+        names = ("y_pred", "lower", "upper")
+        given = [check_vector(n, getattr(self, n), len(true)) for n in names]
+        predicted, low, high = given
+        rows = np.arange(len(true))
         if len(rows) > _MOST_POINTS:
             rng = np.random.RandomState(0)
             rows = rng.choice(len(rows), _MOST_POINTS, replace=False)
-        y_true, y_pred = self.y_true[rows], self.y_pred[rows]
+        y_true, y_pred = true[rows], predicted[rows]
         few = len(rows) <= 60
         size = 36 if few else 12
         look = {"color": _plot.SKY, "alpha": 0.6 if few else 0.2, "linewidth": 1.5}
-        ends = self.lower[rows], self.upper[rows]
-        self.intervals_ = ax.vlines(y_pred, *ends, zorder=1, **look)
-        holds = (self.lower <= self.y_true) & (self.y_true <= self.upper)
+        self.intervals_ = ax.vlines(y_pred, low[rows], high[rows], zorder=1, **look)
+        holds = (low <= true) & (true <= high)
         share, inside = holds.mean(), holds[rows]
         wanted = "" if self.coverage is None else f" (asked for {self.coverage:.0%})"
         dots = {"color": _plot.BLUE, "alpha": 0.9 if few else 0.6, "linewidths": 0}

@@ -1,4 +1,4 @@
-"""Predictions of changed posts, ranks of drafts, and the usual score of a user."""
+"""Predictions of changed posts and drafts, what differs, and users' usual scores."""
 
 from __future__ import annotations
 
@@ -7,26 +7,82 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._warnings import warn_user
 from hyperfusion.encoders import PostEncoder, UserHistory
-from hyperfusion.exceptions import AssociationWarning, InvalidInputError
-from hyperfusion.inspection._differences import (
-    against,
-    predict_with_folds,
-    tied_ranks,
-    ties_of_best,
-)
+from hyperfusion.ensemble._intervals import intervals
+from hyperfusion.exceptions import AssociationWarning
 from hyperfusion.inspection._posts import Grid, as_post, make_candidates
 from hyperfusion.table._frames import as_frame, check_frame
+
+CONFIDENCE = 0.9  # of intervals, and at which a difference counts as real
+
+
+def predict_with_folds(
+    parts: Anatomy, posts: pd.DataFrame
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Return predictions with intervals, and the predictions of each fold.
+
+    Intervals are NaN without an ensemble. The folds are None without one, or if it was
+    refitted on all rows.
+    """
+    features = parts.features(posts)
+    frame = intervals(parts, features, CONFIDENCE, index=posts.index).table
+    if parts.ensemble is None or len(parts.models) < 2:
+        return frame, None
+    rows = []
+    for fold in parts.models:
+        used = [(weight, model) for _, weight, model in fold if weight > 0]
+        every = [np.asarray(m.predict(features), np.float64).ravel() for _, m in used]
+        rows.append(np.average(every, axis=0, weights=[weight for weight, _ in used]))
+    return frame, parts.to_target(np.array(rows))
+
+
+def against(
+    reference: int, prediction: np.ndarray, by_fold: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the differences to one row, their noise, and which are within it.
+
+    Without folds the noise is NaN, and only exact zeros are within it. `what_if`
+    explains the noise.
+    """
+    difference = prediction - prediction[reference]
+    noise = np.full(len(prediction), np.nan)
+    if by_fold is not None:
+        n_folds = len(by_fold)
+        spread = (by_fold - by_fold[:, [reference]]).var(axis=0)
+        quantile = t.ppf((1 + CONFIDENCE) / 2, n_folds - 1)
+        noise = np.sqrt((n_folds - 1) * spread) * quantile
+    rounding = 1e-9 * (1 + np.abs(difference))
+    return difference, noise, np.abs(difference) <= np.nan_to_num(noise) + rounding
+
+
+def ties_of_best(prediction: np.ndarray, by_fold: np.ndarray | None) -> np.ndarray:
+    """Return which rows are not distinguishable from the highest prediction."""
+    return against(int(np.argmax(prediction)), prediction, by_fold)[2]
+
+
+def tied_ranks(prediction: np.ndarray, by_fold: np.ndarray | None) -> np.ndarray:
+    """Return ranks from 1, the highest prediction first.
+
+    A row that is not distinguishable from the first of a rank shares that rank.
+    """
+    ranks, rank = np.empty(len(prediction), dtype=int), 0
+    tied = np.zeros(len(prediction), dtype=bool)
+    for place, row in enumerate(np.argsort(-prediction, kind="stable"), 1):
+        if not tied[row]:
+            tied, rank = against(row, prediction, by_fold)[2], place
+        ranks[row] = rank
+    return ranks
+
 
 CAUTION = (
     "Differences are associations, not effects: in the training posts, posts that "
     "differed in this way scored differently, for whatever reason. Making the change "
     "may not have this effect."
 )
-_COVERAGE = 0.9
 
 
 def what_if(model: Any, post: Any, grid: Grid) -> pd.DataFrame:
@@ -77,15 +133,12 @@ def what_if(model: Any, post: Any, grid: Grid) -> pd.DataFrame:
 
     Notes
     -----
-    Candidates are compared in pairs, because everything about the post that the model
-    does not know is the same for both. The models of each fold predict the difference
-    ``d``, and the grouped jackknife turns the K differences into a standard error,
-    ``sqrt((K - 1) / K * sum((d - mean)**2))``. The noise is this error times Student's
-    quantile (90%, two-sided, K - 1 degrees of freedom). In simulations with 2 to 10
-    folds and changes without an effect, linear models found a difference in 7 to 15% of
-    cases, CatBoost and trees in 0 to 10%. They miss many small effects.
-
-    The candidates are encoded once and predicted two or three times.
+    The models of each fold predict the difference ``d``, and the grouped jackknife
+    turns the K differences into a standard error, ``sqrt((K - 1) / K * sum((d -
+    mean)**2))``. The noise is this error times Student's quantile (90%, two-sided, K -
+    1 degrees of freedom). In simulations with 2 to 10 folds and changes without an
+    effect, linear models found a difference in 7 to 15% of cases, CatBoost and trees in
+    0 to 10%. They miss many small effects.
 
     Examples
     --------
@@ -118,7 +171,7 @@ def what_if(model: Any, post: Any, grid: Grid) -> pd.DataFrame:
                     f"grid[{column!r}] changes no prediction, because the model does "
                     f"not read this column. It reads {list(read)}."
                 )
-    frame, by_fold = predict_with_folds(parts, candidates, _COVERAGE)
+    frame, by_fold = predict_with_folds(parts, candidates)
     prediction = frame["prediction"].to_numpy()
     difference, noise, is_noise = against(0, prediction, by_fold)
     frame["difference"], frame["noise"] = difference, noise
@@ -190,7 +243,7 @@ def compare_drafts(model: Any, drafts: pd.DataFrame) -> pd.DataFrame:
         drafts = pd.DataFrame(np.asarray(drafts))
     check_frame(drafts, "compare_drafts")
     parts = Anatomy.of(model)
-    frame, by_fold = predict_with_folds(parts, drafts, _COVERAGE)
+    frame, by_fold = predict_with_folds(parts, drafts)
     prediction = frame["prediction"].to_numpy()
     best = int(np.argmax(prediction))
     difference, noise, _ = against(best, prediction, by_fold)
@@ -203,81 +256,20 @@ def compare_drafts(model: Any, drafts: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[np.argsort(-prediction, kind="stable")]
 
 
-def user_baseline(model: Any, X: pd.DataFrame) -> pd.DataFrame:
-    """Compare predictions with the user's own usual score.
-
-    Parameters
-    ----------
-    model : fitted Pipeline
-        A model with a history of its users (`UserHistory`), as those of
-        `make_hyperfusion` with the roles ``user`` and ``time``.
-    X : DataFrame of shape (n_posts, n_columns)
-        Posts, as for ``model.predict``.
-
-    Returns
-    -------
-    DataFrame of shape (n_posts, 4)
-        With the index of `X`: ``baseline`` (median score of the user's posts before
-        this one, NaN if there are none), ``n_posts`` (the number of these),
-        ``prediction``, and ``lift`` (prediction minus baseline).
-
-    Raises
-    ------
-    InvalidInputError
-        If the model has no history.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn.dummy import DummyRegressor
-    >>> from hyperfusion import make_hyperfusion
-    >>> from hyperfusion.inspection import user_baseline
-    >>> days = pd.date_range("2024-05-01", periods=20, freq="D")
-    >>> posts = pd.DataFrame({"user": ["ann", "bob"] * 10, "posted": days})
-    >>> constant = DummyRegressor(strategy="constant", constant=5.0)
-    >>> model = make_hyperfusion(user="user", time="posted", members=[constant], cv=2)
-    >>> user_baseline(model.fit(posts, [3.0, 4.0] * 10), posts.tail(2))
-        baseline  n_posts  prediction  lift
-    18       3.0        9         5.0   2.0
-    19       4.0        9         5.0   1.0
-    """
-    X = as_frame(X)
-    known = _find_baseline(Anatomy.of(model), X)
-    if known is None:
-        raise InvalidInputError(
-            "The model has no history of its users, which needs the roles user and "
-            "time of make_hyperfusion, or a UserHistory as the first step."
-        )
-    prediction = np.asarray(model.predict(X), dtype=np.float64)
-    return known.assign(prediction=prediction, lift=prediction - known["baseline"])
-
-
-def _find_baseline(parts: Anatomy, X: pd.DataFrame) -> pd.DataFrame | None:
-    """Return users' medians before each post from the model's own history."""
+def _add_baseline(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> None:
+    """Add users' medians before each post, where the model has a history of users."""
     components = getattr(parts.find(PostEncoder), "components_", ())
     found = [(c.encoder, c.read) for c in components]
-    if parts.steps:
-        found.append((parts.steps[0], lambda posts: posts))
+    found += [(step, lambda posts: posts) for step in parts.steps[:1]]
     found = [pair for pair in found if isinstance(pair[0], UserHistory)]
     if not found:
-        return None
+        return
     encoder, read = found[0]
     # a copy whose medians are not shrunk toward the median of all users
     plain = copy.copy(encoder).set_params(shrinkage=0)
-    values = pd.DataFrame(
-        np.asarray(plain.transform(read(X)), dtype=np.float64),
-        columns=list(encoder.get_feature_names_out()),
-        index=X.index,
-    )
-    n_posts = values["history_scores"].fillna(0).astype(int)
-    baseline = values["history_median"].where(n_posts > 0)
-    return pd.DataFrame({"baseline": baseline, "n_posts": n_posts})
-
-
-def _add_baseline(frame: pd.DataFrame, parts: Anatomy, posts: pd.DataFrame) -> None:
-    """Add the user's baseline and the lift over it, if the model knows it."""
-    known = _find_baseline(parts, posts)
-    if known is not None:
-        for column in known:
-            frame[column] = known[column].to_numpy()
-        frame["lift"] = frame["prediction"] - frame["baseline"]
+    values = np.asarray(plain.transform(read(posts)), dtype=np.float64)
+    history = pd.DataFrame(values, frame.index, list(encoder.get_feature_names_out()))
+    n_posts = history["history_scores"].fillna(0).astype(int)
+    frame["baseline"] = history["history_median"].where(n_posts > 0)
+    frame["n_posts"] = n_posts
+    frame["lift"] = frame["prediction"] - frame["baseline"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._sklearn_compat import _check_feature_names_in
@@ -12,10 +13,18 @@ from hyperfusion._transformer import TableTransformer
 from hyperfusion.table._features import (
     Features,
     Infinite,
+    level_codes,
     read_features,
     write_features,
 )
 from hyperfusion.table._names import unique_names
+
+
+def code_matrix(categories: pd.DataFrame, levels: list[list[Any]]) -> np.ndarray:
+    """Return the positions of the cells' levels, -1 for missing and other ones."""
+    pairs = zip(categories.items(), levels, strict=True)
+    codes = [level_codes(column, known) for (_, column), known in pairs]
+    return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
 
 
 class BlockTransformer(TableTransformer):

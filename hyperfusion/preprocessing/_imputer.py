@@ -77,11 +77,6 @@ class BlockImputer(BlockTransformer):
     %(is_category)s
     %(columns_seen)s
 
-    See Also
-    --------
-    BlockScaler : Scale the numbers; missing cells stay missing.
-    sklearn.impute.SimpleImputer : One strategy for all columns.
-
     Notes
     -----
     The levels of categories become texts; those not seen at fit become

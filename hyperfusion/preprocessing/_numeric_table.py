@@ -14,13 +14,12 @@ from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.preprocessing._base import BlockTransformer
+from hyperfusion.preprocessing._base import BlockTransformer, code_matrix
 from hyperfusion.preprocessing._imputer import BlockImputer
-from hyperfusion.table._features import Features, level_codes
+from hyperfusion.table._features import Features
 from hyperfusion.table._names import single_name
 
-N_FOLDS = 5
-"""Folds for the target means of the training rows."""
+N_FOLDS = 5  # for the target means of the training rows
 
 
 @with_parameters
@@ -29,9 +28,8 @@ class NumericTable(BlockTransformer):
 
     A category with few levels becomes a column of zeros and ones for each level. A
     category with many levels (the user, the place) becomes the shrunken mean target of
-    the level, or without targets its share of the training rows. Numbers pass through,
-    but columns without any number at fit become 0, because scikit-learn's histograms
-    fail on them.
+    the level. Numbers pass through, but columns without any number at fit become 0,
+    because scikit-learn's histograms fail on them.
 
     Parameters
     ----------
@@ -51,8 +49,8 @@ class NumericTable(BlockTransformer):
     one_hot_, many_ : ndarray of int
         Positions, among the categories, of those with few and with many levels.
     values_ : list of ndarray
-        For each category with many levels, the values of its levels (mean targets, or
-        shares without `y`), and last that of missing cells and new levels.
+        For each category with many levels, the mean targets of its levels, and last
+        that of missing cells and new levels.
     imputer_ : BlockImputer or None
         Fills missing numbers.
     empty_ : ndarray of int
@@ -60,18 +58,14 @@ class NumericTable(BlockTransformer):
     %(is_category)s
     %(columns_seen)s
 
-    See Also
-    --------
-    sklearn.preprocessing.TargetEncoder : How the means are shrunken and cross-fitted.
-    BlockImputer : Fill missing cells and keep categories.
-
     Notes
     -----
-    As with ``TargetEncoder``, ``fit_transform(X, y)`` differs from ``fit(X,
-    y).transform(X)``: it encodes each row with means from folds without the row. Use it
-    (as a Pipeline does) on the rows that train a regressor, inside the folds of an
-    ensemble. Rows where `y` is NaN don't count. Missing values have their own mean if
-    some were missing at fit, otherwise the mean of all targets, like new levels.
+    As with scikit-learn's ``TargetEncoder``, ``fit_transform(X, y)`` differs from
+    ``fit(X, y).transform(X)``: it encodes each row with means from folds without the
+    row. Use it (as a Pipeline does) on the rows that train a regressor, inside the
+    folds of an ensemble. Rows where `y` is NaN don't count. Missing values have their
+    own mean if some were missing at fit, otherwise the mean of all targets, like new
+    levels.
 
     Examples
     --------
@@ -102,9 +96,9 @@ class NumericTable(BlockTransformer):
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)
-        codes = self._codes(features.categories)
+        codes = code_matrix(features.categories, self.levels_)
         means = _looked_up(self.values_, codes[:, self.many_])
-        if y is not None and len(self.many_):
+        if len(self.many_):
             many, y = codes[:, self.many_], check_target(y, len(codes), allow_nan=True)
             labeled = np.flatnonzero(~np.isnan(y))
             rng = local_generator(self.random_state)
@@ -126,12 +120,9 @@ class NumericTable(BlockTransformer):
         self.imputer_ = None
         if self.impute and features.numbers.shape[1]:
             self.imputer_ = BlockImputer().fit(_as_frame(features))
-        codes = self._codes(features.categories)[:, self.many_]
-        self._suffix = "frequency" if y is None else "target_mean"
-        if y is None:
-            shares = [np.bincount(c[c >= 0]) / len(c) for c in codes.T]
-            self.values_ = [np.append(share, 0.0) for share in shares]
-        elif len(self.many_):
+        self.values_: list[np.ndarray] = []
+        if len(self.many_):
+            codes = code_matrix(features.categories, self.levels_)[:, self.many_]
             y = check_target(y, len(codes), allow_nan=True)
             labeled = ~np.isnan(y)
             if not labeled.any():
@@ -139,8 +130,6 @@ class NumericTable(BlockTransformer):
                     "y is missing in every row: there is nothing to learn."
                 )
             self.values_ = self._target_means(codes[labeled], y[labeled])
-        else:
-            self.values_ = []
 
     def _target_means(self, codes: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
         encoder = TargetEncoder(target_type="continuous").fit(codes, y)
@@ -153,14 +142,8 @@ class NumericTable(BlockTransformer):
             means.append(values)
         return means
 
-    def _codes(self, categories: pd.DataFrame) -> np.ndarray:
-        """Return the positions of the cells' levels, -1 for missing and new ones."""
-        pairs = zip(categories.items(), self.levels_, strict=True)
-        codes = [level_codes(column, levels) for (_, column), levels in pairs]
-        return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
-
     def _transform_features(self, features: Features) -> np.ndarray:
-        codes = self._codes(features.categories)
+        codes = code_matrix(features.categories, self.levels_)
         means = _looked_up(self.values_, codes[:, self.many_])
         return self._numbers(features, codes, means)
 
@@ -191,7 +174,7 @@ class NumericTable(BlockTransformer):
             flags = [single_name(f"{name}={level}") for level in self.levels_[i]]
             made += [(flag, [categories[i]]) for flag in flags]
         many = [categories[i] for i in self.many_]
-        return made + [(f"{names[i]}_{self._suffix}", [i]) for i in many]
+        return made + [(f"{names[i]}_target_mean", [i]) for i in many]
 
 
 def _as_frame(features: Features) -> pd.DataFrame:

@@ -70,10 +70,6 @@ class IQRFilter(TableTransformer):
         counts for each of them.
     %(columns_seen)s
 
-    See Also
-    --------
-    BlockScaler : Scaling that is robust to outliers.
-
     Notes
     -----
     Quartiles are those of the finite values. Missing values are not outliers and stay

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -16,7 +15,6 @@ from hyperfusion._workers import thread_limit
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import vector_columns
-from hyperfusion.table._schema import block_of_vector, check_parts
 
 _ROWS = 4096
 
@@ -36,9 +34,9 @@ class BlockPCA(BlockTransformer):
     n_components : int, default=64
         Number of components of each vector. A vector with no more columns stays
         unchanged.
-    blocks : list of str or "declared", default=None
-        Blocks or vectors to reduce. "declared" means the vectors with a declared space,
-        such as those of the CLIP encoders. None means all.
+    blocks : {"declared", None}, default=None
+        Which vectors to reduce: "declared" those with a declared space, such as those
+        of the CLIP encoders, None all.
 
     Attributes
     ----------
@@ -50,10 +48,6 @@ class BlockPCA(BlockTransformer):
         The positions of the numbers that pass through; they come first in the output.
     %(is_category)s
     %(columns_seen)s
-
-    See Also
-    --------
-    BlockScaler : Scale numbers.
 
     Notes
     -----
@@ -77,22 +71,18 @@ class BlockPCA(BlockTransformer):
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "blocks": [list, tuple, StrOptions({"declared"}), None],
+        "blocks": [StrOptions({"declared"}), None],
     }
 
     n_components: int = 64
-    blocks: Sequence[str] | str | None = None
+    blocks: str | None = None
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers, schema = features.numbers, features.schema
         vectors = schema.vectors
         if not features.is_frame:
             vectors = {"": np.arange(numbers.shape[1])}
-        chosen = set(schema.spaces if self.blocks == "declared" else vectors)
-        if self.blocks not in (None, "declared"):
-            check_parts(self.blocks, schema, "blocks")
-            named = {*self.blocks}
-            chosen = {v for v in vectors if {v, block_of_vector(v)} & named}
+        chosen = vectors if self.blocks is None else schema.spaces
         self.pcas_: dict[str, PCA] = {}
         self.columns_: dict[str, np.ndarray] = {}
         passed = np.ones(numbers.shape[1], dtype=bool)

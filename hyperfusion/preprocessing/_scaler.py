@@ -12,9 +12,7 @@ from sklearn.utils import gen_batches
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
 
-CLIP = 5.0
-"""Limit of the scaled values, in standard deviations."""
-
+CLIP = 5.0  # limit of the scaled values, in standard deviations
 _N_QUANTILES = 1000
 _ROWS = 16_384
 _COLUMNS = 32
@@ -52,11 +50,6 @@ class BlockScaler(BlockTransformer):
         Limits of the scaled values.
     %(is_category)s
     %(columns_seen)s
-
-    See Also
-    --------
-    BlockImputer : Fill missing cells, before or after scaling.
-    BlockPCA : Reduce vectors.
 
     Notes
     -----

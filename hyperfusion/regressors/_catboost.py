@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from numbers import Integral, Real
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
@@ -30,11 +27,8 @@ from hyperfusion.regressors._common import (
     take_rows,
 )
 from hyperfusion.table._features import Features
-from hyperfusion.table._schema import Schema
 
-MISSING = "__missing__"
-"""The level that missing categories become."""
-
+MISSING = "__missing__"  # the level that missing categories become
 _FEW_ROWS = 1000
 _SHARE = Interval(Real, 0, 1, closed="right")
 
@@ -74,9 +68,6 @@ class CatBoostHuberRegressor(Member):
         there.
     n_iter_no_change : int, default=50
         Number of trees without improvement after which training stops.
-    max_time : float, default=None
-        Seconds after which training stops and keeps its trees. Results then depend on
-        the machine. CPU only.
     device : str, default="auto"
         Where to train: "cpu", "cuda", or one GPU such as "cuda:1". "auto" is the CPU,
         since results differ on a GPU, and small tables are no faster there. Predictions
@@ -101,14 +92,7 @@ class CatBoostHuberRegressor(Member):
         Which columns are numbers, categories and vectors of which block.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         How much each feature changes the predictions; adds up to 1.
-    n_features_in_ : int
-        Number of columns seen at fit.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of these columns, if all are strings.
-
-    See Also
-    --------
-    HyperFusionRegressor : Ensemble of this and other members.
+    %(columns_seen)s
 
     Notes
     -----
@@ -141,7 +125,6 @@ class CatBoostHuberRegressor(Member):
         "vector_weight": [_SHARE, StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [COUNT],
-        "max_time": [POSITIVE, None],
         "device": [str],
         "n_threads": [COUNT, None],
         "random_state": ["random_state"],
@@ -157,7 +140,6 @@ class CatBoostHuberRegressor(Member):
     vector_weight: float | str = "auto"
     early_stopping: bool = True
     n_iter_no_change: int = 50
-    max_time: float | None = None
     device: str = "auto"
     n_threads: int | None = None
     random_state: Any = None
@@ -199,11 +181,6 @@ class CatBoostHuberRegressor(Member):
                 f"CatBoost can't use device={device!r}: use 'cpu', or 'cuda' on a "
                 "machine with an NVIDIA GPU."
             )
-        if self.max_time is not None:
-            raise InvalidInputError(
-                f"max_time={self.max_time!r} does not work on a GPU: use device='cpu', "
-                "or limit iterations instead."
-            )
         if self.colsample != "auto" and float(self.colsample) < 1:
             warn_user(
                 f"colsample={self.colsample!r} has no effect on a GPU, where CatBoost "
@@ -214,6 +191,13 @@ class CatBoostHuberRegressor(Member):
     def _back_end_params(self, seed: int) -> dict[str, Any]:
         wide = np.clip(30 / len(self.schema_.columns), 0.3, 1)
         share = float(wide if self.colsample == "auto" else self.colsample)
+        weights: dict[int, float] = {}
+        for columns in self.schema_.numbers().vectors.values():
+            each = self.vector_weight
+            if each == "auto":  # below a half, informative long vectors lose
+                each = float(np.clip(4 / np.sqrt(len(columns)), 0.5, 1))
+            if float(each) < 1:
+                weights |= dict.fromkeys(columns.tolist(), float(each))
         return {
             "loss_function": f"Huber:delta={float(self.delta)}",
             "iterations": self.iterations,
@@ -226,7 +210,7 @@ class CatBoostHuberRegressor(Member):
             "l2_leaf_reg": self.l2_leaf_reg,
             "max_ctr_complexity": 1,  # no combinations of categories
             "rsm": share if share < 1 else None,
-            "feature_weights": _vector_weights(self.schema_, self.vector_weight),
+            "feature_weights": weights or None,
             "random_seed": seed,
             "thread_count": self._threads(),
             "allow_writing_files": False,
@@ -237,18 +221,12 @@ class CatBoostHuberRegressor(Member):
 
         if evaluate is not None:
             params |= {"od_type": "Iter", "od_wait": self.n_iter_no_change}
-        callbacks = None
-        if self.max_time is not None:
-            end = time.monotonic() + self.max_time
-            going_on = SimpleNamespace(after_iteration=lambda _: time.monotonic() < end)
-            callbacks = [going_on]
         model = CatBoost({k: v for k, v in params.items() if v is not None})
         model.fit(
             train,
             eval_set=evaluate,
             use_best_model=evaluate is not None,
             verbose=int(self.verbose) or False,
-            callbacks=callbacks,
         )
         self.n_iter_ = int(model.tree_count_)
         best = model.get_best_score().get("validation")
@@ -280,48 +258,19 @@ class CatBoostHuberRegressor(Member):
             values[np.argsort(self.schema_.is_category, kind="stable")] = found
         return values / max(values.sum(), 1e-300)
 
-    def shap_values(self, X: Any, *, by: str = "feature") -> pd.DataFrame:
-        """Explain predictions: what each feature adds to each of them.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n_samples, n_features)
-            Rows to explain.
-        by : {"feature", "vector", "block", "family"}, default="feature"
-            Whether to add up the columns of each vector, block or family of blocks.
-            Columns of no block are in ``"other"``.
-
-        Returns
-        -------
-        DataFrame of shape (n_samples, n_features + 1) or (n_samples, n_groups + 1)
-            In the target's units: one column per feature in the order of fit (or per
-            group), and ``base``, the expected prediction. Each row adds up to its
-            prediction.
-
-        Raises
-        ------
-        InvalidInputError
-            If `by` is unknown.
-
-        Notes
-        -----
-        Costs about ``O(n_samples * n_trees * 2**depth * depth)``.
-        """
+    def _shap_values(self, X: Any) -> np.ndarray:
+        """Return what each feature, and last the base, adds to each prediction."""
         check_is_fitted(self)
-        names, scaler = self.schema_.group_names(by), self.target_scaler_
-        features = self._read(X)
-        values = np.zeros((len(features.numbers), len(names) + 1))
+        features, scaler = self._read(X), self.target_scaler_
+        values = np.zeros((len(features.numbers), len(self.schema_.columns) + 1))
         if self.model_:
-            values = self._load_model().get_feature_importance(
+            order = np.argsort(self.schema_.is_category, kind="stable")
+            values[:, [*order, -1]] = self._load_model().get_feature_importance(
                 make_pool(features), type="ShapValues", thread_count=self._threads()
             )
-        columns = np.argsort(self.schema_.is_category, kind="stable")
-        sums = {name: np.zeros(len(values)) for name in names}
-        for position in np.argsort(columns):
-            sums[names[columns[position]]] += values[:, position] * scaler.spread
-        base = scaler.inverse_transform(values[:, -1])
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        return pd.DataFrame({**sums, "base": base}, index=index)
+        values[:, :-1] *= scaler.spread
+        values[:, -1] = scaler.inverse_transform(values[:, -1])
+        return values
 
     def _threads(self) -> int:
         return int(self.n_threads or effective_n_jobs(-1))
@@ -363,15 +312,3 @@ def make_pool(
         cat_feature_data=np.column_stack(levels) if levels else None,
     )
     return Pool(data, label=y, weight=weight, thread_count=threads)
-
-
-def _vector_weights(schema: Schema, weight: float | str) -> dict[int, float] | None:
-    """Return the weights of vectors' columns, by position among the numbers."""
-    weights: dict[int, float] = {}
-    for columns in schema.numbers().vectors.values():
-        each = weight
-        if each == "auto":  # below a half, informative long vectors lose
-            each = float(np.clip(4 / np.sqrt(len(columns)), 0.5, 1))
-        if float(each) < 1:
-            weights |= dict.fromkeys(columns.tolist(), float(each))
-    return weights or None

@@ -22,9 +22,7 @@ from hyperfusion.table._schema import Schema
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
-
-VALIDATION_SHARE = 0.1
-"""Share of the rows that early stopping holds out."""
+VALIDATION_SHARE = 0.1  # of the rows, which early stopping holds out
 
 
 class Member(RegressorMixin, HyperFusionEstimator):

@@ -8,9 +8,11 @@ from scipy.stats import loguniform, randint, uniform
 
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._catboost import CatBoostHuberRegressor
-from hyperfusion.regressors.networks._coattention import CoAttentionRegressor
-from hyperfusion.regressors.networks._hierarchical import ClipHierarchicalRegressor
-from hyperfusion.regressors.networks._tabnet import TabNetHuberRegressor
+from hyperfusion.regressors.networks._members import (
+    ClipHierarchicalRegressor,
+    CoAttentionRegressor,
+    TabNetHuberRegressor,
+)
 
 
 def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:

@@ -69,25 +69,6 @@ def score_table(
     return pd.DataFrame(scores, columns=["predictions", "posts", "SRC", "MAE"])
 
 
-def split_table(evaluation: Any) -> pd.DataFrame:
-    """Return the scores of `evaluate`, one row per split, model and kind of users."""
-    scores = evaluation["scores"]
-    numbers = scores[["score", "low", "high"]].to_numpy()
-    scores = scores.assign(value=[_with_interval(*row) for row in numbers])
-    keys = {"index": ["split", "model", "users"], "columns": "metric"}
-    wide = scores.pivot_table(values="value", aggfunc="first", sort=False, **keys)
-    titles = {"src": "SRC", "mae": "MAE", "within_user_src": "SRC within users"}
-    return wide.fillna("").reset_index().rename(columns=titles)
-
-
-def _with_interval(score: float, low: float, high: float) -> str:
-    """Return a score with its interval, as text that does not wrap."""
-    if np.isnan(score):
-        return ""
-    interval = "" if np.isnan(low) else f" ({low:.3f} to {high:.3f})"
-    return f"{score:.3f}{interval}".replace(" ", "\N{NO-BREAK SPACE}")
-
-
 def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame:
     """Return the mean prediction and target of ten groups sorted by prediction."""
     order = np.argsort(predicted, kind="stable")

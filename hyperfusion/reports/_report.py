@@ -21,7 +21,7 @@ from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
 from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
-from hyperfusion.ensemble._intervals import coverage_table, intervals
+from hyperfusion.ensemble._intervals import Intervals, coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.reports import _contents
 from hyperfusion.table._frames import as_frame
@@ -44,7 +44,6 @@ class Section:
     text: str
     figure: str | None = None
     table: pd.DataFrame | None = None
-    wide: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +86,6 @@ class Report:
     {
         "model": [HasMethods("predict")],
         "y": ["array-like"],
-        "evaluation": [dict, None],
         "title": [str],
         "target_name": [str, None],
         "n_worst": [Interval(Integral, 0, None, closed="left")],
@@ -99,7 +97,6 @@ def make_report(
     X: Any,
     y: ArrayLike,
     *,
-    evaluation: Any = None,
     title: str = "Popularity prediction",
     target_name: str | None = None,
     n_worst: int = 12,
@@ -122,9 +119,6 @@ def make_report(
         they look like those it was fitted on.
     y : array-like of shape (n_posts,)
         Their targets.
-    evaluation : Bunch, default=None
-        The result of `evaluate` for this model, to show its splits side by side. It is
-        not computed here because it refits the model.
     title : str, default="Popularity prediction"
         Title of the page.
     target_name : str, default=None
@@ -161,17 +155,12 @@ def make_report(
     target = check_target(y, X)
     parts = Anatomy.of(model)
     features = parts.features(X)
-    if parts.ensemble is None:
-        predicted = pd.DataFrame({"prediction": parts.predict(features)})
-        predicted["lower"] = predicted["upper"] = np.nan
-    else:
-        predicted = intervals(parts, features, coverage=COVERAGE)
+    held = intervals(parts, features, COVERAGE)
     fitted = _contents.was_fitted_on(parts, target)
     if fitted:
         warn_user(_FITTED)
     name = target_name or str(getattr(y, "name", None) or "target")
-    told = name, evaluation, fitted
-    sections = list(_sections(parts, features, predicted, target, *told))
+    sections = list(_sections(parts, features, held, target, name, fitted))
     html = template.render(
         title=title,
         model=type(model).__name__,
@@ -181,7 +170,7 @@ def make_report(
         version=f"{DISTRIBUTION} {__version__}",
         warning=_FITTED if fitted else None,
         sections=sections,
-        worst=list(_contents.worst_posts(parts, posts, predicted, target, n_worst)),
+        worst=list(_contents.worst_posts(parts, posts, held.table, target, n_worst)),
     )
     return Report(html)
 
@@ -211,13 +200,13 @@ def _number(value: Any, column: str = "") -> str:
 def _sections(
     parts: Anatomy,
     features: Any,
-    predicted: pd.DataFrame,
+    held: Intervals,
     target: np.ndarray,
     name: str,
-    evaluation: Any,
     fitted: bool,
 ) -> Iterator[Section]:
-    values, ensemble = predicted["prediction"].to_numpy(), parts.ensemble
+    predicted, ensemble = held.table, parts.ensemble
+    values = predicted["prediction"].to_numpy()
     text = (
         "SRC is Spearman's rank correlation: 1 means that the posts are in the right "
         "order, 0 is chance. MAE is the mean absolute error, in units of the target. "
@@ -226,14 +215,6 @@ def _sections(
         "posts."
     )
     yield Section("Scores", text, table=_contents.score_table(parts, values, target))
-    if evaluation is not None:
-        text = (
-            "The model was fitted again on each split: random, for posts like the "
-            "training posts; by user, for new users; and by time, for later posts. "
-            "Intervals (95%) are in parentheses."
-        )
-        table = _contents.split_table(evaluation)
-        yield Section("Splits side by side", text, table=table, wide=True)
     text = (
         "Predictions are averages, so their distribution is narrower than that of the "
         "true values."
@@ -241,7 +222,7 @@ def _sections(
     display: Any = inspection.DistributionDisplay(y_true=target, y_pred=values)
     yield Section("Distribution", text, _contents.picture(display, xlabel=name))
     if ensemble is not None:
-        covered = coverage_table(parts, features, target, COVERAGE, held=predicted)
+        covered = coverage_table(ensemble, features, target, held, COVERAGE)
         text = (
             f"The intervals should contain {COVERAGE:.0%} of the posts. They contain "
             f"{covered['coverage'].iloc[0]:.1%} of these."
@@ -284,7 +265,7 @@ def _importances(
     note = "what the model uses, not what causes popularity."
     try:
         blocks = inspection.feature_importance(parts.regressor, by="block")
-        table = inspection.feature_importance(parts.regressor, n_top=_N_FEATURES)
+        table = inspection.feature_importance(parts.regressor).head(_N_FEATURES)
     except InvalidInputError:  # no member has its own importances
         if not isinstance(features, pd.DataFrame) or len(target) < _FEWEST_PERMUTED:
             return

@@ -21,3 +21,8 @@ def one_direction(seed, n_labeled=300, n_unlabeled=2000, n_columns=400):
         X = strength[:, None] * direction + rng.normal(size=(n, n_columns))
         drawn += [X, strength + 0.3 * rng.normal(size=n)]
     return drawn
+
+
+def with_unlabeled(X, y, more):
+    """Rows with unlabeled ones below them, and their targets."""
+    return np.concatenate([X, more]), np.append(y, np.full(len(more), np.nan))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hyperfusion.ensemble._combine import (
+from hyperfusion.ensemble._weights import (
     Blend,
     FoldPredictions,
     crossed_bias,
@@ -27,7 +27,7 @@ def folds(seed, noise, n=200, n_folds=5):
 
 def decide(parts):
     blend = Blend("greedy", "pooled", shrink_to_equal=True)
-    return blend.weights(parts, blend.crossed(parts))
+    return blend.weigh(parts, blend.crossed(parts))[0]
 
 
 def test_equal_members_get_equal_weights_and_junk_gets_none():
@@ -52,7 +52,7 @@ def test_gain_is_held_against_its_standard_error_by_hand(last, wins, monkeypatch
     def mae(y, predictions, weight):
         return lambda p: np.average(np.abs(y - p), weights=weight)
 
-    monkeypatch.setattr("hyperfusion.ensemble._combine.make_loss", mae)
+    monkeypatch.setattr("hyperfusion.ensemble._weights.make_loss", mae)
     # one row a fold, y = 0; the first member errs by 0, the second by 2 * gain, so
     # that equal weights lose `gain` against weights (1, 0)
     gains = [3.0, 3.0, 3.0, 3.0]
@@ -108,9 +108,9 @@ def test_rows_that_several_folds_validate_never_weigh_themselves():
 def test_halves_of_a_single_fold_weigh_each_other():
     (part,) = folds(0, [1.0, 1.0], n_folds=1)
     blend = Blend("simplex", "pooled", shrink_to_equal=True)
-    (before,) = blend.honest([part], blend.crossed([part]))
+    _, (before,) = blend.weigh([part], blend.crossed([part]))
     part.y[6] = 1000.0
-    (after,) = blend.honest([part], blend.crossed([part]))
+    _, (after,) = blend.weigh([part], blend.crossed([part]))
     assert_array_equal(after != before, np.arange(200) % 2 == 1)
 
 
@@ -119,5 +119,5 @@ def test_equal_weights_where_they_are_preferred_are_those_of_the_predictions():
     blend = Blend("greedy", "pooled", shrink_to_equal=True)
     crossed = blend.crossed(parts)
     assert blend.keeps_equal(parts, crossed)
-    for part, found in zip(parts, blend.honest(parts, crossed), strict=True):
+    for part, found in zip(parts, blend.weigh(parts, crossed)[1], strict=True):
         assert_allclose(found, part.predictions.mean(axis=1))

@@ -111,7 +111,7 @@ def test_extra_rows_of_a_fold_are_sent_once(cluster, table, monkeypatch):
     extra = [(X.iloc[:300], y[:300], None), (X.iloc[300:], y[300:], None)]
 
     def fit():
-        return model._fit(X, y, None, None, {}, extra).oof_predictions_
+        return model._fit(X, y, None, None, extra).oof_predictions_
 
     here, sent = fit(), sent_to(cluster, monkeypatch)
     with joblib.parallel_config("dask"):

@@ -18,6 +18,7 @@ from hyperfusion import (
     predict_interval,
 )
 from hyperfusion.exceptions import InvalidInputError
+from tests.ensemble.pseudo_rows import with_unlabeled
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_pseudo_labels_of_repeated_folds_do_not_see_validated_labels(data):
             # one row need not move weights, whose loss is robust
             assert same if 0 in rows else not (same and name == "_crossed_bias"), name
     wrapper = PseudoLabelWrapper(ensemble, min_gain_se=None, max_rounds=1)
-    wrapper.fit(X, y, X_unlabeled=unlabeled)
+    wrapper.fit(*with_unlabeled(X, y, unlabeled))
     assert wrapper.n_iter_ == 1
 
 

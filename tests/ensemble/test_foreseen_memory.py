@@ -11,9 +11,8 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble import _memory
-from hyperfusion.ensemble._memory import available_bytes, bytes_needed, table_bytes
-from hyperfusion.ensemble._plan import Cost
+from hyperfusion.ensemble import _costs
+from hyperfusion.ensemble._costs import Cost, available_bytes, bytes_needed, table_bytes
 
 GB = 1_000_000_000
 
@@ -89,8 +88,8 @@ def data():
 
 
 def test_a_fit_that_will_not_fit_says_what_to_change(data, monkeypatch):
-    monkeypatch.setattr(_memory, "available_bytes", lambda: 1e6)
-    monkeypatch.setattr(_memory, "bytes_needed", lambda *_: 3.2e9)
+    monkeypatch.setattr(_costs, "available_bytes", lambda: 1e6)
+    monkeypatch.setattr(_costs, "bytes_needed", lambda *_: 3.2e9)
     model = HyperFusionRegressor([("ridge", Ridge())], cv=2)
     with pytest.warns(UserWarning, match=r"about 3\.2 GB.* 1 MB are available") as told:
         model.fit(*data)
@@ -114,8 +113,8 @@ import resource
 import numpy as np, pandas as pd
 import hyperfusion
 from hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._memory import bytes_needed, table_bytes
-from hyperfusion.ensemble._plan import cost_of
+from hyperfusion.ensemble._costs import bytes_needed, table_bytes
+from hyperfusion.ensemble._costs import cost_of
 
 member = hyperfusion.{kind}(random_state=0)
 few = {{"iterations": 3}} if hasattr(member, "iterations") else {{"max_iter": 1}}

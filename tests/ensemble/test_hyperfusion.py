@@ -179,7 +179,7 @@ def test_extra_rows_train_but_are_never_validated():
         for k in range(4)
     ]
     ensemble = HyperFusionRegressor([Recorder()], cv=4, random_state=0)
-    ensemble._fit(X, y, None, None, {}, extra=extra)
+    ensemble._fit(X, y, None, None, extra)
     for k, (model,) in enumerate(ensemble.estimators_):
         assert (model.rows_ == 1000 + k).sum() == 3
         assert_array_equal(model.weight_[-3:], 0.5)

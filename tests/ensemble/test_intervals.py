@@ -24,13 +24,8 @@ from hyperfusion import (
     coverage_report,
     predict_interval,
 )
-from hyperfusion.ensemble._uncertainty import (
-    Calibration,
-    chance_range,
-    conformal_quantile,
-    disagreement,
-    fit_variance,
-)
+from hyperfusion.ensemble._intervals import Calibration, chance_range
+from hyperfusion.ensemble._weights import disagreement, fit_variance
 from hyperfusion.exceptions import InvalidInputError
 
 
@@ -48,7 +43,7 @@ from hyperfusion.exceptions import InvalidInputError
 )
 def test_quantile_by_hand(n, coverage, expected):
     scores = np.random.RandomState(0).permutation(np.arange(1.0, n + 1))
-    assert conformal_quantile(scores, np.ones(n), coverage) == expected
+    assert Calibration.fit(scores, np.ones(n), coverage).quantile == expected
 
 
 @settings(deadline=None, max_examples=60)
@@ -62,19 +57,19 @@ def test_quantile_is_that_of_the_definition(scores, percent, unit):
     rank = -(-(n + 1) * percent // 100)  # ceil, in whole numbers
     expected = sorted(scores)[rank - 1] if rank <= n else math.inf
     weight = np.full(n, unit)
-    assert conformal_quantile(np.array(scores), weight, percent / 100) == expected
+    assert Calibration.fit(np.array(scores), weight, percent / 100).quantile == expected
 
 
 def test_weights_in_quantiles():
     scores = np.array([5.0, 1.0, 2.0, 3.0, 99.0])
     weight = np.array([1.0, 1.0, 1.0, 1.0, 0.0])
     # the row without weight does not count: ceil(5 * 0.5) = 3rd of 1, 2, 3, 5
-    assert conformal_quantile(scores, weight, 0.5) == 3
+    assert Calibration.fit(scores, weight, 0.5).quantile == 3
     # effective rows 4^2 / 10 = 1.6, scaled weights 1.2 and 0.4: 1.2 / 2.6 = 0.46
     pair = np.array([3.0, 1.0])
-    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.46) == 1
-    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.47) == 2
-    assert conformal_quantile(np.array([1.0, 2.0]), pair, 0.62) == math.inf
+    assert Calibration.fit(np.array([1.0, 2.0]), pair, 0.46).quantile == 1
+    assert Calibration.fit(np.array([1.0, 2.0]), pair, 0.47).quantile == 2
+    assert Calibration.fit(np.array([1.0, 2.0]), pair, 0.62).quantile == math.inf
 
 
 def test_disagreement_by_hand():
@@ -139,20 +134,21 @@ def test_coverage_with_folds_and_unequal_noise():
     assert width[noisy].mean() > 1.5 * width[~noisy].mean()
 
 
+def with_users(x, new):
+    """A column of numbers with users: one for all rows that are not `new`."""
+    users = np.where(new, [f"u{i}" for i in range(len(x))], "known")
+    return pd.DataFrame({"meta__x": x, "user__user": pd.Categorical(users)})
+
+
 def test_groups_are_covered_each_by_itself():
     rng = np.random.RandomState(0)
-    X = rng.normal(size=(2000, 2))
-    group = rng.choice(["calm", "odd"], 2000)
-    y = X[:, 0] + np.where(group == "odd", 3.0, 0.5) * rng.normal(size=2000)
+    x, new = rng.normal(size=2000), rng.rand(2000) < 0.5
+    y = x + np.where(new, 3.0, 0.5) * rng.normal(size=2000)
+    X = with_users(x, new)
     model = HyperFusionRegressor([Ridge()], random_state=0).fit(X[:1000], y[:1000])
     plain = held(predict_interval(model, X[1000:]), y[1000:])
-    apart = held(
-        predict_interval(
-            model, X[1000:], groups=group[1000:], calibration_groups=group[:1000]
-        ),
-        y[1000:],
-    )
-    odd = group[1000:] == "odd"
+    apart = held(predict_interval(model, X[1000:], groups="user"), y[1000:])
+    odd = new[1000:]
     assert plain[odd].mean() < 0.85 < 0.99 < plain[~odd].mean()
     assert apart[odd].mean() == pytest.approx(0.9, abs=0.04)
     assert apart[~odd].mean() == pytest.approx(0.9, abs=0.04)
@@ -190,11 +186,12 @@ def test_an_user_is_known_where_the_fold_was_trained_on_another_post():
 
 
 def test_too_few_rows_give_infinite_intervals_and_say_so():
-    X, y = draw(30, 0)
+    x, y = draw(30, 0)
+    X = with_users(x[:, 0], np.arange(30) < 5)
     model = HyperFusionRegressor([Ridge()], cv=3).fit(X, y)
-    groups = np.array(["few"] * 5 + ["many"] * 25)
-    with pytest.warns(UserWarning, match="5 of 'few'"):
-        interval = predict_interval(model, X, groups=groups, calibration_groups=groups)
+    later = X.assign(user__user=pd.Categorical(["new"] * 5 + ["known"] * 25))
+    with pytest.warns(UserWarning, match="5 of 'new'"):
+        interval = predict_interval(model, later, groups="user")
     assert np.isinf(interval["upper"][:5]).all()
     assert np.isfinite(interval["upper"][5:]).all()
 
@@ -252,16 +249,6 @@ def test_faults_are_named():
         predict_interval(VotingRegressor([("a", Ridge())]).fit(X, y), X)
     with pytest.raises(InvalidInputError, match="user__user"):
         predict_interval(model, X, groups="user")
-    with pytest.raises(InvalidInputError, match="needs calibration_groups"):
-        predict_interval(model, X, groups=np.ones(40))
-    with pytest.raises(InvalidInputError, match="pass groups as well"):
-        predict_interval(model, X, calibration_groups=np.ones(40))
-    with pytest.raises(InvalidInputError, match=r"calibration_groups must .* 40 rows"):
-        predict_interval(model, X, groups=np.ones(40), calibration_groups=np.ones(3))
-    with pytest.raises(InvalidInputError, match="'b' is not among"):
-        predict_interval(
-            model, X[:1], groups=["b"], calibration_groups=np.repeat("a", 40)
-        )
     with pytest.raises(ValueError, match="coverage"):
         predict_interval(model, X, coverage=90)
     with pytest.raises(InvalidInputError, match=r"by\['week'\] must hold"):
@@ -285,17 +272,15 @@ def test_chance_range_holds_19_of_20_reports():
 def test_chance_range_of_a_small_group_rests_on_its_own_rows():
     drift = []
     for seed in range(40):
-        X, y = draw(1500, seed)
-        fitted = np.where(np.arange(500) < 20, "small", "big")
-        new = np.where(np.arange(1000) < 500, "small", "big")
+        x, y = draw(1500, seed)
+        new = np.r_[np.arange(500) < 20, np.arange(1000) < 500]
+        X = with_users(x[:, 0], new)
         model = HyperFusionRegressor([LinearRegression()], cv=KFold(5))
         report = coverage_report(
             model.fit(X[:500], y[:500]),
             X[500:],
             y[500:],
-            by={"group": new},
-            groups=new,
-            calibration_groups=fitted,
+            groups="user",
         )
         assert set(report["n"]) == {500, 1000}
         drift.append(report["drift"].to_numpy())

@@ -21,9 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper
-from hyperfusion.ensemble._pseudo_inputs import read_rows
-from hyperfusion.exceptions import InvalidInputError
-from tests.ensemble.pseudo_rows import ALWAYS, one_direction
+from hyperfusion.ensemble._pseudo_rounds import Rows
+from tests.ensemble.pseudo_rows import ALWAYS, one_direction, with_unlabeled
 
 MEMBERS = [("ridge", Ridge()), ("tree", DecisionTreeRegressor(max_depth=4))]
 
@@ -75,11 +74,10 @@ def test_labeled_rows_keep_their_labels_and_pseudo_rows_are_not_validated(data):
 def test_attributes_are_those_of_self_training():
     X, y, unlabeled, *_ = one_direction(0)
     member = make_pipeline(PCA(1, random_state=0), Ridge())
-    mixed = np.concatenate([X, unlabeled[:1000]])
-    target = np.concatenate([y, np.full(1000, np.nan)])
+    mixed, target = with_unlabeled(X, y, unlabeled)
     model = PseudoLabelWrapper(
         member, alpha=-1.0, max_share=0.9, max_rounds=2, min_gain_se=0.5, random_state=0
-    ).fit(mixed, target, X_unlabeled=unlabeled[1000:])
+    ).fit(mixed, target)
     n = len(X)
     assert len(model.transduction_) == len(model.labeled_iter_) == n + 2000
     assert_array_equal(model.transduction_[:n], y)
@@ -92,7 +90,7 @@ def test_attributes_are_those_of_self_training():
     kept = model.trace_[model.trace_["kept"]]
     for number, n_added in zip(kept["round"], kept["n_added"], strict=True):
         assert (model.labeled_iter_ == number).sum() == n_added
-    assert model.oof_predictions_.shape == (n + 1000,)
+    assert model.oof_predictions_.shape == (n + 2000,)
     mean, std = model.predict(X, return_std=True)
     assert_array_equal(mean, model.estimator_.predict(X))
     assert std.shape == (n,)
@@ -101,7 +99,7 @@ def test_attributes_are_those_of_self_training():
 def test_without_unlabeled_rows_it_is_the_ensemble(data):
     X, _, truth = data
     ensemble = HyperFusionRegressor(MEMBERS, cv=3, random_state=0)
-    model = PseudoLabelWrapper(ensemble).fit(X, truth, X_unlabeled=X[:0])
+    model = PseudoLabelWrapper(ensemble).fit(X, truth)
     plain = clone(ensemble).fit(X, truth)
     assert_array_equal(model.predict(X), plain.predict(X))
     assert_array_equal(model.oof_predictions_, plain.oof_predictions_)
@@ -127,15 +125,15 @@ def test_refit_on_all_rows_learns_from_pseudo_labels_too():
     settings = {"alpha": -1.0, "max_rounds": 1}
     ensemble = HyperFusionRegressor([member], refit="full", random_state=0)
     model = PseudoLabelWrapper(ensemble, rule="paper", **settings)
-    model.fit(X, y, X_unlabeled=unlabeled)
+    rows, target = with_unlabeled(X, y, unlabeled)
+    model.fit(rows, target)
     assert model.trace_["kept"].all()
     used = np.isfinite(model.transduction_)
-    rows = np.concatenate([X, unlabeled])[used]
-    by_hand = clone(member).fit(rows, model.transduction_[used])
+    by_hand = clone(member).fit(rows[used], model.transduction_[used])
     assert_allclose(model.predict(X), by_hand.predict(X))
     assert len(model.estimator_.estimators_) == 1
     folds = clone(model).set_params(estimator__refit="folds")
-    folds.fit(X, y, X_unlabeled=unlabeled)
+    folds.fit(rows, target)
     assert_array_equal(model.oof_predictions_, folds.oof_predictions_)
 
 
@@ -150,23 +148,9 @@ def test_kinds_of_tables(data, kind):
     }[kind]
     exact = Ridge(solver="sparse_cg", tol=1e-12)
     model = PseudoLabelWrapper(exact, cv=3, random_state=0, **ALWAYS)
-    found = model.fit(make(X), y, X_unlabeled=make(X[:9])).predict(make(X))
-    expected = clone(model).fit(X, y, X_unlabeled=X[:9]).predict(X)
+    found = model.fit(make(X), y).predict(make(X))
+    expected = clone(model).fit(X, y).predict(X)
     assert_allclose(found, expected, atol=1e-5)  # frames hold float32
-
-
-def test_categories_of_further_rows_follow_the_table(data):
-    X, y, _ = data
-    frame = pd.DataFrame(X, columns=[f"meta__{c}" for c in "abcde"])
-    frame["user__user"] = pd.Categorical(np.where(X[:, 1] > 0, "ann", "bob"))
-    more = frame[:20].assign(user__user=pd.Categorical(["zoe"] * 10 + ["ann"] * 10))
-    model = PseudoLabelWrapper(ExtraTreesRegressor(10), cv=3, random_state=0, **ALWAYS)
-    model.fit(frame, y, X_unlabeled=more)
-    assert np.isfinite(model.predict(frame)).all()
-    with pytest.raises(ValueError, match="feature names"):
-        clone(model).fit(frame, y, X_unlabeled=frame.drop(columns="meta__a"))
-    with pytest.raises(InvalidInputError, match="same kind"):
-        clone(model).fit(X, y, X_unlabeled=pd.DataFrame(X))
 
 
 def test_result_does_not_depend_on_jobs_and_repeats(data):
@@ -224,9 +208,9 @@ def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
     X, y, _ = data
     estimator = HyperFusionRegressor([Recorder()], cv=3, random_state=0)
     weight = np.where(np.isnan(y), 4.0, 2.0)
-    rows = read_rows(estimator, X, y, X[:5], weight, None, {})
+    rows = Rows.read(estimator, X, y, weight, None)
     assert_array_equal(rows.weight, np.full(120, 2.0))
-    assert_array_equal(rows.unlabeled_weight, [4.0] * 120 + [2.0] * 5)
+    assert_array_equal(rows.unlabeled_weight, [4.0] * 120)
     model = PseudoLabelWrapper(estimator, rule="paper", max_rounds=1, **ALWAYS)
     model.fit(X, y, sample_weight=weight)
     fitted = model.estimator_.estimators_[0][0]
@@ -234,7 +218,7 @@ def test_weights_of_rows_and_of_pseudo_labels_multiply(data):
     assert (fitted.weight_ == 2.0).sum() == 80
 
 
-def test_groups_and_further_parameters_go_by_rows(data):
+def test_groups_go_by_rows(data):
     X, y, _ = data
     groups = np.arange(240) // 4
     model = PseudoLabelWrapper(Ridge(), cv=3, random_state=0)
@@ -242,19 +226,6 @@ def test_groups_and_further_parameters_go_by_rows(data):
     known = groups[~np.isnan(y)]
     for train, test in model.estimator_.splits_:
         assert not set(known[train]) & set(known[test])
-    with pytest.raises(InvalidInputError, match="one value per row"):
-        PseudoLabelWrapper(Annotated(), cv=3).fit(X, y, note=np.arange(240))
-
-
-class Annotated(RegressorMixin, BaseEstimator):
-    """Takes a parameter with one value a row."""
-
-    def fit(self, X, y, sample_weight=None, note=None):
-        self.mean_ = float(np.mean(y))
-        return self
-
-    def predict(self, X):
-        return np.full(len(X), self.mean_)
 
 
 def test_rule_of_the_paper_is_one_set_for_all_folds(data):
@@ -291,7 +262,7 @@ def test_nothing_to_choose_and_nothing_left(data):
     member = make_pipeline(PCA(1, random_state=0), Ridge())
     everything = PseudoLabelWrapper(
         member, cv=3, alpha=-99.0, max_share=1.0, random_state=0
-    ).fit(X, y, X_unlabeled=unlabeled)
+    ).fit(*with_unlabeled(X, y, unlabeled))
     assert everything.termination_condition_ == "all_labeled"
     assert everything.n_iter_ == 1
 

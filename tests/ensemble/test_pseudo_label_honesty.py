@@ -15,9 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeRegressor
 
 from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper, spearman_score
-from hyperfusion.ensemble._pseudo_inputs import read_rows
-from hyperfusion.ensemble._pseudo_rounds import PseudoLabelRounds
-from tests.ensemble.pseudo_rows import ALWAYS, one_direction
+from hyperfusion.ensemble._pseudo_rounds import PseudoLabelRounds, Rows
+from tests.ensemble.pseudo_rows import ALWAYS, one_direction, with_unlabeled
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -27,7 +26,7 @@ def test_unlabeled_rows_that_help_are_used(seed):
     alone = HyperFusionRegressor([member], random_state=0).fit(X, y)
     model = PseudoLabelWrapper(
         member, alpha=-1.0, max_share=1.0, max_rounds=1, random_state=0
-    ).fit(X, y, X_unlabeled=unlabeled)
+    ).fit(*with_unlabeled(X, y, unlabeled))
     assert model.termination_condition_ == "max_iter"
     assert model.trace_["kept"].tolist() == [True]
     before, after = alone.predict(X_test), model.predict(X_test)
@@ -68,7 +67,7 @@ def test_what_fools_naive_validation_is_refused(seed):
     assert mean_absolute_error(y_test, fooled.predict(X_test)) > error, "is worse"
 
     model = PseudoLabelWrapper(member, cv=cv, alpha=-1.0, max_share=1.0).fit(
-        X, y, X_unlabeled=unlabeled
+        *with_unlabeled(X, y, unlabeled)
     )
     assert model.termination_condition_ == "no_improvement"
     assert not model.trace_["kept"].any()
@@ -84,7 +83,7 @@ def test_a_member_that_memorizes_does_not_see_validation_rows():
     model = PseudoLabelWrapper(
         HyperFusionRegressor([member, DecisionTreeRegressor()], cv=4, random_state=0),
         **ALWAYS,
-    ).fit(X, y, X_unlabeled=X)  # every validation row is there again, unlabeled
+    ).fit(*with_unlabeled(X, y, X))  # every validation row is there again, unlabeled
     assert model.trace_["kept"].tolist() == [True] * len(model.trace_)
     assert (model.trace_["src_after"].abs() < 0.15).all()
     leaky = clone(member).fit(X, y).predict(X)
@@ -92,7 +91,7 @@ def test_a_member_that_memorizes_does_not_see_validation_rows():
 
 
 def rounds_of(estimator, X, y, unlabeled):
-    rows = read_rows(estimator, X, y, unlabeled, None, None, {})
+    rows = Rows.read(estimator, *with_unlabeled(X, y, unlabeled), None, None)
     wrapper = PseudoLabelWrapper(estimator)
     return PseudoLabelRounds(wrapper, rows.fit(clone(estimator), None), rows)
 

@@ -127,39 +127,6 @@ def test_shuffled_labels_score_at_chance_through_the_whole_stack():
     assert abs(np.mean(later)) < 0.12
 
 
-def test_further_posts_pass_the_encoders_with_transform_input():
-    rng = np.random.RandomState(0)
-    X, more = rng.normal(5, 3, size=(90, 4)), rng.normal(5, 3, size=(60, 4))
-    y = X[:, 0] + rng.normal(size=90)
-    with config_context(enable_metadata_routing=True):
-        wrapper = PseudoLabelWrapper(
-            HyperFusionRegressor([Ridge()], cv=3, random_state=0), min_gain_se=None
-        ).set_fit_request(X_unlabeled=True)
-        model = make_pipeline(
-            StandardScaler(), wrapper, transform_input=["X_unlabeled"]
-        )
-        model.fit(X, y, X_unlabeled=more)
-        scaler = StandardScaler().fit(X)
-        by_hand = clone(wrapper).fit(
-            scaler.transform(X), y, X_unlabeled=scaler.transform(more)
-        )
-        assert len(model[-1].labeled_iter_) == 150
-        assert_array_equal(model[-1].transduction_, by_hand.transduction_)
-        pd.testing.assert_frame_equal(model[-1].trace_, by_hand.trace_)
-        assert_array_equal(model.predict(X), by_hand.predict(scaler.transform(X)))
-
-
-def test_further_posts_reach_the_wrapper_of_the_three_tiers(posts):
-    X, y = posts
-    known = ~np.isnan(y)
-    with config_context(enable_metadata_routing=True):
-        model = make_model().set_params(transform_input=["X_unlabeled"])
-        model[-1].set_fit_request(X_unlabeled=True)
-        model.fit(X[known], y[known], X_unlabeled=X[~known])
-        assert len(model[-1].labeled_iter_) == len(y)
-        assert np.isfinite(model.predict(X)).all()
-
-
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_weights_and_groups_are_routed(posts, n_jobs):
     X, y = posts

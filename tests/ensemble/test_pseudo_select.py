@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import spearman_score
-from hyperfusion.ensemble._pseudo_select import compare, select
+from hyperfusion.ensemble._pseudo_rounds import compare, select
 
 CONFIDENCE = np.array([-5.0, -4.0, -3.0, -2.0, -1.0])  # mean -3, deviation sqrt(2)
 

@@ -18,7 +18,7 @@ from hyperfusion import (
     make_hyperfusion,
 )
 from hyperfusion._anatomy import final_step
-from hyperfusion.ensemble._plan import Cost, cost_of
+from hyperfusion.ensemble._costs import Cost, cost_of
 
 SECONDS = {"quick": 1.0, "usual": 4.0, "slow": 20.0}
 

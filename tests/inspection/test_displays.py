@@ -16,12 +16,9 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import trapezoid
 from sklearn.linear_model import Ridge
-from sklearn.neural_network import MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from hyperfusion import HyperFusionRegressor, PseudoLabelWrapper
+from hyperfusion import HyperFusionRegressor
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
 from hyperfusion.inspection import (
     AblationDisplay,
@@ -30,8 +27,6 @@ from hyperfusion.inspection import (
     ImportanceDisplay,
     PostingTimeDisplay,
     PredictionIntervalDisplay,
-    PseudoLabelDisplay,
-    TrainingCurveDisplay,
     _prediction_displays,
     feature_importance,
     grouped_permutation_importance,
@@ -40,15 +35,6 @@ from hyperfusion.inspection import (
 from tests.inspection.models import SCALED_RIDGE, feature_table, pipeline, posts
 
 Y = np.array([1.0, 2.0, 4.0, 4.5, 7.0])
-TRACE = pd.DataFrame(
-    {
-        "round": [1, 2],
-        "n_added": [40, 25],
-        "kept": [True, False],
-        "mae_before": [1.3, 1.25],
-        "mae_after": [1.25, 1.26],
-    }
-)
 CHANGES = pd.DataFrame(
     {
         "src": [0.7, 0.6, 0.71, np.nan],
@@ -71,11 +57,7 @@ DISPLAYS = {
     "weights": lambda: EnsembleWeightsDisplay(weights=np.eye(2), names=["a", "b"]),
     "importance": lambda: ImportanceDisplay(importance=BARS),
     "ablation": lambda: AblationDisplay(table=CHANGES),
-    "pseudo": lambda: PseudoLabelDisplay(trace=TRACE),
     "time": lambda: PostingTimeDisplay(values=np.arange(168.0).reshape(7, 24)),
-    "training": lambda: TrainingCurveDisplay(
-        training=[[2.0, 1.0]], validation=[[2.0, 1.5]], best_iter=[2]
-    ),
 }
 
 
@@ -145,7 +127,7 @@ def test_without_matplotlib_the_message_says_what_to_install(name, monkeypatch):
 def test_distribution_integrates_to_one_on_common_bins():
     rng = np.random.RandomState(0)
     y_true, y_pred = rng.normal(size=500), 0.5 * rng.normal(size=500)
-    display = DistributionDisplay.from_predictions(y_true, y_pred)
+    display = DistributionDisplay(y_true=y_true, y_pred=y_pred).plot()
     bars = display.bars_[0]
     assert sum(b.get_width() * b.get_height() for b in bars) == pytest.approx(1)
     for line in display.lines_:
@@ -157,12 +139,13 @@ def test_distribution_integrates_to_one_on_common_bins():
 
 
 def test_distribution_of_constant_one_and_heavy_tailed_values():
-    constant = DistributionDisplay.from_predictions(Y, np.ones(5))
+    constant = DistributionDisplay(y_true=Y, y_pred=np.ones(5)).plot()
     assert len(constant.lines_) == 1
-    one = DistributionDisplay.from_predictions([3.0], [4.0])
+    one = DistributionDisplay(y_true=[3.0], y_pred=[4.0]).plot()
     assert one.lines_ == []
     odd = np.random.RandomState(0).standard_cauchy(2000)
-    assert len(DistributionDisplay.from_predictions(odd, odd).bars_[0]) <= 50
+    wide = DistributionDisplay(y_true=odd, y_pred=odd).plot()
+    assert len(wide.bars_[0]) <= 50
 
 
 def test_distribution_from_a_pipeline(model):
@@ -177,15 +160,15 @@ def test_distribution_from_a_pipeline(model):
 )
 def test_bad_vectors(y_true, y_pred):
     with pytest.raises(InvalidInputError, match="must hold"):
-        DistributionDisplay.from_predictions(y_true, y_pred)
+        DistributionDisplay(y_true=y_true, y_pred=y_pred).plot()
 
 
 def test_intervals_split_the_points():
     lower, upper = Y - 1, Y + 1
     y_true = Y + np.array([0, 2, 0, -3, 1])
-    display = PredictionIntervalDisplay.from_predictions(
-        y_true, Y, lower=lower, upper=upper, coverage=0.9
-    )
+    display = PredictionIntervalDisplay(
+        y_true=y_true, y_pred=Y, lower=lower, upper=upper, coverage=0.9
+    ).plot()
     assert_allclose(
         display.outside_.get_offsets(), np.column_stack([Y, y_true])[[1, 3]]
     )
@@ -262,7 +245,7 @@ def test_importance_of_models_needs_no_posts():
     X, y = feature_table()
     tree = DecisionTreeRegressor(max_depth=3).fit(X.drop(columns="meta__kind"), y)
     table = feature_importance(tree)
-    display = ImportanceDisplay(importance=table, n_top=2).plot()
+    display = ImportanceDisplay(importance=table.head(2)).plot()
     assert len(display.bars_) == 2
     expected = table["importance"].head(2)
     assert_allclose([b.get_width() for b in display.bars_], expected)
@@ -281,54 +264,6 @@ def test_ablation_draws_what_applies():
     assert len(colors) == 2  # one part helps, the other harms
     with pytest.raises(InvalidInputError, match="metric"):
         AblationDisplay(table=CHANGES, metric="r2").plot()
-
-
-def test_pseudo_label_rounds():
-    display = PseudoLabelDisplay(trace=TRACE).plot()
-    assert [b.get_height() for b in display.bars_] == [40, 25]
-    assert_allclose(
-        [line.get_ydata() for line in display.lines_], [[1.3, 1.25], [1.25, 1.26]]
-    )
-    kept, undone = display.lines_
-    assert undone.get_markerfacecolor() == "white"
-    assert kept.get_markerfacecolor() != "white"
-    assert PseudoLabelDisplay(trace=TRACE.iloc[:0]).plot().lines_ == []
-
-
-def test_pseudo_labels_of_a_wrapper():
-    rng = np.random.RandomState(0)
-    X = rng.normal(size=(120, 3))
-    y = np.where(np.arange(120) < 60, X[:, 0], np.nan)
-    wrapper = PseudoLabelWrapper(Ridge(), cv=3, max_rounds=1, random_state=0)
-    model = make_pipeline(StandardScaler(), wrapper).fit(X, y)
-    display = PseudoLabelDisplay.from_estimator(model)
-    assert len(display.lines_) == len(model[-1].trace_)
-    with pytest.raises(InvalidInputError, match="no fitted PseudoLabelWrapper"):
-        PseudoLabelDisplay.from_estimator(Ridge().fit(X[:60], y[:60]))
-
-
-def test_training_curves_of_a_member_in_each_fold():
-    X, y = feature_table(80)
-    X = X.drop(columns="meta__kind")
-    network = MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
-    members = [
-        ("ridge", Ridge()),
-        ("network", make_pipeline(StandardScaler(), network)),
-    ]
-    with pytest.warns(match="Maximum iterations"):
-        ensemble = HyperFusionRegressor(members, cv=2, random_state=0).fit(X, y)
-    display = TrainingCurveDisplay.from_estimator(ensemble)
-    assert display.name == "network"
-    curves = [fold[1][-1].loss_curve_ for fold in ensemble.estimators_]
-    for line, curve in zip(display.training_lines_, curves, strict=True):
-        assert_allclose(line.get_ydata(), curve)
-        assert_allclose(line.get_xdata(), [1, 2, 3, 4, 5])
-    assert display.validation_lines_ == []
-    lone = ensemble.estimators_[0][1]
-    assert len(TrainingCurveDisplay.from_estimator(lone).training_lines_) == 1
-    for model, member in [(ensemble, "ridge"), (Ridge().fit(X, y), None)]:
-        with pytest.raises(InvalidInputError, match="no training curves"):
-            TrainingCurveDisplay.from_estimator(model, member=member)
 
 
 @pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.AssociationWarning")
@@ -396,7 +331,7 @@ def test_hours_that_are_all_alike_say_so():
 
 
 def test_a_display_says_in_one_line_what_it_holds():
-    display = DistributionDisplay.from_predictions(Y, Y)
+    display = DistributionDisplay(y_true=Y, y_pred=Y)
     assert repr(display) == "DistributionDisplay(y_true=<5>, y_pred=<5>)"
     display = EnsembleWeightsDisplay(weights=np.ones((3, 2)) / 2, names=["a", "b"])
     assert repr(display.plot()) == (

@@ -135,24 +135,21 @@ def test_importances_of_derived_columns_go_to_the_column_they_come_from(table):
         ("block", {"user", "time", "image", "meta"}),
         ("family", {"user", "temporal", "visual", "metadata"}),
         ("vector", {"user__followers", "time__hour", "image__clip", "meta__kind"}),
-        ({"looks": ["image__clip__0"], "rest": ["time__hour"]}, {"looks", "rest"}),
     ],
 )
 def test_groups_are_sums_of_features(ensemble, by, names):
     single = feature_importance(ensemble).set_index("feature")["importance"]
     found = feature_importance(ensemble, by=by)
-    label = by if isinstance(by, str) else "group"
-    grouped = found.set_index(label)
+    grouped = found.set_index(by)
     assert set(grouped.index) == names
-    if isinstance(by, str):
-        clip = grouped.index[grouped["n_features"] == 2][0]
-        both = single["image__clip__0"] + single["image__clip__1"]
-        assert grouped.loc[clip, "importance"] == pytest.approx(both)
-        assert found["importance"].sum() == pytest.approx(100)
+    clip = grouped.index[grouped["n_features"] == 2][0]
+    both = single["image__clip__0"] + single["image__clip__1"]
+    assert grouped.loc[clip, "importance"] == pytest.approx(both)
+    assert found["importance"].sum() == pytest.approx(100)
 
 
 def test_the_papers_table_is_one_call(ensemble):
-    table = feature_importance(ensemble, n_top=3)
+    table = feature_importance(ensemble).head(3)
     assert list(table.index) == [1, 2, 3]
     assert list(table) == ["feature", "block", "family", "importance", "std"]
 
@@ -163,8 +160,6 @@ def test_models_without_importances_say_what_works(table):
         feature_importance(Ridge().fit(X, y))
     with pytest.raises(InvalidInputError, match="CatBoostHuberRegressor"):
         shap_values(Ridge().fit(X, y), X)
-    with pytest.raises(InvalidInputError, match="needs X, the posts to explain"):
-        feature_importance(Ridge().fit(X, y), method="shap")
     with pytest.raises(InvalidInputError, match="fitted regressor"):
         feature_importance(StandardScaler().fit(X))
 
@@ -202,16 +197,6 @@ def test_shap_values_add_up_to_catboosts_prediction(table):
     single, blocks = shap_values(model, rows), shap_values(model, rows, by="block")
     both = single["image__clip__0"] + single["image__clip__1"]
     assert_allclose(blocks["image"], both)
-
-
-def test_shap_importance_is_the_mean_size_of_shap_values(table):
-    X, y = table
-    model = catboost().fit(X, y)
-    sizes = shap_values(model, X).drop(columns="base").abs().mean()
-    found = feature_importance(model, X, method="shap")
-    expected = 100 * sizes / sizes.sum()
-    assert_allclose(found.set_index("feature")["importance"][list(X)], expected)
-    assert found["feature"].iloc[0] == "user__followers"
 
 
 def test_permuted_blocks_by_hand(table):
@@ -292,9 +277,6 @@ def test_arrays_have_positions_for_columns():
     model = LinearRegression().fit(X, X[:, 1])
     found = grouped_permutation_importance(model, X, X[:, 1], by="feature")
     assert found["feature"].iloc[0] == 1
-    groups = {"first": [0, 1], "last": 2}
-    found = grouped_permutation_importance(model, X, X[:, 1], by=groups)
-    assert list(found["group"]) == ["first", "last"]
     tree = HyperFusionRegressor([DecisionTreeRegressor()], cv=2).fit(X, X[:, 1])
     assert feature_importance(tree)["feature"].iloc[0] == 1
 
@@ -320,19 +302,11 @@ def test_one_post_and_constant_predictions_lose_nothing(table):
     assert one["std"].isna().all()
 
 
-@pytest.mark.parametrize(
-    ("by", "message"),
-    [
-        ("color", "by must be one of"),
-        ({"a": ["missing"]}, "names columns that the table lacks"),
-        ({"a": []}, "is empty"),
-        ({}, "empty dict"),
-    ],
-)
-def test_bad_groups(table, by, message):
+@pytest.mark.parametrize("by", ["color", {"a": ["time__hour"]}])
+def test_bad_groups(table, by):
     X, y = table
     model = DummyRegressor().fit(X, y)
-    with pytest.raises(InvalidInputError, match=message):
+    with pytest.raises(InvalidInputError, match="by must be one of"):
         grouped_permutation_importance(model, X, y, by=by)
 
 

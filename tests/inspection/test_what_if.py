@@ -17,8 +17,8 @@ from sklearn.model_selection import GridSearchCV
 
 from hyperfusion import HyperFusionRegressor, PostEncoder, predict_interval
 from hyperfusion.exceptions import AssociationWarning, InvalidInputError
-from hyperfusion.inspection import compare_drafts, user_baseline, what_if
-from hyperfusion.inspection._differences import against, tied_ranks
+from hyperfusion.inspection import compare_drafts, what_if
+from hyperfusion.inspection._what_if import against, tied_ranks
 from tests.inspection.models import SCALED_RIDGE, pipeline, posts
 
 pytestmark = pytest.mark.filterwarnings(
@@ -269,7 +269,7 @@ def test_noise_is_zero_where_folds_agree():
 
 def test_baseline_is_the_median_of_the_users_earlier_posts(model, data):
     X, y = data
-    found = user_baseline(model, X)
+    found = compare_drafts(model, X).loc[X.index]
     for row in (0, 40, 119):
         earlier = (X["user"] == X["user"].iloc[row]) & (
             X["posted"] < X["posted"].iloc[row]
@@ -284,7 +284,7 @@ def test_baseline_is_the_median_of_the_users_earlier_posts(model, data):
 def test_baseline_of_a_stranger(model, data):
     X, _ = data
     stranger = X.iloc[[-1]].assign(user="nobody")
-    found = user_baseline(model, stranger)
+    found = compare_drafts(model, stranger)
     assert found["baseline"].isna().all()
     assert found["n_posts"].tolist() == [0]
 
@@ -292,16 +292,10 @@ def test_baseline_of_a_stranger(model, data):
 def test_answers_have_the_lift(model, data):
     last = data[0].iloc[[-1]]
     answer = what_if(model, last, {"photos": [1.0, 8.0]})
-    baseline = user_baseline(model, last)["baseline"].iloc[0]
+    baseline = compare_drafts(model, last)["baseline"].iloc[0]
     assert_allclose(answer["baseline"], baseline)
     assert_allclose(answer["lift"], answer["prediction"] - baseline)
     assert {"baseline", "n_posts", "lift"} <= set(compare_drafts(model, last))
-
-
-def test_baseline_needs_a_history(data):
-    X, y = data
-    with pytest.raises(InvalidInputError, match="no history of its users"):
-        user_baseline(DummyRegressor().fit(X, y), X)
 
 
 def test_rows_do_not_depend_on_each_other(model, data):
@@ -320,7 +314,7 @@ def test_the_encoder_is_not_changed(model, data):
         if type(c.encoder).__name__ == "UserHistory"
     )
     before = history.shrinkage, len(history.history_["score"])
-    user_baseline(model, data[0].head(3))
+    compare_drafts(model, data[0].head(3))
     assert (history.shrinkage, len(history.history_["score"])) == before
     assert isinstance(model[0], PostEncoder)
 
@@ -337,4 +331,4 @@ def test_a_wrapper_around_a_whole_pipeline(model, data):
     assert answer["lower"].notna().all()
     assert answer["noise"].iloc[1] > 0
     assert (answer["lower"] <= answer["prediction"]).all()
-    assert user_baseline(wrapper, post)["baseline"].notna().all()
+    assert compare_drafts(wrapper, post)["baseline"].notna().all()

@@ -98,14 +98,6 @@ def test_new_columns_take_no_name_that_is_there():
     assert_array_equal(out.iloc[:, :2], X.iloc[:, :2])
 
 
-def test_without_targets_many_levels_become_shares():
-    X = pd.DataFrame({"user__user": pd.Categorical(["a", "a", "b", None])})
-    encoder = NumericTable(max_one_hot=1).fit(X)
-    out = encoder.transform(X)
-    assert list(out.columns) == ["user__user_frequency"]
-    assert_array_equal(out.iloc[:, 0], [0.5, 0.5, 0.25, 0])
-
-
 def test_numbers_stay_missing_or_are_imputed():
     X = pd.DataFrame({"user__a": [1.0, np.nan], "meta__k": pd.Categorical(["x", "y"])})
     assert NumericTable().fit_transform(X)["user__a"].isna().tolist() == [0, 1]

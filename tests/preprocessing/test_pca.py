@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from hyperfusion import BlockPCA
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table import feature_table
 from tests.any_posts import feature_tables
 
 RNG = np.random.RandomState(0)
@@ -94,18 +94,12 @@ def test_missing_rows_stay_missing_and_teach_nothing():
     assert one.isna().all(axis=None)
 
 
-def test_blocks_and_vectors_by_name():
-    X = table(
-        image__clip=vectors(40, 6),
-        text__title_clip=vectors(40, 6),
-        text__title_glove=vectors(40, 6),
-    )
-    only = BlockPCA(n_components=2, blocks=["image"]).fit(X)
-    assert list(only.pcas_) == ["image__clip"]
-    one = BlockPCA(n_components=2, blocks=["text__title_glove"]).fit(X)
-    assert list(one.pcas_) == ["text__title_glove"]
-    with pytest.raises(InvalidInputError, match=r"blocks names \['imag'\]"):
-        BlockPCA(blocks=["imag"]).fit(X)
+def test_declared_vectors_alone():
+    parts = {"image__clip": vectors(40, 6), "image__glove": vectors(40, 6)}
+    X = feature_table(parts, spaces={"clip": ["image__clip"]})
+    assert list(BlockPCA(n_components=2, blocks="declared").fit(X).pcas_) == [
+        "image__clip"
+    ]
 
 
 @pytest.mark.parametrize("fill", [np.nan, 0.3])

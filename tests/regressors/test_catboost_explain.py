@@ -11,9 +11,7 @@ from catboost import CatBoost, Pool
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from hyperfusion import CatBoostHuberRegressor
-from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table import Schema
+from hyperfusion import CatBoostHuberRegressor, shap_values
 from tests.regressors.tables import feature_table, target_of
 
 N = 200
@@ -85,33 +83,18 @@ def test_shap_values_agree_with_catboost_called_directly(posts):
     model = small().fit(table, y)
     reference, pool, center, spread = called_directly(table, y)
     values = reference.get_feature_importance(pool, type="ShapValues")
-    found = model.shap_values(table)
+    found = shap_values(model, table)
     expected = values[:, :-1] * spread
     assert_allclose(found.iloc[:, NUMBERS_FIRST], expected, rtol=1e-5, atol=1e-9)
     assert_allclose(found["base"], values[:, -1] * spread + center)
     assert_allclose(found.sum(axis=1), model.predict(table), rtol=1e-6)
 
 
-def test_blocks_add_up():
-    table = feature_table(n_clip=3)
-    model = small().fit(table, target_of(table))
-    by_column = model.shap_values(table)
-    by_block = model.shap_values(table, by="block")
-    assert list(by_block.columns) == [
-        *dict.fromkeys(Schema.of(table).blocks),
-        "base",
-    ]
-    user = by_column[["user__followers", "user__user"]].sum(axis=1)
-    assert_allclose(by_block["user"], user, rtol=1e-9)
-    assert_allclose(by_block.sum(axis=1), model.predict(table), rtol=1e-6)
-    assert_array_equal(by_block.index, table.index)
-
-
 def test_shap_values_of_new_rows_have_their_index():
     table = feature_table()
     model = small().fit(table, target_of(table))
     later = table.iloc[10:14].set_axis(list("wxyz"))
-    found = model.shap_values(later)
+    found = shap_values(model, later)
     assert list(found.index) == list("wxyz")
     assert_allclose(found.sum(axis=1), model.predict(later), rtol=1e-6)
 
@@ -121,7 +104,7 @@ def test_a_pickle_explains_and_predicts_the_same(posts):
     model = small().fit(table, y)
     copy = pickle.loads(pickle.dumps(model))
     assert_array_equal(copy.predict(table), model.predict(table))
-    assert_array_equal(copy.shap_values(table), model.shap_values(table))
+    assert_array_equal(shap_values(copy, table), shap_values(model, table))
     assert_array_equal(copy.feature_importances_, model.feature_importances_)
     assert clone(copy).get_params() == model.get_params()
 
@@ -198,16 +181,11 @@ def test_share_of_features():
     assert model.set_params(colsample=0.7)._back_end_params(0)["rsm"] == 0.7
 
 
-def test_an_unknown_grouping_is_named(posts):
-    with pytest.raises(InvalidInputError, match="by must be one of"):
-        small().fit(*posts).shap_values(posts[0], by="modality")
-
-
 def test_nothing_to_explain():
     flat = np.ones((20, 2))
     model = small().fit(flat, np.arange(20.0))
     assert_array_equal(model.feature_importances_, [0, 0])
-    assert list(model.shap_values(flat, by="block")) == ["other", "base"]
+    assert list(shap_values(model, flat)) == [0, 1, "base"]
 
 
 @pytest.mark.gpu

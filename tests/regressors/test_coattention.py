@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import CoAttentionRegressor
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors.networks._coattention import choose_sides
-from hyperfusion.regressors.networks._torch_coattention import CrossAttention
+from hyperfusion.regressors.networks._architectures import CrossAttention
+from hyperfusion.regressors.networks._members import choose_sides
 from hyperfusion.table import Schema
 from tests.regressors.tables import feature_table, target_of
 

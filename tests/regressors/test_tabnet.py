@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import TabNetHuberRegressor
-from hyperfusion.regressors.networks._tabnet import _chunk_size
+from hyperfusion.regressors.networks._members import _chunk_size
 from hyperfusion.regressors.networks._training import batches_of
 from tests.regressors.tables import feature_table, target_of
 

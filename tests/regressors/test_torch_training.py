@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import pickletools
-import time
 
 import numpy as np
 import pandas as pd
@@ -98,24 +97,6 @@ def test_kept_weights_are_those_of_the_best_epoch(member):
     error = (model.predict(X[held]) - Y[held]) / scaler.spread
     loss = np.average(huber(0.5, error), weights=weight[held])
     assert_allclose(model.best_score_, loss, rtol=1e-5)
-
-
-@each_member
-def test_a_time_limit_stops_in_good_order(member):
-    model = clone(member).set_params(max_iter=100_000, max_time=0.3)
-    model.set_params(n_iter_no_change=100_000)
-    started = time.monotonic()
-    model.fit(X, Y)
-    assert time.monotonic() - started < 30
-    assert model.n_iter_ < 100_000
-    assert model.best_iter_ <= model.n_iter_
-    assert np.isfinite(model.predict(X)).all()
-
-
-def test_a_time_limit_within_the_first_epoch_keeps_something():
-    model = CoAttentionRegressor(max_time=1e-9, random_state=0).fit(X, Y)
-    assert model.n_iter_ == 0
-    assert np.isfinite(model.predict(X)).all()
 
 
 @each_member

@@ -12,7 +12,6 @@ from sklearn.metrics import mean_absolute_error
 from hyperfusion import (
     CatBoostHuberRegressor,
     HyperFusionRegressor,
-    evaluate,
     make_hyperfusion,
     make_posts,
     time_split,
@@ -154,35 +153,6 @@ def test_unreadable_images_are_left_out(fitted):
     with pytest.warns(BadCellWarning):
         html = make_report(model, X, y, n_worst=3).html
     assert "data:image/jpeg" not in html
-
-
-def test_splits_side_by_side(fitted):
-    model, X, y = fitted
-    ridge = Ridge()
-    numbers = np.random.RandomState(0).normal(size=(60, 3))
-    target = numbers[:, 0]
-    evaluation = evaluate(
-        ridge, numbers, target, times=np.arange(60), n_bootstrap=20, random_state=0
-    )
-    html = make_report(model, X, y, evaluation=evaluation).html
-    read = Page(html)
-    assert "Splits side by side" in read.titles
-    assert {"random", "time", "SRC", "MAE"} <= set(read.texts)
-    score = evaluation.scores.query("split == 'time' and metric == 'mae'").iloc[0]
-    text = f"{score['score']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
-    assert text.replace(" ", "\N{NO-BREAK SPACE}") in read.texts
-    assert '<section class="all">' in html  # a wide table gets the whole width
-
-
-def test_scores_that_are_not_known_are_blank(fitted):
-    model, X, y = fitted
-    X_few, y_few = np.arange(10.0)[:, None], np.arange(10.0)
-    evaluation = evaluate(  # two tested posts have no rank correlation
-        Ridge(), X_few, y_few, times=np.arange(10), n_bootstrap=5, random_state=0
-    )
-    assert evaluation.scores["score"].isna().any()
-    html = make_report(model, X, y, evaluation=evaluation, n_worst=0).html
-    assert ">nan" not in html
 
 
 def test_members_without_importances_are_permuted(fitted):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from dataclasses import fields
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
-from hyperfusion._docstrings import fill_slots
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._validation import local_generator
 from hyperfusion._warnings import warn_user
@@ -27,6 +25,7 @@ from hyperfusion.regressors._common import (
 )
 from hyperfusion.regressors.networks._inputs import NetworkInputs
 from hyperfusion.table._features import Features
+from hyperfusion.table._names import MODALITIES
 
 SLOTS = {
     "training": """
@@ -47,9 +46,6 @@ SLOTS = {
             16 to 32 batches per epoch.
         max_iter : int, default=200
             Maximum number of epochs.
-        max_time : float, default=None
-            Seconds after which training stops, even within an epoch. The best weights
-            so far are kept. Results then depend on the machine.
         early_stopping : bool, default=True
             Whether to hold out a random tenth of the rows and keep the weights that do
             best there. If False, all epochs are run and the last weights are kept.
@@ -87,10 +83,6 @@ SLOTS = {
             The sizes and settings that the network is built from.
         network_state_ : bytes
             The network's weights, in the safetensors format.
-        n_features_in_ : int
-            Number of columns seen at fit.
-        feature_names_in_ : ndarray of shape (`n_features_in_`,)
-            Names of these columns, if all are strings.
         """,
     "preparation": """
         The features are prepared inside, from the training rows: missing numbers are
@@ -100,23 +92,23 @@ SLOTS = {
         training, known levels are sometimes hidden as well, so that the network learns
         to predict for new users. A running average of the weights is kept.
 
-        Torch's global random state is not touched. But the number of threads applies
-        to the whole process during fit and predict, so run several fits in parallel
-        processes rather than in threads.
+        Torch's global random state is not touched, but the number of threads is that of
+        the whole process: run several fits in parallel processes, not in threads.
         """,
 }
 """Paragraphs that the docstrings of the networks share."""
 
-_OWN_DEFAULTS = ("learning_rate", "weight_decay", "dropout")
+_OWN = ("learning_rate", "weight_decay", "dropout")
 
 
 @with_parameters  # subclasses inherit the parameters
 class NetworkRegressor(Member):
     """Base of the members that are neural networks.
 
-    A subclass adds parameters as fields, and implements ``_network_class``.
+    A subclass adds parameters as fields, and names its network in ``_network_class``.
     """
 
+    _network_class: ClassVar[str]
     _align = False
     _purpose = ""
 
@@ -131,7 +123,6 @@ class NetworkRegressor(Member):
             StrOptions({"auto"}),
         ],
         "max_iter": [COUNT],
-        "max_time": [POSITIVE, None],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [COUNT],
         "device": [str],
@@ -147,7 +138,6 @@ class NetworkRegressor(Member):
     delta: float = 0.5
     batch_size: int | str = "auto"
     max_iter: int = 200
-    max_time: float | None = None
     early_stopping: bool = True
     n_iter_no_change: int = 16
     device: str = "auto"
@@ -156,17 +146,17 @@ class NetworkRegressor(Member):
     verbose: int = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        training = SLOTS["training"] % {name: getattr(cls, name) for name in _OWN}
+        cls._slots = {**Member._slots, **SLOTS, "training": training}
         super().__init_subclass__(**kwargs)
-        defaults = {name: getattr(cls, name) for name in _OWN_DEFAULTS}
-        fill_slots(**SLOTS | {"training": SLOTS["training"] % defaults})(cls)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        import safetensors.torch
         import torch
         from torch.utils.data import TensorDataset
 
         from hyperfusion.regressors.networks import _training
 
-        started = time.monotonic()
         device = resolve_device(self.device)
         features, y, weight = self._read_training(X, y, sample_weight)
         rng = local_generator(self.random_state)
@@ -176,7 +166,6 @@ class NetworkRegressor(Member):
         self.network_config_ = self._network_config(n_samples)
         self.target_scaler_ = TargetScaler.fit(y[~held], weight[~held])
         target = self.target_scaler_.transform(y).astype(np.float32)
-        deadline = None if self.max_time is None else started + self.max_time
         with _training.fixed_threads(self.n_threads):
             self.inputs_ = NetworkInputs(
                 n_components=self._n_components(n_samples), align=self._align
@@ -192,22 +181,19 @@ class NetworkRegressor(Member):
             network = self._build(torch.Generator().manual_seed(seed)).to(device)
             learned, judged = rows(~held), rows(held) if held.any() else None
             size = self._batch_size(n_samples)
-            training = _training.Training(network, learned, judged, self, size)
             # every network starts at the mean; a constant target needs no more
-            if target[~held].any() and n_samples > 1:
-                training.run(seed, deadline)
-            self.network_state_ = _training.to_bytes(training.state())
-            self.n_iter_ = len(training.losses)
-            self.best_iter_ = training.best_epoch
-            self.loss_curve_ = training.losses
-            self.validation_curve_ = training.validation
-            self.best_score_ = min(training.validation, default=None)
+            epochs = self.max_iter if target[~held].any() and n_samples > 1 else 0
+            found = _training.train(network, learned, judged, self, size, epochs, seed)
+            state = {k: v.cpu().contiguous() for k, v in found.state.items()}
+            self.network_state_ = safetensors.torch.save(state)
+            self.n_iter_, self.best_iter_ = len(found.losses), found.best_epoch
+            self.loss_curve_, self.validation_curve_ = found.losses, found.validation
+            self.best_score_ = min(found.validation, default=None)
             self._restore(device)
             self._after_training(*(part[~held] for part in prepared))
 
     def _say_what_is_missing(self, features: Features) -> None:
-        groups = self.inputs_.layout_["groups"]
-        if not self._is_plain(groups):
+        if not self._is_plain(self.inputs_.layout_["groups"]):
             return
         blocks = [repr(b) for b in dict.fromkeys(features.table.blocks) if b]
         if None in features.table.blocks:
@@ -225,7 +211,8 @@ class NetworkRegressor(Member):
 
     def _is_plain(self, groups: Collection[str]) -> bool:
         """Whether a table of these blocks lacks what the member is made for."""
-        return False
+        content = {*MODALITIES["visual"], *MODALITIES["textual"]}
+        return bool(self._purpose) and not content & {*groups}
 
     def _after_training(self, numbers: np.ndarray, codes: np.ndarray) -> None:
         """Add fitted attributes of a member, from the prepared training rows."""
@@ -246,25 +233,19 @@ class NetworkRegressor(Member):
         own = (field.name for field in fields(self) if field.name not in shared)
         return {name: getattr(self, name) for name in own}
 
-    def _network_class(self) -> Any:
-        """Return the class of the network, which needs torch.
-
-        It is built from `NetworkInputs.layout_`, the configuration, and a generator
-        that draws the initial weights.
-        """
-        raise NotImplementedError
-
     def _build(self, generator: Any) -> Any:
-        config, layout = self.network_config_, self.inputs_.layout_
-        return self._network_class()(layout, config, generator)
+        from hyperfusion.regressors.networks import _architectures
+
+        build = getattr(_architectures, self._network_class)
+        return build(self.inputs_.layout_, self.network_config_, generator)
 
     def _restore(self, device: str) -> None:
+        import safetensors.torch
         import torch
 
-        from hyperfusion.regressors.networks._training import from_bytes
-
         network = self._build(torch.Generator().manual_seed(0))
-        network.load_state_dict(from_bytes(self.network_state_), strict=False)
+        state = safetensors.torch.load(self.network_state_)
+        network.load_state_dict(state, strict=False)
         # In float32 a row's last digits depend on how many rows are predicted with it.
         # Apple's GPUs have no float64.
         dtype = torch.float32 if device == "mps" else torch.float64

@@ -11,13 +11,12 @@ from sklearn.utils import gen_batches
 
 from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler
-from hyperfusion.table._features import Features, level_codes
+from hyperfusion.preprocessing._base import code_matrix
+from hyperfusion.table._features import Features
 from hyperfusion.table._names import vector_columns
 from hyperfusion.table._schema import PLAIN, Schema
 
-MIN_FREQUENCY = 4
-"""Rows at fit that a level needs to get its own code."""
-
+MIN_FREQUENCY = 4  # rows at fit that a level needs to get its own code
 _ROWS = 16_384
 
 
@@ -40,7 +39,7 @@ class NetworkInputs(HyperFusionEstimator):
         ``"categories"`` among the codes. The first ``"n_scalars"`` of the
         ``"n_numbers"`` are single columns; ``"sizes"`` holds the number of codes of
         each category, ``"aligned"`` the lists of vectors that have a common basis.
-    sources_ : list of ndarray
+    sources_ : list of list of int
         For each output number, the positions of the input numbers it is made from.
     levels_ : list of list
         For each category, the levels with the codes 1, 2 and so on.
@@ -58,35 +57,30 @@ class NetworkInputs(HyperFusionEstimator):
         pairs = enumerate(zip(schema.columns, schema.blocks, strict=True))
         self.names_ = [str(name) if block else str(i) for i, (name, block) in pairs]
         self.bases_: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        outputs: list[str] = []
-        self.sources_: list[np.ndarray] = []
-        if self.names_:
-            outputs = self._fit_numbers(features)
+        self.sources_: list[list[int]] = []
+        outputs = self._fit_numbers(features) if self.names_ else []
         self.layout_ = self._describe(outputs, features)
         return self
 
     def _fit_numbers(self, features: Features) -> list[str]:
-        self.imputer_ = BlockImputer()
         table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
+        self.imputer_ = BlockImputer()
         table = self.imputer_.fit_transform(table)
+        found = dict(zip(table, self.imputer_.sources_, strict=True))
         if self.align:
             self._fit_bases(table, features.schema)
-        sources = [np.array([i]) for i in range(len(self.names_))]
-        found = dict(zip(table, [*sources, *self.imputer_.flagged_], strict=True))
         for vector, (_, basis) in self.bases_.items():
-            columns = features.schema.vectors[vector]
-            names = vector_columns(vector, len(basis))
-            found |= dict.fromkeys(names, columns)
+            columns = features.schema.vectors[vector].tolist()
+            found |= dict.fromkeys(vector_columns(vector, len(basis)), columns)
         table = self._project(table)
         self.pca_ = BlockPCA(n_components=self.n_components).fit(table)
-        names = list(table)
-        outputs = [names[i] for i in self.pca_.passed_]
-        self.sources_ = [found[name] for name in outputs]
-        for vector, positions in self.pca_.columns_.items():
-            size = self.pca_.pcas_[vector].n_components_
-            outputs += vector_columns(vector, size)
-            together = np.concatenate([found[names[i]] for i in positions])
-            self.sources_ += [together] * size
+        sources = [found[name] for name in table]
+        self.sources_ = [
+            [i for j in of for i in sources[j]] for of in self.pca_.sources_
+        ]
+        outputs = [table.columns[i] for i in self.pca_.passed_]
+        for vector, pca in self.pca_.pcas_.items():
+            outputs += vector_columns(vector, pca.n_components_)
         self.scaler_ = BlockScaler().fit(self.pca_.transform(table))
         return outputs
 
@@ -160,12 +154,9 @@ class NetworkInputs(HyperFusionEstimator):
     @plain_output()
     def transform(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
         """Return finite, scaled float32 numbers, and int64 codes (0: unknown)."""
-        n, columns = len(features.numbers), features.categories.items()
-        codes = np.empty((n, len(self.levels_)), dtype=np.int64)
-        for i, (_, column) in enumerate(columns):
-            codes[:, i] = level_codes(column, self.levels_[i]) + 1
+        codes = code_matrix(features.categories, self.levels_) + 1
         if not self.names_:
-            return np.empty((n, 0), dtype=np.float32), codes
+            return np.empty((len(codes), 0), dtype=np.float32), codes
         table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
         table = self.imputer_.transform(table)
         table = self.scaler_.transform(self.pca_.transform(self._project(table)))

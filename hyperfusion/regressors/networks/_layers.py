@@ -59,11 +59,8 @@ class CategoryEmbeddings(Random):
     learns to predict for users and places it has never seen.
     """
 
-    dimension = 8
-    """Maximum length of a vector; categories with few levels get shorter ones."""
-
-    dropout = 0.15
-    """Probability of the unknown level."""
+    dimension = 8  # at most; categories with few levels get shorter vectors
+    dropout = 0.15  # probability of the unknown level
 
     def __init__(self, sizes: Sequence[int], generator: Generator):
         super().__init__()

@@ -6,10 +6,9 @@ and changes torch's global random state.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,14 +20,9 @@ from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors.networks._layers import set_generator
 
-ROWS = 8192
-"""Number of rows to predict at a time."""
-
-_WARM_UP = 2
-"""Epochs of warm-up, in which the learning rate rises to its value."""
-
-WEIGHT_AVERAGE = 0.99
-"""Decay of the running average of the weights: about the last 100 steps."""
+ROWS = 8192  # to predict at a time
+_WARM_UP = 2  # epochs in which the learning rate rises to its value
+WEIGHT_AVERAGE = 0.99  # decay: about the last 100 steps
 
 
 class RunningAverage:
@@ -40,7 +34,10 @@ class RunningAverage:
 
     def __init__(self, network: nn.Module):
         self.steps = 0
-        current = {name: value.detach() for name, value in named_state(network)}
+        kept, buffers = network.state_dict().keys(), network.named_buffers()
+        floats = [(k, b) for k, b in buffers if k in kept and b.is_floating_point()]
+        named = [*network.named_parameters(), *floats]
+        current = {name: value.detach() for name, value in named}
         self.state = {name: value.clone() for name, value in current.items()}
         self._current, self._averages = [*current.values()], [*self.state.values()]
 
@@ -55,126 +52,91 @@ class RunningAverage:
         return {name: value.clone() for name, value in self.state.items()}
 
 
-def named_state(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the parameters and statistics that make up a network's state."""
-    yield from network.named_parameters()
-    kept = network.state_dict().keys()
-    for name, value in network.named_buffers():
-        if name in kept and value.is_floating_point():
-            yield name, value
-
-
 def batches_of(n_samples: int, batch_size: int) -> int:
     """Return the number of batches per epoch; each has `batch_size` rows or more."""
     return max(1, n_samples // batch_size)
 
 
-class Training:
-    """The training of one network, which returns predictions and a penalty.
+class Trained(NamedTuple):
+    """The weights that were kept, and the epochs on the way there."""
+
+    state: dict[str, Tensor]
+    best_epoch: int
+    losses: list[float]
+    validation: list[float]
+
+
+def train(
+    network: nn.Module,
+    rows: TensorDataset,
+    held: TensorDataset | None,
+    member: Any,
+    batch_size: int,
+    max_epochs: int,
+    seed: int,
+) -> Trained:
+    """Train a network, which returns predictions and a penalty, with Adam.
 
     `rows` are numbers, codes, target, and weights with mean 1. `held` rows decide when
-    to stop; None keeps the last weights. The parameters of `member` control it.
+    to stop; None keeps the last weights. The parameters of `member` control it, and
+    `seed` draws order and dropout.
     """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        rows: TensorDataset,
-        held: TensorDataset | None,
-        member: Any,
-        batch_size: int,
-    ):
-        self.network, self.member = network, member
-        self.rows, self.held = rows, held
-        self.n_batches = batches_of(len(rows), batch_size)
-        self.average = RunningAverage(network)
-        self.losses: list[float] = []
-        self.validation: list[float] = []
-        self.best_epoch = 0
-        self.best: dict[str, Tensor] | None = None
-
-    def run(self, seed: int, deadline: float | None = None) -> None:
-        """Train until there is no improvement; `seed` draws order and dropout."""
-        self.device = self.rows.tensors[0].device
-        self.order = torch.Generator().manual_seed(seed)
-        set_generator(self.network, torch.Generator(self.device).manual_seed(seed))
-        parameters = list(self.network.parameters())
-        # Biases and normalization scales have one dimension and are not decayed.
-        decayed = [p for p in parameters if p.ndim > 1]
-        free = [p for p in parameters if p.ndim <= 1]
-        decay = self.member.weight_decay
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": decay},
-                {"params": free, "weight_decay": 0.0},
-            ],
-            betas=(0.9, 0.95),
-            fused=self.device.type in ("cpu", "cuda"),
-        )
-        every = self.member.verbose
-        for epoch in range(self.member.max_iter):
-            loss = self._epoch(deadline)
-            if loss is not None and not np.isfinite(loss):
-                raise InvalidInputError(
-                    f"The training of {type(self.member).__name__} diverged: lower "
-                    f"learning_rate={self.member.learning_rate!r}."
-                )
-            self.losses += [] if loss is None else [loss]
-            # Part of an epoch counts only if there are no other weights to keep.
-            if loss is not None or self.best is None:
-                self._keep_best()
-            if every and (epoch + 1) % every == 0:
-                line = f"{type(self.member).__name__}: epoch {epoch + 1}"
-                for what, found in (
-                    ("loss", self.losses),
-                    ("held out", self.validation),
-                ):
-                    line += f", {what} {found[-1]:.4f}" if found else ""
-                print(line, flush=True)
-            waited = len(self.losses) - self.best_epoch
-            if loss is None or waited >= self.member.n_iter_no_change:
-                break
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the best averaged weights, or the last."""
-        return self.best or self.average.snapshot()
-
-    def _epoch(self, deadline: float | None) -> float | None:
-        """Train on each row once; return the mean loss, or None if time ran out."""
-        self.network.train()
-        order = torch.randperm(len(self.rows), generator=self.order).to(self.device)
-        total = torch.zeros((), device=self.device)
-        for batch in torch.tensor_split(order, self.n_batches):
-            total += self._step(*self.rows[batch]) * len(batch)
-            if deadline is not None and time.monotonic() > deadline:
-                return None
-        return float(total) / len(self.rows)
-
-    def _step(
-        self, numbers: Tensor, codes: Tensor, target: Tensor, weight: Tensor
-    ) -> Tensor:
-        warm = (self.average.steps + 1) / (_WARM_UP * self.n_batches)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.member.learning_rate * min(1.0, warm)
-        prediction, penalty = self.network(numbers, codes)
-        loss = huber(prediction, target, weight, self.member.delta)
-        self.optimizer.zero_grad()
-        (loss + penalty).backward()
-        self.optimizer.step()
-        self.average.update()
-        return loss.detach()
-
-    def _keep_best(self) -> None:
-        if self.held is None:
-            self.best_epoch = len(self.losses)
-            return
-        numbers, codes, target, weight = self.held.tensors
-        prediction = predict(self.network, self.average.state, numbers, codes)
-        score = float(huber(prediction, target, weight, self.member.delta))
-        if not self.validation or score < min(self.validation):
-            self.best = self.average.snapshot()
-            self.best_epoch = len(self.losses)
-        self.validation.append(score)
+    device, n_batches = rows.tensors[0].device, batches_of(len(rows), batch_size)
+    generator = torch.Generator().manual_seed(seed)
+    set_generator(network, torch.Generator(device).manual_seed(seed))
+    # Biases and normalization scales have one dimension and are not decayed.
+    groups = [
+        {
+            "params": [p for p in network.parameters() if (p.ndim > 1) == decayed],
+            "weight_decay": member.weight_decay if decayed else 0.0,
+        }
+        for decayed in (True, False)
+    ]
+    fused = device.type in ("cpu", "cuda")
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=fused)
+    average = RunningAverage(network)
+    best: dict[str, Tensor] | None = None
+    best_epoch = 0
+    losses: list[float] = []
+    validation: list[float] = []
+    for epoch in range(1, max_epochs + 1):
+        network.train()
+        order = torch.randperm(len(rows), generator=generator).to(device)
+        total = torch.zeros((), device=device)
+        for batch in torch.tensor_split(order, n_batches):
+            numbers, codes, target, weight = rows[batch]
+            warm = min(1.0, (average.steps + 1) / (_WARM_UP * n_batches))
+            for group in optimizer.param_groups:
+                group["lr"] = member.learning_rate * warm
+            prediction, penalty = network(numbers, codes)
+            loss = huber(prediction, target, weight, member.delta)
+            optimizer.zero_grad()
+            (loss + penalty).backward()
+            optimizer.step()
+            average.update()
+            total += loss.detach() * len(batch)
+        losses.append(float(total) / len(rows))
+        if not np.isfinite(losses[-1]):
+            raise InvalidInputError(
+                f"The training of {type(member).__name__} diverged: lower "
+                f"learning_rate={member.learning_rate!r}."
+            )
+        line = f"{type(member).__name__}: epoch {epoch}, loss {losses[-1]:.4f}"
+        if held is None:
+            best_epoch = epoch
+        else:
+            numbers, codes, target, weight = held.tensors
+            prediction = predict(network, average.state, numbers, codes)
+            score = float(huber(prediction, target, weight, member.delta))
+            if not validation or score < min(validation):
+                best, best_epoch = average.snapshot(), epoch
+            validation.append(score)
+            line += f", held out {score:.4f}"
+        if member.verbose and epoch % member.verbose == 0:
+            print(line, flush=True)
+        if epoch - best_epoch >= member.n_iter_no_change:
+            break
+    return Trained(best or average.snapshot(), best_epoch, losses, validation)
 
 
 def huber(prediction: Tensor, target: Tensor, weight: Tensor, delta: float) -> Tensor:
@@ -215,17 +177,3 @@ def fixed_threads(n_threads: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
-
-
-def to_bytes(state: dict[str, Tensor]) -> bytes:
-    """Return weights as safetensors bytes, on the CPU."""
-    from safetensors.torch import save
-
-    return save({name: value.cpu().contiguous() for name, value in state.items()})
-
-
-def from_bytes(data: bytes) -> dict[str, Tensor]:
-    """Return the weights that `to_bytes` stored."""
-    from safetensors.torch import load
-
-    return load(data)
