@@ -21,6 +21,7 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import (
     group_columns,
     own_importances,
+    own_shap,
     ranked,
     spread,
     sum_groups,
@@ -147,7 +148,7 @@ def shap_values(model: Any, X: Any, *, by: Any = "feature") -> pd.DataFrame:
     groups = group_columns(Schema.of(features), by)
     folds, members = _explain(
         parts,
-        lambda m: m._shap_values(features) if hasattr(m, "_shap_values") else None,
+        lambda m: own_shap(m, features),
         "SHAP values; only CatBoostHuberRegressor does",
     )
     summed = [np.c_[sum_groups(v[:, :-1], groups), v[:, -1]] for v in folds]

@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
@@ -24,6 +25,7 @@ from hyperfusion import (
     NumericTable,
     spearman_score,
 )
+from hyperfusion.ensemble._presets import ContextColumns
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection import (
     feature_importance,
@@ -197,6 +199,22 @@ def test_shap_values_add_up_to_catboosts_prediction(table):
     single, blocks = shap_values(model, rows), shap_values(model, rows, by="block")
     both = single["image__clip__0"] + single["image__clip__1"]
     assert_allclose(blocks["image"], both)
+
+
+def test_members_that_drop_columns_explain_those_they_keep(table):
+    X, y = table
+    boosted = CatBoostHuberRegressor(iterations=20, early_stopping=False)
+    ensemble = HyperFusionRegressor(
+        [("context", make_pipeline(ContextColumns(), boosted))], cv=2, random_state=0
+    ).fit(X, y)
+    dropped = [c for c in X if c.split("__")[0] in ("image", "text", "tags")]
+    assert dropped
+    values = shap_values(ensemble, X)
+    assert (values[dropped] == 0).all(axis=None)
+    assert_allclose(values.sum(axis=1), ensemble.predict(X), rtol=1e-6)
+    own = feature_importance(ensemble).set_index("feature")["importance"]
+    assert_allclose(own.sum(), 100)
+    assert (own[dropped] == 0).all()
 
 
 def test_permuted_blocks_by_hand(table):
