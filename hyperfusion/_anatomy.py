@@ -95,10 +95,7 @@ def parameter_path(model: Any) -> str | None:
 
 
 def folds_parameter(model: Any) -> str | None:
-    """Return the name of the parameter that holds the folds of the ensemble inside.
-
-    If a `PseudoLabelWrapper` has folds of its own, they take precedence.
-    """
+    """Return the name of the parameter that holds the folds of the ensemble inside."""
     path = parameter_path(model)
     if path is None:
         return None
@@ -149,10 +146,7 @@ class Anatomy:
 
     @property
     def models(self) -> list[list[tuple[str, float, Any]]]:
-        """Name, weight and fitted model of each member, fold by fold.
-
-        Weights of a fold add up to 1. A lone regressor is one member of one fold.
-        """
+        """Name, weight and fitted model of each member, fold by fold."""
         if self.ensemble is None:
             return [[("model", 1.0, self.regressor)]]
         names = [name for name, _ in self.ensemble.members_]
@@ -165,7 +159,7 @@ class Anatomy:
     def find(self, wanted: type | Callable[[Any], bool]) -> Any:
         """Return the first step, or part of an encoder, that `wanted` accepts."""
         found = (find(step, wanted) for step in self.steps)
-        return next((step for step in found if step is not None), None)
+        return next((part for part in found if part is not None), None)
 
     def features(self, X: Any) -> Any:
         """Return the features of raw rows, as the regressor gets them."""

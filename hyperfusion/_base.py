@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
+import numpy as np
+import pandas as pd
 from sklearn import config_context
 from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
 
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._sklearn_compat import _VisualBlock
@@ -16,26 +20,45 @@ from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError, VersionWarning
 
 _VERSION = "_hyperfusion_version"
+_SHOWN = np.array([30, 12])  # rows and columns
 
 Class = TypeVar("Class")
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 def with_parameters(cls: type[Class]) -> type[Class]:
-    """Add an ``__init__`` that stores the annotated parameters and does nothing else.
-
-    They are keyword-only, unless ``field(kw_only=False)`` says otherwise. Subclasses
-    inherit them.
-    """
+    """Add an ``__init__`` of keyword-only parameters, which it stores as they are."""
     return dataclass(kw_only=True, eq=False, repr=False)(cls)
 
 
 def plain_output() -> Any:
-    """Return a context in which inner transformers ignore ``set_config``.
-
-    The global setting is for transformers that the user calls.
-    """
+    """Return a context in which inner transformers ignore ``set_config``."""
     return config_context(transform_output="default")
+
+
+def clone_with(estimator: Any, name: str, value: Any) -> Any:
+    """Clone an estimator, but set one parameter to a value, which is not copied."""
+    stand_in = object.__new__(type(estimator))
+    vars(stand_in).update(vars(estimator), **{name: None})
+    twin = BaseEstimator.__sklearn_clone__(stand_in)
+    setattr(twin, name, value)
+    return twin
+
+
+class Result(Bunch):
+    """Named results, each shown in full only if it is short."""
+
+    def __repr__(self) -> str:
+        shown = []
+        for name, value in self.items():
+            if isinstance(value, pd.DataFrame) and np.all(value.shape <= _SHOWN):
+                shown.append(f"{name}:\n{value.to_string()}")
+            elif hasattr(value, "shape"):
+                size = " x ".join(map(str, value.shape))
+                shown.append(f"{name}: {type(value).__name__} of {size}")
+            else:
+                shown.append(f"{name}: {reprlib.repr(value)}")
+        return "\n".join(shown)
 
 
 class HyperFusionEstimator(BaseEstimator):
@@ -59,18 +82,6 @@ class HyperFusionEstimator(BaseEstimator):
         fill_slots(**cls._slots)(cls)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, also of nested estimators, as ``<name>__<parameter>``.
-
-        Parameters
-        ----------
-        **params
-            Values by name.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
         for key in params:
             name, _, inner = key.partition("__")
             if not inner or name not in self._get_param_names():
@@ -83,6 +94,8 @@ class HyperFusionEstimator(BaseEstimator):
                     f"first, as in {name}=...({inner}=...)."
                 )
         return super().set_params(**params)
+
+    set_params.__doc__ = BaseEstimator.set_params.__doc__
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), _VERSION: __version__}

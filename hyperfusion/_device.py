@@ -11,10 +11,7 @@ _NAMED = re.compile(r"cpu|mps|cuda(?::\d+)?")
 
 
 def resolve_device(device: str) -> str:
-    """Return the device to fit on, by torch's name; raise if it does not exist.
-
-    "auto" is the first GPU, or the CPU on a machine without one.
-    """
+    """Return the device to fit on, by torch's name; raise if it does not exist."""
     if device == "auto":
         return next((name for name in ("cuda", "mps") if _is_there(name)), "cpu")
     if not isinstance(device, str) or _NAMED.fullmatch(device) is None:
@@ -31,10 +28,7 @@ def resolve_device(device: str) -> str:
 
 
 def device_to_predict(device: str) -> str:
-    """Return the device for a fitted model, which may come from another machine.
-
-    If its device is not available here, that is the CPU, with a warning.
-    """
+    """Return the device for a fitted model, which may come from another machine."""
     if device == "auto" or _is_there(device):
         return resolve_device(device)
     warn_user(

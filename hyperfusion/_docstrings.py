@@ -13,10 +13,7 @@ _SLOT = re.compile(r"^([ \t]*)%\((\w+)\)s$", re.MULTILINE)
 
 
 def fill_slots(**paragraphs: str) -> Callable[[Documented], Documented]:
-    """Return a decorator that puts paragraphs into the slots of a docstring.
-
-    A slot is a line of only ``%(name)s``; the paragraph takes on its indentation.
-    """
+    """Return a decorator that puts paragraphs into the slots of a docstring."""
 
     def fill(slot: re.Match[str]) -> str:
         return indent(dedent(paragraphs[slot[2]]).strip("\n"), slot[1])

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from hyperfusion.exceptions import InvalidInputError
+
+
+def takes_one_column(encoder: Any) -> bool:
+    """Whether a transformer takes a column of cells, as `TfidfVectorizer` does."""
+    while isinstance(encoder, Pipeline):
+        encoder = encoder.steps[0][1]
+    return not get_tags(encoder).input_tags.two_d_array
 
 
 class NestedEncoders:
@@ -22,20 +31,10 @@ class NestedEncoders:
     _prefix = "encoders__"
     _kind = "encoder"
     _get_param_names: Callable[[], list[str]]  # scikit-learn's
+    _named_encoders: Callable[[], dict[str, Any]]
+    _put_encoder: Callable[[str, Any], None]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, also of the estimators inside, by their names.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the encoders, or members, and their parameters.
-
-        Returns
-        -------
-        dict
-            Values by name.
-        """
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
         if not deep:
             return params
@@ -47,20 +46,9 @@ class NestedEncoders:
                 params[f"{self._prefix}{name}__{inner}"] = value
         return params
 
+    get_params.__doc__ = BaseEstimator.get_params.__doc__
+
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, also of the estimators inside, as `get_params` names them.
-
-        Parameters
-        ----------
-        **params
-            Values by name; the name of an encoder or a member alone replaces it. A
-            preset, or a list of members without names, becomes a named list.
-
-        Returns
-        -------
-        self
-            The estimator.
-        """
         own = {k: v for k, v in params.items() if not self._is_nested(k)}
         super().set_params(**own)  # type: ignore[misc]
         for key in sorted(set(params) - set(own), key=len):
@@ -87,6 +75,8 @@ class NestedEncoders:
             self._put_parameter(name, inner, value, changed)
         return self
 
+    set_params.__doc__ = BaseEstimator.set_params.__doc__
+
     def _is_nested(self, key: str) -> bool:
         if self._prefix:
             return key.startswith(self._prefix)
@@ -95,9 +85,3 @@ class NestedEncoders:
     def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
         """Keep a parameter of an encoder; `changed` is a clone that has it."""
         self._put_encoder(name, changed)
-
-    def _named_encoders(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _put_encoder(self, name: str, encoder: Any) -> None:
-        raise NotImplementedError

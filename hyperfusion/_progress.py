@@ -20,12 +20,7 @@ _clock = time.perf_counter
 _SECONDS = "hyperfusion_seconds"
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
-_TQDM: dict[str, Any] = {
-    "delay": 0.5,
-    "miniters": 0,
-    "smoothing": 0,
-    "dynamic_ncols": True,
-}
+_TQDM: Any = {"delay": 0.5, "miniters": 0, "smoothing": 0, "dynamic_ncols": True}
 
 
 def now() -> float:
@@ -49,10 +44,7 @@ def take_seconds(table: Any) -> tuple[Any, float]:
 
 
 def is_watched() -> bool:
-    """Whether a person watches this process, in a terminal or a notebook.
-
-    Workers don't count: they share the terminal of the process that waits for them.
-    """
+    """Whether a person watches this process, in a terminal or a notebook."""
     is_main = multiprocessing.current_process().name == "MainProcess"
     if not is_main or threading.current_thread() is not threading.main_thread():
         return False
@@ -114,10 +106,8 @@ class Progress:
     def __enter__(self) -> Self:
         Progress._n_silent += self._silent
         if self._shows:
-            if _in_notebook():
-                from tqdm.autonotebook import tqdm
-            else:
-                from tqdm import tqdm
+            from tqdm.auto import tqdm
+
             self.bar = tqdm(**_TQDM | self._options)
             Progress.shown.append(self)
             self._done = threading.Event()

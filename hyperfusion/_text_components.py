@@ -17,6 +17,9 @@ from sklearn.utils import gen_batches
 MOST_TEXTS = 100_000
 """Texts that terms and components are learned from."""
 
+_MOST_TERMS = 50_000
+_PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
+
 ROWS = 20_000
 """Texts that are turned into components at a time."""
 
@@ -49,20 +52,30 @@ class TextComponents(NamedTuple):
     @classmethod
     def learn(
         cls,
-        vectorizer: TfidfVectorizer,
         texts: list[str],
         n_components: int,
         rng: np.random.RandomState,
+        *,
+        analyzer: str,
+        ngram_range: Sequence[int],
+        min_df: int | float,
     ) -> Self:
-        """Learn from texts, or from a random 100,000 of them.
-
-        If no term is frequent, there is no vectorizer. If only one is, it is its own
-        component, and there is no SVD.
-        """
+        """Learn from texts, or from a random 100,000 of them."""
+        characters = analyzer == "characters"
+        kind = CharacterTfidf if characters else TfidfVectorizer
+        vectorizer = kind(
+            analyzer="char_wb" if characters else "word",
+            ngram_range=tuple(ngram_range),
+            token_pattern=_PATTERNS.get(analyzer),
+            min_df=min_df,
+            max_features=_MOST_TERMS,
+            sublinear_tf=True,
+            dtype=np.float32,
+        )
         if len(texts) > MOST_TEXTS:
             drawn = rng.choice(len(texts), MOST_TEXTS, replace=False)
             texts = [texts[i] for i in drawn]
-        fewest = vectorizer.min_df if isinstance(vectorizer.min_df, Integral) else 1
+        fewest = min_df if isinstance(min_df, Integral) else 1
         if len(texts) < int(fewest):
             return cls(None, None)
         try:

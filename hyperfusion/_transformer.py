@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -31,6 +32,9 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
     """
 
     _slots = SLOTS
+    _fit: Callable[..., Any]
+    _transform: Callable[..., Any]
+    _feature_names: Callable[..., Any]
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -117,18 +121,9 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         check_is_fitted(self)
         return np.asarray(self._feature_names(input_features), dtype=object)
 
-    def _fit(self, X: Any, y: Any) -> Any:
-        raise NotImplementedError
-
     def _fit_transform(self, X: Any, y: Any) -> Any:
         self._fit(X, y)
         return self._transform(X)
-
-    def _transform(self, X: Any) -> Any:
-        raise NotImplementedError
-
-    def _feature_names(self, names: Any) -> Any:
-        raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

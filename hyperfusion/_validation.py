@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 
 from hyperfusion._sklearn_compat import Interval, _num_samples
 from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 
-N_JOBS = [
-    Interval(Integral, None, -1, closed="right"),
-    Interval(Integral, 1, None, closed="left"),
-    None,
-]
+COUNT = Interval(Integral, 1, None, closed="left")
+"""Constraint of whole numbers from 1."""
+
+N_JOBS = [Interval(Integral, None, -1, closed="right"), COUNT, None]
 """Constraint of parameters ``n_jobs``."""
 
 _LARGEST = 1e18  # squares of what is larger leave the range of float32
@@ -33,10 +32,7 @@ def local_generator(random_state: Any) -> np.random.RandomState:
 
 
 def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
-    """Return `y` as a finite 1-D float64 array; NaN only if it is allowed.
-
-    `X` is the table of the rows, or their number if their order is checked elsewhere.
-    """
+    """Return `y` as a finite 1-D float64 array; NaN only if it is allowed."""
     if y is None:
         raise InvalidInputError(
             "requires y to be passed, but the target y is None: pass a number per row."
@@ -71,6 +67,18 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
         )
     warn_of_order(X, y)
     return values
+
+
+def check_increasing(values: Any, parameter: str, example: str) -> list[int]:
+    """Return a parameter's values, which must be increasing whole numbers from 1."""
+    numbers = list(values)
+    whole = all(COUNT.is_satisfied_by(number) for number in numbers)
+    if not numbers or not whole or sorted({*numbers}) != numbers:
+        raise InvalidInputError(
+            f"{parameter} must be increasing whole numbers, such as {example}. Got "
+            f"{values!r} instead."
+        )
+    return numbers
 
 
 def warn_of_target(y: np.ndarray) -> None:
@@ -118,8 +126,6 @@ def warn_of_order(X: Any, y: Any) -> None:
 
 
 def _as_float_vector(y: Any) -> np.ndarray:
-    from sklearn.utils.validation import column_or_1d
-
     if isinstance(y, np.ma.MaskedArray):
         y = np.ma.filled(y.astype(float), np.nan)
     try:
@@ -140,20 +146,14 @@ def _as_float_vector(y: Any) -> np.ndarray:
     try:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
-        cell = next(cell for cell in values.tolist() if not _is_number(cell))
+        cells = pd.Series(values.tolist(), dtype=object)
+        unread = cells.notna() & pd.to_numeric(cells, errors="coerce").isna()
+        cell = next(iter(cells[unread]), cells.iloc[0])
         raise InvalidInputError(
             f"The target must be numbers, got values like {cell!r}. Turn texts into "
             "numbers first: pd.to_numeric(y.str.replace(',', '')) if commas separate "
             "thousands, or .replace(',', '.') if the comma is a decimal point."
         ) from error
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def inferred(cells: Any) -> Any:

@@ -54,15 +54,15 @@ def _native_libraries(_: int) -> ThreadpoolController:
 def _work(folder: Path | None, title: str, function: Any, *args: Any) -> Any:
     _end_with_parent()
     note = None if folder is None else folder / str(os.getpid())
+    if note is None:
+        return function(*args)
     with suppress(OSError):  # a worker on another machine has no such folder
-        if note:
-            note.write_text(title)
+        note.write_text(title)
     try:
         return function(*args)
     finally:
         with suppress(OSError):
-            if note:
-                note.unlink()
+            note.unlink()
 
 
 def _end_with_parent() -> None:

@@ -41,8 +41,8 @@ _MOST_PADDING = 500
 def save_model(model: Any, path: str | Path) -> None:
     """Write a fitted model to a file without code in it.
 
-    The file does not contain the weights of frozen encoders, nor word vectors. A loaded
-    model looks for them again, as at fit.
+    The file holds neither weights of frozen encoders nor word vectors: a loaded model
+    looks for them again, as at fit.
 
     Parameters
     ----------
@@ -140,16 +140,12 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
         )
     with _whole_file(path):
         model = io.load(path, trusted=asked)
-        _forget_memory(model)
+        # joblib reads pickles from such folders at fit
+        inner = model.get_params().values() if hasattr(model, "get_params") else ()
+        for part in (model, *inner):
+            if isinstance(getattr(part, "memory", None), str):
+                part.memory = None
     return model
-
-
-def _forget_memory(model: Any) -> None:
-    """Unset parameters `memory`: joblib reads pickles from such folders at fit."""
-    inner = model.get_params().values() if hasattr(model, "get_params") else ()
-    for part in (model, *inner):
-        if isinstance(getattr(part, "memory", None), str):
-            part.memory = None
 
 
 @contextlib.contextmanager

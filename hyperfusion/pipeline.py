@@ -16,12 +16,11 @@ from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
-    Interval,
     _check_sample_weight,
     _safe_indexing,
     validate_params,
 )
-from hyperfusion._validation import check_target
+from hyperfusion._validation import COUNT, check_target
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
@@ -37,10 +36,7 @@ __all__ = ["make_hyperfusion", "predict_batches"]
 
 
 class PostPipeline(Pipeline):
-    """scikit-learn's Pipeline, which checks target and parameters before it encodes.
-
-    Encoding many images takes hours.
-    """
+    """scikit-learn's Pipeline, which checks target and parameters before it encodes."""
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Check, then fit the steps in turn, as scikit-learn's Pipeline does."""
@@ -174,9 +170,8 @@ def make_hyperfusion(
 
     Notes
     -----
-    If some posts are unlabeled, encoders and relations are fitted on all posts. Target
-    means, including those in histories of users, use labeled posts only. The counts and
-    dates of a history use all posts.
+    If some posts are unlabeled, encoders and relations are fitted on all posts, but
+    target means, including those in histories of users, use labeled posts only.
 
     Examples
     --------
@@ -274,7 +269,7 @@ def _as_in_paper(
     {
         "model": [HasMethods("predict")],
         "X": "no_validation",
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [COUNT],
         "verbose": VERBOSE,
     },
     prefer_skip_nested_validation=True,
@@ -290,8 +285,7 @@ def predict_batches(
         Any fitted model with ``predict``.
     X : DataFrame, array, path or iterable of tables
         Rows as ``model.predict`` takes them, the path of a Parquet file, or an iterable
-        of tables (pandas, Polars or pyarrow), which are predicted one by one. Arrow
-        tables, readers and Parquet files are converted to pandas batch by batch.
+        of tables. Those of Arrow and Parquet are converted to pandas batch by batch.
     batch_size : int, default=10_000
         Rows in a batch. A feature takes about 4 bytes: 100 MB for 10,000 rows of 2,500.
     verbose : int or "auto", default="auto"
@@ -301,8 +295,7 @@ def predict_batches(
     -------
     ndarray of shape (n_samples,)
         What ``model.predict`` returns for all rows at once, except for the last digits:
-        linear algebra rounds depending on the number of rows. A
-        :class:`~hyperfusion.exceptions.BadCellWarning` counts within a batch.
+        linear algebra rounds depending on the number of rows.
 
     Raises
     ------
@@ -323,8 +316,7 @@ def predict_batches(
     with Progress("predict", n_rows, verbose, unit="row") as progress:
         for part in parts:
             n = part.shape[0] if hasattr(part, "shape") else len(part)
-            if n:
-                found.append(np.asarray(model.predict(part)))
+            found += [np.asarray(model.predict(part))] if n else []
             progress.step(n)
     return np.concatenate(found)
 

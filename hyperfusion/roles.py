@@ -15,14 +15,13 @@ from hyperfusion.cells._columns import as_column, is_blank
 from hyperfusion.cells._images import signs_of_images
 from hyperfusion.cells._levels import signs_of_levels
 from hyperfusion.cells._numbers import signs_of_numbers
-from hyperfusion.cells._tags import signs_of_tags
-from hyperfusion.cells._texts import is_list, signs_of_texts
+from hyperfusion.cells._texts import is_list, signs_of_tags, signs_of_texts
 from hyperfusion.cells._times import signs_of_times
 from hyperfusion.cells._vectors import signs_of_vectors
 from hyperfusion.cells._zones import signs_of_zones
 from hyperfusion.encoders.post._roles import ROLES
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._leak_signs import sounds_later, words_of
+from hyperfusion.model_selection._leaks import sounds_later, words_of
 from hyperfusion.table._frames import as_frame, check_frame
 
 __all__ = ["RoleGuess", "guess_roles"]
@@ -97,10 +96,7 @@ class _Column(NamedTuple):
 
 
 def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
-    """Yield the roles that a column may have, the likeliest first, each with a reason.
-
-    If a rule does not fit, its reason is None.
-    """
+    """Yield likely roles of a column, each with a reason; None if it doesn't fit."""
     cells, words = column.cells, column.words
     yield "image", signs_of_images(cells)
     yield "vectors", signs_of_vectors(cells)
@@ -129,9 +125,17 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
         joined = words & _JOINED or (words & _USER and words & _TIME)
         found = signs_of_times(cells, named=named)
         yield "user_created" if joined else "time", found
-    numbers = signs_of_numbers(cells)
-    if numbers:
-        yield from _of_numbers(column, numbers)
+    if numbers := signs_of_numbers(cells):
+        if words & (_FANS | _USER):
+            yield "user_numeric", f"the name, and {numbers}"
+        if sounds_later(column.label) and (column.is_whole or "total" not in words):
+            reason = "the name of a count that grows after the post: give it a role"
+            yield None, f"{reason} only if it was known before"
+        padded = (c[:1] == "0" and c[1:].isdigit() for c in cells.astype(str))
+        coded = words & (_CODE | {"id"}) and (column.is_whole or not column.is_numeric)
+        if coded or any(padded):
+            yield "categorical", f"{column.n_levels} different codes"
+        yield "numeric", numbers
     if words & _PLACE and not words & _USER:
         yield "place", signs_of_levels(cells)
     tags = signs_of_tags(cells)
@@ -144,20 +148,6 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     yield "categorical", signs_of_levels(cells)
     kind = type(cells.iloc[0]).__name__
     yield None, f"a different {kind} in each row, like an id: no role reads it"
-
-
-def _of_numbers(column: _Column, found: str) -> Iterator[tuple[str | None, str | None]]:
-    words = column.words
-    if words & _FANS or words & _USER:
-        yield "user_numeric", f"the name, and {found}"
-    if sounds_later(column.label) and (column.is_whole or "total" not in words):
-        reason = "the name of a count that grows after the post: give it a role only"
-        yield None, f"{reason} if it was known before"
-    padded = [c[:1] == "0" and c[1:].isdigit() for c in column.cells.astype(str)]
-    is_code = words & (_CODE | {"id"}) and (column.is_whole or not column.is_numeric)
-    if is_code or any(padded):
-        yield "categorical", f"{column.n_levels} different codes"
-    yield "numeric", found
 
 
 class _Guess(NamedTuple):
@@ -224,12 +214,11 @@ class RoleGuess:
 def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     """Guess what the columns of a table are, and say why.
 
-    It looks at dtypes, names and up to 1,000 cells of each column. It fits nothing and
-    decodes no images. Check every line before you use the result: cells don't tell what
-    a column means, or whether it was known when the post was published. Constants, ids,
-    counts that grow after the post (views, likes), URLs of images, numbers with units,
-    and dates whose order of day and month is unclear get no role; the reason says what
-    to do.
+    It looks at dtypes, names and up to 1,000 cells of each column, and fits nothing.
+    Check every line before you use the result: cells don't tell what a column means, or
+    whether it was known when the post was published. Constants, ids, counts that grow
+    after the post (views, likes), URLs of images, numbers with units, and unclear dates
+    get no role; the reason says what to do.
 
     Parameters
     ----------
@@ -282,7 +271,20 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     of_vectors = _numbered_columns(frame[labels])
     in_vectors = {label for group in of_vectors for label in group}
     columns = {c: _Column.of(c, frame[c]) for c in labels if c not in in_vectors}
-    guesses = [_guess(column, len(frame)) for column in columns.values()]
+    guesses = []
+    for label, column in columns.items():
+        role = None
+        if len(column.cells) == 0:
+            reason = "no cell holds anything"
+        elif column.n_levels == 1 < column.n_known == len(frame):
+            reason = "all cells are the same"
+        else:
+            try:
+                role, reason = next((r, str(why)) for r, why in _rules(column) if why)
+            except ValueError as error:
+                reason = str(error)
+        block = _block(column.words) if role == "vectors" else None
+        guesses.append(_Guess([label], role, reason, block))
     for group in of_vectors:
         reason = f"{len(group)} numbered columns of numbers: one vector"
         guesses.append(_Guess(group, "vectors", reason, _block(_words(group[0]))))
@@ -291,30 +293,13 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     return RoleGuess(_one_for_each(guesses, columns))
 
 
-def _guess(column: _Column, n_rows: int) -> _Guess:
-    columns = [column.label]
-    if len(column.cells) == 0:
-        return _Guess(columns, None, "no cell holds anything")
-    if column.n_levels == 1 < column.n_known == n_rows:
-        return _Guess(columns, None, "all cells are the same")
-    try:
-        role, reason = next((r, why) for r, why in _rules(column) if why)
-    except ValueError as error:
-        return _Guess(columns, None, str(error))
-    block = _block(column.words) if role == "vectors" else None
-    return _Guess(columns, role, str(reason), block)
-
-
 def _block(words: frozenset[str]) -> str:
     """Return the block that a vector's name refers to, or "meta"."""
     return next((block for block, own in _BLOCKS.items() if words & own), "meta")
 
 
 def _numbered_columns(frame: pd.DataFrame) -> list[list[Hashable]]:
-    """Return groups of numeric columns whose names differ in their last number.
-
-    A short group only counts if its name says that it is a vector, or of what.
-    """
+    """Return groups of numeric columns whose names differ in their last number."""
     groups: dict[str, dict[int, Hashable]] = {}
     for label, dtype in frame.dtypes.items():
         name = re.fullmatch(r"(.*\D)(\d+)", str(label))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +17,17 @@ from hyperfusion.exceptions import BadCellError, BadCellWarning
 ON_ERROR = ("raise", "missing")
 COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
 _ARRAYS = (np.ndarray, pd.Index, pd.api.extensions.ExtensionArray)
+_learning: ContextVar[bool] = ContextVar("_learning", default=False)
+
+
+@contextmanager
+def learning() -> Iterator[None]:
+    """Within this block don't warn of bad cells: `transform` reads them again."""
+    token = _learning.set(True)
+    try:
+        yield
+    finally:
+        _learning.reset(token)
 
 
 @dataclass(frozen=True)
@@ -31,12 +44,12 @@ class Cells:
     source: pd.Series
     doubt: str | None = None
 
-    def settle(self, on_error: str, *, warn: bool = True) -> Any:
-        """Return the values; raise or (unless at fit) warn about bad cells."""
+    def settle(self, on_error: str) -> Any:
+        """Return the values; raise, or warn, if there are bad cells."""
         if self.bad and on_error == "raise":
             row, reason = next(iter(self.bad.items()))
             raise BadCellError(reason, row, self.source.name)
-        if warn:
+        if not _learning.get():
             warn_of_bad_cells(self.bad, self.source)
             if self.doubt:
                 warn_user(self.doubt, BadCellWarning)
@@ -143,9 +156,6 @@ def read_each(
     return Cells(values, bad, source)
 
 
-def read_cells(
-    cells: pd.Series, read: Callable[[Any], Any], on_error: str, *, warn: bool = True
-) -> list[Any]:
+def read_cells(cells: Any, read: Callable[[Any], Any], on_error: str) -> list[Any]:
     """Return the values of `read_each`, settled; an error stops the reading early."""
-    found = read_each(cells, read, stop_at_bad=on_error == "raise")
-    return found.settle(on_error, warn=warn)
+    return read_each(cells, read, stop_at_bad=on_error == "raise").settle(on_error)

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -272,12 +273,8 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
     try:
         return Image.open(source)
     except UnidentifiedImageError:
-        if isinstance(source, Path):
-            with source.open("rb") as file:
-                head = file.read(12)
-        else:
-            head = source.getvalue()[:12]
-        if _HEIC.match(head) is None:
+        whole = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+        if _HEIC.match(whole[:12]) is None:
             raise
     try:
         from pillow_heif import register_heif_opener
@@ -307,17 +304,10 @@ def signs_of_images(cells: pd.Series) -> str | None:
         hint = "" if found else f" ({_FOLDER})"
         return f"names of picture files; {found} of the first {len(tried)} exist{hint}"
     if all(isinstance(c, _BYTES) for c in firsts):
-        opened = _is_picture(bytes(firsts[0]))
-        return "contents of picture files" if opened else None
+        with suppress(ValueError, OSError), _open(io.BytesIO(bytes(firsts[0]))):
+            return "contents of picture files"
+        return None
     if all(isinstance(c, Image.Image) for c in firsts):
         return "pictures in memory"
     arrays = all(isinstance(c, np.ndarray) and c.ndim in (2, 3) for c in firsts)
     return "arrays of pixels" if arrays else None
-
-
-def _is_picture(content: bytes) -> bool:
-    try:
-        with _open(io.BytesIO(content)):
-            return True
-    except (ValueError, OSError):
-        return False

@@ -27,11 +27,7 @@ _BOOLEANS = ({"true", "false"}, {"0", "1"})
 
 
 def read_levels(column: Any) -> Cells:
-    """Read a column of categories as texts; missing, blank and bad cells are None.
-
-    Whole numbers are written without a decimal point, so that integers keep their
-    levels if missing values turn their column into floats. A collection is a bad cell.
-    """
+    """Read a column of categories as texts; missing, blank and bad cells are None."""
     cells = as_column(column)
     bad: dict[int, str] = {}
     if cells.dtype != object or infer_dtype(cells, skipna=True) == "string":
@@ -117,16 +113,12 @@ def _cause(seen: list[str], known: list[str]) -> tuple[str | None, str, str]:
         forms = {key(level): level for level in known}
         for level in seen:
             form = key(level)
-            if form is not None and form in forms and _is_one(level, forms[form]):
-                return cause, level, forms[form]
+            old = None if form is None else forms.get(form)
+            # long ids can be equal as floats and yet be two
+            ids = old is not None and level.isdecimal() and old.isdecimal()
+            if old is not None and (not ids or f"{float(level):.0f}" in (level, old)):
+                return cause, level, old
     return None, seen[0], known[0]
-
-
-def _is_one(level: str, other: str) -> bool:
-    """Whether levels that are equal as floats may be one: not two long ids."""
-    if not (level.isdecimal() and other.isdecimal()):
-        return True
-    return f"{float(level):.0f}" in (level, other)
 
 
 def _number(level: str) -> float | None:

@@ -48,14 +48,12 @@ def read_numbers(column: Any) -> Cells:
     unread = np.flatnonzero(~np.isfinite(numbers))
     numbers[unread] = np.nan
     there = zip(unread.tolist(), cells.iloc[unread], strict=True)
-    bad = {row: _why(cell) for row, cell in there if not is_blank(cell)}
+    bad = {}
+    for row, cell in there:
+        if not is_blank(cell):
+            said, advice = f"expected a finite number, got {shown(cell)}", _advice(cell)
+            bad[row] = f"{said}: {advice}" if advice else said
     return Cells(numbers, bad, cells)
-
-
-def _why(cell: Any) -> str:
-    advice = _advice(cell)
-    said = f"expected a finite number, got {shown(cell)}"
-    return f"{said}: {advice}" if advice else said
 
 
 def _advice(cell: Any) -> str | None:

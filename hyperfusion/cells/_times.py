@@ -35,28 +35,16 @@ _UNITS = (1e11, 1e14, 1e17)  # where milli-, micro- and nanoseconds begin
 _LARGE = 1e8  # seconds of 1973
 _DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # 20150301 is a date
 # other numbers that times are written as: the seconds in a unit, the start in seconds
-# since 1970, and the call that reads them
+# since 1970, and how pandas reads them, where it does
 _OTHER_UNITS = [
-    ("days since 1970", 86_400, 0, "{}, unit='D'"),
-    (
-        "days as spreadsheets count them",
-        *(86_400, -2_209_161_600, "{}, unit='D', origin='1899-12-30'"),
-    ),
-    ("hours since 1970", 3600, 0, "{}, unit='h'"),
-    ("minutes since 1970", 60, 0, "{}, unit='m'"),
-    ("seconds since 2001", 1, 978_307_200, "{}, unit='s', origin='2001-01-01'"),
-    (
-        "ticks since the year 1",
-        *(1e-7, -62_135_596_800, "{} // 10**7 - 62_135_596_800, unit='s'"),
-    ),
-    (
-        "ticks since 1601",
-        *(1e-7, -11_644_473_600, "{} // 10**7 - 11_644_473_600, unit='s'"),
-    ),
-    (
-        "microseconds since 1601",
-        *(1e-6, -11_644_473_600, "{} // 10**6 - 11_644_473_600, unit='s'"),
-    ),
+    ("days since 1970", 86_400, 0, "unit='D'"),
+    ("days as spreadsheets count them", 86_400, -2_209_161_600, "unit='D', origin={}"),
+    ("hours since 1970", 3600, 0, "unit='h'"),
+    ("minutes since 1970", 60, 0, "unit='m'"),
+    ("seconds since 2001", 1, 978_307_200, "unit='s', origin={}"),
+    ("ticks since the year 1", 1e-7, -62_135_596_800, None),
+    ("ticks since 1601", 1e-7, -11_644_473_600, None),
+    ("microseconds since 1601", 1e-6, -11_644_473_600, None),
 ]
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
@@ -107,6 +95,13 @@ class Times:
     seconds: np.ndarray
     naive: np.ndarray
     offset: np.ndarray
+
+    @property
+    def moments(self) -> np.ndarray:
+        """The times in UTC as datetime64[s], NaT if missing."""
+        known = ~np.isnan(self.seconds)
+        moments = np.where(known, self.seconds, 0).astype("datetime64[s]")
+        return np.where(known, moments, np.datetime64("NaT", "s"))
 
 
 def read_times(column: Any) -> Cells:
@@ -178,30 +173,29 @@ def _other_reading(cell: Any) -> str | None:
         if 1995 <= day.year < 2050:
             call = f"pd.to_datetime(column.astype(str), format={form!r})"
             return f"In the form {form} it would be {day.date()}: if so, pass {call}"
-    for what, unit, start, call in _OTHER_UNITS:
+    for what, unit, start, keywords in _OTHER_UNITS:
         seconds = number * unit + start
         if _RECENT[0] <= seconds <= _RECENT[1] and (unit > 1 or number >= _LARGE):
             day = np.datetime64(int(seconds), "s").astype("M8[D]")
-            call = f"pd.to_datetime({call.format(numbers)})"
-            return f"In {what} it would be {day}: if so, pass {call}"
+            if keywords is None:
+                whole = f"{numbers} // 10**{-int(np.log10(unit))} - {-start:_}"
+                call = f"{whole}, unit='s'"
+            else:
+                origin = np.datetime64(start, "s").astype("M8[D]")
+                call = f"{numbers}, {keywords}".format(repr(str(origin)))
+            return f"In {what} it would be {day}: if so, pass pd.to_datetime({call})"
     return None
 
 
 def as_times(values: Any, name: str = "time", *, required: bool = False) -> pd.Series:
-    """Return times that can be sorted: dates in UTC, or numbers as they are.
-
-    Numbers alone can be anything (years, days, rounds), since only their order matters,
-    unless their units differ (seconds and milliseconds since 1970, say).
-    """
+    """Return times that can be sorted: dates in UTC, or numbers as they are."""
     cells = as_column(values).reset_index(drop=True).rename(name)
     if cells.dtype == object and all(_is_number(c) or is_missing(c) for c in cells):
         cells = pd.Series(as_floats(cells), name=name)
     sizes = np.abs(cells.to_numpy(float)) if cells.dtype.kind in "iuf" else np.empty(0)
     units = np.searchsorted(_UNITS, sizes[sizes >= _LARGE], "right")
     if cells.dtype.kind not in "iuf" or len(np.unique(units)) > 1:
-        seconds = read_times(cells).settle("raise").seconds
-        moments = np.where(np.isnan(seconds), 0, seconds).astype("datetime64[s]")
-        moments[np.isnan(seconds)] = np.datetime64("NaT", "s")
+        moments = read_times(cells).settle("raise").moments
         cells = pd.Series(moments, name=name).dt.tz_localize("UTC")
     missing = np.flatnonzero(cells.isna())
     if required and len(missing):
@@ -310,11 +304,8 @@ def _in_iso_form(cell: str) -> str:
         return _UTC.sub("Z", text) if text[-1:] in ("C", "T") else text
     if _NUMBER.fullmatch(text):
         return text
-    for form in _WITH_MONTH:
-        found = form.fullmatch(text)
-        if found:
-            return _date(found)
-    return ""
+    found = next(filter(None, (form.fullmatch(text) for form in _WITH_MONTH)), None)
+    return "" if found is None else _date(found)
 
 
 def _date(found: re.Match[str]) -> str:
@@ -335,8 +326,8 @@ def _written_offset(text: str) -> float:
     found = _OFFSET.search(text, max(_DATE_LENGTH, len(text) - 6))
     if found is None:
         return np.nan
-    size = int(found[2]) * 3600 + int(found[3] or 0) * 60
-    return float(-size if found[1] == "-" else size)
+    size = 3600.0 * int(found[2]) + 60 * int(found[3] or 0)
+    return -size if found[1] == "-" else size
 
 
 def clock_seconds(moments: pd.Series) -> np.ndarray:
@@ -391,10 +382,7 @@ def _why(cell: Any, advice: str) -> str:
 
 
 def signs_of_times(cells: pd.Series, *, named: bool = False) -> str | None:
-    """Describe a column of times; None for any other; ambiguous ones raise.
-
-    If it is `named` like a time, so do others that must be converted first.
-    """
+    """Describe a column of times; None for any other; ambiguous ones raise."""
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
     are_texts = len(texts) == len(cells)
     n_numbers = sum(map(_is_number, cells)) + sum(map(_is_number_text, texts))

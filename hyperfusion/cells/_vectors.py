@@ -39,12 +39,8 @@ def vector_size(cells: pd.Series) -> int:
         for row, cell in enumerate(cells):
             if not is_blank(cell):
                 return len(_numbers(cell, row, cells.name))
-    raise BadCellError(
-        "no cell of the column holds a vector, so its length is not known: leave the "
-        "column out",
-        None,
-        cells.name,
-    )
+    reason = "no cell of the column holds a vector, so its length is not known"
+    raise BadCellError(f"{reason}: leave the column out", None, cells.name)
 
 
 def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
@@ -70,11 +66,8 @@ def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
         bad = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
         if len(bad):
             row = int(bad[0])
-            raise BadCellError(
-                f"expected a number of a vector, got {shown(column.iloc[row])}",
-                row,
-                label,
-            )
+            reason = f"expected a number of a vector, got {shown(column.iloc[row])}"
+            raise BadCellError(reason, row, label)
         with np.errstate(over="ignore"):
             out[:, position] = values
     _check_range(out, list(table))
@@ -83,11 +76,8 @@ def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
 def _check_range(vectors: np.ndarray, columns: list[Any]) -> None:
     if has_infinite(vectors):
         row, position = np.argwhere(np.isinf(vectors))[0].tolist()
-        raise BadCellError(
-            "a number of its vector is infinite or beyond the range of float32",
-            row,
-            columns[position],
-        )
+        reason = "a number of its vector is infinite or beyond the range of float32"
+        raise BadCellError(reason, row, columns[position])
 
 
 def _write_arrow(cells: pd.Series, out: np.ndarray) -> None:
@@ -137,19 +127,13 @@ def _numbers(cell: Any, row: int, column: Any) -> np.ndarray:
         numbers = np.empty((0, 0), dtype=np.float32)
     if numbers.ndim == 1 and len(numbers):
         return numbers
-    raise BadCellError(
-        f"expected a vector, an array or a list of numbers, got {shown(cell)}",
-        row,
-        column,
-    )
+    reason = f"expected a vector, an array or a list of numbers, got {shown(cell)}"
+    raise BadCellError(reason, row, column)
 
 
 def _wrong_length(got: Any, expected: int, row: int, column: Any) -> BadCellError:
-    return BadCellError(
-        f"expected a vector of {expected} numbers, as the first one has, got {got}",
-        row,
-        column,
-    )
+    reason = f"expected a vector of {expected} numbers, as the first one has, got {got}"
+    return BadCellError(reason, row, column)
 
 
 def signs_of_vectors(cells: pd.Series) -> str | None:

@@ -64,11 +64,7 @@ def read_zones(column: Any) -> Cells:
 def to_utc_and_local(
     times: Times, zones: list[Zone | None], naive_is_local: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return times in seconds: in UTC, and on the local clock.
-
-    Without a time zone, the local clock follows the offset in the time itself,
-    otherwise UTC. With `naive_is_local`, times without any zone are local times.
-    """
+    """Return times in seconds: in UTC, and on the local clock."""
     utc = times.seconds.copy()
     local = utc + np.nan_to_num(times.offset)
     rows_of: dict[Zone, list[int]] = {}

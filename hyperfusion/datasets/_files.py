@@ -1,9 +1,14 @@
-"""Files of data sets, read with errors that name file, row and key."""
+"""Files of data sets and their cells, with errors that name file, row and key.
+
+Placeholders such as ``None`` or ``0000-00-00`` are missing. Other cells are read like
+everywhere in the package, with one `BadCellWarning` per column with bad cells.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from numbers import Integral
 from pathlib import Path
@@ -13,8 +18,17 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from hyperfusion.cells._columns import shown
+from hyperfusion._base import Result
+from hyperfusion.cells._columns import Cells, is_missing, shown
+from hyperfusion.cells._numbers import read_numbers
+from hyperfusion.cells._texts import mend
+from hyperfusion.cells._times import read_times
 from hyperfusion.exceptions import InvalidInputError
+
+_PLACEHOLDERS = {"", "none", "null", "nan", "n/a", "<na>"}
+_NO_DATE = {"0", "0.0", "0000-00-00 00:00:00", "0000-00-00"}
+# year, month, day, hour in ten digits, which are seconds since 1970 elsewhere
+_HOUR = re.compile(r"((?:18|19|20)\d\d|2100)(\d\d)(\d\d)(\d\d)(?:\.0*)?")
 
 
 def find_file(folders: Iterable[Path], patterns: Iterable[str], what: str) -> Path:
@@ -63,9 +77,8 @@ def read_json(path: Path) -> Any:
 
 
 def _not_json(place: object, error: Exception) -> InvalidInputError:
-    return InvalidInputError(
-        f"{place} is not valid JSON ({error}); the file may be truncated: get it again."
-    )
+    said = f"{place} is not valid JSON ({error}); the file may be truncated"
+    return InvalidInputError(f"{said}: get it again.")
 
 
 def read_json_lines(path: Path, needed: Iterable[str]) -> pd.DataFrame:
@@ -152,9 +165,61 @@ def as_bunch(
     data = data.iloc[order].reset_index(drop=True)
     if strict:
         data, late = data.drop(columns=late), []
-    return Bunch(
-        data=data,
-        target=None if target is None else target[order],
-        roles=roles(data),
-        post_hoc=late,
-    )
+    target = None if target is None else target[order]
+    return Result(data=data, target=target, roles=roles(data), post_hoc=late)
+
+
+def clean_texts(cells: pd.Series, *, placeholders: bool = False) -> pd.Series:
+    """Return stripped texts; None if empty or, with `placeholders`, like ``None``."""
+    words = _PLACEHOLDERS if placeholders else {""}
+    texts = ["" if is_missing(cell) else str(cell).strip() for cell in cells]
+    clean = [None if text.lower() in words else mend(text) for text in texts]
+    return pd.Series(clean, index=cells.index, dtype=object)
+
+
+def clean_numbers(cells: pd.Series) -> np.ndarray:
+    return read_numbers(_without(cells, _PLACEHOLDERS)).settle("missing")
+
+
+def clean_seconds(cells: pd.Series) -> np.ndarray:
+    """Return times as datetime64[s] (UTC); NaT if missing."""
+    return read_times(_without(cells, _PLACEHOLDERS)).settle("missing").moments
+
+
+def clean_dates(cells: pd.Series) -> np.ndarray:
+    """Return times also of dates like ``1904010100`` (with the hour); 0 is missing."""
+    return clean_seconds(_without(cells, _NO_DATE).map(_with_hour))
+
+
+def _without(cells: pd.Series, words: set[str]) -> pd.Series:
+    missing = [str(cell).strip().lower() in words for cell in cells]
+    return cells.astype(object).mask(missing, None)
+
+
+def _with_hour(cell: Any) -> Any:
+    found = _HOUR.fullmatch(str(cell).strip())
+    return "{}-{}-{}T{}".format(*found.groups()) if found else cell
+
+
+def clean_vectors(cells: pd.Series, width: int) -> pd.Series:
+    """Return vectors of `width` numbers, equal ones kept once; None if missing."""
+    joined = [" ".join(map(str, c)) if isinstance(c, list) else c for c in cells]
+    codes, different = pd.factorize(np.array([*joined, None], dtype=object)[:-1])
+    vectors: list[np.ndarray | None] = [None] * (len(different) + 1)
+    bad = np.zeros(len(different) + 1, dtype=bool)
+    texts = clean_texts(pd.Series(different, dtype=object), placeholders=True)
+    for code, text in enumerate(texts):
+        words = (text or "").strip("[]").replace(",", " ").replace(";", " ").split()
+        try:
+            with np.errstate(over="ignore"):
+                numbers = np.array(words, dtype=np.float32)
+        except ValueError:
+            numbers = np.array([])
+        if len(numbers) == width and np.isfinite(numbers).all():
+            vectors[code] = numbers
+        else:
+            bad[code] = len(words) > 0
+    rows = np.flatnonzero(bad[codes])
+    why = {int(r): f"{shown(cells.iloc[r])} is not {width} numbers" for r in rows}
+    values = pd.Series([vectors[code] for code in codes], cells.index, dtype=object)
+    return Cells(values, why, cells).settle("missing")

@@ -10,12 +10,14 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from hyperfusion._sklearn_compat import StrOptions, validate_params
-from hyperfusion.datasets._cells import clean_numbers, clean_seconds, clean_texts
 from hyperfusion.datasets._files import (
     as_bunch,
     as_ids,
     check_folder,
     check_unique,
+    clean_numbers,
+    clean_seconds,
+    clean_texts,
     find_file,
     finite_numbers,
     read_json_lines,
@@ -81,14 +83,13 @@ def load_smp_video(
     Notes
     -----
     The counts of a user (followers, likes, videos ...) were read when the data were
-    collected: they include the post itself, its likes, and its effect on the user.
-    ``strict=True`` drops them, because they make scores too optimistic for future
-    posts, and the words that the platform suggests after the upload.
+    collected: they include the post itself. ``strict=True`` drops them and the words
+    that the platform suggests after the upload, because they make scores too optimistic
+    for future posts.
 
     The files have no ``#``: words and hashtags are joined by commas and cannot be
-    separated. All of them are the text; the tags are the suggested words.
-    ``user_heart_count`` repeats ``user_likes_count``; ``user_friend_count`` and
-    ``video_format`` are constant. They are in `data` but in no role.
+    separated. All of them are the text; the tags are the suggested words. Columns that
+    are constant or repeat another are in `data` but in no role.
 
     Examples
     --------
@@ -114,9 +115,8 @@ def load_smp_video(
 def _read(folder: Path, part: str, keys: list[str]) -> tuple[Path, pd.DataFrame]:
     path = find_file([folder], [f"*{part}*.jsonl"], part)
     table = read_json_lines(path, keys)
-    for key in ("pid", "uid"):
-        if key in table:
-            table[key] = as_ids(table[key], path)
+    for key in table.columns.intersection(["pid", "uid"]):
+        table[key] = as_ids(table[key], path)
     return path, table
 
 
@@ -171,15 +171,11 @@ def _clean(data: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _roles(data: pd.DataFrame) -> dict[str, object]:
-    idle = ("user_heart_count", "user_friend_count")
-    roles: dict[str, object] = {
-        "text": ["post_content"],
-        "user": "uid",
-        "time": "post_time",
-        "numeric": list(_NUMBERS),
-        "categorical": list(_CATEGORIES),
-    }
+    roles: dict[str, object] = {"text": ["post_content"], "user": "uid"}
+    roles |= {"time": "post_time", "numeric": [*_NUMBERS]}
+    roles["categorical"] = [*_CATEGORIES]
     if _USER_COUNTS[0] in data:
+        idle = ("user_heart_count", "user_friend_count")
         roles["tags"] = "post_suggested_words"
         roles["user_numeric"] = [c for c in _USER_COUNTS if c not in idle]
     return roles

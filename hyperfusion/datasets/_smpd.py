@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,22 +14,41 @@ from sklearn.utils import Bunch
 
 from hyperfusion._sklearn_compat import StrOptions, validate_params
 from hyperfusion._warnings import warn_user
-from hyperfusion.datasets._cells import (
+from hyperfusion.datasets._files import (
+    as_bunch,
+    as_ids,
+    check_folder,
+    check_unique,
     clean_dates,
     clean_numbers,
     clean_seconds,
     clean_texts,
     clean_vectors,
-)
-from hyperfusion.datasets._files import as_bunch, check_folder
-from hyperfusion.datasets._smpd_files import (
-    find_crawled,
-    find_part,
-    read_crawled,
-    read_labels,
-    read_posts,
+    find_file,
+    finite_numbers,
+    read_json,
+    table_of,
 )
 from hyperfusion.exceptions import InvalidInputError
+
+_NAMES = {
+    "category": "{}_category.json",
+    "text": "{}_text.json {}_tags.json",
+    "time and place": "{}_temporalspatial_information.json {}_temporalspatial.json",
+    "additional information": "{}_additional_information.json {}_additional.json",
+    "user data": "{}_user_data.json {}_userdata.json",
+    "image paths": "{}_img_filepath.txt {}_img_path.txt {}_img.txt {}_imgfile.txt",
+    "labels": "{}_label.txt",
+}
+"""File names of each part: first those since 2023, then those of 2020."""
+
+_KEYS = {
+    "category": ("Category", "Subcategory", "Concept"),
+    "text": ("Title", "Mediatype", "Alltags"),
+    "time and place": ("Postdate", "Latitude", "Longitude", "Geoaccuracy"),
+    "additional information": ("Pathalias", "Ispublic", "Mediastatus"),
+}
+_OTHER_NAMES = {"Tile": "Title", "timezone_timezone_id": "timezone_id"}
 
 _TEXTS = ("Title", "Alltags")
 _CATEGORIES = (
@@ -84,12 +104,11 @@ def load_smpd(
         With the entries:
 
         data : DataFrame of shape (n_posts, n_columns)
-            One row for each post in time order, columns under the newest names of
-            the files. ``image`` holds paths. ``user_description`` and
+            One row for each post in time order, columns under the newest names of the
+            files. ``image`` holds paths; ``user_description`` and
             ``location_description`` hold vectors of 399 and 400 numbers.
-            ``first_taken_days`` is the number of days from the user's first picture to
-            the post; ``meanView`` and the like are totals divided by ``photoCount``
-            (0 where that is 0).
+            ``first_taken_days`` are the days from the user's first picture to the post;
+            ``meanView`` and the like are totals divided by ``photoCount``.
         target : ndarray of shape (n_posts,), float64, or None
             Popularity, on a logarithmic scale.
         roles : dict
@@ -105,17 +124,14 @@ def load_smpd(
 
     Warns
     -----
-    BadCellWarning
-        For each column with unreadable cells, which count as missing.
     UserWarning
         If no pictures are found; `roles` then names no image.
 
     Notes
     -----
     ``photo_count`` and all of ``user_additional.csv`` but the date of joining are
-    totals read years after the posts: ``totalViews`` includes the views of the post
-    itself. ``strict=True`` drops them, because they make scores too optimistic for
-    future posts. It keeps ``ispro``, ``canbuypro`` and the descriptions, whose time of
+    totals read years after the posts, which include the post itself. ``strict=True``
+    drops them. It keeps ``ispro``, ``canbuypro`` and the descriptions, whose time of
     reading is not known.
 
     Loading takes at most twice the memory of the largest file, besides the table.
@@ -128,22 +144,138 @@ def load_smpd(
     'Postdate'
     """
     place = check_folder(folder)
-    raw = read_posts(place, split)
+    places = [place, place / f"{split}_allmetadata_json"]
+
+    def find(part: str) -> Path:
+        return find_file(places, _NAMES[part].format(*[split] * 4).split(), part)
+
+    raw = _read_posts(find)
     vectors = {name: raw.pop(name) for name in _VECTORS if name in raw}
     data = _clean(raw)
-    crawled = find_crawled(place, split)
-    if crawled is not None:
-        data = _with_crawled(data, crawled)
+    crawled = [p for p in (p / "user_additional.csv" for p in places) if p.is_file()]
+    if crawled:
+        data = _with_crawled(data, crawled[0])
     data["image"], has_images = _image_cells(data, place, split, image_folder)
     for name, cells in vectors.items():
         data[name] = clean_vectors(cells, _VECTORS[name])
     target = None
     if split == "train":
-        reference = find_part(place, split, "category")
-        target = read_labels(find_part(place, split, "labels"), data, reference)
+        path = find("labels")
+        lines = pd.Series(_lines(path))
+        _check_rows(lines.to_frame(), path, data, find("category"))
+        target = finite_numbers(lines, path)
     late = ("photo_count", *_CRAWLED, *_MEANS)
     roles = partial(_roles, has_images=has_images)
     return as_bunch(data, target, "Postdate", late, strict=strict, roles=roles)
+
+
+def _read_posts(find: Callable[[str], Path]) -> pd.DataFrame:
+    """Return all parts of the posts side by side; their rows must match."""
+    posts, reference = pd.DataFrame(), find("category")
+    for part, needed in _KEYS.items():
+        path = find(part)
+        table = _read_table(path, ("Pid", "Uid", *needed))
+        if posts.empty:
+            check_unique(table["Pid"], path)
+            posts = table
+        else:
+            _check_rows(table, path, posts, reference)
+            posts = posts.join(table[list(needed)])
+    path = find("user data")
+    users = _read_table(path)
+    _check_rows(users, path, posts, reference)
+    posts = posts.join(users[users.columns.difference(posts.columns, sort=False)])
+    path = find("image paths")
+    files = [PurePosixPath(line.replace("\\", "/")) for line in _lines(path)]
+    keys = pd.DataFrame({"Pid": [file.stem for file in files]})
+    if all(len(file.parts) > 1 for file in files):
+        keys["Uid"] = [file.parent.name for file in files]
+    _check_rows(keys, path, posts, reference)
+    return posts.assign(image=pd.Series(list(map(str, files)), dtype=object))
+
+
+def _read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return a JSON file (a list of rows or an object of columns) as a table."""
+    content = read_json(path)
+    if isinstance(content, dict):
+        table = _from_columns(content, path)
+    elif isinstance(content, list):
+        first = content[0] if content and isinstance(content[0], dict) else {}
+        renamed = [_renamed(row) if isinstance(row, dict) else row for row in content]
+        table = table_of(renamed, needed or tuple(_renamed(first)), path)
+    else:
+        raise InvalidInputError(
+            f"{path}: expected a list of objects or an object of columns, got "
+            f"{content!r:.60}."
+        )
+    _check_columns(table, needed, path)
+    for key in table.columns.intersection(["Pid", "Uid"]):
+        table[key] = as_ids(table[key], path)
+    return table
+
+
+def _renamed(cells: dict[str, Any]) -> dict[str, Any]:
+    return {_OTHER_NAMES.get(key, key): cell for key, cell in cells.items()}
+
+
+def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
+    columns = _renamed(content)
+    for name, cells in columns.items():
+        if isinstance(cells, dict):
+            absent = [row for row in range(len(cells)) if str(row) not in cells]
+            if absent:
+                raise InvalidInputError(
+                    f"{path}, column {name!r} has no row {absent[0]}, of "
+                    f"{len(cells)}: row numbers begin at 0 and leave none out."
+                )
+            columns[name] = [cells[str(row)] for row in range(len(cells))]
+        elif not isinstance(cells, list):
+            raise InvalidInputError(
+                f"{path}, column {name!r}: expected cells by row, got {cells!r:.60}."
+            )
+    lengths = {name: len(cells) for name, cells in columns.items()}
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        raise InvalidInputError(
+            f"{path}: columns must have the same number of rows, at least 1. "
+            f"Got {lengths}."
+        )
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _check_columns(table: pd.DataFrame, needed: tuple[str, ...], path: Path) -> None:
+    absent = [key for key in needed if key not in table]
+    if absent:
+        raise InvalidInputError(
+            f"{path} has no column {absent[0]!r}; it has {sorted(table)}."
+        )
+
+
+def _check_rows(
+    table: pd.DataFrame, path: Path, posts: pd.DataFrame, reference: Path
+) -> None:
+    """Raise unless the rows of a file match the posts."""
+    if len(table) != len(posts):
+        raise InvalidInputError(
+            f"{path} has {len(table)} row(s), {reference} has {len(posts)}: the rows "
+            "of all files must match."
+        )
+    for key in table.columns.intersection(["Pid", "Uid"]):
+        differ = np.flatnonzero(table[key] != posts[key])
+        if len(differ):
+            row = int(differ[0])
+            raise InvalidInputError(
+                f"{path}, row {row}: {key} is {table[key].iloc[row]!r}, but "
+                f"{posts[key].iloc[row]!r} in {reference}. The rows of all files must "
+                f"match; {len(differ)} row(s) differ."
+            )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} is not a text file ({error}).") from error
+    return [line.strip() for line in text.rstrip().split("\n")]
 
 
 def _clean(raw: pd.DataFrame) -> pd.DataFrame:
@@ -175,16 +307,23 @@ def _clean(raw: pd.DataFrame) -> pd.DataFrame:
 
 def _with_crawled(data: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Add the statistics of the user with the same Pathalias, if there is one."""
-    crawled = read_crawled(path, _CRAWLED)
-    numbers = pd.DataFrame({c: clean_numbers(crawled[c]) for c in _CRAWLED})
-    numbers.index = crawled.index
+    try:
+        crawled = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InvalidInputError(f"{path} is not a table ({error}).") from error
+    _check_columns(crawled, ("Pathalias", *_CRAWLED), path)
+    crawled["Pathalias"] = clean_texts(crawled["Pathalias"], placeholders=True)
+    crawled = crawled.dropna(subset="Pathalias").drop_duplicates()
+    check_unique(crawled["Pathalias"], path)
+    crawled = crawled.set_index("Pathalias")
+    columns = {c: clean_numbers(crawled[c]) for c in _CRAWLED}
+    numbers = pd.DataFrame(columns, index=crawled.index)
     photos = numbers["photoCount"]
     for mean, total in _MEANS.items():
         numbers[mean] = (numbers[total] / photos).where(photos != 0, 0)
     if "joinedDate" in crawled:
         numbers["joinedDate"] = clean_dates(crawled["joinedDate"])
-    rows = numbers.reindex(data["Pathalias"]).set_axis(data.index)
-    return data.join(rows)
+    return data.join(numbers.reindex(data["Pathalias"]).set_axis(data.index))
 
 
 def _image_cells(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion._transformer import TableTransformer
-from hyperfusion.cells._columns import ON_ERROR, Cells, as_column
+from hyperfusion.cells._columns import ON_ERROR, Cells, as_column, learning
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._numbers import signed_log, without_overflow
 from hyperfusion.exceptions import InvalidInputError
@@ -45,44 +45,18 @@ class CellEncoder(TableTransformer):
 
     _slots = SLOTS
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
+    _read: Callable[..., Any]
+    _transform_cells: Callable[..., Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         on_error = {"on_error": [StrOptions(set(ON_ERROR))]}
         cls._parameter_constraints = {**cls._parameter_constraints, **on_error}
 
-    def _fit(self, X: Any, y: Any) -> None:
+    def _fit(self, X: Any, y: Any) -> Any:
         cells = self._read(X, reset=True)
-        self._fit_cells(cells, y)
-        self._end_fit(cells)
-
-    def _fit_transform(self, X: Any, y: Any) -> Any:
-        cells = self._read(X, reset=True)
-        features = self._fit_transform_cells(cells, y)
-        self._end_fit(cells)
-        return features
-
-    def _transform(self, X: Any) -> Any:
-        return self._transform_cells(self._read(X, reset=False))
-
-    def _transform_known(self, X: Any) -> Any:
-        """Transform columns that are already known to be those of fit."""
-        return self._transform_cells(X)
-
-    def _read(self, X: Any, *, reset: bool) -> Any:
-        raise NotImplementedError
-
-    def _fit_cells(self, cells: Any, y: Any) -> None:
-        """Learn from the cells; by default nothing."""
-
-    def _transform_cells(self, cells: Any) -> Any:
-        raise NotImplementedError
-
-    def _fit_transform_cells(self, cells: Any, y: Any) -> Any:
-        self._fit_cells(cells, y)
-        return self._transform_cells(cells)
-
-    def _end_fit(self, cells: Any) -> None:
+        with learning():
+            self._fit_cells(cells, y)
         names = pd.Index(self._feature_names())
         if not names.is_unique:
             raise InvalidInputError(
@@ -91,17 +65,25 @@ class CellEncoder(TableTransformer):
                 "Rename the columns they come from."
             )
         self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
+        return cells
 
-    def _feature_names(self, names: Any = None) -> list[str]:
-        raise NotImplementedError
+    def _fit_transform(self, X: Any, y: Any) -> Any:
+        return self._transform_cells(self._fit(X, y))
+
+    def _transform(self, X: Any) -> Any:
+        return self._transform_cells(self._read(X, reset=False))
+
+    def _transform_known(self, X: Any) -> Any:
+        """Transform columns that are already known to be those of fit."""
+        return self._transform_cells(X)
+
+    def _fit_cells(self, cells: Any, y: Any) -> None:
+        """Learn from the cells; by default nothing."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "n_features_in_")
 
 
 class ColumnEncoder(CellEncoder):
@@ -138,14 +120,14 @@ class TableEncoder(CellEncoder):
             X = X.reshape(-1, 1)
         return check_table(self, X, reset=reset)
 
-    def _levels(self, cells: pd.Series, *, warn: bool = True) -> pd.Series:
-        return read_levels(cells).settle(self.on_error, warn=warn)
+    def _levels(self, cells: pd.Series) -> pd.Series:
+        return read_levels(cells).settle(self.on_error)
 
-    def _scaled(self, cells: Cells, log: bool, *, warn: bool = True) -> np.ndarray:
+    def _scaled(self, cells: Cells, log: bool) -> np.ndarray:
         """Return numbers on a log scale, or unchanged if float32 can hold them."""
         if log:
-            return signed_log(cells.settle(self.on_error, warn=warn))
-        return without_overflow(cells).settle(self.on_error, warn=warn)
+            return signed_log(cells.settle(self.on_error))
+        return without_overflow(cells).settle(self.on_error)
 
 
 def read_column(X: Any, who: str) -> pd.Series:

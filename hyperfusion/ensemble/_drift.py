@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import Bunch
 
 from hyperfusion._anatomy import Anatomy
+from hyperfusion._base import Result
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import N_JOBS
 from hyperfusion.cells._times import as_times
@@ -146,7 +147,7 @@ def drift_report(
         },
         index=pd.Index(kept, name="column"),
     )
-    return Bunch(
+    return Result(
         auc=float(np.mean(aucs)),
         auc_std=float(np.std(aucs, ddof=1)),
         columns=columns.sort_values("importance", ascending=False, kind="stable"),

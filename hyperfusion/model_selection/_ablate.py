@@ -61,16 +61,14 @@ def ablate(
 
     This gives the rows of the paper's table 1 (section 4.3.2). Posts are encoded once
     per split. To remove a modality, its columns are dropped from the feature table,
-    with the similarities and clusters that relate it to others, and only the last step
-    is fitted again: for an ensemble, K folds times N members.
+    with those that relate it to others, and only the last step is fitted again.
 
     Parameters
     ----------
     model : Pipeline or regressor, or search or wrapper around one
-        A Pipeline of `make_hyperfusion` or your own, or a regressor if `X` is a feature
-        table. A search around a Pipeline runs once per split, and its best Pipeline is
-        used. If a wrapper fits a Pipeline in every fold (`PseudoLabelWrapper`), columns
-        of `X` are dropped instead of features.
+        A Pipeline, or a regressor if `X` is a feature table. A search around a Pipeline
+        runs once per split. If a wrapper fits a Pipeline in every fold
+        (`PseudoLabelWrapper`), columns of `X` are dropped instead of features.
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the model takes them.
     y : array-like of shape (n_posts,)
@@ -78,11 +76,10 @@ def ablate(
         from them.
     parts : list of str, default=None
         Parts to remove: the modalities "visual", "metadata", "textual" and
-        "geolocation", the training steps "ensemble" (the member with the lowest
-        out-of-fold MAE alone), "pseudo_labels" (fit on labeled posts only), "filter"
-        (no ``row_filter``) and "folds" (one random split with the proportions of a
-        fold), or single blocks of the feature table such as "tags". None means the
-        eight of the paper.
+        "geolocation", the training steps "ensemble" (the best member alone),
+        "pseudo_labels" (fit on labeled posts only), "filter" (no ``row_filter``) and
+        "folds" (one random split), or single blocks of the feature table such as
+        "tags". None means the eight of the paper.
     cv : int, splitter, iterable of (train, test) or None, default=None
         Splits to score on; scores are means over them. None is one split by time, with
         the latest `test_size` of the posts for testing. A number gives
@@ -109,10 +106,9 @@ def ablate(
         One row for each variant, indexed by its name: "full model", then "without
         visual" and so on. The columns are the scores ``src`` (Spearman's rank
         correlation, SRC) and ``mae`` (mean absolute error); ``src_change`` and
-        ``mae_change`` (the variant's score minus the full model's: the part helps if
-        SRC falls and MAE rises), with the bounds of their paired bootstrap intervals
-        (``src_change_low``, ``src_change_high``, ...); ``n_features`` left in the
-        feature table; ``seconds`` to fit and predict, without encoding; and ``note``,
+        ``mae_change``, minus the full model's scores, with the bounds of their paired
+        bootstrap intervals (``src_change_low``, ``src_change_high``, ...);
+        ``n_features``; ``seconds`` to fit and predict, without encoding; and ``note``,
         which says why a variant does not apply (all other columns are then NaN).
 
     Raises
@@ -177,12 +173,11 @@ def ablate(
             progress.step(share)
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
             shared = features, target[train], held
-            calls: Iterator[Call] = (
-                (t, (v, *shared)) for t, v in zip(titles, tried, strict=True)
-            )
-            fits, fitted = in_parallel(_fit, calls, n_jobs), {}
-            results = progress.over(fits, titles, share)
-            for one in (one for several in results for one in several):
+            pairs = zip(titles, tried, strict=True)
+            calls: Iterator[Call] = ((title, (v, *shared)) for title, v in pairs)
+            fitted = {}
+            fits = progress.over(in_parallel(_fit, calls, n_jobs), titles, share)
+            for one in (one for several in fits for one in several):
                 fitted[one.name] = one
                 if tells_lines(verbose):
                     said = f"[ablate] {one.name}"
@@ -192,10 +187,7 @@ def ablate(
 
 
 def _encode(model: Any, X: Any, y: np.ndarray, held: Any) -> tuple[Any, Any, Any]:
-    """Return the model without its encoders, and the encoded rows of both sides.
-
-    A search around a pipeline is run, and its best pipeline is used.
-    """
+    """Return the model without its encoders, and the encoded rows of both sides."""
     if is_search(model) and any(hasattr(layer, "steps") for layer in layers(model)):
         best = clone(model).fit(X, y).best_estimator_
         return _encode(best, X, y, held)
@@ -251,10 +243,7 @@ def _result(
 
 @dataclass
 class _Variant:
-    """A row of the ablation: a model without a part, and what came of it.
-
-    If `model` is None it does not apply, or is made of the fitted full model.
-    """
+    """A row of the ablation: a model without a part, and what came of it."""
 
     name: str
     model: Any = None
@@ -293,7 +282,15 @@ def _plan(
             else:
                 variant.model = clone(model).set_params(**{row_filter: None})
         elif part == "folds":
-            variant.model, variant.note = _without_folds(model, seed)
+            name = folds_parameter(model)
+            n_folds = None if name is None else _n_folds(model.get_params()[name])
+            if n_folds is None:
+                variant.note = "the model is not an ensemble over folds"
+            elif n_folds < 2:
+                variant.note = "the model has only one fold"
+            else:
+                single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
+                variant.model = clone(model).set_params(**{str(name): single})
         elif not isinstance(features, pd.DataFrame):
             variant.note = "the features have no names, so no blocks"
         else:
@@ -307,20 +304,11 @@ def _plan(
     return variants
 
 
-def _without_folds(model: Any, seed: int) -> tuple[Any, str]:
-    """Return the model with one random split in place of its folds, or why not."""
-    name = folds_parameter(model)
-    if name is None:
-        return None, "the model is not an ensemble over folds"
-    cv = model.get_params()[name]
+def _n_folds(cv: Any) -> int:
     try:
-        n_folds = int(cv) if isinstance(cv, Integral) else check_cv(cv).get_n_splits()
+        return int(cv) if isinstance(cv, Integral) else check_cv(cv).get_n_splits()
     except (TypeError, ValueError):  # it depends on the groups
-        n_folds = 5
-    if n_folds < 2:
-        return None, "the model has only one fold"
-    single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
-    return clone(model).set_params(**{name: single}), ""
+        return 5
 
 
 def _fit(variant: _Variant, features: Any, y: np.ndarray, held: Any) -> list[_Variant]:
@@ -333,8 +321,13 @@ def _fit(variant: _Variant, features: Any, y: np.ndarray, held: Any) -> list[_Va
         features = features.drop(columns=variant.without_columns)
         held = held.drop(columns=variant.without_columns)
     model = clone(variant.model).fit(features, y)
-    done = [_Variant(variant.name)]
-    _predict(done[0], model, features, held, start)
+
+    def row(name: str, note: str = "") -> _Variant:
+        found = np.asarray(model.predict(held), dtype=np.float64).reshape(-1)
+        about = {"n_features": features.shape[1], "seconds": now() - start}
+        return _Variant(name, note=note, prediction=found, **about)
+
+    done = [row(variant.name)]
     ensemble = Anatomy.of(model).ensemble
     if variant.name == _FULL and ensemble is not None and len(ensemble.members_) > 1:
         start = now()
@@ -345,11 +338,5 @@ def _fit(variant: _Variant, features: Any, y: np.ndarray, held: Any) -> list[_Va
         ensemble.weights_ = np.zeros_like(ensemble.weights_)
         ensemble.weights_[:, best] = 1.0
         note = f"{ensemble.members_[best][0]} alone"
-        done.append(_Variant("without ensemble", note=note))
-        _predict(done[1], model, features, held, start)
+        done.append(row("without ensemble", note))
     return done
-
-
-def _predict(row: _Variant, model: Any, features: Any, held: Any, start: float) -> None:
-    row.prediction = np.asarray(model.predict(held), dtype=np.float64).reshape(-1)
-    row.n_features, row.seconds = features.shape[1], now() - start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import Bunch, check_random_state
 
+from hyperfusion._base import Result
 from hyperfusion._progress import VERBOSE, Progress, now, tells_lines
 from hyperfusion._sklearn_compat import Interval, _safe_indexing, validate_params
-from hyperfusion._validation import N_JOBS
+from hyperfusion._validation import COUNT, N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import _inputs
@@ -25,7 +26,7 @@ SPLITS = ("random", "user", "time")
 
 COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "test_size": [Interval(Real, 0, 1, closed="neither")],
-    "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
+    "n_bootstrap": [COUNT],
     "n_jobs": N_JOBS,
     "random_state": ["random_state"],
     "verbose": VERBOSE,
@@ -36,7 +37,7 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     {
         **COMMON_CONSTRAINTS,
         "splits": [str, list, tuple, dict, None],
-        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "n_repeats": [COUNT],
     },
     prefer_skip_nested_validation=True,
 )
@@ -58,9 +59,8 @@ def evaluate(
     """Score models on random, user-grouped and time splits, side by side.
 
     A random split shows the score on posts like the training posts, a split by user
-    that on new users, and a split by time that on later posts. Each model is cloned and
-    fitted once per split and repeat. Posts of known and of new users are also scored
-    separately.
+    that on new users, and a split by time that on later posts. Each model is fitted
+    once per split and repeat. Posts of known and of new users are also scored apart.
 
     Parameters
     ----------
@@ -99,11 +99,11 @@ def evaluate(
         With the entries:
 
         scores : DataFrame
-            One row for each `split`, `model`, `users` ("all"; "known", with posts in
-            the training rows; or "new") and `metric` ("src": Spearman's rank
-            correlation, SRC; "mae": mean absolute error; "within_user_src": rank
-            correlation within users with three posts or more), with `score`, the bounds
-            `low` and `high` of its interval, `n_posts` and `n_users`.
+            One row for each `split`, `model`, `users` ("all", "known", with posts in
+            the training rows, or "new") and `metric` ("src": Spearman's rank
+            correlation, SRC; "mae": mean absolute error; "within_user_src": SRC within
+            users with three posts or more), with `score`, the bounds `low` and `high`
+            of its interval, `n_posts` and `n_users`.
         differences : DataFrame
             For each model but the first (the `baseline`): `difference`, its score minus
             the first model's on the same posts, with `low` and `high`, by the same
@@ -120,11 +120,10 @@ def evaluate(
 
     Notes
     -----
-    Intervals are percentiles over bootstrap samples. A sample draws users with all of
-    their tested posts (or single posts, if users are unknown), and the same for all
-    models, so differences are paired. Intervals show the uncertainty due to the choice
-    of test posts, not that due to the seed of the model. The paper reports SRC and MAE
-    (section 4, equation 11) on one random split.
+    Intervals are percentiles over bootstrap samples of users with all of their tested
+    posts (or of posts, if users are unknown), the same for all models, so differences
+    are paired. They show the uncertainty due to the choice of test posts, not that due
+    to the seed of the model. The paper reports SRC and MAE on one random split.
 
     Examples
     --------
@@ -167,22 +166,20 @@ def evaluate(
     with Progress("evaluate", len(jobs), verbose) as progress:
         results = zip(titles, jobs, progress.over(fits, titles), strict=True)
         for title, (name, fold, kind, train, test), (found, seconds) in results:
-            table = pd.DataFrame(
-                {"split": name, "fold": fold, "model": kind, "row": test}
-            )
-            table = table.assign(y=target[test], prediction=found, known_user=None)
+            table = {"split": name, "fold": fold, "model": kind, "row": test}
+            table |= {"y": target[test], "prediction": found, "known_user": None}
             table["unit"] = test if units is None else units[test]
             if units is not None:
                 seen = units[train[~np.isnan(target[train])]]
                 table["known_user"] = np.isin(units[test], seen)
-            tables.append(table)
+            tables.append(pd.DataFrame(table))
             if tells_lines(verbose):
                 print_scores(f"[evaluate] {title}", target[test], found, seconds)
     predictions = pd.concat(tables, ignore_index=True)
     has_users = units is not None
     scores, differences = score_tables(predictions, has_users, n_bootstrap, rng)
     predictions = predictions.drop(columns="unit")
-    return Bunch(scores=scores, differences=differences, predictions=predictions)
+    return Result(scores=scores, differences=differences, predictions=predictions)
 
 
 def _plan(
@@ -220,9 +217,9 @@ def _plan(
         if name == "time" and times is not None:
             plan[name] = [_inputs.split_by_time(times, rows, test_size)]
             continue
-        kind = GroupShuffleSplit if name == "user" else ShuffleSplit
-        splitter = kind(n_repeats, test_size=test_size, random_state=rng)
         groups = units[rows] if name == "user" and units is not None else None
+        kind = ShuffleSplit if groups is None else GroupShuffleSplit
+        splitter = kind(n_repeats, test_size=test_size, random_state=rng)
         folds = splitter.split(rows, groups=groups)
         plan[name] = [(rows[train], rows[test]) for train, test in folds]
     return plan

@@ -51,10 +51,9 @@ def name_models(model: Any) -> dict[str, Any]:
 def learns_from_unlabeled(model: Any) -> bool:
     """Whether a model says that it takes rows whose target is NaN."""
     for layer in layers(model):
-        if getattr(layer, "learns_unlabeled", False):
-            return True
-        if not (hasattr(layer, "steps") or is_search(layer)):
-            return False
+        learns = getattr(layer, "learns_unlabeled", False)
+        if learns or not (hasattr(layer, "steps") or is_search(layer)):
+            return learns
     return False
 
 
@@ -123,7 +122,7 @@ def read_folds(
         cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
         units = None
     if isinstance(cv, str) or not hasattr(cv, "split"):
-        return _read_pairs(cv, what, len(y))
+        return _checked(cv, what, len(y))
     rows = np.flatnonzero(~np.isnan(y))
     if hasattr(cv, "get_metadata_routing"):  # scikit-learn's warn where they don't
         takes_groups = cv.get_metadata_routing().split.requests.get("groups")
@@ -134,7 +133,7 @@ def read_folds(
     return [(rows[train], rows[test]) for train, test in folds]
 
 
-def _read_pairs(pairs: Any, what: str, n_rows: int) -> list[Split]:
+def _checked(pairs: Any, what: str, n_rows: int) -> list[Split]:
     """Return (train, test) pairs of positions, checked."""
     try:
         if isinstance(pairs, tuple) and len(pairs) == 2 and np.isscalar(pairs[0][0]):

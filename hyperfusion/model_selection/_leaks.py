@@ -5,17 +5,21 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Hashable, Iterator
-from typing import Any
+from numbers import Number
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.stats import rankdata
 
-from hyperfusion.cells._columns import as_column
+from hyperfusion._validation import inferred
+from hyperfusion.cells._columns import as_column, is_missing
+from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection import _inputs
-from hyperfusion.model_selection import _leak_signs as signs
+from hyperfusion.table import Schema
 from hyperfusion.table._frames import check_frame
 
 _COPY = 0.999
@@ -23,6 +27,20 @@ _ALONE = 0.8  # with all columns, good models of the SMP Challenge reach about 0
 _WITHIN = 0.95
 _NAMED = 0.2
 _N_FOLDS = 5
+_N_BINS = 50
+_MIN_LEVELS = 3
+_MIN_ROWS = 30
+
+# in the singular, except "shares": a share may be a proportion
+_LATER = frozenset(
+    {
+        *("click", "comment", "digg", "engagement", "fave", "favorite"),
+        *("heart", "impression", "like", "play", "popularity", "ranking", "reaction"),
+        *("repost", "retweet", "score", "shares", "total", "upvote", "view", "vote"),
+        "watch",
+    }
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _DAY = r"\s*\d{4}[-/. 年년]? ?\d\d?[-/. 月월] ?\d|\s*\d{8}|.*\d\d:\d\d"
 _COLUMNS = ["column", "finding", "value", "evidence", "advice"]
 
@@ -98,8 +116,7 @@ def check_leaks(
     -----
     An honest column cannot agree with mean targets better than their reliability
     allows: the correlation between the means of two random halves of each level's rows,
-    corrected to full length (Spearman and Brown). For 10,000 rows, a column takes a few
-    milliseconds, and as much again for each category.
+    corrected to full length (Spearman and Brown).
 
     Examples
     --------
@@ -136,24 +153,25 @@ def _in_columns(
     rng = np.random.RandomState(0)
     table, y = table.iloc[labeled], y[labeled]
     folds = rng.permutation(len(y)) % min(_N_FOLDS, len(y))
+    columns = {column: numbers_of(table[column]) for column in table}
+    codes = {
+        column: levels_of(table[column]) if numbers is None else bins_of(numbers)
+        for column, numbers in columns.items()
+    }
     levels: dict[Hashable, np.ndarray] = {}
     if units is not None:
         levels["users"] = units[labeled]
-    for column in table:  # categories and texts whose values repeat
-        is_number = signs.numbers_of(table[column]) is not None
-        codes = None if is_number else signs.levels_of(table[column])
-        if codes is not None and codes.max(initial=-1) + 1 <= len(codes) / 2:
-            levels[column] = codes
-    for column in table:
-        numbers = signs.numbers_of(table[column])
-        codes = (
-            signs.levels_of(table[column])
-            if numbers is None
-            else signs.bins_of(numbers)
-        )
-        if codes is None or codes.max(initial=-1) < 1:
+    levels |= {  # categories and texts whose values repeat
+        column: own
+        for column, own in codes.items()
+        if columns[column] is None and own is not None
+        if own.max(initial=-1) + 1 <= len(own) / 2
+    }
+    for column, numbers in columns.items():
+        own = codes[column]
+        if own is None or own.max(initial=-1) < 1:
             continue
-        value = signs.out_of_fold_score(codes, y, folds)
+        value = out_of_fold_score(own, y, folds)
         evidence = f"predictions from it alone have an SRC of {value:.3f}"
         sure = None if numbers is None else _of_numbers(column, numbers, y, rng)
         if sure is not None:
@@ -162,7 +180,7 @@ def _in_columns(
             yield (column, "predicts alone", value, evidence)
         elif numbers is not None and (within := _within(column, numbers, y, levels)):
             yield within
-        elif value >= _NAMED and signs.sounds_later(column):
+        elif value >= _NAMED and sounds_later(column):
             yield (column, "total counted later", value, evidence)
 
 
@@ -175,17 +193,15 @@ def _of_numbers(
     if copied >= _COPY:
         evidence = f"its rank correlation with the target is {copied:.4f}"
         return (column, "copy of the target", copied, evidence)
-    means = signs.level_means(x, y, rng)
+    means = level_means(x, y, rng)
     if means is None or not means.knows:
         return None
-    evidence = (
-        f"the correlation of its {means.n_levels} repeated values with the mean target "
-        f"of their rows is {means.correlation:.3f}; without knowing these targets it "
-        f"is {means.bound:.3f} at most"
-    )
-    if means.same:
+    evidence = f"its {means.n_levels} repeated values are the mean target of their rows"
+    if not means.same:
         evidence = (
-            f"its {means.n_levels} repeated values are the mean target of their rows"
+            f"the correlation of its {means.n_levels} repeated values with the mean "
+            f"target of their rows is {means.correlation:.3f}; without knowing these "
+            f"targets it is {means.bound:.3f} at most"
         )
     return (column, "target by level", means.correlation, evidence)
 
@@ -195,7 +211,7 @@ def _within(
 ) -> _Finding | None:
     """Return a sign that a column orders the rows of each level by their target."""
     for name, codes in levels.items():
-        within = signs.order_within_levels(x, y, codes)
+        within = order_within_levels(x, y, codes)
         if abs(within) >= _WITHIN:
             evidence = (
                 f"within the levels of {name!r}, its rank correlation with the target "
@@ -206,14 +222,9 @@ def _within(
 
 
 def _after_the_post(table: pd.DataFrame, times: pd.Series) -> Iterator[_Finding]:
-    if pd.api.types.is_numeric_dtype(times):
-        return
-    for column in table:
+    for column in [] if pd.api.types.is_numeric_dtype(times) else table:
         dates = _dates(table[column])
-        if dates is None:
-            continue
-        later = dates > times
-        if later.any():
+        if dates is not None and (later := dates > times).any():
             gap = (dates - times)[later].median()
             evidence = f"{int(later.sum())} dates are after the post, by {gap} (median)"
             share = float(later.sum() / dates.notna().sum())
@@ -234,7 +245,135 @@ def _dates(column: pd.Series) -> pd.Series | None:
         cells = cells.where(np.array(dated), None)
     elif cells.dtype.kind != "M":
         return None
-    seconds = read_times(cells).clean.seconds
-    if np.isfinite(seconds).sum() <= 0.9 * column.notna().sum():
+    times = read_times(cells).clean
+    if np.isfinite(times.seconds).sum() <= 0.9 * column.notna().sum():
         return None
-    return pd.to_datetime(pd.Series(seconds, index=column.index), unit="s", utc=True)
+    return pd.Series(times.moments, index=column.index).dt.tz_localize("UTC")
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a name, in lower case."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def sounds_later(column: Any) -> bool:
+    """Whether a column's name is that of a count that grows after the post."""
+    (name,) = Schema([column]).names  # without its block
+    words = words_of(str(name.feature))
+    if "share" in words and "count" in words:
+        return True
+    return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])
+
+
+def numbers_of(column: pd.Series) -> np.ndarray | None:
+    """Return a column of numbers or dates as float64, NaN where missing."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return None
+    cells = as_column(column)
+    if cells.dtype == object:
+        if all(isinstance(cell, Number) or is_missing(cell) for cell in cells):
+            return read_numbers(cells).clean
+        cells = inferred(cells)
+    if cells.dtype.kind == "M":
+        return read_times(cells).clean.seconds
+    return read_numbers(cells).clean if cells.dtype.kind in "biuf" else None
+
+
+def levels_of(column: pd.Series) -> np.ndarray | None:
+    """Return a number for each cell's level, -1 if missing; None if not comparable."""
+    try:
+        return pd.factorize(as_column(column))[0]
+    except TypeError:  # cells such as lists can't be compared
+        return None
+
+
+def bins_of(x: np.ndarray) -> np.ndarray:
+    """Return quantile bins of numbers, -1 where missing."""
+    there = ~np.isnan(x)
+    codes = np.full(len(x), -1)
+    n_bins = max(2, min(_N_BINS, int(there.sum()) // 20))
+    share = (rankdata(x[there], method="average") - 0.5) / max(there.sum(), 1)
+    codes[there] = np.minimum((share * n_bins).astype(int), n_bins - 1)
+    return codes
+
+
+def out_of_fold_score(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float:
+    """Return SRC of the mean target of each row's level over the other folds."""
+    codes, n_folds = codes + 1, int(folds.max()) + 1
+    cell = codes * n_folds + folds
+    shape = (int(codes.max()) + 1, n_folds)
+    sums = np.bincount(cell, y, minlength=shape[0] * n_folds).reshape(shape)
+    sizes = np.bincount(cell, minlength=shape[0] * n_folds).reshape(shape)
+    rest = sums.sum(axis=1, keepdims=True) - sums
+    n_rest = sizes.sum(axis=1, keepdims=True) - sizes
+    # unseen levels get the mean of the other folds, not that of all rows
+    overall = rest.sum(axis=0) / n_rest.sum(axis=0)
+    means = (rest + overall) / (n_rest + 1)
+    return spearman_score(y, means[codes, folds])
+
+
+class LevelMeans(NamedTuple):
+    """How well a column's repeated values agree with the mean target of their rows."""
+
+    n_levels: int
+    same: bool
+    correlation: float
+    bound: float
+
+    @property
+    def knows(self) -> bool:
+        """Whether the agreement is better than an honest column can reach."""
+        if self.same:
+            return True
+        if self.n_levels < _MIN_ROWS or self.correlation <= self.bound + 0.05:
+            return False
+        error = np.sqrt(2 / (self.n_levels - 3))
+        sure = 1 - 1e-12
+        found, most = np.arctanh(np.minimum([self.correlation, self.bound], sure))
+        return bool(found - most > 4 * error)
+
+
+def level_means(
+    x: np.ndarray, y: np.ndarray, rng: np.random.RandomState
+) -> LevelMeans | None:
+    """Compare each repeated value of a column with the mean target of its rows."""
+    there = np.flatnonzero(~np.isnan(x))
+    values, codes, sizes = np.unique(x[there], return_inverse=True, return_counts=True)
+    repeated = sizes > 1
+    if repeated.sum() < _MIN_LEVELS or sizes[repeated].sum() < _MIN_ROWS:
+        return None
+    target = y[there]
+    order = rng.permutation(len(there))
+    order = order[np.argsort(codes[order], kind="stable")]
+    place = np.empty(len(there), dtype=int)
+    place[order] = np.arange(len(there)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    halves = []
+    for half in (0, 1):
+        rows = place % 2 == half
+        total = np.bincount(codes[rows], target[rows], minlength=len(values))
+        count = np.bincount(codes[rows], minlength=len(values))
+        halves.append(total[repeated] / count[repeated])
+    means = (np.bincount(codes, target) / sizes)[repeated]
+    agreement = max(spearman_score(*halves), 0.0)
+    reliability = 2 * agreement / (1 + agreement)
+    values = values[repeated]
+    linear = 0.0
+    if np.ptp(values) > 0 and np.ptp(means) > 0:
+        linear = min(abs(float(np.corrcoef(values, means)[0, 1])), 1.0)
+    same = np.allclose(values, means, rtol=0, atol=1e-3 * target.std())
+    same = bool(same) or (len(values) >= 8 and linear > 0.9999)
+    # of ranks as well: a mean may have been put through a monotone function
+    correlation = max(linear, abs(spearman_score(means, values)))
+    return LevelMeans(len(values), same, correlation, float(np.sqrt(reliability)))
+
+
+def order_within_levels(x: np.ndarray, y: np.ndarray, codes: np.ndarray) -> float:
+    """Return the correlation of ranks within levels, 0 if there are too few rows."""
+    rows = pd.DataFrame({"x": x, "y": y})[codes >= 0].dropna()
+    groups = rows.groupby(codes[rows.index])
+    ranks = groups.rank()
+    ranks -= ranks.groupby(codes[rows.index]).transform("mean")
+    spread = np.sqrt((ranks**2).sum())
+    if (ranks["x"] != 0).sum() < _MIN_ROWS or spread.min() == 0:
+        return 0.0
+    return float((ranks["x"] * ranks["y"]).sum() / (spread["x"] * spread["y"]))

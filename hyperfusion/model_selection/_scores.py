@@ -35,11 +35,7 @@ def score_tables(
     n_bootstrap: int,
     rng: np.random.RandomState,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the scores of the models, and their differences to the first model.
-
-    `predictions` has the columns split, fold, model, y, prediction and unit: the user
-    of a post, or the post itself. With users it also has the column known_user.
-    """
+    """Return the scores of the models, and their differences to the first model."""
     scores: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
     for split, tested in predictions.groupby("split", sort=False):
@@ -78,11 +74,7 @@ def score_tables(
 def mean_scores(
     folds: Sequence[pd.DataFrame], metric: str, counts: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Return the mean of a score over folds, and that mean in each bootstrap sample.
-
-    `counts` says how often each sample draws each unit. A drawn user comes with all of
-    their posts, since posts of one user are not independent.
-    """
+    """Return the mean of a score over folds, and that mean in each bootstrap sample."""
     each = [_fold_scores(fold, metric, counts) for fold in folds]
     with warnings.catch_warnings():  # numpy warns if all are NaN
         warnings.simplefilter("ignore", RuntimeWarning)

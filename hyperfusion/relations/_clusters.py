@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,22 +11,21 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, check_increasing, local_generator
 from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._tree import Assignment, descend, grow_tree
-from hyperfusion.relations._views import (
+from hyperfusion.relations._tree import (
+    Assignment,
     ViewReducer,
     agreement_table,
+    descend,
     find_views,
+    grow_tree,
 )
 from hyperfusion.table._features import Features, read_features, write_features
 
 JOINT = "joint"
-
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
 Paths = dict[str, list[Assignment]]
 
@@ -36,12 +34,11 @@ Paths = dict[str, list[Assignment]]
 class HierarchicalClusterEncoder(TableTransformer):
     """Coarse-to-fine clusters of posts, for each modality and for all together.
 
-    The paper's abstract mentions "hierarchical clustering features that capture
-    inter-modal dependencies" but does not describe them; this is an interpretation. The
-    vectors of each block are normalized, concatenated and reduced by PCA. k-means
-    splits the posts into a few clusters, each of these into more, and so on: a tree in
-    which every cluster has one parent. The joint view clusters the concatenated reduced
-    vectors of all blocks.
+    The paper's abstract mentions "hierarchical clustering features" but does not
+    describe them; this is an interpretation. The vectors of each block are normalized,
+    concatenated and reduced by PCA. k-means splits the posts into a few clusters, each
+    of these into more, and so on: a tree in which every cluster has one parent. The
+    joint view clusters the concatenated reduced vectors of all blocks.
 
     Parameters
     ----------
@@ -69,18 +66,9 @@ class HierarchicalClusterEncoder(TableTransformer):
         The parent of each cluster on the level above (0 on the first level).
     sizes_ : dict of {str: list of ndarray}
         The share of each cluster in the posts at fit.
-    agreement_ : dict of {str: list of ndarray}
-        The table of agreements for each pair in `agreeing_`, level by level.
-    agreeing_ : dict of {str: (str, str)}
-        The pairs of an image view with a view of texts or tags.
     reducers_ : dict of {str: estimator}
         Normalize and reduce each block.
     %(columns_seen)s
-
-    See Also
-    --------
-    CrossModalSimilarity : Agreement of image and text without clusters.
-    sklearn.cluster.MiniBatchKMeans : Splits each cluster.
 
     Notes
     -----
@@ -92,16 +80,13 @@ class HierarchicalClusterEncoder(TableTransformer):
     - ``<view>_<L>_size``: the cluster's share of the posts at fit;
     - ``<view>_<L>``: the cluster, a category (a number for an array);
 
-    and for image with text, and image with tags, ``image_text_<L>_agreement``: the
-    normalized pointwise mutual information of the two clusters at fit, which is 1 if
-    they only occur together, 0 if they are independent, and -1 if they never do.
+    and for image with text or tags, ``image_text_<L>_agreement``: the normalized
+    pointwise mutual information of the two clusters at fit, which is 1 if they only
+    occur together, 0 if they are independent, and -1 if they never do.
 
     A post without any vector of a view is missing there. If a block has several
-    vectors, a missing one counts as the mean.
-
-    With n posts, d components and K clusters on the last level, it costs ``O(n d K)``
-    to assign clusters, plus the PCA on at most 100,000 posts: 12 s for 486,000 posts
-    and 512 columns. It runs in one thread, on whose number the last digits depend.
+    vectors, a missing one counts as the mean. 486,000 posts with 512 columns take 12 s.
+    It runs in one thread, on whose number the last digits depend.
 
     Examples
     --------
@@ -123,8 +108,8 @@ class HierarchicalClusterEncoder(TableTransformer):
     _parameter_constraints = {
         "levels": [list, tuple],
         "blocks": [list, tuple, None],
-        "n_components": [_POSITIVE],
-        "min_cluster_size": [_POSITIVE],
+        "n_components": [COUNT],
+        "min_cluster_size": [COUNT],
         "random_state": ["random_state"],
     }
 
@@ -135,13 +120,7 @@ class HierarchicalClusterEncoder(TableTransformer):
     random_state: Any = None
 
     def _fit(self, X: Any, y: Any) -> tuple[Features, Paths]:
-        levels = list(self.levels)
-        whole = all(_POSITIVE.is_satisfied_by(k) for k in levels)
-        if not levels or not whole or sorted({*levels}) != levels:
-            raise InvalidInputError(
-                "levels must be increasing whole numbers, such as (8, 64, 512). "
-                f"Got {self.levels!r} instead."
-            )
+        levels = check_increasing(self.levels, "levels", "(8, 64, 512)")
         features = read_features(self, X, reset=True, infinite="missing")
         numbers, rng = features.numbers, local_generator(self.random_state)
         self.reducers_: dict[str, ViewReducer] = {}
@@ -151,9 +130,8 @@ class HierarchicalClusterEncoder(TableTransformer):
         self.sizes_: dict[str, list[np.ndarray]] = {}
         paths: Paths = {}
         with thread_limit(1):
-            for view, reducer in find_views(
-                features, self.blocks, self.n_components
-            ).items():
+            views = find_views(features, self.blocks, self.n_components)
+            for view, reducer in views.items():
                 if reducer.there(numbers).sum() > 1:
                     self.reducers_[view] = reducer.fit(numbers, rng)
             if not self.reducers_:
@@ -171,25 +149,24 @@ class HierarchicalClusterEncoder(TableTransformer):
                     np.bincount(a.labels[a.labels >= 0], minlength=len(c)) / len(there)
                     for a, c in zip(paths[view], self.centers_[view], strict=True)
                 ]
-        self._fit_agreement(paths)
-        return features, paths
-
-    def _fit_agreement(self, paths: Paths) -> None:
-        self.agreement_: dict[str, list[np.ndarray]] = {}
-        self.agreeing_: dict[str, tuple[str, str]] = {}
         blocks = {view: reducer.block for view, reducer in self.reducers_.items()}
-        for a, b in product(blocks, blocks):
-            if blocks[a] == "image" and blocks[b] in ("text", "tags"):
-                pair = f"{a}_{b}"
-                self.agreeing_[pair] = a, b
-                self.agreement_[pair] = [
-                    agreement_table(
-                        paths[a][i].labels,
-                        paths[b][j].labels,
-                        (len(self.centers_[a][i]), len(self.centers_[b][j])),
-                    )
-                    for i, j in self._shared(pair).values()
-                ]
+        self._agreeing = {
+            f"{a}_{b}": (a, b)
+            for a, b in product(blocks, blocks)
+            if blocks[a] == "image" and blocks[b] in ("text", "tags")
+        }
+        self._agreement = {
+            pair: [
+                agreement_table(
+                    paths[a][i].labels,
+                    paths[b][j].labels,
+                    (len(self.centers_[a][i]), len(self.centers_[b][j])),
+                )
+                for i, j in self._shared(pair).values()
+            ]
+            for pair, (a, b) in self._agreeing.items()
+        }
+        return features, paths
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         return self._write(*self._fit(X, y))
@@ -226,7 +203,7 @@ class HierarchicalClusterEncoder(TableTransformer):
                 clusters.append((name, blocks[view]))
                 measures = ("distance", "margin", "size")
                 numbers += [(f"{name}_{what}", blocks[view]) for what in measures]
-        for pair, (a, b) in self.agreeing_.items():
+        for pair, (a, b) in self._agreeing.items():
             both = blocks[a] + blocks[b]
             numbers += [(f"{pair}_{k}_agreement", both) for k in self._shared(pair)]
         return numbers + clusters
@@ -244,7 +221,7 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     def _shared(self, pair: str) -> dict[int, tuple[int, int]]:
         """Return the positions of the levels that both views of a pair have."""
-        a, b = (self.levels_[view] for view in self.agreeing_[pair])
+        a, b = (self.levels_[view] for view in self._agreeing[pair])
         return {level: (a.index(level), b.index(level)) for level in a if level in b}
 
     def _write(self, features: Features, paths: Paths) -> Any:
@@ -255,8 +232,8 @@ class HierarchicalClusterEncoder(TableTransformer):
                 clusters.append((found.labels, len(sizes)))
                 size = np.append(sizes, np.nan)[found.labels]
                 numbers += [found.distance, found.margin, size]
-        for pair, tables in self.agreement_.items():
-            a, b = self.agreeing_[pair]
+        for pair, tables in self._agreement.items():
+            a, b = self._agreeing[pair]
             for table, (i, j) in zip(tables, self._shared(pair).values(), strict=True):
                 ours, theirs = paths[a][i].labels, paths[b][j].labels
                 known = (ours >= 0) & (theirs >= 0)
@@ -271,6 +248,3 @@ class HierarchicalClusterEncoder(TableTransformer):
         }
         levels = pd.DataFrame(categories, index=features.categories.index)
         return write_features(values, self.get_feature_names_out(), levels)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "agreeing_")

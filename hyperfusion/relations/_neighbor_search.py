@@ -1,11 +1,25 @@
-"""Exact search for the most similar earlier rows, in blocks."""
+"""What neighbors are compared by, and an exact search for them, in blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.utils import gen_batches
+
+from hyperfusion._base import with_parameters
+from hyperfusion._text_components import TextComponents
+from hyperfusion._validation import local_generator
+from hyperfusion.cells._columns import learning, read_cells
+from hyperfusion.cells._texts import read_text
+from hyperfusion.cells._vectors import holds_vectors, vector_size, write_vectors
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._features import as_float32
+from hyperfusion.table._frames import check_columns
+from hyperfusion.table._schema import Schema
 
 GRID = 2048
 """Numbers of unit vectors are whole multiples of 1 / GRID.
@@ -21,10 +35,7 @@ _POSITION = 2**32 - 1
 
 
 def on_grid(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors of length 1 in units of 1 / GRID, as int16.
-
-    A vector of zeros, or with a missing or infinite number, is missing: all 0.
-    """
+    """Return vectors of length 1 in units of 1 / GRID, as int16."""
     out = np.zeros(vectors.shape, dtype=np.int16)
     for rows in gen_batches(len(vectors), 16_384):
         part = np.asarray(vectors[rows], dtype=np.float64)
@@ -98,10 +109,7 @@ def _better(
     strangers: Sequence[tuple[np.ndarray, np.ndarray]],
     start: int,
 ) -> np.ndarray:
-    """Return the largest keys among the best so far and those of a block.
-
-    A key is a whole number made of the cosine and the row's position.
-    """
+    """Return the largest keys among the best so far and those of a block."""
     n, k = best.shape
     least = (best.min(axis=1) >> 32).astype(np.float32)[:, None]
     above = cosines > least
@@ -133,10 +141,7 @@ def _better(
 
 
 def recent_means(times: np.ndarray, targets: np.ndarray, n: int) -> np.ndarray:
-    """Return the mean of the `n` latest targets at the time of each row.
-
-    Targets of the same time are used together, so there can be a few more.
-    """
+    """Return the mean of the `n` latest targets at the time of each row."""
     if len(times) == 0:
         return np.zeros(0)
     stop = np.searchsorted(times, times, side="right")
@@ -179,3 +184,107 @@ def summarize(
                 summary["age"] = (w * days[:, :k]).sum(axis=1) / total
         columns += [summary[what] for what in summaries]
     return np.column_stack(columns)
+
+
+@with_parameters
+class TextSpace(BaseEstimator):
+    """Components of the characters in the joined texts of some columns."""
+
+    columns: list[Hashable]
+    n_components: int
+    random_state: Any
+
+    def fit(self, table: pd.DataFrame) -> Self:
+        """Learn terms and components."""
+        with learning():
+            texts = [text for text in self._texts(table, "missing") if text]
+        self.learned_ = TextComponents.learn(
+            texts,
+            self.n_components,
+            local_generator(self.random_state),
+            analyzer="characters",
+            ngram_range=(2, 4),
+            min_df=min(2, max(len(texts), 1)),
+        )
+        return self
+
+    def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
+        """Return the vectors of the rows, on the grid."""
+        svd = self.learned_.svd
+        size = 1 if svd is None else svd.n_components
+        return on_grid(self.learned_.of(self._texts(table, on_error), size))
+
+    def _texts(self, table: pd.DataFrame, on_error: str) -> list[str | None]:
+        columns = [read_cells(table[c], read_text, on_error) for c in self.columns]
+        rows = zip(*columns, strict=True)
+        return [" ".join(text for text in row if text) or None for row in rows]
+
+
+@with_parameters
+class VectorSpace(BaseEstimator):
+    """Ready-made vectors, joined from columns of numbers or arrays."""
+
+    columns: list[Hashable]
+
+    def fit(self, table: pd.DataFrame) -> Self:
+        """Learn the lengths of the arrays in each column."""
+        self.sizes_ = {
+            column: vector_size(table[column])
+            for column in self.columns
+            if holds_vectors(table[column])
+        }
+        return self
+
+    def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
+        """Return the vectors of the rows, on the grid."""
+        numbers = [c for c in self.columns if c not in self.sizes_]
+        parts = [as_float32(table[numbers])] if numbers else []
+        for column, size in self.sizes_.items():
+            parts.append(np.empty((len(table), size), dtype=np.float32))
+            write_vectors(table[column], parts[-1])
+        return on_grid(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+
+
+Space = TextSpace | VectorSpace
+
+
+def find_spaces(
+    table: pd.DataFrame,
+    text: Any,
+    vectors: Any,
+    taken: list[Hashable],
+    n_components: int,
+    random_state: Any,
+) -> dict[str, Space]:
+    """Return the unfitted spaces by name."""
+    spaces: dict[str, Space] = {}
+    reduction = {"n_components": n_components, "random_state": random_state}
+    for name, value in _by_name(text, "text").items():
+        columns = check_columns(table, value, "text")
+        spaces[name] = TextSpace(columns=columns, **reduction)
+    known = Schema.of(table).vectors
+    for name, value in _by_name(vectors, "vectors").items():
+        if name in spaces:
+            raise InvalidInputError(f"text and vectors both name a space {name!r}.")
+        columns = []
+        for label in value if isinstance(value, list) else [value]:
+            if isinstance(label, str) and label in known:
+                columns += [table.columns[i] for i in known[label]]
+            else:
+                columns += check_columns(table, label, "vectors")
+        spaces[name] = VectorSpace(columns=columns)
+    if not spaces:
+        columns = [column for column in table if column not in taken]
+        spaces["vectors"] = VectorSpace(columns=columns)
+    empty = [name for name, space in spaces.items() if not space.columns]
+    if empty:
+        raise InvalidInputError(
+            f"The space {empty[0]!r} has no column: name some with text= or vectors=."
+        )
+    return spaces
+
+
+def _by_name(value: Any, default: str) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(name): columns for name, columns in value.items()}
+    return {} if value is None else {default: value}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,34 +13,31 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import check_target
+from hyperfusion._validation import COUNT, check_increasing, check_target
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._neighbor_search import (
+    find_spaces,
     fingerprints,
     recent_means,
     search,
     summarize,
 )
-from hyperfusion.relations._neighbor_spaces import (
-    find_spaces,
-)
 from hyperfusion.table._frames import Columns, as_frame, check_columns, check_table
 
 DAY = 86_400.0
 SUMMARIES = ("mean", "spread", "similarity", "age")
-_COUNT = Interval(Integral, 1, None, closed="left")
 
 
 @with_parameters
 class NeighborTargets(TableTransformer):
     """The targets of the most similar earlier rows.
 
-    For each row it finds the nearest stored rows that are strictly older, by cosine,
-    and summarizes their targets, in one or several spaces: of texts or of ready-made
-    vectors. A row's own target and later ones are never used, so ``fit(X,
-    y).transform(X)`` is safe to train on and equals ``fit_transform(X, y)``.
+    For each row it finds the nearest stored rows that are strictly older, by the cosine
+    of texts or ready-made vectors, and summarizes their targets. A row's own target and
+    later ones are never used, so ``fit(X, y).transform(X)`` is safe to train on and
+    equals ``fit_transform(X, y)``.
 
     Parameters
     ----------
@@ -68,26 +65,22 @@ class NeighborTargets(TableTransformer):
         A neighbor's weight is exp(sharpness * cosine).
     trend : int or None, default=300
         Number of latest targets whose mean is subtracted from each target, so that
-        targets are relative to other rows of the same days. Nothing is subtracted if
-        this is None, or without times.
+        targets are relative to those of the same days. None, or no times: nothing is.
     n_latest : int or None, default=50_000
-        Number of the latest earlier rows to search for neighbors, so that the time
-        grows with the number of rows and not with its square. None, and a table without
-        times, means all.
+        Number of the latest earlier rows to search, so that the time grows with the
+        number of rows and not with its square. None, or no times, means all.
     n_components : int, default=256
         Number of components of the character TF-IDF of texts.
     random_state : int, RandomState instance or None, default=None
         Seed of that reduction.
     on_error : {"missing", "raise"}, default="missing"
-        What to do with a cell that can't be read: treat it as missing and warn once
-        for the column, or raise a :class:`~hyperfusion.exceptions.BadCellError` that
-        names it.
+        What to do with a cell that can't be read: treat it as missing and warn once, or
+        raise a :class:`~hyperfusion.exceptions.BadCellError` that names it.
 
     Attributes
     ----------
     rows_ : dict of {str: ndarray}
-        The stored rows, sorted by time: vectors, targets, times, and codes of users and
-        contents.
+        The stored rows, sorted by time: vectors, targets, times, users, contents.
     levels_ : ndarray of shape (n_stored,)
         The trend at the times of the stored rows.
     spaces_ : dict of {str: space}
@@ -100,11 +93,6 @@ class NeighborTargets(TableTransformer):
         If a column is missing, or if `y` (the targets, NaN if unknown) is missing or
         doesn't match `X`.
 
-    See Also
-    --------
-    UserHistory : The same user's earlier posts.
-    TfidfComponents : Vectors of texts.
-
     Notes
     -----
     The output is float32: for each space, each summary of each number of neighbors,
@@ -114,18 +102,15 @@ class NeighborTargets(TableTransformer):
     to `transform` are never stored; `update` adds rows whose targets become known.
 
     Without `time`, each row sees all stored rows except those of its user and those
-    with identical vectors, which can be itself. This keeps a row's own target out of
-    its features, but not out of those of the rows around it. So use it inside the
-    folds, as the first step of a member that is a Pipeline.
+    with identical vectors, which can be itself. So use it inside the folds, as the
+    first step of a member that is a Pipeline: the rows around a row know its target.
 
     The search is exact, except that vectors are rounded, which changes a cosine by
     about 0.0002. In return, the neighbors don't depend on threads, blocks or the order
     of rows. Of equally similar rows the later is nearer, then the one with the larger
     target. Scale columns of different kinds first. With n rows and d numbers, a space
-    takes 2 n d bytes, and fitting and transforming the same rows ``n * min(n, 2 *
-    n_latest) * d`` operations. One core reads 5,000 short texts per second.
-
-    Not in the paper; the page on the feature table in the user guide has the scores.
+    takes 2 n d bytes, and ``n * min(n, 2 * n_latest) * d`` operations. Not in the
+    paper; the user guide has the scores.
 
     Examples
     --------
@@ -149,9 +134,9 @@ class NeighborTargets(TableTransformer):
         "n_neighbors": ["array-like"],
         "summaries": ["array-like"],
         "sharpness": [Interval(Real, 0, None, closed="left")],
-        "trend": [_COUNT, None],
-        "n_latest": [_COUNT, None],
-        "n_components": [_COUNT],
+        "trend": [COUNT, None],
+        "n_latest": [COUNT, None],
+        "n_components": [COUNT],
         "random_state": ["random_state"],
         "on_error": [StrOptions({"raise", "missing"})],
     }
@@ -201,19 +186,12 @@ class NeighborTargets(TableTransformer):
         return self
 
     def _feature_names(self, names: Any) -> list[str]:
-        return [f"{s}_{n}" for s in self.spaces_ for n in self._names()]
-
-    def _names(self) -> list[str]:
-        return [f"{what}_{k}" for k in self.n_neighbors for what in self.summaries]
+        summaries = [f"{what}_{k}" for k in self.n_neighbors for what in self.summaries]
+        return [f"{space}_{summary}" for space in self.spaces_ for summary in summaries]
 
     def _fit(self, X: Any, y: Any) -> dict[str, np.ndarray]:
-        numbers, known = list(self.n_neighbors), SUMMARIES[: 4 - (self.time is None)]
-        whole = all(_COUNT.is_satisfied_by(k) for k in numbers)
-        if not numbers or not whole or sorted({*numbers}) != numbers:
-            raise InvalidInputError(
-                "n_neighbors takes ascending whole numbers from 1, such as "
-                f"(5, 20, 60). Got {self.n_neighbors!r}."
-            )
+        check_increasing(self.n_neighbors, "n_neighbors", "(5, 20, 60)")
+        known = SUMMARIES[: 4 - (self.time is None)]
         if not set(self.summaries) <= set(known) or len(self.summaries) == 0:
             raise InvalidInputError(
                 f"summaries takes some of {known}; 'age' needs time=. Got "
@@ -221,15 +199,14 @@ class NeighborTargets(TableTransformer):
             )
         table = check_table(self, X, reset=True)
         targets = check_target(y, len(table), allow_nan=True)
-        self.columns_ = {
+        self._columns = {
             role: check_columns(table, getattr(self, role), role, max_columns=1)
             for role in ("user", "time")
         }
-        taken = self.columns_["user"] + self.columns_["time"]
+        taken = self._columns["user"] + self._columns["time"]
         reduction = self.n_components, self.random_state
-        self.spaces_ = find_spaces(table, self.text, self.vectors, taken, *reduction)
-        for space in self.spaces_.values():
-            space.fit(table)
+        spaces = find_spaces(table, self.text, self.vectors, taken, *reduction)
+        self.spaces_ = {name: space.fit(table) for name, space in spaces.items()}
         rows = self._read(table)
         self._store(_with_targets(rows, targets))
         return rows
@@ -245,9 +222,9 @@ class NeighborTargets(TableTransformer):
         vectors = [s.read(table, self.on_error) for s in self.spaces_.values()]
         rows = {_key(name): v for name, v in zip(self.spaces_, vectors, strict=True)}
         rows["content"] = fingerprints(vectors)
-        for column in self.columns_["time"]:
+        for column in self._columns["time"]:
             rows["time"] = read_times(table[column]).settle(self.on_error).seconds
-        for column in self.columns_["user"]:  # a number above 1, or 0 if missing
+        for column in self._columns["user"]:  # a number above 1, or 0 if missing
             users = read_levels(table[column]).settle(self.on_error)
             marks = pd.util.hash_array(users.fillna("").to_numpy(dtype=object))
             marks |= np.uint64(2)
@@ -266,7 +243,7 @@ class NeighborTargets(TableTransformer):
             self.levels_ = recent_means(times[order], rows["target"][order], self.trend)
 
     def _features(self, rows: dict[str, np.ndarray]) -> np.ndarray:
-        n, k = len(self._names()), self.n_neighbors[-1]
+        n, k = len(self.n_neighbors) * len(self.summaries), self.n_neighbors[-1]
         n_rows = len(rows["content"])
         out = np.full((n_rows, n * len(self.spaces_)), np.nan, dtype=np.float32)
         for i, key in enumerate(map(_key, self.spaces_)):
@@ -274,13 +251,12 @@ class NeighborTargets(TableTransformer):
             needed = {"target", "content", "time", "user"} & set(self.rows_)
             stored = {name: self.rows_[name][there] for name in needed}
             residuals = stored["target"] - self.levels_[there]
-            n_earlier, latest, strangers = np.full(n_rows, len(there)), None, []
+            n_earlier, latest = np.full(n_rows, len(there)), None
+            strangers = [(rows["content"], stored["content"])]
             if "time" in rows:
                 n_earlier = np.searchsorted(stored["time"], rows["time"])
                 n_earlier[np.isnan(rows["time"])] = 0
-                latest = self.n_latest
-            else:
-                strangers.append((rows["content"], stored["content"]))
+                latest, strangers = self.n_latest, []
             if "user" in rows:
                 # no user has mark 1, so a row without a user sees all
                 strangers.append((np.maximum(rows["user"], 1), stored["user"]))
@@ -306,9 +282,6 @@ class NeighborTargets(TableTransformer):
         tags.input_tags.string = True
         tags.target_tags.required = True
         return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "rows_")
 
 
 def _key(space: str) -> str:

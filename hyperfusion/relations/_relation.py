@@ -46,11 +46,6 @@ class RelationEncoder(TableTransformer):
         The schema of the table.
     %(columns_seen)s
 
-    See Also
-    --------
-    PostEncoder : Make the feature table.
-    CrossModalSimilarity : The block ``cross`` on its own.
-
     Notes
     -----
     A table with nothing to relate passes through unchanged. The target is not used.
@@ -88,7 +83,18 @@ class RelationEncoder(TableTransformer):
         vectors = self.schema_.numbers()
         self.relations_: list[tuple[str, Any]] = []
         if self.similarity is None and not is_declared(table):
-            self._warn_of_lost_spaces()
+            texts = self.schema_.vectors_in("text") + self.schema_.vectors_in("tags")
+            sizes = {v: len(columns) for v, columns in self.schema_.vectors.items()}
+            for image, text in product(self.schema_.vectors_in("image"), texts):
+                if sizes[image] == sizes[text]:
+                    warn_user(
+                        f"Nothing says whether {image} and {text} may be compared, so "
+                        "no similarity is computed. Another library may have dropped "
+                        "this from the table. Build it with feature_table(..., "
+                        "spaces=...), or name the pairs in "
+                        "similarity=CrossModalSimilarity(pairs=...)."
+                    )
+                    break
         if self.similarity is None and vectors.aligned():
             self.relations_.append(("cross", CrossModalSimilarity()))
         elif self.similarity not in (None, False):
@@ -116,19 +122,6 @@ class RelationEncoder(TableTransformer):
             (r, [column_name(block, str(n)) for n in r.get_feature_names_out()])
             for block, r in self.relations_
         ]
-
-    def _warn_of_lost_spaces(self) -> None:
-        vectors = self.schema_.vectors
-        texts = self.schema_.vectors_in("text") + self.schema_.vectors_in("tags")
-        for image, text in product(self.schema_.vectors_in("image"), texts):
-            if len(vectors[image]) == len(vectors[text]):
-                warn_user(
-                    f"Nothing says whether {image} and {text} may be compared, so no "
-                    "similarity is computed. Another library may have dropped this "
-                    "from the table. Build it with feature_table(..., spaces=...), or "
-                    "name the pairs in similarity=CrossModalSimilarity(pairs=...)."
-                )
-                return
 
     def _join(self, table: pd.DataFrame, parts: list[Any]) -> pd.DataFrame:
         frames = [table]

@@ -1,27 +1,149 @@
-"""A tree of clusters, grown from the top by k-means."""
+"""Clusters of posts: reduced views of their vectors, and a tree of k-means."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA
 from sklearn.metrics import euclidean_distances
+from sklearn.utils import gen_batches
+
+from hyperfusion._base import with_parameters
+from hyperfusion.table._features import Features, take_columns
+from hyperfusion.table._names import BLOCKS
+from hyperfusion.table._schema import block_of_vector, check_parts
 
 _ROWS = 4096
+_PCA_ROWS = 100_000
+
+
+def unit(vectors: np.ndarray, dtype: type = np.float64) -> np.ndarray:
+    """Return vectors of length 1; NaN if one is missing, incomplete or zero."""
+    vectors = np.asarray(vectors, dtype=dtype)
+
+    def norms(vectors: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        lengths = norms(vectors)
+        units = vectors / lengths[:, None]
+        # squares can over- or underflow: rescale those rows first
+        rows = ~(np.isfinite(lengths) & (lengths > np.sqrt(np.finfo(dtype).tiny)))
+        scaled = vectors[rows]
+        scaled = scaled / np.abs(scaled).max(axis=1, keepdims=True, initial=0)
+        units[rows] = scaled / norms(scaled)[:, None]
+    return units
+
+
+@with_parameters
+class ViewReducer(BaseEstimator):
+    """Joins the unit vectors of a view and reduces them by PCA."""
+
+    block: str | None
+    vectors: list[np.ndarray]
+    n_components: int
+
+    def fit(self, numbers: np.ndarray, rng: np.random.RandomState) -> ViewReducer:
+        """Learn the means and the PCA from at most 100,000 random rows."""
+        rows = np.flatnonzero(self.there(numbers))
+        if len(rows) > _PCA_ROWS:
+            rows = np.sort(rng.permutation(rows)[:_PCA_ROWS])
+        parts = self._parts(numbers, rows)
+        complete = [part[~np.isnan(part[:, 0])] for part in parts]
+        self.means_ = [
+            np.float32(part.mean(axis=0, dtype=np.float64) if len(part) else 0)
+            for part in complete
+        ]
+        joined = self._joined(parts)
+        n, p = joined.shape
+        solver = "covariance_eigh" if n >= p else "full"
+        pca = PCA(min(self.n_components, n, p), svd_solver=solver)
+        with np.errstate(invalid="ignore"):  # if all are equal, variance is 0 / 0
+            self.pca_ = pca.fit(joined)
+        return self
+
+    def transform(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the reduced view; rows without any vector are NaN."""
+        out = np.full((len(numbers), self.pca_.n_components_), np.nan, np.float32)
+        there = self.there(numbers)
+        for rows in gen_batches(len(numbers), _ROWS):
+            part = there[rows]
+            if part.any():
+                joined = self._joined(self._parts(numbers[rows], part))
+                # in float32 the last digits depend on the other rows
+                out[rows][part] = self.pca_.transform(joined.astype(np.float64))
+        return out
+
+    def there(self, numbers: np.ndarray) -> np.ndarray:
+        """Return which rows have any of the vectors."""
+        there = np.zeros(len(numbers), dtype=bool)
+        for rows in gen_batches(len(numbers), _ROWS):
+            for columns in self.vectors:
+                vectors = take_columns(numbers[rows], columns)
+                there[rows] |= ~np.isnan(vectors).any(axis=1) & vectors.any(axis=1)
+        return there
+
+    def _parts(self, numbers: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+        # columns first, as a view, so that only the rows are copied
+        return [unit(take_columns(numbers, c)[rows], np.float32) for c in self.vectors]
+
+    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        filled = [
+            np.where(np.isnan(part), mean, part)
+            for part, mean in zip(parts, self.means_, strict=True)
+        ]
+        return np.concatenate(filled, axis=1)
+
+
+def find_views(
+    features: Features, blocks: Any, n_components: int
+) -> dict[str, ViewReducer]:
+    """Return the views of a table by name; an array is one unnamed view."""
+    schema = features.schema
+    check_parts(blocks or (), schema, "blocks")
+    if not features.is_frame:
+        every = [np.arange(features.numbers.shape[1])]
+        return {"": ViewReducer(block=None, vectors=every, n_components=n_components)}
+    if blocks is None:
+        blocks = [b for b in ("image", "text", "tags") if schema.vectors_in(b)]
+        blocks = blocks or [b for b in BLOCKS if schema.vectors_in(b)]
+    found = {b: [b] if b in schema.vectors else schema.vectors_in(b) for b in blocks}
+    return {
+        name.replace("__", "_"): ViewReducer(
+            block=block_of_vector(vectors[0]),
+            vectors=[schema.vectors[vector] for vector in vectors],
+            n_components=n_components,
+        )
+        for name, vectors in found.items()
+        if vectors
+    }
+
+
+def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the normalized pointwise mutual information of two clusterings."""
+    both = (a >= 0) & (b >= 0)
+    counts = np.zeros(shape)
+    np.add.at(counts, (a[both], b[both]), 1)
+    joint = counts / max(counts.sum(), 1)
+    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    table = np.full(shape, -1.0)
+    seen = joint > 0
+    if seen.sum() == 1:  # a single pair has all rows and says nothing
+        return np.where(seen, 0.0, table).astype(np.float32)
+    table[seen] = np.log(joint[seen] / independent[seen]) / -np.log(joint[seen])
+    return table.astype(np.float32)
 
 
 class Assignment(NamedTuple):
-    """The clusters of rows at one level of a tree: -1 and NaN if they have none.
-
-    `margin` is how much farther the nearest other center of the level is: negative if a
-    cluster of another branch is nearer, NaN if there is no other.
-    """
+    """The clusters of rows at one level of a tree: -1 and NaN if they have none."""
 
     labels: np.ndarray
     distance: np.ndarray
-    margin: np.ndarray
+    margin: np.ndarray  # how much farther the nearest other center of the level is
 
 
 def grow_tree(
@@ -30,13 +152,7 @@ def grow_tree(
     min_cluster_size: int,
     rng: np.random.RandomState,
 ) -> tuple[list[int], list[np.ndarray], list[np.ndarray]]:
-    """Split points into a few clusters, these into more, and so on.
-
-    Returns the kept levels, and for each the clusters' centers and their parents on the
-    level above (0 on the first). No level has more than ``n_samples //
-    min_cluster_size`` clusters; a level that can't have more than the one above is
-    skipped.
-    """
+    """Split points into a few clusters, these into more, and so on."""
     labels, n_nodes = np.zeros(len(points), dtype=np.int64), 1
     kept: list[int] = []
     centers: list[np.ndarray] = []
@@ -61,10 +177,7 @@ def grow_tree(
 
 
 def share_out(counts: np.ndarray, total: int) -> np.ndarray:
-    """Give each node a child, and distribute the rest in proportion to their rows.
-
-    No node gets more children than it has rows, so there can be fewer than `total`.
-    """
+    """Give each node a child, and distribute the rest in proportion to their rows."""
     ideal = max(total - len(counts), 0) * counts / counts.sum()
     extra = np.floor(ideal).astype(int)
     rest = max(total - len(counts), 0) - extra.sum()
@@ -115,18 +228,14 @@ def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def descend(
     points: np.ndarray, centers: list[np.ndarray], parents: list[np.ndarray]
 ) -> list[Assignment]:
-    """Return the clusters of points at each level, from the top of the tree.
-
-    Points whose first number is missing have no cluster.
-    """
+    """Return the clusters of points at each level, from the top of the tree."""
     there = ~np.isnan(points[:, 0])
     known, labels = points[there], np.zeros(int(there.sum()), dtype=np.int64)
     path = []
     for level_centers, level_parents in zip(centers, parents, strict=True):
         level = nearest_children(known, labels, level_centers, level_parents)
-        labels = level.labels
-        every = np.full((3, len(there)), np.nan)
+        labels, every = level.labels, np.full((3, len(there)), np.nan)
         every[0] = -1
-        every[:, there] = labels, level.distance, level.margin
-        path.append(Assignment(every[0].astype(np.int64), every[1], every[2]))
+        every[:, there] = level
+        path.append(Assignment(every[0].astype(np.int64), *every[1:]))
     return path

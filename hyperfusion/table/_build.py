@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Self
@@ -27,10 +27,7 @@ from hyperfusion.table._schema import Schema, declare
 
 @dataclass(frozen=True)
 class Part:
-    """Adjacent columns of a feature table.
-
-    `write` writes the numbers into a float32 array of shape (n_rows, n_numbers).
-    """
+    """Adjacent columns of a feature table."""
 
     names: Sequence[str]
     write: Callable[[np.ndarray], None]
@@ -120,13 +117,13 @@ def feature_table(
     >>> list(feature_table({"image__clip": np.eye(2), "meta": meta}))
     ['image__clip__0', 'image__clip__1', 'meta__likes']
     """
-    frames = {name: _as_part(name, value) for name, value in parts.items()}
-    if not frames:
+    if not parts:
         raise InvalidInputError("parts is empty: give at least one block or vector.")
+    frames = {name: _as_frame(name, value) for name, value in parts.items()}
     lengths = {str(name): len(frame) for name, frame in frames.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidInputError(f"parts differ in their numbers of rows: {lengths}.")
-    joined = [_named_part(name, frame) for name, frame in frames.items()]
+    joined = [Part.of(_names(name, f), f) for name, f in frames.items()]
     indexed = (n for n, v in parts.items() if isinstance(v, (pd.DataFrame, pd.Series)))
     index = frames[next(indexed, next(iter(frames)))].index
     table = join_parts(joined, index, sum(len(part.names) for part in joined))
@@ -141,7 +138,7 @@ def feature_table(
     return declare(table, of_vector)
 
 
-def _as_part(name: Any, value: Any) -> pd.DataFrame:
+def _as_frame(name: Any, value: Any) -> pd.DataFrame:
     known = parse(f"{name}__x").block if isinstance(name, str) else name
     if known is None and name is not None:
         raise InvalidInputError(
@@ -163,7 +160,8 @@ def _as_part(name: Any, value: Any) -> pd.DataFrame:
     return value
 
 
-def _named_part(name: str | None, frame: pd.DataFrame) -> Part:
+def _names(name: str | None, frame: pd.DataFrame) -> list[str]:
+    """Return the names of a part's columns in the feature table."""
     block, _, vector = (name or "").partition("__")
     if vector:
         levels = frame.columns[Schema.of(frame).is_category]
@@ -172,17 +170,17 @@ def _named_part(name: str | None, frame: pd.DataFrame) -> Part:
                 f"parts[{name!r}] is a vector, but its column {levels[0]!r} holds "
                 "categories."
             )
-        return Part.of(vector_columns(str(name), frame.shape[1]), frame)
+        return vector_columns(str(name), frame.shape[1])
     if block:
         singles = unique_names([single_name(c) for c in frame])
-        return Part.of([column_name(block, single) for single in singles], frame)
+        return [column_name(block, single) for single in singles]
     of_block = [c for c in frame if parse(c).block is not None]
     if of_block:
         raise InvalidInputError(
             f"parts[None] has the column {of_block[0]!r}, whose name belongs to a "
             "block: give it as part of that block, or rename it."
         )
-    return Part.of([str(c) for c in frame], frame)
+    return [str(c) for c in frame]
 
 
 def describe_table(X: Any) -> pd.DataFrame:
@@ -220,16 +218,12 @@ def describe_table(X: Any) -> pd.DataFrame:
         )
     schema = Schema.of(X)
     blocks = schema.group_names("block")
-    rows: dict[Hashable, dict[str, Any]] = {}
+    rows = {}
     for i, name in enumerate(schema.group_names("vector")):
-        kind = "category" if schema.is_category[i] else "number"
-        vector = name in schema.vectors
-        rows[name] = {
-            "name": name,
-            "block": blocks[i],
-            "kind": "vector" if vector else kind,
-            "n_columns": len(schema.vectors[str(name)]) if vector else 1,
-            "space": schema.spaces.get(str(name)) if vector else None,
-        }
-    table = pd.DataFrame(rows.values())
+        kind, size = "category" if schema.is_category[i] else "number", 1
+        if name in schema.vectors:
+            kind, size = "vector", len(schema.vectors[str(name)])
+        rows[name] = name, blocks[i], kind, size, schema.spaces.get(str(name))
+    columns = ["name", "block", "kind", "n_columns", "space"]
+    table = pd.DataFrame(rows.values(), columns=columns)
     return table.astype({"name": object, "space": object})

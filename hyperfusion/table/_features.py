@@ -148,12 +148,7 @@ def write_features(
     categories: pd.DataFrame,
     schema: Schema | None = None,
 ) -> pd.DataFrame:
-    """Return a feature table around one float32 array, without a copy of it.
-
-    `names` has the numbers' names, then those of the categories, whose index the
-    result gets. With the schema of the table that the columns come from, what it
-    declares of columns that are still there is declared of the result.
-    """
+    """Return a feature table around one float32 array, without a copy of it."""
     n = numbers.shape[1]
     table = pd.DataFrame(
         numbers, index=categories.index, columns=list(names[:n]), copy=False

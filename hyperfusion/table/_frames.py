@@ -34,7 +34,28 @@ def check_table(
         check_frame(X, who)
         table = checked = X
     else:
-        checked = _checked_array(estimator, X, numeric)
+        if sp.issparse(X):
+            raise InvalidInputError(
+                f"{who} takes a table of cells, got a sparse {type(X).__name__}: make "
+                "a table with pd.DataFrame.sparse.from_spmatrix(X)."
+            )
+        try:
+            checked = check_array(
+                without_texts(X, who) if numeric else X,
+                dtype="numeric" if numeric else None,
+                ensure_all_finite="allow-nan" if numeric else False,
+                estimator=estimator,
+            )
+        except InvalidInputError:
+            raise
+        except ValueError as error:
+            lines = str(error).splitlines()  # the array is between first and last
+            raise InvalidInputError(
+                f"{who} takes a DataFrame or a two-dimensional array, got "
+                f"{type(X).__name__}. Use pd.DataFrame(X) for rows, pd.read_csv(X) for "
+                f"a file, X.to_frame().T for one row. scikit-learn says: "
+                f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
+            ) from error
         table = _made_of(checked)
     validate_data(estimator, checked, reset=reset, skip_check_array=True)
     if reset:
@@ -43,32 +64,6 @@ def check_table(
         # the labels of an array; scikit-learn has warned of it already
         table = table.set_axis(estimator._labels, axis=1)
     return table
-
-
-def _checked_array(estimator: Any, X: Any, numeric: bool) -> np.ndarray:
-    who = type(estimator).__name__
-    if sp.issparse(X):
-        raise InvalidInputError(
-            f"{who} takes a table of cells, got a sparse {type(X).__name__}: make a "
-            "table with pd.DataFrame.sparse.from_spmatrix(X)."
-        )
-    if numeric:
-        without_texts(X, who)
-    try:
-        return check_array(
-            X,
-            dtype="numeric" if numeric else None,
-            ensure_all_finite="allow-nan" if numeric else False,
-            estimator=estimator,
-        )
-    except ValueError as error:
-        lines = str(error).splitlines()  # the array is between first and last
-        raise InvalidInputError(
-            f"{who} takes a DataFrame or a two-dimensional array, got "
-            f"{type(X).__name__}. Use pd.DataFrame(X) for rows, pd.read_csv(X) for a "
-            f"file, X.to_frame().T for one row. scikit-learn says: "
-            f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
-        ) from error
 
 
 def without_texts(X: Any, who: str) -> Any:

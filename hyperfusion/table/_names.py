@@ -80,64 +80,19 @@ def _vector_part(feature: str) -> tuple[str | None, int]:
 
 
 def column_name(block: str, feature: str) -> str:
-    """Return the name of a feature's column.
-
-    Parameters
-    ----------
-    block, feature : str
-        One of `BLOCKS`, and the name of the feature within it.
-
-    Returns
-    -------
-    str
-        ``<block>__<feature>``.
-
-    Raises
-    ------
-    InvalidInputError
-        If the block is not one of `BLOCKS`.
-
-    Examples
-    --------
-    >>> from hyperfusion.table import column_name
-    >>> column_name("time", "hour")
-    'time__hour'
-    """
+    """Return the name of a feature's column in a feature table."""
     if block not in BLOCKS:
         raise InvalidInputError(f"block must be one of {BLOCKS}. Got {block!r}.")
     return f"{block}{_SEPARATOR}{feature}"
 
 
 def vector_columns(vector: str, size: int) -> list[str]:
-    """Return the names of a vector's columns.
-
-    Parameters
-    ----------
-    vector : str
-        Name of the vector: with its block in a feature table (``"image__clip"``),
-        without for an encoder of its own (``"clip"``).
-    size : int
-        Length of the vector.
-
-    Returns
-    -------
-    list of str
-        ``<vector>__0``, ``<vector>__1`` and so on.
-
-    Examples
-    --------
-    >>> from hyperfusion.table import vector_columns
-    >>> vector_columns("image__clip", 2)
-    ['image__clip__0', 'image__clip__1']
-    """
+    """Return the names of a vector's columns, with its block or without."""
     return [f"{vector}{_SEPARATOR}{i}" for i in range(size)]
 
 
 def single_name(feature: Hashable) -> str:
-    """Return a feature's name, changed if it would read as part of a vector.
-
-    "fans" stays, "v__3" becomes "v_3".
-    """
+    """Return a feature's name, changed if it would read as part of a vector."""
     name = str(feature)
     while _vector_part(name)[0] is not None:
         stem, _, digits = name.rpartition(_SEPARATOR)

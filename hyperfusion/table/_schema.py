@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Self
 
 import numpy as np
@@ -142,9 +144,7 @@ class Schema:
         """
         if not self.is_category.any():
             return self
-        kept = [
-            c for c, known in zip(self.columns, ~self.is_category, strict=True) if known
-        ]
+        kept = list(compress(self.columns, ~self.is_category))
         return Schema(kept, spaces=self.spaces, related=self.related)
 
     @property
@@ -210,12 +210,11 @@ class Schema:
             The block if it has no other vector, otherwise block and name joined by one
             underscore.
         """
-        short = {}
-        for vector in self.vectors:
-            block = block_of_vector(vector)
-            alone = len(self.vectors_in(block)) == 1
-            short[vector] = block if alone else vector.replace("__", "_")
-        return short
+        n_vectors = Counter(map(block_of_vector, self.vectors))
+        return {
+            v: b if n_vectors[b := block_of_vector(v)] == 1 else v.replace("__", "_")
+            for v in self.vectors
+        }
 
     def leaving_with(self, part: str) -> list[Hashable]:
         """Return the columns that leave a table together with a modality or a block.
@@ -233,13 +232,13 @@ class Schema:
             Their labels.
         """
         leaving = set(MODALITIES.get(part, (part,)))
-        behind = [
-            {block, *self.related.get(column, _CONTENT)}
-            if block in RELATIONS
-            else {block}
+        behind = {
+            column: {block, *self.related.get(column, _CONTENT)}
             for column, block in zip(self.columns, self.blocks, strict=True)
-        ]
-        return [c for c, b in zip(self.columns, behind, strict=True) if leaving & b]
+            if block in RELATIONS
+        }
+        named = zip(self.columns, self.blocks, strict=True)
+        return [c for c, block in named if leaving & behind.get(c, {block})]
 
     def group_names(self, by: str) -> list[Hashable]:
         """Return the name of each column's group.
@@ -261,14 +260,14 @@ class Schema:
         """
         if by not in LEVELS:
             raise InvalidInputError(f"by must be one of {LEVELS}. Got {by!r} instead.")
-        if by == "feature":
-            return list(self.columns)
-        if by == "vector":
-            pairs = zip(self.names, self.columns, strict=True)
-            return [name.vector or column for name, column in pairs]
-        if by == "block":
-            return [block or PLAIN for block in self.blocks]
-        return [FAMILIES[b] if b else PLAIN for b in self.blocks]
+        groups: dict[str, list[Hashable]] = {
+            "feature": [*self.columns],
+            "block": [block or PLAIN for block in self.blocks],
+            "family": [FAMILIES[b] if b else PLAIN for b in self.blocks],
+        }
+        pairs = zip(self.names, self.columns, strict=True)
+        groups["vector"] = [name.vector or column for name, column in pairs]
+        return groups[by]
 
 
 def declare(

@@ -19,12 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import hyperfusion.cells
-from hyperfusion.cells._columns import Cells, as_column, read_each
+from hyperfusion.cells._columns import Cells, as_column, learning, read_each
 from hyperfusion.cells._images import open_image
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._numbers import read_numbers
-from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import read_text
+from hyperfusion.cells._texts import read_tags, read_text
 from hyperfusion.cells._times import as_times, read_times
 from hyperfusion.cells._vectors import write_columns, write_vectors
 from hyperfusion.cells._zones import read_zones
@@ -216,7 +215,8 @@ def test_one_warning_counts_shows_the_first_and_asks_for_the_role():
     assert "role" not in str(seen[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cells.settle("missing", warn=False)
+        with learning():
+            cells.settle("missing")
 
 
 def test_cells_know_nothing_of_the_package_but_exceptions():

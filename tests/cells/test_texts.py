@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import read_text
+from hyperfusion.cells._texts import read_tags, read_text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hyperfusion.datasets._cells import (
+from hyperfusion.datasets._files import (
     clean_dates,
     clean_numbers,
     clean_seconds,

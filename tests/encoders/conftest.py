@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyperfusion.encoders.cache import _memory
+from hyperfusion.encoders.cache import _cache as _memory
 from tests.encoders.clip_reference import make_network, write_model
 from tests.encoders.vector_files import GLOVE
 

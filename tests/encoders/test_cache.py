@@ -16,8 +16,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from hyperfusion.encoders import EmbeddingCache
-from hyperfusion.encoders.cache._cache import item_key, open_cache
-from hyperfusion.encoders.cache._memory import MEMORY
+from hyperfusion.encoders.cache._cache import MEMORY, item_key, open_cache
 from hyperfusion.exceptions import InvalidInputError
 
 WIDTH = 512

@@ -57,7 +57,7 @@ def folder(network, tmp_path):
 def no_network(monkeypatch, tmp_path):
     """No weights of this machine and no network: as on a machine that never had any."""
     monkeypatch.setenv("HYPERFUSION_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr(_clip_weights, "_hub_file", lambda known: None)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
     monkeypatch.setattr(
         _clip_weights, "_unreachable", lambda known: "the network can't be reached"
     )
@@ -413,9 +413,7 @@ def test_models_with_parts_of_transformers_say_so(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.setattr("open_clip.hf_model.transformers", None)
     source = find_source(name, "random")
-    make = (
-        _clip_models._instantiate if "roberta" in name else _clip_models._make_tokenizer
-    )
+    make = _clip_models._build if "roberta" in name else _clip_models._make_tokenizer
     with pytest.raises(MissingDependencyError, match="pip install transformers"):
         make(source)
 

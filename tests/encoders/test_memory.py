@@ -14,7 +14,7 @@ from hyperfusion import (
     make_hyperfusion,
     make_posts,
 )
-from hyperfusion.encoders.cache import _memory
+from hyperfusion.encoders.cache import _cache as _memory
 from hyperfusion.encoders.clip import _image, _text
 from hyperfusion.encoders.image import _statistics
 

@@ -14,7 +14,12 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.tree import DecisionTreeRegressor
 
-from hyperfusion import evaluate, make_hyperfusion, within_user_spearman
+from hyperfusion import (
+    evaluate,
+    make_hyperfusion,
+    make_posts,
+    within_user_spearman,
+)
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import _scores
 
@@ -389,3 +394,13 @@ def test_one_pair_of_positions_is_a_split():
     with pytest.raises(InvalidInputError, match="from 0 to 39") as error:
         evaluate(Ridge(), X, X[:, 0], splits={"later": (pair[0], pair[1] + 1)})
     assert len(str(error.value)) < 300
+
+
+def test_result_shows_its_scores_and_the_size_of_long_tables():
+    X, y = np.arange(200.0).reshape(-1, 1), np.arange(200.0) % 7
+    result = evaluate(Ridge(), X, y, splits="random", random_state=0)
+    said = repr(result)
+    assert result.scores.to_string() in said
+    assert "predictions: DataFrame of 40 x 7" in said
+    assert len(said.splitlines()) < 12
+    assert "data: DataFrame of 60 x" in repr(make_posts(60, random_state=0))

@@ -15,7 +15,7 @@ from sklearn.preprocessing import TargetEncoder
 
 from hyperfusion import check_leaks, load_smp_video, make_posts
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.model_selection._leak_signs import level_means, out_of_fold_score
+from hyperfusion.model_selection._leaks import level_means, out_of_fold_score
 
 FOLDER = os.environ.get("HYPERFUSION_DATA")
 

@@ -10,8 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperfusion import HierarchicalClusterEncoder
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._tree import share_out
-from hyperfusion.relations._views import agreement_table
+from hyperfusion.relations._tree import agreement_table, share_out
 
 RNG = np.random.RandomState(0)
 SMALL = {"levels": (2, 6), "min_cluster_size": 2, "random_state": 0}

@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table import BLOCKS, MODALITIES, Schema, column_name, vector_columns
-from hyperfusion.table._names import FAMILIES, parse, single_name, unique_names
+from hyperfusion.table import BLOCKS, MODALITIES, Schema
+from hyperfusion.table._names import (
+    FAMILIES,
+    column_name,
+    parse,
+    single_name,
+    unique_names,
+    vector_columns,
+)
 from hyperfusion.table._schema import check_parts, declare
 
 TEXTS = st.text(max_size=20)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import field
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,8 @@ import pandas as pd
 from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._progress import VERBOSE, Progress
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion._validation import COUNT
 from hyperfusion.encoders._base import SLOTS, ColumnEncoder
 from hyperfusion.encoders.cache._cache import EmbeddingCache
 from hyperfusion.encoders.clip._models import (
@@ -41,17 +41,16 @@ _SLOTS = {
     normalize : bool, default=True
         Whether to scale embeddings to length 1, as for cosine similarities.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1" and so on, or "mps". "auto" uses a GPU if there is one.
+        "cpu", "cuda", "cuda:1" and so on, or "mps"; "auto" uses a GPU if there is one.
         A missing device is an error at fit; a fitted encoder warns and uses the CPU.
     precision : {"auto", "fp32", "fp16", "bf16"}, default="auto"
-        Precision of the model. "auto" is "fp16" on an NVIDIA GPU and "fp32" elsewhere.
-        The output is float32. A cache stores each precision separately.""",
+        Precision of the model, whose output is float32. "auto" is "fp16" on an NVIDIA
+        GPU and "fp32" elsewhere.""",
     "cache": """
     cache : str, path or EmbeddingCache, optional
-        Folder in which to keep embeddings between calls, see `EmbeddingCache`. They are
-        stored as they are computed, so that a stopped run can continue. Without a
-        cache, the latest are kept in memory (64 MB in the whole process, about 30,000
-        vectors of 512 numbers).""",
+        Folder in which to keep embeddings, as they are computed, see `EmbeddingCache`.
+        Without a cache, the latest are kept in memory (64 MB in the whole process,
+        about 30,000 vectors of 512 numbers).""",
     "verbose": """
     verbose : int or "auto", default="auto"
         Whether to show a progress bar. "auto" shows it in a terminal or a notebook.""",
@@ -59,16 +58,15 @@ _SLOTS = {
     n_embedding_ : int
         Length of the model's embeddings (512 for ViT-B-32).
     spaces_ : dict of {str: str}
-        The space of the vector ``clip``: vectors of the same space can be compared. It
-        is the same for images and texts of one model.
+        The space of the vector ``clip``, the same for images and texts of one model.
     n_features_in_ : int
         Always 1.
 
     Raises
     ------
     WeightsNotFoundError
-        If the weights are not on this machine and can't be downloaded; the message
-        says which file to get and where to put it.
+        If the weights can't be found or downloaded; the message says which file to get
+        and where to put it.
     BadFileError
         If the weights or their description are damaged, or belong to another model.
     BadCellError
@@ -88,11 +86,7 @@ _SLOTS = {
 
 @with_parameters
 class ClipEncoder(ColumnEncoder):
-    """Base of `ClipImageEncoder` and `ClipTextEncoder`.
-
-    Subclasses implement ``_embed(cells)``, which returns a raw float32 embedding for
-    each cell, NaN if it is missing.
-    """
+    """Base of `ClipImageEncoder` and `ClipTextEncoder`."""
 
     _slots = _SLOTS
     _tower: ClassVar[str]
@@ -102,10 +96,7 @@ class ClipEncoder(ColumnEncoder):
         "normalize": ["boolean"],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
+        "batch_size": [COUNT, StrOptions({"auto"})],
         "cache": [str, os.PathLike, EmbeddingCache, None],
         "verbose": VERBOSE,
     }
@@ -139,6 +130,10 @@ class ClipEncoder(ColumnEncoder):
         pretrained = None if self.pretrained is None else os.fspath(self.pretrained)
         return find_source(os.fspath(self.model_name), pretrained, tower=self._tower)
 
+    def _progress(self, total: int, unit: str) -> Progress:
+        name = type(self).__name__
+        return Progress(name, total, self.verbose, unit=unit, always=True)
+
     def _normalized(self, vectors: np.ndarray) -> np.ndarray:
         if self.normalize:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -171,8 +166,3 @@ class Session:
     def fingerprint(self) -> str:
         """Return a hash of all that an embedding depends on besides its item."""
         return fingerprint(self.source, self._tower, self._precision, **self._parts)
-
-
-def progress_bar(total: int, encoder: ClipEncoder, unit: str) -> Progress:
-    name = type(encoder).__name__
-    return Progress(name, total, encoder.verbose, unit=unit, always=True)

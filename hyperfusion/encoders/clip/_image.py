@@ -30,9 +30,13 @@ from hyperfusion.cells._images import (
     split_lists,
     warn_of_bad_pictures,
 )
-from hyperfusion.encoders.cache._cache import EmbeddingCache, item_key, open_cache
-from hyperfusion.encoders.cache._memory import MemoryCache
-from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
+from hyperfusion.encoders.cache._cache import (
+    EmbeddingCache,
+    MemoryCache,
+    item_key,
+    open_cache,
+)
+from hyperfusion.encoders.clip._base import ClipEncoder, Session
 from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
 from hyperfusion.exceptions import BadCellError
 
@@ -70,11 +74,6 @@ class ClipImageEncoder(ClipEncoder):
     ----------
     %(attributes)s
 
-    See Also
-    --------
-    ClipTextEncoder : The same for texts.
-    EmbeddingCache : Stores embeddings.
-
     Notes
     -----
     Cells are paths, contents of image files (bytes), PIL images or uint8 arrays of
@@ -91,8 +90,7 @@ class ClipImageEncoder(ClipEncoder):
 
     This is equation 2 of the paper. ViT-B-32 encodes about 20 images per second on two
     CPU cores. Inside ``joblib.parallel_config`` with several jobs (such as a Dask
-    cluster) each job encodes some of the batches; this process reads the files and the
-    cache.
+    cluster) each job encodes some of the batches.
 
     %(loading)s
 
@@ -123,7 +121,7 @@ class ClipImageEncoder(ClipEncoder):
         parts = {"jpeg_draft": True} if self.jpeg_draft else {}
         with (
             open_cache(self.cache) as cache,
-            progress_bar(len(pictures), self, "image") as bar,
+            self._progress(len(pictures), "image") as bar,
         ):
             run = _Run(self, Session(self, **parts), cache, bar)
             vectors, errors = run.embed(pictures, rows, cells.name)
@@ -134,16 +132,12 @@ class ClipImageEncoder(ClipEncoder):
         return vectors
 
 
+Prepared = tuple[str, Any]
+"""What the threads make of a picture: nothing, a place that has the same content, a
+vector from the cache, or the key and the pixels of what is to be encoded."""
+
+
 @dataclass
-class _Prepared:
-    """What the threads make of a picture: one of these, or nothing if it is missing."""
-
-    key: bytes | None = None
-    vector: np.ndarray | None = None  # it was in the cache
-    pixels: np.ndarray | None = None  # it is to be encoded
-    same_as: int | None = None  # another place has the same content
-
-
 class _Run:
     """One pass over a column of images.
 
@@ -151,24 +145,19 @@ class _Run:
     the model, so that memory does not grow with the column and a file is read once.
     """
 
-    def __init__(
-        self,
-        encoder: ClipImageEncoder,
-        session: Session,
-        cache: EmbeddingCache | MemoryCache,
-        bar: Progress,
-    ):
-        self._encoder = encoder
-        self._session = session
-        self._cache = cache
-        self._fingerprint = session.fingerprint()
-        self._bar = bar
-        size = encoder.batch_size
+    encoder: ClipImageEncoder
+    session: Session
+    cache: EmbeddingCache | MemoryCache
+    bar: Progress
+
+    def __post_init__(self) -> None:
+        self._fingerprint = self.session.fingerprint()
+        size = self.encoder.batch_size
         if size == "auto":
-            size = BATCH_ON_GPU if session.on_gpu else BATCH_ON_CPU
+            size = BATCH_ON_GPU if self.session.on_gpu else BATCH_ON_CPU
         self._runner = BatchRunner(int(size))
         self._n_processes = int(effective_n_jobs(None))
-        self._resize = _geometry(session.source.preprocess)
+        self._resize = _geometry(self.session.source.preprocess)
         self._first: dict[bytes, int] = {}
         self._lock = threading.Lock()
 
@@ -176,29 +165,30 @@ class _Run:
         self, pictures: Sequence[Any], rows: np.ndarray, column: Any
     ) -> tuple[np.ndarray, list[tuple[int, str]]]:
         """Return vectors, and the rows with their errors where pictures are bad."""
-        width = self._session.source.width
+        width = self.session.source.width
         vectors = np.full((len(pictures), width), np.nan, dtype=np.float32)
         errors: dict[int, str] = {}
         copies: list[tuple[int, int]] = []
-        waiting: list[tuple[int, _Prepared]] = []
+        waiting: list[tuple[int, bytes | None, np.ndarray]] = []
         # closed at once when a cell or the user stops the run
         with contextlib.closing(self._ahead(pictures)) as prepared_pictures:
             for place, future in prepared_pictures:
                 try:
                     prepared = future.result()
                 except (ValueError, TypeError, OSError) as error:
-                    if self._encoder.on_error == "raise":
+                    if self.encoder.on_error == "raise":
                         row = int(rows[place])
                         raise BadCellError(str(error), row, column) from error
                     errors[place] = str(error)
-                    prepared = _Prepared()
-                self._bar.step()
-                if prepared.same_as is not None:
-                    copies.append((place, prepared.same_as))
-                elif prepared.vector is not None:
-                    vectors[place] = prepared.vector
-                elif prepared.pixels is not None:
-                    waiting.append((place, prepared))
+                    prepared = "nothing", None
+                self.bar.step()
+                what, found = prepared
+                if what == "same as":
+                    copies.append((place, found))
+                elif what == "vector":
+                    vectors[place] = found
+                elif what == "pixels":
+                    waiting.append((place, *found))
                 if len(waiting) >= self._runner.size * self._n_processes:
                     self._encode(waiting, vectors)
                     waiting = []
@@ -212,13 +202,13 @@ class _Run:
 
     def _ahead(
         self, pictures: Sequence[Any]
-    ) -> Generator[tuple[int, Future[_Prepared]], None, None]:
+    ) -> Generator[tuple[int, Future[Prepared]], None, None]:
         """Yield the pictures' futures in order, with a bounded number under way."""
-        workers = self._encoder.n_jobs or min(8, joblib.cpu_count())
+        workers = self.encoder.n_jobs or min(8, joblib.cpu_count())
         if workers < 0:
             workers = max(1, joblib.cpu_count() + 1 + workers)
         bound = 2 * self._runner.size * self._n_processes + workers
-        under_way: deque[tuple[int, Future[_Prepared]]] = deque()
+        under_way: deque[tuple[int, Future[Prepared]]] = deque()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="hyperfusion-images")
         try:
             for place, picture in enumerate(pictures):
@@ -230,51 +220,48 @@ class _Run:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, place: int, cell: Any) -> _Prepared:
+    def _prepare(self, place: int, cell: Any) -> Prepared:
         if is_missing(cell):
-            return _Prepared()
+            return "nothing", None
         content, cell = identify(cell)
         key = None
         if content is not None:
             with self._lock:
                 first = self._first.setdefault(content, place)
             if first != place:
-                return _Prepared(same_as=first)
+                return "same as", first
             key = item_key(self._fingerprint, content)
-            found = self._cache.get([key]).get(key)
-            if found is not None and len(found) == self._session.source.width:
-                return _Prepared(vector=found)
+            found = self.cache.get([key]).get(key)
+            if found is not None and len(found) == self.session.source.width:
+                return "vector", found
         image = None
-        if self._encoder.jpeg_draft and isinstance(cell, bytes):
-            side = np.max(self._session.source.preprocess["size"])
+        if self.encoder.jpeg_draft and isinstance(cell, bytes):
+            side = np.max(self.session.source.preprocess["size"])
             image = _open_draft(cell, int(side))
         if image is None:
             image = open_image(cell)
         if image is None:
-            return _Prepared()
-        return _Prepared(key, pixels=np.asarray(self._resize(image)))
+            return "nothing", None
+        return "pixels", (key, np.asarray(self._resize(image)))
 
     def _encode(
-        self, waiting: Sequence[tuple[int, _Prepared]], vectors: np.ndarray
+        self, waiting: list[tuple[int, bytes | None, np.ndarray]], vectors: np.ndarray
     ) -> None:
-        pixels: list[Any] = [prepared.pixels for _, prepared in waiting]
+        places, keys, pixels = zip(*waiting, strict=True)
         if self._n_processes == 1:
-            values = _encode_batches(self._session, self._runner, pixels)
+            values = _encode_batches(self.session, self._runner, pixels)
         else:
             # the same batches as without jobs, so that the numbers are the same
             size = self._runner.size
             starts = range(0, len(pixels), size)
             parts = Parallel()(
-                delayed(_encode_batches)(self._session, BatchRunner(size), batch)
+                delayed(_encode_batches)(self.session, BatchRunner(size), batch)
                 for batch in (np.stack(pixels[i : i + size]) for i in starts)
             )
             values = np.concatenate(parts)
-        kept = {}
-        for (place, prepared), vector in zip(waiting, values, strict=True):
-            vectors[place] = vector
-            if prepared.key is not None:
-                kept[prepared.key] = vector
-        self._cache.put(kept)
+        vectors[list(places)] = values
+        pairs = zip(keys, values, strict=True)
+        self.cache.put({key: vector for key, vector in pairs if key is not None})
 
 
 def _encode_batches(
@@ -282,6 +269,24 @@ def _encode_batches(
 ) -> np.ndarray:
     model, settings = session.model(), session.source.preprocess
     return runner.run(lambda some: encode_pixels(model, some, settings), pixels)
+
+
+def encode_pixels(
+    model: ClipModel, images: Sequence[np.ndarray], settings: Mapping[str, Any]
+) -> np.ndarray:
+    """Return the raw embeddings of images (RGB bytes) of the model's size."""
+    import torch
+
+    from hyperfusion.encoders.clip._towers import encode_images
+
+    batch = torch.from_numpy(np.stack(images)).to(model.device)
+    mean, std = (
+        torch.tensor(settings[name], device=model.device)[:, None, None]
+        for name in ("mean", "std")
+    )
+    # the arithmetic of torchvision's ToTensor and Normalize, on the whole batch
+    batch = batch.permute(0, 3, 1, 2).float().div(255).sub(mean).div(std)
+    return encode_images(model, batch.contiguous())
 
 
 def _geometry(preprocess: Mapping[str, Any]) -> Any:
@@ -318,20 +323,3 @@ def _not_too_long(image: Image.Image) -> Image.Image:
     if width > height:
         return image.crop((spare, 0, width - spare, height))
     return image.crop((0, spare, width, height - spare))
-
-
-def encode_pixels(
-    model: ClipModel, images: Sequence[np.ndarray], settings: Mapping[str, Any]
-) -> np.ndarray:
-    """Return the raw embeddings of images (RGB bytes) of the model's size."""
-    import torch
-
-    from hyperfusion.encoders.clip._towers import encode_images
-
-    batch = torch.from_numpy(np.stack(images)).to(model.device)
-    mean = torch.tensor(settings["mean"], device=model.device)
-    std = torch.tensor(settings["std"], device=model.device)
-    # the arithmetic of torchvision's ToTensor and Normalize, on the whole batch
-    batch = batch.permute(0, 3, 1, 2).float().div(255)
-    batch = batch.sub(mean[:, None, None]).div(std[:, None, None])
-    return encode_images(model, batch.contiguous())

@@ -12,12 +12,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hyperfusion.encoders.cache._memory import MEMORY
+from hyperfusion.encoders.cache._cache import MEMORY
 from hyperfusion.encoders.clip._weights import ClipSource, weights_digest
 from hyperfusion.exceptions import (
     BadFileError,
@@ -49,13 +50,10 @@ class ClipModel:
     short_images: bool | None = None
     short_texts: bool | None = None
     lock: Any = field(default_factory=threading.RLock)
-    _tokenizer: Any = None
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
-        if self._tokenizer is None:
-            self._tokenizer = _make_tokenizer(self.source)
-        return self._tokenizer
+        return _make_tokenizer(self.source)
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
@@ -177,16 +175,27 @@ class BatchRunner:
 
 
 def _build(source: ClipSource) -> Any:
+    from open_clip import CLIP, CoCa, CustomTextCLIP
     from open_clip.factory import load_checkpoint
 
+    config = copy.deepcopy(source.config)
+    foreign_text = "hf_model_name" in config["text_cfg"]
+    if foreign_text:
+        config["text_cfg"]["hf_model_pretrained"] = False
+    if "timm_model_name" in config["vision_cfg"]:
+        config["vision_cfg"]["timm_model_pretrained"] = False
+    own_text = config.pop("custom_text", False) or foreign_text
+    kind = CustomTextCLIP if own_text else CLIP
+    if "multimodal_cfg" in config:
+        kind = CoCa
     with _untouched_globals():
-        network = _instantiate(source)
-        if source.weights is None:
-            return network.eval().requires_grad_(False)
+        with _made(source, "text model"):
+            network = kind(**config)
         path = str(source.weights)
         try:
-            # weights_only: torch's files are pickles, and a pickle can run any code
-            load_checkpoint(network, path, strict=True, weights_only=True)
+            if source.weights is not None:
+                # weights_only: torch's files are pickles, and these can run any code
+                load_checkpoint(network, path, strict=True, weights_only=True)
         except Exception as error:
             reason = str(error).strip().splitlines()
             if isinstance(error, pickle.UnpicklingError):  # torch says: read it anyway
@@ -200,30 +209,9 @@ def _build(source: ClipSource) -> Any:
     return network.eval().requires_grad_(False)
 
 
-def _instantiate(source: ClipSource) -> Any:
-    from open_clip import CLIP, CoCa, CustomTextCLIP
-
-    config = copy.deepcopy(source.config)
-    foreign_text = "hf_model_name" in config["text_cfg"]
-    if foreign_text:
-        config["text_cfg"]["hf_model_pretrained"] = False
-    if "timm_model_name" in config["vision_cfg"]:
-        config["vision_cfg"]["timm_model_pretrained"] = False
-    own_text = config.pop("custom_text", False) or foreign_text
-    kind = CustomTextCLIP if own_text else CLIP
-    if "multimodal_cfg" in config:
-        kind = CoCa
-    with _made(source, "text model"):
-        return kind(**config)
-
-
 @contextlib.contextmanager
 def _untouched_globals() -> Iterator[None]:
-    """Keep torch's random state and the root logger as they are.
-
-    A new network draws its first weights from torch's global generator, and
-    open_clip's messages through the root logger would configure it.
-    """
+    """Keep torch's random state and the root logger as they are."""
     import torch
 
     root = logging.getLogger()
@@ -245,16 +233,13 @@ def _make_tokenizer(source: ClipSource) -> Any:
     with _made(source, "tokenizer"):
         if source.registered:
             return open_clip.get_tokenizer(source.name)
-        settings = {
-            "context_length": text.get("context_length", 77),
-            **(text.get("tokenizer_kwargs") or {}),
-        }
+        settings = {"context_length": text.get("context_length", 77)}
+        settings |= text.get("tokenizer_kwargs") or {}
         if not name:
             return open_clip.SimpleTokenizer(**settings)
-        if source.weights is not None:
-            beside = source.weights.parent
-            if (beside / "tokenizer_config.json").is_file():
-                name = str(beside)
+        beside = source.weights and source.weights.parent
+        if beside and (beside / "tokenizer_config.json").is_file():
+            name = str(beside)
         # the description may come from a stranger
         settings["trust_remote_code"] = False
         return open_clip.tokenizer.HFTokenizer(name, **settings)

@@ -12,7 +12,7 @@ from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders.cache._cache import item_key, open_cache
-from hyperfusion.encoders.clip._base import ClipEncoder, Session, progress_bar
+from hyperfusion.encoders.clip._base import ClipEncoder, Session
 from hyperfusion.encoders.clip._models import BatchRunner, ClipModel
 
 TOKENS_ON_CPU = 2048
@@ -46,11 +46,6 @@ class ClipTextEncoder(ClipEncoder):
     UserWarning
         If texts are longer than the model reads (77 tokens, about 50 words); the
         message counts them.
-
-    See Also
-    --------
-    ClipImageEncoder : The same for images.
-    EmbeddingCache : Stores embeddings.
 
     Notes
     -----
@@ -100,10 +95,7 @@ class ClipTextEncoder(ClipEncoder):
         budget = TOKENS_ON_GPU if session.on_gpu else TOKENS_ON_CPU
         automatic = self.batch_size == "auto"
         runner = BatchRunner(budget if automatic else int(self.batch_size))
-        with (
-            open_cache(self.cache) as cache,
-            progress_bar(len(texts), self, "text") as bar,
-        ):
+        with open_cache(self.cache) as cache, self._progress(len(texts), "text") as bar:
             for start in range(0, len(texts), TEXTS_AT_ONCE):
                 rows = range(len(texts))[start : start + TEXTS_AT_ONCE]
                 found = cache.get([keys[row] for row in rows])
@@ -137,9 +129,8 @@ def _encode(
         if most_tokens is not None:
             size = min(size, max(1, most_tokens // len(tokens[order[start]])))
         some = order[start : start + size]
-        values = runner.run(
-            lambda batch: encode_tokens(model, batch), [tokens[i] for i in some]
-        )
+        batch = [tokens[i] for i in some]
+        values = runner.run(lambda part: encode_tokens(model, part), batch)
         yield some, np.column_stack([values, [n_cut[i] for i in some]])
         start += len(some)
 

@@ -29,6 +29,7 @@ DEFAULT_TAGS = {"ViT-B-32": "laion2b_s34b_b79k"}
 WEIGHTS_VARIABLE = "HYPERFUSION_WEIGHTS"
 WEIGHTS_FOLDER = Path("~/.cache/hyperfusion/weights")
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
+HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 DESCRIPTIONS = ("open_clip_config.json", "model.json")
 CHOICES = {
     "interpolation": ("bicubic", "bilinear", "random"),
@@ -97,6 +98,7 @@ def _from_folder(model_name: str, folder: Path, pretrained: str | None) -> ClipS
             f"{DESCRIPTIONS}."
         )
     config, preprocess = description
+    weights = None
     if pretrained is None:
         files = [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES]
         # a repository may hold the same weights in the form of other libraries, too
@@ -106,9 +108,7 @@ def _from_folder(model_name: str, folder: Path, pretrained: str | None) -> ClipS
                 f"{folder} holds no weights (a file ending in one of {SUFFIXES})."
             )
         weights = files[0]
-    elif pretrained == RANDOM:
-        weights = None
-    else:
+    elif pretrained != RANDOM:
         weights = _checkpoint(pretrained)
     return ClipSource(model_name, config, {**_defaults(config), **preprocess}, weights)
 
@@ -137,8 +137,8 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
         )
     if tag == RANDOM:
         return ClipSource(name, config, _defaults(config), None, True)
-    known = open_clip.get_pretrained_cfg(name, tag)
-    if known:
+    settings: dict[str, Any] = {}
+    if known := open_clip.get_pretrained_cfg(name, tag):
         # the weights of some tags need an activation that the architecture's plain
         # description lacks; open_clip only warns of it
         if known.get("quick_gelu"):
@@ -152,12 +152,16 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
             f"a checkpoint file, nor {RANDOM!r}."
         )
     path = _checkpoint(tag)
-    beside = _read_description(path.parent, DESCRIPTIONS[:1])
-    if beside is None:
-        settings = _shared_preprocess(name, tags)
-    else:
+    if beside := _read_description(path.parent, DESCRIPTIONS[:1]):
         config["quick_gelu"] = beside[0].get("quick_gelu", False)
         settings = beside[1]
+    else:  # what all published weights share, None where they differ
+        published = [open_clip.get_pretrained_cfg(name, known) for known in tags]
+        cases = [_preprocess_of(one) for one in published]
+        for key in dict.fromkeys(key for case in cases for key in case):
+            values = [case.get(key) for case in cases]
+            same = all(value == values[0] for value in values)
+            settings[key] = values[0] if same else None
     return ClipSource(name, config, {**_defaults(config), **settings}, path, True)
 
 
@@ -171,25 +175,23 @@ def _checkpoint(text: str) -> Path:
 def _read_description(
     folder: Path, names: tuple[str, ...] = DESCRIPTIONS
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    for path in (folder / name for name in names):
-        if not path.is_file():
-            continue
+    for path in filter(Path.is_file, (folder / name for name in names)):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(content, dict) and "model_cfg" not in content:
                 continue  # another library's
-            return _described(content)
+            config = content["model_cfg"]
+            settings = _preprocess_of(content.get("preprocess_cfg", {}))
+            _check_description(config, settings)
         except Exception as error:  # a stranger's file can raise almost anything
             raise BadFileError(
                 f"{path} describes no model of open_clip: {error!r:.200}"
             ) from error
+        return config, settings
     return None
 
 
-def _described(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the architecture and the preprocessing of a description, or raise."""
-    config = content["model_cfg"]
-    settings = _preprocess_of(content.get("preprocess_cfg", {}))
+def _check_description(config: dict[str, Any], settings: dict[str, Any]) -> None:
     size = config["vision_cfg"].get("image_size", 224)
     sides = size if isinstance(size, list) and len(size) == 2 else [size]
     config["text_cfg"].get("context_length")
@@ -206,7 +208,6 @@ def _described(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             right &= name != "std" or bool(numbers.all())
         if not right:
             raise ValueError(f"{name} can't be {value!r:.80}")
-    return config, settings
 
 
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,41 +223,34 @@ def _preprocess_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: settings[k] for k in keys if settings.get(k) is not None}
 
 
-def _shared_preprocess(name: str, tags: list[str]) -> dict[str, Any]:
-    """Return the preprocessing of all published weights, None where they differ."""
-    import open_clip
-
-    all_of_them = [
-        _preprocess_of(open_clip.get_pretrained_cfg(name, tag)) for tag in tags
-    ]
-    shared: dict[str, Any] = dict.fromkeys(key for s in all_of_them for key in s)
-    for key in shared:
-        first, *others = (settings.get(key) for settings in all_of_them)
-        shared[key] = first if all(other == first for other in others) else None
-    return shared
-
-
 def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
     """Find the weights of a tag on this machine, or download them."""
+    from huggingface_hub import try_to_load_from_cache
     from open_clip.pretrained import download_pretrained
 
-    own = (_own_folder() / f"{name}.{tag}{suffix}" for suffix in SUFFIXES)
-    placed = next((path for path in own if path.is_file()), None) or _hub_file(known)
-    if placed is not None:
-        return placed
+    own = Path(os.environ.get(WEIGHTS_VARIABLE, WEIGHTS_FOLDER)).expanduser()
+    files = [own / f"{name}.{tag}{suffix}" for suffix in SUFFIXES]
+    repository, _, hub_file = str(known.get("hf_hub", "")).rpartition("/")
+    names = [hub_file] if hub_file else list(HUB_FILES)
+    names = [str(Path(n).with_suffix(".safetensors")) for n in names] + names
+    for hub_name in names if repository else []:  # earlier downloads
+        found = try_to_load_from_cache(repository, hub_name)
+        files += [Path(found)] if isinstance(found, str) else []
+    if known.get("url"):
+        files.append(Path("~/.cache/clip").expanduser() / Path(known["url"]).name)
+    for file in files:
+        if file.is_file():
+            return file
     reason = _unreachable(known)
     if reason is None:
         try:
             return Path(download_pretrained(dict(known)))
         except Exception as error:
             reason = str(error)
-    repository, names = _hub_names(known)
-    what = (
-        f"{names[0]} of the Hugging Face repository {repository}"
-        if repository
-        else known.get("url", "its file")
-    )
-    place = _own_folder() / f"{name}.{tag}{Path(what.split()[0]).suffix}"
+    what = known.get("url", "its file")
+    if repository:
+        what = f"{names[0]} of the Hugging Face repository {repository}"
+    place = own / f"{name}.{tag}{Path(what.split()[0]).suffix}"
     raise WeightsNotFoundError(
         f"The weights {tag!r} of {name} are not on this machine and could not be "
         f"downloaded ({reason}). On a machine with a network, get {what}. Then save it "
@@ -264,34 +258,6 @@ def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
         "another folder), or pass pretrained='path/of/the/file'. To try things out "
         f"without them, use model_name={TINY!r}, a small model in the package."
     )
-
-
-def _own_folder() -> Path:
-    return Path(os.environ.get(WEIGHTS_VARIABLE, WEIGHTS_FOLDER)).expanduser()
-
-
-def _hub_names(known: Mapping[str, Any]) -> tuple[str, list[str]]:
-    repository, _, name = str(known.get("hf_hub", "")).rpartition("/")
-    names = (
-        [name]
-        if name
-        else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
-    )
-    safe = [str(Path(n).with_suffix(".safetensors")) for n in names]
-    return repository, list(dict.fromkeys([*safe, *names]))
-
-
-def _hub_file(known: Mapping[str, Any]) -> Path | None:
-    """Find a tag's file among earlier downloads, without network access."""
-    from huggingface_hub import try_to_load_from_cache
-
-    repository, names = _hub_names(known)
-    for name in names if repository else []:
-        found = try_to_load_from_cache(repository, name)
-        if isinstance(found, str):
-            return Path(found)
-    url_file = Path("~/.cache/clip").expanduser() / Path(known.get("url", "")).name
-    return url_file if known.get("url") and url_file.is_file() else None
 
 
 def _unreachable(known: Mapping[str, Any]) -> str | None:

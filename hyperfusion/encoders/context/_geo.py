@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
-from hyperfusion.cells._columns import Cells
+from hyperfusion._validation import COUNT
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, one_column
@@ -20,6 +20,7 @@ from hyperfusion.exceptions import InvalidInputError
 # more columns than the finest grid has, so that row * _COLUMNS + column is unique
 _COLUMNS = 1e6
 _ROLES = ("latitude", "longitude", "accuracy", "place")
+_LIMITS = {"latitude": 90, "longitude": 180}
 _COORDINATES = ("latitude", "longitude", "x", "y", "z", "cell")
 
 
@@ -46,15 +47,12 @@ class GeoEncoder(TableEncoder):
     ----------
     cells_, places_ : list of str
         The cells that were frequent enough at fit, and the names of places.
-    columns_ : dict of {str: column label}
-        The columns to read, by parameter.
     %(columns)s
 
     Raises
     ------
     InvalidInputError
-        If no column is named, a column is missing, or only one of `latitude` and
-        `longitude` is given.
+        If no column is named, one is missing, or only one coordinate is given.
 
     Notes
     -----
@@ -68,7 +66,7 @@ class GeoEncoder(TableEncoder):
     - ``has_place``: 1 if there are coordinates (or a name, if only `place` is given).
 
     Coordinates out of range, or one without the other, can't be used. 0, 0 counts as
-    missing, because devices without a position write it. Paper: section 3.3.
+    missing. Paper: section 3.3.
 
     Examples
     --------
@@ -85,7 +83,7 @@ class GeoEncoder(TableEncoder):
 
     _parameter_constraints = {
         "cell_size": [Interval(Real, 0.001, 180, closed="both")],
-        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+        "min_frequency": [COUNT],
     }
 
     latitude: Hashable | None = None
@@ -97,22 +95,22 @@ class GeoEncoder(TableEncoder):
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        self.columns_ = self._find_columns(cells)
+        self._columns = self._find_columns(cells)
         self.cells_: list[str] = []
         self.places_: list[str] = []
-        if "latitude" in self.columns_:
-            squares = self._squares(cells.index, *self._coordinates(cells, warn=False))
+        if "latitude" in self._columns:
+            squares = self._squares(cells.index, *self._coordinates(cells))
             self.cells_ = common_levels(squares, self.min_frequency)
             self._known_cells = KnownLevels(self.cells_)
-        if "place" in self.columns_:
-            places = self._levels(cells[self.columns_["place"]], warn=False)
+        if "place" in self._columns:
+            places = self._levels(cells[self._columns["place"]])
             self.places_ = common_levels(places, 1)
             self._known_places = KnownLevels(self.places_)
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         features: dict[str, Any] = {}
         there: Any = None
-        if "latitude" in self.columns_:
+        if "latitude" in self._columns:
             latitude, longitude = self._coordinates(cells)
             there = ~np.isnan(latitude)
             north, east = np.radians(latitude), np.radians(longitude)
@@ -125,14 +123,14 @@ class GeoEncoder(TableEncoder):
                 "z": np.sin(north),
                 "cell": as_category(squares, self._known_cells, expect_new=True),
             }
-        if "accuracy" in self.columns_:
-            accuracy = read_numbers(cells[self.columns_["accuracy"]])
+        if "accuracy" in self._columns:
+            accuracy = read_numbers(cells[self._columns["accuracy"]])
             known = True if there is None else there
             features["accuracy"] = np.where(
                 known, accuracy.settle(self.on_error), np.nan
             )
-        if "place" in self.columns_:
-            places = self._levels(cells[self.columns_["place"]])
+        if "place" in self._columns:
+            places = self._levels(cells[self._columns["place"]])
             features["place"] = as_category(places, self._known_places)
             there = places.notna().to_numpy() if there is None else there
         if there is not None:
@@ -142,20 +140,17 @@ class GeoEncoder(TableEncoder):
         return pd.DataFrame(features, index=cells.index)
 
     def _feature_names(self, names: Any = None) -> list[str]:
-        names = list(_COORDINATES) if "latitude" in self.columns_ else []
-        names += [name for name in ("accuracy", "place") if name in self.columns_]
-        has_place = bool({"latitude", "place"} & {*self.columns_})
+        names = list(_COORDINATES) if "latitude" in self._columns else []
+        names += [name for name in ("accuracy", "place") if name in self._columns]
+        has_place = bool({"latitude", "place"} & {*self._columns})
         return [*names, "has_place"] if has_place else names
 
     def _find_columns(self, table: pd.DataFrame) -> dict[str, Hashable]:
         given = {role: getattr(self, role) for role in _ROLES}
-        if all(value is None for value in given.values()) and table.shape[1] == 2:
+        if all(v is None for v in given.values()) and table.shape[1] == 2:
             given["latitude"], given["longitude"] = table.columns
-        columns = {
-            role: one_column(table, value, role)
-            for role, value in given.items()
-            if value is not None
-        }
+        found = {role: one_column(table, value, role) for role, value in given.items()}
+        columns = {role: label for role, label in found.items() if label is not None}
         if not columns:
             raise InvalidInputError(
                 "GeoEncoder needs at least one of the parameters latitude and "
@@ -168,31 +163,25 @@ class GeoEncoder(TableEncoder):
             )
         return columns
 
-    def _coordinates(
-        self, table: pd.DataFrame, *, warn: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _coordinates(self, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Return latitude and longitude; both are NaN where one can't be used."""
+        read = {c: read_numbers(table[self._columns[c]]) for c in _LIMITS}
 
-        def degrees(cells: Cells, limit: int, other: np.ndarray) -> np.ndarray:
-            found = cells.clean
-            beyond = np.abs(found) > limit
+        def usable(name: str, other: str) -> np.ndarray:
+            found, theirs, limit = read[name].clean, read[other].clean, _LIMITS[name]
             # a lone 0 is half of 0, 0: as missing as the pair
-            half = np.isnan(found) & ~np.isnan(other) & (other != 0)
-            usable = cells.reject(
-                beyond | half,
-                lambda row: (
-                    f"{found[row]:g} is not between -{limit} and {limit} degrees"
-                    if beyond[row]
-                    else "missing, although the other coordinate is there"
-                ),
-            )
-            return usable.settle(self.on_error, warn=warn)
+            half = np.isnan(found) & ~np.isnan(theirs) & (theirs != 0)
 
-        north, east = (
-            read_numbers(table[self.columns_[c]]) for c in ("latitude", "longitude")
-        )
-        latitude = degrees(north, 90, east.clean)
-        longitude = degrees(east, 180, north.clean)
+            def why(row: int) -> str:
+                if half[row]:
+                    return "missing, although the other coordinate is there"
+                return f"{found[row]:g} is not between -{limit} and {limit} degrees"
+
+            bad = half | (np.abs(found) > limit)
+            return read[name].reject(bad, why).settle(self.on_error)
+
+        latitude = usable("latitude", "longitude")
+        longitude = usable("longitude", "latitude")
         missing = np.isnan(latitude) | np.isnan(longitude)
         missing |= (latitude == 0) & (longitude == 0)
         return np.where(missing, np.nan, latitude), np.where(missing, np.nan, longitude)

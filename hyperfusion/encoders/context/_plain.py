@@ -1,9 +1,9 @@
-"""Columns of numbers and categories as features."""
+"""Columns of numbers, categories and ready-made vectors as features."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from numbers import Integral
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,19 @@ import pandas as pd
 from scipy.stats import skew
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion._validation import COUNT
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
+from hyperfusion.cells._vectors import (
+    holds_vectors,
+    vector_size,
+    write_columns,
+    write_vectors,
+)
 from hyperfusion.encoders._base import TableEncoder, column_features
+from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table._names import vector_columns
 
 _HEAVY_TAIL = 2.0
 
@@ -23,8 +32,8 @@ _HEAVY_TAIL = 2.0
 class CategoryEncoder(TableEncoder):
     """Columns as categories with the levels that were seen at fit.
 
-    Unlike scikit-learn's ``OrdinalEncoder`` it keeps the levels. The output has pandas'
-    ``category`` dtype, so this package's regressors do not take it for numbers.
+    The output has pandas' ``category`` dtype, unlike that of scikit-learn's
+    ``OrdinalEncoder``, so this package's regressors do not take it for numbers.
 
     Parameters
     ----------
@@ -56,18 +65,15 @@ class CategoryEncoder(TableEncoder):
     1    NaN
     """
 
-    _parameter_constraints = {
-        "min_frequency": [Interval(Integral, 1, None, closed="left")]
-    }
+    _parameter_constraints = {"min_frequency": [COUNT]}
 
     min_frequency: int = 1
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        levels = {name: self._levels(cells[name], warn=False) for name in cells}
         self.levels_ = {
-            name: common_levels(column, self.min_frequency)
-            for name, column in levels.items()
+            name: common_levels(self._levels(cells[name]), self.min_frequency)
+            for name in cells
         }
         self._known = {name: KnownLevels(own) for name, own in self.levels_.items()}
 
@@ -105,8 +111,7 @@ class NumberEncoder(TableEncoder):
     The output is always a DataFrame with the input's columns, their labels as text.
     Missing values stay NaN. Booleans become 0 and 1, and texts of numbers become
     numbers. Infinity can't be used, nor can a number beyond the range of float32
-    without the log scale. Give ids as categories and dates as times: neighboring
-    float32 numbers differ by more than 1 above 16.8 million.
+    without the log scale. Give ids as categories and dates as times.
 
     Examples
     --------
@@ -130,7 +135,7 @@ class NumberEncoder(TableEncoder):
             numbers = read_numbers(cells[name])
             auto = self.log == "auto"
             self.log_[name] = _has_heavy_tail(numbers.clean) if auto else bool(self.log)
-            self._scaled(numbers, self.log_[name], warn=False)
+            self._scaled(numbers, self.log_[name])
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         columns = [
@@ -151,3 +156,88 @@ def _has_heavy_tail(numbers: np.ndarray) -> bool:
         return False
     # relative to the largest, so that cubes of huge numbers don't overflow
     return bool(skew(known / known.max()) > _HEAVY_TAIL)
+
+
+@with_parameters
+class VectorEncoder(TableEncoder):
+    """Existing vectors, such as embeddings, as float32 columns.
+
+    For embeddings from other models. `PostEncoder` uses it for its `vectors`.
+
+    Parameters
+    ----------
+    name : str, default="vector"
+        Name of the vector; its columns are ``<name>__0``, ``<name>__1``, ...
+
+    Attributes
+    ----------
+    size_ : int
+        Length of the vector.
+    %(columns)s
+
+    Raises
+    ------
+    BadCellError
+        If the length of a vector differs from the first one at fit, or a cell is
+        neither a vector nor missing.
+
+    Notes
+    -----
+    The input is one column whose cells are arrays, lists, texts of JSON lists or
+    pyarrow lists, or several columns of numbers that form one vector. A missing cell is
+    a missing vector. The numbers are copied once, into the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hyperfusion import VectorEncoder
+    >>> table = pd.DataFrame({"embedding": [np.array([0.5, 1.5]), None]})
+    >>> VectorEncoder().fit_transform(table)
+    array([[0.5, 1.5],
+           [nan, nan]], dtype=float32)
+    """
+
+    _parameter_constraints = {"name": [str]}
+
+    name: str = field(default="vector", kw_only=False)
+
+    def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype != object:
+            raise InvalidInputError(
+                f"Expected vectors, got one number per row (shape {X.shape}). Reshape "
+                "your data: X.reshape(-1, 1) is a column of vectors of one number."
+            )
+        if isinstance(X, (list, tuple)):
+            X = pd.DataFrame({"vector": pd.Series(list(X), dtype=object)})
+        table = super()._read(X, reset=reset)
+        several = [label for label, cells in table.items() if holds_vectors(cells)]
+        if several and table.shape[1] > 1:
+            raise InvalidInputError(
+                "VectorEncoder takes one column of vectors or several of numbers. "
+                f"Column {several[0]!r} holds vectors, and there are "
+                f"{table.shape[1] - 1} other column(s): encode each column of vectors "
+                "separately."
+            )
+        return table
+
+    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
+        one = cells.iloc[:, 0] if cells.shape[1] == 1 else None
+        # if all cells are missing, vector_size raises
+        self._of_cells = one is not None and (holds_vectors(one) or one.isna().all())
+        self.size_ = vector_size(cells.iloc[:, 0]) if self._of_cells else cells.shape[1]
+
+    def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
+        out = np.empty((len(cells), self.size_), dtype=np.float32)
+        self._write(cells, out)
+        return out
+
+    def _write(self, X: Any, out: np.ndarray) -> None:
+        """Write the vectors into an array, without an extra copy."""
+        if self._of_cells:
+            write_vectors(X.iloc[:, 0], out)
+        else:
+            write_columns(X, out)
+
+    def _feature_names(self, names: Any = None) -> list[str]:
+        return vector_columns(self.name, self.size_)

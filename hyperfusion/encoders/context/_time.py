@@ -61,8 +61,8 @@ class TemporalEncoder(TableEncoder):
         The cycles with features, of ``"day"``, ``"week"`` and ``"year"``.
     origin_ : float
         The earliest post at fit, in seconds since 1970 (UTC); NaN without any time.
-    time_, timezone_, created_ : column label or None
-        The columns to read.
+    timezone_ : column label or None
+        The column of the time zones.
     zone_ : int, str or None
         The one time zone for all: seconds east of UTC, or an IANA name.
     %(columns)s
@@ -90,16 +90,14 @@ class TemporalEncoder(TableEncoder):
     - ``is_missing``: 1 if the time is missing. All other features of it are then NaN.
 
     With ``cycles="seen"`` a cycle has features only if the times at fit cover it at
-    least twice: in half a year of posts the month is another name for the date and says
-    nothing about unseen months. A cycle has no features either if all times have the
-    same time of day, day of the month or day of the year.
+    least twice and differ in it: in half a year of posts the month is another name for
+    the date and says nothing about unseen months.
 
     Numbers (also as texts) are years if they are whole and from 1900 to 2100, dates if
     their digits form one (20150301, 201503011530), otherwise seconds since 1970, or
     milli-, micro- or nanoseconds if they are too large for seconds. A year counts as
-    its first moment, a date without a time of day as midnight. A warning tells of
-    numbers that become dates outside of 1995 to 2050, such as the days of a
-    spreadsheet. Of an hour that a local clock shows twice, the first counts.
+    its first moment, a date as midnight. A warning tells of numbers that become dates
+    outside of 1995 to 2050. Of an hour that a clock shows twice, the first counts.
 
     Examples
     --------
@@ -129,28 +127,38 @@ class TemporalEncoder(TableEncoder):
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
         time = cells.columns[0] if self.time is None else self.time
-        self.time_ = one_column(cells, time, "time")
-        self.created_ = one_column(cells, self.created, "created")
-        self.timezone_, self.zone_ = _time_zone(cells, self.timezone)
-        zones = self._zones(cells, warn=False)
-        utc, _ = self._moments(cells[self.time_], zones, warn=False)
+        self._time = one_column(cells, time, "time")
+        self._created = one_column(cells, self.created, "created")
+        self.timezone_, self.zone_ = None, None
+        zone = self.timezone
+        if zone is not None and (not isinstance(zone, str) or zone in cells.columns):
+            self.timezone_ = one_column(cells, zone, "timezone")
+        elif zone is not None:
+            try:
+                self.zone_ = parse_zone(zone)
+            except ValueError as error:
+                raise InvalidInputError(
+                    f"timezone={zone!r} is neither a column of the table nor a time "
+                    f"zone. Its columns are {list(cells.columns[:20])}; {error}."
+                ) from error
+        utc, _ = self._moments(cells[self._time], self._zones(cells))
         known = utc[~np.isnan(utc)]
         if len(known) == 0:
             # raises for the first unreadable cell, unless all are missing
-            read_times(cells[self.time_]).settle("raise")
+            read_times(cells[self._time]).settle("raise")
         self.origin_ = float(known.min()) if len(known) else np.nan
         self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
 
     def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
         zones = self._zones(cells)
-        utc, local = self._moments(cells[self.time_], zones)
+        utc, local = self._moments(cells[self._time], zones)
         calendar = _calendar(local)
         features = {name: calendar[name] for name in self._calendar_names()}
         features["days"] = (utc - self.origin_) / _DAY
         if self.timezone_ is not None:
             features["timezone_missing"] = np.array([zone is None for zone in zones])
-        if self.created_ is not None:
-            created, _ = self._moments(cells[self.created_], zones)
+        if self._created is not None:
+            created, _ = self._moments(cells[self._created], zones)
             age = (utc - created) / _DAY
             age[age < 0] = np.nan
             features["account_age"] = age
@@ -162,39 +170,24 @@ class TemporalEncoder(TableEncoder):
         names = [*self._calendar_names(), "days"]
         if self.timezone_ is not None:
             names += ["timezone_missing"]
-        if self.created_ is not None:
+        if self._created is not None:
             names += ["account_age", "account_age_missing"]
         return [*names, "is_missing"]
 
     def _calendar_names(self) -> list[str]:
         return [name for name, cycle in _CYCLE_OF.items() if cycle in self.cycles_]
 
-    def _zones(self, table: pd.DataFrame, *, warn: bool = True) -> list[Zone | None]:
+    def _zones(self, table: pd.DataFrame) -> list[Zone | None]:
         if self.timezone_ is None:
             return [self.zone_] * len(table)
-        zones = read_zones(table[self.timezone_])
-        return zones.settle(self.on_error, warn=warn)
+        return read_zones(table[self.timezone_]).settle(self.on_error)
 
     def _moments(
-        self, cells: pd.Series, zones: list[Zone | None], *, warn: bool = True
+        self, cells: pd.Series, zones: list[Zone | None]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the seconds of a column of times in UTC and on local clocks."""
-        times = read_times(cells).settle(self.on_error, warn=warn)
+        times = read_times(cells).settle(self.on_error)
         return to_utc_and_local(times, zones, self.naive == "local")
-
-
-def _time_zone(table: pd.DataFrame, value: Any) -> tuple[Hashable | None, Zone | None]:
-    if value is None:
-        return None, None
-    if not isinstance(value, str) or value in table.columns:
-        return one_column(table, value, "timezone"), None
-    try:
-        return None, parse_zone(value)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"timezone={value!r} is neither a column of the table nor a time zone. Its "
-            f"columns are {list(table.columns[:20])}; {error}."
-        ) from error
 
 
 def _seen_cycles(times: np.ndarray) -> tuple[str, ...]:

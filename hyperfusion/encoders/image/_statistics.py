@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from hyperfusion._base import with_parameters
-from hyperfusion.cells._columns import is_missing, read_each
+from hyperfusion.cells._columns import is_missing
 from hyperfusion.cells._images import (
     identify,
     is_encoded,
@@ -22,8 +22,7 @@ from hyperfusion.cells._images import (
     warn_of_bad_pictures,
 )
 from hyperfusion.encoders._base import ColumnEncoder, stack_rows
-from hyperfusion.encoders.cache._cache import item_key
-from hyperfusion.encoders.cache._memory import MEMORY
+from hyperfusion.encoders.cache._cache import MEMORY, item_key
 from hyperfusion.exceptions import BadCellError
 
 _SIDE = 512
@@ -72,11 +71,9 @@ class ImageStatistics(ColumnEncoder):
     - ``is_missing``. All others are NaN where it is 1.
 
     A list of pictures in one cell (a carousel, frames of a video; also an array of
-    frames) has the means over the pictures that can be used. Pictures of more than
-    ``PIL.Image.MAX_IMAGE_PIXELS`` are bad cells and are not decoded.
-
-    Brightness and the measures after it are computed on a copy of at most 512 pixels on
-    a side. One core reads about 100 pictures of 500 x 400 pixels per second; within
+    frames) has the means over the pictures that can be used. Brightness and the
+    measures after it are computed on a copy of at most 512 pixels on a side. One core
+    reads about 100 pictures of 500 x 400 pixels per second; within
     ``joblib.parallel_config``, each job reads some of them.
 
     References
@@ -105,16 +102,18 @@ class ImageStatistics(ColumnEncoder):
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         pictures, rows = split_lists(cells)
-        measure: Any = _measured
-        if effective_n_jobs(None) > 1:  # errors come back as values
-            pictures = Parallel()(delayed(_try_to_measure)(p) for p in pictures)
-            measure = _value_of
-        found = read_each(pictures, measure, stop_at_bad=self.on_error == "raise")
-        errors = [(int(rows[place]), reason) for place, reason in found.bad.items()]
-        if errors and self.on_error == "raise":
-            row, reason = errors[0]
-            raise BadCellError(reason, row, cells.name)
-        measures = stack_rows(found.clean, len(_MEASURES) + 4 * _N_COLORS)
+        run = Parallel() if effective_n_jobs(None) > 1 else None
+        tries = map(_try_to_measure, pictures)
+        if run is not None:  # errors come back as values
+            tries = run(delayed(_try_to_measure)(picture) for picture in pictures)
+        found, errors = [], []
+        for row, outcome in zip(rows.tolist(), tries, strict=True):
+            is_bad = isinstance(outcome, Exception)
+            if is_bad and self.on_error == "raise":
+                raise BadCellError(str(outcome), row, cells.name) from outcome
+            errors += [(row, str(outcome))] if is_bad else []
+            found.append(None if is_bad else outcome)
+        measures = stack_rows(found, len(_MEASURES) + 4 * _N_COLORS)
         features = mean_by_row(measures, rows, len(cells))
         missing = np.isnan(features[:, 0])
         features[:, -1] = missing
@@ -148,12 +147,6 @@ def _try_to_measure(cell: Any) -> Any:
         return None if is_missing(cell) else _measured(cell)
     except (ValueError, TypeError, OSError) as error:
         return error
-
-
-def _value_of(outcome: Any) -> Any:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
 
 
 def _measures(cell: Any) -> np.ndarray | None:

@@ -15,10 +15,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 import hyperfusion.encoders as tier
+from hyperfusion._nested import takes_one_column
 from hyperfusion.cells._columns import read_each, shown
 from hyperfusion.cells._texts import read_text
 from hyperfusion.encoders._base import CellEncoder, ColumnEncoder, column_features
-from hyperfusion.encoders._vectors import VectorEncoder
+from hyperfusion.encoders.context._plain import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import HyperFusionError, InvalidInputError
 from hyperfusion.table._build import Part
@@ -93,7 +94,7 @@ class Component:
     def _vector(self, table: pd.DataFrame) -> Part:
         names = self.full_names(self.encoder.get_feature_names_out())
         columns = self.read(table)
-        return Part(names, lambda out: self.encoder.write(columns, out), {})
+        return Part(names, lambda out: self.encoder._write(columns, out), {})
 
     def _part(self, encode: Callable[..., Any], table: pd.DataFrame, *y: Any) -> Part:
         n_rows = len(table)
@@ -157,13 +158,6 @@ class Component:
         return vector_columns(kind, n_features) if n_features > 1 else [kind]
 
 
-def takes_one_column(encoder: Any) -> bool:
-    """Whether a transformer takes a column of cells, as `TfidfVectorizer` does."""
-    while isinstance(encoder, Pipeline):
-        encoder = encoder.steps[0][1]
-    return not get_tags(encoder).input_tags.two_d_array
-
-
 def build_components(
     owner: Any, roles: Roles, vectors: list[ReadyVector], y: Any
 ) -> list[Component]:
@@ -174,9 +168,10 @@ def build_components(
         raise InvalidInputError(
             f"encoders has unknown roles {unknown}; it takes {list(ENCODED)}."
         )
+    defaults = list(default_components(owner, roles, vectors))
     components: list[Component] = []
     for role in ENCODED:
-        default = list(default_components(owner, role, roles, vectors))
+        default = [component for component in defaults if component.role == role]
         if role in given and not default:
             named = "place_embedder=True" if role == "place" else f"{role}='...'"
             raise InvalidInputError(
@@ -189,86 +184,49 @@ def build_components(
     return [c for c in components if not get_tags(c.encoder).target_tags.required]
 
 
-def default_components(
-    owner: Any, role: str, roles: Roles, vectors: list[ReadyVector]
-) -> Iterator[Component]:
-    """Yield the default components of a role, unfitted; none without a column."""
-    if role == "vectors":
-        for vector in vectors:
-            encoder = VectorEncoder(vector.name)
-            yield Component(role, vector.name, vector.block, vector.columns, encoder)
-    elif role == "neighbors":
-        yield from _neighbors(owner, roles)
-    elif role in ("text", "tags"):
-        for column in roles[role]:
-            prefix = f"{column}_" if role == "text" else ""
-            for name, encoder in _words(owner, role).items():
-                yield Component(role, name, role, [column], encoder, prefix)
-    else:
-        block = "meta" if role in ("numeric", "categorical") else role
-        for name, (columns, encoder) in _BUILDERS[role](owner, roles).items():
-            if columns:
-                columns = list(dict.fromkeys(columns))
-                yield Component(role, name, block, columns, encoder)
-
-
 def _replace(default: list[Component], value: Any) -> list[Component]:
     """Replace the default components of a role by the user's transformers."""
-    role = default[0].role
-    if isinstance(value, str):
-        if value != "drop":
-            raise InvalidInputError(_wrong_encoders(role, value))
-        return []
-    if isinstance(value, Mapping):
-        return _replace_by_name(default, value)
-    several = value if isinstance(value, (list, tuple)) else [value]
-    if not all(hasattr(transformer, "fit") for transformer in several):
-        raise InvalidInputError(_wrong_encoders(role, value))
-    places: dict[tuple[str, str], Component] = {}
-    for component in default:
-        places.setdefault((component.block, component.prefix), component)
-    return [
-        placed
-        for place in places.values()
-        for transformer in several
-        for placed in _placed(place, type(transformer).__name__.lower(), transformer)
-    ]
-
-
-def _wrong_encoders(role: str, value: Any) -> str:
-    return (
-        f"encoders[{role!r}] must be a transformer, a list of transformers, a dict "
-        f"of transformers by the names of the role's own, or 'drop'. Got {value!r}."
-    )
-
-
-def _replace_by_name(
-    default: list[Component], value: Mapping[str, Any]
-) -> list[Component]:
     role, names = default[0].role, list(dict.fromkeys(c.name for c in default))
+    is_named = isinstance(value, Mapping)
+    several = list(value) if isinstance(value, (list, tuple)) else [value]
+    if isinstance(value, str) and value == "drop":
+        several = []
+    fine = all(
+        hasattr(one, "fit")
+        or (is_named and (isinstance(one, Mapping) or str(one) == "drop"))
+        for one in (value.values() if is_named else several)
+    )
+    if not fine:
+        raise InvalidInputError(
+            f"encoders[{role!r}] must be a transformer, a list of transformers, a dict "
+            f"of transformers by the names of the role's own, or 'drop'. Got {value!r}."
+        )
+    components: list[Component] = []
+    if not is_named:
+        places: dict[tuple[str, str], Component] = {}
+        for component in default:
+            places.setdefault((component.block, component.prefix), component)
+        for place in places.values():
+            for one in several:
+                components += _placed(place, type(one).__name__.lower(), one)
+        return components
     unknown = sorted(set(value) - set(names))
     if unknown:
         raise InvalidInputError(
             f"encoders[{role!r}] names {unknown}; the role's own encoders are {names}."
         )
-    components: list[Component] = []
     for component in default:
         encoder = value.get(component.name, component.encoder)
-        if isinstance(encoder, str) and encoder == "drop":
-            continue
         if isinstance(encoder, Mapping):
             component.encoder.set_params(**encoder)
             components.append(component)
-            continue
-        if not hasattr(encoder, "fit"):
-            raise InvalidInputError(_wrong_encoders(role, value))
-        if isinstance(encoder, type(component.encoder)):
+        elif isinstance(encoder, type(component.encoder)):
             # the roles decide which columns it reads
             own = component.encoder.get_params(deep=False)
             own = {key: own[key] for key in _COLUMN_PARAMETERS if key in own}
-            component = replace(component, encoder=clone(encoder).set_params(**own))
-            components.append(component)
-        else:
+            encoder = clone(encoder).set_params(**own)
+            components.append(replace(component, encoder=encoder))
+        elif not isinstance(encoder, str):
             components += _placed(component, component.name, encoder)
     return components
 
@@ -289,45 +247,101 @@ def _placed(place: Component, name: str, transformer: Any) -> list[Component]:
     ]
 
 
-def _neighbors(owner: Any, roles: Roles) -> Iterator[Component]:
-    """Yield the search for similar earlier posts, if there are texts and times."""
-    text, user, time = roles["text"] or roles["tags"], roles["user"], roles["time"]
-    encoder = owner.neighbors
-    if encoder is None or not (text and time):
-        return
-    if not {"text", "user", "time"} <= set(encoder.get_params()):
-        raise InvalidInputError(
-            f"neighbors must be NeighborTargets(). Got {encoder!r}."
+def default_components(
+    owner: Any, roles: Roles, vectors: list[ReadyVector]
+) -> Iterator[Component]:
+    """Yield the default components of all roles that have columns, unfitted."""
+    missing = {"on_error": owner.on_error}
+    only = {role: columns[0] if columns else None for role, columns in roles.items()}
+
+    def component(role: str, name: str, used: list[Any], encoder: Any) -> Component:
+        block = "meta" if role in ("numeric", "categorical") else role
+        return Component(role, name, block, list(dict.fromkeys(used)), encoder)
+
+    image, user, time = roles["image"], roles["user"], roles["time"]
+    if image:
+        yield component("image", "statistics", image, tier.ImageStatistics(**missing))
+        clip = _clip(owner, "image_encoder", tier.ClipImageEncoder)
+        if clip is not None:
+            yield component("image", "clip", image, clip)
+    for role, analyzer in (("text", "word"), ("tags", "tags")):
+        for column in roles[role]:
+            encoders = {
+                "statistics": tier.TextStatistics(analyzer=analyzer, **missing),
+                "tfidf": tier.TfidfComponents(
+                    analyzer="characters",
+                    ngram_range=(2, 4),
+                    random_state=owner.random_state,
+                    **missing,
+                ),
+                "clip": _clip(owner, "text_encoder", tier.ClipTextEncoder),
+            }
+            if owner.word_vectors is not None and owner.word_vectors is not False:
+                words = owner.word_vectors
+                encoders["glove"] = tier.GloveTextVectorizer(words, **missing)
+            prefix = f"{column}_" if role == "text" else ""
+            for name, encoder in encoders.items():
+                if encoder is not None:
+                    yield Component(role, name, role, [column], encoder, prefix)
+    numbers = roles["user_numeric"]
+    if user or numbers:
+        profile = tier.UserProfileEncoder(user=only["user"], numeric=numbers, **missing)
+        yield component("user", "profile", user + numbers, profile)
+    yield from _svd(owner, "user", roles, "tags")
+    if user and time:
+        context: dict[str, Any] = {r: only[r] for r in ("user", "time", "place")}
+        category = roles["categorical"][:1]
+        history = tier.UserHistory(**context, category=only["categorical"], **missing)
+        used = user + time + category + roles["place"]
+        yield component("user", "history", used, history)
+    if time:
+        zone, created = roles["timezone"], roles["user_created"]
+        calendar = tier.TemporalEncoder(
+            time=time[0],
+            timezone=zone[0] if zone else owner.timezone,
+            created=only["user_created"],
+            naive=owner.naive_time,
+            cycles="seen",
+            **missing,
         )
-    own = {"user": _only(user), "time": time[0], "random_state": owner.random_state}
-    if encoder.text is None:
-        own["text"] = text
-    absent = {name: v for name, v in own.items() if getattr(encoder, name) is None}
-    encoder = clone(encoder).set_params(**absent)
-    columns = list(dict.fromkeys(text + user + time))
-    yield Component("neighbors", "neighbors", "neighbors", columns, encoder)
+        yield component("time", "calendar", time + zone + created, calendar)
+    names = {"latitude": "latitude", "longitude": "longitude"}
+    names |= {"accuracy": "geo_accuracy", "place": "place"}
+    used = [column for role in names.values() for column in roles[role]]
+    if used:
+        places: dict[str, Any] = {name: only[role] for name, role in names.items()}
+        yield component("geo", "geo", used, tier.GeoEncoder(**places, **missing))
+    yield from _svd(owner, "place", roles, "place", split=False, output="item")
+    for role, name, kind in (
+        ("numeric", "numbers", tier.NumberEncoder),
+        ("categorical", "categories", tier.CategoryEncoder),
+    ):
+        if roles[role]:
+            yield component(role, name, roles[role], kind(**missing))
+    for vector in vectors:
+        encoder = VectorEncoder(vector.name)
+        yield Component("vectors", vector.name, vector.block, vector.columns, encoder)
+    text = roles["text"] or roles["tags"]
+    if owner.neighbors is not None and text and time:
+        known: dict[str, Any] = getattr(owner.neighbors, "get_params", dict)()
+        if not {"text", "user", "time"} <= set(known):
+            raise InvalidInputError(
+                f"neighbors must be NeighborTargets(). Got {owner.neighbors!r}."
+            )
+        own = {"user": only["user"], "time": time[0], "text": text}
+        own["random_state"] = owner.random_state
+        absent = {name: v for name, v in own.items() if known[name] is None}
+        search = clone(owner.neighbors).set_params(**absent)
+        yield component("neighbors", "neighbors", text + user + time, search)
 
 
-Built = dict[str, tuple[list[Hashable], Any]]
-
-
-def _image(owner: Any, roles: Roles) -> Built:
-    columns, missing = roles["image"], {"on_error": owner.on_error}
-    if not columns:
-        return {}
-    built: Built = {"statistics": (columns, tier.ImageStatistics(**missing))}
-    clip = _clip(owner, "image_encoder", tier.ClipImageEncoder, missing)
-    return built if clip is None else built | {"clip": (columns, clip)}
-
-
-def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
+def _clip(owner: Any, name: str, default: type) -> Any:
     value = getattr(owner, name)
     if value is False:
         return None
-    if value is None:
-        return default(cache=owner.cache, **params)
-    if isinstance(value, str):
-        return default(model_name=value, cache=owner.cache, **params)
+    if value is None or isinstance(value, str):
+        model = {} if value is None else {"model_name": value}
+        return default(**model, cache=owner.cache, on_error=owner.on_error)
     if not (hasattr(value, "fit") and hasattr(value, "transform")):
         raise InvalidInputError(
             f"{name} must be an encoder such as {default.__name__}(), the name of a "
@@ -336,111 +350,21 @@ def _clip(owner: Any, name: str, default: type, params: dict[str, Any]) -> Any:
     return clone(value)
 
 
-def _words(owner: Any, role: str) -> dict[str, Any]:
-    missing = {"on_error": owner.on_error}
-    encoders = {
-        "statistics": tier.TextStatistics(
-            analyzer="word" if role == "text" else "tags", **missing
-        ),
-        "tfidf": tier.TfidfComponents(
-            analyzer="characters",
-            ngram_range=(2, 4),
-            random_state=owner.random_state,
-            **missing,
-        ),
-        "clip": _clip(owner, "text_encoder", tier.ClipTextEncoder, missing),
-    }
-    if owner.word_vectors is not None and owner.word_vectors is not False:
-        encoders["glove"] = tier.GloveTextVectorizer(owner.word_vectors, **missing)
-    return {name: encoder for name, encoder in encoders.items() if encoder is not None}
-
-
-def _user(owner: Any, roles: Roles) -> Built:
-    user, numeric, missing = roles["user"], roles["user_numeric"], owner.on_error
-    profile = tier.UserProfileEncoder(
-        user=_only(user), numeric=numeric, on_error=missing
-    )
-    built: Built = {"profile": (user + numeric, profile)}
-    built |= _svd(owner, owner.user_embedder, roles, "tags")
-    if user and roles["time"]:
-        category, place = roles["categorical"][:1], roles["place"]
-        history = tier.UserHistory(
-            user=user[0],
-            time=roles["time"][0],
-            category=_only(category),
-            place=_only(place),
-            on_error=missing,
-        )
-        built["history"] = (user + roles["time"] + category + place, history)
-    return built
-
-
-def _place(owner: Any, roles: Roles) -> Built:
-    return _svd(owner, owner.place_embedder, roles, "place", split=False, output="item")
-
-
-def _svd(owner: Any, value: Any, roles: Roles, items: str, **own: Any) -> Built:
-    """Return the embedder of users or items; nothing unless both are named."""
+def _svd(
+    owner: Any, role: str, roles: Roles, items: str, **own: Any
+) -> Iterator[Component]:
+    """Yield the embedder of users or places, if it is wanted and both are named."""
+    value = getattr(owner, f"{role}_embedder")
     if value is True:
         value = tier.SVDUserEmbedder(
             n_components=_SVD_COMPONENTS, pad=True, on_error=owner.on_error, **own
         )
     if not isinstance(value, tier.SVDUserEmbedder) or not roles["user"]:
-        return {}  # what is no embedder is refused at fit
+        return  # what is no embedder is refused at fit
     used = roles[items] if value.items is None else value.items
     used = used if isinstance(used, list) else [used]
-    if not used:
-        return {}
-    seed = owner.random_state if value.random_state is None else value.random_state
-    user = roles["user"][0] if value.user is None else value.user
-    svd = clone(value).set_params(user=user, items=used, random_state=seed)
-    return {"svd": ([user, *used], svd)}
-
-
-def _time(owner: Any, roles: Roles) -> Built:
-    time, zone, created = roles["time"], roles["timezone"], roles["user_created"]
-    if not time:
-        return {}
-    encoder = tier.TemporalEncoder(
-        time=time[0],
-        timezone=zone[0] if zone else owner.timezone,
-        created=_only(created),
-        naive=owner.naive_time,
-        cycles="seen",
-        on_error=owner.on_error,
-    )
-    return {"calendar": (time + zone + created, encoder)}
-
-
-def _geo(owner: Any, roles: Roles) -> Built:
-    names = {
-        "latitude": roles["latitude"],
-        "longitude": roles["longitude"],
-        "accuracy": roles["geo_accuracy"],
-        "place": roles["place"],
-    }
-    params: dict[str, Any] = {k: _only(v) for k, v in names.items()}
-    encoder = tier.GeoEncoder(**params, on_error=owner.on_error)
-    return {"geo": ([c for some in names.values() for c in some], encoder)}
-
-
-_BUILDERS: dict[str, Callable[[Any, Roles], Built]] = {
-    "image": _image,
-    "user": _user,
-    "time": _time,
-    "geo": _geo,
-    "place": _place,
-    "numeric": lambda owner, roles: {
-        "numbers": (roles["numeric"], tier.NumberEncoder(on_error=owner.on_error))
-    },
-    "categorical": lambda owner, roles: {
-        "categories": (
-            roles["categorical"],
-            tier.CategoryEncoder(on_error=owner.on_error),
-        )
-    },
-}
-
-
-def _only(columns: list[Hashable]) -> Hashable | None:
-    return columns[0] if columns else None
+    if used:
+        seed = owner.random_state if value.random_state is None else value.random_state
+        user = roles["user"][0] if value.user is None else value.user
+        svd = clone(value).set_params(user=user, items=used, random_state=seed)
+        yield Component(role, "svd", role, list(dict.fromkeys([user, *used])), svd)

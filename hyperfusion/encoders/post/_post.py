@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,6 @@ from hyperfusion.encoders.post._components import (
 )
 from hyperfusion.encoders.post._roles import (
     SLOTS,
-    Roles,
     named_roles,
     read_roles,
     read_vectors,
@@ -62,17 +62,15 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         Embeds places by the users who post there, as block ``place``; True uses 32
         components. Your own embedder needs ``split=False, output="item"``.
     neighbors : NeighborTargets or None, default=None
-        Adds the targets of similar earlier posts by other users as block
-        ``neighbors``. It compares the texts, or the tags if there are none; the roles
-        text, tags, user and time name the columns. `make_hyperfusion` adds one.
+        Adds the targets of similar earlier posts by other users, as block
+        ``neighbors``. Unless it names columns, the roles do; texts come before tags.
     %(cache)s
     encoders : dict, default=None
         Transformers that replace those of a role: ``{role: transformer, list of
         transformers or "drop"}``, for the roles image, text, tags, user, time, geo,
         place, numeric, categorical and vectors; or ``{role: {name: transformer, "drop"
-        or dict of parameters}}`` to replace or change single ones (see Notes).
-        Transformers of one column (such as `TfidfVectorizer`) get a column, others a
-        table.
+        or dict of parameters}}`` for single ones (see Notes). Transformers of one
+        column (such as `TfidfVectorizer`) get a column, others a table.
     %(on_error)s
     random_state : int, RandomState instance or None, default=None
         Seed of encoders without their own.
@@ -95,10 +93,6 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     InvalidInputError
         If a role names a missing column, or no role is named.
 
-    See Also
-    --------
-    make_hyperfusion : Put this before relations and the ensemble.
-
     Notes
     -----
     The result holds all numbers in one float32 allocation, and categories with the
@@ -111,8 +105,7 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
     parameters as ``encoders__text__tfidf__n_components``.
 
     The features of a replacement are one vector if it doesn't name them, or names them
-    after its class, as scikit-learn's ``PCA`` does. Embeddings of users and places
-    (equation 4) did not help on two sets of real posts, so they are off by default.
+    after its class, as scikit-learn's ``PCA`` does.
 
     Examples
     --------
@@ -189,10 +182,11 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         # looking up columns one by one is slow in an Arrow index
         return table.set_axis(table.columns.astype(object), axis=1)
 
-    def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        self._fit_transform_cells(cells, y)
+    def _fit(self, X: Any, y: Any) -> None:
+        self._fit_transform(X, y)
 
-    def _fit_transform_cells(self, cells: pd.DataFrame, y: Any) -> pd.DataFrame:
+    def _fit_transform(self, X: Any, y: Any) -> pd.DataFrame:
+        cells = self._read(X, reset=True)
         if y is not None:
             y = check_target(y, len(cells), allow_nan=True)
         self.roles_ = read_roles(self, cells)
@@ -200,7 +194,12 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         self.roles_["vectors"] = [c for vector in vectors for c in vector.columns]
         vectors = [v for v in vectors if cells[v.columns].notna().any(axis=None)]
         for role, columns in self.roles_.items():
-            _warn_of_nothing(role, cells[columns])
+            for label, column in cells[columns].items():
+                if all(is_blank(cell) for cell in as_column(column)):
+                    warn_user(
+                        f"Column {label!r} (role {role}) says nothing: all its "
+                        f"{len(column)} cells are missing."
+                    )
         cells = self._with_folder(cells)
         self.components_ = build_components(self, self.roles_, vectors, y)
         if not self.components_:
@@ -261,31 +260,27 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         return self._names
 
     def _named_encoders(self) -> dict[str, Any]:
-        roles = named_roles(self)
         given = self.encoders if isinstance(self.encoders, Mapping) else {}
         encoders: dict[str, Any] = {}
+        defaults = default_components(self, named_roles(self), [])
+        own: dict[str, dict[str, Any]] = {role: {} for role in ENCODED}
+        with suppress(InvalidInputError):  # a wrong encoder is refused at fit
+            for component in defaults:
+                own[component.role][component.name] = component.encoder
         for role in (role for role in ENCODED if role not in ("vectors", "neighbors")):
-            value = given.get(role, {})
+            value, named = given.get(role, {}), own[role]
             if isinstance(value, Mapping):
-                named = self._default_encoders(role, roles)
-                for name, own in value.items():
-                    if not isinstance(own, Mapping):
-                        named[name] = own
+                for name, one in value.items():
+                    if not isinstance(one, Mapping):
+                        named[name] = one
                     elif name in named:
-                        named[name].set_params(**own)
+                        named[name].set_params(**one)
             else:
                 several = value if isinstance(value, (list, tuple)) else [value]
                 named = dict(zip(_names_of(several), several, strict=True))
                 named = {n: e for n, e in named.items() if not isinstance(e, str)}
             encoders |= {f"{role}__{name}": e for name, e in named.items()}
         return encoders
-
-    def _default_encoders(self, role: str, roles: Roles) -> dict[str, Any]:
-        try:
-            components = default_components(self, role, roles, [])
-            return {component.name: component.encoder for component in components}
-        except InvalidInputError:  # a wrong image_encoder is refused at fit
-            return {}
 
     def _put_encoder(self, name: str, encoder: Any) -> None:
         role, _, kind = name.partition("__")
@@ -310,15 +305,6 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
             self.encoders = given
         else:
             self._put_encoder(name, changed)
-
-
-def _warn_of_nothing(role: str, table: pd.DataFrame) -> None:
-    for label, column in table.items():
-        if all(is_blank(cell) for cell in as_column(column)):
-            warn_user(
-                f"Column {label!r} (role {role}) says nothing: all its {len(column)} "
-                "cells are missing."
-            )
 
 
 def _names_of(encoders: Sequence[Any]) -> list[str]:

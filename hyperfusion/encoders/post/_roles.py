@@ -43,11 +43,9 @@ _SHARING: tuple[set[str], ...] = (
 SLOTS = {
     "roles": """
     image : column, default=None
-        Images: paths, contents of files, PIL images, uint8 arrays, or lists of these,
-        but not URLs.
+        Images: paths (no URLs), contents of files, PIL images, uint8 arrays, or lists.
     image_folder : str or path, default=None
-        The folder that relative paths in `image` start at; None means the working
-        folder.
+        The folder that relative paths in `image` start at; None: the working folder.
     text : column or list of columns, default=()
         Texts, such as title and description.
     tags : column, default=None
@@ -61,8 +59,7 @@ SLOTS = {
     time : column, default=None
         Time of the post: datetimes, ISO 8601 texts, years, or seconds since 1970.
     timezone : column or str, default=None
-        Local time zone of each post (offsets such as "+02:00" or IANA names), or one
-        IANA name for all.
+        Time zone of each post (offsets such as "+02:00" or IANA names), or one for all.
     naive_time : {"utc", "local"}, default="utc"
         Meaning of times without a time zone: UTC, or local time in `timezone`.
     latitude, longitude, geo_accuracy, place : column, default=None
@@ -70,10 +67,10 @@ SLOTS = {
     numeric, categorical : column or list of columns, default=()
         Any other numbers, and any other categories (including numeric codes).
     vectors : dict, default=None
-        Your own embeddings by block: ``{"image":
-        "clip_embedding", "text": ["title_e5"], "user": ["v0", "v1", "v2"]}``. A value
-        is one column whose cells are arrays or lists, several columns of numbers (one
-        vector), a list of these, or a dict of them by name. See `VectorEncoder`.
+        Your own embeddings by block: ``{"image": "clip_embedding", "text": ["e5"],
+        "user": ["v0", "v1", "v2"]}``. A value is a column whose cells are arrays or
+        lists, several columns of numbers (one vector), a list of these, or a dict of
+        them by name. See `VectorEncoder`.
     image_encoder : ClipImageEncoder, str, None or False, default=None
         Encoder of images: any transformer of one column, the name of a CLIP
         architecture, None for the default CLIP, or False for none.

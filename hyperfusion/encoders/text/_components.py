@@ -7,23 +7,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, RealNotInt, StrOptions
-from hyperfusion._text_components import CharacterTfidf, TextComponents
-from hyperfusion._validation import local_generator
+from hyperfusion._text_components import TextComponents
+from hyperfusion._validation import COUNT, local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import of_column, read_cells
-from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import read_text
+from hyperfusion.cells._texts import read_tags, read_text
 from hyperfusion.encoders._base import ColumnEncoder
 from hyperfusion.exceptions import InvalidInputError
-
-MOST_TERMS = 50_000
-PATTERNS = {"word": r"(?u)\b\w\w+\b", "tags": r"[^\n]+"}
-"""What a term is, where terms aren't characters."""
 
 
 @with_parameters
@@ -75,10 +69,9 @@ class TfidfComponents(ColumnEncoder):
     all of them, a text without a known term 0. Where no term of the column is frequent
     enough, all components are 0, with a warning.
 
-    Terms and components are learned from at most 100,000 texts, drawn at random from
-    more. With texts of 75 characters that takes 260 MB for words and their pairs and
-    430 MB for two to four characters. One core fits some 20,000 short texts in a
-    second, with characters 5,000.
+    Terms and components are learned from at most 100,000 texts, drawn at random, which
+    takes up to 430 MB. One core fits some 20,000 short texts in a second, with
+    characters 5,000.
 
     Examples
     --------
@@ -95,13 +88,10 @@ class TfidfComponents(ColumnEncoder):
     """
 
     _parameter_constraints = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [COUNT],
         "ngram_range": [tuple, list],
         "analyzer": [StrOptions({"word", "tags", "characters"})],
-        "min_df": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="both"),
-        ],
+        "min_df": [COUNT, Interval(RealNotInt, 0, 1, closed="both")],
         "random_state": ["random_state"],
     }
 
@@ -120,21 +110,15 @@ class TfidfComponents(ColumnEncoder):
                 "ngram_range must be a pair (shortest, longest) of positive integers, "
                 f"for example (1, 2). Got {given!r}."
             )
-        characters = self.analyzer == "characters"
-        kind = CharacterTfidf if characters else TfidfVectorizer
-        vectorizer = kind(
-            analyzer="char_wb" if characters else "word",
-            ngram_range=tuple(given),
-            token_pattern=PATTERNS.get(self.analyzer),
+        texts = [t for t in self._texts(cells) if t is not None]
+        self.vectorizer_, self.svd_ = TextComponents.learn(
+            texts,
+            self.n_components,
+            local_generator(self.random_state),
+            analyzer=self.analyzer,
+            ngram_range=given,
             min_df=self.min_df,
-            max_features=MOST_TERMS,
-            sublinear_tf=True,
-            dtype=np.float32,
         )
-        rng = local_generator(self.random_state)
-        texts = [t for t in self._texts(cells, warn=False) if t is not None]
-        learned = TextComponents.learn(vectorizer, texts, self.n_components, rng)
-        self.vectorizer_, self.svd_ = learned
         self.n_components_ = self.n_components
         if self.vectorizer_ is None and texts:
             share = "" if isinstance(self.min_df, Integral) else "the share "
@@ -167,14 +151,6 @@ class TfidfComponents(ColumnEncoder):
         list of str
             One text for each component, its terms separated by commas; empty where no
             text was learned from.
-
-        Examples
-        --------
-        >>> from hyperfusion import TfidfComponents
-        >>> titles = ["red boat", "boat red", "tree", "old tree"]
-        >>> encoder = TfidfComponents(n_components=2, min_df=1, ngram_range=(1, 1))
-        >>> encoder.fit(titles).component_terms(n_terms=2)
-        ['boat, red', 'tree, old']
         """
         check_is_fitted(self)
         if self.vectorizer_ is None:
@@ -190,9 +166,9 @@ class TfidfComponents(ColumnEncoder):
             texts.append(", ".join(term.strip() for term in chosen[:n_terms]))
         return texts + [""] * (self.n_components_ - len(texts))
 
-    def _texts(self, cells: pd.Series, *, warn: bool = True) -> list[str | None]:
+    def _texts(self, cells: pd.Series) -> list[str | None]:
         read = _join_tags if self.analyzer == "tags" else read_text
-        return read_cells(cells, read, self.on_error, warn=warn)
+        return read_cells(cells, read, self.on_error)
 
 
 def _join_tags(cell: Any) -> str | None:

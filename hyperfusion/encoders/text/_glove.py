@@ -51,11 +51,9 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
           are used, with a warning.
 
         Words must be sorted by falling frequency, as in all published files. Vectors
-        are loaded once per process and shared. Neither `clone` nor pickling copies
-        them: worker processes map a file of this session into memory. In another
-        session, an estimator that was given a ``KeyedVectors`` needs it again. To
-        search over several vectors use paths, because scikit-learn copies the values
-        of a grid.
+        are loaded once per process and shared; neither `clone` nor pickling copies
+        them. In another session, an estimator that was given a ``KeyedVectors`` needs
+        it again. To search over several vectors use paths.
     %(on_error)s
 
     Attributes
@@ -75,10 +73,6 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
     InvalidInputError
         If the vectors at `transform` are not those of `fit`.
 
-    See Also
-    --------
-    ClipTextEncoder : Vectors of whole sentences, aligned with those of images.
-
     Notes
     -----
     Part of the textual features of the paper (section 3.3, equation 3), which names
@@ -90,11 +84,9 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
 
     A word without a vector is split at ``_`` and ``-``, at changes of case, between
     letters and digits, and then into the most likely sequence of known words (Viterbi's
-    algorithm over their frequency ranks), unless an unknown word is more likely. This
-    is meant for texts in one language with an alphabet.
-
-    The vector is NaN if a text has no known word or is missing; the statistics are NaN
-    if it is missing or empty.
+    algorithm over their frequency ranks), unless an unknown word is more likely. The
+    vector is NaN if a text has no known word or is missing; the statistics are NaN if
+    it is missing or empty.
 
     References
     ----------

@@ -15,8 +15,7 @@ import regex
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion.cells._columns import read_cells
-from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import read_text
+from hyperfusion.cells._texts import read_tags, read_text
 from hyperfusion.encoders._base import ColumnEncoder, stack_rows
 
 _LINK = regex.compile(r"\b(?:https?://|www\.)\S+", regex.IGNORECASE)
@@ -115,8 +114,8 @@ class TextStatistics(ColumnEncoder):
       words in the words;
     - ``is_missing``. All others are NaN if it is 1.
 
-    A share of nothing is 0. In scripts that don't separate words, a run of letters
-    counts as one word. One core reads about 10,000 short texts per second.
+    A share of nothing is 0. Where words are not separated, a run of letters counts as
+    one word. One core reads about 10,000 short texts per second.
 
     Examples
     --------

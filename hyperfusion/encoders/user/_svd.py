@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from itertools import chain
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,9 @@ from sklearn.utils.extmath import randomized_svd
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, local_generator
 from hyperfusion.cells._columns import is_missing, read_cells
-from hyperfusion.cells._tags import read_tags
-from hyperfusion.cells._texts import in_order, is_list, mend
+from hyperfusion.cells._texts import in_order, is_list, mend, read_tags
 from hyperfusion.encoders._base import TableEncoder
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._frames import Columns, check_columns
@@ -45,8 +43,8 @@ class SVDUserEmbedder(TableEncoder):
     n_components : int, default=399
         Length of a vector, cut to the rank of the matrix.
     weighting : {"ppmi", "counts"}, default="ppmi"
-        What a cell of M holds: the positive pointwise mutual information of user
-        and item, or the count itself, as in the paper.
+        What a cell of M holds: the positive pointwise mutual information of user and
+        item, or the count itself, as in the paper.
     power : float between 0 and 1, default=0.5
         Power of the singular values by which the vectors are scaled. With 0, as in the
         paper, all directions count the same; with 1 the distances between users are
@@ -55,12 +53,10 @@ class SVDUserEmbedder(TableEncoder):
         What `transform` gives for a row: the vector of its user, or the mean of the
         vectors of its items.
     split : bool, default=True
-        Whether to split texts into tags, at commas, semicolons or bars if there are
-        any, otherwise at white space; upper and lower case are then the same. If False,
-        a text is one item, such as a place.
+        Whether to split texts into tags, as `TextStatistics` does, in lower case. If
+        False, a text is one item, such as a place.
     min_frequency : int, default=1
-        Items with fewer users are left out. Items of a single user are often most of
-        the items, and 2 loses little.
+        Items with fewer users are left out; 2 leaves out most and loses little.
     pad : bool, default=False
         Whether shorter vectors are filled with zeros.
     %(on_error)s
@@ -87,29 +83,21 @@ class SVDUserEmbedder(TableEncoder):
     InvalidInputError
         If no row has both a user and an item.
 
-    See Also
-    --------
-    sklearn.decomposition.TruncatedSVD : Vectors of the rows of a matrix.
-
     Notes
     -----
     The features are ``svd__0``, ``svd__1``, ..., ``svd_missing`` of the user, or
     ``item_svd__0``, ..., ``item_svd_missing`` of the items.
 
     The vector of a user not seen at fit comes from the row alone: the weighted counts
-    of its items times V S^(power - 1). For users seen at fit, this formula gives their
-    own vector. The vector of a user is missing (NaN) if neither the user nor any item
-    is known, and the vector of items if none of them is known.
-
-    The vector of a user is made from all rows at fit. It contains no targets, but the
-    items of later posts: if that matters, fit on earlier posts only.
+    of its items times V S^(power - 1), which for users seen at fit is their own vector.
+    The vector of a user is missing (NaN) if neither the user nor any item is known, and
+    the vector of items if none of them is known. It contains no targets, but the items
+    of later posts: if that matters, fit on earlier posts only.
 
     The decomposition is scikit-learn's ``randomized_svd`` in single precision, exact up
-    to rounding for at most 100 users or items. The largest entry of each item direction
-    is positive.
-
-    For the vectors of places, to which the paper gives 400 numbers, use a second
-    embedder: ``SVDUserEmbedder(items="place", split=False, output="item")``.
+    to rounding for at most 100 users or items. For the vectors of places, to which the
+    paper gives 400 numbers, use a second embedder:
+    ``SVDUserEmbedder(items="place", split=False, output="item")``.
 
     Examples
     --------
@@ -126,12 +114,12 @@ class SVDUserEmbedder(TableEncoder):
     """
 
     _parameter_constraints = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [COUNT],
         "weighting": [StrOptions({"ppmi", "counts"})],
         "power": [Interval(Real, 0, 1, closed="both")],
         "output": [StrOptions({"user", "item"})],
         "split": ["boolean"],
-        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+        "min_frequency": [COUNT],
         "pad": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -149,12 +137,21 @@ class SVDUserEmbedder(TableEncoder):
     random_state: Any = None
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        self.user_, self.items_ = self._find_columns(cells)
-        users = self._levels(cells[self.user_], warn=False).to_numpy(dtype=object)
-        rows, items = self._read_items(cells, warn=False)
+        user = check_columns(cells, self.user, "user", max_columns=1)
+        items = check_columns(cells, self.items, "items")
+        user = user or [column for column in cells if column not in items][:1]
+        self._items = items or [column for column in cells if column not in user]
+        if not user or not self._items:
+            raise InvalidInputError(
+                "SVDUserEmbedder needs a column of users and at least one of items. "
+                f"The table has {list(cells.columns)[:20]}."
+            )
+        self._user = user[0]
+        users = self._levels(cells[self._user]).to_numpy(dtype=object)
+        rows, found_items = self._read_items(cells)
         there = ~pd.isna(users[rows])
         user_codes, known_users = pd.factorize(users[rows][there], sort=True)
-        names = np.array(items, dtype=object)[there]
+        names = np.array(found_items, dtype=object)[there]
         item_codes, known_items = pd.factorize(names, sort=True)
         counts = _count(user_codes, item_codes, (len(known_users), len(known_items)))
         n_users = np.bincount(counts.indices, minlength=counts.shape[1])
@@ -179,33 +176,23 @@ class SVDUserEmbedder(TableEncoder):
         self.item_vectors_ = directions * self.singular_values_**self.power
         self.user_vectors_ = self._fold_in(counts)
 
-    def _find_columns(self, table: pd.DataFrame) -> tuple[Hashable, list[Hashable]]:
-        users = check_columns(table, self.user, "user", max_columns=1)
-        items = check_columns(table, self.items, "items")
-        users = users or [column for column in table if column not in items][:1]
-        items = items or [column for column in table if column not in users]
-        if not users or not items:
-            raise InvalidInputError(
-                "SVDUserEmbedder needs a column of users and at least one of items. "
-                f"The table has {list(table.columns)[:20]}."
-            )
-        return users[0], items
-
-    def _read_items(
-        self, table: pd.DataFrame, *, warn: bool = True
-    ) -> tuple[np.ndarray, list[str]]:
+    def _read_items(self, table: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         rows: list[np.ndarray] = []
         items: list[str] = []
-        for column in self.items_:
-            read = _read_split if self.split else _read_whole
+        for column in self._items:
             cells = table[column].astype(object)
-            found = read_cells(cells, read, self.on_error, warn=warn)
+            found = read_cells(cells, self._read_cell, self.on_error)
             lists = [cell or () for cell in found]
             rows.append(np.repeat(np.arange(len(lists)), [len(cell) for cell in lists]))
-            prefix = f"{column}=" if len(self.items_) > 1 else ""
+            prefix = f"{column}=" if len(self._items) > 1 else ""
             names = chain.from_iterable(lists)
             items += [prefix + (n.lower() if self.split else n) for n in names]
         return np.concatenate(rows), items
+
+    def _read_cell(self, cell: Any) -> list[str]:
+        if self.split and isinstance(cell, str):
+            return read_tags(cell) or []
+        return _read_whole(cell)
 
     def _weigh(self, counts: Any) -> Any:
         """Return the weighted matrix; each row depends on its own counts alone."""
@@ -228,7 +215,7 @@ class SVDUserEmbedder(TableEncoder):
         shape = len(cells), len(self.vocabulary_)
         counts = _count(rows[there], columns[there], shape)
         missing = np.diff(counts.indptr) == 0
-        users = self._levels(cells[self.user_])
+        users = self._levels(cells[self._user])
         if self.output == "user":
             known = np.array([self.users_.get(user, -1) for user in users], dtype=int)
             vectors, new = self.user_vectors_[known], known < 0
@@ -247,10 +234,6 @@ class SVDUserEmbedder(TableEncoder):
         width = self.n_components if self.pad else self.n_components_
         stem = "svd" if self.output == "user" else "item_svd"
         return [*(f"{stem}__{i}" for i in range(width)), f"{stem}_missing"]
-
-
-def _read_split(cell: Any) -> list[str]:
-    return read_tags(cell) or [] if isinstance(cell, str) else _read_whole(cell)
 
 
 def _read_whole(cell: Any) -> list[str]:
