@@ -132,6 +132,7 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
     True
     """
 
+    learns_unlabeled = True  # `evaluate` and `ablate` ask for it
     # with metadata routing they are taken whenever they are passed
     __metadata_request__fit = {"sample_weight": True, "groups": True}
     __metadata_request__score = {"sample_weight": True}

@@ -69,8 +69,8 @@ def evaluate(
     X : DataFrame or array of shape (n_posts, n_columns)
         Posts, or a feature table, as the models take them.
     y : array-like of shape (n_posts,)
-        Targets. Rows with NaN are never tested; only models whose ``fit`` takes
-        ``X_unlabeled`` learn from them.
+        Targets. Rows with NaN are never tested; only models with an attribute
+        ``learns_unlabeled=True``, as `PseudoLabelWrapper`, learn from them.
     splits : list of {"random", "user", "time"}, dict or None, default=None
         The splits to use. None uses those for which users and times are known. A dict
         has your own splits by name: pairs (train, test) of positions, a splitter (which

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._anatomy import final_step, find, is_search, layers
 from hyperfusion._validation import check_target
@@ -50,11 +49,11 @@ def name_models(model: Any) -> dict[str, Any]:
 
 
 def learns_from_unlabeled(model: Any) -> bool:
-    """Whether a model's fit takes rows whose target is NaN, as PseudoLabelWrapper."""
+    """Whether a model says that it takes rows whose target is NaN."""
     for layer in layers(model):
-        takes = has_fit_parameter(layer, "X_unlabeled")
-        if takes or not (hasattr(layer, "steps") or is_search(layer)):
-            return takes
+        learns = getattr(layer, "learns_unlabeled", False)
+        if learns or not (hasattr(layer, "steps") or is_search(layer)):
+            return learns
     return False
 
 

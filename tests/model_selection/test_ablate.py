@@ -213,10 +213,12 @@ def test_pipeline_of_posts_with_roles():
 class SelfTraining(RegressorMixin, BaseEstimator):
     """Stands for a wrapper with pseudo-labels: unlabeled rows count as zero."""
 
+    learns_unlabeled = True
+
     def __init__(self, estimator):
         self.estimator = estimator
 
-    def fit(self, X, y, X_unlabeled=None):
+    def fit(self, X, y):
         self.estimator_ = clone(self.estimator).fit(X, np.nan_to_num(y))
         return self
 
@@ -260,7 +262,7 @@ def test_parts_inside_a_wrapper():
     )
 
     class Labeled(SelfTraining):
-        def fit(self, X, y, X_unlabeled=None):
+        def fit(self, X, y):
             rows = ~np.isnan(y)
             self.estimator_ = clone(self.estimator).fit(X[rows], y[rows])
             return self

@@ -226,7 +226,9 @@ def test_repeats_are_averaged(posts):
 class WithUnlabeled(Columns):
     """Counts the unlabeled rows that it gets."""
 
-    def fit(self, X, y, X_unlabeled=None):
+    learns_unlabeled = True
+
+    def fit(self, X, y):
         rows = ~np.isnan(np.asarray(y))
         self.n_unlabeled_ = int((~rows).sum())
         super().fit(X[rows], y[rows])
