@@ -25,10 +25,12 @@ from hyperfusion._sklearn_compat import (
     StrOptions,
     _routing_enabled,
 )
-from hyperfusion._validation import local_generator, warn_of_target
+from hyperfusion._validation import check_target, local_generator, warn_of_target
 from hyperfusion.ensemble._folds import CV_WORDS
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
+from hyperfusion.ensemble._out_of_fold import take_rows
 from hyperfusion.ensemble._pseudo_rounds import TRACE, PseudoLabelRounds, Rows
+from hyperfusion.table._frames import as_frame
 
 
 @with_parameters
@@ -259,6 +261,32 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         return self.estimator_.predict(X, return_std=return_std)
 
     predict.__doc__ = HyperFusionRegressor.predict.__doc__
+
+    def score(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the coefficient of determination on the labeled rows.
+
+        So a search works on tables with unlabeled rows without a scorer of its own.
+
+        Parameters
+        ----------
+        X : DataFrame, array or sparse matrix of shape (n_samples, n_features)
+            Columns as at fit.
+        y : array-like of shape (n_samples,)
+            Targets; rows where they are NaN don't count.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            At most 1; 0 for a constant prediction of the mean.
+        """
+        y = check_target(y, X := as_frame(X), allow_nan=True)
+        labeled = np.flatnonzero(~np.isnan(y))
+        weight = None if sample_weight is None else np.asarray(sample_weight)[labeled]
+        return super().score(take_rows(X, labeled), y[labeled], weight)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata such as ``sample_weight`` and ``groups`` are routed.

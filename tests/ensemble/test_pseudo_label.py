@@ -15,6 +15,8 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -309,3 +311,18 @@ def test_verbose_prints_a_line_a_round(data, capsys):
         X, y
     )
     assert "round 1" in capsys.readouterr().out
+
+
+def test_score_and_searches_count_labeled_rows_alone(data):
+    X, y, _ = data
+    model = PseudoLabelWrapper(Ridge(), cv=3, max_rounds=1, random_state=0).fit(X, y)
+    labeled, weight = ~np.isnan(y), np.linspace(1, 2, len(y))
+    expected = r2_score(y[labeled], model.predict(X[labeled]))
+    assert_allclose(model.score(X, y), expected)
+    weighted = r2_score(
+        y[labeled], model.predict(X[labeled]), sample_weight=weight[labeled]
+    )
+    assert_allclose(model.score(X, y, weight), weighted)
+    grid = {"estimator__alpha": [1.0, 1e6]}
+    search = GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, y)
+    assert search.best_params_ == {"estimator__alpha": 1.0}
