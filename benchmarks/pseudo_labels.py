@@ -67,9 +67,10 @@ def feature_tables(folder: Path, strict: bool) -> dict[str, Any]:
     encode = make_hyperfusion(**roles, preset="fast", random_state=0)[:-1]
     table = encode.fit_transform(posts, target)
     return {
-        "X": table[:N_TRAIN],
-        "y": labeled.target[:N_TRAIN],
-        "unlabeled": table[N_TRAIN:],
+        "X_labeled": table[:N_TRAIN],
+        "y_labeled": labeled.target[:N_TRAIN],
+        "X_all": table,
+        "y_all": target,
         "X_test": encode.transform(labeled.data[N_TRAIN:]),
         "y_test": labeled.target[N_TRAIN:],
     }
@@ -86,9 +87,9 @@ def runs(
             models.append((f"alpha {alpha:g}{label}", wrapper))
     for label, model in models:
         wrapped = isinstance(model, PseudoLabelWrapper)
-        further = {"X_unlabeled": tables["unlabeled"]} if wrapped else {}
+        part = "all" if wrapped else "labeled"
         start = time.perf_counter()
-        model.fit(tables["X"], tables["y"], **further)
+        model.fit(tables[f"X_{part}"], tables[f"y_{part}"])
         seconds = time.perf_counter() - start
         predicted = model.predict(tables["X_test"])
         src = spearman_score(tables["y_test"], predicted)
