@@ -163,7 +163,7 @@ def make_report(
     sections = list(_sections(parts, features, held, target, name, fitted))
     html = template.render(
         title=title,
-        model=type(model).__name__,
+        model=type(parts.regressor).__name__,
         n_posts=len(posts),
         target=name,
         written=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",

@@ -110,7 +110,7 @@ def test_page_names_target_date_version_and_terms(fitted):
     model, X, y = fitted
     page = make_report(model, X, pd.Series(y, name="log2 of views"), n_worst=0)
     assert len(repr(page)) < 80
-    assert "Target: log2 of views. Model: PostPipeline. 30 posts." in page.html
+    assert "Target: log2 of views. Model: HyperFusionRegressor. 30 posts." in page.html
     assert re.search(
         r"Written on \d{4}-\d\d-\d\d .* with scikit-hyperfusion \d", page.html
     )
