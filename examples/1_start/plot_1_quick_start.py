@@ -32,7 +32,7 @@ posts.data[["caption", "tags", "user", "posted_at", "place", "n_photos"]].head()
 
 shown = posts.data.dropna(subset=["image", "caption"])
 shown = shown[shown["caption"].str.isascii()].head(4)  # the font has no emoji
-figure, axes = plt.subplots(1, 4, figsize=(9, 3), layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(9, 3), layout="compressed")
 for ax, image, caption in zip(axes, shown["image"], shown["caption"], strict=True):
     ax.imshow(image)
     ax.set_title(fill(caption, 28), fontsize=8)

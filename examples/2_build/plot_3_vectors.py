@@ -104,8 +104,9 @@ from hyperfusion import ImportanceDisplay
 ImportanceDisplay.from_estimator(model, table[test], y[test], random_state=0)
 
 # %%
-# The most and the least colorful pictures
+# The least and the most colorful pictures
 # ----------------------------------------
+# The three on the left show the sky, those on the right a flower.
 
 order = np.argsort(colorful)
 figure, axes = plt.subplots(1, 6, figsize=(8, 1.8), layout="constrained")
