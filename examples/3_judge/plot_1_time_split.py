@@ -75,6 +75,7 @@ for place, row in enumerate(scores.itertuples()):
     ax.plot([row.low, row.high], [place] * 2, color="#56B4E9", lw=6)
     ax.plot(row.score, place, "o", color="#0072B2")
 ax.set_yticks(range(len(scores)), scores["split"])
+ax.margins(y=0.2)
 ax.invert_yaxis()
 ax.set(xlabel="Rank correlation, with a 95% interval")
 plt.show()

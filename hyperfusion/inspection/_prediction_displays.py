@@ -194,4 +194,6 @@ class PredictionIntervalDisplay(_plot.Display):
         line = {"color": _plot.GRAY, "linewidth": 1}
         ax.plot(range_, range_, "--", **line)
         ax.set(xlabel="Predicted score", ylabel="True score")
-        ax.legend(loc="upper left", framealpha=0.9)
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom, top + 0.15 * (top - bottom))  # the legend hides no post
+        ax.legend(loc="upper left")
