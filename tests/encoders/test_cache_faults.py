@@ -202,6 +202,7 @@ def test_a_disk_without_room_from_the_start(tmp_path, limit):
 
 READER = textwrap.dedent("""
     import os, resource, sys, warnings
+    import urllib.parse  # pathlib wants it, and may not be allowed to read it later
     from hyperfusion.encoders import EmbeddingCache
     from tests.encoders.test_cache import assert_holds, vectors
 
