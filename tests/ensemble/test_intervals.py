@@ -51,7 +51,7 @@ def test_quantile_by_hand(n, coverage, expected):
     assert conformal_quantile(scores, np.ones(n), coverage) == expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.floats(0, 1e6), min_size=1, max_size=60),
     st.integers(1, 99),
@@ -270,7 +270,7 @@ def test_faults_are_named():
 
 def test_chance_range_holds_19_of_20_reports():
     outside = []
-    for seed in range(100):
+    for seed in range(60):
         X, y = draw(300, seed)
         split = [(np.arange(50), np.arange(50, 150))]
         model = HyperFusionRegressor([LinearRegression()], cv=split).fit(
@@ -278,13 +278,13 @@ def test_chance_range_holds_19_of_20_reports():
         )
         row = coverage_report(model, X[150:], y[150:]).loc[("all", "all")]
         outside.append(not row["low"] <= row["coverage"] <= row["high"])
-    # the error of this mean is 0.02
+    # the error of this mean is 0.03
     assert np.mean(outside) < 0.11
 
 
 def test_chance_range_of_a_small_group_rests_on_its_own_rows():
     drift = []
-    for seed in range(40):
+    for seed in range(25):
         X, y = draw(1500, seed)
         fitted = np.where(np.arange(500) < 20, "small", "big")
         new = np.where(np.arange(1000) < 500, "small", "big")
@@ -299,7 +299,7 @@ def test_chance_range_of_a_small_group_rests_on_its_own_rows():
         )
         assert set(report["n"]) == {500, 1000}
         drift.append(report["drift"].to_numpy())
-    # 5% of them at most lie outside; the error of these means is 0.035
+    # 5% of them at most lie outside; the error of these means is 0.044
     assert np.mean(drift, axis=0).max() < 0.15
 
 
