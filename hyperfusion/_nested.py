@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 from sklearn.base import clone
@@ -20,6 +21,7 @@ class NestedEncoders:
 
     _prefix = "encoders__"
     _kind = "encoder"
+    _get_param_names: Callable[[], list[str]]  # scikit-learn's
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, also of the estimators inside, by their names.
@@ -70,7 +72,7 @@ class NestedEncoders:
                 raise InvalidInputError(
                     f"There is no {self._kind} {path!r} in {type(self).__name__}. Its "
                     f"{self._kind}s are {[*encoders]}, its other parameters "
-                    f"{sorted(super().get_params(deep=False))}."  # type: ignore[misc]
+                    f"{self._get_param_names()}."
                 )
             inner = path.removeprefix(name).removeprefix("__")
             if not inner:
@@ -88,7 +90,7 @@ class NestedEncoders:
     def _is_nested(self, key: str) -> bool:
         if self._prefix:
             return key.startswith(self._prefix)
-        return key.partition("__")[0] not in self._get_param_names()  # type: ignore
+        return key.partition("__")[0] not in self._get_param_names()
 
     def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
         """Keep a parameter of an encoder; `changed` is a clone that has it."""

@@ -162,3 +162,11 @@ def inferred(cells: Any) -> Any:
         return cells.infer_objects()
     except UnicodeEncodeError:  # half an emoji
         return cells
+
+
+def has_infinite(numbers: np.ndarray) -> bool:
+    """Whether an array holds infinity, found without an array of its size."""
+    return numbers.size > 0 and bool(
+        np.isinf(np.fmax.reduce(numbers, axis=None))
+        or np.isinf(np.fmin.reduce(numbers, axis=None))
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperfusion._version import DISTRIBUTION
+from hyperfusion._writing import written_whole
 from hyperfusion.exceptions import (
     BadFileError,
     InvalidInputError,
@@ -71,12 +72,8 @@ def save_model(model: Any, path: str | Path) -> None:
         raise InvalidInputError(
             f"The folder {str(path.parent)!r} does not exist: create it first."
         )
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        io.dump(model, unfinished, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written_whole(path) as whole:
+        io.dump(model, whole, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:

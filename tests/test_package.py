@@ -29,6 +29,7 @@ CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
 ROOTS = "exceptions _version _sklearn_compat _validation _progress _workers _warnings"
+ROOTS += " _writing"
 GROUND = f"{ROOTS} _device _base _docstrings _nested _transformer"
 GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
@@ -38,6 +39,7 @@ IMPORTS = {
     "_version": "",
     "_sklearn_compat": "",
     "_warnings": "",
+    "_writing": "",
     "_validation": "exceptions _sklearn_compat _warnings",
     "_progress": "_sklearn_compat",
     "_workers": "",

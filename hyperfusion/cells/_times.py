@@ -135,6 +135,8 @@ def read_times(column: Any) -> Cells:
     seconds = times.seconds
     seconds[~((seconds >= _EARLIEST) & (seconds <= _LATEST))] = np.nan
     unread = np.flatnonzero(np.isnan(seconds))
+    if not len(unread):
+        return Cells(times, {}, cells, _doubt(times, cells))
     there = zip(unread.tolist(), cells.iloc[unread], strict=True)
     left = {row: cell for row, cell in there if not is_blank(cell)}
     advice = _advice(left.values())
@@ -225,7 +227,9 @@ def _is_number_text(text: str) -> bool:
 
 
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, (Real, Decimal)) and not isinstance(cell, (bool, np.bool_))
+    # NumPy counts durations among the whole numbers
+    others = bool, np.bool_, np.timedelta64
+    return isinstance(cell, (Real, Decimal)) and not isinstance(cell, others)
 
 
 def _from_datetimes(cells: pd.Series) -> tuple[np.ndarray, ...]:

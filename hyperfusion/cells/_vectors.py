@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hyperfusion._validation import has_infinite
 from hyperfusion.cells._columns import as_column, is_blank, shown
 from hyperfusion.cells._numbers import as_floats
 from hyperfusion.exceptions import BadCellError
@@ -80,9 +81,7 @@ def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
 
 
 def _check_range(vectors: np.ndarray, columns: list[Any]) -> None:
-    # extremes, unlike a mask, take no memory
-    extremes = np.fmax.reduce(vectors, axis=None), np.fmin.reduce(vectors, axis=None)
-    if np.isinf(extremes).any():
+    if has_infinite(vectors):
         row, position = np.argwhere(np.isinf(vectors))[0].tolist()
         raise BadCellError(
             "a number of its vector is infinite or beyond the range of float32",

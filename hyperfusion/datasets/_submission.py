@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from hyperfusion._writing import written_whole
 from hyperfusion.datasets._files import as_ids, check_unique, finite_numbers
 from hyperfusion.exceptions import InvalidInputError
 
@@ -100,11 +101,6 @@ def write_submission(
             "details": external_data or "",
         },
     }
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        text = json.dumps(content, ensure_ascii=False)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written_whole(path) as whole:
+        whole.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return path

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hyperfusion.table import Schema
@@ -22,10 +22,11 @@ def preset_members(name: str) -> list[tuple[str, Any]]:
     """Return a fresh list of a preset's members, by name.
 
     They err differently: "fast" are boosted trees, a smooth function, and trees that
-    read neither pictures nor texts, "default" adds CatBoost, "best" two networks as
-    well. "paper" are the four of section 3.4.
+    read neither pictures nor texts, "default" adds CatBoost with and without these,
+    "best" two networks as well. "paper" are the four of section 3.4.
     """
     from hyperfusion import regressors as r
+    from hyperfusion.preprocessing import NumericTable
 
     if name == "paper":
         # the paper trains on four of five parts and names no further hold-out, so none
@@ -41,10 +42,12 @@ def preset_members(name: str) -> list[tuple[str, Any]]:
     members: list[tuple[str, Any]] = [
         ("boosting", boosted_trees()),
         ("kernel", kernel_ridge()),
-        ("context", context_trees()),
+        ("context", context_only(NumericTable(), boosted_trees())),
     ]
     if name != "fast":
         members.insert(0, ("catboost", r.CatBoostHuberRegressor(iterations=300)))
+        long = r.CatBoostHuberRegressor(iterations=1000, depth=4, early_stopping=False)
+        members.append(("context_catboost", context_only(long)))
     if name == "best":
         members.append(("coattention", r.CoAttentionRegressor()))
         members.append(("hierarchical", r.ClipHierarchicalRegressor()))
@@ -62,20 +65,12 @@ def boosted_trees() -> HistGradientBoostingRegressor:
     )
 
 
-def context_trees() -> Pipeline:
-    """Return boosted trees on the user, time, place and numbers of posts alone.
+def context_only(*steps: Any) -> Pipeline:
+    """Return steps that read the user, time, place and numbers of posts alone.
 
     Where pictures and texts say little of the target, their many columns only disturb.
     """
-    from hyperfusion.preprocessing import NumericTable
-
-    return Pipeline(
-        [
-            ("columns", ContextColumns()),
-            ("numerictable", NumericTable()),
-            ("boosting", boosted_trees()),
-        ]
-    )
+    return make_pipeline(ContextColumns(), *steps)
 
 
 class ContextColumns(TransformerMixin, BaseEstimator):
@@ -83,16 +78,16 @@ class ContextColumns(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Look which columns of a feature table stay; those of an array all do."""
-        self.columns_ = None
-        if isinstance(X, pd.DataFrame):
-            schema = Schema.of(X)
-            content = {*schema.leaving_with("visual"), *schema.leaving_with("textual")}
-            self.columns_ = [column for column in X if column not in content]
+        schema = Schema.of(X)
+        content = {*schema.leaving_with("visual"), *schema.leaving_with("textual")}
+        kept = [i for i, name in enumerate(schema.columns) if name not in content]
+        self.columns_ = [schema.columns[i] for i in kept]
+        self.sources_ = [[i] for i in kept or range(len(schema.columns))]
         return self
 
     def transform(self, X: Any) -> Any:
         """Return the columns that stay."""
-        return X[self.columns_] if self.columns_ else X
+        return X[self.columns_] if self.columns_ and isinstance(X, pd.DataFrame) else X
 
 
 def kernel_ridge() -> Pipeline:

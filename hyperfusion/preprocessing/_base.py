@@ -34,6 +34,7 @@ class BlockTransformer(TableTransformer):
         features = read_features(self, X, reset=True, infinite=self._infinite)
         self.is_category_ = features.table.is_category
         self._fit_features(features, y)
+        self._names = self._feature_names(None)
         return features
 
     def _transform(self, X: Any) -> Any:
@@ -52,8 +53,7 @@ class BlockTransformer(TableTransformer):
         categories = self._transform_categories(features.categories)
         if not self._keeps_categories:
             categories = categories.iloc[:, :0]
-        names = self.get_feature_names_out()
-        return write_features(numbers, names, categories, features.table)
+        return write_features(numbers, self._names, categories, features.table)
 
     def _feature_names(self, names: Any) -> list[str]:
         names = _check_feature_names_in(self, names)

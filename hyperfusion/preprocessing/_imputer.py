@@ -10,7 +10,7 @@ from sklearn.utils import gen_batches
 
 from hyperfusion._base import with_parameters
 from hyperfusion.preprocessing._base import BlockTransformer
-from hyperfusion.table._features import Features, take_columns
+from hyperfusion.table._features import Features, level_codes, take_columns
 
 MISSING_LEVEL = "__missing__"
 
@@ -134,7 +134,8 @@ class BlockImputer(BlockTransformer):
             if strategies[i] == "clamp":
                 self.lower_[i], self.upper_[i] = present.min(), present.max()
         self._find_flagged(features)
-        self.levels_ = [list(c.cat.categories) for _, c in features.categories.items()]
+        levels = [c.cat.categories for _, c in features.categories.items()]
+        self.levels_ = [own.tolist() for own in levels]
 
     def _find_flagged(self, features: Features) -> None:
         schema = features.schema
@@ -182,7 +183,7 @@ class BlockImputer(BlockTransformer):
         pairs = zip(categories.items(), self.levels_, strict=True)
         for (name, column), levels in pairs:
             texts = np.array([*map(str, levels), MISSING_LEVEL], dtype=object)
-            codes = column.cat.set_categories(levels).cat.codes  # -1 is the last
+            codes = level_codes(column, levels)  # -1 is the last
             unique = list(dict.fromkeys(texts))
             filled[name] = pd.Categorical(texts[codes], categories=unique)
         return pd.DataFrame(filled, index=categories.index)

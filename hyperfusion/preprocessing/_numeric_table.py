@@ -16,7 +16,7 @@ from hyperfusion._validation import check_target, local_generator
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.preprocessing._imputer import BlockImputer
-from hyperfusion.table._features import Features
+from hyperfusion.table._features import Features, level_codes
 from hyperfusion.table._names import single_name
 
 N_FOLDS = 5
@@ -50,11 +50,9 @@ class NumericTable(BlockTransformer):
         For each category column the levels seen at fit.
     one_hot_, many_ : ndarray of int
         Positions, among the categories, of those with few and with many levels.
-    target_encoder_ : TargetEncoder or None
-        The fitted `sklearn.preprocessing.TargetEncoder` of the categories with many
-        levels; None if there are none, or no `y`.
-    frequencies_ : list of ndarray
-        Without `y`, the shares of the levels of these categories.
+    values_ : list of ndarray
+        For each category with many levels, the values of its levels (mean targets, or
+        shares without `y`), and last that of missing cells and new levels.
     imputer_ : BlockImputer or None
         Fills missing numbers.
     empty_ : ndarray of int
@@ -105,21 +103,20 @@ class NumericTable(BlockTransformer):
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)
         codes = self._codes(features.categories)
-        means = self._means(codes[:, self.many_])
-        if self.target_encoder_ is not None:
+        means = _looked_up(self.values_, codes[:, self.many_])
+        if y is not None and len(self.many_):
             many, y = codes[:, self.many_], check_target(y, len(codes), allow_nan=True)
             labeled = np.flatnonzero(~np.isnan(y))
             rng = local_generator(self.random_state)
             folds = KFold(min(N_FOLDS, len(labeled)), shuffle=True, random_state=rng)
             for train, test in folds.split(labeled) if len(labeled) > 1 else ():
-                encoder = TargetEncoder(target_type="continuous")
-                encoder.fit(many[labeled[train]], y[labeled[train]])
-                means[labeled[test]] = encoder.transform(many[labeled[test]])
+                values = self._target_means(many[labeled[train]], y[labeled[train]])
+                means[labeled[test]] = _looked_up(values, many[labeled[test]])
         return self._write(features, self._numbers(features, codes, means))
 
     def _fit_features(self, features: Features, y: Any) -> None:
         self.levels_ = [
-            list(column.cat.remove_unused_categories().cat.categories)
+            column.cat.remove_unused_categories().cat.categories.tolist()
             for _, column in features.categories.items()
         ]
         sizes = np.array([len(levels) for levels in self.levels_], dtype=int)
@@ -130,11 +127,10 @@ class NumericTable(BlockTransformer):
         if self.impute and features.numbers.shape[1]:
             self.imputer_ = BlockImputer().fit(_as_frame(features))
         codes = self._codes(features.categories)[:, self.many_]
-        self.target_encoder_, self.frequencies_ = None, []
+        self._suffix = "frequency" if y is None else "target_mean"
         if y is None:
-            self.frequencies_ = [
-                np.bincount(column[column >= 0]) / len(column) for column in codes.T
-            ]
+            shares = [np.bincount(c[c >= 0]) / len(c) for c in codes.T]
+            self.values_ = [np.append(share, 0.0) for share in shares]
         elif len(self.many_):
             y = check_target(y, len(codes), allow_nan=True)
             labeled = ~np.isnan(y)
@@ -142,29 +138,38 @@ class NumericTable(BlockTransformer):
                 raise InvalidInputError(
                     "y is missing in every row: there is nothing to learn."
                 )
-            encoder = TargetEncoder(target_type="continuous")
-            self.target_encoder_ = encoder.fit(codes[labeled], y[labeled])
+            self.values_ = self._target_means(codes[labeled], y[labeled])
+        else:
+            self.values_ = []
+
+    def _target_means(self, codes: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+        encoder = TargetEncoder(target_type="continuous").fit(codes, y)
+        means = []
+        for i, seen, own in zip(
+            self.many_, encoder.categories_, encoder.encodings_, strict=True
+        ):
+            values = np.full(len(self.levels_[i]) + 1, encoder.target_mean_)
+            values[seen] = own  # a missing cell has the code -1, the last
+            means.append(values)
+        return means
 
     def _codes(self, categories: pd.DataFrame) -> np.ndarray:
         """Return the positions of the cells' levels, -1 for missing and new ones."""
-        codes = [
-            column.cat.set_categories(levels).cat.codes.to_numpy(dtype=np.int64)
-            for (_, column), levels in zip(
-                categories.items(), self.levels_, strict=True
-            )
-        ]
+        pairs = zip(categories.items(), self.levels_, strict=True)
+        codes = [level_codes(column, levels) for (_, column), levels in pairs]
         return np.column_stack(codes) if codes else np.empty((len(categories), 0), int)
 
     def _transform_features(self, features: Features) -> np.ndarray:
         codes = self._codes(features.categories)
-        return self._numbers(features, codes, self._means(codes[:, self.many_]))
+        means = _looked_up(self.values_, codes[:, self.many_])
+        return self._numbers(features, codes, means)
 
     def _numbers(
         self, features: Features, codes: np.ndarray, means: np.ndarray
     ) -> np.ndarray:
         numbers = features.numbers
         if self.imputer_ is not None:
-            numbers = self.imputer_.transform(_as_frame(features)).to_numpy()
+            numbers = self.imputer_._transform_features(features)
         elif len(self.empty_):
             numbers = numbers.copy()
             numbers[:, self.empty_] = 0
@@ -172,14 +177,6 @@ class NumericTable(BlockTransformer):
             codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_
         ]
         return np.concatenate([numbers, *flags, means], axis=1, dtype=np.float32)
-
-    def _means(self, codes: np.ndarray) -> np.ndarray:
-        """Return the target means, or shares, of categories with many levels."""
-        if self.target_encoder_ is not None:
-            return np.array(self.target_encoder_.transform(codes))
-        shares = zip(self.frequencies_, codes.T, strict=False)
-        means = [np.append(share, 0.0)[column] for share, column in shares]  # -1: 0
-        return np.column_stack(means) if means else np.empty((len(codes), 0))
 
     def _made(self, names: np.ndarray) -> list[tuple[str, list[int]]]:
         numbers = np.flatnonzero(~self.is_category_)
@@ -193,10 +190,14 @@ class NumericTable(BlockTransformer):
             name = names[categories[i]]
             flags = [single_name(f"{name}={level}") for level in self.levels_[i]]
             made += [(flag, [categories[i]]) for flag in flags]
-        suffix = "frequency" if self.target_encoder_ is None else "target_mean"
         many = [categories[i] for i in self.many_]
-        return made + [(f"{names[i]}_{suffix}", [i]) for i in many]
+        return made + [(f"{names[i]}_{self._suffix}", [i]) for i in many]
 
 
 def _as_frame(features: Features) -> pd.DataFrame:
     return pd.DataFrame(features.numbers, columns=features.schema.columns, copy=False)
+
+
+def _looked_up(values: list[np.ndarray], codes: np.ndarray) -> np.ndarray:
+    found = [own[column] for own, column in zip(values, codes.T, strict=True)]
+    return np.column_stack(found) if found else np.empty((len(codes), 0))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._features import as_float32
+from hyperfusion.table._features import as_float32, without
 from hyperfusion.table._frames import as_frame, check_frame
 from hyperfusion.table._names import (
     BLOCKS,
@@ -37,22 +37,17 @@ class Part:
     categories: Mapping[str, pd.Series]
 
     @classmethod
-    def of(cls, block: str, frame: pd.DataFrame) -> Self:
-        """Return the features of a block, given by plain names, as a part."""
-        return cls.named([column_name(block, str(c)) for c in frame], frame)
-
-    @classmethod
-    def named(cls, names: Sequence[str], frame: pd.DataFrame) -> Self:
+    def of(cls, names: Sequence[str], frame: pd.DataFrame) -> Self:
         """Return the columns of a frame as a part, under new names."""
         is_category = Schema.of(frame).is_category
-        plain, levels = frame.loc[:, ~is_category], frame.loc[:, is_category]
+        levels = {
+            names[i]: frame.iloc[:, i] for i in np.flatnonzero(is_category).tolist()
+        }
 
         def write(out: np.ndarray) -> None:
-            out[:] = as_float32(plain)
+            out[:] = as_float32(without(frame, is_category))
 
-        numbers = compress(names, ~is_category)
-        of_levels = zip(compress(names, is_category), levels, strict=True)
-        return cls([*numbers], write, {name: levels[c] for name, c in of_levels})
+        return cls([*compress(names, ~is_category)], write, levels)
 
 
 def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.DataFrame:
@@ -177,17 +172,17 @@ def _named_part(name: str | None, frame: pd.DataFrame) -> Part:
                 f"parts[{name!r}] is a vector, but its column {levels[0]!r} holds "
                 "categories."
             )
-        return Part.named(vector_columns(str(name), frame.shape[1]), frame)
+        return Part.of(vector_columns(str(name), frame.shape[1]), frame)
     if block:
         singles = unique_names([single_name(c) for c in frame])
-        return Part.named([column_name(block, single) for single in singles], frame)
+        return Part.of([column_name(block, single) for single in singles], frame)
     of_block = [c for c in frame if parse(c).block is not None]
     if of_block:
         raise InvalidInputError(
             f"parts[None] has the column {of_block[0]!r}, whose name belongs to a "
             "block: give it as part of that block, or rename it."
         )
-    return Part.named([str(c) for c in frame], frame)
+    return Part.of([str(c) for c in frame], frame)
 
 
 def describe_table(X: Any) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
-from hyperfusion._validation import inferred
+from hyperfusion._validation import has_infinite, inferred
 from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._frames import as_frame, check_table, without_texts
 from hyperfusion.table._schema import Schema, declare
@@ -57,8 +57,7 @@ def read_features(
         table = check_table(estimator, X, reset=reset)
         schema = Schema.of(table)
         levels = list(table.columns[schema.is_category])
-        # drop keeps views of the numbers, where a mask would copy them
-        numbers = as_float32(table.drop(columns=levels) if levels else table)
+        numbers = as_float32(without(table, schema.is_category))
         features = Features(numbers, table[levels], schema, schema.numbers(), True)
         if infinite == "raise" and has_infinite(numbers):
             row, column = np.argwhere(np.isinf(numbers))[0]
@@ -97,6 +96,16 @@ def read_features(
     return features
 
 
+def without(table: pd.DataFrame, left_out: np.ndarray) -> pd.DataFrame:
+    """Return the other columns, without a copy of their cells."""
+    n_kept = int((~left_out).sum())
+    if n_kept == len(left_out):
+        return table
+    if not left_out[:n_kept].any():
+        return table.iloc[:, :n_kept]
+    return table.drop(columns=table.columns[left_out])
+
+
 def as_float32(frame: pd.DataFrame) -> np.ndarray:
     """Return the numbers of a table, often as a view; refuse what is no number."""
     dtypes = frame.dtypes
@@ -133,14 +142,6 @@ def _is_number(cell: Any) -> bool:
     return cell is None or cell is pd.NA or cell is pd.NaT
 
 
-def has_infinite(numbers: np.ndarray) -> bool:
-    """Whether an array holds infinity, found without an array of its size."""
-    return numbers.size > 0 and bool(
-        np.isinf(np.fmax.reduce(numbers, axis=None))
-        or np.isinf(np.fmin.reduce(numbers, axis=None))
-    )
-
-
 def write_features(
     numbers: np.ndarray,
     names: Sequence[str] | np.ndarray,
@@ -162,6 +163,13 @@ def write_features(
     if schema is None:
         return table
     return declare(table, schema.spaces, schema.related)
+
+
+def level_codes(column: pd.Series, levels: list[Any]) -> np.ndarray:
+    """Return the positions of a column's categories in `levels`, -1 for others."""
+    if column.cat.categories.tolist() != levels:  # setting is slow for single rows
+        column = column.cat.set_categories(levels)
+    return column.array.codes.astype(np.int64)
 
 
 def take_columns(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -71,6 +71,7 @@ class Schema:
     """
 
     columns: Sequence[Hashable]
+    # None, as a default, stands for no categories until __post_init__
     is_category: np.ndarray = None  # type: ignore[assignment]
     spaces: Mapping[str, str] = field(default_factory=dict)
     related: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._tags import read_tags
 from hyperfusion.cells._texts import read_text
 from hyperfusion.cells._times import as_times, read_times
+from hyperfusion.cells._vectors import write_columns, write_vectors
 from hyperfusion.cells._zones import read_zones
 from hyperfusion.encoders._base import read_column
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
@@ -226,3 +227,9 @@ def test_cells_know_nothing_of_the_package_but_exceptions():
             r"^\s*(?:from|import) (hyperfusion\S*)", path.read_text(), re.M
         )
         assert all(known.match(name) for name in lines), path
+
+
+def test_vectors_of_no_rows_are_written():
+    out = np.empty((0, 2), dtype=np.float32)
+    write_vectors(pd.Series([], dtype=object), out)
+    write_columns(pd.DataFrame({"a": [], "b": []}), out)

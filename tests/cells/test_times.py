@@ -469,3 +469,8 @@ def test_digits_of_a_date_and_a_clock(cell, moment):
     assert times.seconds[0] == np.datetime64(moment, "s").astype(int)
     assert times.naive[0]
     assert read_times(["202013311530"]).bad
+
+
+def test_a_duration_is_no_time():
+    found = read_times([0, np.timedelta64(5, "D"), pd.Timedelta(days=5)])
+    assert list(found.bad) == [1, 2]

@@ -281,7 +281,10 @@ def test_members_of_presets_and_of_lists_have_parameters(data):
     twin = clone(preset.set_params(catboost__depth=3, kernel__ridgecv__cv=4))
     assert twin.get_params()["catboost__depth"] == 3
     names = [name for name, _ in twin.members]
-    assert names == ["catboost", "boosting", "kernel", "context"]
+    assert names == [
+        *("catboost", "boosting", "kernel"),
+        *("context", "context_catboost"),
+    ]
     given = [Ridge(), DecisionTreeRegressor(max_depth=3)]
     unnamed = HyperFusionRegressor(given, cv=3, random_state=0)
     search = GridSearchCV(unnamed, {"ridge__alpha": [1.0, 1e6]}, cv=2).fit(*data)

@@ -12,11 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion import CoAttentionRegressor
 from hyperfusion.regressors._common import held_out_rows
-from hyperfusion.regressors.networks._inputs import (
-    NetworkInputs,
-    frequent_levels,
-    level_codes,
-)
+from hyperfusion.regressors.networks._inputs import NetworkInputs, frequent_levels
 from hyperfusion.regressors.networks._layers import (
     CategoryEmbeddings,
     Dropout,
@@ -26,7 +22,7 @@ from hyperfusion.regressors.networks._layers import (
     set_generator,
     width_of,
 )
-from hyperfusion.table._features import Features, read_features
+from hyperfusion.table._features import Features, level_codes, read_features
 from tests.regressors.tables import CLIP, feature_table, target_of
 
 
@@ -47,16 +43,17 @@ def test_levels_are_ordered_by_frequency_and_rare_ones_unknown():
     column = pd.Series(pd.Categorical(cells))
     levels = frequent_levels(column)
     assert levels == ["b", "a"]
-    assert_array_equal(level_codes(column, levels), [1] * 5 + [0] * 3 + [2] * 4 + [0])
+    expected = [0] * 5 + [-1] * 3 + [1] * 4 + [-1]
+    assert_array_equal(level_codes(column, levels), expected)
     later = pd.Series(pd.Categorical(["new", "a"], categories=["a", "new"]))
-    assert_array_equal(level_codes(later, levels), [0, 2])
+    assert_array_equal(level_codes(later, levels), [-1, 1])
 
 
 @pytest.mark.parametrize("levels", [[1, 2], [1.5, 2.5], [True, False]])
 def test_levels_need_not_be_text(levels):
     column = pd.Series(pd.Categorical([*levels[:1] * 4, *levels[1:] * 5]))
     found = frequent_levels(column)
-    assert_array_equal(level_codes(column, found), [2] * 4 + [1] * 5)
+    assert_array_equal(level_codes(column, found), [1] * 4 + [0] * 5)
 
 
 def test_each_group_finds_its_columns():

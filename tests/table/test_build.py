@@ -17,7 +17,11 @@ def test_join_writes_numbers_once_and_keeps_categories_and_index():
     index = pd.Index([7, 3])
     time = pd.DataFrame({"hour": [1, 2]}, index=index)
     user = pd.DataFrame({"user": pd.Categorical(["a", None]), "fans": [0.5, np.nan]})
-    table = join_parts([Part.of("time", time), Part.of("user", user)], index, 2)
+    table = join_parts(
+        [Part.of(["time__hour"], time), Part.of(["user__user", "user__fans"], user)],
+        index,
+        2,
+    )
     assert table.columns.tolist() == ["time__hour", "user__fans", "user__user"]
     assert table.dtypes.astype(str).tolist() == ["float32", "float32", "category"]
     assert table.index.equals(index)
@@ -29,7 +33,7 @@ def test_join_writes_numbers_once_and_keeps_categories_and_index():
 def test_same_name_twice():
     part = pd.DataFrame({"x": [1.0]})
     with pytest.raises(InvalidInputError, match=r"meta__x"):
-        join_parts([Part.of("meta", part)] * 2, part.index, 2)
+        join_parts([Part.of(["meta__x"], part)] * 2, part.index, 2)
 
 
 def test_parts_become_blocks_and_vectors():

@@ -187,7 +187,7 @@ class EmbeddingCache:
         return {"folder": self.folder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["folder"])  # type: ignore[misc]
+        EmbeddingCache.__init__(self, state["folder"])
 
     def __copy__(self) -> Self:
         return self

@@ -106,39 +106,47 @@ class Component:
                 f"encoders[{self.role!r}]: {type(self.encoder).__name__} failed on "
                 f"{self.columns[:5]}: {error}"
             ) from error
-        values = output.toarray() if sp.issparse(output) else np.asarray(output)
-        if values.shape[:1] != (n_rows,):
-            raise InvalidInputError(
-                f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned an "
-                f"output of shape {values.shape} for {n_rows} posts."
-            )
         is_frame = isinstance(output, pd.DataFrame)
         if not is_frame:
-            values = values.reshape(n_rows, -1)
-        frame = output if is_frame else pd.DataFrame(values, copy=False)
-        for label, dtype in frame.dtypes.items():
-            is_category = isinstance(dtype, pd.CategoricalDtype)
-            if not (is_category or pd.api.types.is_numeric_dtype(dtype)):
-                raise InvalidInputError(
-                    f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
-                    f"{dtype} values such as {shown(frame[label].iloc[0])}, where "
-                    "numbers are expected. Let it return a DataFrame with categories "
-                    "(.astype('category')), or encode its output to numbers."
-                )
+            output = output.toarray() if sp.issparse(output) else np.asarray(output)
+        if output.shape[:1] != (n_rows,):
+            raise InvalidInputError(
+                f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned an "
+                f"output of shape {output.shape} for {n_rows} posts."
+            )
+        if not is_frame:
+            output = output.reshape(n_rows, -1)
+        self._check_numbers(output)
         last = self.encoder[-1] if isinstance(self.encoder, Pipeline) else self.encoder
         # scikit-learn names the output after the class, as for PCA
         is_vector = isinstance(last, ClassNamePrefixFeaturesOutMixin)
-        own = frame.columns if is_frame else self._own_names(values.shape[1], is_vector)
+        own = (
+            output.columns if is_frame else self._own_names(output.shape[1], is_vector)
+        )
         names = [f"{self.prefix}{name}" for name in own]
         if type(last).__module__.startswith("sklearn.") and not is_vector:
             names = column_features(names)
+        names = [column_name(self.block, name) for name in names]
         if is_frame:
-            return Part.of(self.block, frame.set_axis(names, axis=1))
+            return Part.of(names, output)
 
         def write(out: np.ndarray) -> None:
-            out[:] = values
+            out[:] = output
 
-        return Part([column_name(self.block, name) for name in names], write, {})
+        return Part(names, write, {})
+
+    def _check_numbers(self, output: Any) -> None:
+        is_frame = isinstance(output, pd.DataFrame)
+        for i, dtype in enumerate(output.dtypes if is_frame else [output.dtype]):
+            is_category = isinstance(dtype, pd.CategoricalDtype)
+            if not (is_category or pd.api.types.is_numeric_dtype(dtype)):
+                cell = output.iloc[0, i] if is_frame else output[0, 0]
+                raise InvalidInputError(
+                    f"encoders[{self.role!r}]: {type(self.encoder).__name__} returned "
+                    f"{dtype} values such as {shown(cell)}, where numbers are "
+                    "expected. Let it return a DataFrame with categories "
+                    "(.astype('category')), or encode its output to numbers."
+                )
 
     def _own_names(self, n_features: int, is_vector: bool) -> list[str]:
         """Return the encoder's names; unnamed numbers are a vector."""

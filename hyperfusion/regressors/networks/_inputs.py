@@ -11,7 +11,7 @@ from sklearn.utils import gen_batches
 
 from hyperfusion._base import HyperFusionEstimator, plain_output
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler
-from hyperfusion.table._features import Features
+from hyperfusion.table._features import Features, level_codes
 from hyperfusion.table._names import vector_columns
 from hyperfusion.table._schema import PLAIN, Schema
 
@@ -163,7 +163,7 @@ class NetworkInputs(HyperFusionEstimator):
         n, columns = len(features.numbers), features.categories.items()
         codes = np.empty((n, len(self.levels_)), dtype=np.int64)
         for i, (_, column) in enumerate(columns):
-            codes[:, i] = level_codes(column, self.levels_[i])
+            codes[:, i] = level_codes(column, self.levels_[i]) + 1
         if not self.names_:
             return np.empty((n, 0), dtype=np.float32), codes
         table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
@@ -177,8 +177,3 @@ def frequent_levels(column: pd.Series) -> list[Any]:
     counts = column.value_counts(sort=False)
     order = np.argsort(-counts.to_numpy(), kind="stable")
     return [counts.index[i] for i in order if counts.iloc[i] >= MIN_FREQUENCY]
-
-
-def level_codes(column: pd.Series, levels: list[Any]) -> np.ndarray:
-    """Return codes of a category column: 1, 2, ... for the levels, 0 for others."""
-    return column.cat.set_categories(levels).cat.codes.to_numpy(dtype=np.int64) + 1
