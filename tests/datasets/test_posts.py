@@ -178,7 +178,7 @@ def test_vectors_explain_their_contribution(posts, block, share):
 
 def test_look_explains_its_contribution(posts):
     """Mean color, contrast and sharpness of the pixels find most of the effect."""
-    there = posts.data["image"].notna().to_numpy()
+    there = posts.data["image"].notna().to_numpy(copy=True)
     there[1800:] = False
     arrays = np.stack([np.asarray(i) for i in posts.data["image"][there]]).astype(float)
     edges = np.abs(np.diff(arrays, axis=1)).mean(axis=(1, 2, 3))
