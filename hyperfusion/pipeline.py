@@ -132,7 +132,8 @@ def make_hyperfusion(
 
         - ``"fast"``: boosted trees, once without pictures and texts, and a kernel
           ridge, for a first look;
-        - ``"default"``: also CatBoost; the best scores for its time;
+        - ``"default"``: also CatBoost, with and without these; the best scores
+          for its time;
         - ``"best"``: also two networks; takes two to four times as long;
         - ``"paper"``: the paper's features, preprocessing, members and training. It
           takes longest.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 import hyperfusion
 
@@ -45,6 +46,12 @@ class Case:
         rng = np.random.RandomState(0)
         X = rng.normal(size=(40, 4))
         return X, X[:, 0] + 0.1 * rng.normal(size=40)
+
+    @cached_property
+    def fitted(self) -> BaseEstimator:
+        """The estimator, fitted once for all tests that only read it."""
+        X, y = self.data
+        return clone(self.estimator).fit(X, y)
 
 
 def public_estimators() -> dict[str, type]:

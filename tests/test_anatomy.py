@@ -32,6 +32,7 @@ from hyperfusion import (
     what_if,
 )
 from hyperfusion._anatomy import Anatomy, final_step, layers, parameter_path, walk
+from hyperfusion.ensemble import _drift
 from hyperfusion.exceptions import InvalidInputError
 from tests.inspection.models import SCALED_RIDGE, posts
 
@@ -81,7 +82,8 @@ def nesting(request):
     return request.param, clone(NESTINGS[request.param]).fit(X, Y)
 
 
-def test_functions_look_inside_fitted_models(nesting):
+def test_functions_look_inside_fitted_models(nesting, monkeypatch):
+    monkeypatch.setattr(_drift, "_N_TREES", 5)
     name, model = nesting
     bands = predict_interval(model, X)
     predicted = model.predict(X)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from sklearn.base import clone, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -29,11 +30,6 @@ each_transformer = pytest.mark.parametrize(
 each_twin = pytest.mark.parametrize(
     "case", [c for c in CASES if c.X is not None], ids=lambda c: c.id
 )
-
-
-def fitted(case):
-    X, y = case.data
-    return clone(case.estimator).fit(X, y)
 
 
 def output(estimator, X):
@@ -64,20 +60,34 @@ def test_constructor_only_stores(case):
 
 
 @each_case
-def test_fit_keeps_parameters_and_repeats(case):
+def test_fit_repeats_and_changes_nothing_but_itself(case):
     X, y = case.data
     estimator = clone(case.estimator)
-    before = {k: repr(v) for k, v in estimator.get_params().items()}
-    first = output(estimator.fit(X, y), X)
-    again = output(estimator.fit(X, y), X)
-    assert {k: repr(v) for k, v in estimator.get_params().items()} == before
-    assert_array_equal(first, again)
+
+    def surroundings():
+        parameters = {k: repr(v) for k, v in estimator.get_params().items()}
+        return parameters, pickle.dumps(X), random.getstate(), *_random_states()
+
+    expected = output(case.fitted, X)
+    random.seed(5)
+    np.random.seed(5)
+    before = surroundings()
+    assert_array_equal(output(estimator.fit(X, y), X), expected)
+    assert_array_equal(output(estimator.fit(X, y), X), expected)
+    for there, now in zip(before, surroundings(), strict=True):
+        assert_equal(now, there)
+
+
+def _random_states():
+    numpy_state = np.random.get_state()
+    torch = sys.modules.get("torch")
+    return numpy_state, None if torch is None else torch.get_rng_state().numpy()
 
 
 @each_case
 def test_clone_and_pickle(case):
     X, _ = case.data
-    estimator = fitted(case)
+    estimator = case.fitted
     copy = pickle.loads(pickle.dumps(estimator))
     assert_array_equal(output(estimator, X), output(copy, X))
     unfitted = clone(copy)
@@ -88,7 +98,7 @@ def test_clone_and_pickle(case):
 def test_saves_to_a_file_without_code(case, tmp_path):
     pytest.importorskip("skops", reason="needs skops")
     X, _ = case.data
-    estimator = fitted(case)
+    estimator = case.fitted
     save_model(estimator, tmp_path / "model")
     module, name = type(estimator).__module__, type(estimator).__name__
     trusted = [] if module.startswith("hyperfusion.") else [f"{module}.{name}"]
@@ -99,42 +109,18 @@ def test_saves_to_a_file_without_code(case, tmp_path):
 
 
 @each_case
-def test_global_random_states_are_untouched(case):
-    random.seed(5)
-    np.random.seed(5)
-    before = random.getstate(), np.random.get_state()
-    X, _ = case.data
-    torch_before = _torch_state()
-    output(fitted(case), X)
-    after = random.getstate(), np.random.get_state()
-    assert before[0] == after[0]
-    assert_array_equal(before[1][1], after[1][1])
-    assert before[1][2:] == after[1][2:]
-    if torch_before is not None:
-        assert_array_equal(torch_before, _torch_state())
-
-
-def _torch_state():
-    import sys
-
-    torch = sys.modules.get("torch")
-    return None if torch is None else torch.get_rng_state().numpy()
-
-
-@each_case
 def test_same_result_for_any_n_jobs(case):
     if "n_jobs" not in case.estimator.get_params():
         return
     X, y = case.data
-    one = clone(case.estimator).set_params(n_jobs=1).fit(X, y)
     two = clone(case.estimator).set_params(n_jobs=2).fit(X, y)
-    assert_array_equal(output(one, X), output(two, X))
+    assert_array_equal(output(case.fitted, X), output(two, X))
 
 
 @each_case
 def test_rows_do_not_depend_on_each_other(case):
     X, _ = case.data
-    estimator = fitted(case)
+    estimator = case.fitted
     if not is_row_wise(estimator):
         return
     n = len(X)
@@ -147,15 +133,6 @@ def test_rows_do_not_depend_on_each_other(case):
 
 
 @each_case
-def test_input_is_not_changed(case):
-    X, y = case.data
-    before = pickle.dumps(X)
-    estimator = clone(case.estimator).fit(X, y)
-    output(estimator, X)
-    assert pickle.dumps(X) == before
-
-
-@each_case
 def test_works_in_grid_search(case):
     X, y = case.data
     params = case.estimator.get_params(deep=False)
@@ -165,9 +142,10 @@ def test_works_in_grid_search(case):
         cv=2,
         scoring=lambda estimator, X, y=None: float(len(output(estimator, X))),
         error_score="raise",
+        refit=False,
     )
     search.fit(X, y)
-    assert search.best_score_ > 0
+    assert search.cv_results_["mean_test_score"] > 0
 
 
 @each_transformer
@@ -209,13 +187,13 @@ def test_twin_empty_input(case):
     with pytest.raises(ValueError, match=r"0 sample|empty"):
         clone(case.estimator).fit(empty, None if y is None else take(y, np.arange(0)))
     with pytest.raises(ValueError, match=r"0 sample|empty"):
-        output(fitted(case), empty)
+        output(case.fitted, empty)
 
 
 @each_twin
 def test_twin_one_row_at_a_time(case):
     X, _ = case.data
-    estimator = fitted(case)
+    estimator = case.fitted
     whole = output(estimator, X)
     for row in range(min(3, len(X))):
         one = output(estimator, take(X, np.array([row])))
@@ -224,7 +202,7 @@ def test_twin_one_row_at_a_time(case):
 
 @each_twin
 def test_twin_number_of_features(case):
-    estimator = fitted(case)
+    estimator = case.fitted
     X, _ = case.data
     width = X.shape[1] if getattr(X, "ndim", 1) == 2 else 1
     assert estimator.n_features_in_ == width

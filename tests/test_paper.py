@@ -309,7 +309,8 @@ def test_equation_10_one_threshold_for_the_whole_ensemble(fitted):
     numbers, y = fitted.features.iloc[:, :60], fitted.y[:N_LABELED]
     X, unlabeled = numbers.iloc[:N_LABELED], numbers.iloc[N_LABELED:]
     members = [("one", Ridge(1.0)), ("two", Ridge(1e4)), ("mean", DummyRegressor())]
-    wrapper = clone(fitted.wrapper).set_params(estimator__members=members)
+    wrapper = clone(fitted.wrapper)
+    wrapper.set_params(estimator__members=members, estimator__weighting="equal")
     first = clone(wrapper.estimator).fit(X, y)
     wrapper.fit(numbers, fitted.y)
     votes = []
@@ -355,7 +356,8 @@ def test_outliers_leave_training_parts_and_pseudo_labels_join_all(fitted):
         ("mean", DummyRegressor()),
     ]
     wrapper = clone(fitted.wrapper)
-    wrapper.set_params(estimator__members=members, alpha=0.0, max_rounds=2)
+    wrapper.set_params(estimator__members=members, estimator__weighting="equal")
+    wrapper.set_params(alpha=0.0, max_rounds=2)
     wrapper.fit(fitted.features.iloc[:, :60], y)
     assert wrapper.trace_["kept"].tolist() == [True] * 2
     assert (wrapper.trace_["n_added"] > 0).all()

@@ -37,7 +37,7 @@ TIMES = ["2024-05-01 12:00", "2024-05-02 18:30"]
 
 @pytest.fixture(scope="module")
 def pipeline():
-    posts = make_posts(80, random_state=0)
+    posts = make_posts(40, random_state=0)
     model = make_hyperfusion(
         **posts.roles,
         image_encoder="hyperfusion-tiny",

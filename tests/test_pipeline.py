@@ -69,7 +69,9 @@ def fitted(small):
 
 def test_finds_the_signal_of_later_posts(posts):
     train, test = time_split(posts.data[posts.roles["time"]], test_size=0.2)
-    model = make_hyperfusion(**posts.roles, **NO_CLIP, members=MEMBERS, random_state=0)
+    model = make_hyperfusion(
+        **posts.roles, **NO_CLIP, members=MEMBERS, cv=3, random_state=0
+    )
     model.fit(posts.data.iloc[train], posts.target[train])
     predicted = model.predict(posts.data.iloc[test])
     assert spearman_score(posts.target[test], predicted) > 0.5

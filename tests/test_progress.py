@@ -42,6 +42,7 @@ def pipeline(**params):
         time="when",
         numeric="n",
         members=[("ridge", Ridge()), ("other", Ridge(5.0))],
+        cv=2,
         random_state=0,
         **params,
     )
@@ -52,7 +53,7 @@ def test_encoding_and_parts_are_shown(watched, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert "<?" not in said.err.split("fit:")[0]  # encoders take uneven times
-    for what in ("encode:", "time: TemporalEncoder", "fit:", "fold 5/5 other", "100%"):
+    for what in ("encode:", "time: TemporalEncoder", "fit:", "fold 2/2 other", "100%"):
         assert what in said.err
     assert not Progress.shown
 
@@ -84,7 +85,7 @@ def test_zero_is_silence_down_to_the_last_part(watched, capsys, kind):
         pipeline(verbose=0).fit(POSTS, Y).predict(POSTS)
     elif kind == "pseudo":
         y = np.where(np.arange(60) % 2, np.nan, Y)
-        wrapper = PseudoLabelWrapper(HyperFusionRegressor([Ridge()]), verbose=0)
+        wrapper = PseudoLabelWrapper(HyperFusionRegressor([Ridge()], cv=2), verbose=0)
         wrapper.fit(POSTS[["n"]], y)
     else:
         call = {"evaluate": evaluate, "ablate": ablate}[kind]
@@ -102,7 +103,7 @@ def test_files_get_nothing_by_default_and_lines_on_request(capsys):
     said = capsys.readouterr()
     assert said.err == ""
     assert "[PostEncoder] time: TemporalEncoder of ['when']" in said.out
-    assert "[HyperFusionRegressor] fold 1/5 ridge: SRC" in said.out
+    assert "[HyperFusionRegressor] fold 1/2 ridge: SRC" in said.out
 
 
 def test_lines_stand_above_bars(watched, capsys):
@@ -125,7 +126,7 @@ import sys, time
 from hyperfusion._progress import Progress
 with Progress("slow work", 2) as bar:
     bar.at("the first step")
-    time.sleep(2.3)
+    time.sleep(2.1)
     bar.step(2)
 with Progress("quick work", 2) as bar:
     bar.step(2)

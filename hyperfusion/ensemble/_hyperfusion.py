@@ -53,7 +53,8 @@ class HyperFusionRegressor(
 
         - ``"fast"``: boosted trees, once without pictures and texts, and a kernel
           ridge, for a first look;
-        - ``"default"`` (also None): also CatBoost; the best scores for its time;
+        - ``"default"`` (also None): also CatBoost, with and without these; the best
+          scores for its time;
         - ``"best"``: also the co-attention and the hierarchical network; takes two to
           four times as long;
         - ``"paper"``: the four members of section 3.4, without early stopping. It takes

@@ -80,14 +80,16 @@ class ContextColumns(TransformerMixin, BaseEstimator):
         """Look which columns of a feature table stay; those of an array all do."""
         schema = Schema.of(X)
         content = {*schema.leaving_with("visual"), *schema.leaving_with("textual")}
-        kept = [i for i, name in enumerate(schema.columns) if name not in content]
-        self.columns_ = [schema.columns[i] for i in kept]
-        self.sources_ = [[i] for i in kept or range(len(schema.columns))]
+        columns = [*enumerate(schema.columns)]
+        kept = [i for i, name in columns if name not in content]
+        self.sources_ = [[i] for i in kept] or [[i] for i, _ in columns]
         return self
 
     def transform(self, X: Any) -> Any:
         """Return the columns that stay."""
-        return X[self.columns_] if self.columns_ and isinstance(X, pd.DataFrame) else X
+        if not isinstance(X, pd.DataFrame):
+            return X
+        return X.iloc[:, [i for (i,) in self.sources_]]
 
 
 def kernel_ridge() -> Pipeline:

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize, nnls
 from scipy.special import softmax
-from scipy.stats import rankdata
-from sklearn.metrics import mean_absolute_error
 
 from hyperfusion.ensemble._out_of_fold import Part
 from hyperfusion.metrics import spearman_score
@@ -46,7 +44,7 @@ def make_loss(
     """
     share = sample_weight / sample_weight.sum()
     # as spearman_score does, but the targets are ranked once for all predictions
-    ranks = rankdata(y)
+    ranks = _ranks(y)
     ranks -= share @ ranks
     shared, size = share * ranks, share @ ranks**2
 
@@ -64,13 +62,14 @@ def make_loss(
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return what `rankdata` does, in a third of its time where no value is tied."""
+    """Return what `scipy.stats.rankdata` does, in a tenth of its time."""
     order = values.argsort()
     ordered = values[order]
-    if (ordered[1:] == ordered[:-1]).any():
-        return rankdata(values)
+    starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1  # of equal values
+    bounds = np.concatenate([[0], starts, [len(values)]])
     ranks = np.empty(len(values))
-    ranks[order] = np.arange(1, len(values) + 1)
+    means = (bounds[:-1] + bounds[1:] + 1) / 2
+    ranks[order] = np.repeat(means, np.diff(bounds))
     return ranks
 
 
@@ -250,7 +249,7 @@ def fold_score(
     """Return SRC and MAE of a prediction of one fold's validation rows."""
     return (
         spearman_score(y, prediction, sample_weight=weight),
-        float(mean_absolute_error(y, prediction, sample_weight=weight)),
+        float(np.average(np.abs(y - prediction), weights=weight)),
     )
 
 

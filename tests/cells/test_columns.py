@@ -81,7 +81,7 @@ ANYTHING = st.one_of(
     ),
 )
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=30, deadline=None)
 
 
 def containers(values):

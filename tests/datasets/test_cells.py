@@ -50,7 +50,7 @@ def quietly(clean, *args):
 
 
 @given(st.lists(ANYTHING, min_size=1, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_nothing_raises_and_rows_do_not_depend_on_each_other(cells):
     for clean in (clean_numbers, clean_seconds, clean_dates):
         whole = quietly(clean, column(cells))
@@ -74,7 +74,7 @@ def test_nothing_raises_and_rows_do_not_depend_on_each_other(cells):
         max_size=5,
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_numbers_and_their_texts_are_read_alike(numbers):
     expected = np.array(numbers, dtype=float)
     # pandas' reading of texts is exact but for the last bit.
@@ -83,7 +83,7 @@ def test_numbers_and_their_texts_are_read_alike(numbers):
 
 
 @given(MOMENTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_dates_are_read_in_every_form(moment):
     moment = moment.replace(microsecond=0)
     expected = np.datetime64(moment, "s")
@@ -142,7 +142,7 @@ def test_bad_cells_are_counted_in_one_warning(clean, good, bad):
 @given(
     st.lists(FRACTIONS, min_size=3, max_size=3), st.sampled_from([",", ";", " ", ", "])
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_vectors_are_read_with_every_separator(numbers, separator):
     expected = np.array(numbers, dtype=np.float32)
     text = separator.join(map(repr, numbers))

@@ -178,15 +178,16 @@ def test_vectors_explain_their_contribution(posts, block, share):
 
 def test_look_explains_its_contribution(posts):
     """Mean color, contrast and sharpness of the pixels find most of the effect."""
-    there = posts.data["image"].notna().to_numpy()
+    there = posts.data["image"].notna().to_numpy(copy=True)
+    there[1800:] = False
     arrays = np.stack([np.asarray(i) for i in posts.data["image"][there]]).astype(float)
     edges = np.abs(np.diff(arrays, axis=1)).mean(axis=(1, 2, 3))
     extremes = np.quantile(arrays, [0.02, 0.5, 0.98], axis=(1, 2))
     look = np.column_stack([arrays.mean(axis=(1, 2)), edges, *extremes])
     effect = posts.contributions["image"].to_numpy()[there]
     model = RandomForestRegressor(20, min_samples_leaf=3, random_state=0)
-    model.fit(look[:2000], effect[:2000])
-    assert model.score(look[2000:], effect[2000:]) > 0.5
+    model.fit(look[:1200], effect[:1200])
+    assert model.score(look[1200:], effect[1200:]) > 0.5
 
 
 def test_law_of_the_score_is_the_same_for_every_seed(posts):

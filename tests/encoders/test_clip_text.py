@@ -74,7 +74,7 @@ def test_agrees_on_odd_texts(folder, network):
     assert_allclose(found, open_clip_texts(network, texts), **CLOSE)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=6))
 def test_agrees_on_any_text(texts):
     texts = [t.strip() for t in texts if t.strip()] or ["a"]

@@ -182,7 +182,7 @@ cells = st.floats() | st.floats(-180, 180) | st.none() | st.text(max_size=5)
 
 
 @pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning")
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=6))
 def test_any_coordinates(rows):
     X = table(*zip(*rows, strict=True))

@@ -147,7 +147,7 @@ def test_parameters_are_checked(parameter, value):
 # Invariances
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.text(max_size=30) | st.none(), min_size=1, max_size=8))
 def test_any_columns(column):
     encoder = GloveTextVectorizer(GLOVE).fit(TEXTS)

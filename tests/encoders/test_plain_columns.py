@@ -167,7 +167,7 @@ odd = st.floats() | st.integers() | st.text(max_size=6) | st.none() | st.boolean
 
 
 @pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning")
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(odd, min_size=1, max_size=6))
 def test_any_columns(cells):
     X = pd.DataFrame({"c": pd.Series(cells, dtype=object)})

@@ -313,7 +313,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=12),
     st.sampled_from(["user", "item"]),

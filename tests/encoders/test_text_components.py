@@ -58,7 +58,7 @@ def test_characters_equal_the_pipeline_of_scikit_learn():
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.text("ab \u00a0\u0130\u00df\u4e2d\n", max_size=9), min_size=1))
 def test_terms_of_characters_are_those_of_scikit_learn(texts):
     given_to = {"analyzer": "char_wb", "ngram_range": (1, 3), "max_features": 6}

@@ -267,7 +267,7 @@ WILD = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(
         st.tuples(WILD, WILD, WILD, st.floats(-1e9, 1e9) | st.just(np.nan)),

@@ -109,7 +109,7 @@ def as_frame(rows):
     return frame.astype({"time": float, "user": object})
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.tuples(POSTS, SCORES), min_size=1, max_size=15),
     st.lists(POSTS, min_size=1, max_size=6),

@@ -264,7 +264,7 @@ def test_words_that_fasttext_would_make_up_are_unknown_and_it_says_so():
     assert_array_equal(out[:, 4], [0, 1])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_damaged_files_never_raise_anything_else(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "damaged"

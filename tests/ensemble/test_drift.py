@@ -14,7 +14,13 @@ from hyperfusion import (
     make_hyperfusion,
     recency_weights,
 )
+from hyperfusion.ensemble import _drift
 from hyperfusion.exceptions import InvalidInputError
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch):
+    monkeypatch.setattr(_drift, "_N_TREES", 20)
 
 
 def posts(n, seed, shift=0.0):

@@ -106,7 +106,7 @@ def test_a_fit_that_fits_is_silent(data, recwarn):
 
 @pytest.mark.slow  # a process of its own, whose peak is read
 @pytest.mark.parametrize("kind", ["CatBoostHuberRegressor", "CoAttentionRegressor"])
-def test_the_peak_at_20000_posts_is_foreseen(kind):
+def test_the_peak_at_8000_posts_is_foreseen(kind):
     pytest.importorskip("resource")
     script = f"""
 import resource
@@ -124,13 +124,13 @@ names = [f"image__clip__{{i}}" for i in range(150)] + [
     f"text__clip__{{i}}" for i in range(150)]
 def table(n):
     return pd.DataFrame(rng.normal(size=(n, 300)).astype("float32"), columns=names)
-small, X = table(200), table(20_000)
+small, X = table(200), table(8_000)
 model = HyperFusionRegressor([("member", member)], cv=2)
 model.fit(small, small.iloc[:, 0])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
 model.fit(X, X.iloc[:, 0])
-costs = [cost_of(member, 10_000, 300)]
+costs = [cost_of(member, 4_000, 300)]
 print(peak() - before, bytes_needed(table_bytes(X), costs, 2, 1))
 """
     done = subprocess.run(

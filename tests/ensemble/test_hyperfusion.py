@@ -98,11 +98,11 @@ def test_shuffled_labels_give_chance():
     X["user__user"] = pd.Categorical(rng.randint(0, n // 4, n).astype(str))
     members = [CatBoostHuberRegressor(iterations=20, depth=4), Ridge()]
     scores = []
-    for seed in range(10):
+    for seed in range(5):
         y = rng.permutation(rng.lognormal(size=n))
         ensemble = HyperFusionRegressor(members, cv=3, random_state=seed).fit(X, y)
         scores.append(spearman_score(y, ensemble.oof_predictions_))
-    # over shuffles one score spreads by about 0.02, their mean by 0.006
+    # over shuffles one score spreads by about 0.02, their mean by 0.009
     assert abs(np.mean(scores)) < 0.02
 
 

@@ -46,7 +46,7 @@ def test_quantile_by_hand(n, coverage, expected):
     assert Calibration.fit(scores, np.ones(n), coverage).quantile == expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.floats(0, 1e6), min_size=1, max_size=60),
     st.integers(1, 99),
@@ -257,7 +257,7 @@ def test_faults_are_named():
 
 def test_chance_range_holds_19_of_20_reports():
     outside = []
-    for seed in range(100):
+    for seed in range(60):
         X, y = draw(300, seed)
         split = [(np.arange(50), np.arange(50, 150))]
         model = HyperFusionRegressor([LinearRegression()], cv=split).fit(
@@ -265,13 +265,13 @@ def test_chance_range_holds_19_of_20_reports():
         )
         row = coverage_report(model, X[150:], y[150:]).loc[("all", "all")]
         outside.append(not row["low"] <= row["coverage"] <= row["high"])
-    # the error of this mean is 0.02
+    # the error of this mean is 0.03
     assert np.mean(outside) < 0.11
 
 
 def test_chance_range_of_a_small_group_rests_on_its_own_rows():
     drift = []
-    for seed in range(40):
+    for seed in range(25):
         x, y = draw(1500, seed)
         new = np.r_[np.arange(500) < 20, np.arange(1000) < 500]
         X = with_users(x[:, 0], new)
@@ -284,7 +284,7 @@ def test_chance_range_of_a_small_group_rests_on_its_own_rows():
         )
         assert set(report["n"]) == {500, 1000}
         drift.append(report["drift"].to_numpy())
-    # 5% of them at most lie outside; the error of these means is 0.035
+    # 5% of them at most lie outside; the error of these means is 0.044
     assert np.mean(drift, axis=0).max() < 0.15
 
 

@@ -147,13 +147,13 @@ def test_a_slow_machine_is_noticed_on_the_cheapest_member(data):
 
 
 def test_encoding_counts(data, monkeypatch):
-    encode = PostEncoder._fit_transform_cells
+    encode = PostEncoder._fit_transform
 
-    def slowly(self, cells, y):
+    def slowly(self, X, y):
         Clock.seconds += 10
-        return encode(self, cells, y)
+        return encode(self, X, y)
 
-    monkeypatch.setattr(PostEncoder, "_fit_transform_cells", slowly)
+    monkeypatch.setattr(PostEncoder, "_fit_transform", slowly)
     posts = pd.DataFrame({"n": data[0][:, 0], "m": data[0][:, 1]})
     members = [(name, Timed(SECONDS[name])) for name in ("quick", "usual")]
     for limit, n_members in ((36, 2), (34, 1)):

@@ -100,7 +100,7 @@ def test_folds_that_come_once_serve_every_candidate(data):
     grid = {"alpha": [1.0, 10.0]}
     model = PseudoLabelWrapper(Ridge(), cv=2, max_rounds=1, random_state=0)
     scores = [
-        GridSearchCV(model, grid, cv=LabeledSplit(cv), **options)
+        GridSearchCV(model, grid, cv=LabeledSplit(cv), refit=False, **options)
         .fit(X, y)
         .cv_results_["mean_test_score"]
         for cv in (folds, iter(folds))
@@ -153,7 +153,9 @@ def test_cross_val_score_and_search_work(data):
     assert search.best_params_["estimator__alpha"] == 1.0
     assert search.cv_results_["mean_train_src"].min() > 0
     assert np.isfinite(search.predict(X)).all()
-    own = GridSearchCV(model, {"alpha": [1.0]}, cv=cv, return_train_score=True)
+    own = GridSearchCV(
+        model, {"alpha": [1.0]}, cv=cv, return_train_score=True, refit=False
+    )
     assert np.isfinite(own.fit(X, y).cv_results_["mean_train_score"]).all()
 
 

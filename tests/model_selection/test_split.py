@@ -21,7 +21,7 @@ def test_every_fold_has_its_share_of_every_decile():
         assert_array_equal(np.bincount(deciles[test]), 20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(-5, 5), min_size=10, max_size=60), st.integers(2, 5))
 def test_folds_are_a_partition_for_any_target(values, n_splits):
     y = np.array(values, dtype=float)
@@ -33,7 +33,7 @@ def test_folds_are_a_partition_for_any_target(values, n_splits):
     assert max(sizes) - min(sizes) <= len(set(values))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(-5, 5), min_size=5, max_size=60), st.integers(2, 5))
 def test_bins_are_large_enough_and_ordered(values, min_size):
     y = np.array(values, dtype=float)

@@ -167,7 +167,7 @@ def test_text_columns_are_refused_by_name():
         BlockImputer().fit(pd.DataFrame({"title": ["a", "b"]}))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(feature_tables(), feature_tables())
 def test_any_tables_come_out_finite(X, later):
     imputer = BlockImputer().fit(X)

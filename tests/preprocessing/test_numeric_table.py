@@ -145,7 +145,7 @@ def test_with_scikit_learn_set_to_frames():
     pd.testing.assert_frame_equal(plain, framed)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(feature_tables(min_rows=2), feature_tables())
 def test_any_tables(X, later):
     X, later = (t.replace([np.inf, -np.inf], np.nan) for t in (X, later))

@@ -141,7 +141,7 @@ def test_as_row_filter_of_the_ensemble():
 cells = st.one_of(st.sampled_from([np.nan, np.inf, -np.inf, 3e38]), st.floats(width=32))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(cells, min_size=1, max_size=20), st.sampled_from(["clip", "missing"]))
 def test_any_columns(values, action):
     X = pd.DataFrame({"a": np.asarray(values, np.float32)})

@@ -129,7 +129,7 @@ def test_array_in_array_out():
     assert list(out.get_feature_names_out()) == ["pca__0", "pca__1"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(feature_tables(st.one_of(st.just(np.nan), st.floats(-1e6, 1e6, width=32))))
 def test_any_tables(X):
     pca = BlockPCA(n_components=2).fit(X)

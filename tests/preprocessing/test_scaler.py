@@ -113,7 +113,7 @@ def test_infinity_is_refused_with_its_place():
         BlockScaler().fit(X)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(feature_tables(), feature_tables())
 def test_any_tables_stay_within_bounds(X, later):
     X, later = (t.replace([np.inf, -np.inf], np.nan) for t in (X, later))

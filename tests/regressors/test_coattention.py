@@ -99,7 +99,7 @@ def test_learns_what_lies_between_image_and_text():
     table.loc[match, text] = same[match].astype(np.float32)
     y = 3.0 * match + 0.1 * rng.normal(size=900)
     model = CoAttentionRegressor(
-        hidden_size=32, learning_rate=0.01, max_iter=25, random_state=0
+        hidden_size=32, learning_rate=0.01, max_iter=18, random_state=0
     )
     model.fit(table[:700], y[:700])
     assert model.score(table[700:], y[700:]) > 0.3

@@ -234,7 +234,7 @@ cells = st.one_of(st.floats(width=32), st.sampled_from([0.0, NAN, np.inf, 3e38])
 vectors = st.lists(st.lists(cells, min_size=2, max_size=2), min_size=4, max_size=4)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(vectors, vectors)
 def test_any_vectors(image, title):
     X = table(image__clip=image, text__title_clip=title)
