@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from hyperfusion.table import Schema
 
@@ -42,7 +42,7 @@ def preset_members(name: str) -> list[tuple[str, Any]]:
     members: list[tuple[str, Any]] = [
         ("boosting", boosted_trees()),
         ("kernel", kernel_ridge()),
-        ("context", context_only(NumericTable(), boosted_trees())),
+        ("context", context_only(NumericTable(), as_array(), boosted_trees())),
     ]
     if name != "fast":
         members.insert(0, ("catboost", r.CatBoostHuberRegressor(iterations=300)))
@@ -63,6 +63,11 @@ def boosted_trees() -> HistGradientBoostingRegressor:
         max_leaf_nodes=15,
         max_features=0.6,
     )
+
+
+def as_array() -> FunctionTransformer:
+    """Return a step that drops the names of columns, which each later step checks."""
+    return FunctionTransformer(np.array)
 
 
 def context_only(*steps: Any) -> Pipeline:
@@ -99,6 +104,7 @@ def kernel_ridge() -> Pipeline:
     return Pipeline(
         [
             ("numerictable", NumericTable(impute=True, max_one_hot=1)),
+            ("functiontransformer", as_array()),
             ("standardscaler", StandardScaler()),
             ("nystroem", RowLimitedNystroem(gamma=1e-3, n_components=500)),
             ("ridgecv", RidgeCV(np.logspace(-3, 3, 13))),
