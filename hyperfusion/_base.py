@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
-import numpy as np
 import pandas as pd
 from sklearn import config_context
 from sklearn.base import BaseEstimator
@@ -20,7 +19,7 @@ from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError, VersionWarning
 
 _VERSION = "_hyperfusion_version"
-_SHOWN = np.array([30, 12])  # rows and columns
+_MOST_ROWS, _MOST_COLUMNS = 30, 12  # of a table that is shown in full
 
 Class = TypeVar("Class")
 
@@ -51,10 +50,12 @@ class Result(Bunch):
     def __repr__(self) -> str:
         shown = []
         for name, value in self.items():
-            if isinstance(value, pd.DataFrame) and np.all(value.shape <= _SHOWN):
+            shape = getattr(value, "shape", None)
+            small = isinstance(value, pd.DataFrame) and len(value) <= _MOST_ROWS
+            if small and value.shape[1] <= _MOST_COLUMNS:
                 shown.append(f"{name}:\n{value.to_string()}")
-            elif hasattr(value, "shape"):
-                size = " x ".join(map(str, value.shape))
+            elif shape is not None:
+                size = " x ".join(map(str, shape))
                 shown.append(f"{name}: {type(value).__name__} of {size}")
             else:
                 shown.append(f"{name}: {reprlib.repr(value)}")

@@ -1,4 +1,4 @@
-"""Parameters of the named estimators that an estimator holds or builds itself."""
+"""Encoders that an estimator holds or builds itself: what they take, and parameters."""
 
 from __future__ import annotations
 

@@ -60,8 +60,9 @@ def signs_of_texts(cells: pd.Series) -> str | None:
 
 
 _SEPARATORS = ",;|、，；｜"  # noqa: RUF001 - those of Chinese and Japanese too
-_EDGES = re.compile(r"\A[#＃\s]+|[#＃\s]+\Z")  # noqa: RUF001
-_HASHES = re.compile(r"[#＃]+(?=\w)")  # noqa: RUF001
+_SIGNS = "#＃"  # noqa: RUF001 - that of Chinese and Japanese too
+_EDGES = re.compile(rf"\A[{_SIGNS}\s]+|[{_SIGNS}\s]+\Z")
+_HASHES = re.compile(rf"[{_SIGNS}]+(?=\w)")
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 _ITEM = re.compile(
     rf"(?:u|b|np\.str_\()?({_QUOTED})|\b(?:none|null|nan)\b|\.\.\."
@@ -113,7 +114,7 @@ def _split(text: str) -> Iterable[str]:
     parts = (part.strip().strip('"') for part in text.split(separator))
     tags: list[str] = []
     for part in parts:
-        hashed = part[:1] in ("#", "＃") and len(_HASHES.findall(part)) > 1  # noqa: RUF001
+        hashed = part.startswith(tuple(_SIGNS)) and len(_HASHES.findall(part)) > 1
         tags += _HASHES.split(part) if hashed else [part]
     return tags
 

@@ -130,8 +130,6 @@ def read_times(column: Any) -> Cells:
     seconds = times.seconds
     seconds[~((seconds >= _EARLIEST) & (seconds <= _LATEST))] = np.nan
     unread = np.flatnonzero(np.isnan(seconds))
-    if not len(unread):
-        return Cells(times, {}, cells, _doubt(times, cells))
     there = zip(unread.tolist(), cells.iloc[unread], strict=True)
     left = {row: cell for row, cell in there if not is_blank(cell)}
     advice = _advice(left.values())

@@ -10,13 +10,12 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import has_fit_parameter, validate_data
 
 from hyperfusion._anatomy import final_step
 from hyperfusion._sklearn_compat import _routing_enabled
-from hyperfusion.ensemble._presets import PRESETS, preset_members
+from hyperfusion.ensemble._presets import PRESETS, as_array, preset_members
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import numbered
 from hyperfusion.table._frames import as_frame, check_table, without_texts
@@ -72,17 +71,15 @@ def for_table(member: Any, X: Any) -> Any:
     if not tags.string:
         without_texts(X, type(member).__name__)
     may_miss = isinstance(X, pd.DataFrame) or _has_missing(X)
-    # a frame gives read-only arrays, which some of scikit-learn's regressors refuse
-    writable = FunctionTransformer(np.array)
     if not _has_categories(X) and (tags.allow_nan or not may_miss):
         is_sklearn = type(member).__module__.startswith("sklearn.")
         if is_sklearn and isinstance(X, pd.DataFrame) and _has_missing(X):
-            return make_pipeline(writable, clone(member))
+            return make_pipeline(as_array(), clone(member))
         return clone(member)
     from hyperfusion.preprocessing import NumericTable
 
     numbers = NumericTable(impute=not tags.allow_nan)
-    return make_pipeline(numbers, writable, clone(member))
+    return make_pipeline(numbers, as_array(), clone(member))
 
 
 def _has_categories(X: Any) -> bool:

@@ -66,7 +66,11 @@ def boosted_trees() -> HistGradientBoostingRegressor:
 
 
 def as_array() -> FunctionTransformer:
-    """Return a step that drops the names of columns, which each later step checks."""
+    """Return a step that makes a frame an array which can be written to.
+
+    Some of scikit-learn's regressors refuse read-only arrays, which a frame gives, and
+    each step would check the names of a frame's columns anew.
+    """
     return FunctionTransformer(np.array)
 
 

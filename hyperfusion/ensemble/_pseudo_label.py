@@ -25,11 +25,11 @@ from hyperfusion._sklearn_compat import (
     StrOptions,
     _routing_enabled,
 )
-from hyperfusion._validation import check_target, local_generator, warn_of_target
+from hyperfusion._validation import local_generator, warn_of_target
 from hyperfusion.ensemble._folds import CV_WORDS
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
-from hyperfusion.ensemble._out_of_fold import take_rows
 from hyperfusion.ensemble._pseudo_rounds import TRACE, PseudoLabelRounds, Rows
+from hyperfusion.model_selection._split import labeled_scorer
 from hyperfusion.table._frames import as_frame
 
 
@@ -283,10 +283,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         float
             At most 1; 0 for a constant prediction of the mean.
         """
-        y = check_target(y, X := as_frame(X), allow_nan=True)
-        labeled = np.flatnonzero(~np.isnan(y))
-        weight = None if sample_weight is None else np.asarray(sample_weight)[labeled]
-        return super().score(take_rows(X, labeled), y[labeled], weight)
+        score = labeled_scorer(RegressorMixin.score)
+        return score(self, as_frame(X), y, sample_weight=sample_weight)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return how metadata such as ``sample_weight`` and ``groups`` are routed.

@@ -30,6 +30,13 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._split import quantile_bins
 from hyperfusion.table._frames import as_frame
 
+TRACE = (
+    *("round", "n_added", "n_per_fold", "tau", "mean_confidence"),
+    *("src_before", "src_after", "mae_before", "mae_after"),
+    *("gain", "gain_error", "kept"),
+)
+_COMMITTEE = 5  # refits on halves, whose disagreement is a lone member's confidence
+_MIN_SHARE, _STRATA = 0.05, 10
 # a threshold from fewer rows than these would be mostly chance
 _MIN_STRATUM = 10
 
@@ -123,15 +130,6 @@ def _rank_products(
             product *= ranks / scale if scale > 0 else 0.0
         products[rows] = product
     return products
-
-
-TRACE = (
-    *("round", "n_added", "n_per_fold", "tau", "mean_confidence"),
-    *("src_before", "src_after", "mae_before", "mae_after"),
-    *("gain", "gain_error", "kept"),
-)
-_COMMITTEE = 5  # refits on halves, whose disagreement is a lone member's confidence
-_MIN_SHARE, _STRATA = 0.05, 10
 
 
 _fit_with = with_callbacks(HyperFusionRegressor._fit)
@@ -234,14 +232,7 @@ class PseudoLabelRounds:
                 self.condition = "no_change"
                 break
             ensemble = self.rows.fit(self._again(), [self._extra(p) for p in parts])
-            judged, weight = self.fold >= 0, self.rows.weight
-            scores = compare(
-                self.rows.y[judged],
-                self.ensemble.oof_predictions_[judged],
-                ensemble.oof_predictions_[judged],
-                self.fold[judged],
-                np.ones(judged.sum()) if weight is None else weight[judged],
-            )
+            scores = self._compared_to(ensemble)
             least = self.wrapper.min_gain_se
             kept = least is None or scores["gain"] > least * scores["gain_error"]
             confidence = np.array([p.confidence for p in parts])
@@ -271,6 +262,17 @@ class PseudoLabelRounds:
             if chosen.all():
                 self.condition = "all_labeled"
                 break
+
+    def _compared_to(self, ensemble: HyperFusionRegressor) -> dict[str, float]:
+        """Compare the kept ensemble and a new one on the rows that were validated."""
+        judged, weight = self.fold >= 0, self.rows.weight
+        return compare(
+            self.rows.y[judged],
+            self.ensemble.oof_predictions_[judged],
+            ensemble.oof_predictions_[judged],
+            self.fold[judged],
+            np.ones(judged.sum()) if weight is None else weight[judged],
+        )
 
     def fit_on_all(self) -> None:
         """Fit the members of the kept ensemble on all rows at last."""

@@ -27,7 +27,7 @@ def solve_weights(
     """Return the members' weights."""
     n_members = predictions.shape[1]
     if solver == "equal" or n_members == 1:
-        return np.full(n_members, 1 / n_members)
+        return _equal(n_members)
     unit = np.std(y) or 1.0  # tolerances below are in standard deviations
     y, predictions = y / unit, predictions / unit
     loss = make_loss(y, predictions, sample_weight)

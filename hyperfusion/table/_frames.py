@@ -39,15 +39,15 @@ def check_table(
                 f"{who} takes a table of cells, got a sparse {type(X).__name__}: make "
                 "a table with pd.DataFrame.sparse.from_spmatrix(X)."
             )
+        if numeric:
+            without_texts(X, who)
         try:
             checked = check_array(
-                without_texts(X, who) if numeric else X,
+                X,
                 dtype="numeric" if numeric else None,
                 ensure_all_finite="allow-nan" if numeric else False,
                 estimator=estimator,
             )
-        except InvalidInputError:
-            raise
         except ValueError as error:
             lines = str(error).splitlines()  # the array is between first and last
             raise InvalidInputError(

@@ -211,10 +211,12 @@ class Schema:
             underscore.
         """
         n_vectors = Counter(map(block_of_vector, self.vectors))
-        return {
-            v: b if n_vectors[b := block_of_vector(v)] == 1 else v.replace("__", "_")
-            for v in self.vectors
-        }
+        short = {}
+        for vector in self.vectors:
+            block = block_of_vector(vector)
+            alone = n_vectors[block] == 1
+            short[vector] = block if alone else vector.replace("__", "_")
+        return short
 
     def leaving_with(self, part: str) -> list[Hashable]:
         """Return the columns that leave a table together with a modality or a block.
@@ -260,14 +262,14 @@ class Schema:
         """
         if by not in LEVELS:
             raise InvalidInputError(f"by must be one of {LEVELS}. Got {by!r} instead.")
-        groups: dict[str, list[Hashable]] = {
-            "feature": [*self.columns],
-            "block": [block or PLAIN for block in self.blocks],
-            "family": [FAMILIES[b] if b else PLAIN for b in self.blocks],
-        }
-        pairs = zip(self.names, self.columns, strict=True)
-        groups["vector"] = [name.vector or column for name, column in pairs]
-        return groups[by]
+        if by == "feature":
+            return list(self.columns)
+        if by == "vector":
+            pairs = zip(self.names, self.columns, strict=True)
+            return [name.vector or column for name, column in pairs]
+        if by == "block":
+            return [block or PLAIN for block in self.blocks]
+        return [FAMILIES[b] if b else PLAIN for b in self.blocks]
 
 
 def declare(

@@ -252,19 +252,33 @@ def default_components(
     owner: Any, roles: Roles, vectors: list[ReadyVector]
 ) -> Iterator[Component]:
     """Yield the default components of all roles that have columns, unfitted."""
-    missing = {"on_error": owner.on_error}
-    only = {role: columns[0] if columns else None for role, columns in roles.items()}
+    yield from _of_content(owner, roles)
+    yield from _of_context(owner, roles)
+    for vector in vectors:
+        encoder = VectorEncoder(vector.name)
+        yield Component("vectors", vector.name, vector.block, vector.columns, encoder)
+    text, user, time = roles["text"] or roles["tags"], roles["user"], roles["time"]
+    if owner.neighbors is not None and text and time:
+        known: dict[str, Any] = getattr(owner.neighbors, "get_params", dict)()
+        if not {"text", "user", "time"} <= set(known):
+            raise InvalidInputError(
+                f"neighbors must be NeighborTargets(). Got {owner.neighbors!r}."
+            )
+        own = {"user": _first(user), "time": time[0], "text": text}
+        own["random_state"] = owner.random_state
+        absent = {name: v for name, v in own.items() if known[name] is None}
+        search = clone(owner.neighbors).set_params(**absent)
+        yield _component("neighbors", "neighbors", text + user + time, search)
 
-    def component(role: str, name: str, used: list[Any], encoder: Any) -> Component:
-        block = "meta" if role in ("numeric", "categorical") else role
-        return Component(role, name, block, list(dict.fromkeys(used)), encoder)
 
-    image, user, time = roles["image"], roles["user"], roles["time"]
+def _of_content(owner: Any, roles: Roles) -> Iterator[Component]:
+    """Yield the components of pictures, texts and tags."""
+    missing, image = {"on_error": owner.on_error}, roles["image"]
     if image:
-        yield component("image", "statistics", image, tier.ImageStatistics(**missing))
+        yield _component("image", "statistics", image, tier.ImageStatistics(**missing))
         clip = _clip(owner, "image_encoder", tier.ClipImageEncoder)
         if clip is not None:
-            yield component("image", "clip", image, clip)
+            yield _component("image", "clip", image, clip)
     for role, analyzer in (("text", "word"), ("tags", "tags")):
         for column in roles[role]:
             encoders = {
@@ -284,56 +298,57 @@ def default_components(
             for name, encoder in encoders.items():
                 if encoder is not None:
                     yield Component(role, name, role, [column], encoder, prefix)
-    numbers = roles["user_numeric"]
+
+
+def _of_context(owner: Any, roles: Roles) -> Iterator[Component]:
+    """Yield the components of users, times, places, numbers and categories."""
+    missing = {"on_error": owner.on_error}
+    user, time, numbers = roles["user"], roles["time"], roles["user_numeric"]
     if user or numbers:
-        profile = tier.UserProfileEncoder(user=only["user"], numeric=numbers, **missing)
-        yield component("user", "profile", user + numbers, profile)
+        profile = tier.UserProfileEncoder(user=_first(user), numeric=numbers, **missing)
+        yield _component("user", "profile", user + numbers, profile)
     yield from _svd(owner, "user", roles, "tags")
     if user and time:
-        context: dict[str, Any] = {r: only[r] for r in ("user", "time", "place")}
-        category = roles["categorical"][:1]
-        history = tier.UserHistory(**context, category=only["categorical"], **missing)
-        used = user + time + category + roles["place"]
-        yield component("user", "history", used, history)
+        kinds = {r: roles[r] for r in ("user", "time", "place")}
+        kinds["category"] = roles["categorical"][:1]
+        history = tier.UserHistory(
+            **{kind: _first(columns) for kind, columns in kinds.items()}, **missing
+        )
+        used = user + time + kinds["category"] + roles["place"]
+        yield _component("user", "history", used, history)
     if time:
         zone, created = roles["timezone"], roles["user_created"]
         calendar = tier.TemporalEncoder(
             time=time[0],
             timezone=zone[0] if zone else owner.timezone,
-            created=only["user_created"],
+            created=_first(created),
             naive=owner.naive_time,
             cycles="seen",
             **missing,
         )
-        yield component("time", "calendar", time + zone + created, calendar)
+        yield _component("time", "calendar", time + zone + created, calendar)
     names = {"latitude": "latitude", "longitude": "longitude"}
     names |= {"accuracy": "geo_accuracy", "place": "place"}
     used = [column for role in names.values() for column in roles[role]]
     if used:
-        places: dict[str, Any] = {name: only[role] for name, role in names.items()}
-        yield component("geo", "geo", used, tier.GeoEncoder(**places, **missing))
+        places = {name: _first(roles[role]) for name, role in names.items()}
+        yield _component("geo", "geo", used, tier.GeoEncoder(**places, **missing))
     yield from _svd(owner, "place", roles, "place", split=False, output="item")
     for role, name, kind in (
         ("numeric", "numbers", tier.NumberEncoder),
         ("categorical", "categories", tier.CategoryEncoder),
     ):
         if roles[role]:
-            yield component(role, name, roles[role], kind(**missing))
-    for vector in vectors:
-        encoder = VectorEncoder(vector.name)
-        yield Component("vectors", vector.name, vector.block, vector.columns, encoder)
-    text = roles["text"] or roles["tags"]
-    if owner.neighbors is not None and text and time:
-        known: dict[str, Any] = getattr(owner.neighbors, "get_params", dict)()
-        if not {"text", "user", "time"} <= set(known):
-            raise InvalidInputError(
-                f"neighbors must be NeighborTargets(). Got {owner.neighbors!r}."
-            )
-        own = {"user": only["user"], "time": time[0], "text": text}
-        own["random_state"] = owner.random_state
-        absent = {name: v for name, v in own.items() if known[name] is None}
-        search = clone(owner.neighbors).set_params(**absent)
-        yield component("neighbors", "neighbors", text + user + time, search)
+            yield _component(role, name, roles[role], kind(**missing))
+
+
+def _component(role: str, name: str, columns: list[Any], encoder: Any) -> Component:
+    block = "meta" if role in ("numeric", "categorical") else role
+    return Component(role, name, block, list(dict.fromkeys(columns)), encoder)
+
+
+def _first(columns: list[Any]) -> Any:
+    return columns[0] if columns else None
 
 
 def _clip(owner: Any, name: str, default: type) -> Any:
@@ -368,4 +383,4 @@ def _svd(
         seed = owner.random_state if value.random_state is None else value.random_state
         user = roles["user"][0] if value.user is None else value.user
         svd = clone(value).set_params(user=user, items=used, random_state=seed)
-        yield Component(role, "svd", role, list(dict.fromkeys([user, *used])), svd)
+        yield _component(role, "svd", [user, *used], svd)

@@ -6,7 +6,7 @@ and changes torch's global random state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -84,38 +84,16 @@ def train(
     device, n_batches = rows.tensors[0].device, batches_of(len(rows), batch_size)
     generator = torch.Generator().manual_seed(seed)
     set_generator(network, torch.Generator(device).manual_seed(seed))
-    # Biases and normalization scales have one dimension and are not decayed.
-    groups = [
-        {
-            "params": [p for p in network.parameters() if (p.ndim > 1) == decayed],
-            "weight_decay": member.weight_decay if decayed else 0.0,
-        }
-        for decayed in (True, False)
-    ]
-    fused = device.type in ("cpu", "cuda")
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=fused)
+    optimizer = _optimizer(network, member.weight_decay, device)
     average = RunningAverage(network)
     best: dict[str, Tensor] | None = None
     best_epoch = 0
     losses: list[float] = []
     validation: list[float] = []
     for epoch in range(1, max_epochs + 1):
-        network.train()
         order = torch.randperm(len(rows), generator=generator).to(device)
-        total = torch.zeros((), device=device)
-        for batch in torch.tensor_split(order, n_batches):
-            numbers, codes, target, weight = rows[batch]
-            warm = min(1.0, (average.steps + 1) / (_WARM_UP * n_batches))
-            for group in optimizer.param_groups:
-                group["lr"] = member.learning_rate * warm
-            prediction, penalty = network(numbers, codes)
-            loss = huber(prediction, target, weight, member.delta)
-            optimizer.zero_grad()
-            (loss + penalty).backward()
-            optimizer.step()
-            average.update()
-            total += loss.detach() * len(batch)
-        losses.append(float(total) / len(rows))
+        batches = torch.tensor_split(order, n_batches)
+        losses.append(_epoch(network, rows, batches, optimizer, average, member))
         if not np.isfinite(losses[-1]):
             raise InvalidInputError(
                 f"The training of {type(member).__name__} diverged: lower "
@@ -137,6 +115,47 @@ def train(
         if epoch - best_epoch >= member.n_iter_no_change:
             break
     return Trained(best or average.snapshot(), best_epoch, losses, validation)
+
+
+def _optimizer(
+    network: nn.Module, weight_decay: float, device: torch.device
+) -> torch.optim.Optimizer:
+    # Biases and normalization scales have one dimension and are not decayed.
+    groups = [
+        {
+            "params": [p for p in network.parameters() if (p.ndim > 1) == decayed],
+            "weight_decay": weight_decay if decayed else 0.0,
+        }
+        for decayed in (True, False)
+    ]
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=fused)
+
+
+def _epoch(
+    network: nn.Module,
+    rows: TensorDataset,
+    batches: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+    average: RunningAverage,
+    member: Any,
+) -> float:
+    """Take a step for each batch; return the mean loss."""
+    network.train()
+    total = torch.zeros((), device=rows.tensors[0].device)
+    for batch in batches:
+        numbers, codes, target, weight = rows[batch]
+        warm = min(1.0, (average.steps + 1) / (_WARM_UP * len(batches)))
+        for group in optimizer.param_groups:
+            group["lr"] = member.learning_rate * warm
+        prediction, penalty = network(numbers, codes)
+        loss = huber(prediction, target, weight, member.delta)
+        optimizer.zero_grad()
+        (loss + penalty).backward()
+        optimizer.step()
+        average.update()
+        total += loss.detach() * len(batch)
+    return float(total) / len(rows)
 
 
 def huber(prediction: Tensor, target: Tensor, weight: Tensor, delta: float) -> Tensor:
