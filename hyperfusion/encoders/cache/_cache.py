@@ -291,7 +291,7 @@ class EmbeddingCache:
                 raise sqlite3.DatabaseError(verdict)
             warn_user(
                 f"Some embeddings in {self!r} are damaged (their checksums do not "
-                "agree); they are made anew.",
+                "agree); they are computed again.",
                 RuntimeWarning,
             )
         return found
@@ -311,7 +311,7 @@ class EmbeddingCache:
             return
         warn_user(
             f"The embedding cache {folder} is damaged ({error}). It was moved to "
-            f"{aside}, which you can delete; a new one begins.",
+            f"{aside}, which you can delete. A new one was started.",
             RuntimeWarning,
         )
 
@@ -319,8 +319,8 @@ class EmbeddingCache:
         if deed not in self._failed:
             self._failed.add(deed)
             warn_user(
-                f"Embeddings can't be {deed} in {self!r} for now: {error}. The results "
-                "are right, but will cost their time again.",
+                f"Embeddings can't be {deed} in {self!r} for now: {error}. Results are "
+                "correct, but these embeddings will have to be computed again.",
                 RuntimeWarning,
             )
 
