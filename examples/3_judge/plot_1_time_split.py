@@ -57,8 +57,8 @@ sizes = result.scores.query("metric == 'mae'").set_index(["split", "users"])
 print(by_users.round(3).assign(posts=sizes["n_posts"]).to_string())
 
 # %%
-# The split by user has the largest error (``mae``): nothing is known about its users.
-# Rows with few posts, such as the new users of the random split, mean nothing.
+# The split by user has the largest error (``mae``), because its test users are new to
+# the model. Rows with few posts, such as the new users of the random split, mean nothing.
 
 # %%
 # Columns that know the answer
