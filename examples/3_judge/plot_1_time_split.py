@@ -58,7 +58,7 @@ print(by_users.round(3).assign(posts=sizes["n_posts"]).to_string())
 
 # %%
 # The split by user has the largest error (``mae``), because its test users are new to
-# the model. Rows with few posts, such as the new users of the random split, mean nothing.
+# the model. Rows with few posts mean nothing, such as new users in the random split.
 
 # %%
 # Columns that know the answer
