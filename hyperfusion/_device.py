@@ -14,7 +14,7 @@ def resolve_device(device: str) -> str:
     """Return the device to fit on, by torch's name; raise if it does not exist."""
     if device == "auto":
         return next((name for name in ("cuda", "mps") if _is_there(name)), "cpu")
-    if not isinstance(device, str) or _NAMED.fullmatch(device) is None:
+    if _NAMED.fullmatch(device) is None:
         raise InvalidInputError(
             "device must be 'auto', 'cpu', 'cuda' or one GPU such as 'cuda:1'. Got "
             f"{device!r} instead."

@@ -44,9 +44,13 @@ class Cells:
     source: pd.Series
     doubt: str | None = None
 
-    def settle(self, on_error: str) -> Any:
-        """Return the values; raise, or warn, if there are bad cells."""
-        if self.bad and on_error == "raise":
+    def settle(self, on_error: str, *, learn: bool = False) -> Any:
+        """Return the values; raise, or warn, if there are bad cells.
+
+        What has no usable cell, but bad ones, is nothing to `learn` from.
+        """
+        in_vain = learn and _all_bad(self.bad, self.source)
+        if self.bad and (on_error == "raise" or in_vain):
             row, reason = next(iter(self.bad.items()))
             raise BadCellError(reason, row, self.source.name)
         if not _learning.get():
@@ -71,12 +75,16 @@ def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
         f"{len(bad)} cell(s){of_column(source)} can't be used and count as missing, "
         f"first row {row}: {reason}."
     )
-    if len(bad) > 1 and len(bad) == sum(not is_blank(cell) for cell in source):
+    if len(bad) > 1 and _all_bad(bad, source):
         message += (
             f" These are all {len(bad)} non-empty cells: does the column have the "
             "right role?"
         )
     warn_user(message, BadCellWarning)
+
+
+def _all_bad(bad: dict[int, str], source: pd.Series) -> bool:
+    return bool(bad) and len(bad) == sum(not is_blank(cell) for cell in source)
 
 
 def of_column(cells: pd.Series) -> str:

@@ -27,6 +27,7 @@ from hyperfusion._validation import N_JOBS, local_generator
 from hyperfusion.ensemble._costs import (
     TimePlan,
     cost_of,
+    n_columns_read,
     warn_of_memory,
 )
 from hyperfusion.ensemble._folds import CV_WORDS, USER, has_users, make_splits
@@ -165,7 +166,10 @@ class FoldEnsemble(HyperFusionEstimator):
     def _plan(self, X: Any, n_rows: int, start: float) -> TimePlan:
         """Return the plan of the members' fits, with their costs and the time limit."""
         train = int(np.mean([len(rows) for rows, _ in self.splits_]))
-        costs = [cost_of(member, train, X.shape[1]) for _, member in self.members_]
+        costs = [
+            cost_of(member, train, n_columns_read(member, X))
+            for _, member in self.members_
+        ]
         names, n_folds = [name for name, _ in self.members_], len(self.splits_)
         n_jobs = effective_n_jobs(self.n_jobs)
         warn_of_memory(X, costs, names, n_folds, n_jobs)

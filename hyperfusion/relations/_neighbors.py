@@ -207,7 +207,7 @@ class NeighborTargets(TableTransformer):
         reduction = self.n_components, self.random_state
         spaces = find_spaces(table, self.text, self.vectors, taken, *reduction)
         self.spaces_ = {name: space.fit(table) for name, space in spaces.items()}
-        rows = self._read(table)
+        rows = self._read(table, learn=True)
         self._store(_with_targets(rows, targets))
         return rows
 
@@ -217,13 +217,16 @@ class NeighborTargets(TableTransformer):
     def _transform(self, X: Any) -> np.ndarray:
         return self._features(self._read(check_table(self, X, reset=False)))
 
-    def _read(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
+    def _read(
+        self, table: pd.DataFrame, *, learn: bool = False
+    ) -> dict[str, np.ndarray]:
         """Return the vectors, times and users of the rows."""
         vectors = [s.read(table, self.on_error) for s in self.spaces_.values()]
         rows = {_key(name): v for name, v in zip(self.spaces_, vectors, strict=True)}
         rows["content"] = fingerprints(vectors)
         for column in self._columns["time"]:
-            rows["time"] = read_times(table[column]).settle(self.on_error).seconds
+            times = read_times(table[column]).settle(self.on_error, learn=learn)
+            rows["time"] = times.seconds
         for column in self._columns["user"]:  # a number above 1, or 0 if missing
             users = read_levels(table[column]).settle(self.on_error)
             marks = pd.util.hash_array(users.fillna("").to_numpy(dtype=object))

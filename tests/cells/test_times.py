@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from hyperfusion import NeighborTargets, TemporalEncoder, UserHistory
 from hyperfusion.cells._times import Times, as_times, read_times
 from hyperfusion.cells._zones import parse_zone, read_zones, to_utc_and_local
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
@@ -473,3 +474,19 @@ def test_digits_of_a_date_and_a_clock(cell, moment):
 def test_a_duration_is_no_time():
     found = read_times([0, np.timedelta64(5, "D"), pd.Timedelta(days=5)])
     assert list(found.bad) == [1, 2]
+
+
+@pytest.mark.parametrize("cell", ["13.01.2020", pd.Timedelta(days=3), True])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        TemporalEncoder(time="when"),
+        UserHistory(user="user", time="when"),
+        NeighborTargets(text="user", time="when", n_components=2),
+    ],
+    ids=lambda encoder: type(encoder).__name__,
+)
+def test_no_encoder_learns_from_a_column_without_a_time(encoder, cell):
+    posts = pd.DataFrame({"user": ["ann", "bob"] * 3, "when": cell})
+    with pytest.raises(BadCellError, match="row 0, column 'when': can't read"):
+        encoder.fit(posts, np.arange(6.0))

@@ -445,3 +445,14 @@ def test_embedders_read_the_columns_that_they_name():
         PostEncoder(user="who", user_embedder=SVDUserEmbedder(items="city")).fit(posts)
     with pytest.raises(InvalidInputError, match="place_embedder=True"):
         PostEncoder(user="who", encoders={"place": "drop"}).fit(posts)
+
+
+@pytest.mark.parametrize("name", ["tfidf", "clip"])
+def test_ready_vectors_may_be_called_as_those_of_encoders(name):
+    table = pd.DataFrame({"t": ["a boat", "a cat"] * 2, name: object_arrays(VALUES)})
+    clip = CountVectorizer()  # a stand-in
+    encoder = PostEncoder(tags="t", text_encoder=clip, vectors={"tags": name})
+    features = encoder.fit_transform(table)
+    vector = Schema.of(features).vectors[f"tags__{name}_2"]
+    assert_array_equal(features.iloc[:, vector], VALUES)
+    assert list(encoder.transform(table)) == list(features)

@@ -276,6 +276,8 @@ WILD = st.one_of(
     )
 )
 def test_any_tables(rows):
+    # nothing is learned from a column without a time
+    rows = [*rows, ("ann", "2020-01-01", "a", 1.0)]
     frame = pd.DataFrame([r[:3] for r in rows], columns=["u", "t", "c"], dtype=object)
     history = UserHistory(category="c")
     with warnings.catch_warnings():

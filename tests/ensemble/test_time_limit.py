@@ -18,7 +18,8 @@ from hyperfusion import (
     make_hyperfusion,
 )
 from hyperfusion._anatomy import final_step
-from hyperfusion.ensemble._costs import Cost, cost_of
+from hyperfusion.ensemble._costs import Cost, cost_of, n_columns_read
+from hyperfusion.ensemble._presets import preset_members
 
 SECONDS = {"quick": 1.0, "usual": 4.0, "slow": 20.0}
 
@@ -182,3 +183,14 @@ def test_declared_costs_grow_with_rows_columns_and_trees():
     inside = make_pipeline(StandardScaler(), forest)
     assert cost_of(inside, 100, 10) == cost_of(forest, 100, 10)
     assert cost_of(Timed(), 100, 10).seconds > 0
+
+
+def test_members_of_few_columns_are_cheap():
+    X = pd.DataFrame(np.ones((2, 400)), columns=[f"text__v__{i}" for i in range(400)])
+    X["time__hour"] = 1.0
+    read = {name: n_columns_read(m, X) for name, m in preset_members("default")}
+    assert read["context"] == read["context_catboost"] == 1
+    assert read["boosting"] == read["catboost"] == 401
+    members = dict(preset_members("default"))
+    costs = {n: cost_of(m, 1000, read[n]).seconds for n, m in members.items()}
+    assert costs["context"] < costs["boosting"] < costs["catboost"]

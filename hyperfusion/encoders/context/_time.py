@@ -141,11 +141,8 @@ class TemporalEncoder(TableEncoder):
                     f"timezone={zone!r} is neither a column of the table nor a time "
                     f"zone. Its columns are {list(cells.columns[:20])}; {error}."
                 ) from error
-        utc, _ = self._moments(cells[self._time], self._zones(cells))
+        utc, _ = self._moments(cells[self._time], self._zones(cells), learn=True)
         known = utc[~np.isnan(utc)]
-        if len(known) == 0:
-            # raises for the first unreadable cell, unless all are missing
-            read_times(cells[self._time]).settle("raise")
         self.origin_ = float(known.min()) if len(known) else np.nan
         self.cycles_ = tuple(_DAYS_OF) if self.cycles == "all" else _seen_cycles(known)
 
@@ -183,10 +180,10 @@ class TemporalEncoder(TableEncoder):
         return read_zones(table[self.timezone_]).settle(self.on_error)
 
     def _moments(
-        self, cells: pd.Series, zones: list[Zone | None]
+        self, cells: pd.Series, zones: list[Zone | None], *, learn: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the seconds of a column of times in UTC and on local clocks."""
-        times = read_times(cells).settle(self.on_error)
+        times = read_times(cells).settle(self.on_error, learn=learn)
         return to_utc_and_local(times, zones, self.naive == "local")
 
 

@@ -24,7 +24,7 @@ from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import HyperFusionError, InvalidInputError
 from hyperfusion.table._build import Part
 from hyperfusion.table._frames import as_frame
-from hyperfusion.table._names import column_name, vector_columns
+from hyperfusion.table._names import column_name, unique_names, vector_columns
 
 ENCODED = (
     *("image", "text", "tags", "user", "time", "geo", "place"),
@@ -36,6 +36,8 @@ _COLUMN_PARAMETERS = (
     *("user", "numeric", "items", "time", "timezone", "created", "category", "place"),
     *("latitude", "longitude", "accuracy", "name"),
 )
+
+_VECTORS = ("clip", "tfidf", "glove", "svd")
 
 # the paper's 399 suit 70,000 users; most tables have far fewer posts
 _SVD_COMPONENTS = 32
@@ -252,11 +254,16 @@ def default_components(
     owner: Any, roles: Roles, vectors: list[ReadyVector]
 ) -> Iterator[Component]:
     """Yield the default components of all roles that have columns, unfitted."""
-    yield from _of_content(owner, roles)
-    yield from _of_context(owner, roles)
-    for vector in vectors:
-        encoder = VectorEncoder(vector.name)
-        yield Component("vectors", vector.name, vector.block, vector.columns, encoder)
+    own = [*_of_content(owner, roles), *_of_context(owner, roles)]
+    yield from own
+    # those of the roles' own encoders keep their names
+    names = [c.full_names([c.name])[0] for c in own if c.name in _VECTORS]
+    names += [column_name(vector.block, vector.name) for vector in vectors]
+    unique = unique_names(names)[len(names) - len(vectors) :]
+    for vector, full in zip(vectors, unique, strict=True):
+        name = full.removeprefix(column_name(vector.block, ""))
+        encoder = VectorEncoder(name)
+        yield Component("vectors", name, vector.block, vector.columns, encoder)
     text, user, time = roles["text"] or roles["tags"], roles["user"], roles["time"]
     if owner.neighbors is not None and text and time:
         known: dict[str, Any] = getattr(owner.neighbors, "get_params", dict)()

@@ -129,7 +129,7 @@ class UserHistory(TableEncoder):
             columns[role] = free.pop(0) if columns[role] is None else columns[role]
         self._columns = columns
         self._codes: dict[str, dict[str, int]] = {name: {} for name in _GROUPS}
-        self._store(self._read_posts(cells, y))
+        self._store(self._read_posts(cells, y, first=True))
 
     def update(self, X: Any, y: Any) -> Self:
         """Add posts and scores to the history.
@@ -169,15 +169,17 @@ class UserHistory(TableEncoder):
         self._store(both)
         return self
 
-    def _read_posts(self, table: pd.DataFrame, y: Any) -> Rows:
+    def _read_posts(self, table: pd.DataFrame, y: Any, *, first: bool = False) -> Rows:
         scores = check_target(y, len(table), allow_nan=True)
-        rows = self._read_cells(table, learn=True) | {"score": scores}
+        rows = self._read_cells(table, learn=True, first=first) | {"score": scores}
         known = ~np.isnan(rows["seconds"])
         return {name: values[known] for name, values in rows.items()}
 
-    def _read_cells(self, table: pd.DataFrame, *, learn: bool) -> Rows:
+    def _read_cells(
+        self, table: pd.DataFrame, *, learn: bool, first: bool = False
+    ) -> Rows:
         times = read_times(table[self._columns["time"]])
-        rows = {"seconds": times.settle(self.on_error).seconds}
+        rows = {"seconds": times.settle(self.on_error, learn=first).seconds}
         for role in _GROUPS:
             column = self._columns[role]
             if column is not None:
