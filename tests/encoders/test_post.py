@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from hyperfusion import (
     CategoryEncoder,
     HyperFusionRegressor,
+    NeighborTargets,
     NumberEncoder,
     PostEncoder,
     SVDUserEmbedder,
@@ -455,4 +456,20 @@ def test_ready_vectors_may_be_called_as_those_of_encoders(name):
     features = encoder.fit_transform(table)
     vector = Schema.of(features).vectors[f"tags__{name}_2"]
     assert_array_equal(features.iloc[:, vector], VALUES)
+    assert list(encoder.transform(table)) == list(features)
+
+
+@pytest.mark.parametrize("roles", [{}, {"text": "t", "text_encoder": False}])
+def test_neighbors_are_compared_by_vectors(roles):
+    times = pd.date_range("2020", periods=4)
+    table = pd.DataFrame({"t": ["a", "b"] * 2, "e": object_arrays(VALUES), "n": times})
+    search = NeighborTargets(vectors={"pic": "e"}, n_neighbors=(1,), n_components=2)
+    encoder = PostEncoder(
+        **roles, time="n", vectors={"image": "e"}, neighbors=search, random_state=0
+    )
+    features = encoder.fit_transform(table, [1.0, 2.0, 3.0, 4.0])
+    alone = clone(search).set_params(time="n").fit(table, [1.0, 2.0, 3.0, 4.0])
+    found = features[[f"neighbors__{name}" for name in alone.get_feature_names_out()]]
+    assert_array_equal(found, alone.transform(table))
+    assert {*found} <= {*Schema.of(features).leaving_with("image")}
     assert list(encoder.transform(table)) == list(features)

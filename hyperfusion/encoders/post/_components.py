@@ -264,18 +264,35 @@ def default_components(
         name = full.removeprefix(column_name(vector.block, ""))
         encoder = VectorEncoder(name)
         yield Component("vectors", name, vector.block, vector.columns, encoder)
-    text, user, time = roles["text"] or roles["tags"], roles["user"], roles["time"]
-    if owner.neighbors is not None and text and time:
-        known: dict[str, Any] = getattr(owner.neighbors, "get_params", dict)()
-        if not {"text", "user", "time"} <= set(known):
-            raise InvalidInputError(
-                f"neighbors must be NeighborTargets(). Got {owner.neighbors!r}."
-            )
-        own = {"user": _first(user), "time": time[0], "text": text}
-        own["random_state"] = owner.random_state
-        absent = {name: v for name, v in own.items() if known[name] is None}
-        search = clone(owner.neighbors).set_params(**absent)
-        yield _component("neighbors", "neighbors", text + user + time, search)
+    if owner.neighbors is not None:
+        yield from _neighbors(owner, roles)
+
+
+def _neighbors(owner: Any, roles: Roles) -> Iterator[Component]:
+    """Yield the search for neighbors, if posts have times and something to compare."""
+    known: dict[str, Any] = getattr(owner.neighbors, "get_params", dict)()
+    if not {"text", "vectors", "user", "time"} <= set(known):
+        raise InvalidInputError(
+            f"neighbors must be NeighborTargets(). Got {owner.neighbors!r}."
+        )
+    own = {role: _first(roles[role]) for role in ("user", "time")}
+    own |= {"text": roles["text"] or roles["tags"] or None}
+    own |= {"random_state": owner.random_state}
+    absent = {name: v for name, v in own.items() if known[name] is None}
+    search = clone(owner.neighbors).set_params(**absent)
+    compared = labels_in([search.text, search.vectors])
+    if search.time is not None and compared:
+        used = compared + labels_in([search.user, search.time])
+        yield _component("neighbors", "neighbors", used, search)
+
+
+def labels_in(value: Any) -> list[Any]:
+    """Return the columns in a column, a list or a dict of columns."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [label for one in value for label in labels_in(one)]
+    return [] if value is None else [value]
 
 
 def _of_content(owner: Any, roles: Roles) -> Iterator[Component]:

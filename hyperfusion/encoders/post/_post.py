@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,9 +24,11 @@ from hyperfusion.encoders.post._components import (
     ENCODED,
     build_components,
     default_components,
+    labels_in,
 )
 from hyperfusion.encoders.post._roles import (
     SLOTS,
+    ReadyVector,
     named_roles,
     read_roles,
     read_vectors,
@@ -63,7 +65,8 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         components. Your own embedder needs ``split=False, output="item"``.
     neighbors : NeighborTargets or None, default=None
         Adds the targets of similar earlier posts by other users, as block
-        ``neighbors``. Unless it names columns, the roles do; texts come before tags.
+        ``neighbors``. Unless it names columns, the roles do (texts before tags, and no
+        vectors); without times, or anything to compare, nothing is added.
     %(cache)s
     encoders : dict, default=None
         Transformers that replace those of a role: ``{role: transformer, list of
@@ -228,10 +231,24 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         features = join_parts(parts, cells.index, self._n_numbers)
         self._names = list(features.columns)
         self.spaces_ = {v: s for c in self.components_ for v, s in c.spaces.items()}
-        texts = "text" if self.roles_["text"] else "tags"
-        of_neighbors = Schema.of(features).in_block("neighbors")
-        self._related = {self._names[i]: (texts,) for i in of_neighbors}
+        self._related = self._relations(Schema.of(features), vectors)
         return declare(features, self.spaces_, self._related)
+
+    def _relations(
+        self, schema: Schema, vectors: list[ReadyVector]
+    ) -> dict[Hashable, tuple[str, ...]]:
+        """Return the blocks that the features of neighbors were compared by."""
+        for component in self.components_:
+            search = component.encoder
+            if component.role != "neighbors" or not hasattr(search, "vectors"):
+                continue
+            compared = {*labels_in([search.text, search.vectors])}
+            blocks = [r for r in ("text", "tags") if compared & {*self.roles_[r]}]
+            blocks += [v.block for v in vectors if compared & {*v.columns}]
+            if blocks:
+                columns = schema.in_block("neighbors")
+                return {self._names[i]: tuple(blocks) for i in columns}
+        return {}
 
     def _with_folder(self, cells: pd.DataFrame) -> pd.DataFrame:
         """Return posts whose paths of pictures start at the folder of pictures."""
