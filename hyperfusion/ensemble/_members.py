@@ -72,10 +72,11 @@ def for_table(member: Any, X: Any) -> Any:
         without_texts(X, type(member).__name__)
     may_miss = isinstance(X, pd.DataFrame) or _has_missing(X)
     if not _has_categories(X) and (tags.allow_nan or not may_miss):
+        # scikit-learn's trees fail where a column is empty in the rows of a fold, which
+        # `NumericTable` fills
         is_sklearn = type(member).__module__.startswith("sklearn.")
-        if is_sklearn and isinstance(X, pd.DataFrame) and _has_missing(X):
-            return make_pipeline(as_array(), clone(member))
-        return clone(member)
+        if not (is_sklearn and _has_missing(X)):
+            return clone(member)
     from hyperfusion.preprocessing import NumericTable
 
     numbers = NumericTable(impute=not tags.allow_nan)
@@ -89,8 +90,8 @@ def _has_categories(X: Any) -> bool:
 def _has_missing(X: Any) -> bool:
     if isinstance(X, pd.DataFrame):
         return any(column.hasnans for _, column in X.items())
-    is_float = isinstance(X, np.ndarray) and X.dtype.kind == "f"
-    return is_float and bool(np.isnan(X).any())
+    may_miss = isinstance(X, np.ndarray) and X.dtype.kind in "fO"
+    return may_miss and bool(pd.isna(X).any())
 
 
 def set_seeds(member: Any, name: str, fold: int, seed: int) -> Any:
