@@ -28,7 +28,7 @@ from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._folds import make_splits
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.ensemble._presets import PRESETS
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import BadFileError, InvalidInputError
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns, as_frame
@@ -312,6 +312,8 @@ def predict_batches(
     ------
     InvalidInputError
         If `X` is something else.
+    BadFileError
+        If the file is no Parquet file, or damaged.
 
     Examples
     --------
@@ -337,7 +339,10 @@ def _parts(X: Any, batch_size: int) -> tuple[int | None, Iterable[Any]]:
     if isinstance(X, (str, os.PathLike)):
         import pyarrow.parquet as pq
 
-        file = pq.ParquetFile(X)
+        try:
+            file = pq.ParquetFile(X)
+        except ValueError as error:
+            raise BadFileError(f"{X} can't be read as Parquet: {error}") from error
         return file.metadata.num_rows, file.iter_batches(batch_size)
     if hasattr(X, "to_batches"):  # a table or a reader of Arrow
         return getattr(X, "num_rows", None), X.to_batches(max_chunksize=batch_size)
