@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import reprlib
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
 
 from hyperfusion._sklearn_compat import Interval, _num_samples
@@ -128,14 +130,20 @@ def warn_of_order(X: Any, y: Any) -> None:
 def _as_float_vector(y: Any) -> np.ndarray:
     if isinstance(y, np.ma.MaskedArray):
         y = np.ma.filled(y.astype(float), np.nan)
+    if np.iscomplexobj(y):
+        raise InvalidInputError("Complex data not supported")
     try:
-        values = np.asarray(column_or_1d(y, warn=True))
-    except ValueError as error:
+        values = np.asarray(column_or_1d(y))
+    except (TypeError, ValueError) as error:
         raise InvalidInputError(
             f"The target must be one number per row: {error}"
         ) from error
-    if np.iscomplexobj(values):
-        raise InvalidInputError("Complex data not supported")
+    if np.ndim(y) == 2:
+        warn_user(
+            "A column-vector y was passed when a 1d array was expected: pass "
+            "y.ravel(), or the one column of a table.",
+            DataConversionWarning,
+        )
     if values.dtype.kind in "mM":
         raise InvalidInputError(
             f"The target must be numbers, got {values.dtype}. Give durations as "
@@ -145,14 +153,18 @@ def _as_float_vector(y: Any) -> np.ndarray:
         values = np.where(pd.isna(values), np.nan, values)
     try:
         return values.astype(np.float64)
+    except OverflowError as error:
+        raise InvalidInputError(
+            "Input y holds whole numbers that are too large to learn: fix these rows."
+        ) from error
     except (TypeError, ValueError) as error:
         cells = pd.Series(values.tolist(), dtype=object)
         unread = cells.notna() & pd.to_numeric(cells, errors="coerce").isna()
         cell = next(iter(cells[unread]), cells.iloc[0])
         raise InvalidInputError(
-            f"The target must be numbers, got values like {cell!r}. Turn texts into "
-            "numbers first: pd.to_numeric(y.str.replace(',', '')) if commas separate "
-            "thousands, or .replace(',', '.') if the comma is a decimal point."
+            f"The target must be numbers, got values like {reprlib.repr(cell)}. Turn "
+            "texts into numbers first: pd.to_numeric(y.str.replace(',', '')) if commas "
+            "separate thousands, or .replace(',', '.') if the comma is a decimal point."
         ) from error
 
 

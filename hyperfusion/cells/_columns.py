@@ -17,6 +17,7 @@ from hyperfusion.exceptions import BadCellError, BadCellWarning
 ON_ERROR = ("raise", "missing")
 COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
 _ARRAYS = (np.ndarray, pd.Index, pd.api.extensions.ExtensionArray)
+MISSING_AS_TEXT = {"nan", "<NA>", "NaT", "None"}
 _learning: ContextVar[bool] = ContextVar("_learning", default=False)
 
 
@@ -144,6 +145,7 @@ def read_each(
     source = as_column(column)
     values: list[Any] = [None] * len(source)
     bad: dict[int, str] = {}
+    words = []
     for row, cell in enumerate(source):
         if is_missing(cell):
             continue
@@ -153,7 +155,20 @@ def read_each(
             bad[row] = str(error)
             if stop_at_bad:
                 break
-    return Cells(values, bad, source)
+        else:
+            if isinstance(cell, str) and cell in MISSING_AS_TEXT:
+                words.append(cell)
+    return Cells(values, bad, source, doubt_of_words(words, source))
+
+
+def doubt_of_words(words: list[str], cells: pd.Series) -> str | None:
+    """Say which texts are what missing cells become when a column is made text."""
+    if not words:
+        return None
+    return (
+        f"{len(words)} cell(s){of_column(cells)} are texts such as {words[0]!r}, which "
+        "missing cells become when a column is turned into text: leave them empty."
+    )
 
 
 def read_cells(cells: Any, read: Callable[[Any], Any], on_error: str) -> list[Any]:

@@ -97,7 +97,7 @@ class TemporalEncoder(TableEncoder):
     their digits form one (20150301, 201503011530), otherwise seconds since 1970, or
     milli-, micro- or nanoseconds if they are too large for seconds. A year counts as
     its first moment, a date as midnight. A warning tells of numbers that become dates
-    outside of 1995 to 2050. Of an hour that a clock shows twice, the first counts.
+    outside of 1995 to 2032. Of an hour that a clock shows twice, the first counts.
 
     Examples
     --------
