@@ -57,13 +57,24 @@ def check_table(
                 f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
             ) from error
         table = _made_of(checked)
-    validate_data(estimator, checked, reset=reset, skip_check_array=True)
+    validated(estimator, checked, reset=reset, skip_check_array=True)
     if reset:
         estimator._labels = table.columns.tolist()
     elif not set(getattr(estimator, "_labels", ())) <= set(table.columns.tolist()):
         # the labels of an array; scikit-learn has warned of it already
         table = table.set_axis(estimator._labels, axis=1)
     return table
+
+
+def validated(estimator: Any, X: Any, **options: Any) -> Any:
+    """Return what scikit-learn's ``validate_data`` does, with errors of ours."""
+    try:
+        return validate_data(estimator, X, **options)
+    except (TypeError, ValueError) as error:
+        said = str(error)  # which may show the whole array
+        raise InvalidInputError(
+            said if len(said) < 500 else said.splitlines()[0]
+        ) from error
 
 
 def without_texts(X: Any, who: str) -> Any:
@@ -90,10 +101,12 @@ def as_frame(X: Any) -> Any:
     Multi-level column names become tuples, and Arrow's dictionaries categories.
     """
     if isinstance(X, np.ma.MaskedArray):
-        X = np.ma.filled(X.astype(float), np.nan)
+        X = np.ma.filled(X.astype(object if X.dtype == object else float), np.nan)
     if isinstance(X, Mapping) and not sp.issparse(X):  # scipy's dok_matrix is a dict
-        columns = any(isinstance(cells, _COLUMNS) for cells in X.values())
-        X = _made_of(X if columns else [X])
+        # a post may hold a list of tags, but no column is a number or a text
+        cells = {label: _column_of_objects(column) for label, column in X.items()}
+        columns = all(isinstance(column, _COLUMNS) for column in cells.values())
+        X = _made_of(cells if cells and columns else [X])
     elif isinstance(X, list) and X and all(isinstance(row, Mapping) for row in X):
         X = _made_of(X)
     elif isinstance(X, np.ndarray) and X.dtype.names and X.ndim == 1:
@@ -133,11 +146,21 @@ def as_frame(X: Any) -> Any:
         ) from error
 
 
+def _column_of_objects(cells: Any) -> Any:
+    """Return a column of Polars or Arrow as one of pandas, anything else as is."""
+    if isinstance(cells, _COLUMNS) or not hasattr(cells, "to_pandas"):
+        return cells
+    values = cells.to_list() if hasattr(cells, "to_list") else cells.to_pylist()
+    return pd.Series(values, dtype=object)
+
+
 def _made_of(cells: Any) -> pd.DataFrame:
     try:
         return pd.DataFrame(cells)
     except (UnicodeEncodeError, OverflowError):  # half an emoji, a huge number
         return pd.DataFrame(cells, dtype=object)
+    except ValueError as error:
+        raise InvalidInputError(f"These columns make no table: {error}") from error
 
 
 def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
