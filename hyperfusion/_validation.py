@@ -18,7 +18,8 @@ from hyperfusion.exceptions import InvalidInputError
 COUNT = Interval(Integral, 1, None, closed="left")
 """Constraint of whole numbers from 1."""
 
-N_JOBS = [Interval(Integral, None, -1, closed="right"), COUNT, None]
+_MOST_JOBS = Interval(Integral, 1, 10_000, closed="both")
+N_JOBS = [Interval(Integral, None, -1, closed="right"), _MOST_JOBS, None]
 """Constraint of parameters ``n_jobs``."""
 
 _LARGEST = 1e18  # squares of what is larger leave the range of float32
@@ -40,7 +41,10 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
             "requires y to be passed, but the target y is None: pass a number per row."
         )
     values = _as_float_vector(y)
-    n_rows = X if isinstance(X, Integral) else _num_samples(X)
+    try:
+        n_rows = X if isinstance(X, Integral) else _num_samples(X)
+    except TypeError as error:
+        raise InvalidInputError(f"X must be a table or an array: {error}") from error
     if len(values) != n_rows:
         raise InvalidInputError(
             f"Found input variables with inconsistent numbers of samples: X has "

@@ -114,8 +114,9 @@ class StratifiedRegressionKFold(BaseCrossValidator):
                 )
         if self.n_splits < 2 or self.n_splits > count:
             raise InvalidInputError(
-                f"n_splits={self.n_splits} must be at least 2 and at most the number "
-                f"of {what}, which is {count} (n_samples={n_rows})."
+                f"n_splits={self.n_splits}, the number of folds (of a cv), must be at "
+                f"least 2 and at most the number of {what}, which is {count} "
+                f"(n_samples={n_rows})."
             )
         bins = quantile_bins(target, _N_BINS, self.n_splits)
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
