@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
 
-from hyperfusion._sklearn_compat import Interval, _num_samples
+from hyperfusion._sklearn_compat import Interval, _check_sample_weight, _num_samples
 from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 
@@ -45,6 +45,8 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
         n_rows = X if isinstance(X, Integral) else _num_samples(X)
     except TypeError as error:
         raise InvalidInputError(f"X must be a table or an array: {error}") from error
+    if n_rows == 0:
+        raise InvalidInputError("Found array with 0 sample(s): X has no rows.")
     if len(values) != n_rows:
         raise InvalidInputError(
             f"Found input variables with inconsistent numbers of samples: X has "
@@ -73,6 +75,14 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
         )
     warn_of_order(X, y)
     return values
+
+
+def check_weights(sample_weight: Any, X: Any, **options: Any) -> np.ndarray:
+    """Return what scikit-learn makes of weights, with errors of ours."""
+    try:
+        return _check_sample_weight(sample_weight, X, **options)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"sample_weight can't be used: {error}") from error
 
 
 def check_increasing(values: Any, parameter: str, example: str) -> list[int]:

@@ -16,11 +16,10 @@ from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
-    _check_sample_weight,
     _safe_indexing,
     validate_params,
 )
-from hyperfusion._validation import COUNT, check_target
+from hyperfusion._validation import COUNT, check_target, check_weights
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
@@ -52,7 +51,7 @@ class PostPipeline(Pipeline):
             y = check_target(y, table, allow_nan=is_wrapped)
             for name, value in params.items():
                 if name.endswith("sample_weight") and value is not None:
-                    _check_sample_weight(value, y, ensure_non_negative=True)
+                    check_weights(value, y, ensure_non_negative=True)
             is_word = isinstance(ensemble.cv, str)
             if isinstance(ensemble.cv, (Integral, Sized)) and not is_word:
                 known = y[~np.isnan(y)]

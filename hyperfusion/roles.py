@@ -271,7 +271,8 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
             f"{type(table).__name__}."
         )
     check_frame(frame, "guess_roles")
-    if target is not None and target not in frame.columns:
+    is_label = target is None or isinstance(target, Hashable)
+    if not is_label or (target is not None and target not in frame.columns):
         raise InvalidInputError(f"target={target!r} is not a column of the table.")
     labels = [label for label in frame.columns if label != target]
     of_vectors = _numbered_columns(frame[labels])

@@ -443,9 +443,9 @@ def test_tables_that_do_not_fit_the_model_are_errors_of_ours(model, give):
 
 def test_dicts_of_columns_and_of_one_post(fitted):
     expected = fitted.predict(TABLE)
-    columns = {c: pl.Series(TABLE[c].tolist()) for c in TABLE}
+    columns = dict(zip(TABLE, pl.from_pandas(TABLE), strict=True))
     np.testing.assert_allclose(fitted.predict(columns), expected, rtol=1e-6)
-    columns = {c: pa.array(TABLE[c].tolist()) for c in TABLE}
+    columns = {c: pa.array(TABLE[c]) for c in TABLE}
     np.testing.assert_allclose(fitted.predict(columns), expected, rtol=1e-6)
     # a list of tags makes no column of a post
     post = TABLE.iloc[0].to_dict() | {"tags": ["sun", "sea", "sand"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._warnings import warn_user
-from hyperfusion.exceptions import BadCellError, BadCellWarning
+from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 ON_ERROR = ("raise", "missing")
 COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
@@ -95,6 +95,8 @@ def as_column(X: Any) -> pd.Series:
         cells = pd.Series(X, dtype=X.dtype if X.dtype == object else None)
     else:
         to_list = getattr(X, "to_list", None) or getattr(X, "to_pylist", None)
+        if to_list is None and not isinstance(X, Iterable):
+            raise InvalidInputError(f"Expected a column of cells. Got {shown(X)}.")
         values = list(X) if to_list is None else to_list()
         # pandas would take lists of equal length for the rows of a table
         array = np.empty(len(values), dtype=object)

@@ -21,6 +21,7 @@ from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
 from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
+from hyperfusion.cells._texts import mend
 from hyperfusion.ensemble._intervals import Intervals, coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.reports import _contents
@@ -151,17 +152,17 @@ def make_report(
     """
     template = _template()
     X = as_frame(X)
-    posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
     target = check_target(y, X)
+    posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
     parts = Anatomy.of(model)
     features = parts.features(X)
     held = intervals(parts, features, COVERAGE)
     fitted = _contents.was_fitted_on(parts, target)
     if fitted:
         warn_user(_FITTED)
-    name = target_name or str(getattr(y, "name", None) or "target")
+    name = mend(target_name or str(getattr(y, "name", None) or "target"))
     sections = list(_sections(parts, features, held, target, name, fitted))
-    html = template.render(
+    page = template.render(
         title=title,
         model=type(parts.regressor).__name__,
         n_posts=len(posts),
@@ -172,7 +173,7 @@ def make_report(
         sections=sections,
         worst=list(_contents.worst_posts(parts, posts, held.table, target, n_worst)),
     )
-    return Report(html)
+    return Report(mend(page))
 
 
 def _template() -> Any:

@@ -56,7 +56,7 @@ def check_table(
                 f"a file, X.to_frame().T for one row. scikit-learn says: "
                 f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
             ) from error
-        table = _made_of(checked)
+        table = made_of(checked)
     validated(estimator, checked, reset=reset, skip_check_array=True)
     if reset:
         estimator._labels = table.columns.tolist()
@@ -106,11 +106,11 @@ def as_frame(X: Any) -> Any:
         # a post may hold a list of tags, but no column is a number or a text
         cells = {label: _column_of_objects(column) for label, column in X.items()}
         columns = all(isinstance(column, _COLUMNS) for column in cells.values())
-        X = _made_of(cells if cells and columns else [X])
+        X = made_of(cells if cells and columns else [X])
     elif isinstance(X, list) and X and all(isinstance(row, Mapping) for row in X):
-        X = _made_of(X)
+        X = made_of(X)
     elif isinstance(X, np.ndarray) and X.dtype.names and X.ndim == 1:
-        X = _made_of({name: X[name] for name in X.dtype.names})
+        X = made_of({name: X[name] for name in X.dtype.names})
     if isinstance(X, pd.DataFrame):
         return _plain_frame(X)
     if isinstance(X, pd.Series):
@@ -154,13 +154,13 @@ def _column_of_objects(cells: Any) -> Any:
     return pd.Series(values, dtype=object)
 
 
-def _made_of(cells: Any) -> pd.DataFrame:
+def made_of(cells: Any) -> pd.DataFrame:
     try:
         return pd.DataFrame(cells)
     except (UnicodeEncodeError, OverflowError):  # half an emoji, a huge number
         return pd.DataFrame(cells, dtype=object)
     except ValueError as error:
-        raise InvalidInputError(f"These columns make no table: {error}") from error
+        raise InvalidInputError(f"This makes no table: {error}.") from error
 
 
 def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
@@ -196,6 +196,14 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
             f"that are: {others[:5]}. Rename them, for example with X.columns = "
             "X.columns.astype(str)."
         )
+    if not others:
+        try:
+            "".join(X.columns).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(
+                f"{name} got a table with half an emoji in the name of a column, which "
+                f"pandas can't hold: {error.object!r:.200}. Rename it."
+            ) from error
     if min(X.shape) == 0:
         what = "sample" if len(X) == 0 else "feature"
         raise InvalidInputError(
