@@ -144,15 +144,14 @@ def warn_of_order(X: Any, y: Any) -> None:
 def _as_float_vector(y: Any) -> np.ndarray:
     if isinstance(y, np.ma.MaskedArray):
         y = np.ma.filled(y.astype(float), np.nan)
-    if np.iscomplexobj(y):
-        raise InvalidInputError("Complex data not supported")
     try:
         values = np.asarray(column_or_1d(y))
     except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]  # what follows may be all of y
         raise InvalidInputError(
-            f"The target must be one number per row: {error}"
+            f"The target must be one number per row: {reason}"
         ) from error
-    if np.ndim(y) == 2:
+    if np.asarray(y).ndim == 2:
         warn_user(
             "A column-vector y was passed when a 1d array was expected: pass "
             "y.ravel(), or the one column of a table.",

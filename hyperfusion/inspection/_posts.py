@@ -39,7 +39,7 @@ def as_post(post: Any) -> pd.DataFrame:
 
 def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[Any]]:
     """Return the post and all candidates as a table, and the columns that change."""
-    grids = list(grid) if isinstance(grid, (list, tuple)) else [grid]
+    grids: list[Any] = list(grid) if isinstance(grid, (list, tuple)) else [grid]
     are_dicts = all(isinstance(one, Mapping) for one in grids)
     columns = list(dict.fromkeys(c for one in grids for c in one)) if are_dicts else []
     if not columns:

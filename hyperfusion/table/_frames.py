@@ -71,6 +71,8 @@ def validated(estimator: Any, X: Any, **options: Any) -> Any:
     try:
         return validate_data(estimator, X, **options)
     except (TypeError, ValueError) as error:
+        if isinstance(error, TypeError) and type(X) is np.ndarray:
+            raise  # a cell is no number, which scikit-learn wants as a TypeError
         said = str(error)  # which may show the whole array
         raise InvalidInputError(
             said if len(said) < 500 else said.splitlines()[0]
