@@ -202,9 +202,10 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
         try:
             "".join(X.columns).encode()
         except UnicodeEncodeError as error:
+            bad = [c for c in X.columns if c != c.encode(errors="replace").decode()]
             raise InvalidInputError(
                 f"{name} got a table with half an emoji in the name of a column, which "
-                f"pandas can't hold: {error.object!r:.200}. Rename it."
+                f"pandas can't hold: {bad[:5]}. Rename it."
             ) from error
     if min(X.shape) == 0:
         what = "sample" if len(X) == 0 else "feature"

@@ -126,8 +126,8 @@ class TemporalEncoder(TableEncoder):
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        time = cells.columns[0] if self.time is None else self.time
-        self._time = one_column(cells, time, "time")
+        time = one_column(cells, self.time, "time")
+        self._time = cells.columns[0] if time is None else time
         self._created = one_column(cells, self.created, "created")
         self.timezone_, self.zone_ = None, None
         zone = self.timezone
