@@ -45,8 +45,6 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
         n_rows = X if isinstance(X, Integral) else _num_samples(X)
     except TypeError as error:
         raise InvalidInputError(f"X must be a table or an array: {error}") from error
-    if n_rows == 0:
-        raise InvalidInputError("Found array with 0 sample(s): X has no rows.")
     if len(values) != n_rows:
         raise InvalidInputError(
             f"Found input variables with inconsistent numbers of samples: X has "
@@ -79,6 +77,8 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
 
 def check_weights(sample_weight: Any, X: Any, **options: Any) -> np.ndarray:
     """Return what scikit-learn makes of weights, with errors of ours."""
+    if _num_samples(X) == 0:
+        raise InvalidInputError("Found array with 0 sample(s): X has no rows.")
     try:
         return _check_sample_weight(sample_weight, X, **options)
     except (TypeError, ValueError) as error:

@@ -115,7 +115,6 @@ def write_submission(
     }
     with written_whole(path) as whole:
         # half an emoji in an id becomes an escape of JSON
-        whole.write_text(
-            json.dumps(content, ensure_ascii=False), "utf-8", "backslashreplace"
-        )
+        text = json.dumps(content, ensure_ascii=False)
+        whole.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path
