@@ -63,7 +63,7 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
 def for_table(member: Any, X: Any) -> Any:
     """Return a clone of a member that can read `X`, if need be as numbers.
 
-    A frame may hold missing values at predict even where it has none at fit.
+    A frame may hold missing values at predict even if it has none at fit.
     """
     tags = get_tags(member).input_tags
     if isinstance(member, Pipeline) or tags.categorical:
@@ -109,8 +109,8 @@ def set_seeds(member: Any, name: str, fold: int, seed: int) -> Any:
 def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Return a table or array that members can read; record or compare its columns.
 
-    An array, after a table without categories at fit, is taken for its columns in
-    their order.
+    After a fit on a table without categories, an array is read as its columns in the
+    same order.
     """
     X = as_frame(X)
     names: Any = () if reset else getattr(estimator, "feature_names_in_", ())
@@ -141,9 +141,9 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def ask_for_weights(member: Any) -> Any:
-    """Return a member that asks for weights where routing needs that.
+    """Return a member that requests weights if metadata routing needs that.
 
-    One that says whether it does stays. In a pipeline the last step asks.
+    Requests that were set before stay. In a pipeline the last step requests them.
     """
     if not _routing_enabled():
         return member

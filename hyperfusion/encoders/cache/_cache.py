@@ -133,11 +133,12 @@ class EmbeddingCache:
     Notes
     -----
     Problems with the store never stop a run; each gives one warning. An embedding with
-    a wrong checksum is computed again, a damaged store is renamed and a new one begun.
-    If the disk is full or read-only, stored embeddings are read, and no new ones kept.
+    a wrong checksum is computed again. A damaged store is renamed, and a new one is
+    started. If the disk is full or read-only, stored embeddings are read, and new ones
+    are not stored.
 
     A pickle holds the folder; a copy is the object itself, so clones of an encoder
-    share it. Storing 1,000 vectors of 512 numbers takes about 50 ms and 2.4 MB.
+    share it. Storing 1,000 vectors of 512 numbers takes about 60 ms and 2.4 MB.
 
     Examples
     --------
@@ -291,7 +292,7 @@ class EmbeddingCache:
                 raise sqlite3.DatabaseError(verdict)
             warn_user(
                 f"Some embeddings in {self!r} are damaged (their checksums do not "
-                "agree); they are made anew.",
+                "agree); they are computed again.",
                 RuntimeWarning,
             )
         return found
@@ -311,7 +312,7 @@ class EmbeddingCache:
             return
         warn_user(
             f"The embedding cache {folder} is damaged ({error}). It was moved to "
-            f"{aside}, which you can delete; a new one begins.",
+            f"{aside}, which you can delete. A new one was started.",
             RuntimeWarning,
         )
 
@@ -319,8 +320,8 @@ class EmbeddingCache:
         if deed not in self._failed:
             self._failed.add(deed)
             warn_user(
-                f"Embeddings can't be {deed} in {self!r} for now: {error}. The results "
-                "are right, but will cost their time again.",
+                f"Embeddings can't be {deed} in {self!r} for now: {error}. Results are "
+                "correct, but these embeddings will have to be computed again.",
                 RuntimeWarning,
             )
 
