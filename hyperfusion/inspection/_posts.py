@@ -43,9 +43,10 @@ def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[
     are_dicts = all(isinstance(one, Mapping) for one in grids)
     columns = list(dict.fromkeys(c for one in grids for c in one)) if are_dicts else []
     if not columns:
+        said = "grid is empty" if are_dicts else "grid must be a dict or several"
         raise InvalidInputError(
-            "grid must be a dict such as {'posted_at': times}, or a list of such "
-            f"dicts, and not be empty. Got {shown(grid)}."
+            f"{said}: pass a dict such as {{'posted_at': times}}, or a list of such "
+            f"dicts. Got {shown(grid)}."
         )
     check_columns(post, columns, "grid")
     own = {column: post[column].iloc[0] for column in columns}
