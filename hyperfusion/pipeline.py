@@ -17,11 +17,10 @@ from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
-    _check_sample_weight,
     _safe_indexing,
     validate_params,
 )
-from hyperfusion._validation import COUNT, check_target
+from hyperfusion._validation import COUNT, check_target, check_weights
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
@@ -58,7 +57,7 @@ class PostPipeline(Pipeline):
             groups, is_known = None, ~np.isnan(y)
             for name, value in params.items():
                 if name.endswith("sample_weight") and value is not None:
-                    _check_sample_weight(value, y, ensure_non_negative=True)
+                    check_weights(value, y, ensure_non_negative=True)
                 if name.endswith("groups") and value is not None:
                     check_consistent_length(y, value)
                     groups = _safe_indexing(value, is_known)

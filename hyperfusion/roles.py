@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._validation import inferred
-from hyperfusion.cells._columns import as_column, is_blank
+from hyperfusion.cells._columns import as_column, is_blank, shown
 from hyperfusion.cells._images import signs_of_images
 from hyperfusion.cells._levels import signs_of_levels
 from hyperfusion.cells._numbers import signs_of_numbers
@@ -31,7 +31,11 @@ _SHORTEST_VECTOR = 32
 
 # words of columns' names, in the singular
 _USER = {"user", "author", "account", "channel", "seller", "owner", "creator", "host"}
-_USER |= {"uploader", "shop", "profile", "uid", "vendor", "username"}
+_USER |= {"uploader", "shop", "profile", "uid", "vendor", "username", "publisher"}
+_USER |= {"writer", "byline", "reporter", "journalist", "photographer", "artist"}
+_CALLED = re.compile(
+    r"@[\w.]+|/?u/[\w-]+|by\s+\w\S*(?:\s+\S+){0,3}", re.IGNORECASE
+)  # not a text that begins with "by"
 _ID = {"id", "name", "hash", "key", "handle", "number", "code", "uuid"}
 _ROW_IDS = {"id", "uuid", "pid", "sku", "index"}
 _JOINED = {"joined", "registered", "signup", "since"}
@@ -112,9 +116,11 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
         yield "timezone", signs_of_zones(cells)
     names_user = words & _USER and words <= _USER | _ID  # not something of theirs
     are_ids = column.is_whole or not (column.is_numeric or cells.map(is_list).any())
+    users = f"{column.n_levels} users in {column.n_known} rows"
     if names_user and are_ids:
-        repeated = f"{column.n_levels} users in {column.n_known} rows"
-        yield "user", f"the name, and {repeated}"
+        yield "user", f"the name, and {users}"
+    if all(isinstance(cell, str) and _CALLED.fullmatch(cell.strip()) for cell in cells):
+        yield "user", f"names such as {shown(cells.iloc[0], 30)}, and {users}"
     few_twice = column.n_levels > max(0.9 * column.n_known, 1)
     if few_twice and column.is_whole and column.n_levels == np.ptp(cells) + 1:
         yield None, "row numbers"
@@ -265,7 +271,8 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
             f"{type(table).__name__}."
         )
     check_frame(frame, "guess_roles")
-    if target is not None and target not in frame.columns:
+    is_label = target is None or isinstance(target, Hashable)
+    if not is_label or (target is not None and target not in frame.columns):
         raise InvalidInputError(f"target={target!r} is not a column of the table.")
     labels = [label for label in frame.columns if label != target]
     of_vectors = _numbered_columns(frame[labels])

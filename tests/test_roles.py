@@ -41,6 +41,9 @@ COLUMNS = {
     ("keywords", "tags"): [f"red lamp desk {i}" for i in range(N)],
     # users
     ("seller", "user"): several("ann", "bob", "cid"),
+    ("Byline", "user"): several("Ann Poe", "Bob Fox", "Cid Ray"),
+    ("handle", "user"): several("@ann", "@bob", "@cid"),
+    ("wrote", "user"): several("By Ann Poe", "by Bob Fox"),
     ("UserId", "user"): RNG.randint(10**17, 2 * 10**17, N),
     ("followerCount", "user_numeric"): RNG.randint(0, 900, N),
     ("channel_video_count", "user_numeric"): RNG.randint(0, 900, N),

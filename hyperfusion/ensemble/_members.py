@@ -11,14 +11,14 @@ import scipy.sparse as sp
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_array, get_tags
-from sklearn.utils.validation import has_fit_parameter, validate_data
+from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._anatomy import final_step
 from hyperfusion._sklearn_compat import _routing_enabled
 from hyperfusion.ensemble._presets import PRESETS, as_array, preset_members
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import numbered
-from hyperfusion.table._frames import as_frame, check_table, without_texts
+from hyperfusion.table._frames import as_frame, check_table, validated, without_texts
 from hyperfusion.table._schema import Schema
 
 NamedMembers = list[tuple[str, Any]]
@@ -131,7 +131,7 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
         return X
     if not hasattr(X, "shape"):
         X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
-    return validate_data(
+    return validated(
         estimator,
         X,
         reset=reset,

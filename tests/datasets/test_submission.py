@@ -121,3 +121,8 @@ def test_failure_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         write_submission(path, [1], [1.0])
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_half_an_emoji_in_an_id_comes_back(tmp_path):
+    path = write_submission(tmp_path / "a.json", ["\ud83d"], [1.0], prefix="")
+    assert json.loads(path.read_text("utf-8"))["result"][0]["post_id"] == "\ud83d"
