@@ -143,6 +143,15 @@ def deep(schema):
     schema["content"] = json.loads("[" * 900 + "]" * 900)
 
 
+def lists_of_lists(schema):
+    kind = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode"}
+    inner = []
+    for level in range(40):
+        again = [{**kind, "content": [], "__id__": f"list {level - 1}"}] * 9
+        inner = [{**kind, "content": inner + again, "__id__": f"list {level}"}]
+    schema["content"]["content"]["more"] = inner[0]
+
+
 TAMPERED = {
     "a list for an object": lambda schema: schema.update(content=[1, 2]),
     "a number for a loader": lambda schema: schema.update(__loader__=3),
@@ -152,6 +161,7 @@ TAMPERED = {
     "an object for a module": lambda schema: schema.update(__module__={}),
     "a version of another kind": lambda schema: schema.update(protocol="new"),
     "nested": deep,
+    "lists that hold one another": lists_of_lists,
 }
 
 
