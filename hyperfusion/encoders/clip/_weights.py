@@ -255,8 +255,10 @@ def _tag_file(name: str, tag: str, known: Mapping[str, Any]) -> Path:
         f"The weights {tag!r} of {name} are not on this machine and could not be "
         f"downloaded ({reason}). On a machine with a network, get {what}. Then save it "
         f"here as {place} (the environment variable {WEIGHTS_VARIABLE} names "
-        "another folder), or pass pretrained='path/of/the/file'. To try things out "
-        f"without them, use model_name={TINY!r}, a small model in the package."
+        "another folder), or pass pretrained='path/of/the/file'. To do without CLIP, "
+        "give make_hyperfusion or PostEncoder image_encoder=False or "
+        f"text_encoder=False; to try CLIP out, use model_name={TINY!r}, a small model "
+        "in the package."
     )
 
 
