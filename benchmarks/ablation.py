@@ -4,7 +4,7 @@ Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/ablation.py
 
 On the SMP Challenge's videos with a small ensemble: `ablate` on a split by time, then
 `evaluate` on random, user and time splits with all columns and without those that
-were read after the posts (``strict=True``). Prints SRC (more is better), MAE (less is
+were read after the posts (``strict=True``). Prints SRC (higher is better), MAE (less is
 better) and the intervals of the changes.
 """
 

@@ -27,7 +27,7 @@ IMAGE_BATCH, TEXT_BATCH = 32, 64
 
 
 def plain_network() -> Any:
-    """ViT-B-32 as open_clip makes it, with the weights that `MODEL` stands for."""
+    """Return open_clip's own ViT-B-32, with the weights of `MODEL`."""
     return _build(find_source("ViT-B-32", "random")).to(DEVICE)
 
 
@@ -43,7 +43,7 @@ def best(*actions: Callable[[], Any], runs: int = 3) -> list[float]:
 
 
 def describe_machine() -> str:
-    """Return a line on what the benchmark runs on; give it a free machine."""
+    """Return a line about the machine, which should have nothing else to do."""
     name = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
@@ -68,7 +68,7 @@ def make_photos(n: int, folder: Path) -> list[Path]:
 def make_small_images(n: int, folder: Path, n_pictures: int = 10) -> list[Path]:
     """Write images of 16 x 16 pixels: few pictures, but no two files are equal.
 
-    What follows the end of a PNG file is no part of the picture, but of the content
+    Bytes after the end of a PNG file are not part of the picture, but of the content
     by which the encoder tells files apart.
     """
     contents = []
@@ -118,7 +118,7 @@ def open_and_prepare(path: Path) -> torch.Tensor:
 
 
 def plain_images(network: Any, paths: Sequence[Path]) -> np.ndarray:
-    """Open, preprocess and encode in batches: what one writes without this package."""
+    """Open, preprocess and encode in batches: as one would without this package."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(paths), IMAGE_BATCH):
@@ -159,8 +159,8 @@ def save_clip(folder: Path, *, small: bool = False) -> Any:
 def make_jpegs(n: int) -> list[bytes]:
     """Make JPEG files of 640 x 480: smooth with a grain, as photos are.
 
-    Some pictures come again, but no two files are equal: what follows the end of a
-    JPEG file is no part of the picture.
+    Pictures repeat, but no two files are equal, because each has other bytes after
+    the end of its picture.
     """
     files = []
     for seed in range(min(n, 100)):

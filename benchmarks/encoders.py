@@ -1,24 +1,23 @@
-"""The encoders of images and texts beside plain loops over open_clip, in one run.
+"""Compare the encoders of images and texts with plain loops over open_clip.
 
     python benchmarks/encoders.py [sections] [--photos N] [--thumbnails N] [--texts N]
                                   [--memory N N] [--store N]
 
-Sections; all but those that need what is not there, where none is named:
+Sections (without names: all those whose data are available):
 
-- photos: JPEG files of 1600 x 1200 pixels, which are made here: images per second
-  beside open, preprocess, encode in batches of 32; the limits set by decoding on all
-  cores and by the model; the option `jpeg_draft`; a second pass through a warm cache;
+- photos: images per second for JPEG files of 1600 x 1200 pixels, which are made here,
+  compared with a loop in batches of 32; the limits set by decoding on all cores and by
+  the model; the option `jpeg_draft`; a second pass through a warm cache;
   each image ten times;
-- thumbnails: the same on those of the folder that HYPERFUSION_DATA names;
-- texts: texts per second beside `encode_text` at full context, on smp_video's texts and
-  on these cut to 8 words;
-- memory: the peak while a small model encodes ever more images, each in a process of
-  its own (Linux only): what may grow is the result, the paths, and 32 bytes an image
-  to find equal ones;
-- store: `EmbeddingCache` beside writing and reading the same vectors as one file.
+- thumbnails: the same for the real posts in the folder HYPERFUSION_DATA;
+- texts: texts per second, compared with `encode_text` at full context, for smp_video's
+  texts and for the same cut to 8 words;
+- memory: the peak while a small model encodes more and more images, each time in a new
+  process (Linux only). Only the result, the paths and 32 bytes per image may grow;
+- store: `EmbeddingCache`, compared with one file that holds the same vectors.
 
-ViT-B-32 has random weights in all of them: the time does not depend on them. Ratios are
-those of the best of three runs in turn. Give it a free machine.
+ViT-B-32 has random weights, which take the same time as real ones. Ratios compare the
+best of three alternating runs. Nothing else should run on the machine.
 """
 
 import argparse

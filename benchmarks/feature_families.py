@@ -5,7 +5,7 @@ Run: HYPERFUSION_DATA=<folder> python benchmarks/feature_families.py [--inner]
 
 One member (CatBoostHuberRegressor, or the one named) learns from each family alone,
 from the default features without it and, for families that are off by default, from the
-default features with it. Prints SRC (more is better) and MAE (less is better), their
+default features with it. Prints SRC (higher is better) and MAE (lower is better), their
 spread over seeds, and the paired difference to the default features. ``--inner`` splits
 the training part once more, which is where choices are made.
 """

@@ -1,18 +1,17 @@
-"""The ensemble's fit beside scikit-learn's stacking; what each member costs.
+"""Compare the ensemble's fit with scikit-learn's stacking; measure each member.
 
 Run: python benchmarks/fit.py [--rows 4000] [--columns 100] [--rounds 3] [--threads 1]
      python benchmarks/fit.py --members [--rows 10000 100000] [--columns 1500]
 
 The first form fits `HyperFusionRegressor` and `StackingRegressor` with the same members
-and folds, by turns in one process, and prints medians of their ratios, by the clock and
-by the processor's time (which other work on the machine disturbs less). The physical
-limit of both is a plain loop over folds and members that fits and predicts the held-out
-rows: no ensemble with out-of-fold predictions can do less. Stacking fits each member
-once more on all rows, so K folds let us hope for K / (K + 1) of its time; the aim is
-0.85.
+and folds, alternately in one process, and prints medians of their ratios, in seconds by
+the clock and in CPU seconds (which depend less on other work on the machine). The limit
+of both is a plain loop over folds and members that fits and predicts the held-out rows:
+no ensemble with out-of-fold predictions can do less. Stacking fits each member once
+more on all rows, so K folds should take K / (K + 1) of its time; the aim is 0.85.
 
-The second form fits each member in a process of its own and prints seconds and the
-peak of memory above the table's own. Networks and trees are cut short by `--iterations`
+The second form fits each member in a separate process and prints seconds and the
+peak memory above that of the table. Networks and trees are cut short by `--iterations`
 (epochs, rounds): seconds grow in proportion to them, memory doesn't.
 """
 
@@ -74,7 +73,7 @@ def plain_loop(X: np.ndarray, y: np.ndarray, cv: KFold) -> list:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Return seconds by the clock, seconds of the processor, and the result."""
+    """Return seconds by the clock, CPU seconds, and the result."""
     start, busy = time.perf_counter(), time.process_time()
     result = work()
     return time.perf_counter() - start, time.process_time() - busy, result
@@ -180,7 +179,7 @@ def megabytes_now() -> float:
 
 
 def measure_member(name: str, n_rows: int, n_columns: int, iterations: int) -> None:
-    """Fit one member and print its cost; runs in a process of its own."""
+    """Fit one member and print its cost; runs in a separate process."""
     member = named_member(name, iterations)
     X, y = make_table(100, n_columns)
     named_member(name, 1).fit(X, y)  # imports are not the member's own cost

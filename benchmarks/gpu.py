@@ -1,15 +1,15 @@
-"""What a GPU brings, and whether its results are those of the CPU.
+"""Measure what a GPU gains, and check that its results equal the CPU's.
 
 Run: python benchmarks/gpu.py [--quick]         needs an NVIDIA GPU; under 8 minutes
-     python benchmarks/gpu.py --cpu [--quick]   what can be tried without one
+     python benchmarks/gpu.py --cpu [--quick]   what works without one
 
-Needs nothing but this folder and the package: the CLIP is a ViT-B-32 with random
+Only needs this folder and the package: the CLIP is a ViT-B-32 with random
 weights, read from a file as real ones are, and pictures, texts and posts are made here.
-Prints tables as the guide shows them, and exits with status 1 where a check fails.
+Prints tables as the guide shows them, and exits with status 1 if a check fails.
 
-The limits that speeds are held against are what any implementation meets: files decoded
-and resized by Pillow in as many threads and nothing else, and the towers of open_clip
-fed with tensors that lie on the device already.
+Speeds are compared with two limits of any implementation: files that Pillow decodes and
+resizes in as many threads, without anything else, and the towers of open_clip with
+tensors that are already on the device.
 """
 
 from __future__ import annotations
@@ -413,7 +413,7 @@ def main() -> int:
     if given.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if not given.cpu and not torch.cuda.is_available():
-        print("torch sees no NVIDIA GPU; --cpu tries what can be tried without one.")
+        print("torch sees no NVIDIA GPU; --cpu tries what works without one.")
         return 2
     sizes = (32, 100, 300) if given.quick else (6000, 20_000, 12_000)
     if given.cpu and not given.quick:

@@ -1,6 +1,7 @@
-"""Time of ``import hyperfusion`` beside ``import sklearn``, in fresh processes.
+"""Compare the time of ``import hyperfusion`` with that of ``import sklearn``.
 
-The limit is the interpreter's own start. The aim is a ratio of at most 1.3.
+Each import runs in a new process. The limit is the start of the interpreter.
+The aim is a ratio of at most 1.3.
 """
 
 import statistics

@@ -4,10 +4,10 @@ Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/intervals.py
      [--sets smp_video youtube_thumbnails]
 
 Learns from the training side of a split by time with a small ensemble. Prints the share
-of later posts that intervals cover, by month or year and by user, for two promises
-and for intervals calibrated by user; how far the intervals' widths follow the errors;
-how well training and later posts can be told apart; and, where times are fine enough,
-SRC (more is better) and MAE (less is better) with recent posts weighted.
+of later posts that intervals cover, by month or year and by user, for two coverages
+and for intervals calibrated by user; how well the intervals' widths rank the errors;
+how well training and later posts can be distinguished; and, if times are precise
+enough, SRC (higher is better) and MAE (lower is better) with recent posts weighted.
 """
 
 from __future__ import annotations

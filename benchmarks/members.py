@@ -2,10 +2,10 @@
 
 Run: HYPERFUSION_DATA=<folder> python benchmarks/members.py [--seeds 3] [--sets ...]
 
-Splits by time. All members are fitted once a seed, on the same five folds; each preset,
-and "default" without each of its members ("- catboost"), then weighs the members it has
-by the out-of-fold predictions, as `HyperFusionRegressor` does. Prints SRC (more
-is better), MAE (less is better), their spread over seeds, the weights, and the seconds
+Splits by time. All members are fitted once per seed, on the same five folds. Each
+preset, and "default" without each of its members ("- catboost"), weighs its members by
+their out-of-fold predictions, as `HyperFusionRegressor` does. Prints SRC (higher
+is better), MAE (lower is better), their spread over seeds, the weights, and the seconds
 of a member's five fits; then how far the ensembles' predictions (means over seeds) are
 ahead of each member's, with 95% intervals over resampled posts.
 """

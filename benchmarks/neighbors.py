@@ -4,9 +4,9 @@ Run: HYPERFUSION_DATA=<folder> python benchmarks/neighbors.py [--later] [--seeds
      [--sets smp_video ...] [--variants default "no trend" ...]
 
 `CatBoostHuberRegressor` (400 iterations) learns from the default features without CLIP,
-and from these beside `NeighborTargets` in each variant. Choices are made on the posts
-of the training part: it learns from those up to a moment and is scored on the next.
-``--later`` scores the later posts instead. Prints SRC (more is better), MAE (less is
+and from these with `NeighborTargets` in each variant. Choices are made on the posts
+of the training part: it learns from earlier ones and is scored on the next.
+``--later`` scores the later posts instead. Prints SRC (higher is better), MAE (less is
 better) and their differences to the features alone, of the same seeds.
 
 ``--speed N`` prints what N posts of 256 numbers cost instead.
@@ -110,7 +110,7 @@ def scores(
 
 
 def compare(posts: Posts, names: list[str], n_seeds: int, *, later: bool) -> None:
-    """Print the scores of the features alone and beside each variant."""
+    """Print the scores of the features alone and with each variant."""
     columns, y = columns_of(posts), posts.target
     roles = posts.arguments | {"image_encoder": False, "text_encoder": False}
     alone, beside = [], {name: [] for name in names}

@@ -1,12 +1,12 @@
-"""Network members against a plain scikit-learn pipeline, on posts split by time.
+"""Compare the networks with a plain scikit-learn pipeline, on posts split by time.
 
 Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/networks.py [--seeds 3]
 
-Prints, for each set, Spearman's correlation (more is better) and the mean absolute
-error (less is better) on later posts, their spread over seeds, and seconds a fit on one
-thread. All sides see the same feature table. With skorch installed, ``--skorch`` times
-its loop beside this package's on the same network: the physical limit of both is the
-arithmetic of the layers, some 0.2 s here.
+Prints, for each set, Spearman's correlation (higher is better) and the mean absolute
+error (lower is better) on later posts, their spread over seeds, and seconds per fit on
+one thread. All models get the same feature table. If skorch is installed, ``--skorch``
+compares its loop with this package's on the same network. The limit of both is the
+arithmetic of the layers, about 0.2 s here.
 """
 
 from __future__ import annotations

@@ -3,9 +3,8 @@
 Run: python benchmarks/one_row.py [--members fast] [--posts 1000] [--calls 100]
 
 Prints the median of calls of ``model.predict(row)``, of its steps, and of each encoder,
-in milliseconds of the processor (which other work on the machine disturbs less than the
-clock). The aim is 50 ms in all. There is no physical limit that is near: all of it is
-overhead of tables of one row.
+in CPU milliseconds (which depend less on other work on the machine). The aim is 50 ms
+in all. Nearly all of it is overhead of tables with one row.
 """
 
 from __future__ import annotations

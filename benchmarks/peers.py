@@ -1,13 +1,13 @@
-"""The scoreboard: presets beside what people use otherwise, on both sets of real posts.
+"""The scoreboard: the presets and other libraries, on both sets of real posts.
 
 Everything is fitted on the earlier posts and scored on the later ones, one after the
-other, each in a process of its own. Peers get the same columns: CatBoost with its own
+other, each in a separate process. Peers get the same columns: CatBoost with its own
 text features, scikit-learn's StackingRegressor on TF-IDF, one-hot categories and
-numbers, AutoGluon on the raw table. None of the peers but ours reads the pictures.
+numbers, AutoGluon on the raw table. Only the presets read the pictures.
 
-AutoGluon lives in an environment of its own, which ``--autogluon FOLDER`` makes where
-there is none (some 7 GB); its "best" is told to stop after ``--limit`` seconds, without
-which it tries a hundred models. Printed are Spearman's rank correlation (SRC), the mean
+AutoGluon has a separate environment, which ``--autogluon FOLDER`` creates if needed
+(about 7 GB). Its "best" has to stop after ``--limit`` seconds; without a limit it
+tries a hundred models. Printed are Spearman's rank correlation (SRC), the mean
 absolute error (MAE), seconds by the clock and the peak memory of the largest process,
 with mean and standard deviation over the seeds (AutoGluon runs once: it takes no seed),
 then 95% intervals of the differences to "default", from a paired bootstrap over posts.
@@ -167,14 +167,14 @@ def child(file: str, name: str, seed: int) -> None:
 
 
 def run(python: str, file: str, name: str, seed: int) -> dict[str, Any]:
-    """Run `child` in a process of its own and return what it wrote."""
+    """Run `child` in a separate process and return what it wrote."""
     command = [python, __file__, "--child", file, name, str(seed)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return pickle.loads(Path(f"{file}.out").read_bytes())
 
 
 def environment(folder: Path) -> str:
-    """Return the Python of an environment with AutoGluon, made where it is missing."""
+    """Return the Python of an environment with AutoGluon, created if it is missing."""
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
@@ -183,7 +183,7 @@ def environment(folder: Path) -> str:
 
 
 def intervals(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
-    """Return 95% intervals of "default" less the others, over posts drawn again."""
+    """Return 95% intervals of "default" less the others, over resampled posts."""
     from real_posts import leads
 
     names = ["default", *(name for name in found if name not in ("default", "median"))]

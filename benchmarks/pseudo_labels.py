@@ -5,9 +5,9 @@ Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/pseudo_labels.py
 
 Trains on the first 3,200 labeled posts of the SMP Challenge's video track by time and
 tests on the last 800, with and without the 2,000 later posts that have no label.
-Prints, for each seed, Spearman's correlation (more is better) and the mean absolute
-error (less is better) of the test posts: without pseudo-labels, with them under each
-alpha, with every round kept whatever it does ("unjudged"), and by the paper's rule.
+Prints, for each seed, Spearman's correlation (higher is better) and the mean absolute
+error (lower is better) of the test posts: without pseudo-labels, with them under each
+alpha, with every round kept ("unjudged"), and by the paper's rule.
 Encoders are fitted once, on all training and unlabeled posts, for all sides.
 """
 

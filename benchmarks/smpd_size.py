@@ -5,14 +5,14 @@ Run: python benchmarks/smpd_size.py [--posts 10000 50000 150000 486194]
      [--plot growth.png] [--verbose]
 
 Writes synthetic posts into files as `load_smpd` reads them, with ready-made vectors of
-512 numbers for pictures and titles beside them. What posts come to is known: users,
-concepts, tags, pictures, the hour and a drift, and noise. 305,613 of 486,194 posts are
-there to learn from, as in SMPD, and the later rest to predict. Each size and choice of
-members runs in a process of its own.
+512 numbers for pictures and titles. Users, concepts, tags, pictures, the hour, a drift
+and noise determine the scores. As in SMPD, 305,613 of 486,194 posts are for training,
+and the later ones are predicted. Each size and choice of members runs in a separate
+process.
 
-Columns: seconds by the clock, of the processor, and the peak of memory within a step;
-then the growth since the size before, as the exponent b of n**b (1 is proportional,
-n log n is some 1.1).
+Columns: seconds by the clock, CPU seconds, and the peak memory of a step; then the
+growth since the previous size, as the exponent b of n**b (1 is proportional, n log n is
+about 1.1).
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ class Steps:
 
 
 def forget_peak() -> None:
-    """Let the peak of memory begin anew, where the system (Linux) can."""
+    """Reset the peak of memory, if the system (Linux) can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -232,7 +232,7 @@ def peak() -> float:
 
 
 def run(folder: Path, members: str, jobs: int, verbose: int) -> dict[str, Any]:
-    """Load, fit and predict in this process; return what it costs and is worth."""
+    """Load, fit and predict in this process; return costs and scores."""
     from scipy.stats import spearmanr
     from sklearn.dummy import DummyRegressor
 

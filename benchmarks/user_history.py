@@ -1,10 +1,9 @@
-"""Time of `UserHistory` on many posts, beside pandas' own grouped windows.
+"""Compare the time of `UserHistory` with that of pandas' grouped windows.
 
-``python benchmarks/user_history.py [n_posts]``. The pandas side has what a few lines
-give: number, mean, deviation and median of a user's earlier scores and the days
-since the last post, on a sorted frame, with no delay, no equal times, no fallback and
-no history to continue from. The limit is one sort of the posts and one expanding
-median, which are shown too.
+``python benchmarks/user_history.py [n_posts]``. The pandas code is a few lines:
+number, mean, deviation and median of a user's earlier scores and the days since the
+last post, on a sorted frame, without equal times, fallbacks and updates. The limit is
+one sort of the posts and one expanding median, which are shown too.
 """
 
 import sys

@@ -1,18 +1,18 @@
-"""Weights of the members: solvers, judged where they were not solved.
+"""Compare solvers of the members' weights, on rows that they were not solved on.
 
 Run: HYPERFUSION_DATA=<folder of real posts> python benchmarks/weights.py [--seeds 3]
      [--sets smp_video youtube_thumbnails make_posts] [--members fast]
      [--inner] [--rows 400]
 
-Members are fitted once a seed, on the training side of a split by time (``--inner``: of
-the training posts alone) or on some rows of it. Their out-of-fold predictions then
-give weights in every way, and each is judged twice:
+Members are fitted once per seed, on the training side of a split by time (``--inner``:
+of the training posts alone) or on some rows of it. Each solver gets their out-of-fold
+predictions, and its weights are scored twice:
 
 - "other folds": weights solved on one fold's validation rows (equation 8), or on all
-  folds but one, judged on rows that they were not solved on;
-- "later posts": weights solved on all out-of-fold rows, judged on the test side.
+  folds but one, scored on rows that they were not solved on;
+- "later posts": weights solved on all out-of-fold rows, scored on the test side.
 
-Beside SRC and MAE stands the mean of both, each relative to equal weights: below 1 is
+The third number is the mean of SRC and MAE, each relative to equal weights: below 1 is
 better than equal. The last line says how often `shrink_to_equal` kept equal weights,
 and what that gained or cost on later posts.
 """

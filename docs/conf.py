@@ -1,5 +1,6 @@
 """Sphinx configuration."""
 
+import re
 import warnings
 from types import ModuleType
 
@@ -66,6 +67,12 @@ sphinx_gallery_conf = {
 suppress_warnings = ["ref.ref", "ref.any"]
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
+PAPER = """
+The paper is Ye et al., "HyperFusion: Hierarchical Multimodal Ensemble Learning for
+Social Media Popularity Prediction", MM '25,
+`doi:10.48550/arXiv.2507.00926 <https://doi.org/10.48550/arXiv.2507.00926>`__;
+see :doc:`/user_guide/paper`.
+"""
 PUBLIC = {
     name
     for name in hyperfusion.__all__
@@ -91,6 +98,13 @@ def find_public_name(app, env, node, contnode):
     return None
 
 
+def cite_paper(_app, what, _name, _object, _options, lines):
+    """Cite the paper below a docstring that refers to its sections or equations."""
+    cited = re.search(r"section \d|equation \d|table \d|figure \d", " ".join(lines))
+    if cited and what in ("class", "function"):
+        lines += PAPER.splitlines()
+
+
 def warn_of_own_names(_app, _domain, node):
     """Warn where a name of this project leads nowhere; other names may.
 
@@ -107,5 +121,6 @@ def warn_of_own_names(_app, _domain, node):
 
 def setup(app):
     """Connect what is done about references."""
+    app.connect("autodoc-process-docstring", cite_paper, priority=900)
     app.connect("missing-reference", find_public_name)
     app.connect("warn-missing-reference", warn_of_own_names)

@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 
 from hyperfusion import (
     CatBoostHuberRegressor,
-    DistributionDisplay,
+    PredictionIntervalDisplay,
     make_hyperfusion,
     spearman_score,
     time_split,
@@ -113,7 +113,7 @@ def models(roles, encoders, raw) -> dict[str, Callable[[int], BaseEstimator]]:
 
 
 def compare(posts, encoders, seeds, raw, test_size=0.2):
-    """Fit each model with each seed; return scores, predictions and true values."""
+    """Fit each model with each seed; return what they predict and how well."""
     train, test = time_split(posts.data[posts.roles["time"]], test_size=test_size)
     X, y = posts.data, np.asarray(posts.target)
     scores, predictions = [], {}
@@ -128,7 +128,7 @@ def compare(posts, encoders, seeds, raw, test_size=0.2):
             src = spearman_score(y[test], predicted)
             mae = mean_absolute_error(y[test], predicted)
             scores.append({"model": name, "SRC": src, "MAE": mae, "seconds": seconds})
-    return pd.DataFrame(scores), predictions, y[test]
+    return pd.DataFrame(scores), predictions, model, X.iloc[test], y[test]
 
 
 def paired_bootstrap(y, ours, theirs, n_resamples=1000):
@@ -152,14 +152,18 @@ def paired_bootstrap(y, ours, theirs, n_resamples=1000):
     return wins / n_resamples
 
 
-def draw(y, predicted, path):
-    """Draw the distributions of predicted and true values (the paper's figure 2)."""
-    import matplotlib as mpl
+def draw(model, later, y, path):
+    """Draw the true values of later posts against predictions with intervals."""
+    import matplotlib.pyplot as plt
 
-    mpl.use("Agg")
-    display = DistributionDisplay(y_true=y, y_pred=predicted).plot()
+    plt.switch_backend("Agg")
+    figure, ax = plt.subplots(figsize=(7.7, 4.6), layout="constrained")
+    display = PredictionIntervalDisplay.from_estimator(model, later, y, ax=ax)
+    ax.set(xlabel="Predicted popularity", ylabel="True popularity")
+    ax.set_xlim(display.y_pred.min() - 0.3, display.y_pred.max() + 0.3)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    display.figure_.savefig(path, dpi=150)
+    figure.savefig(path, dpi=100)
 
 
 def main():
@@ -184,7 +188,8 @@ def main():
     seeds = arguments.seeds or (3 if arguments.smp_video else 1)
 
     posts, encoders = load(arguments)
-    scores, predictions, y = compare(posts, encoders, seeds, arguments.raw)
+    results = compare(posts, encoders, seeds, arguments.raw)
+    scores, predictions, full_pipeline, later, y = results
     grouped = scores.groupby("model", sort=False)
     table = grouped.agg(["mean", "std"]) if seeds > 1 else grouped.mean()
     print(
@@ -201,8 +206,8 @@ def main():
             f"\nFull pipeline and {name}, on 1000 resamples of the test posts:\n"
             f"the pipeline has the better SRC in {src:.1%}, the better MAE in {mae:.1%}"
         )
-    picture = arguments.output / "distribution.png"
-    draw(y, predictions["full pipeline"][0], picture)
+    picture = arguments.output / "predictions.png"
+    draw(full_pipeline, later, y, picture)
     print(f"\nPicture of predicted and true values: {picture}")
 
 

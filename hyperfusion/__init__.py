@@ -2,6 +2,10 @@
 
 Public names load when they are first used, so that importing the package
 costs next to nothing and pulls in none of its heavy dependencies.
+
+"The paper", whose sections and equations the docstrings cite, is L. Ye et al.,
+"HyperFusion: Hierarchical Multimodal Ensemble Learning for Social Media Popularity
+Prediction", MM '25, https://doi.org/10.48550/arXiv.2507.00926.
 """
 
 import lazy_loader

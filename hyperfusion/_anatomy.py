@@ -1,4 +1,4 @@
-"""The one walker of nested models: pipelines, searches, wrappers and the ensemble.
+"""Find the ensemble and other parts of pipelines, searches and wrappers.
 
 Parts are recognized by their attributes, so nothing else of the package is imported.
 """

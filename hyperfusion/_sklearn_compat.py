@@ -46,7 +46,7 @@ except ImportError:  # before scikit-learn 1.9 there are no callbacks
             return False
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stand-in of scikit-learn's mixin."""
+        """Stand-in for scikit-learn's mixin."""
 
         def _init_callback_context(self, **_: Any) -> _NoContext:
             return _NoContext()
@@ -57,7 +57,7 @@ except ImportError:  # before scikit-learn 1.9 there are no callbacks
 
 
 class Interval(_Interval):
-    """scikit-learn's constraint of numbers, to which booleans are no numbers."""
+    """scikit-learn's constraint of numbers, that takes no booleans for numbers."""
 
     def is_satisfied_by(self, val: Any) -> bool:
         """Whether a value is a number within the interval."""

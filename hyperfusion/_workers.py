@@ -41,13 +41,13 @@ def in_parallel(
 
 
 def thread_limit(n_threads: int, **which: str) -> AbstractContextManager[Any]:
-    """Let native libraries use so many threads: all of them, or those of a user_api."""
+    """Limit the threads of native libraries: of all, or of those of one user_api."""
     return _native_libraries(len(sys.modules)).limit(limits=n_threads, **which)
 
 
 @lru_cache(maxsize=1)
 def _native_libraries(_: int) -> ThreadpoolController:
-    """Find them, which takes as long as a small fit, again where modules came since."""
+    """Find them; again only after new imports, as it takes as long as a small fit."""
     return ThreadpoolController()
 
 

@@ -49,12 +49,12 @@ def save_model(model: Any, path: str | Path) -> None:
     model : estimator
         Any estimator of this package or of scikit-learn, or a Pipeline of them.
     path : str or Path
-        File to write. If writing fails, no file is left.
+        File to write. An existing file is replaced when the new one is complete.
 
     Raises
     ------
     InvalidInputError
-        If the folder does not exist.
+        If the folder does not exist, or `path` is a folder.
     MissingDependencyError
         If skops is not installed.
 
@@ -67,12 +67,7 @@ def save_model(model: Any, path: str | Path) -> None:
     ...     save_model(encoder, f"{folder}/encoder.skops")
     """
     io = _skops()
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise InvalidInputError(
-            f"The folder {str(path.parent)!r} does not exist: create it first."
-        )
-    with written_whole(path) as whole:
+    with written_whole(Path(path)) as whole:
         io.dump(model, whole, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 

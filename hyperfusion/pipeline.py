@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils import gen_batches
+from sklearn.utils import check_consistent_length, gen_batches
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._device import resolve_device
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
@@ -27,7 +28,7 @@ from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._folds import make_splits
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.ensemble._presets import PRESETS
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import BadFileError, InvalidInputError
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns, as_frame
@@ -43,6 +44,10 @@ class PostPipeline(Pipeline):
         for value in self.get_params(deep=True).values():
             if hasattr(value, "fit") and hasattr(value, "_parameter_constraints"):
                 value._validate_params()
+            if isinstance(value, HyperFusionEstimator):
+                device = getattr(value, "device", "auto")
+                if device not in ("auto", "cpu"):  # which are everywhere
+                    resolve_device(device)
         is_wrapped = isinstance(self[-1], PseudoLabelWrapper)
         ensemble = self[-1].estimator if is_wrapped else self[-1]
         table = as_frame(X)  # the first step refuses what is not a table
@@ -50,13 +55,18 @@ class PostPipeline(Pipeline):
         if isinstance(ensemble, HyperFusionRegressor) and is_table:
             ensemble._named_members()
             y = check_target(y, table, allow_nan=is_wrapped)
+            groups, is_known = None, ~np.isnan(y)
             for name, value in params.items():
                 if name.endswith("sample_weight") and value is not None:
                     _check_sample_weight(value, y, ensure_non_negative=True)
+                if name.endswith("groups") and value is not None:
+                    check_consistent_length(y, value)
+                    groups = _safe_indexing(value, is_known)
             is_word = isinstance(ensemble.cv, str)
             if isinstance(ensemble.cv, (Integral, Sized)) and not is_word:
-                known = y[~np.isnan(y)]
-                make_splits(ensemble.cv, known, known, np.ones_like(known), None, None)
+                y_known = y[is_known]
+                weight = np.ones_like(y_known)
+                make_splits(ensemble.cv, y_known, y_known, weight, groups, None)
         # hand frames of pandas on, whatever output is chosen: others lose the spaces
         chosen = {
             name: getattr(step, "_sklearn_output_config", {})
@@ -130,13 +140,14 @@ def make_hyperfusion(
     preset : {"fast", "default", "best", "paper"}, default="default"
         From the cheapest to the most expensive:
 
-        - ``"fast"``: boosted trees, once without pictures and texts, and a kernel
-          ridge, for a first look;
-        - ``"default"``: also CatBoost, with and without these; the best scores
-          for its time;
-        - ``"best"``: also two networks; takes two to four times as long;
-        - ``"paper"``: the paper's features, preprocessing, members and training. It
-          takes longest.
+        - ``"fast"``: boosted trees on all features, boosted trees without those of
+          pictures and texts, and a kernel ridge. Takes about two thirds of the
+          default's time;
+        - ``"default"``: adds CatBoost in the same two ways. The best scores for its
+          time;
+        - ``"best"``: adds two networks. Takes two to four times the default's time;
+        - ``"paper"``: the paper's features, preprocessing, members and training. Takes
+          longest.
     members : str, list of regressors or list of (name, regressor), default=None
         Members of the ensemble to use instead of the preset's, or the name of the
         preset to take them from.
@@ -302,6 +313,8 @@ def predict_batches(
     ------
     InvalidInputError
         If `X` is something else.
+    BadFileError
+        If the file is no Parquet file, or damaged.
 
     Examples
     --------
@@ -327,7 +340,10 @@ def _parts(X: Any, batch_size: int) -> tuple[int | None, Iterable[Any]]:
     if isinstance(X, (str, os.PathLike)):
         import pyarrow.parquet as pq
 
-        file = pq.ParquetFile(X)
+        try:
+            file = pq.ParquetFile(X)
+        except ValueError as error:
+            raise BadFileError(f"{X} can't be read as Parquet: {error}") from error
         return file.metadata.num_rows, file.iter_batches(batch_size)
     if hasattr(X, "to_batches"):  # a table or a reader of Arrow
         return getattr(X, "num_rows", None), X.to_batches(max_chunksize=batch_size)

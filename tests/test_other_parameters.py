@@ -96,6 +96,10 @@ def test_roles_that_one_column_can_have_together(roles):
         ({"y": np.full(40, np.nan), "unlabeled": True}, "number of rows, which is 0"),
         ({"predict__sample_weight": np.ones(4)}, "sample_weight"),
         ({"predict__sample_weight": -np.ones(40)}, "Negative values"),
+        ({"predict__groups": np.ones(4)}, "inconsistent numbers"),
+        ({"predict__groups": np.ones(40)}, "number of groups, which is 1"),
+        ({"members": [CatBoostHuberRegressor(device="cuda:99")]}, "not available"),
+        ({"vectors": {"text": "caption"}}, "row 0, column 'caption'"),
     ],
 )
 def test_everything_is_checked_before_the_first_picture(changes, message, monkeypatch):
@@ -104,7 +108,7 @@ def test_everything_is_checked_before_the_first_picture(changes, message, monkey
 
     monkeypatch.setattr(statistics, "read_image", read_image)
     y = changes.pop("y", Y)
-    params = {k: v for k, v in changes.items() if k.endswith("sample_weight")}
+    params = {k: v for k, v in changes.items() if k.endswith(("_weight", "groups"))}
     nested = {k: v for k, v in changes.items() if "__" in k and k not in params}
     own = {k: v for k, v in changes.items() if "__" not in k}
     posts = TABLE.assign(image=[picture()] * 40)

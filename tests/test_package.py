@@ -33,7 +33,7 @@ IMPORTS = {
     "_version": "",
     "_sklearn_compat": "",
     "_warnings": "",
-    "_writing": "",
+    "_writing": "exceptions",
     "_validation": "exceptions _sklearn_compat _warnings",
     "_progress": "_sklearn_compat",
     "_workers": "",

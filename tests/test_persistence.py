@@ -1,5 +1,6 @@
 """Saved models: whole, without code, and of a known version."""
 
+import errno
 import json
 import pickle
 import zipfile
@@ -23,6 +24,7 @@ from hyperfusion import (
     save_model,
 )
 from hyperfusion import persistence as module
+from hyperfusion._writing import written_whole
 from hyperfusion.exceptions import (
     BadFileError,
     InvalidInputError,
@@ -231,6 +233,9 @@ def test_a_missing_folder_is_named(tmp_path):
     folder = tmp_path / "models"
     with pytest.raises(InvalidInputError, match=f"folder '{folder}' does not exist"):
         save_model(TemporalEncoder(), folder / "model.skops")
+    for place in (tmp_path, "."):
+        with pytest.raises(InvalidInputError, match="is a folder: give a file in it"):
+            save_model(TemporalEncoder(), place)
     with pytest.raises(FileNotFoundError, match=r"model\.skops"):
         load_model(folder / "model.skops")
 
@@ -249,6 +254,24 @@ def test_a_failed_save_leaves_the_old_file(saved):
         save_model(model, saved)
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_writing_keeps_files_beside_it_and_links(tmp_path):
+    (tmp_path / "model").write_text("old")
+    (tmp_path / "model.unfinished").write_text("the user's own")
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    path = tmp_path / "link"
+    with written_whole(path) as one, written_whole(path) as two:
+        one.write_text("one")
+        two.write_text("two")
+        assert (tmp_path / "model").read_text() == "old"
+    kept = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    own = {"model.unfinished": "the user's own"}
+    assert kept == {"model": "one", "link": "one", **own}
+    assert path.is_symlink()
+    with pytest.raises(OSError, match=r"No space.*model"), written_whole(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "one"
 
 
 def test_another_version_is_named(saved, monkeypatch):

@@ -1,4 +1,4 @@
-"""Run the examples, each in a process of its own, and check what they print.
+"""Run the examples, each in a separate process, and check what they print.
 
 Arguments name examples by a part of their path; without any, all run.
 """

@@ -1,4 +1,4 @@
-"""Uses an installed package as a stranger does; run outside of the checkout."""
+"""Use an installed package like a new user. Run it outside of the checkout."""
 
 import sys
 from importlib.metadata import metadata

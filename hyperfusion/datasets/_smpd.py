@@ -226,7 +226,7 @@ def _from_columns(content: dict[str, Any], path: Path) -> pd.DataFrame:
             if absent:
                 raise InvalidInputError(
                     f"{path}, column {name!r} has no row {absent[0]}, of "
-                    f"{len(cells)}: row numbers begin at 0 and leave none out."
+                    f"{len(cells)}: row numbers must start at 0, without gaps."
                 )
             columns[name] = [cells[str(row)] for row in range(len(cells))]
         elif not isinstance(cells, list):

@@ -53,9 +53,8 @@ def write_submission(
     ------
     InvalidInputError
         If a score is not finite, an id is missing, repeated or already has the prefix,
-        or if the numbers of ids and scores differ.
-    FileNotFoundError
-        If the folder of `path` does not exist.
+        the numbers of ids and scores differ, the folder of `path` does not exist, or
+        `path` is a folder.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What members cost, what a time limit leaves room for, and the memory there is."""
+"""The costs of members, the plan for a time limit, and the available memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hyperfusion.ensemble._out_of_fold import Part
 
 
 class Cost(NamedTuple):
-    """Seconds of one core and bytes beside the table that one fit takes, and keeps."""
+    """What one fit takes: seconds of one core, and bytes besides the table."""
 
     seconds: float
     bytes: float
@@ -28,9 +28,9 @@ class Cost(NamedTuple):
 
 
 class _Formula(NamedTuple):
-    """Costs by row and by cell, at a usual `number` of the parameter `grows_with`.
+    """Costs per row and per cell, for the usual `number` of the parameter `grows_with`.
 
-    Those that stop early take no more than at that number.
+    A member that stops early never costs more than that.
     """
 
     row: float
@@ -59,7 +59,7 @@ _UNKNOWN = _Formula(0, 2e-6, 16)
 
 
 def cost_of(member: Any, n_rows: int, n_columns: int) -> Cost:
-    """Return what one fit of a member costs; a pipeline, what its last step does."""
+    """Return the cost of one fit of a member; that of a pipeline's last step."""
     known = [part for part in layers(member) if type(part).__name__ in _FORMULAS]
     formula = _FORMULAS[type(known[0]).__name__] if known else _UNKNOWN
     value = known[0].get_params().get(formula.grows_with) if known else None
@@ -77,11 +77,10 @@ def cost_of(member: Any, n_rows: int, n_columns: int) -> Cost:
 class TimePlan:
     """Fits members while there is time, the cheapest first.
 
-    The first fold of the cheapest member tells how fast this machine is. A member
-    starts only where its folds fit what is left by its declared cost, and goes on as
-    long as they do by the time that its own first folds took. `reserved` seconds are
-    kept for what comes after the folds; `last` is what a fit on all rows costs
-    beside one fold's, 0 without it.
+    The first fold of the cheapest member shows how fast this machine is. A member
+    starts only if, by its declared cost, all its folds fit into the time that is left.
+    It is dropped if its first folds take too long. `reserved` seconds are kept for what
+    comes after the folds. `last` is the cost of a fit on all rows, relative to a fold.
     """
 
     limit: float
@@ -96,7 +95,7 @@ class TimePlan:
     announce: Callable[[str], None] = print
 
     def title(self, fold: int, member: int) -> str:
-        """Return the name of a part, for people."""
+        """Return the name of a part for messages."""
         return f"fold {fold + 1}/{self.n_folds} {self.names[member]}"
 
     def parts(self, run: Callable[..., Iterator[Part]]) -> Iterator[Part]:
@@ -115,7 +114,7 @@ class TimePlan:
                 speed = (seconds + 1) / (self.costs[i].seconds + 1)
 
     def _member(self, i: int, expected: float, run: Any, must: bool) -> list[Part]:
-        """Return a member's parts, none where they don't fit."""
+        """Return a member's parts; none if the time is too short."""
         folds = range(self.n_folds)
         waves = [folds[k : k + self.n_jobs] for k in folds[:: self.n_jobs]]
         done: list[Part] = []
@@ -149,9 +148,9 @@ _WORKER = 3e8  # a process with the libraries that members import
 def bytes_needed(
     table: float, costs: Sequence[Cost], n_folds: int, n_jobs: int
 ) -> float:
-    """Return the bytes that fits take at their peak, beside the table itself.
+    """Return the peak memory of fits in bytes, besides the table itself.
 
-    Each has a copy of its rows. Workers share a copy of the table that joblib writes.
+    Each fit copies its rows. Workers share a copy of the table that joblib writes.
     """
     largest = max(cost.bytes for cost in costs)
     kept = n_folds * sum(cost.kept for cost in costs)
@@ -163,7 +162,7 @@ def bytes_needed(
 def warn_of_memory(
     X: Any, costs: Sequence[Cost], names: Sequence[str], n_folds: int, n_jobs: int
 ) -> None:
-    """Warn where fits will not fit the memory that is there."""
+    """Warn if the fits need more memory than is available."""
     if "Dask" in type(get_active_backend()[0]).__name__:
         return  # the workers are on other machines
     there, table = available_bytes(), table_bytes(X)
@@ -195,7 +194,7 @@ def table_bytes(X: Any) -> float:
 
 
 def available_bytes(root: str | Path = "/") -> float | None:
-    """Return what the machine and the container leave free; None where not known."""
+    """Return the free memory of the machine or container; None if unknown."""
     free: list[float] = []
     with contextlib.suppress(OSError):
         lines = (Path(root) / "proc/meminfo").read_text().splitlines()

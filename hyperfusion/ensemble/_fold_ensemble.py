@@ -163,7 +163,7 @@ class FoldEnsemble(HyperFusionEstimator):
         return self
 
     def _plan(self, X: Any, n_rows: int, start: float) -> TimePlan:
-        """Return what the members cost, and the limit that they are to keep."""
+        """Return the plan of the members' fits, with their costs and the time limit."""
         train = int(np.mean([len(rows) for rows, _ in self.splits_]))
         costs = [cost_of(member, train, X.shape[1]) for _, member in self.members_]
         names, n_folds = [name for name, _ in self.members_], len(self.splits_)
@@ -267,6 +267,6 @@ class FoldEnsemble(HyperFusionEstimator):
         self._user_known = mean_by_row(validated, known, len(X))
 
     def _per_fit(self, values: np.ndarray) -> np.ndarray:
-        """Return what folds have, one row for each of `estimators_`."""
+        """Return values per fold as values per entry of `estimators_`."""
         same = len(values) == len(self.estimators_)
         return values if same else values.mean(axis=0, keepdims=True)

@@ -27,7 +27,7 @@ _N_FOLDS = 5
 def make_splits(
     cv: Any, X: Any, y: np.ndarray, weight: np.ndarray, groups: Any, rng: Any
 ) -> list[Split]:
-    """Return the folds; raise where they are empty or train on what they test."""
+    """Return the folds; raise if they are empty or train on what they test."""
     splits: list[Split] = []
     for k, fold in enumerate(_folds(cv, X, y, groups, rng)):
         try:
@@ -93,7 +93,7 @@ def has_users(X: Any) -> bool:
 
 
 def _users(X: Any) -> np.ndarray:
-    """Return a number for each row's user, one of its own where it is missing."""
+    """Return a number for each row's user; a row without a user gets its own."""
     if not has_users(X):
         raise InvalidInputError(
             'cv="user" needs the users of the rows: name the role user= in '
@@ -119,7 +119,7 @@ def _times(X: Any, groups: Any) -> pd.Series:
 def _time_blocks(times: pd.Series) -> list[Split]:
     """Return folds that are blocks of time; rows without one are spread over all.
 
-    Rows of one time never part.
+    Rows of the same time stay together.
     """
     before = times.reset_index(drop=True).rank(method="min").to_numpy() - 1
     known = np.isfinite(before)

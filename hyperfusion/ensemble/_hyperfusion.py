@@ -51,13 +51,14 @@ class HyperFusionRegressor(
         Any scikit-learn regressors, or a preset. From the cheapest to the most
         expensive, these are
 
-        - ``"fast"``: boosted trees, once without pictures and texts, and a kernel
-          ridge, for a first look;
-        - ``"default"`` (also None): also CatBoost, with and without these; the best
-          scores for its time;
-        - ``"best"``: also the co-attention and the hierarchical network; takes two to
-          four times as long;
-        - ``"paper"``: the four members of section 3.4, without early stopping. It takes
+        - ``"fast"``: boosted trees on all features, boosted trees without those of
+          pictures and texts, and a kernel ridge. Takes about two thirds of the
+          default's time;
+        - ``"default"`` (also None): adds CatBoost in the same two ways. The best scores
+          for its time;
+        - ``"best"``: adds the co-attention and the hierarchical network. Takes two to
+          four times the default's time;
+        - ``"paper"``: the four members of section 3.4, without early stopping. Takes
           longest.
 
         Regressors that can't read categories or missing values get the feature table

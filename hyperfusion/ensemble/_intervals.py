@@ -1,4 +1,4 @@
-"""Conformal prediction intervals, and whether they keep their promise."""
+"""Conformal prediction intervals, and checks of their coverage."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Calibration:
 def chance_range(
     n_posts: Sequence[int], calibrations: Sequence[Calibration]
 ) -> tuple[float, float]:
-    """Return between which shares of posts are covered in 95% of cases."""
+    """Return the range that holds the share of covered posts in 95% of cases."""
     total = np.ones(1)
     for n, calibration in zip(n_posts, calibrations, strict=True):
         total = fftconvolve(total, calibration.chances(n))

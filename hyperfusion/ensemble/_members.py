@@ -63,7 +63,7 @@ def name_members(members: Any, taken: Collection[str] = ()) -> NamedMembers:
 def for_table(member: Any, X: Any) -> Any:
     """Return a clone of a member that can read `X`, if need be as numbers.
 
-    A frame may hold missing values at predict even where it has none at fit.
+    A frame may hold missing values at predict even if it has none at fit.
     """
     tags = get_tags(member).input_tags
     if isinstance(member, Pipeline) or tags.categorical:
@@ -72,10 +72,11 @@ def for_table(member: Any, X: Any) -> Any:
         without_texts(X, type(member).__name__)
     may_miss = isinstance(X, pd.DataFrame) or _has_missing(X)
     if not _has_categories(X) and (tags.allow_nan or not may_miss):
+        # scikit-learn's trees fail where a column is empty in the rows of a fold, which
+        # `NumericTable` fills
         is_sklearn = type(member).__module__.startswith("sklearn.")
-        if is_sklearn and isinstance(X, pd.DataFrame) and _has_missing(X):
-            return make_pipeline(as_array(), clone(member))
-        return clone(member)
+        if not (is_sklearn and _has_missing(X)):
+            return clone(member)
     from hyperfusion.preprocessing import NumericTable
 
     numbers = NumericTable(impute=not tags.allow_nan)
@@ -89,8 +90,8 @@ def _has_categories(X: Any) -> bool:
 def _has_missing(X: Any) -> bool:
     if isinstance(X, pd.DataFrame):
         return any(column.hasnans for _, column in X.items())
-    is_float = isinstance(X, np.ndarray) and X.dtype.kind == "f"
-    return is_float and bool(np.isnan(X).any())
+    may_miss = isinstance(X, np.ndarray) and X.dtype.kind in "fO"
+    return may_miss and bool(pd.isna(X).any())
 
 
 def set_seeds(member: Any, name: str, fold: int, seed: int) -> Any:
@@ -109,8 +110,8 @@ def set_seeds(member: Any, name: str, fold: int, seed: int) -> Any:
 def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Return a table or array that members can read; record or compare its columns.
 
-    An array, after a table without categories at fit, is taken for its columns in
-    their order.
+    After a fit on a table without categories, an array is read as its columns in the
+    same order.
     """
     X = as_frame(X)
     names: Any = () if reset else getattr(estimator, "feature_names_in_", ())
@@ -141,9 +142,9 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def ask_for_weights(member: Any) -> Any:
-    """Return a member that asks for weights where routing needs that.
+    """Return a member that requests weights if metadata routing needs that.
 
-    One that says whether it does stays. In a pipeline the last step asks.
+    Requests that were set before stay. In a pipeline the last step requests them.
     """
     if not _routing_enabled():
         return member

@@ -132,13 +132,13 @@ def _fit_part(
 
 @contextmanager
 def naming(name: str, fold: int, member: Any = None) -> Iterator[None]:
-    """Add to errors which member they come from, and in which fold."""
+    """Name the member and the fold in errors that come from them."""
     try:
         yield
     except Exception as error:
         hint = (
-            " A Pipeline gets the table as it is: where it can't read categories or "
-            "missing values, begin it with NumericTable(impute=True)."
+            " A Pipeline gets the table as it is: if it can't read categories or "
+            "missing values, start it with NumericTable(impute=True)."
         )
         error.add_note(
             f"This comes from the member {name!r} in fold {fold}."
@@ -185,7 +185,7 @@ def finite_prediction(model: Any, X: Any, name: str) -> np.ndarray:
 
 
 def stack_rows(*parts: Any) -> Any:
-    """Put tables of the same columns under each other."""
+    """Concatenate the rows of tables with the same columns."""
     if isinstance(parts[0], pd.DataFrame):
         return pd.concat(parts, ignore_index=True)
     if sp.issparse(parts[0]):

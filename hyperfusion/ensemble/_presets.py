@@ -1,4 +1,4 @@
-"""The presets: members of an ensemble that are chosen by a word."""
+"""The presets: members of an ensemble, chosen by name."""
 
 from __future__ import annotations
 
@@ -75,18 +75,18 @@ def as_array() -> FunctionTransformer:
 
 
 def context_only(*steps: Any) -> Pipeline:
-    """Return steps that read the user, time, place and numbers of posts alone.
+    """Return steps that only read the user, time, place and numbers of posts.
 
-    Where pictures and texts say little of the target, their many columns only disturb.
+    If pictures and texts say little about the target, their many columns add noise.
     """
     return make_pipeline(ContextColumns(), *steps)
 
 
 class ContextColumns(TransformerMixin, BaseEstimator):
-    """Drop what is read from pictures and texts, unless nothing else is there."""
+    """Drop the features of pictures and texts, unless there are no others."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Look which columns of a feature table stay; those of an array all do."""
+        """Find the columns of a feature table that stay; an array keeps all."""
         schema = Schema.of(X)
         content = {*schema.leaving_with("visual"), *schema.leaving_with("textual")}
         columns = [*enumerate(schema.columns)]
@@ -117,7 +117,7 @@ def kernel_ridge() -> Pipeline:
 
 
 class RowLimitedNystroem(Nystroem):
-    """`Nystroem` that takes at most as many components as there are rows, unwarned."""
+    """`Nystroem` with at most as many components as rows, without a warning."""
 
     n_components: int
 

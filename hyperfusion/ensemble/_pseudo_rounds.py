@@ -51,8 +51,8 @@ def select(
 ) -> tuple[np.ndarray, float]:
     """Return the rows above the threshold of equation 10, and the (mean) threshold.
 
-    The guards bound the shares of rows. The threshold, and the least share, apply to
-    each of so many strata of the prediction.
+    At least `min_share` and at most `max_share` of the rows are returned. The threshold
+    and `min_share` apply within each of `strata` bins of the prediction.
     """
     stratum = np.zeros(len(confidence), dtype=int)
     if strata > 1:
@@ -87,10 +87,10 @@ def compare(
     folds: np.ndarray,
     weight: np.ndarray,
 ) -> dict[str, float]:
-    """Compare out-of-fold predictions row by row, as `PseudoLabelWrapper` tells.
+    """Compare out-of-fold predictions row by row, as `PseudoLabelWrapper` describes.
 
-    The standard error over rows is too small where the rows of a fold gain together,
-    that over folds is luck where there are few: the larger counts.
+    The standard error over rows is too small if the rows of a fold gain together. The
+    one over folds is unreliable if there are few. So the larger one counts.
     """
     errors = [np.abs(y - p) for p in (before, after)]
     orders = [_rank_products(y, p, folds, weight) for p in (before, after)]
@@ -275,7 +275,7 @@ class PseudoLabelRounds:
         )
 
     def fit_on_all(self) -> None:
-        """Fit the members of the kept ensemble on all rows at last."""
+        """Fit the members of the kept ensemble on all rows, as the last step."""
         extra = None
         if self.used:
             extra = [self._extra(p) for p in (*self.used, self.merged())]

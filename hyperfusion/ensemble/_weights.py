@@ -1,4 +1,4 @@
-"""Weights of the members, and what follows: predictions, scores, uncertainty.
+"""Weights of the members, and predictions, scores and uncertainty from them.
 
 All weights are non-negative and add up to 1 (equation 8).
 """
@@ -281,7 +281,7 @@ def score_table(
 def disagreement(
     predictions: Sequence[np.ndarray], bias: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Return the weighted variance of members' predictions, each freed of its bias."""
+    """Return the weighted variance of members' predictions, each without its bias."""
     share = weights / weights.sum()
     freed = [p - b for p, b in zip(predictions, bias, strict=True)]
     # summed member by member, so that a row never depends on the others of the call

@@ -16,7 +16,7 @@ Groups = dict[Hashable, list[int]]
 
 
 def group_columns(schema: Schema, by: str) -> Groups:
-    """Return the positions of each group's columns, in the order of their first."""
+    """Return the positions of each group's columns, in order of first appearance."""
     groups: Groups = {}
     for position, name in enumerate(schema.group_names(by)):
         groups.setdefault(name, []).append(position)

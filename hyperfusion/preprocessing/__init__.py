@@ -1,4 +1,4 @@
-"""What a regressor puts in front of itself: imputing, scaling, reducing, filtering."""
+"""Steps before a regressor: imputing, scaling, reducing, filtering."""
 
 import lazy_loader
 

@@ -21,6 +21,7 @@ from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
 from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
+from hyperfusion._writing import written_whole
 from hyperfusion.ensemble._intervals import Intervals, coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.reports import _contents
@@ -73,9 +74,16 @@ class Report:
         Parameters
         ----------
         path : str or Path
-            File to write, in UTF-8.
+            File to write, in UTF-8. An existing file is replaced when the new one is
+            complete.
+
+        Raises
+        ------
+        InvalidInputError
+            If the folder does not exist, or `path` is a folder.
         """
-        Path(path).write_text(self.html, encoding="utf-8")
+        with written_whole(Path(path)) as whole:
+            whole.write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:
         page = escape(self.html, quote=True)

@@ -63,7 +63,7 @@ def read_features(
             row, column = np.argwhere(np.isinf(numbers))[0]
             raise BadCellError(
                 "Input X contains infinity or a value too large for dtype('float32'): "
-                "BlockImputer takes such values as missing, IQRFilter clips them",
+                "BlockImputer treats such values as missing, IQRFilter clips them",
                 int(row),
                 features.schema.columns[column],
             )
@@ -127,8 +127,8 @@ def as_float32(frame: pd.DataFrame) -> np.ndarray:
             raise InvalidInputError(
                 f"Column {column!r} has dtype {dtype}, which is neither a number nor a "
                 "category: encode it first (PostEncoder does), turn it into numbers, "
-                "or make it a category with .astype('category'), as a step before "
-                "does with .set_output(transform='pandas')."
+                "or make it a category with .astype('category'). An earlier step "
+                "keeps categories with .set_output(transform='pandas')."
             )
         if is_object or isinstance(dtype, pd.api.extensions.ExtensionDtype):
             fill = {"na_value": np.nan}

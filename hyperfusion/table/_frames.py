@@ -67,7 +67,7 @@ def check_table(
 
 
 def without_texts(X: Any, who: str) -> Any:
-    """Return an array; refuse one of objects with texts that are no numbers."""
+    """Return an array; refuse one of objects with texts that are not numbers."""
     if not isinstance(X, np.ndarray) or X.dtype.kind not in "OU":
         return X
     for column, cells in enumerate(X.T if X.ndim == 2 else ()):
@@ -77,7 +77,7 @@ def without_texts(X: Any, who: str) -> Any:
             raise InvalidInputError(
                 f"{who} could not convert string to float: the array holds "
                 f"{texts[int(unread.argmax())]!r} in column {column}. An array can't "
-                "say which columns are categories: make the step before "
+                "say which columns are categories: make the previous step "
                 "return a DataFrame, with .set_output(transform='pandas')."
             )
     return X

@@ -103,7 +103,7 @@ def test_what_is_refused_leaves_the_file_alone(tmp_path, ids, scores, message):
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"No such file.*later"):
+    with pytest.raises(InvalidInputError, match=r"later' does not exist"):
         write_submission(tmp_path / "later" / "a.json", [1], [2.0])
 
 

@@ -98,7 +98,7 @@ def test_a_flipped_bit_in_a_vector_costs_that_vector(folder):
     place = data.find(np.full(100, 7, dtype=np.float32).tobytes()) + 50
     data[place] ^= 1
     path.write_bytes(data)
-    with pytest.warns(RuntimeWarning, match="damaged .*made anew"):
+    with pytest.warns(RuntimeWarning, match="damaged .*computed again"):
         assert use_and_repair(folder) == (N - 1, N)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

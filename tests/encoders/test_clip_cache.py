@@ -205,6 +205,12 @@ def test_a_cache_that_can_not_be_is_not_a_bad_cell(kind, tmp_path):
     encoder, X = make(kind, cache=tmp_path / "file", on_error="missing")
     with pytest.raises(InvalidInputError, match="can't be created as a folder"):
         encoder.fit_transform(X)
+    # a fitted encoder may come from another machine
+    encoder.set_params(cache=tmp_path / "good").fit(X)
+    expected = encoder.transform(X)
+    encoder.set_params(cache=tmp_path / "file" / "cache")
+    with pytest.warns(RuntimeWarning, match="can't be kept"):
+        assert_allclose(encoder.transform(X), expected, **CLOSE)
 
 
 @both

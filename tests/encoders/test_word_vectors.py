@@ -256,7 +256,7 @@ def test_words_that_fasttext_would_make_up_are_unknown_and_it_says_so():
     model = FastText([["sea", "sun"]] * 9, vector_size=4, min_count=1, workers=1)
     assert model.wv["seas"].any()  # made of parts of the word
     encoder = GloveTextVectorizer(model.wv)
-    with pytest.warns(UserWarning, match="word outside of the 2 counts as unknown"):
+    with pytest.warns(UserWarning, match="not one of the 2 counts as unknown"):
         encoder.fit(["sea"])
     out = encoder.transform(["sea", "seas"])
     assert_array_equal(out[0, :4], model.wv["sea"])

@@ -8,7 +8,7 @@
   processor's arithmetic unused. torch's oneDNN uses it, on weights in its own order.
 
 Each is tried when a model is loaded or first used; where the numbers do not agree with
-open_clip's up to rounding, open_clip's way is taken.
+open_clip's up to rounding, open_clip's own code is used.
 """
 
 from __future__ import annotations

@@ -115,8 +115,8 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         vectors = load_word_vectors(self.vectors)
         if vectors.has_ngrams:
             warn_user(
-                "Of FastText's vectors only those of whole words are used: a word "
-                f"outside of the {len(vectors.words)} counts as unknown."
+                "Only FastText's vectors of whole words are used: a word that is not "
+                f"one of the {len(vectors.words)} counts as unknown."
             )
         self.vector_size_ = vectors.size
         self.fingerprint_ = vectors.fingerprint
@@ -126,7 +126,7 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
         if vectors.fingerprint != self.fingerprint_:
             raise InvalidInputError(
                 f"vectors={self.vectors!r} are not the word vectors that this "
-                "estimator was fitted with. Bring those back, or fit again."
+                "estimator was fitted with. Restore those, or fit again."
             )
         values = read_cells(cells, read_text, self.on_error)
         codes, texts = pd.factorize(np.array(values, dtype=object))

@@ -75,7 +75,7 @@ class CrossAttention(nn.Module):
         self.mix = linear(size, size, generator)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        """Return what to add to the own tokens."""
+        """Return what to add to the side's own tokens."""
         query = self._heads(self.ask(own))
         key, value = (self._heads(x) for x in self.answer(other).chunk(2, dim=-1))
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
