@@ -239,7 +239,7 @@ def test_times_to_order_by():
         as_times(["2015", "soon"], "times")
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(-9_000_000_000, 9_000_000_000))
 def test_a_moment_is_the_same_in_all_forms(second):
     naive = np.datetime64(second, "s")
@@ -251,7 +251,7 @@ def test_a_moment_is_the_same_in_all_forms(second):
         assert read(second, float(second), str(second)).seconds.tolist() == [second] * 3
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.none()
