@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize, nnls
+from scipy.special import softmax
 
 from hyperfusion.ensemble._out_of_fold import Part
 from hyperfusion.metrics import spearman_score
@@ -109,7 +110,7 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
     greedy = np.log(np.maximum(_greedy(predictions, loss), 1e-3))
     found = [
         minimize(
-            lambda logits: loss(predictions @ _softmax(logits)),
+            lambda logits: loss(predictions @ softmax(logits)),
             start,
             method="Nelder-Mead",
             options={
@@ -121,12 +122,7 @@ def _simplex(predictions: np.ndarray, loss: Loss) -> np.ndarray:
         )
         for start in [*(3 * corners), greedy]
     ]
-    return _softmax(min(found, key=lambda result: result.fun).x)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shares = np.exp(logits - logits.max())  # scipy's takes as long as the loss
-    return shares / shares.sum()
+    return softmax(min(found, key=lambda result: result.fun).x)
 
 
 @dataclass
