@@ -68,14 +68,13 @@ def read_features(
             )
     else:
         finite = "allow-nan" if infinite == "raise" else False
-        with np.errstate(over="ignore"):  # overflow is found as infinity
-            numbers = validated(
-                estimator,
-                without_texts(X, type(estimator).__name__),
-                reset=reset,
-                dtype=np.float32,
-                ensure_all_finite=finite,
-            )
+        numbers = validated(
+            estimator,
+            without_texts(X, type(estimator).__name__),
+            reset=reset,
+            dtype=np.float32,
+            ensure_all_finite=finite,
+        )
         schema = Schema.of(numbers)
         nothing = pd.DataFrame(index=range(len(numbers)))
         features = Features(numbers, nothing, schema, schema, False)

@@ -169,7 +169,7 @@ def test_frame_at_fit_and_array_at_predict(member):
 
 @each_member
 def test_what_is_no_table_is_refused_by_name(member):
-    with pytest.raises(TypeError, match=r"[Ss]parse"):
+    with pytest.raises(InvalidInputError, match=r"[Ss]parse"):
         clone(member).fit(csr_array(NUMBERS), EASY)
     with pytest.raises(ValueError, match=r"2D|2-dimensional"):
         clone(member).fit(pd.Series(NUMBERS[:, 0]), EASY)
