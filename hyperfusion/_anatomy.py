@@ -5,6 +5,7 @@ Parts are recognized by their attributes, so nothing else of the package is impo
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +126,12 @@ class Anatomy:
         regressor = model
         for layer in layers(model):
             regressor = layer
-            check_is_fitted(layer)
+            try:
+                check_is_fitted(layer)
+            except NotFittedError:
+                raise
+            except (TypeError, AttributeError) as error:
+                raise _no_model(model) from error
             if hasattr(layer, "steps"):
                 steps += [s for _, s in layer.steps[:-1] if hasattr(s, "transform")]
             elif hasattr(layer, "regressor_"):
@@ -133,10 +139,7 @@ class Anatomy:
             elif hasattr(layer, "estimator_") and hasattr(layer, "support_"):
                 steps.append(layer)  # selects columns, as RFE does
         if not hasattr(regressor, "predict"):
-            raise InvalidInputError(
-                "model must be a fitted regressor, or a Pipeline, search or wrapper "
-                f"around one. Got {model!r}."
-            )
+            raise _no_model(model)
         return cls(steps, regressor, targets)
 
     @property
@@ -182,6 +185,13 @@ class Anatomy:
         """Return what the whole model predicts from features."""
         values = np.asarray(self.regressor.predict(features), dtype=np.float64)
         return self.to_target(values.reshape(-1))
+
+
+def _no_model(model: Any) -> InvalidInputError:
+    return InvalidInputError(
+        "model must be a fitted regressor, or a Pipeline, search or wrapper around "
+        f"one. Got {reprlib.repr(model)}."
+    )
 
 
 def ensemble_inside(model: Any) -> Anatomy:

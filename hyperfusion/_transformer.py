@@ -99,10 +99,16 @@ class TableTransformer(TransformerMixin, HyperFusionEstimator):
         return self._indexed(X, table)
 
     def _indexed(self, X: Any, table: Any) -> Any:
+        form = _get_output_config("transform", self)["dense"]
         # older versions of scikit-learn keep the index of a frame, but not of a Series
-        lost = isinstance(X, pd.Series) and isinstance(table, np.ndarray)
-        if lost and _get_output_config("transform", self)["dense"] == "pandas":
-            return pd.DataFrame(table, index=X.index)
+        if isinstance(table, np.ndarray):
+            lost = form == "pandas" and isinstance(X, pd.Series)
+            return pd.DataFrame(table, index=X.index) if lost else table
+        if form == "polars":  # which makes other types of categories without levels
+            empty = pd.CategoricalDtype(pd.Index([], dtype="string"))
+            kinds = table.dtypes[table.dtypes == "category"]
+            bare = [c for c, kind in kinds.items() if len(kind.categories) == 0]
+            table = table.astype(dict.fromkeys(bare, empty))
         return table
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import reprlib
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
 
-from hyperfusion._sklearn_compat import Interval, _num_samples
+from hyperfusion._sklearn_compat import Interval, _check_sample_weight, _num_samples
 from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 
 COUNT = Interval(Integral, 1, None, closed="left")
 """Constraint of whole numbers from 1."""
 
-N_JOBS = [Interval(Integral, None, -1, closed="right"), COUNT, None]
+_MOST_JOBS = Interval(Integral, 1, 10_000, closed="both")
+N_JOBS = [Interval(Integral, None, -1, closed="right"), _MOST_JOBS, None]
 """Constraint of parameters ``n_jobs``."""
 
 _LARGEST = 1e18  # squares of what is larger leave the range of float32
@@ -38,7 +41,10 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
             "requires y to be passed, but the target y is None: pass a number per row."
         )
     values = _as_float_vector(y)
-    n_rows = X if isinstance(X, Integral) else _num_samples(X)
+    try:
+        n_rows = X if isinstance(X, Integral) else _num_samples(X)
+    except TypeError as error:
+        raise InvalidInputError(f"X must be a table or an array: {error}") from error
     if len(values) != n_rows:
         raise InvalidInputError(
             f"Found input variables with inconsistent numbers of samples: X has "
@@ -67,6 +73,16 @@ def check_target(y: Any, X: Any, *, allow_nan: bool = False) -> np.ndarray:
         )
     warn_of_order(X, y)
     return values
+
+
+def check_weights(sample_weight: Any, X: Any, **options: Any) -> np.ndarray:
+    """Return what scikit-learn makes of weights, with errors of ours."""
+    if _num_samples(X) == 0:
+        raise InvalidInputError("Found array with 0 sample(s): X has no rows.")
+    try:
+        return _check_sample_weight(sample_weight, X, **options)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"sample_weight can't be used: {error}") from error
 
 
 def check_increasing(values: Any, parameter: str, example: str) -> list[int]:
@@ -129,13 +145,18 @@ def _as_float_vector(y: Any) -> np.ndarray:
     if isinstance(y, np.ma.MaskedArray):
         y = np.ma.filled(y.astype(float), np.nan)
     try:
-        values = np.asarray(column_or_1d(y, warn=True))
-    except ValueError as error:
+        values = np.asarray(column_or_1d(y))
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]  # what follows may be all of y
         raise InvalidInputError(
-            f"The target must be one number per row: {error}"
+            f"The target must be one number per row: {reason}"
         ) from error
-    if np.iscomplexobj(values):
-        raise InvalidInputError("Complex data not supported")
+    if np.asarray(y).ndim == 2:
+        warn_user(
+            "A column-vector y was passed when a 1d array was expected: pass "
+            "y.ravel(), or the one column of a table.",
+            DataConversionWarning,
+        )
     if values.dtype.kind in "mM":
         raise InvalidInputError(
             f"The target must be numbers, got {values.dtype}. Give durations as "
@@ -145,14 +166,18 @@ def _as_float_vector(y: Any) -> np.ndarray:
         values = np.where(pd.isna(values), np.nan, values)
     try:
         return values.astype(np.float64)
+    except OverflowError as error:
+        raise InvalidInputError(
+            "Input y holds whole numbers that are too large to learn: fix these rows."
+        ) from error
     except (TypeError, ValueError) as error:
         cells = pd.Series(values.tolist(), dtype=object)
         unread = cells.notna() & pd.to_numeric(cells, errors="coerce").isna()
         cell = next(iter(cells[unread]), cells.iloc[0])
         raise InvalidInputError(
-            f"The target must be numbers, got values like {cell!r}. Turn texts into "
-            "numbers first: pd.to_numeric(y.str.replace(',', '')) if commas separate "
-            "thousands, or .replace(',', '.') if the comma is a decimal point."
+            f"The target must be numbers, got values like {reprlib.repr(cell)}. Turn "
+            "texts into numbers first: pd.to_numeric(y.str.replace(',', '')) if commas "
+            "separate thousands, or .replace(',', '.') if the comma is a decimal point."
         ) from error
 
 

@@ -13,12 +13,22 @@ from sklearn.metrics import make_scorer
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import column_or_1d
 
-from hyperfusion._sklearn_compat import _check_sample_weight
+from hyperfusion._sklearn_compat import validate_params
+from hyperfusion._validation import COUNT, check_weights
 from hyperfusion.cells._levels import number_levels
+from hyperfusion.exceptions import InvalidInputError
 
 __all__ = ["spearman_score", "spearman_scorer", "within_user_spearman"]
 
 
+@validate_params(
+    {
+        "y_true": ["array-like"],
+        "y_pred": ["array-like"],
+        "sample_weight": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def spearman_score(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
@@ -50,8 +60,8 @@ def spearman_score(
     check_consistent_length(y_true, y_pred, sample_weight)
     for name, values in (("y_true", y_true), ("y_pred", y_pred)):
         if not np.isfinite(values).all():
-            raise ValueError(f"{name} contains NaN or infinity.")
-    weight = _check_sample_weight(sample_weight, y_true, dtype=np.float64)
+            raise InvalidInputError(f"{name} contains NaN or infinity.")
+    weight = check_weights(sample_weight, y_true, dtype=np.float64)
     return weighted_correlation(rankdata(y_true), rankdata(y_pred), weight)
 
 
@@ -65,6 +75,15 @@ def weighted_correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> fl
     return float(np.clip(np.sum(weight * a * b) / scale, -1.0, 1.0))
 
 
+@validate_params(
+    {
+        "y_true": ["array-like"],
+        "y_pred": ["array-like"],
+        "users": ["array-like"],
+        "min_frequency": [COUNT],
+    },
+    prefer_skip_nested_validation=True,
+)
 def within_user_spearman(
     y_true: ArrayLike, y_pred: ArrayLike, users: ArrayLike, *, min_frequency: int = 3
 ) -> float:

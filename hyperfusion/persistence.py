@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -37,6 +38,9 @@ _HARMLESS_MODULES = ("sklearn.model_selection._split", "numpy.dtypes")
 _MOST_PADDING = 500
 """Largest compression ratio of a schema; in real models it is below 100."""
 
+_FEWEST_BYTES = 50
+"""Bytes of a schema for each object in it; in real models it is some 500."""
+
 
 def save_model(model: Any, path: str | Path) -> None:
     """Write a fitted model to a file without code in it.
@@ -49,12 +53,12 @@ def save_model(model: Any, path: str | Path) -> None:
     model : estimator
         Any estimator of this package or of scikit-learn, or a Pipeline of them.
     path : str or Path
-        File to write. If writing fails, no file is left.
+        File to write. An existing file is replaced when the new one is complete.
 
     Raises
     ------
     InvalidInputError
-        If the folder does not exist.
+        If the folder does not exist, or `path` is a folder.
     MissingDependencyError
         If skops is not installed.
 
@@ -67,12 +71,7 @@ def save_model(model: Any, path: str | Path) -> None:
     ...     save_model(encoder, f"{folder}/encoder.skops")
     """
     io = _skops()
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise InvalidInputError(
-            f"The folder {str(path.parent)!r} does not exist: create it first."
-        )
-    with written_whole(path) as whole:
+    with written_whole(Path(path)) as whole:
         io.dump(model, whole, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
@@ -123,10 +122,13 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     with _whole_file(path):
         with zipfile.ZipFile(path) as archive:
             schema = archive.getinfo("schema.json")
-        # only a malicious schema takes so much more memory than disk space
-        if schema.file_size > max(_MOST_PADDING * schema.compress_size, 2**24):
-            size = f"{schema.file_size:,}"
-            raise ValueError(f"its schema takes {size} bytes when unpacked")
+            # only a malicious schema takes so much more memory than disk space
+            if schema.file_size > max(_MOST_PADDING * schema.compress_size, 2**24):
+                size = f"{schema.file_size:,}"
+                raise ValueError(f"its schema takes {size} bytes when unpacked")
+            parts = _count_parts(json.loads(archive.read("schema.json")), {})
+        if parts > schema.file_size // _FEWEST_BYTES:
+            raise ValueError(f"its schema unfolds to {parts:,} parts")
         asked = io.get_untrusted_types(file=path)
     unknown = [
         name
@@ -146,6 +148,25 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
             if isinstance(getattr(part, "memory", None), str):
                 part.memory = None
     return model
+
+
+def _count_parts(state: Any, known: dict[Any, int]) -> int:
+    """Return how many objects a schema names, each time that it names one by its id.
+
+    skops walks through all of them, so a few lists that hold one another would keep it
+    busy for good.
+    """
+    if isinstance(state, list):
+        return sum(_count_parts(part, known) for part in state)
+    if not isinstance(state, dict):
+        return 0
+    own = state.get("__id__")
+    if own in known:
+        return known[own]
+    parts = 1 + sum(_count_parts(part, known) for part in state.values())
+    if own is not None:
+        known[own] = parts
+    return parts
 
 
 @contextlib.contextmanager

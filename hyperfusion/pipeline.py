@@ -9,25 +9,25 @@ from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils import gen_batches
+from sklearn.utils import check_consistent_length, gen_batches
 
 from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._device import resolve_device
 from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
-    _check_sample_weight,
     _safe_indexing,
     validate_params,
 )
-from hyperfusion._validation import COUNT, check_target
+from hyperfusion._validation import COUNT, check_target, check_weights
 from hyperfusion.encoders import PostEncoder, SVDUserEmbedder
 from hyperfusion.encoders.post._roles import ROLES, SLOTS
 from hyperfusion.ensemble import HyperFusionRegressor, PseudoLabelWrapper
 from hyperfusion.ensemble._folds import make_splits
 from hyperfusion.ensemble._members import name_members
 from hyperfusion.ensemble._presets import PRESETS
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import BadFileError, InvalidInputError
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler, IQRFilter
 from hyperfusion.relations import NeighborTargets, RelationEncoder
 from hyperfusion.table._frames import Columns, as_frame
@@ -43,6 +43,10 @@ class PostPipeline(Pipeline):
         for value in self.get_params(deep=True).values():
             if hasattr(value, "fit") and hasattr(value, "_parameter_constraints"):
                 value._validate_params()
+            if isinstance(value, HyperFusionEstimator):
+                device = getattr(value, "device", "auto")
+                if device not in ("auto", "cpu"):  # which are everywhere
+                    resolve_device(device)
         is_wrapped = isinstance(self[-1], PseudoLabelWrapper)
         ensemble = self[-1].estimator if is_wrapped else self[-1]
         table = as_frame(X)  # the first step refuses what is not a table
@@ -50,13 +54,18 @@ class PostPipeline(Pipeline):
         if isinstance(ensemble, HyperFusionRegressor) and is_table:
             ensemble._named_members()
             y = check_target(y, table, allow_nan=is_wrapped)
+            groups, is_known = None, ~np.isnan(y)
             for name, value in params.items():
                 if name.endswith("sample_weight") and value is not None:
-                    _check_sample_weight(value, y, ensure_non_negative=True)
+                    check_weights(value, y, ensure_non_negative=True)
+                if name.endswith("groups") and value is not None:
+                    check_consistent_length(y, value)
+                    groups = _safe_indexing(value, is_known)
             is_word = isinstance(ensemble.cv, str)
             if isinstance(ensemble.cv, (Integral, Sized)) and not is_word:
-                known = y[~np.isnan(y)]
-                make_splits(ensemble.cv, known, known, np.ones_like(known), None, None)
+                y_known = y[is_known]
+                weight = np.ones_like(y_known)
+                make_splits(ensemble.cv, y_known, y_known, weight, groups, None)
         # hand frames of pandas on, whatever output is chosen: others lose the spaces
         chosen = {
             name: getattr(step, "_sklearn_output_config", {})
@@ -303,6 +312,8 @@ def predict_batches(
     ------
     InvalidInputError
         If `X` is something else.
+    BadFileError
+        If the file is no Parquet file, or damaged.
 
     Examples
     --------
@@ -328,7 +339,10 @@ def _parts(X: Any, batch_size: int) -> tuple[int | None, Iterable[Any]]:
     if isinstance(X, (str, os.PathLike)):
         import pyarrow.parquet as pq
 
-        file = pq.ParquetFile(X)
+        try:
+            file = pq.ParquetFile(X)
+        except ValueError as error:
+            raise BadFileError(f"{X} can't be read as Parquet: {error}") from error
         return file.metadata.num_rows, file.iter_batches(batch_size)
     if hasattr(X, "to_batches"):  # a table or a reader of Arrow
         return getattr(X, "num_rows", None), X.to_batches(max_chunksize=batch_size)

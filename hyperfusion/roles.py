@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._validation import inferred
-from hyperfusion.cells._columns import as_column, is_blank
+from hyperfusion.cells._columns import as_column, is_blank, shown
 from hyperfusion.cells._images import signs_of_images
 from hyperfusion.cells._levels import signs_of_levels
 from hyperfusion.cells._numbers import signs_of_numbers
@@ -31,8 +31,12 @@ _SHORTEST_VECTOR = 32
 
 # words of columns' names, in the singular
 _USER = {"user", "author", "account", "channel", "seller", "owner", "creator", "host"}
-_USER |= {"uploader", "shop", "profile", "uid", "vendor", "username"}
-_ID = {"id", "name", "hash", "key", "handle", "number", "code", "uuid"}
+_USER |= {"uploader", "shop", "profile", "uid", "vendor", "username", "publisher"}
+_USER |= {"writer", "byline", "reporter", "journalist", "photographer", "artist"}
+_CALLED = re.compile(
+    r"@[\w.]+|/?u/[\w-]+|by\s+\w\S*(?:\s+\S+){0,3}", re.IGNORECASE
+)  # not a text that begins with "by"
+_ID = {"id", "name", "hash", "key", "handle", "number", "code", "uuid", "title"}
 _ROW_IDS = {"id", "uuid", "pid", "sku", "index"}
 _JOINED = {"joined", "registered", "signup", "since"}
 _FANS = {"follower", "following", "follow", "subscriber", "friend", "fan"}
@@ -50,6 +54,7 @@ _BLOCKS = {
     "place": _PLACE,
     "meta": {"embedding", "emb", "vector", "vec", "latent"},
 }
+_KINDS = {"str": "text", "int": "number", "float": "number"}
 _NEUTRAL = {"snippet", "meta", "data", "info", "node"}  # levels of JSON
 _SPOKEN = frozenset().union(*_BLOCKS.values())
 
@@ -110,11 +115,14 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
         yield "geo_accuracy", "the name, and numbers"
     if words & {"timezone", "tz", "zone", "offset"}:
         yield "timezone", signs_of_zones(cells)
-    names_user = words & _USER and words <= _USER | _ID  # not something of theirs
+    ids = {word for word in words if word.endswith("id")}  # steamid
+    names_user = words & _USER and words <= _USER | _ID | ids  # not something of theirs
     are_ids = column.is_whole or not (column.is_numeric or cells.map(is_list).any())
+    users = f"{column.n_levels} users in {column.n_known} rows"
     if names_user and are_ids:
-        repeated = f"{column.n_levels} users in {column.n_known} rows"
-        yield "user", f"the name, and {repeated}"
+        yield "user", f"the name, and {users}"
+    if all(isinstance(cell, str) and _CALLED.fullmatch(cell.strip()) for cell in cells):
+        yield "user", f"names such as {shown(cells.iloc[0], 30)}, and {users}"
     few_twice = column.n_levels > max(0.9 * column.n_known, 1)
     if few_twice and column.is_whole and column.n_levels == np.ptp(cells) + 1:
         yield None, "row numbers"
@@ -141,13 +149,17 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     tags = signs_of_tags(cells)
     if tags is None and words & _TAGS and signs_of_texts(cells):
         tags = "the name, and texts of several words"
+    if tags and str(cells.iloc[0]).lstrip("[('\" ").startswith("http"):
+        yield None, "lists of URLs: download what they point to and use the paths"
     yield "tags", tags
     if words & _CODE:
         yield "categorical", signs_of_levels(cells)
     yield "text", signs_of_texts(cells)
     yield "categorical", signs_of_levels(cells)
     kind = type(cells.iloc[0]).__name__
-    yield None, f"a different {kind} in each row, like an id: no role reads it"
+    if is_list(cells.iloc[0]) or isinstance(cells.iloc[0], dict):
+        yield None, f"a {kind} of objects: extract what you need, such as their names"
+    yield None, f"a different {_KINDS.get(kind, kind)} in each row, as ids have"
 
 
 class _Guess(NamedTuple):
@@ -265,7 +277,8 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
             f"{type(table).__name__}."
         )
     check_frame(frame, "guess_roles")
-    if target is not None and target not in frame.columns:
+    is_label = target is None or isinstance(target, Hashable)
+    if not is_label or (target is not None and target not in frame.columns):
         raise InvalidInputError(f"target={target!r} is not a column of the table.")
     labels = [label for label in frame.columns if label != target]
     of_vectors = _numbered_columns(frame[labels])
@@ -328,6 +341,8 @@ def _one_for_each(
         best = max(places, key=strength.__getitem__)
         for i in set(places) - {best}:
             other = {"tags": "text", "place": "categorical"}.get(role)
+            if role == "time" and rivals[i].is_numeric and rivals[i].within(3000):
+                other = "numeric"  # the year of a car
             why = f"{guesses[i].reason}; {role} is already {guesses[best].columns[0]!r}"
             settled[i] = _Guess(guesses[i].columns, other, why)
     return settled

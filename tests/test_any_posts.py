@@ -172,7 +172,7 @@ def transformed(transformer, X):
 
 def assert_rows_stand_alone(transformer, X, order):
     whole = transformed(transformer, X)
-    for rows in (order, order[: max(1, len(order) // 2)], order[:1]):
+    for rows in (order, order[:1]):
         some = transformed(transformer, X.iloc[rows])
         pd.testing.assert_frame_equal(some, whole.iloc[rows], rtol=1e-4, atol=1e-5)
 

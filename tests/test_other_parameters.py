@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -15,11 +16,25 @@ from hyperfusion import (
     CatBoostHuberRegressor,
     ClipImageEncoder,
     IQRFilter,
+    NumberEncoder,
     PostEncoder,
     RelationEncoder,
+    compare_drafts,
+    drift_report,
+    evaluate,
+    feature_importance,
+    grouped_permutation_importance,
+    guess_roles,
+    labeled_scorer,
     make_hyperfusion,
+    spearman_score,
+    time_split,
+    what_if,
+    within_user_spearman,
+    write_submission,
 )
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.table import feature_table
 from tests.odd_posts import MEMBERS, READ, TABLE, Y, picture, pipeline
 
 TINY = "hyperfusion-tiny"
@@ -96,6 +111,10 @@ def test_roles_that_one_column_can_have_together(roles):
         ({"y": np.full(40, np.nan), "unlabeled": True}, "number of rows, which is 0"),
         ({"predict__sample_weight": np.ones(4)}, "sample_weight"),
         ({"predict__sample_weight": -np.ones(40)}, "Negative values"),
+        ({"predict__groups": np.ones(4)}, "inconsistent numbers"),
+        ({"predict__groups": np.ones(40)}, "number of groups, which is 1"),
+        ({"members": [CatBoostHuberRegressor(device="cuda:99")]}, "not available"),
+        ({"vectors": {"text": "caption"}}, "row 0, column 'caption'"),
     ],
 )
 def test_everything_is_checked_before_the_first_picture(changes, message, monkeypatch):
@@ -104,7 +123,7 @@ def test_everything_is_checked_before_the_first_picture(changes, message, monkey
 
     monkeypatch.setattr(statistics, "read_image", read_image)
     y = changes.pop("y", Y)
-    params = {k: v for k, v in changes.items() if k.endswith("sample_weight")}
+    params = {k: v for k, v in changes.items() if k.endswith(("_weight", "groups"))}
     nested = {k: v for k, v in changes.items() if "__" in k and k not in params}
     own = {k: v for k, v in changes.items() if "__" not in k}
     posts = TABLE.assign(image=[picture()] * 40)
@@ -191,6 +210,57 @@ def test_embedders_that_are_none(name, value):
     assert encoder.get_params()
     with pytest.raises(ValueError, match=f"'{name}' parameter.*SVDUserEmbedder"):
         encoder.fit(TABLE)
+
+
+FITTED = CatBoostHuberRegressor(iterations=2).fit(TABLE[["n_photos"]], Y)
+
+
+@pytest.mark.parametrize(
+    ("give", "message"),
+    [
+        (lambda: time_split([1, 2, 3], test_size="a"), "test_size.*Got 'a'"),
+        (lambda: time_split([1, 2, 3], test_size=np.nan), "test_size.*Got nan"),
+        (lambda: time_split(5), "Expected a column of cells. Got 5"),
+        (lambda: what_if(5, TABLE.iloc[0], {}), "model must be.*Got 5"),
+        (lambda: what_if(FITTED, TABLE[["n_photos"]][:1], 5), "grid must be.*Got 5"),
+        (lambda: what_if(FITTED, TABLE[["n_photos"]][:1], [5]), "grid must be"),
+        (lambda: compare_drafts(FITTED, None), "makes no table"),
+        (lambda: feature_importance(FITTED, by=np.ones(2)), "by must be one of"),
+        (lambda: evaluate(FITTED, None, Y), "X must be a table"),
+        (lambda: drift_report(None, TABLE, TABLE, exclude=[[1]]), "exclude names"),
+        (lambda: drift_report(TABLE, TABLE, TABLE), "'model' parameter"),
+        (lambda: spearman_score([1, np.nan], [1, 2]), "y_true contains NaN"),
+        (lambda: spearman_score([1, 2], [1, 2], sample_weight=[0, 0]), "sample_weight"),
+        (lambda: spearman_score(5, [1, 2]), "y_true.*Got 5"),
+        (lambda: within_user_spearman([1], [1], [1], min_frequency="a"), "min_freq"),
+        (lambda: write_submission("a", [1], [1], prefix=5), "prefix.*Got 5"),
+        (lambda: feature_table(5), "parts.*Got 5"),
+        (lambda: labeled_scorer("x"), "scoring.*Got 'x'"),
+        (lambda: guess_roles(TABLE, target=[]), r"target=\[\]"),
+        (lambda: drift_report(None, TABLE, TABLE, n_jobs=10**9), "n_jobs.*10000"),
+        (
+            lambda: grouped_permutation_importance(
+                FITTED, TABLE[["n_photos"]], Y, scoring="x"
+            ),
+            "scoring.*Got 'x'",
+        ),
+        (
+            lambda: grouped_permutation_importance(FITTED, TABLE[["n_photos"]], Y[1:]),
+            "X has 40 rows, y has 39",
+        ),
+        (
+            lambda: NumberEncoder().fit(
+                pd.DataFrame([[1]], columns=pd.Index(["\ud83d"], dtype=object))
+            ),
+            "half an emoji in the name of a column",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.AssociationWarning")
+def test_functions_name_what_is_wrong(give, message):
+    with pytest.raises(ValueError, match=message) as error:
+        give()
+    assert len(str(error.value)) < 4000
 
 
 @pytest.mark.parametrize("value", [5, "x", [1]])

@@ -1,6 +1,7 @@
 """Pictures as others have them: a result or a named error."""
 
 import io
+import os
 
 import numpy as np
 import pandas as pd
@@ -24,24 +25,41 @@ def test_pictures_of_every_kind_and_several_in_a_cell(tmp_path):
         content,
         io.BytesIO(content),
         {"bytes": content, "path": None},
-        {"bytes": None, "path": str(tmp_path / "a.png")},
+        {"bytes": float("nan"), "path": str(tmp_path / "a.png")},
         [content, small],
         (content, None, Image.fromarray(small)),
         np.array([content, str(tmp_path / "a.png")], dtype=object),
         np.stack([small, small]),
+        np.array([str(tmp_path / "a.png")] * 2),
         [],
         [None],
     ]
     measured = ImageStatistics().fit_transform(cells)
     nan = np.nan
     assert np.array_equal(
-        measured[:, 0], [9, 9, 9, 9, 6, 6, 9, 3, nan, nan], equal_nan=True
+        measured[:, 0], [9, 9, 9, 9, 6, 6, 9, 3, 9, nan, nan], equal_nan=True
     )
-    np.testing.assert_array_equal(measured[:, -1], [0] * 8 + [1] * 2)
+    np.testing.assert_array_equal(measured[:, -1], [0] * 9 + [1] * 2)
     vectors = ClipImageEncoder("hyperfusion-tiny").fit_transform(cells)
     np.testing.assert_array_equal(np.isnan(vectors[:, 0]), measured[:, -1])
     mean = vectors[0] + vectors[7]
     np.testing.assert_allclose(vectors[4], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_a_program_is_no_picture(tmp_path, monkeypatch):
+    """Pillow would have Ghostscript run it."""
+    run = tmp_path / "run"
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {run}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    opened = Image.open(io.BytesIO(content))
+    for cell in (content, opened, [opened]):
+        for encoder in (ImageStatistics(), ClipImageEncoder("hyperfusion-tiny")):
+            with pytest.warns(BadCellWarning, match="EPS files are programs"):
+                encoder.fit_transform(pd.Series([cell]))
+    assert not run.exists()
 
 
 def test_bad_pictures_beside_good_ones():

@@ -163,6 +163,14 @@ def test_every_encoder_gives_the_form_that_is_asked_for(encoder, columns, form):
     assert output.shape == (40, len(encoder.get_feature_names_out()))
 
 
+def test_categories_without_levels_stay_categories_in_polars():
+    with sklearn.config_context(transform_output="polars"):
+        table = GeoEncoder().fit_transform(TABLE[["latitude", "longitude"]][:3])
+        for step in (BlockScaler(), IQRFilter(action="clip")):
+            table = step.fit_transform(table)
+    assert describe_table(table).set_index("name")["kind"]["cell"] == "category"
+
+
 @pytest.mark.parametrize("text", ["same", "a", "#", "🙂"])
 def test_texts_that_are_all_alike(text):
     assert np.isfinite(pipeline().fit(TABLE.assign(caption=text), Y).predict(TABLE)[0])
@@ -345,7 +353,8 @@ def test_one_warning_of_a_target_in_a_frame():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pipeline().fit(TABLE, pd.DataFrame({"y": Y}))
-    assert len([w for w in caught if "column-vector" in str(w.message)]) == 1
+    told = [w.filename for w in caught if "column-vector" in str(w.message)]
+    assert told == [__file__]
 
 
 @pytest.mark.parametrize("text", ["12,5", "1.234,56", "-0,25", ",5"])
@@ -402,6 +411,50 @@ def test_arrays_have_no_order_of_labels():
         PostEncoder(numeric=0).fit(numbers, shuffled)
         NumericTable().fit(numbers, shuffled)
         IQRFilter(max_share=1.0).fit_resample(numbers, shuffled)
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda model, t: model.predict(t[["latitude"]]),
+        lambda model, t: model.predict(t.iloc[:, ::-1]),
+        lambda model, t: model.predict(t.assign(more=1)),
+        lambda model, t: model.predict(t.to_numpy()[:, :1]),
+        lambda model, t: model.predict(t.to_numpy() * np.inf),
+        lambda model, t: model.fit(sp.eye_array(40), Y),
+        lambda model, t: model.fit(np.matrix(np.eye(40)), Y),
+        lambda model, t: model.fit(np.eye(40)[:0], Y[:0]),
+    ],
+)
+@pytest.mark.parametrize(
+    "model",
+    [
+        CatBoostHuberRegressor(iterations=2),
+        HyperFusionRegressor([CatBoostHuberRegressor(iterations=2)], cv=2),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the matrix subclass", "ignore:X does not have")
+def test_tables_that_do_not_fit_the_model_are_errors_of_ours(model, give):
+    table = TABLE[["n_photos", "latitude"]].astype(float)
+    model = sklearn.base.clone(model).fit(table, Y)
+    with pytest.raises(InvalidInputError):
+        give(model, table)
+
+
+def test_dicts_of_columns_and_of_one_post(fitted):
+    expected = fitted.predict(TABLE)
+    columns = dict(zip(TABLE, pl.from_pandas(TABLE), strict=True))
+    np.testing.assert_allclose(fitted.predict(columns), expected, rtol=1e-6)
+    columns = {c: pa.array(TABLE[c]) for c in TABLE}
+    np.testing.assert_allclose(fitted.predict(columns), expected, rtol=1e-6)
+    # a list of tags makes no column of a post
+    post = TABLE.iloc[0].to_dict() | {"tags": ["sun", "sea", "sand"]}
+    np.testing.assert_allclose(fitted.predict(post), expected[:1], rtol=1e-5)
+    with pytest.raises(InvalidInputError, match="same length"):
+        fitted.predict({c: list(TABLE[c])[: 3 + i] for i, c in enumerate(TABLE)})
+    masked = np.ma.masked_array(TABLE.to_numpy(dtype=object))
+    with pytest.warns(UserWarning, match="fitted with feature names"):
+        np.testing.assert_allclose(fitted.predict(masked), expected, rtol=1e-6)
 
 
 TEXTS = np.array([["52,13", 1.0], ["sun", 2.0]] * 20, dtype=object)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,6 @@ from hyperfusion.table import BLOCKS
 
 HEAVY = ("torch", "open_clip", "catboost", "gensim", "pytorch_tabnet", "matplotlib")
 ROOT = Path(hyperfusion.__file__).parent
-SOURCES = {
-    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in ROOT.rglob("*.py")
-}
-OUTSIDE_THE_TABLE = {
-    path: tree for path, tree in SOURCES.items() if not path.startswith("table/")
-}
 CHECKOUT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -39,7 +33,7 @@ IMPORTS = {
     "_version": "",
     "_sklearn_compat": "",
     "_warnings": "",
-    "_writing": "",
+    "_writing": "exceptions",
     "_validation": "exceptions _sklearn_compat _warnings",
     "_progress": "_sklearn_compat",
     "_workers": "",
@@ -88,6 +82,18 @@ NAMES_OF_PARAMETERS = {
     "ensemble/_members.py",
 }
 """Files that take scikit-learn's nested parameters (``step__parameter``) apart."""
+
+
+@cache
+def sources() -> dict[str, ast.Module]:
+    return {
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in ROOT.rglob("*.py")
+    }
+
+
+def outside_the_table() -> dict[str, ast.Module]:
+    return {p: tree for p, tree in sources().items() if not p.startswith("table/")}
 
 
 def loaded_after(code: str) -> set[str]:
@@ -146,7 +152,7 @@ def imported_parts(tree):
 
 def test_imports_point_one_way():
     wrong = []
-    for path, tree in SOURCES.items():
+    for path, tree in sources().items():
         part = path.partition("/")[0].removesuffix(".py")
         assert part in IMPORTS, f"say what {part} may import"
         allowed = {part, *IMPORTS[part].split()}
@@ -195,7 +201,7 @@ def places(path, nodes):
 
 def test_only_the_schema_reads_names_of_columns():
     wrong = []
-    for path, tree in OUTSIDE_THE_TABLE.items():
+    for path, tree in outside_the_table().items():
         source = (ROOT / path).read_text(encoding="utf-8")
         old = (
             r"\b(?:vector_groups|stem_of)\b|table\._old|table\._names import .*parse\b"
@@ -216,7 +222,7 @@ def test_blocks_are_listed_once():
         return listed and len(blocks & set(texts_in(node))) > 2
 
     wrong = []
-    for path, tree in OUTSIDE_THE_TABLE.items():
+    for path, tree in outside_the_table().items():
         wrong += places(path, filter(lists_blocks, ast.walk(tree)))
     assert not wrong, "\n".join(wrong)
 
@@ -275,7 +281,7 @@ def test_the_map_for_contributors_shows_every_part():
     page = (CHECKOUT / "CONTRIBUTING.md").read_text("utf-8")
     rows = re.findall(r"^\| (`.*?`) \|", page, re.M)
     shown = [name for row in rows for name in re.findall(r"`(\w+)/?`", row)]
-    parts = {path.split("/")[0].removesuffix(".py") for path in SOURCES}
+    parts = {path.split("/")[0].removesuffix(".py") for path in sources()}
     assert sorted(shown) == sorted(parts - {"__init__"})
 
 
@@ -325,7 +331,7 @@ def test_typed():
 
 def test_private_names_of_scikit_learn_are_imported_in_one_place():
     wrong = []
-    for path, tree in SOURCES.items():
+    for path, tree in sources().items():
         for node in ast.walk(tree):
             if not isinstance(node, ast.ImportFrom) or path == "_sklearn_compat.py":
                 continue

@@ -39,6 +39,7 @@ SMALL = {
     "hierarchical__max_iter": 2,
 }
 N_LABELED = 250
+N_USER, N_PLACE = 60, 20  # more than there are users and places
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
@@ -60,8 +61,13 @@ class Fitted:
         )
         small = {f"predict__estimator__{name}": n for name, n in SMALL.items()}
         self.model.set_params(**small, predict__max_rounds=1, reduce__n_components=8)
-        self.model.fit(self.posts.data, self.y)
         self.encode = self.model.named_steps["encode"]
+        embedders = self.encode.user_embedder, self.encode.place_embedder
+        self.widths = [embedder.n_components for embedder in embedders]
+        self.encode.set_params(
+            user_embedder__n_components=N_USER, place_embedder__n_components=N_PLACE
+        )
+        self.model.fit(self.posts.data, self.y)
         self.table = self.encode.transform(self.posts.data)
         self.related = self.model.named_steps["relate"].transform(self.table)
         self.features = self.model[:-1].transform(self.posts.data)
@@ -148,7 +154,8 @@ def test_equation_4_users_by_tags(fitted):
     embedder = fitted.component("user", "svd")
     assert_allclose(embedder.singular_values_, S[:rank], rtol=1e-4)
     found = fitted.vector("user__svd")
-    assert found.shape == (300, 399)
+    assert found.shape == (300, N_USER)
+    assert fitted.widths == [399, 400]
     has_tags = ~np.isnan(found[:, 0])
     assert not found[has_tags, rank:].any(), "padded with zeros"
     one_each = found[[list(data["user"]).index(u) for u in users], :rank]
@@ -166,7 +173,7 @@ def test_equation_4_places_by_users(fitted):
     rank = int((S > 1e-6).sum())
     V = Vt[:rank].T
     found = fitted.vector("place__item_svd")
-    assert found.shape == (300, 400)
+    assert found.shape == (300, N_PLACE)
     assert not found[:, rank:][data["place"].notna()].any(), "padded with zeros"
     for place in places:
         row = found[np.flatnonzero(data["place"] == place)[0], :rank]
@@ -208,7 +215,7 @@ def test_clip_vectors_are_reduced_behind_the_similarities(fitted):
     assert_allclose(np.abs(found), np.abs(U[:, :8] * S[:8]), rtol=1e-2, atol=1e-3)
     vectors = Schema.of(reduced).vectors
     assert len(vectors["text__caption_glove"]) == 5
-    assert len(vectors["user__svd"]) == 399
+    assert len(vectors["user__svd"]) == N_USER
 
 
 def test_nothing_is_missing_and_all_is_of_one_scale(fitted):

@@ -1,5 +1,6 @@
 """Saved models: whole, without code, and of a known version."""
 
+import errno
 import json
 import pickle
 import zipfile
@@ -23,6 +24,7 @@ from hyperfusion import (
     save_model,
 )
 from hyperfusion import persistence as module
+from hyperfusion._writing import written_whole
 from hyperfusion.exceptions import (
     BadFileError,
     InvalidInputError,
@@ -141,6 +143,15 @@ def deep(schema):
     schema["content"] = json.loads("[" * 900 + "]" * 900)
 
 
+def lists_of_lists(schema):
+    kind = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode"}
+    inner = []
+    for level in range(40):
+        again = [{**kind, "content": [], "__id__": f"list {level - 1}"}] * 9
+        inner = [{**kind, "content": inner + again, "__id__": f"list {level}"}]
+    schema["content"]["content"]["more"] = inner[0]
+
+
 TAMPERED = {
     "a list for an object": lambda schema: schema.update(content=[1, 2]),
     "a number for a loader": lambda schema: schema.update(__loader__=3),
@@ -150,6 +161,7 @@ TAMPERED = {
     "an object for a module": lambda schema: schema.update(__module__={}),
     "a version of another kind": lambda schema: schema.update(protocol="new"),
     "nested": deep,
+    "lists that hold one another": lists_of_lists,
 }
 
 
@@ -179,9 +191,9 @@ def test_padding_is_refused_before_it_takes_memory(saved):
         file.open("schema.json", "w", force_zip64=True) as stream,
     ):
         stream.write(schema)
-        for _ in range(300):
+        for _ in range(60):
             stream.write(b" " * 2**20)
-    assert saved.stat().st_size < 2**20
+    assert saved.stat().st_size < 2**18
     with pytest.raises(BadFileError, match="bytes when unpacked"):
         load_model(saved)
 
@@ -231,6 +243,9 @@ def test_a_missing_folder_is_named(tmp_path):
     folder = tmp_path / "models"
     with pytest.raises(InvalidInputError, match=f"folder '{folder}' does not exist"):
         save_model(TemporalEncoder(), folder / "model.skops")
+    for place in (tmp_path, "."):
+        with pytest.raises(InvalidInputError, match="is a folder: give a file in it"):
+            save_model(TemporalEncoder(), place)
     with pytest.raises(FileNotFoundError, match=r"model\.skops"):
         load_model(folder / "model.skops")
 
@@ -249,6 +264,24 @@ def test_a_failed_save_leaves_the_old_file(saved):
         save_model(model, saved)
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_writing_keeps_files_beside_it_and_links(tmp_path):
+    (tmp_path / "model").write_text("old")
+    (tmp_path / "model.unfinished").write_text("the user's own")
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    path = tmp_path / "link"
+    with written_whole(path) as one, written_whole(path) as two:
+        one.write_text("one")
+        two.write_text("two")
+        assert (tmp_path / "model").read_text() == "old"
+    kept = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    own = {"model.unfinished": "the user's own"}
+    assert kept == {"model": "one", "link": "one", **own}
+    assert path.is_symlink()
+    with pytest.raises(OSError, match=r"No space.*model"), written_whole(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "one"
 
 
 def test_another_version_is_named(saved, monkeypatch):

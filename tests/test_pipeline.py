@@ -34,7 +34,7 @@ MEMBERS = [
 
 @pytest.fixture(scope="module")
 def posts():
-    return make_posts(500, random_state=3)
+    return make_posts(300, random_state=3)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hyperfusion import (
     make_posts,
     predict_batches,
 )
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import BadFileError, InvalidInputError
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,10 @@ def test_arrow_parquet_and_polars(table, tmp_path):
         parquet.ParquetFile(tmp_path / "rows.parquet").iter_batches(4),
     ):
         assert_same(table, given)
+    for content in (b"", b"PAR1junkPAR1"):
+        (tmp_path / "rows.parquet").write_bytes(content)
+        with pytest.raises(BadFileError, match=r"rows\.parquet can't be read"):
+            predict_batches(table[1], tmp_path / "rows.parquet")
 
 
 def test_posts_have_the_same_predictions_in_parts(tmp_path):

@@ -41,10 +41,15 @@ COLUMNS = {
     ("keywords", "tags"): [f"red lamp desk {i}" for i in range(N)],
     # users
     ("seller", "user"): several("ann", "bob", "cid"),
+    ("Byline", "user"): several("Ann Poe", "Bob Fox", "Cid Ray"),
+    ("handle", "user"): several("@ann", "@bob", "@cid"),
+    ("wrote", "user"): several("By Ann Poe", "by Bob Fox"),
     ("UserId", "user"): RNG.randint(10**17, 2 * 10**17, N),
     ("followerCount", "user_numeric"): RNG.randint(0, 900, N),
     ("channel_video_count", "user_numeric"): RNG.randint(0, 900, N),
     ("host_since", "user_created"): pd.date_range("2012", periods=N).astype(str),
+    ("channel_title", "user"): several("Cooking at Home", "News 5"),
+    ("author.steamid", "user"): RNG.randint(0, 10**9, N) + 76_561_190_000_000_000,
     # times and places
     ("posted_at", "time"): pd.date_range("2024", periods=N),
     ("listed", "time"): 1_500_000_000 + 86_400 * np.arange(N) ** 2,
@@ -70,6 +75,10 @@ COLUMNS = {
     ("order_id", None): RNG.permutation(10_000)[:N],
     ("row", None): np.arange(5, 5 + N),
     ("views", None): RNG.randint(0, 900, N),
+    ("dislikes", None): RNG.randint(0, 900, N),
+    ("number_of_reviews", None): RNG.randint(0, 900, N),
+    ("pictures", None): [f'["http://example.org/{i}.jpeg"]' for i in range(N)],
+    ("challenges", None): [[{"name": f"dance {i}"}] for i in range(N)],
     ("price", None): [f"${i}.50" for i in range(N)],
     ("sales", None): [f"1,0{i:02d}" for i in range(N)],
     ("day", None): pd.date_range("2024", periods=N).strftime("%d/%m/%Y"),
@@ -144,6 +153,7 @@ def test_a_role_of_one_column_goes_to_the_likeliest():
             "posted_at": pd.date_range("2021", periods=N),
             "country": several("IT", "PE"),
             "city": COLUMNS["city", "place"],
+            "year": RNG.randint(1990, 2020, N),
         }
     )
     guess = guess_roles(table)
@@ -151,6 +161,7 @@ def test_a_role_of_one_column_goes_to_the_likeliest():
         "user": "user_id",
         "time": "posted_at",
         "place": "city",
+        "numeric": ["year"],
         "categorical": ["country"],
     }
     assert "user is already 'user_id'" in guess.left_out["username"]

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -94,6 +95,20 @@ def test_target_of_texts_with_separators():
     expected = r"values like '1,234'.*pd\.to_numeric\(y\.str\.replace"
     with pytest.raises(InvalidInputError, match=expected):
         pipeline().fit(X, ["12"] * 39 + ["1,234"])
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (csr_matrix(Y), "one number per row.*dense"),
+        ([10**400] * 40, "too large to learn"),
+        (Y + 1j, "Complex data not supported$"),
+        (["a" * 500] * 40, r"'aaaaaa.{,30}'\. Turn"),
+    ],
+)
+def test_targets_of_other_kinds(target, message):
+    with pytest.raises(InvalidInputError, match=message):
+        pipeline().fit(X, target)
 
 
 def test_target_of_times():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from hyperfusion._warnings import warn_user
-from hyperfusion.exceptions import BadCellError, BadCellWarning
+from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 ON_ERROR = ("raise", "missing")
 COLLECTIONS = (list, tuple, set, frozenset, dict, np.ndarray)
 _ARRAYS = (np.ndarray, pd.Index, pd.api.extensions.ExtensionArray)
+MISSING_AS_TEXT = {"nan", "<NA>", "NaT", "None"}
 _learning: ContextVar[bool] = ContextVar("_learning", default=False)
 
 
@@ -102,6 +103,8 @@ def as_column(X: Any) -> pd.Series:
         cells = pd.Series(X, dtype=X.dtype if X.dtype == object else None)
     else:
         to_list = getattr(X, "to_list", None) or getattr(X, "to_pylist", None)
+        if to_list is None and not isinstance(X, Iterable):
+            raise InvalidInputError(f"Expected a column of cells. Got {shown(X)}.")
         values = list(X) if to_list is None else to_list()
         # pandas would take lists of equal length for the rows of a table
         array = np.empty(len(values), dtype=object)
@@ -152,6 +155,7 @@ def read_each(
     source = as_column(column)
     values: list[Any] = [None] * len(source)
     bad: dict[int, str] = {}
+    words = []
     for row, cell in enumerate(source):
         if is_missing(cell):
             continue
@@ -161,7 +165,20 @@ def read_each(
             bad[row] = str(error)
             if stop_at_bad:
                 break
-    return Cells(values, bad, source)
+        else:
+            if isinstance(cell, str) and cell in MISSING_AS_TEXT:
+                words.append(cell)
+    return Cells(values, bad, source, doubt_of_words(words, source))
+
+
+def doubt_of_words(words: list[str], cells: pd.Series) -> str | None:
+    """Say which texts are what missing cells become when a column is made text."""
+    if not words:
+        return None
+    return (
+        f"{len(words)} cell(s){of_column(cells)} are texts such as {words[0]!r}, which "
+        "missing cells become when a column is turned into text: leave them empty."
+    )
 
 
 def read_cells(cells: Any, read: Callable[[Any], Any], on_error: str) -> list[Any]:

@@ -79,6 +79,11 @@ def read_image(cell: Any) -> ReadImage | None:
     )
 
 
+def _is_program(image: Image.Image) -> bool:
+    """Whether decoding a picture would have Ghostscript run its file."""
+    return image.format == "EPS"
+
+
 def is_too_large(image: Image.Image) -> bool:
     """Whether a picture has more pixels than Pillow decodes without a warning."""
     limit = Image.MAX_IMAGE_PIXELS
@@ -103,7 +108,9 @@ def identify(cell: Any) -> tuple[bytes | None, Any]:
         head, data = b"file", cell
     elif isinstance(cell, np.ndarray) and cell.dtype == np.uint8:
         head, data = f"pixels {cell.shape}".encode(), cell.tobytes()
-    elif isinstance(cell, Image.Image) and not is_too_large(cell):
+    elif isinstance(cell, Image.Image) and not (
+        is_too_large(cell) or _is_program(cell)
+    ):
         try:
             with _PIL_LOCK:
                 data, exif = cell.tobytes(), cell.getexif().tobytes()
@@ -129,7 +136,7 @@ def split_lists(cells: Iterable[Any]) -> tuple[list[Any], np.ndarray]:
 
 def _holds_several(cell: Any) -> bool:
     if isinstance(cell, np.ndarray):
-        return cell.ndim == 4 or cell.dtype == object
+        return cell.ndim == 4 or cell.dtype.kind in "OU"
     return isinstance(cell, (list, tuple))
 
 
@@ -166,7 +173,7 @@ def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:
         text = os.fspath(cell).strip()
         relative = text and not (_URL.match(text) or _BASE64.match(text))
         return os.path.join(folder, text) if relative else cell
-    if isinstance(cell, dict) and "path" in cell and cell.get("bytes") is None:
+    if isinstance(cell, dict) and "path" in cell and is_missing(cell.get("bytes")):
         return {**cell, "path": in_folder(cell["path"], folder)}
     if _holds_several(cell):
         return [in_folder(picture, folder) for picture in cell]
@@ -176,7 +183,7 @@ def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:
 def _content(cell: Any) -> Any:
     """Return the content of a dict or a buffer; None for an empty cell."""
     if isinstance(cell, dict) and not cell.keys().isdisjoint(("bytes", "path")):
-        cell = cell.get("path") if cell.get("bytes") is None else cell["bytes"]
+        cell = cell.get("path") if is_missing(cell.get("bytes")) else cell["bytes"]
     if isinstance(cell, io.BytesIO):
         return cell.getvalue()
     blank = isinstance(cell, str) and not cell.strip()
@@ -232,7 +239,7 @@ def convert(image: Image.Image, n_bytes: int | None) -> ReadImage:
             f"PIL.Image.MAX_IMAGE_PIXELS ({Image.MAX_IMAGE_PIXELS}): reduce it, or "
             "raise the limit"
         )
-    if image.format == "EPS":
+    if _is_program(image):
         raise ValueError("EPS files are programs, not pictures: convert them first")
     image.load()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -13,8 +14,10 @@ from pandas.api.types import infer_dtype
 from hyperfusion._warnings import warn_user
 from hyperfusion.cells._columns import (
     COLLECTIONS,
+    MISSING_AS_TEXT,
     Cells,
     as_column,
+    doubt_of_words,
     is_blank,
     of_column,
     shown,
@@ -23,7 +26,7 @@ from hyperfusion.cells._numbers import lost_digits
 from hyperfusion.cells._texts import mend
 from hyperfusion.exceptions import BadCellWarning
 
-_BOOLEANS = ({"true", "false"}, {"0", "1"})
+_BOOLEANS = ({"true", "false"}, {"0", "1"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
 
 
 def read_levels(column: Any) -> Cells:
@@ -34,7 +37,7 @@ def read_levels(column: Any) -> Cells:
         codes, different = pd.factorize(cells)
         found = np.array([*map(_level, different), None], dtype=object)
         levels = found[codes]
-        doubt = lost_digits(different, of_column(cells))
+        doubt = lost_digits(np.asarray(different), of_column(cells))
     else:  # pandas can't tell 1 from True, or hash lists
         for row, cell in enumerate(cells):
             if isinstance(cell, COLLECTIONS):
@@ -42,7 +45,8 @@ def read_levels(column: Any) -> Cells:
         levels = [_level(cell) for cell in cells]
         doubt = lost_digits(cells, of_column(cells))
     values = pd.Series(levels, index=cells.index, dtype=object, name=cells.name)
-    return Cells(values, bad, cells, doubt)
+    words = values[values.isin(MISSING_AS_TEXT - {"None"})].tolist()
+    return Cells(values, bad, cells, doubt or doubt_of_words(words, cells))
 
 
 def _level(cell: Any) -> str | None:
@@ -50,6 +54,8 @@ def _level(cell: Any) -> str | None:
         return None
     if isinstance(cell, (float, np.floating, Decimal)) and float(cell).is_integer():
         cell = int(cell)
+    if isinstance(cell, bytes):
+        cell = cell.decode(errors="replace")
     return mend(str(cell).strip())
 
 
@@ -82,43 +88,61 @@ def as_category(
 ) -> pd.Series:
     """Return levels as ``category`` dtype; warn if all of them are unknown."""
     codes = known.index.get_indexer(levels)
-    if len(known.index) and (codes < 0).all() and levels.notna().any():
-        there = list(levels.dropna().unique())
-        cause, new, old = _cause(there, known.index.tolist())
-        if cause or not expect_new:
-            warn_user(
-                f"No cell of column {levels.name!r} has a level known from fit, so all "
-                f"{int(levels.notna().sum())} count as missing: here is {new!r}, at "
-                f"fit was {old!r}. {cause or 'Is it the same column?'}",
-                BadCellWarning,
-            )
+    if (codes < 0).all():
+        warn_of_unknown(levels, known.index.tolist(), expect_new=expect_new)
     values = pd.Categorical.from_codes(codes, dtype=known.dtype)
     return pd.Series(values, index=levels.index)
+
+
+def warn_of_unknown(
+    levels: pd.Series, known: list[str], *, expect_new: bool = False
+) -> None:
+    """Warn of levels none of which is known; of new ones only if they are misread."""
+    there = list(levels.dropna().unique())
+    if not known or not there:
+        return
+    cause, new, old = _cause(there, known)
+    if cause or not expect_new:
+        warn_user(
+            f"No cell of column {levels.name!r} has a level known from fit, so all "
+            f"{int(levels.notna().sum())} count as unknown: here is {new!r}, at "
+            f"fit was {old!r}. {cause or 'Is it the same column?'}",
+            BadCellWarning,
+        )
 
 
 def _cause(seen: list[str], known: list[str]) -> tuple[str | None, str, str]:
     """Return why no level is known, with an example of each side."""
     sides = [{level.lower() for level in side} for side in (seen, known)]
-    for booleans, numbers in (sides, sides[::-1]):
-        if booleans <= _BOOLEANS[0] and numbers <= _BOOLEANS[1]:
-            cause = "One side has booleans, the other 0 and 1: use one form for both."
-            return cause, seen[0], known[0]
+    if all(any(side <= form for form in _BOOLEANS) for side in sides):
+        cause = "These are yes and no in two forms: use one form for both."
+        return cause, seen[0], known[0]
     ways = {
         "These are numbers written in two ways, as when ids become floats (which lose "
         "the digits of long ones): read the column as text at both times, such as "
         "pd.read_csv(path, dtype={column: str}).": _number,
         "They differ in upper and lower case.": str.casefold,
+        "They differ in spaces or other signs.": _letters,
     }
     for cause, key in ways.items():
         forms = {key(level): level for level in known}
-        for level in seen:
-            form = key(level)
-            old = None if form is None else forms.get(form)
-            # long ids can be equal as floats and yet be two
-            ids = old is not None and level.isdecimal() and old.isdecimal()
-            if old is not None and (not ids or f"{float(level):.0f}" in (level, old)):
-                return cause, level, old
+        forms.pop(None, None)
+        pairs = [(level, forms.get(key(level))) for level in seen]
+        alike = [(new, old) for new, old in pairs if old and not _differ(new, old)]
+        if alike and 4 * len(alike) >= len(seen):  # a few are alike by chance
+            return cause, *alike[0]
     return None, seen[0], known[0]
+
+
+def _differ(new: str, old: str) -> bool:
+    """Whether levels are long ids that are equal as floats alone."""
+    ids = new.isdecimal() and old.isdecimal()
+    return ids and f"{float(new):.0f}" not in (new, old)
+
+
+def _letters(level: str) -> str | None:
+    text = unicodedata.normalize("NFKC", level).casefold()
+    return "".join(c for c in text if unicodedata.category(c)[0] in "LNM") or None
 
 
 def _number(level: str) -> float | None:

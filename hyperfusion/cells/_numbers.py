@@ -97,7 +97,9 @@ def lost_digits(cells: Iterable[Any], column: str) -> str | None:
         if isinstance(cell, str):
             rounded = _SHORTENED.fullmatch(cell.strip()) is not None
         else:
-            rounded = isinstance(cell, float) and 2**53 <= abs(cell) < np.inf
+            bits = 24 if isinstance(cell, np.float32) else 53
+            is_float = isinstance(cell, (float, np.float32))
+            rounded = is_float and bool(2**bits <= abs(cell) < np.inf)
         if rounded:
             return (
                 f"Numbers{column} such as {shown(cell)} have lost their last digits, "

@@ -59,10 +59,10 @@ def signs_of_texts(cells: pd.Series) -> str | None:
     return f"texts of {mean:.0f} words on average"
 
 
-_SEPARATORS = ",;|、，；｜"  # noqa: RUF001 - those of Chinese and Japanese too
+_SEPARATORS = ",;|、，；｜､،؛•"  # noqa: RUF001 - those of other scripts too
 _SIGNS = "#＃"  # noqa: RUF001 - that of Chinese and Japanese too
 _EDGES = re.compile(rf"\A[{_SIGNS}\s]+|[{_SIGNS}\s]+\Z")
-_HASHES = re.compile(rf"[{_SIGNS}]+(?=\w)")
+_HASHES = re.compile(rf"[{_SIGNS}]++(?=\w|[^\x00-\x7f])")
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 _ITEM = re.compile(
     rf"(?:u|b|np\.str_\()?({_QUOTED})|\b(?:none|null|nan)\b|\.\.\."
@@ -70,12 +70,25 @@ _ITEM = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _WRITTEN_LIST = re.compile(
-    r"(?:array|list|set|frozenset|tuple)?[\[({]"
+    r"[A-Za-z_.]*[\[({]"
     rf"(?:{_ITEM.pattern}|[\s,\[\](){{}}]|\barray\b|\blist\b)*[\])}}]",
     re.IGNORECASE | re.DOTALL,
 )
 _OBJECTS = re.compile(rf"\[?\s*{{\s*(?:{_QUOTED})\s*:")
-_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+_CUT_LIST = re.compile(rf"\[\s*(?:{_QUOTED})\s*,.*[^])}}]", re.DOTALL)
+_BRACKETS = re.compile(r"\[[^\[\]]*\]|\{[^{}]*\}|\([^()]*\)")
+_ALL_QUOTED = re.compile(_QUOTED, re.DOTALL)
+_OWN = re.compile(
+    rf"(?<![^\s{_SEPARATORS}])(?:{_QUOTED})(?![^\s{_SEPARATORS}])", re.DOTALL
+)
+_APART = {
+    sign: re.compile(
+        rf"(?:(?<![^\s{sign}])(?:{_QUOTED})(?![^\s{sign}])|[^{sign}])+", re.DOTALL
+    )
+    for sign in _SEPARATORS
+} | {None: re.compile(r'(?:(?<!\S)"(?:[^"\\]|\\.)*"(?!\S)|\S)+')}
+"""What stands between separators, or spaces, where quotes hold items together."""
+_NOTHING = ("none", "null", "nan")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _SPACES = {"n": "\n", "t": "\t", "r": "\r"}
 
@@ -83,10 +96,10 @@ _SPACES = {"n": "\n", "t": "\t", "r": "\r"}
 def read_tags(cell: Any) -> list[str] | None:
     """Return the tags in a cell, without ``#``; None if there are none.
 
-    Each item of a list is a tag, also if the list is written as text (by Python, JSON
-    or NumPy). Other text is split at commas, semicolons or bars (or those of Chinese
-    and Japanese) if it has any, otherwise at whitespace, and between hashtags that are
-    run together.
+    Each item of a list is a tag, also if the list is written as text (by Python, JSON,
+    NumPy or a database). Other text is split at commas, semicolons or bars (or those of
+    other scripts) if it has any, otherwise at whitespace, except in quotes. Hashtags
+    that are run together are taken apart.
     """
     if isinstance(cell, str):
         return _clean(_split(mend(cell).strip()))
@@ -96,31 +109,44 @@ def read_tags(cell: Any) -> list[str] | None:
 
 
 def _split(text: str) -> Iterable[str]:
-    if _WRITTEN_LIST.fullmatch(text):
-        items = [item[1:-1] for item in _ITEM.findall(text) if item]
-
-        def character(escape: re.Match) -> str:
-            code = escape[1] or escape[2]
-            return chr(int(code, 16)) if code else _SPACES.get(escape[3], escape[3])
-
-        return [mend(_ESCAPE.sub(character, item)) for item in items]
+    if _ALL_QUOTED.fullmatch(text):
+        return _split(_unquoted(text).strip())
+    if _WRITTEN_LIST.fullmatch(text) or _CUT_LIST.fullmatch(text):
+        return [_unquoted(item) for item in _ITEM.findall(text) if item]
     if _OBJECTS.match(text):
         raise TypeError(
             f"expected texts, got objects {shown(text)}: extract the names of the tags"
         )
-    if _BRACKETS.fullmatch(text):
+    in_brackets = _BRACKETS.fullmatch(text) is not None
+    if in_brackets:
         text = text[1:-1]
-    separator = next((s for s in _SEPARATORS if s in text), None)
-    parts = (part.strip().strip('"') for part in text.split(separator))
-    tags: list[str] = []
-    for part in parts:
-        hashed = part.startswith(tuple(_SIGNS)) and len(_HASHES.findall(part)) > 1
-        tags += _HASHES.split(part) if hashed else [part]
-    return tags
+    bare = _OWN.sub("", text)
+    separator = next((s for s in _SEPARATORS if s in bare), None)
+    tags = [_unquoted(part.strip()) for part in _APART[separator].findall(text)]
+    return [t for t in tags if not (in_brackets and t.lower() in _NOTHING)]
+
+
+def _unquoted(text: str) -> str:
+    """Return a text without its quotes and their escapes."""
+    if not _ALL_QUOTED.fullmatch(text):
+        return text.strip('"')
+
+    def character(escape: re.Match) -> str:
+        code = escape[1] or escape[2]
+        return chr(int(code, 16)) if code else _SPACES.get(escape[3], escape[3])
+
+    return mend(_ESCAPE.sub(character, text[1:-1]))
 
 
 def _clean(tags: Iterable[str]) -> list[str] | None:
-    return [t for t in (_EDGES.sub("", tag) for tag in tags) if t] or None
+    parts: list[str] = []
+    for tag in map(str.strip, tags):
+        if tag.startswith(tuple(_SIGNS)):
+            of_hashes = _HASHES.split(_EDGES.sub("", tag))
+            parts += (_EDGES.sub("", part) for part in of_hashes)
+        else:
+            parts.append(tag)  # C# keeps its sign
+    return [part for part in parts if part] or None
 
 
 def signs_of_tags(cells: pd.Series) -> str | None:

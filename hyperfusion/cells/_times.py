@@ -6,6 +6,7 @@ import datetime
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -29,11 +30,12 @@ from hyperfusion.exceptions import InvalidInputError
 _EARLIEST, _LATEST = -9_214_560_000.0, 9_214_646_400.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _FIRST_DAY = 315_532_800.0  # 1980
-# 1995 to 2050: numbers read as other times are more likely something else
-_RECENT = 788_918_400.0, 2_524_608_000.0
+# 1995 to 2032: numbers read as other times are more likely something else
+_RECENT = 788_918_400.0, 1_988_150_400.0
 _UNITS = (1e11, 1e14, 1e17)  # where milli-, micro- and nanoseconds begin
 _LARGE = 1e8  # seconds of 1973
 _DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # 20150301 is a date
+_FORMS = {6: ("%Y%m", "%y%m%d"), 10: ("%Y%m%d%H",)}
 # other numbers that times are written as: the seconds in a unit, the start in seconds
 # since 1970, and how pandas reads them, where it does
 _OTHER_UNITS = [
@@ -50,7 +52,9 @@ _OTHER_UNITS = [
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _UTC = re.compile(r"(?<=\d)\s*(?:UTC|GMT)$")
 _NAMED_OFFSET = re.compile(r"(?<=\d) ?(?:UTC|GMT)(?=[+-]\d\d:?\d\d$)")
-_NAME_OF_OFFSET = re.compile(r"(?<=[+-]\d{4}|\d\d:\d\d) ?(?:\(.*\)|\[.*\])$")
+_NAME_OF_OFFSET = re.compile(
+    r"(?:(?<=[+-]\d{4})|(?<=[+-]\d\d:\d\d)) ?(?:\(.*\)|\[.*\]|[A-Z]{3,5})$"
+)
 _NAME_OF_ZONE = re.compile(r"\d:\d\d ?(?:[A-Z]{3,5}|[A-Z][a-z]+/\w+)\b")
 # 2015:03:01 in photos, and dates in Chinese, Japanese and Korean
 _SIGNED = re.compile(
@@ -78,6 +82,13 @@ _NAMED = [
     rf"(?:[a-z]{{3,9}},? )?{_MONTH} {_DAY},? (?P<year>\d{{4}}){_THEN}",
 ]
 _WITH_MONTH = [re.compile(form, re.IGNORECASE | re.ASCII) for form in _NAMED]
+_HALF_DAY = re.compile(rf"(?P<day>\S{{8,10}}[ T]){_CLOCK}", re.IGNORECASE)
+_LEAP_SECOND = re.compile(r"(?<=:\d\d):60(?!\d)")
+_COMMA = re.compile(r"(?<=:\d\d),(?=\d)")
+_WEEK = re.compile(r"\d{4}-?W\d\d(?:-?\d)?(?=[T ]|$)")
+_DAY_OF_YEAR = re.compile(r"\d{4}-\d{3}(?=[T ]|$)")
+_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]24:00(?::00(?:\.0*)?)?(.*)")
+_OTHER_SIGNS = str.maketrans({"−": "-", "·": "at", "\ufeff": None})  # noqa: RUF001
 _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?!\d)", re.ASCII)
 _DAY_FIRST = "pd.to_datetime(column, dayfirst=True)"
 _YEAR_FIRST = "pd.to_datetime(column, yearfirst=True)"
@@ -149,7 +160,7 @@ def _doubt(times: Times, cells: pd.Series) -> str | None:
     read = np.datetime64(int(times.seconds[rows[0]]), "s").astype("M8[D]")
     said = (
         f"{len(rows)} cell(s){of_column(cells)} are numbers that as times since 1970 "
-        f"are dates outside of 1995 to 2050, first row {rows[0]}: {shown(first)} "
+        f"are dates outside of 1995 to 2032, first row {rows[0]}: {shown(first)} "
         f"is {read}. "
     )
     number = float(as_floats(pd.Series([first], dtype=object))[0])
@@ -163,12 +174,12 @@ def _doubt(times: Times, cells: pd.Series) -> str | None:
 
 
 def _other_reading(cell: Any) -> str | None:
-    """Say how else a number can be a time from 1995 to 2050."""
+    """Say how else a number can be a time from 1995 to 2032."""
     number = float(as_floats(pd.Series([cell], dtype=object))[0])
     numbers = "pd.to_numeric(column)" if isinstance(cell, str) else "column"
-    for form in ("%Y%m", "%y%m%d") if 1e5 <= number < 1e6 else ():
+    for form in _FORMS.get(len(f"{number:.0f}"), ()):
         day = pd.to_datetime(f"{number:.0f}", format=form, errors="coerce")
-        if 1995 <= day.year < 2050:
+        if 1995 <= day.year <= 2032:
             call = f"pd.to_datetime(column.astype(str), format={form!r})"
             return f"In the form {form} it would be {day.date()}: if so, pass {call}"
     for what, unit, start, keywords in _OTHER_UNITS:
@@ -286,24 +297,58 @@ def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
 def _in_iso_form(cell: str) -> str:
     """Return a number unchanged, a date in ISO 8601 form, otherwise empty text."""
     text = cell.strip()
-    if not text.isascii():  # digits and spaces of other scripts
+    if not text.isascii():  # digits and signs of other scripts
+        text = text.translate(_OTHER_SIGNS)
         signs = (" " if sign.isspace() else sign for sign in text)
         text = "".join(str(unicodedata.decimal(sign, sign)) for sign in signs)
     if text[4:5] in (":", "年", "년"):
         text = _SIGNED.sub(lambda d: f"{d[1]}-{d[2]:0>2}-{d[3]:0>2} ", text, 1).strip()
     if not text.isascii():
         return ""
-    if text[-1:] in (")", "]"):
+    if text[-1:] in (")", "]") or text[-1:].isupper():
         text = _NAME_OF_OFFSET.sub("", text)
     if text[-5:-4] in "+-" or text[-6:-5] in "+-":
         text = _NAMED_OFFSET.sub(" ", text)
     # pandas also reads words like "now": only what begins with a year is a time
+    if ":60" in text:
+        text = _LEAP_SECOND.sub(":59", text)
     if text[:4].isdigit():
-        return _UTC.sub("Z", text) if text[-1:] in ("C", "T") else text
+        return _complete(_UTC.sub("Z", text) if text[-1:] in ("C", "T") else text)
     if _NUMBER.fullmatch(text):
         return text
     found = next(filter(None, (form.fullmatch(text) for form in _WITH_MONTH)), None)
     return "" if found is None else _date(found)
+
+
+def _complete(text: str) -> str:
+    """Return a date in a form that pandas reads; a wrong one comes back unchanged."""
+    if text[-1:] == "z" or text[10:11] == "t":
+        text = text.upper()
+    if "," in text:
+        text = _COMMA.sub(".", text)
+    if text[-1:] in "mM" and (found := _HALF_DAY.fullmatch(text)):
+        hour = _hour(int(found["hour"]), found["half"])
+        text = f"{found['day']}{hour:02}{found['minute']}"
+    with suppress(ValueError, OverflowError):
+        if found := _WEEK.match(text):
+            date = datetime.date.fromisoformat(found[0])
+            text = f"{date}{text[found.end() :]}"
+        elif found := _DAY_OF_YEAR.match(text):
+            first = datetime.date(int(text[:4]), 1, 1)
+            date = first + datetime.timedelta(int(text[5:8]) - 1)
+            if date.year == first.year:
+                text = f"{date}{text[found.end() :]}"
+        elif "24:00" in text and (found := _MIDNIGHT.fullmatch(text)):
+            date = datetime.date.fromisoformat(found[1]) + datetime.timedelta(1)
+            text = f"{date} 00:00{found[2]}"
+    return text
+
+
+def _hour(hour: int, half: str | None) -> int:
+    """Return an hour of 24; 12 AM is midnight, and there is no 13 PM."""
+    if half is None:
+        return hour
+    return hour % 12 + 12 * (half in "pP") if 1 <= hour <= 12 else 25
 
 
 def _date(found: re.Match[str]) -> str:
@@ -311,9 +356,7 @@ def _date(found: re.Match[str]) -> str:
     date = f"{found['year']}-{month:02}-{int(found['day']):02}"
     if found["hour"] is None:
         return date
-    clock, half, zone = int(found["hour"]), found["half"], found["zone"] or ""
-    if half is not None:  # 12 AM is midnight, and there is no 13 PM
-        clock = clock % 12 + 12 * (half in "pP") if 1 <= clock <= 12 else 24
+    clock, zone = _hour(int(found["hour"]), found["half"]), found["zone"] or ""
     zone = "Z" if zone[:1].isalpha() else zone
     return f"{date} {clock:02}{found['minute']}{zone}"
 

@@ -137,7 +137,8 @@ def as_ids(cells: pd.Series, path: Path) -> pd.Series:
             raise InvalidInputError(
                 f"{path}, row {row}: {cells.name} is {cells.iloc[row]!r}, not an id."
             )
-    return pd.Series([t.strip() for t in texts], index=cells.index, name=cells.name)
+    ids = [text.strip() for text in texts]
+    return pd.Series(ids, index=cells.index, name=cells.name, dtype=object)
 
 
 def check_unique(ids: pd.Series, path: Path) -> None:

@@ -12,11 +12,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from hyperfusion._sklearn_compat import validate_params
 from hyperfusion._writing import written_whole
 from hyperfusion.datasets._files import as_ids, check_unique, finite_numbers
 from hyperfusion.exceptions import InvalidInputError
 
 
+@validate_params(
+    {
+        "path": [str, os.PathLike],
+        "post_ids": [Iterable],
+        "scores": ["array-like"],
+        "version": [str],
+        "external_data": [str, None],
+        "prefix": [str],
+    },
+    prefer_skip_nested_validation=True,
+)
 def write_submission(
     path: str | os.PathLike,
     post_ids: Iterable[Any],
@@ -53,9 +65,8 @@ def write_submission(
     ------
     InvalidInputError
         If a score is not finite, an id is missing, repeated or already has the prefix,
-        or if the numbers of ids and scores differ.
-    FileNotFoundError
-        If the folder of `path` does not exist.
+        the numbers of ids and scores differ, the folder of `path` does not exist, or
+        `path` is a folder.
 
     Examples
     --------
@@ -102,5 +113,7 @@ def write_submission(
         },
     }
     with written_whole(path) as whole:
-        whole.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        # half an emoji in an id becomes an escape of JSON
+        text = json.dumps(content, ensure_ascii=False)
+        whole.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path

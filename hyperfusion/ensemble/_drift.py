@@ -30,7 +30,7 @@ _N_TREES = 100
 
 @validate_params(
     {
-        "model": [HasMethods("predict"), HasMethods("transform"), None],
+        "model": [HasMethods("predict"), HasMethods(["fit", "transform"]), None],
         "exclude": ["array-like", str],
         "n_jobs": N_JOBS,
         "random_state": ["random_state"],
@@ -174,10 +174,11 @@ def _features(model: Any, X: Any) -> pd.DataFrame:
 
 
 def _kept_columns(table: pd.DataFrame, exclude: Any) -> list[Hashable]:
-    names = {exclude} if isinstance(exclude, str) else set(exclude)
+    names = [exclude] if isinstance(exclude, str) else list(exclude)
     schema = Schema.of(table)
     blocks = dict(zip(schema.columns, schema.blocks, strict=True))
-    unknown = names - set(blocks) - set(blocks.values())
+    known = [*blocks, *blocks.values()]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise InvalidInputError(
             f"exclude names neither columns nor blocks: {sorted(map(str, unknown))}. "

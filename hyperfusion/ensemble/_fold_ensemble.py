@@ -20,10 +20,9 @@ from hyperfusion._sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
-    _check_sample_weight,
     _routing_enabled,
 )
-from hyperfusion._validation import N_JOBS, local_generator
+from hyperfusion._validation import N_JOBS, check_weights, local_generator
 from hyperfusion.ensemble._costs import (
     TimePlan,
     cost_of,
@@ -100,7 +99,7 @@ class FoldEnsemble(HyperFusionEstimator):
         """
         # All checks come first: a fit that they refuse leaves a fitted ensemble alone.
         start = now()
-        weight = _check_sample_weight(
+        weight = check_weights(
             sample_weight, y, dtype=np.float64, ensure_non_negative=True
         )
         rng = local_generator(self.random_state)

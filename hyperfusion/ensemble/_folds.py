@@ -82,7 +82,7 @@ def _folds(cv: Any, X: Any, y: np.ndarray, groups: Any, rng: Any) -> Any:
     if isinstance(cv, Integral):
         splitter = StratifiedRegressionKFold(int(cv), random_state=rng)
         return splitter.split(X, y, groups)
-    if isinstance(cv, Iterable) and not hasattr(cv, "split"):
+    if isinstance(cv, Iterable) and (isinstance(cv, bytes) or not hasattr(cv, "split")):
         return cv
     return check_cv(cv).split(X, y, groups)
 

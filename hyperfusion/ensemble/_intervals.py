@@ -331,7 +331,8 @@ def coverage_table(
         }
     ).reset_index(drop=True)
     reports = {("all", "all"): posts}
-    given = by if isinstance(by, Mapping) else {} if by is None else {"by": by}
+    of_names = isinstance(by, (Mapping, pd.DataFrame))
+    given = by if of_names else {} if by is None else {"by": by}
     partitions = {str(k): pd.Series(v).reset_index(drop=True) for k, v in given.items()}
     if ensemble._user_known is not None and has_users(features):
         partitions.setdefault("user", pd.Series(known_users(ensemble, features)))

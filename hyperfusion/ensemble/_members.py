@@ -11,14 +11,14 @@ import scipy.sparse as sp
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_array, get_tags
-from sklearn.utils.validation import has_fit_parameter, validate_data
+from sklearn.utils.validation import has_fit_parameter
 
 from hyperfusion._anatomy import final_step
 from hyperfusion._sklearn_compat import _routing_enabled
 from hyperfusion.ensemble._presets import PRESETS, as_array, preset_members
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._inputs import numbered
-from hyperfusion.table._frames import as_frame, check_table, without_texts
+from hyperfusion.table._frames import as_frame, check_table, validated, without_texts
 from hyperfusion.table._schema import Schema
 
 NamedMembers = list[tuple[str, Any]]
@@ -72,10 +72,11 @@ def for_table(member: Any, X: Any) -> Any:
         without_texts(X, type(member).__name__)
     may_miss = isinstance(X, pd.DataFrame) or _has_missing(X)
     if not _has_categories(X) and (tags.allow_nan or not may_miss):
+        # scikit-learn's trees fail where a column is empty in the rows of a fold, which
+        # `NumericTable` fills
         is_sklearn = type(member).__module__.startswith("sklearn.")
-        if is_sklearn and isinstance(X, pd.DataFrame) and _has_missing(X):
-            return make_pipeline(as_array(), clone(member))
-        return clone(member)
+        if not (is_sklearn and _has_missing(X)):
+            return clone(member)
     from hyperfusion.preprocessing import NumericTable
 
     numbers = NumericTable(impute=not tags.allow_nan)
@@ -89,8 +90,8 @@ def _has_categories(X: Any) -> bool:
 def _has_missing(X: Any) -> bool:
     if isinstance(X, pd.DataFrame):
         return any(column.hasnans for _, column in X.items())
-    is_float = isinstance(X, np.ndarray) and X.dtype.kind == "f"
-    return is_float and bool(np.isnan(X).any())
+    may_miss = isinstance(X, np.ndarray) and X.dtype.kind in "fO"
+    return may_miss and bool(pd.isna(X).any())
 
 
 def set_seeds(member: Any, name: str, fold: int, seed: int) -> Any:
@@ -130,7 +131,7 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
         return X
     if not hasattr(X, "shape"):
         X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
-    return validate_data(
+    return validated(
         estimator,
         X,
         reset=reset,

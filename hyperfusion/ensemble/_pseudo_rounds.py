@@ -16,8 +16,8 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
 from hyperfusion._progress import Progress, now, say, tells_lines
-from hyperfusion._sklearn_compat import _check_sample_weight, with_callbacks
-from hyperfusion._validation import check_target
+from hyperfusion._sklearn_compat import with_callbacks
+from hyperfusion._validation import check_target, check_weights
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._members import check_features
 from hyperfusion.ensemble._out_of_fold import (
@@ -164,7 +164,7 @@ class Rows(NamedTuple):
         here, others = np.flatnonzero(labeled), np.flatnonzero(~labeled)
         own, others_weight = None, np.ones(len(others))
         if weight is not None:
-            weight = _check_sample_weight(
+            weight = check_weights(
                 weight, y, dtype=np.float64, ensure_non_negative=True
             )
             own, others_weight = weight[here], weight[others]

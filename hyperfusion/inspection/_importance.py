@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import check_scoring
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.utils import check_random_state
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._sklearn_compat import Interval, validate_params
+from hyperfusion._sklearn_compat import (
+    Interval,
+    StrOptions,
+    _num_samples,
+    validate_params,
+)
 from hyperfusion._validation import N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
@@ -186,7 +191,7 @@ def _shares(values: np.ndarray) -> np.ndarray:
 @validate_params(
     {
         "y": ["array-like"],
-        "scoring": [str, callable, None],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": N_JOBS,
         "random_state": ["random_state"],
@@ -271,7 +276,8 @@ def grouped_permutation_importance(
     X = check_rows(parts.features(X))
     schema = Schema.of(X)
     groups = group_columns(schema, by)
-    check_consistent_length(X, y)
+    if len(X) != _num_samples(y):
+        raise InvalidInputError(f"X has {len(X)} rows, y has {_num_samples(y)}.")
     scorer = check_scoring(predictor, scoring=scoring or spearman_scorer)
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]

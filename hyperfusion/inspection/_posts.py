@@ -11,8 +11,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from hyperfusion._validation import inferred
+from hyperfusion.cells._columns import shown
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._frames import as_frame, check_columns
+from hyperfusion.table._frames import as_frame, check_columns, made_of
 
 Grid = Mapping[Any, Any] | Sequence[Mapping[Any, Any]]
 
@@ -21,12 +22,13 @@ def as_post(post: Any) -> pd.DataFrame:
     """Return one post as a table of one row."""
     if isinstance(post, Mapping):
         # a cell may be a list (of tags), which must not become several rows
-        return pd.DataFrame({c: pd.Series([cell]) for c, cell in post.items()})
+        cells = {c: pd.Series([cell], dtype=object) for c, cell in post.items()}
+        return inferred(pd.DataFrame(cells))
     post = as_frame(post)
     if isinstance(post, pd.Series):
         return inferred(post.to_frame().T)
     if not isinstance(post, pd.DataFrame):
-        post = pd.DataFrame(np.atleast_2d(np.asarray(post)))
+        post = made_of(np.atleast_2d(np.asarray(post)))
     if len(post) != 1:
         raise InvalidInputError(
             f"post must be a single post: a Series, a dict or a DataFrame of one row. "
@@ -37,12 +39,14 @@ def as_post(post: Any) -> pd.DataFrame:
 
 def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[Any]]:
     """Return the post and all candidates as a table, and the columns that change."""
-    grids = [grid] if isinstance(grid, Mapping) else list(grid)
-    columns = list(dict.fromkeys(c for one in grids for c in one))
+    grids: list[Any] = list(grid) if isinstance(grid, (list, tuple)) else [grid]
+    are_dicts = all(isinstance(one, Mapping) for one in grids)
+    columns = list(dict.fromkeys(c for one in grids for c in one)) if are_dicts else []
     if not columns:
+        said = "grid is empty" if are_dicts else "grid must be a dict or several"
         raise InvalidInputError(
-            "grid is empty: pass a dict such as {'posted_at': times}, or a list of "
-            "such dicts."
+            f"{said}: pass a dict such as {{'posted_at': times}}, or a list of such "
+            f"dicts. Got {shown(grid)}."
         )
     check_columns(post, columns, "grid")
     own = {column: post[column].iloc[0] for column in columns}

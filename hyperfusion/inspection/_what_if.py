@@ -15,7 +15,7 @@ from hyperfusion.encoders import PostEncoder, UserHistory
 from hyperfusion.ensemble._intervals import intervals
 from hyperfusion.exceptions import AssociationWarning
 from hyperfusion.inspection._posts import Grid, as_post, make_candidates
-from hyperfusion.table._frames import as_frame, check_frame
+from hyperfusion.table._frames import as_frame, check_frame, made_of
 
 CONFIDENCE = 0.9  # of intervals, and at which a difference counts as real
 
@@ -240,7 +240,7 @@ def compare_drafts(model: Any, drafts: pd.DataFrame) -> pd.DataFrame:
     warn_user(CAUTION, AssociationWarning)
     drafts = as_frame(drafts)
     if not isinstance(drafts, pd.DataFrame):
-        drafts = pd.DataFrame(np.asarray(drafts))
+        drafts = made_of(np.asarray(drafts))
     check_frame(drafts, "compare_drafts")
     parts = Anatomy.of(model)
     frame, by_fold = predict_with_folds(parts, drafts)

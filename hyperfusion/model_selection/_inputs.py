@@ -121,7 +121,7 @@ def read_folds(
     if isinstance(cv, Integral):
         cv = StratifiedRegressionKFold(int(cv), random_state=random_state)
         units = None
-    if isinstance(cv, str) or not hasattr(cv, "split"):
+    if isinstance(cv, (str, bytes)) or not hasattr(cv, "split"):
         return _checked(cv, what, len(y))
     rows = np.flatnonzero(~np.isnan(y))
     if hasattr(cv, "get_metadata_routing"):  # scikit-learn's warn where they don't

@@ -34,9 +34,10 @@ _MIN_ROWS = 30
 # in the singular, except "shares": a share may be a proportion
 _LATER = frozenset(
     {
-        *("click", "comment", "digg", "engagement", "fave", "favorite"),
-        *("heart", "impression", "like", "play", "popularity", "ranking", "reaction"),
-        *("repost", "retweet", "score", "shares", "total", "upvote", "view", "vote"),
+        *("award", "click", "comment", "digg", "dislike", "engagement", "fave"),
+        *("favorite", "gilded", "heart", "impression", "like", "play", "popularity"),
+        *("ranking", "reaction", "repost", "retweet", "review", "saves", "score"),
+        *("shares", "total", "upvote", "view", "vote"),
         "watch",
     }
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import check_scoring, get_scorer
+from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.model_selection import (
     BaseCrossValidator,
     StratifiedGroupKFold,
@@ -21,8 +21,13 @@ from sklearn.model_selection import (
 from sklearn.utils import check_consistent_length, indexable
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import _safe_indexing
-from hyperfusion._validation import check_target, local_generator
+from hyperfusion._sklearn_compat import (
+    Interval,
+    StrOptions,
+    _safe_indexing,
+    validate_params,
+)
+from hyperfusion._validation import COUNT, check_target, local_generator
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 
@@ -115,7 +120,8 @@ class StratifiedRegressionKFold(BaseCrossValidator):
         if self.n_splits < 2 or self.n_splits > count:
             raise InvalidInputError(
                 f"n_splits={self.n_splits} must be at least 2 and at most the number "
-                f"of {what}, which is {count} (n_samples={n_rows})."
+                f"of {what}, which is {count} (n_samples={n_rows}). An integer cv is "
+                "the number of splits."
             )
         bins = quantile_bins(target, _N_BINS, self.n_splits)
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
@@ -139,6 +145,13 @@ def quantile_bins(y: np.ndarray, n_bins: int, min_size: int) -> np.ndarray:
     return merged[bins]
 
 
+@validate_params(
+    {
+        "time": "no_validation",
+        "test_size": [Interval(Real, 0, 1, closed="neither"), COUNT],
+    },
+    prefer_skip_nested_validation=True,
+)
 def time_split(
     time: ArrayLike, *, test_size: float | int = 0.2
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -282,6 +295,10 @@ class LabeledSplit(BaseCrossValidator):
         return [None if v is None else _safe_indexing(v, rows) for v in values]
 
 
+@validate_params(
+    {"scoring": [StrOptions(set(get_scorer_names())), callable, None]},
+    prefer_skip_nested_validation=True,
+)
 def labeled_scorer(scoring: str | Callable | None = None) -> Callable[..., float]:
     """Make a scorer that ignores rows without a target.
 

@@ -12,8 +12,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._sklearn_compat import Interval, _check_sample_weight, _fit_context
-from hyperfusion._validation import check_target
+from hyperfusion._sklearn_compat import Interval, _fit_context
+from hyperfusion._validation import check_target, check_weights
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import Features, read_features
 from hyperfusion.table._frames import as_frame
@@ -92,7 +92,7 @@ class Member(RegressorMixin, HyperFusionEstimator):
         features = read_features(self, X, reset=True)
         self.schema_ = features.table
         y = check_target(y, X)
-        weight = _check_sample_weight(
+        weight = check_weights(
             sample_weight, features.numbers, dtype=np.float64, ensure_non_negative=True
         )
         kept = weight > 0

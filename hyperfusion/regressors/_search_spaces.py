@@ -6,6 +6,7 @@ from typing import Any
 
 from scipy.stats import loguniform, randint, uniform
 
+from hyperfusion._sklearn_compat import validate_params
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._catboost import CatBoostHuberRegressor
 from hyperfusion.regressors.networks._members import (
@@ -15,6 +16,9 @@ from hyperfusion.regressors.networks._members import (
 )
 
 
+@validate_params(
+    {"member": "no_validation", "prefix": [str]}, prefer_skip_nested_validation=True
+)
 def param_distributions(member: Any, *, prefix: str = "") -> dict[str, Any]:
     """Return distributions to draw a member's parameters from.
 

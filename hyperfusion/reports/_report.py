@@ -21,6 +21,8 @@ from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
 from hyperfusion._validation import check_target
 from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
+from hyperfusion._writing import written_whole
+from hyperfusion.cells._texts import mend
 from hyperfusion.ensemble._intervals import Intervals, coverage_table, intervals
 from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 from hyperfusion.reports import _contents
@@ -73,9 +75,16 @@ class Report:
         Parameters
         ----------
         path : str or Path
-            File to write, in UTF-8.
+            File to write, in UTF-8. An existing file is replaced when the new one is
+            complete.
+
+        Raises
+        ------
+        InvalidInputError
+            If the folder does not exist, or `path` is a folder.
         """
-        Path(path).write_text(self.html, encoding="utf-8")
+        with written_whole(Path(path)) as whole:
+            whole.write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:
         page = escape(self.html, quote=True)
@@ -151,17 +160,17 @@ def make_report(
     """
     template = _template()
     X = as_frame(X)
-    posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
     target = check_target(y, X)
+    posts = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
     parts = Anatomy.of(model)
     features = parts.features(X)
     held = intervals(parts, features, COVERAGE)
     fitted = _contents.was_fitted_on(parts, target)
     if fitted:
         warn_user(_FITTED)
-    name = target_name or str(getattr(y, "name", None) or "target")
+    name = mend(target_name or str(getattr(y, "name", None) or "target"))
     sections = list(_sections(parts, features, held, target, name, fitted))
-    html = template.render(
+    page = template.render(
         title=title,
         model=type(parts.regressor).__name__,
         n_posts=len(posts),
@@ -172,7 +181,7 @@ def make_report(
         sections=sections,
         worst=list(_contents.worst_posts(parts, posts, held.table, target, n_worst)),
     )
-    return Report(html)
+    return Report(mend(page))
 
 
 def _template() -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from hyperfusion._sklearn_compat import validate_params
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32, without
 from hyperfusion.table._frames import as_frame, check_frame
@@ -75,6 +76,9 @@ def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.Dat
     return table
 
 
+@validate_params(
+    {"parts": [Mapping], "spaces": [Mapping, None]}, prefer_skip_nested_validation=True
+)
 def feature_table(
     parts: Mapping[str | None, Any],
     *,

@@ -10,11 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import validate_data
 
 from hyperfusion._validation import has_infinite, inferred
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.table._frames import as_frame, check_table, without_texts
+from hyperfusion.table._frames import as_frame, check_table, validated, without_texts
 from hyperfusion.table._schema import Schema, declare
 
 _VECTORS = (list, tuple, np.ndarray)
@@ -69,14 +68,13 @@ def read_features(
             )
     else:
         finite = "allow-nan" if infinite == "raise" else False
-        with np.errstate(over="ignore"):  # overflow is found as infinity
-            numbers = validate_data(
-                estimator,
-                without_texts(X, type(estimator).__name__),
-                reset=reset,
-                dtype=np.float32,
-                ensure_all_finite=finite,
-            )
+        numbers = validated(
+            estimator,
+            without_texts(X, type(estimator).__name__),
+            reset=reset,
+            dtype=np.float32,
+            ensure_all_finite=finite,
+        )
         schema = Schema.of(numbers)
         nothing = pd.DataFrame(index=range(len(numbers)))
         features = Features(numbers, nothing, schema, schema, False)

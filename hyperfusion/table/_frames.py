@@ -56,14 +56,29 @@ def check_table(
                 f"a file, X.to_frame().T for one row. scikit-learn says: "
                 f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
             ) from error
-        table = _made_of(checked)
-    validate_data(estimator, checked, reset=reset, skip_check_array=True)
+        table = made_of(checked)
+    validated(estimator, checked, reset=reset, skip_check_array=True)
     if reset:
         estimator._labels = table.columns.tolist()
     elif not set(getattr(estimator, "_labels", ())) <= set(table.columns.tolist()):
         # the labels of an array; scikit-learn has warned of it already
         table = table.set_axis(estimator._labels, axis=1)
     return table
+
+
+def validated(estimator: Any, X: Any, **options: Any) -> Any:
+    """Return what scikit-learn's ``validate_data`` does, with errors of ours."""
+    try:
+        # scikit-learn finds infinite cells, also those too large for float32
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(estimator, X, **options)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, TypeError) and type(X) is np.ndarray:
+            raise  # a cell is no number, which scikit-learn wants as a TypeError
+        said = str(error)  # which may show the whole array
+        raise InvalidInputError(
+            said if len(said) < 500 else said.splitlines()[0]
+        ) from error
 
 
 def without_texts(X: Any, who: str) -> Any:
@@ -90,14 +105,16 @@ def as_frame(X: Any) -> Any:
     Multi-level column names become tuples, and Arrow's dictionaries categories.
     """
     if isinstance(X, np.ma.MaskedArray):
-        X = np.ma.filled(X.astype(float), np.nan)
+        X = np.ma.filled(X.astype(object if X.dtype == object else float), np.nan)
     if isinstance(X, Mapping) and not sp.issparse(X):  # scipy's dok_matrix is a dict
-        columns = any(isinstance(cells, _COLUMNS) for cells in X.values())
-        X = _made_of(X if columns else [X])
+        # a post may hold a list of tags, but no column is a number or a text
+        cells = {label: _column_of_objects(column) for label, column in X.items()}
+        columns = all(isinstance(column, _COLUMNS) for column in cells.values())
+        X = made_of(cells if cells and columns else [X])
     elif isinstance(X, list) and X and all(isinstance(row, Mapping) for row in X):
-        X = _made_of(X)
+        X = made_of(X)
     elif isinstance(X, np.ndarray) and X.dtype.names and X.ndim == 1:
-        X = _made_of({name: X[name] for name in X.dtype.names})
+        X = made_of({name: X[name] for name in X.dtype.names})
     if isinstance(X, pd.DataFrame):
         return _plain_frame(X)
     if isinstance(X, pd.Series):
@@ -133,11 +150,21 @@ def as_frame(X: Any) -> Any:
         ) from error
 
 
-def _made_of(cells: Any) -> pd.DataFrame:
+def _column_of_objects(cells: Any) -> Any:
+    """Return a column of Polars or Arrow as one of pandas, anything else as is."""
+    if isinstance(cells, _COLUMNS) or not hasattr(cells, "to_pandas"):
+        return cells
+    values = cells.to_list() if hasattr(cells, "to_list") else cells.to_pylist()
+    return pd.Series(values, dtype=object)
+
+
+def made_of(cells: Any) -> pd.DataFrame:
     try:
         return pd.DataFrame(cells)
     except (UnicodeEncodeError, OverflowError):  # half an emoji, a huge number
         return pd.DataFrame(cells, dtype=object)
+    except ValueError as error:
+        raise InvalidInputError(f"This makes no table: {error}.") from error
 
 
 def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
@@ -173,6 +200,15 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
             f"that are: {others[:5]}. Rename them, for example with X.columns = "
             "X.columns.astype(str)."
         )
+    if not others:
+        try:
+            "".join(X.columns).encode()
+        except UnicodeEncodeError as error:
+            bad = [c for c in X.columns if c != c.encode(errors="replace").decode()]
+            raise InvalidInputError(
+                f"{name} got a table with half an emoji in the name of a column, which "
+                f"pandas can't hold: {bad[:5]}. Rename it."
+            ) from error
     if min(X.shape) == 0:
         what = "sample" if len(X) == 0 else "feature"
         raise InvalidInputError(

@@ -102,7 +102,9 @@ def single_name(feature: Hashable) -> str:
 
 def unique_names(names: Iterable[str]) -> list[str]:
     """Append a number to repeated names: a, b, a, a_2 becomes a, b, a_3, a_2."""
-    names, unique = list(names), []
+    # half an emoji can't be the name of a column
+    names = [name.encode(errors="replace").decode() for name in names]
+    unique: list[str] = []
     taken, seen = set(names), set[str]()
     for name in names:
         candidate, number = name, 2

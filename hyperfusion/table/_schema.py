@@ -260,7 +260,7 @@ class Schema:
         InvalidInputError
             If `by` is not one of these.
         """
-        if by not in LEVELS:
+        if not isinstance(by, str) or by not in LEVELS:
             raise InvalidInputError(f"by must be one of {LEVELS}. Got {by!r} instead.")
         if by == "feature":
             return list(self.columns)

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hyperfusion import CategoryEncoder, GeoEncoder, UserProfileEncoder
+from hyperfusion import (
+    CategoryEncoder,
+    GeoEncoder,
+    UserHistory,
+    UserProfileEncoder,
+)
 from hyperfusion.cells._levels import number_levels, read_levels
 from hyperfusion.exceptions import BadCellWarning
 
@@ -18,7 +23,7 @@ LONG = 1_234_567_890_123_456_789
 def test_levels_are_texts():
     cells = [7, 7.0, "7", " 7 ", np.int8(7), Decimal("7.0"), np.float32(7)]
     assert read_levels(cells).clean.tolist() == ["7"] * 7
-    cells = [2.5, True, np.inf, "", None, "\ud83d\ude00", "\ud83d", [1]]
+    cells = [2.5, True, np.inf, "", None, "\ud83d\ude00", "\ud83d", [1], b"\xc3\xa9"]
     found = read_levels(cells)
     assert found.clean.tolist() == [
         "2.5",
@@ -29,6 +34,7 @@ def test_levels_are_texts():
         "😀",
         "\ufffd",
         None,
+        "é",
     ]
     assert list(found.bad) == [7]
 
@@ -45,19 +51,23 @@ def test_codes_of_users():
         ([LONG, 5], [float(LONG), np.nan], rf"fit was '{LONG}'\. .*ids become floats"),
         (["7", "8"], ["7.0", None], r"here is '7\.0', at fit was '7'.*two ways"),
         (["007"], [7], "two ways"),
-        ([True, False], [1, 0], "booleans, the other 0 and 1"),
-        ([1, 0], [True, None], "booleans, the other 0 and 1"),
+        ([True, False], [1, 0], "yes and no in two forms"),
+        ([1, 0], [True, None], "yes and no in two forms"),
+        (["yes", "no"], ["t"], "yes and no in two forms"),
         (["Photo"], ["photo"], "upper and lower case"),
+        (["ann", "New York"], ["@ann", "New_York"], "spaces or other signs"),
+        (["caf\u00e9"], ["cafe\u0301", "new"], "spaces or other signs"),
     ],
 )
 def test_levels_in_another_form(fit, later, message):
-    X, Z = pd.DataFrame({"c": fit}), pd.DataFrame({"c": later})
+    X, Z = (pd.DataFrame({"c": cells, "t": "2020"}) for cells in (fit, later))
     for encoder in (
         CategoryEncoder(),
         GeoEncoder(place="c"),
         UserProfileEncoder(user="c"),
+        UserHistory(user="c"),
     ):
-        encoder.fit(X)
+        encoder.fit(X, np.arange(len(X)))
         with warnings.catch_warnings(record=True, action="always") as seen:
             encoder.transform(Z)
         # long ids as floats are in doubt as such
@@ -74,6 +84,9 @@ def test_levels_that_have_nothing_in_common():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # new users are nothing to wonder at, nor is one known level or none at all
+        UserProfileEncoder(user="c").fit(X).transform(
+            pd.DataFrame({"c": [*"ABxyzuvwqr"]})
+        )
         UserProfileEncoder(user="c").fit(X).transform(Z)
         CategoryEncoder().fit(X).transform(pd.DataFrame({"c": ["a", "x", "y"]}))
         CategoryEncoder().fit(X).transform(pd.DataFrame({"c": [None, None]}))
@@ -88,7 +101,13 @@ def test_long_ids_that_are_equal_as_floats_are_new_users():
         encoder.transform(pd.DataFrame({"c": later}))
 
 
-@pytest.mark.parametrize("cells", [["1.78414E+16"], [1.78414e16, None], [True, 2e16]])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        *(["1.78414E+16"], [1.78414e16, None], [True, 2e16]),
+        np.array([2**24], dtype=np.float32),
+    ],
+)
 def test_ids_that_have_lost_digits(cells):
     table = pd.DataFrame({"user": pd.Series([*cells, *cells])})
     encoder = UserProfileEncoder(user="user")

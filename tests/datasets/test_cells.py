@@ -23,7 +23,7 @@ from hyperfusion.datasets._files import (
 from hyperfusion.exceptions import BadCellWarning
 
 # numbers far from our time are read all the same
-pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1995 to 2050")
+pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1995 to 2032")
 
 ANYTHING = st.one_of(
     st.none(),

@@ -103,7 +103,7 @@ def test_what_is_refused_leaves_the_file_alone(tmp_path, ids, scores, message):
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"No such file.*later"):
+    with pytest.raises(InvalidInputError, match=r"later' does not exist"):
         write_submission(tmp_path / "later" / "a.json", [1], [2.0])
 
 
@@ -121,3 +121,8 @@ def test_failure_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         write_submission(path, [1], [1.0])
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_half_an_emoji_in_an_id_comes_back(tmp_path):
+    path = write_submission(tmp_path / "a.json", ["\ud83d"], [1.0], prefix="")
+    assert json.loads(path.read_text("utf-8"))["result"][0]["post_id"] == "\ud83d"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +62,17 @@ def open_clip_images(network, images, preprocess=PREPROCESS, size=32, normalize=
         return network.encode_image(batch, normalize=normalize).numpy()
 
 
-def open_clip_texts(network, texts, normalize=True):
-    """Embeddings of texts by open_clip's `encode_text`, at full context."""
+@cache
+def open_clip_tokenizer():
+    """open_clip's tokenizer, which reads 49,000 words."""
     import open_clip
 
-    tokens = open_clip.SimpleTokenizer(context_length=77)(list(texts))
+    return open_clip.SimpleTokenizer(context_length=77)
+
+
+def open_clip_texts(network, texts, normalize=True):
+    """Embeddings of texts by open_clip's `encode_text`, at full context."""
+    tokens = open_clip_tokenizer()(list(texts))
     with torch.inference_mode():
         return network.encode_text(tokens, normalize=normalize).numpy()
 

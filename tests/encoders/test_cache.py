@@ -17,7 +17,6 @@ from numpy.testing import assert_array_equal
 
 from hyperfusion.encoders import EmbeddingCache
 from hyperfusion.encoders.cache._cache import MEMORY, item_key, open_cache
-from hyperfusion.exceptions import InvalidInputError
 
 WIDTH = 512
 
@@ -92,10 +91,11 @@ def test_a_vector_takes_its_numbers_and_little_more(cache):
     assert 2000 * WIDTH * 4 < size < 1.25 * 2000 * WIDTH * 4
 
 
-def test_refuses_a_folder_that_can_not_be_one(tmp_path):
+def test_goes_on_without_a_folder_that_can_not_be_one(tmp_path):
     (tmp_path / "file").write_text("here already")
-    with pytest.raises(InvalidInputError, match="can't be created as a folder"):
-        EmbeddingCache(tmp_path / "file").get([b"k"])
+    with pytest.warns(RuntimeWarning, match="can't be read"):
+        assert EmbeddingCache(tmp_path / "file").get([b"k"]) == {}
+    assert (tmp_path / "file").read_text() == "here already"
 
 
 def test_opens_nothing_before_it_is_used(tmp_path):

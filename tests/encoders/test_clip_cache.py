@@ -177,10 +177,11 @@ def test_grid_search_encodes_each_image_once(tmp_path, counter):
 
 
 @pytest.mark.slow
-def test_grid_search_in_processes(tmp_path):
+def test_grid_search_in_a_process(tmp_path):
     encoder, X = make("text", cache=tmp_path)
+    split = [(np.arange(8), np.arange(8, 12))]  # one process, which loads torch
     search = GridSearchCV(
-        make_pipeline(encoder, Ridge()), {"ridge__alpha": [1.0]}, cv=2, n_jobs=2
+        make_pipeline(encoder, Ridge()), {"ridge__alpha": [1.0]}, cv=split, n_jobs=2
     )
     search.fit(pd.Series(X), np.arange(12.0))
     with EmbeddingCache(tmp_path) as cache:
@@ -204,6 +205,12 @@ def test_a_cache_that_can_not_be_is_not_a_bad_cell(kind, tmp_path):
     encoder, X = make(kind, cache=tmp_path / "file", on_error="missing")
     with pytest.raises(InvalidInputError, match="can't be created as a folder"):
         encoder.fit_transform(X)
+    # a fitted encoder may come from another machine
+    encoder.set_params(cache=tmp_path / "good").fit(X)
+    expected = encoder.transform(X)
+    encoder.set_params(cache=tmp_path / "file" / "cache")
+    with pytest.warns(RuntimeWarning, match="can't be (read|kept)"):
+        assert_allclose(encoder.transform(X), expected, **CLOSE)
 
 
 @both

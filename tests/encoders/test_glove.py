@@ -237,14 +237,15 @@ def test_worker_processes_get_the_vectors(keyed):
     pipeline = make_pipeline(GloveTextVectorizer(keyed), Ridge())
     texts = pd.Series(TEXTS * 4)
     y = np.arange(len(texts), dtype=float)
-    grid = {"ridge__alpha": [0.1, 1.0]}
-    search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2, error_score="raise")
+    grid, split = {"ridge__alpha": [0.1]}, [(np.arange(14), np.arange(14, 28))]
+    search = GridSearchCV(pipeline, grid, cv=split, n_jobs=2, error_score="raise")
     alone = clone(search).set_params(n_jobs=1).fit(texts, y)
     search.fit(texts, y)
     assert search.best_estimator_[0].vectors is keyed
     key = "mean_test_score"
     assert_allclose(search.cv_results_[key], alone.cv_results_[key])
-    result = cross_validate(pipeline, texts, y, cv=2, n_jobs=2, return_estimator=True)
+    in_worker = {"cv": split, "n_jobs": 2, "return_estimator": True}
+    result = cross_validate(pipeline, texts, y, **in_worker)
     assert all(fitted[0].vectors is keyed for fitted in result["estimator"])
 
 

@@ -17,7 +17,7 @@ from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputErr
 from tests.encoders.history_posts import DAY, START, features, make_posts
 
 # numbers far from our time are read all the same
-pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1995 to 2050")
+pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1995 to 2032")
 
 
 def test_by_hand():

@@ -13,7 +13,7 @@ from hyperfusion import UserHistory
 from tests.encoders.history_posts import DAY, NAMES, features, make_posts
 
 # numbers far from our time are read all the same
-pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1995 to 2050")
+pytestmark = pytest.mark.filterwarnings("ignore:.*outside of 1995 to 2032")
 
 
 def slow_reference(stored, scores, row, *, kappa, roles):

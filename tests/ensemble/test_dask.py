@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -37,6 +39,19 @@ MEMBERS = [
 
 @pytest.fixture(scope="module")
 def cluster():
+    import dask
+
+    # torch is loaded once, and the workers are forks of the process that did
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    method = "forkserver" if forks else "spawn"
+    with dask.config.set({"distributed.worker.multiprocessing-method": method}):
+        context = distributed.utils.get_mp_context()
+        if forks:
+            context.set_forkserver_preload(["distributed", "sklearn", "open_clip"])
+        yield from started()
+
+
+def started():
     with (
         distributed.LocalCluster(
             n_workers=2,

@@ -315,9 +315,8 @@ class Fails(Recorder):
         return super().predict(X)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize(
-    ("at", "error"), [("fit", KeyError), ("predict", BadCellError)]
+    ("at", "error", "n_jobs"), [("fit", KeyError, 1), ("predict", BadCellError, 2)]
 )
 def test_failures_name_the_member(data, at, error, n_jobs):
     members = [("ridge", Ridge()), ("odd one", Fails(at))]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -156,3 +156,12 @@ def test_odd_targets_give_one_warning(y, message):
         HyperFusionRegressor([Ridge()], cv=2).fit(X, y)
     assert len(record) == 1
     assert record[0].filename == __file__
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, lambda X: X.astype(object)])
+def test_columns_that_are_empty_in_some_fold(kind):
+    X = np.random.RandomState(0).normal(size=(40, 3))
+    X[1:, 1], X[:, 2] = np.nan, np.nan
+    members = [HistGradientBoostingRegressor(max_iter=2), Ridge()]
+    model = HyperFusionRegressor(members, cv=2, random_state=0)
+    assert np.isfinite(model.fit(kind(X), X[:, 0]).predict(kind(X))).all()

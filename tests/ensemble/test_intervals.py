@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import betabinom
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import VotingRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit
@@ -270,12 +271,14 @@ def test_chance_range_holds_19_of_20_reports():
 
 
 def test_chance_range_of_a_small_group_rests_on_its_own_rows():
+    of_x = make_column_transformer(("passthrough", ["meta__x"]))
+    member = make_pipeline(of_x, LinearRegression())
     drift = []
     for seed in range(25):
         x, y = draw(1500, seed)
         new = np.r_[np.arange(500) < 20, np.arange(1000) < 500]
         X = with_users(x[:, 0], new)
-        model = HyperFusionRegressor([LinearRegression()], cv=KFold(5))
+        model = HyperFusionRegressor([member], cv=KFold(5))
         report = coverage_report(
             model.fit(X[:500], y[:500]),
             X[500:],

@@ -78,11 +78,11 @@ def test_weightless_rows_do_not_count():
     assert_allclose(a(predictions @ w), b(junk @ w), rtol=0.01)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.integers(0, 10_000),
-    st.sampled_from(SOLVERS),
-    st.sampled_from([1e-6, 1.0, 1e6]),
+    st.sampled_from([solver for solver in SOLVERS if solver != "equal"]),
+    st.sampled_from([1e-6, 1e6]),
 )
 def test_weights_do_not_depend_on_the_unit(seed, solver, unit):
     y, predictions, weight = problem(seed, n=60)

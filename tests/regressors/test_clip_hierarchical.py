@@ -62,7 +62,7 @@ def test_aligned_vectors_help_where_the_match_counts():
     apart.attrs.clear()
     scores = []
     for posts in (table, apart):
-        model = small(final_sizes=(32,), max_iter=25, learning_rate=8e-3)
+        model = small(final_sizes=(32,), max_iter=14, learning_rate=0.016)
         scores.append(model.fit(posts[:600], y[:600]).score(posts[600:], y[600:]))
     assert scores[0] > 0.7
     assert scores[0] > scores[1] + 0.1

@@ -55,7 +55,7 @@ def test_masks_agree_with_pytorch_tabnets_own():
 def test_importances_find_the_signal():
     table = feature_table(400)
     y = 3 * (table["meta__kind"] == "video") + np.log(table["user__followers"])
-    model = small(n_d=8, max_iter=30, weight_decay=0.01)
+    model = small(n_d=8, max_iter=15, learning_rate=0.04, weight_decay=0.01)
     shares = pd.Series(model.fit(table, y).feature_importances_, index=table.columns)
     assert_allclose(shares.sum(), 1)
     assert shares[["meta__kind", "user__followers"]].sum() > 0.5
@@ -63,7 +63,8 @@ def test_importances_find_the_signal():
 
 def test_importances_of_an_array_are_in_its_order():
     features = np.random.RandomState(0).normal(size=(300, 3))
-    model = small(max_iter=20, weight_decay=0.01).fit(features, 5 * features[:, 2])
+    model = small(max_iter=10, learning_rate=0.04, weight_decay=0.01)
+    model.fit(features, 5 * features[:, 2])
     assert model.feature_importances_.argmax() == 2
 
 

@@ -203,7 +203,7 @@ def test_new_users_get_the_unknown_level():
     table["user__user"] = pd.Categorical(np.where(good, "star", "dull"))
     y = 4.0 * good + rng.normal(scale=0.1, size=300)
     model = CoAttentionRegressor(
-        hidden_size=32, learning_rate=0.01, max_iter=20, random_state=0
+        hidden_size=32, learning_rate=0.02, max_iter=12, random_state=0
     )
     model.fit(table, y)
     someone = table.assign(user__user=pd.Categorical(["new"] * 300))

@@ -73,7 +73,7 @@ DATABASE = "embeddings.sqlite"
 WAIT_SECONDS = 30
 KEYS_A_QUERY = 500
 # A damaged file may ask for absurd amounts of memory, and name itself in broken text.
-TROUBLE = (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError)
+TROUBLE = (sqlite3.Error, OSError, OverflowError, MemoryError, UnicodeDecodeError)
 # Failures of the machine rather than of the file. All others mean damage: a flipped
 # bit shows in many ways, from "malformed" to a column that does not exist.
 ENVIRONMENT = {
@@ -125,17 +125,12 @@ class EmbeddingCache:
     entries : int
         Number of embeddings in it.
 
-    Raises
-    ------
-    InvalidInputError
-        If the folder can't be made.
-
     Notes
     -----
     Problems with the store never stop a run; each gives one warning. An embedding with
     a wrong checksum is computed again. A damaged store is renamed, and a new one is
     started. If the disk is full or read-only, stored embeddings are read, and new ones
-    are not stored.
+    are not stored. Only `fit` of an encoder refuses a folder that can't be made.
 
     A pickle holds the folder; a copy is the object itself, so clones of an encoder
     share it. Storing 1,000 vectors of 512 numbers takes about 60 ms and 2.4 MB.
@@ -268,7 +263,7 @@ class EmbeddingCache:
         if self._connection is not None and self._opened != _identity(self._file):
             self.close()  # the file was moved or removed since
         if self._connection is None:
-            _make_folder(self._file.parent)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
             self._opened, self._writable = _identity(self._file), True
             self._connection, self._writable = _connect(self._file)
             self._opened, self._checked = _identity(self._file), False
@@ -340,7 +335,6 @@ def open_cache(
         yield MEMORY
         return
     opened = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
-    _make_folder(opened._file.parent)
     try:
         yield opened
     finally:
@@ -348,12 +342,16 @@ def open_cache(
             opened.close()
 
 
-def _make_folder(folder: Path) -> None:
+def check_cache(cache: str | os.PathLike[str] | EmbeddingCache | None) -> None:
+    """Refuse a folder that can't be made, before a long run would go without it."""
+    if cache is None:
+        return
+    opened = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        opened._file.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
         raise InvalidInputError(
-            f"cache={str(folder.parent)!r} can't be created as a folder: {error}"
+            f"cache={opened.folder!r} can't be created as a folder: {error}"
         ) from error
 
 
@@ -378,7 +376,8 @@ def _checksum(key: bytes, vector: bytes) -> int:
 def _is_damage(error: Exception) -> bool:
     """Whether an error means that the file is damaged, not just unusable now."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    return not isinstance(error, MemoryError) and code & 0xFF not in ENVIRONMENT
+    of_machine = isinstance(error, (OSError, MemoryError))
+    return not of_machine and code & 0xFF not in ENVIRONMENT
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, bool]:

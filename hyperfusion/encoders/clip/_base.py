@@ -15,7 +15,7 @@ from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion._validation import COUNT
 from hyperfusion.encoders._base import SLOTS, ColumnEncoder
-from hyperfusion.encoders.cache._cache import EmbeddingCache
+from hyperfusion.encoders.cache._cache import EmbeddingCache, check_cache
 from hyperfusion.encoders.clip._models import (
     PRECISIONS,
     ClipModel,
@@ -113,6 +113,7 @@ class ClipEncoder(ColumnEncoder):
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
         resolve_device(self.device)
+        check_cache(self.cache)
         source = self._source()
         self.n_embedding_ = source.width
         self.spaces_ = {"clip": space_of(source)}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import skew
+from sklearn.utils import gen_batches
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import StrOptions
@@ -22,10 +23,11 @@ from hyperfusion.cells._vectors import (
     write_vectors,
 )
 from hyperfusion.encoders._base import TableEncoder, column_features
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import BadCellError, InvalidInputError
 from hyperfusion.table._names import vector_columns
 
 _HEAVY_TAIL = 2.0
+_ROWS_AT_ONCE = 10_000
 
 
 @with_parameters
@@ -226,6 +228,13 @@ class VectorEncoder(TableEncoder):
         # if all cells are missing, vector_size raises
         self._of_cells = one is not None and (holds_vectors(one) or one.isna().all())
         self.size_ = vector_size(cells.iloc[:, 0]) if self._of_cells else cells.shape[1]
+        # a bad cell shows here, before hours are spent on pictures
+        for rows in gen_batches(len(cells), _ROWS_AT_ONCE):
+            try:
+                self._transform_cells(cells.iloc[rows])
+            except BadCellError as error:
+                error.row += rows.start
+                raise
 
     def _transform_cells(self, cells: pd.DataFrame) -> np.ndarray:
         out = np.empty((len(cells), self.size_), dtype=np.float32)

@@ -97,7 +97,7 @@ class TemporalEncoder(TableEncoder):
     their digits form one (20150301, 201503011530), otherwise seconds since 1970, or
     milli-, micro- or nanoseconds if they are too large for seconds. A year counts as
     its first moment, a date as midnight. A warning tells of numbers that become dates
-    outside of 1995 to 2050. Of an hour that a clock shows twice, the first counts.
+    outside of 1995 to 2032. Of an hour that a clock shows twice, the first counts.
 
     Examples
     --------
@@ -126,8 +126,8 @@ class TemporalEncoder(TableEncoder):
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.DataFrame, y: Any) -> None:
-        time = cells.columns[0] if self.time is None else self.time
-        self._time = one_column(cells, time, "time")
+        time = one_column(cells, self.time, "time")
+        self._time = cells.columns[0] if time is None else time
         self._created = one_column(cells, self.created, "created")
         self.timezone_, self.zone_ = None, None
         zone = self.timezone

@@ -137,7 +137,8 @@ def _wrap_object(vectors: Any) -> WordVectors:
     keyed = getattr(vectors, "wv", vectors)  # a trained Word2Vec model holds them there
     if not hasattr(keyed, "key_to_index"):
         raise InvalidInputError(
-            "vectors must be a path, a name or a gensim KeyedVectors. Got "
+            "vectors (word_vectors of a pipeline) must be a path, a name or a gensim "
+            "KeyedVectors. Got "
             f"{type(vectors).__name__} {vectors!r} instead."
         )
     known = _OF_OBJECTS.get(keyed)

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import check_target, warn_of_order
+from hyperfusion.cells._levels import warn_of_unknown
 from hyperfusion.cells._times import read_times
 from hyperfusion.encoders._base import TableEncoder, one_column
 from hyperfusion.exceptions import InvalidInputError
@@ -184,7 +185,9 @@ class UserHistory(TableEncoder):
             column = self._columns[role]
             if column is not None:
                 levels = self._levels(table[column])
-                rows[role] = _encode(levels, self._codes[role], learn=learn)
+                codes = rows[role] = _encode(levels, self._codes[role], learn=learn)
+                if not learn and (codes < 0).all():
+                    warn_of_unknown(levels, list(self._codes[role]), expect_new=True)
         return rows
 
     def _store(self, rows: Rows) -> None:
