@@ -148,6 +148,7 @@ def test_any_cells_are_read_or_bad(reader, values):
         assert error.value.row == min(found.bad)
 
 
+@pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning")
 @quick
 @given(st.lists(ANYTHING, min_size=1, max_size=5))
 def test_times_to_order_are_dates_numbers_or_our_error(values):

@@ -155,6 +155,7 @@ def test_any_texts(text):
     assert row["caps_words"] <= row["words"]
 
 
+@pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning")
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=5))
 def test_rows_do_not_depend_on_each_other(texts):
