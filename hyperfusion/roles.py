@@ -115,14 +115,7 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
         yield "geo_accuracy", "the name, and numbers"
     if words & {"timezone", "tz", "zone", "offset"}:
         yield "timezone", signs_of_zones(cells)
-    ids = {word for word in words if word.endswith("id")}  # steamid
-    names_user = words & _USER and words <= _USER | _ID | ids  # not something of theirs
-    are_ids = column.is_whole or not (column.is_numeric or cells.map(is_list).any())
-    users = f"{column.n_levels} users in {column.n_known} rows"
-    if names_user and are_ids:
-        yield "user", f"the name, and {users}"
-    if all(isinstance(cell, str) and _CALLED.fullmatch(cell.strip()) for cell in cells):
-        yield "user", f"names such as {shown(cells.iloc[0], 30)}, and {users}"
+    yield from _rules_of_users(column)
     few_twice = column.n_levels > max(0.9 * column.n_known, 1)
     if few_twice and column.is_whole and column.n_levels == np.ptp(cells) + 1:
         yield None, "row numbers"
@@ -146,6 +139,25 @@ def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
         yield "numeric", numbers
     if words & _PLACE and not words & _USER:
         yield "place", signs_of_levels(cells)
+    yield from _rules_of_texts(column)
+
+
+def _rules_of_users(column: _Column) -> Iterator[tuple[str | None, str | None]]:
+    """Yield the role of users where names or cells are theirs."""
+    cells, words = column.cells, column.words
+    ids = {word for word in words if word.endswith("id")}  # steamid
+    names_user = words & _USER and words <= _USER | _ID | ids  # not something of theirs
+    are_ids = column.is_whole or not (column.is_numeric or cells.map(is_list).any())
+    users = f"{column.n_levels} users in {column.n_known} rows"
+    if names_user and are_ids:
+        yield "user", f"the name, and {users}"
+    if all(isinstance(cell, str) and _CALLED.fullmatch(cell.strip()) for cell in cells):
+        yield "user", f"names such as {shown(cells.iloc[0], 30)}, and {users}"
+
+
+def _rules_of_texts(column: _Column) -> Iterator[tuple[str | None, str | None]]:
+    """Yield roles of what is neither number, time nor picture."""
+    cells, words = column.cells, column.words
     tags = signs_of_tags(cells)
     if tags is None and words & _TAGS and signs_of_texts(cells):
         tags = "the name, and texts of several words"

@@ -88,6 +88,7 @@ _COMMA = re.compile(r"(?<=:\d\d),(?=\d)")
 _WEEK = re.compile(r"\d{4}-?W\d\d(?:-?\d)?(?=[T ]|$)")
 _DAY_OF_YEAR = re.compile(r"\d{4}-\d{3}(?=[T ]|$)")
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]24:00(?::00(?:\.0*)?)?(.*)")
+# a minus sign for a hyphen, as other programs write it
 _OTHER_SIGNS = str.maketrans({"−": "-", "·": "at", "\ufeff": None})  # noqa: RUF001
 _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?!\d)", re.ASCII)
 _DAY_FIRST = "pd.to_datetime(column, dayfirst=True)"
