@@ -310,9 +310,9 @@ def _in_iso_form(cell: str) -> str:
         text = _NAME_OF_OFFSET.sub("", text)
     if text[-5:-4] in "+-" or text[-6:-5] in "+-":
         text = _NAMED_OFFSET.sub(" ", text)
-    # pandas also reads words like "now": only what begins with a year is a time
     if ":60" in text:
         text = _LEAP_SECOND.sub(":59", text)
+    # pandas also reads words like "now": only what begins with a year is a time
     if text[:4].isdigit():
         return _complete(_UTC.sub("Z", text) if text[-1:] in ("C", "T") else text)
     if _NUMBER.fullmatch(text):
