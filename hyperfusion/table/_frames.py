@@ -170,17 +170,15 @@ def made_of(cells: Any) -> pd.DataFrame:
 def _plain_frame(table: pd.DataFrame) -> pd.DataFrame:
     if isinstance(table.columns, pd.MultiIndex):
         table = table.set_axis(table.columns.to_flat_index(), axis=1)
-    levels = [
-        table.columns[i]
-        for i, dtype in enumerate(table.dtypes)
-        if isinstance(dtype, pd.ArrowDtype) and str(dtype).startswith("dictionary<")
-    ]
+    dtypes = table.dtypes
+    arrow = [d for d in set(dtypes) if isinstance(d, pd.ArrowDtype)]
+    levels = [d for d in arrow if str(d).startswith("dictionary<")]
     if not levels or not table.columns.is_unique:
         return table
     import pyarrow as pa
 
     table = table.copy(deep=False)
-    for label in levels:
+    for label in dtypes.index[dtypes.isin(levels)]:
         table[label] = pd.Categorical(pa.array(table[label].array).to_pylist())
     return table
 
@@ -193,7 +191,9 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
             f"{name} got a table with duplicate column names: {twice}. Rename or drop "
             "all but one of each."
         )
-    others = [c for c in X.columns.tolist() if not isinstance(c, str)]
+    others: list[Any] = []
+    if X.columns.inferred_type != "string":
+        others = [c for c in X.columns.tolist() if not isinstance(c, str)]
     if 0 < len(others) < X.shape[1]:
         raise InvalidInputError(
             f"{name} got a table with column names that are not strings beside others "
@@ -215,7 +215,7 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
             f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is "
             f"required by {name}."
         )
-    if any(isinstance(t, np.dtype) and t.kind == "c" for t in X.dtypes):
+    if any(isinstance(t, np.dtype) and t.kind == "c" for t in set(X.dtypes)):
         raise InvalidInputError("Complex data not supported")
 
 
