@@ -215,7 +215,7 @@ def table_of(truth: np.ndarray, found: dict[str, list[Any]]) -> pd.DataFrame:
         for one in runs:
             measured = {"seconds": one["seconds"], "MB": one["MB"]}
             rows.append(score(name, one["predictions"], truth) | measured)
-    return summary(rows)
+    return summary(rows)[["SRC", "MAE", "seconds", "MB"]]
 
 
 def main() -> None:
