@@ -191,9 +191,7 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
             f"{name} got a table with duplicate column names: {twice}. Rename or drop "
             "all but one of each."
         )
-    others: list[Any] = []
-    if X.columns.inferred_type != "string":
-        others = [c for c in X.columns.tolist() if not isinstance(c, str)]
+    others = [c for c in X.columns.tolist() if not isinstance(c, str)]
     if 0 < len(others) < X.shape[1]:
         raise InvalidInputError(
             f"{name} got a table with column names that are not strings beside others "
