@@ -73,10 +73,6 @@ class CellEncoder(TableTransformer):
     def _transform(self, X: Any) -> Any:
         return self._transform_cells(self._read(X, reset=False))
 
-    def _transform_known(self, X: Any) -> Any:
-        """Transform columns that are already known to be those of fit."""
-        return self._transform_cells(X)
-
     def _fit_cells(self, cells: Any, y: Any) -> None:
         """Learn from the cells; by default nothing."""
 
@@ -91,9 +87,6 @@ class ColumnEncoder(CellEncoder):
 
     def _read(self, X: Any, *, reset: bool) -> pd.Series:
         return read_column(X, type(self).__name__)
-
-    def _transform_known(self, X: Any) -> Any:
-        return self._transform_cells(self._read(X, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

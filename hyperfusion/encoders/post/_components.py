@@ -16,9 +16,9 @@ from sklearn.utils import get_tags
 
 import hyperfusion.encoders as tier
 from hyperfusion._nested import takes_one_column
-from hyperfusion.cells._columns import read_each, shown
+from hyperfusion.cells._columns import read_cells, shown
 from hyperfusion.cells._texts import read_text
-from hyperfusion.encoders._base import CellEncoder, ColumnEncoder, column_features
+from hyperfusion.encoders._base import ColumnEncoder, TableEncoder, column_features
 from hyperfusion.encoders.context._plain import VectorEncoder
 from hyperfusion.encoders.post._roles import ReadyVector, Roles
 from hyperfusion.exceptions import HyperFusionError, InvalidInputError
@@ -67,7 +67,7 @@ class Component:
         if self.role not in ("text", "tags") or isinstance(first, ColumnEncoder):
             return cells
         # scikit-learn's vectorizers take texts only, without missing ones
-        texts = read_each(cells, read_text).settle("missing")
+        texts = read_cells(cells, read_text, "missing")
         return pd.Series([t or "" for t in texts], cells.index, object, cells.name)
 
     def fit(self, table: pd.DataFrame, y: Any) -> Part:
@@ -79,8 +79,10 @@ class Component:
     def transform(self, table: pd.DataFrame) -> Part:
         if isinstance(self.encoder, VectorEncoder):
             return self._vector(table)
-        if isinstance(self.encoder, CellEncoder):
-            return self._part(self.encoder._transform_known, table)
+        if isinstance(self.encoder, ColumnEncoder):
+            return self._part(self.encoder._transform, table)
+        if isinstance(self.encoder, TableEncoder):  # its columns are known by now
+            return self._part(self.encoder._transform_cells, table)
         return self._part(self.encoder.transform, table)
 
     @property
@@ -133,11 +135,7 @@ class Component:
         names = [column_name(self.block, name) for name in names]
         if is_frame:
             return Part.of(names, output)
-
-        def write(out: np.ndarray) -> None:
-            out[:] = output
-
-        return Part(names, write, {})
+        return Part(names, lambda out: np.copyto(out, output, casting="unsafe"), {})
 
     def _check_numbers(self, output: Any) -> None:
         is_frame = isinstance(output, pd.DataFrame)
@@ -187,17 +185,25 @@ def build_components(
     return [c for c in components if not get_tags(c.encoder).target_tags.required]
 
 
+def by_name(value: Any) -> dict[str, Any]:
+    """Return what replaces the encoders of a role, by name."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, str) and value == "drop":
+        return {}
+    several = value if isinstance(value, (list, tuple)) else [value]
+    names = unique_names(type(one).__name__.lower() for one in several)
+    return dict(zip(names, several, strict=True))
+
+
 def _replace(default: list[Component], value: Any) -> list[Component]:
     """Replace the default components of a role by the user's transformers."""
     role, names = default[0].role, list(dict.fromkeys(c.name for c in default))
-    is_named = isinstance(value, Mapping)
-    several = list(value) if isinstance(value, (list, tuple)) else [value]
-    if isinstance(value, str) and value == "drop":
-        several = []
+    is_named, given = isinstance(value, Mapping), by_name(value)
     fine = all(
         hasattr(one, "fit")
         or (is_named and (isinstance(one, Mapping) or str(one) == "drop"))
-        for one in (value.values() if is_named else several)
+        for one in given.values()
     )
     if not fine:
         raise InvalidInputError(
@@ -210,16 +216,16 @@ def _replace(default: list[Component], value: Any) -> list[Component]:
         for component in default:
             places.setdefault((component.block, component.prefix), component)
         for place in places.values():
-            for one in several:
-                components += _placed(place, type(one).__name__.lower(), one)
+            for name, one in given.items():
+                components += _placed(place, name, one)
         return components
-    unknown = sorted(set(value) - set(names))
+    unknown = sorted(set(given) - set(names))
     if unknown:
         raise InvalidInputError(
             f"encoders[{role!r}] names {unknown}; the role's own encoders are {names}."
         )
     for component in default:
-        encoder = value.get(component.name, component.encoder)
+        encoder = given.get(component.name, component.encoder)
         if isinstance(encoder, Mapping):
             component.encoder.set_params(**encoder)
             components.append(component)

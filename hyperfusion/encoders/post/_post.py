@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from hyperfusion.encoders.cache._cache import EmbeddingCache
 from hyperfusion.encoders.post._components import (
     ENCODED,
     build_components,
+    by_name,
     default_components,
     labels_in,
 )
@@ -44,7 +45,6 @@ from hyperfusion.table._frames import (
     check_frame,
     check_table,
 )
-from hyperfusion.table._names import unique_names
 from hyperfusion.table._schema import Schema, declare
 
 
@@ -285,17 +285,13 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
             for component in defaults:
                 own[component.role][component.name] = component.encoder
         for role in (role for role in ENCODED if role not in ("vectors", "neighbors")):
-            value, named = given.get(role, {}), own[role]
-            if isinstance(value, Mapping):
-                for name, one in value.items():
-                    if not isinstance(one, Mapping):
-                        named[name] = one
-                    elif name in named:
-                        named[name].set_params(**one)
-            else:
-                several = value if isinstance(value, (list, tuple)) else [value]
-                named = dict(zip(_names_of(several), several, strict=True))
-                named = {n: e for n, e in named.items() if not isinstance(e, str)}
+            value = given.get(role, {})
+            named = own[role] if isinstance(value, Mapping) else {}
+            for name, one in by_name(value).items():
+                if not isinstance(one, Mapping):
+                    named[name] = one
+                elif name in named:
+                    named[name].set_params(**one)
             encoders |= {f"{role}__{name}": e for name, e in named.items()}
         return encoders
 
@@ -306,23 +302,15 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         if isinstance(value, Mapping):
             given[role] = {**value, kind: encoder}
         elif isinstance(value, (list, tuple)):
-            pairs = zip(_names_of(value), value, strict=True)
-            given[role] = [encoder if own == kind else each for own, each in pairs]
+            given[role] = [*(by_name(value) | {kind: encoder}).values()]
         else:
             given[role] = encoder
         self.encoders = given
 
     def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
         role, _, kind = name.partition("__")
-        given = dict(self.encoders or {})
-        own = given.get(role, {})
+        own = (self.encoders or {}).get(role, {})
         if isinstance(own, Mapping) and not hasattr(own.get(kind), "fit"):
             # only the parameter, so that the rest of the default encoder stays open
-            given[role] = {**own, kind: {**own.get(kind, {}), inner: value}}
-            self.encoders = given
-        else:
-            self._put_encoder(name, changed)
-
-
-def _names_of(encoders: Sequence[Any]) -> list[str]:
-    return unique_names(type(encoder).__name__.lower() for encoder in encoders)
+            changed = {**own.get(kind, {}), inner: value}
+        self._put_encoder(name, changed)
