@@ -32,7 +32,6 @@ _PICTURE = re.compile(
 )
 _FOLDER = "image_folder= of make_hyperfusion and PostEncoder says where they are"
 _HEIC = re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cx]|mif1|msf1)", re.DOTALL)
-_BYTES = (bytes, bytearray, memoryview)
 # Pillow's objects are not for several threads, and a column may hold one twice
 _PIL_LOCK = threading.Lock()
 
@@ -65,9 +64,8 @@ def read_image(cell: Any) -> ReadImage | None:
         return None
     if isinstance(cell, (str, os.PathLike)):
         return _decode(*_find_file(cell))
-    if isinstance(cell, _BYTES):
-        content = bytes(cell)
-        return _decode(io.BytesIO(content), len(content))
+    if isinstance(cell, bytes):
+        return _decode(io.BytesIO(cell), len(cell))
     if isinstance(cell, np.ndarray):
         return convert(_from_array(cell), None)
     if isinstance(cell, Image.Image):
@@ -92,7 +90,7 @@ def is_too_large(image: Image.Image) -> bool:
 
 def is_encoded(cell: Any) -> bool:
     """Whether a cell is a path or the content of a file, so that its size is known."""
-    return isinstance(_content(cell), (str, os.PathLike, *_BYTES))
+    return isinstance(_content(cell), (str, os.PathLike, bytes))
 
 
 def identify(cell: Any) -> tuple[bytes | None, Any]:
@@ -103,8 +101,7 @@ def identify(cell: Any) -> tuple[bytes | None, Any]:
             cell = _find_file(cell)[0].read_bytes()
     except (ValueError, OSError):
         return None, cell
-    if isinstance(cell, _BYTES):
-        cell = bytes(cell)
+    if isinstance(cell, bytes):
         head, data = b"file", cell
     elif isinstance(cell, np.ndarray) and cell.dtype == np.uint8:
         head, data = f"pixels {cell.shape}".encode(), cell.tobytes()
@@ -181,11 +178,13 @@ def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:
 
 
 def _content(cell: Any) -> Any:
-    """Return the content of a dict or a buffer; None for an empty cell."""
+    """Return what a dict holds, and buffers as bytes; None for an empty cell."""
     if isinstance(cell, dict) and not cell.keys().isdisjoint(("bytes", "path")):
         cell = cell.get("path") if is_missing(cell.get("bytes")) else cell["bytes"]
     if isinstance(cell, io.BytesIO):
         return cell.getvalue()
+    if isinstance(cell, (bytearray, memoryview)):
+        return bytes(cell)
     blank = isinstance(cell, str) and not cell.strip()
     return None if blank or is_missing(cell) else cell
 
@@ -310,8 +309,8 @@ def signs_of_images(cells: pd.Series) -> str | None:
         found = sum(Path(name).is_file() for name in tried)
         hint = "" if found else f" ({_FOLDER})"
         return f"names of picture files; {found} of the first {len(tried)} exist{hint}"
-    if all(isinstance(c, _BYTES) for c in firsts):
-        with suppress(ValueError, OSError), _open(io.BytesIO(bytes(firsts[0]))):
+    if all(isinstance(c, bytes) for c in firsts):
+        with suppress(ValueError, OSError), _open(io.BytesIO(firsts[0])):
             return "contents of picture files"
         return None
     if all(isinstance(c, Image.Image) for c in firsts):

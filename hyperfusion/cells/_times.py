@@ -226,10 +226,6 @@ def _reader_of(cell: Any) -> Callable[[pd.Series], tuple[np.ndarray, ...]] | Non
     return _from_numbers if _is_number(cell) else None
 
 
-def _is_number_text(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None
-
-
 def _is_number(cell: Any) -> bool:
     # NumPy counts durations among the whole numbers
     others = bool, np.bool_, np.timedelta64
@@ -279,7 +275,7 @@ def _from_numbers(cells: pd.Series) -> tuple[np.ndarray, ...]:
 
 def _from_texts(cells: pd.Series) -> tuple[np.ndarray, ...]:
     texts = pd.Series([_in_iso_form(cell) for cell in cells], dtype=object)
-    number = np.array([_is_number_text(text) for text in texts])
+    number = np.array([_NUMBER.fullmatch(text) is not None for text in texts])
     seconds, naive = np.full(len(texts), np.nan), np.zeros(len(texts), dtype=bool)
     offset = np.full(len(texts), np.nan)
     seconds[number], naive[number], _ = _from_numbers(texts[number])
@@ -427,7 +423,8 @@ def signs_of_times(cells: pd.Series, *, named: bool = False) -> str | None:
     """Describe a column of times; None for any other; ambiguous ones raise."""
     texts = [cell.strip() for cell in cells if isinstance(cell, str)]
     are_texts = len(texts) == len(cells)
-    n_numbers = sum(map(_is_number, cells)) + sum(map(_is_number_text, texts))
+    n_numbers = sum(map(_is_number, cells))
+    n_numbers += sum(_NUMBER.fullmatch(text) is not None for text in texts)
     are_numbers = n_numbers > len(cells) / 2
     if cells.dtype == bool or (are_numbers and not named):
         return None

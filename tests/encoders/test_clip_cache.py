@@ -22,7 +22,7 @@ from hyperfusion.encoders import (
     clear_model_cache,
 )
 from hyperfusion.encoders.clip import _image as _clip_image
-from hyperfusion.encoders.clip import _text as _clip_text
+from hyperfusion.encoders.clip import _towers as _clip_towers
 from hyperfusion.exceptions import InvalidInputError
 from tests.encoders.clip_reference import (
     SMALL_CLIP,
@@ -47,7 +47,10 @@ def make(kind, **params):
 def counter(monkeypatch):
     """Counts the items that reach a model, images and texts."""
     counter = CallCounter(None)
-    for module, name in ((_clip_image, "encode_pixels"), (_clip_text, "encode_tokens")):
+    for module, name in (
+        (_clip_image, "encode_pixels"),
+        (_clip_towers, "encode_tokens"),
+    ):
         function = getattr(module, name)
 
         def counting(model, items, *more, function=function):

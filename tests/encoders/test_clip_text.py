@@ -46,8 +46,8 @@ CLOSE = {"rtol": 0, "atol": 1e-5}
 
 @pytest.fixture
 def counter(monkeypatch):
-    counter = CallCounter(_clip_text.encode_tokens)
-    monkeypatch.setattr(_clip_text, "encode_tokens", counter)
+    counter = CallCounter(_clip_towers.encode_tokens)
+    monkeypatch.setattr(_clip_towers, "encode_tokens", counter)
     return counter
 
 
@@ -208,7 +208,7 @@ def test_tokenizers_that_pad(folder, network):
 
 def test_halves_batches_when_the_memory_does_not_suffice(folder, network, monkeypatch):
     sizes = []
-    encode = _clip_text.encode_tokens
+    encode = _clip_towers.encode_tokens
 
     def small_memory(model, tokens):
         sizes.append(len(tokens))
@@ -216,7 +216,7 @@ def test_halves_batches_when_the_memory_does_not_suffice(folder, network, monkey
             raise torch.OutOfMemoryError("CUDA out of memory")
         return encode(model, tokens)
 
-    monkeypatch.setattr(_clip_text, "encode_tokens", small_memory)
+    monkeypatch.setattr(_clip_towers, "encode_tokens", small_memory)
     found = ClipTextEncoder(folder, batch_size=8).fit_transform(TEXTS)
     assert_allclose(found, open_clip_texts(network, TEXTS), **CLOSE)
     assert sizes == [8, 4, 2, 2, 2, 2, 2, 1]
@@ -224,7 +224,7 @@ def test_halves_batches_when_the_memory_does_not_suffice(folder, network, monkey
     def no_memory(model, tokens):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
 
-    monkeypatch.setattr(_clip_text, "encode_tokens", no_memory)
+    monkeypatch.setattr(_clip_towers, "encode_tokens", no_memory)
     with pytest.raises(RuntimeError, match="can't allocate memory"):
         ClipTextEncoder(folder).fit_transform(TEXTS)
 

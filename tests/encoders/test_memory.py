@@ -15,7 +15,7 @@ from hyperfusion import (
     make_posts,
 )
 from hyperfusion.encoders.cache import _cache as _memory
-from hyperfusion.encoders.clip import _image, _text
+from hyperfusion.encoders.clip import _image, _towers
 from hyperfusion.encoders.image import _statistics
 
 
@@ -40,7 +40,7 @@ def encoded(monkeypatch):
 
     for name, module, function in (
         ("images", _image, "encode_pixels"),
-        ("texts", _text, "encode_tokens"),
+        ("texts", _towers, "encode_tokens"),
     ):
         work = counted(name, getattr(module, function), lambda args: len(args[1]))
         monkeypatch.setattr(module, function, work)

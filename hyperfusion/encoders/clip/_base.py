@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import field
 from typing import Any, ClassVar
 
@@ -90,6 +91,7 @@ class ClipEncoder(ColumnEncoder):
 
     _slots = _SLOTS
     _tower: ClassVar[str]
+    _embed: ClassVar[Callable[..., np.ndarray]]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "model_name": [str, os.PathLike],
         "pretrained": [str, os.PathLike, None],
@@ -124,9 +126,6 @@ class ClipEncoder(ColumnEncoder):
     def _feature_names(self, names: Any = None) -> list[str]:
         return [f"clip__{i}" for i in range(self.n_embedding_)]
 
-    def _embed(self, cells: pd.Series) -> np.ndarray:
-        raise NotImplementedError
-
     def _source(self) -> ClipSource:
         pretrained = None if self.pretrained is None else os.fspath(self.pretrained)
         return find_source(os.fspath(self.model_name), pretrained, tower=self._tower)
@@ -145,7 +144,7 @@ class ClipEncoder(ColumnEncoder):
 class Session:
     """One call's use of a model, which is loaded when the first cell needs it."""
 
-    def __init__(self, encoder: ClipEncoder, **parts: Any):
+    def __init__(self, encoder: ClipEncoder):
         self.source = encoder._source()
         self._automatic = encoder.device == "auto"
         self._device = device_to_predict(encoder.device)
@@ -153,7 +152,6 @@ class Session:
         if self._precision == "auto":
             self._precision = "fp16" if self._device.startswith("cuda") else "fp32"
         self._tower = encoder._tower
-        self._parts = parts
 
     @property
     def on_gpu(self) -> bool:
@@ -164,6 +162,6 @@ class Session:
         device = resolve_device("auto") if self._automatic else self._device
         return load_model(self.source, device, self._precision)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, **more: Any) -> str:
         """Return a hash of all that an embedding depends on besides its item."""
-        return fingerprint(self.source, self._tower, self._precision, **self._parts)
+        return fingerprint(self.source, self._tower, self._precision, **more)

@@ -20,7 +20,6 @@ from PIL import Image
 from hyperfusion._base import with_parameters
 from hyperfusion._progress import Progress
 from hyperfusion._validation import N_JOBS
-from hyperfusion.cells._columns import is_missing
 from hyperfusion.cells._images import (
     convert,
     identify,
@@ -117,13 +116,11 @@ class ClipImageEncoder(ClipEncoder):
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
         pictures, rows = split_lists(cells)
-        # a key of its own, as the features differ from the exact ones
-        parts = {"jpeg_draft": True} if self.jpeg_draft else {}
         with (
             open_cache(self.cache) as cache,
             self._progress(len(pictures), "image") as bar,
         ):
-            run = _Run(self, Session(self, **parts), cache, bar)
+            run = _Run(self, Session(self), cache, bar)
             vectors, errors = run.embed(pictures, rows, cells.name)
         if not np.array_equal(rows, np.arange(len(cells))):
             vectors = self._normalized(vectors)
@@ -151,7 +148,9 @@ class _Run:
     bar: Progress
 
     def __post_init__(self) -> None:
-        self._fingerprint = self.session.fingerprint()
+        # a key of its own, as the features differ from the exact ones
+        more = {"jpeg_draft": True} if self.encoder.jpeg_draft else {}
+        self._fingerprint = self.session.fingerprint(**more)
         size = self.encoder.batch_size
         if size == "auto":
             size = BATCH_ON_GPU if self.session.on_gpu else BATCH_ON_CPU
@@ -221,8 +220,6 @@ class _Run:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _prepare(self, place: int, cell: Any) -> Prepared:
-        if is_missing(cell):
-            return "nothing", None
         content, cell = identify(cell)
         key = None
         if content is not None:

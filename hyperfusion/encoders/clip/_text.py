@@ -120,6 +120,8 @@ def _encode(
     """Yield batches of texts of about the same length, the longest first."""
     if not texts:
         return
+    from hyperfusion.encoders.clip import _towers
+
     model = session.model()
     tokens, n_cut = tokenize(model, texts)
     order = sorted(range(len(texts)), key=lambda i: -len(tokens[i]))
@@ -130,7 +132,7 @@ def _encode(
             size = min(size, max(1, most_tokens // len(tokens[order[start]])))
         some = order[start : start + size]
         batch = [tokens[i] for i in some]
-        values = runner.run(lambda part: encode_tokens(model, part), batch)
+        values = runner.run(lambda part: _towers.encode_tokens(model, part), batch)
         yield some, np.column_stack([values, [n_cut[i] for i in some]])
         start += len(some)
 
@@ -158,9 +160,3 @@ def tokenize(
             ids = [*ids[: context - 1], tokenizer.eot_token_id]
         tokens.append(ids)
     return tokens, n_cut
-
-
-def encode_tokens(model: ClipModel, tokens: Sequence[Sequence[int]]) -> np.ndarray:
-    from hyperfusion.encoders.clip import _towers
-
-    return _towers.encode_tokens(model, tokens, model.tokenizer.context_length)

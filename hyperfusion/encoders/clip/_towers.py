@@ -40,9 +40,8 @@ def encode_images(model: ClipModel, batch: Tensor) -> np.ndarray:
     return _encode_images(model, batch)
 
 
-def encode_tokens(
-    model: ClipModel, tokens: Sequence[Sequence[int]], context: int
-) -> np.ndarray:
+def encode_tokens(model: ClipModel, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+    context = model.tokenizer.context_length
     with model.lock:
         if model.short_texts is None:
             model.short_texts = _short_texts_agree(model, context)

@@ -12,7 +12,6 @@ from PIL import Image
 from scipy import ndimage
 
 from hyperfusion._base import with_parameters
-from hyperfusion.cells._columns import is_missing
 from hyperfusion.cells._images import (
     identify,
     is_encoded,
@@ -129,22 +128,18 @@ class ImageStatistics(ColumnEncoder):
         return [*measures, *colors, "is_missing"]
 
 
-def _measured(cell: Any) -> np.ndarray | None:
-    content, cell = identify(cell)
-    if content is None:
-        return _measures(cell)
-    key = item_key("statistics", content)
-    found = MEMORY.get([key]).get(key)
-    if found is None:
-        found = _measures(cell)
-        if found is not None:
-            MEMORY.put({key: found})
-    return found
-
-
 def _try_to_measure(cell: Any) -> Any:
+    """Return the measures of a picture, None if there is none, or what is wrong."""
     try:
-        return None if is_missing(cell) else _measured(cell)
+        content, cell = identify(cell)
+        if content is None:
+            return _measures(cell)
+        key = item_key("statistics", content)
+        found = MEMORY.get([key])
+        if not found:
+            found = {key: _measures(cell)}
+            MEMORY.put(found)
+        return found[key]
     except (ValueError, TypeError, OSError) as error:
         return error
 
