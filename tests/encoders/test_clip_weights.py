@@ -150,7 +150,7 @@ def test_random_weights_only_when_asked_for_by_name(architecture):
         ({"model_name": "ViT-B-33"}, r"not an architecture .*ViT-B-32"),
         ({"pretrained": "laion3b"}, r"neither a tag of ViT-B-32 \(\['openai'"),
         ({"pretrained": "no/such.pt"}, "there is no such file"),
-        ({"model_name": "tests"}, "none of the descriptions"),
+        ({"model_name": "tests"}, "has no open_clip_config.json"),
         ({"model_name": SMALL_CLIP}, "holds no weights"),
     ],
 )

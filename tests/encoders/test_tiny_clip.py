@@ -25,7 +25,7 @@ FOLDER = Path(hyperfusion.encoders.__file__).parent / "clip" / "tiny_clip"
 @pytest.fixture(scope="module")
 def tiny():
     """Model, preprocessing and tokenizer, made by open_clip's own classes."""
-    settings = json.loads((FOLDER / "model.json").read_text())
+    settings = json.loads((FOLDER / "open_clip_config.json").read_text())
     model = open_clip.CLIP(**settings["model_cfg"])
     model.load_state_dict(load_file(FOLDER / "model.safetensors"))
     size = settings["model_cfg"]["vision_cfg"]["image_size"]
@@ -112,7 +112,7 @@ def test_description_is_what_the_script_trains():
     if not path.exists():
         pytest.skip("the script is not part of this copy")
     script = runpy.run_path(str(path))
-    settings = json.loads((FOLDER / "model.json").read_text())
+    settings = json.loads((FOLDER / "open_clip_config.json").read_text())
     assert settings["model_cfg"] == script["MODEL"]
     assert settings["preprocess_cfg"] == script["PREPROCESS"]
 
@@ -123,5 +123,7 @@ def test_files_are_small_and_complete():
         torch.float16,
         torch.int64,
     }
-    preprocess = json.loads((FOLDER / "model.json").read_text())["preprocess_cfg"]
+    preprocess = json.loads((FOLDER / "open_clip_config.json").read_text())[
+        "preprocess_cfg"
+    ]
     assert {"mean", "std", "interpolation", "resize_mode"} <= set(preprocess)

@@ -30,7 +30,7 @@ WEIGHTS_VARIABLE = "HYPERFUSION_WEIGHTS"
 WEIGHTS_FOLDER = Path("~/.cache/hyperfusion/weights")
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-DESCRIPTIONS = ("open_clip_config.json", "model.json")
+DESCRIPTION = "open_clip_config.json"
 CHOICES = {
     "interpolation": ("bicubic", "bilinear", "random"),
     "resize_mode": ("shortest", "longest", "squash"),
@@ -72,8 +72,8 @@ def find_source(
     if unclear:
         raise InvalidInputError(
             f"The published weights of {source.name} differ in {sorted(unclear)}, so "
-            f"the file {source.weights} needs a description: put its {DESCRIPTIONS[0]} "
-            "in the same folder."
+            f"the file {source.weights} needs a description: put its {DESCRIPTION} in "
+            "the same folder."
         )
     return source
 
@@ -94,8 +94,7 @@ def _from_folder(model_name: str, folder: Path, pretrained: str | None) -> ClipS
     description = _read_description(folder)
     if description is None:
         raise InvalidInputError(
-            f"model_name={model_name!r}: the folder has none of the descriptions "
-            f"{DESCRIPTIONS}."
+            f"model_name={model_name!r}: the folder has no {DESCRIPTION} of a model."
         )
     config, preprocess = description
     weights = None
@@ -152,7 +151,7 @@ def _from_registry(model_name: str, pretrained: str | None) -> ClipSource:
             f"a checkpoint file, nor {RANDOM!r}."
         )
     path = _checkpoint(tag)
-    if beside := _read_description(path.parent, DESCRIPTIONS[:1]):
+    if beside := _read_description(path.parent):
         config["quick_gelu"] = beside[0].get("quick_gelu", False)
         settings = beside[1]
     else:  # what all published weights share, None where they differ
@@ -172,23 +171,20 @@ def _checkpoint(text: str) -> Path:
     return path
 
 
-def _read_description(
-    folder: Path, names: tuple[str, ...] = DESCRIPTIONS
-) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    for path in filter(Path.is_file, (folder / name for name in names)):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(content, dict) and "model_cfg" not in content:
-                continue  # another library's
-            config = content["model_cfg"]
-            settings = _preprocess_of(content.get("preprocess_cfg", {}))
-            _check_description(config, settings)
-        except Exception as error:  # a stranger's file can raise almost anything
-            raise BadFileError(
-                f"{path} describes no model of open_clip: {error!r:.200}"
-            ) from error
-        return config, settings
-    return None
+def _read_description(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        config = content["model_cfg"]
+        settings = _preprocess_of(content.get("preprocess_cfg", {}))
+        _check_description(config, settings)
+    except Exception as error:  # a stranger's file can raise almost anything
+        raise BadFileError(
+            f"{path} describes no model of open_clip: {error!r:.200}"
+        ) from error
+    return config, settings
 
 
 def _check_description(config: dict[str, Any], settings: dict[str, Any]) -> None:
