@@ -103,8 +103,11 @@ def as_column(X: Any) -> pd.Series:
         cells = pd.Series(X, dtype=X.dtype if X.dtype == object else None)
     else:
         to_list = getattr(X, "to_list", None) or getattr(X, "to_pylist", None)
-        if to_list is None and not isinstance(X, Iterable):
-            raise InvalidInputError(f"Expected a column of cells. Got {shown(X)}.")
+        is_one = isinstance(X, (str, bytes)) or not isinstance(X, Iterable)
+        if to_list is None and is_one:
+            raise InvalidInputError(
+                f"Expected a column of cells. Got {shown(X)}: put one cell into a list."
+            )
         values = list(X) if to_list is None else to_list()
         # pandas would take lists of equal length for the rows of a table
         array = np.empty(len(values), dtype=object)

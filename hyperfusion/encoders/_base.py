@@ -86,7 +86,21 @@ class ColumnEncoder(CellEncoder):
     """Base of encoders of one column, whose cells are a Series of objects."""
 
     def _read(self, X: Any, *, reset: bool) -> pd.Series:
-        return read_column(X, type(self).__name__)
+        who = type(self).__name__
+        X = as_frame(X) if hasattr(X, "columns") else X
+        is_table = isinstance(X, (pd.DataFrame, np.ndarray)) and X.ndim == 2
+        if is_table and X.shape[1] != 1:
+            raise InvalidInputError(
+                f"{who} takes one column, got {X.shape[1]}. Select one, or use "
+                "PostEncoder or a ColumnTransformer for several."
+            )
+        cells = as_column(X).astype(object)
+        if cells.empty:
+            raise InvalidInputError(
+                f"Found array with 0 sample(s) while a minimum of 1 is required by "
+                f"{who}."
+            )
+        return cells
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -121,30 +135,6 @@ class TableEncoder(CellEncoder):
         if log:
             return signed_log(cells.settle(self.on_error))
         return without_overflow(cells).settle(self.on_error)
-
-
-def read_column(X: Any, who: str) -> pd.Series:
-    """Return the cells of one column as an object Series; its name is the column's."""
-    if hasattr(X, "columns"):
-        X = as_frame(X)
-    if isinstance(X, (str, bytes)) or not isinstance(X, Iterable):
-        raise InvalidInputError(
-            f"{who} expects a column of cells, got one {type(X).__name__}: put it into "
-            "a list."
-        )
-    if isinstance(X, (pd.DataFrame, np.ndarray)) and np.ndim(X) == 2:
-        if X.shape[1] != 1:
-            raise InvalidInputError(
-                f"{who} takes one column, got {X.shape[1]}. Select one, or use "
-                "PostEncoder or a ColumnTransformer for several."
-            )
-        X = X.iloc[:, 0] if isinstance(X, pd.DataFrame) else X[:, 0]
-    cells = as_column(X).astype(object)
-    if cells.empty:
-        raise InvalidInputError(
-            f"Found array with 0 sample(s) while a minimum of 1 is required by {who}."
-        )
-    return cells
 
 
 def one_column(table: pd.DataFrame, value: Columns, role: str) -> Hashable | None:

@@ -27,7 +27,7 @@ from hyperfusion.cells._texts import read_tags, read_text
 from hyperfusion.cells._times import as_times, read_times
 from hyperfusion.cells._vectors import write_columns, write_vectors
 from hyperfusion.cells._zones import read_zones
-from hyperfusion.encoders._base import read_column
+from hyperfusion.encoders import TextStatistics
 from hyperfusion.exceptions import BadCellError, BadCellWarning, InvalidInputError
 
 READERS = {
@@ -199,10 +199,10 @@ def test_columns_of_encoders():
         pa.table({"a": ["x"]}),
         pl.Series(["x"]),
     ):
-        assert read_column(column, "it").tolist() == ["x"]
+        assert TextStatistics().fit(column).transform(column)[0, 0] == 1
     for table in (pl.DataFrame({"a": ["x"], "b": [1]}), pa.table({"a": [1], "b": [1]})):
-        with pytest.raises(InvalidInputError, match="it takes one column, got 2"):
-            read_column(table, "it")
+        with pytest.raises(InvalidInputError, match="Statistics takes one column, got"):
+            TextStatistics().fit(table)
 
 
 def test_one_warning_counts_shows_the_first_and_asks_for_the_role():
