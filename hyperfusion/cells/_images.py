@@ -47,18 +47,13 @@ class ReadImage:
 
 
 def open_image(cell: Any) -> Image.Image | None:
-    """Return the picture in a cell, in RGB and upright; None for blank text.
-
-    A cell is a path, the content of a file, a decoded picture, or a dict with ``bytes``
-    or a ``path``. Arrays are uint8 of shape (height, width), or (height, width,
-    channels) with 1, 3 or 4 channels. Of an animation, the first frame is read.
-    """
+    """Return the picture in a cell, in RGB and upright; None for blank text."""
     read = read_image(cell)
     return None if read is None else read.image
 
 
 def read_image(cell: Any) -> ReadImage | None:
-    """Do what `open_image` does, and keep the original mode and the file's size."""
+    """Return the picture in a cell, with the original mode and the file's size."""
     cell = _content(cell)
     if cell is None:
         return None
@@ -137,22 +132,23 @@ def _holds_several(cell: Any) -> bool:
     return isinstance(cell, (list, tuple))
 
 
-def mean_by_row(vectors: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
-    """Return the mean vector of each row's pictures, ignoring NaN."""
-    if np.array_equal(rows, np.arange(n_rows)):
-        return vectors
-    sums, counts = np.zeros((2, n_rows, vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, rows, np.nan_to_num(vectors))
-    np.add.at(counts, rows, ~np.isnan(vectors))
-    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a missing cell
-        return sums / counts
+def mean_by_cell(
+    vectors: np.ndarray,
+    rows: np.ndarray,
+    errors: list[tuple[int, str]],
+    cells: pd.Series,
+) -> np.ndarray:
+    """Return the mean vector of each cell's pictures, ignoring NaN.
 
-
-def warn_of_bad_pictures(
-    errors: list[tuple[int, str]], missing: np.ndarray, cells: pd.Series
-) -> None:
-    """Warn of bad cells, and of bad pictures in cells that also have good ones."""
-    first = dict(reversed(errors))
+    Warn of bad cells, and of bad pictures in cells that also have good ones.
+    """
+    if not np.array_equal(rows, np.arange(len(cells))):
+        sums, counts = np.zeros((2, len(cells), vectors.shape[1]), dtype=np.float32)
+        np.add.at(sums, rows, np.nan_to_num(vectors))
+        np.add.at(counts, rows, ~np.isnan(vectors))
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a missing cell
+            vectors = sums / counts
+    first, missing = dict(reversed(errors)), np.isnan(vectors[:, 0])
     warn_of_bad_cells({row: first[row] for row in sorted(first) if missing[row]}, cells)
     left_out = [row for row, _ in errors if not missing[row]]
     if left_out:
@@ -162,6 +158,7 @@ def warn_of_bad_pictures(
             f"the means, first row {row}: {first[row]}.",
             BadCellWarning,
         )
+    return vectors
 
 
 def in_folder(cell: Any, folder: str | os.PathLike[str]) -> Any:

@@ -119,12 +119,9 @@ class Times:
 def read_times(column: Any) -> Cells:
     """Read a column of times as `Times`; missing, blank and bad cells are NaN.
 
-    Cells are datetimes, dates, periods (their start), texts (ISO 8601, RFC 2822, the
-    forms of EXIF and JavaScript, others that name the month or end its number with a
-    sign such as 月, in any digits) or numbers (also as text): whole
-    numbers from 1900 to 2100 are years, digits that form a date (20150301, also with
-    the clock as in 201503011530) are that date, and all others are seconds since 1970,
-    or milli-, micro- or nanoseconds if they are too large for seconds.
+    Texts are ISO 8601, RFC 2822, the forms of EXIF and JavaScript, or others that name
+    the month or end its number with a sign such as 月, in any digits. `TemporalEncoder`
+    describes the other cells.
     """
     cells = as_column(column)
     n = len(cells)

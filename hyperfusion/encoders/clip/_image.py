@@ -24,10 +24,9 @@ from hyperfusion.cells._images import (
     convert,
     identify,
     is_too_large,
-    mean_by_row,
+    mean_by_cell,
     open_image,
     split_lists,
-    warn_of_bad_pictures,
 )
 from hyperfusion.encoders.cache._cache import (
     EmbeddingCache,
@@ -124,9 +123,7 @@ class ClipImageEncoder(ClipEncoder):
             vectors, errors = run.embed(pictures, rows, cells.name)
         if not np.array_equal(rows, np.arange(len(cells))):
             vectors = self._normalized(vectors)
-        vectors = mean_by_row(vectors, rows, len(cells))
-        warn_of_bad_pictures(errors, np.isnan(vectors[:, 0]), cells)
-        return vectors
+        return mean_by_cell(vectors, rows, errors, cells)
 
 
 Prepared = tuple[str, Any]

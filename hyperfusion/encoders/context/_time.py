@@ -213,9 +213,6 @@ def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
     hour, weekday, day = (
         np.asarray(v) for v in (date.hour, date.day_of_week, date.day_of_year)
     )
-    # a week is that of its Thursday (ISO 8601)
-    moved = seconds + (3 - weekday) * int(_DAY)
-    thursday = pd.DatetimeIndex(moved.astype("datetime64[s]"))
     day_share = seconds % _DAY / _DAY
     year_length = 365 + np.asarray(date.is_leap_year)
 
@@ -227,7 +224,7 @@ def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
         weekday,
         weekday * 24 + hour,
         date.month,
-        (thursday.day_of_year - 1) // 7 + 1,
+        date.isocalendar().week,
         day,
         (day - 1 + day_share) / year_length,
         weekday >= 5,

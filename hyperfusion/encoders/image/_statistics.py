@@ -15,10 +15,9 @@ from hyperfusion._base import with_parameters
 from hyperfusion.cells._images import (
     identify,
     is_encoded,
-    mean_by_row,
+    mean_by_cell,
     read_image,
     split_lists,
-    warn_of_bad_pictures,
 )
 from hyperfusion.encoders._base import ColumnEncoder, stack_rows
 from hyperfusion.encoders.cache._cache import MEMORY, item_key
@@ -113,10 +112,8 @@ class ImageStatistics(ColumnEncoder):
             errors += [(row, str(outcome))] if is_bad else []
             found.append(None if is_bad else outcome)
         measures = stack_rows(found, len(_MEASURES) + 4 * _N_COLORS)
-        features = mean_by_row(measures, rows, len(cells))
-        missing = np.isnan(features[:, 0])
-        features[:, -1] = missing
-        warn_of_bad_pictures(errors, missing, cells)
+        features = mean_by_cell(measures, rows, errors, cells)
+        features[:, -1] = np.isnan(features[:, 0])
         if self.has_files_:
             return features
         return np.delete(features, _MEASURES.index("log_file_size"), axis=1)
