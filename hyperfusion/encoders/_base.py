@@ -57,13 +57,6 @@ class CellEncoder(TableTransformer):
         cells = self._read(X, reset=True)
         with learning():
             self._fit_cells(cells, y)
-        names = pd.Index(self._feature_names())
-        if not names.is_unique:
-            raise InvalidInputError(
-                f"{type(self).__name__} would give two features the same name: "
-                f"{sorted(names[names.duplicated()].unique())}. "
-                "Rename the columns they come from."
-            )
         self.n_features_in_ = 1 if cells.ndim == 1 else cells.shape[1]
         return cells
 

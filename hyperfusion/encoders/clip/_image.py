@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import threading
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -126,9 +125,8 @@ class ClipImageEncoder(ClipEncoder):
         return mean_by_cell(vectors, rows, errors, cells)
 
 
-Prepared = tuple[str, Any]
-"""What the threads make of a picture: nothing, a place that has the same content, a
-vector from the cache, or the key and the pixels of what is to be encoded."""
+Waiting = tuple[int, bytes | None, np.ndarray]
+"""A picture to be encoded: its place, the key of its vector, and its pixels."""
 
 
 @dataclass
@@ -155,20 +153,19 @@ class _Run:
         self._n_processes = int(effective_n_jobs(None))
         self._resize = _geometry(self.session.source.preprocess)
         self._first: dict[bytes, int] = {}
-        self._lock = threading.Lock()
+        self._copies: list[tuple[int, int]] = []
 
     def embed(
         self, pictures: Sequence[Any], rows: np.ndarray, column: Any
     ) -> tuple[np.ndarray, list[tuple[int, str]]]:
         """Return vectors, and the rows with their errors where pictures are bad."""
-        width = self.session.source.width
-        vectors = np.full((len(pictures), width), np.nan, dtype=np.float32)
+        shape = len(pictures), self.session.source.width
+        self._vectors = np.full(shape, np.nan, dtype=np.float32)
         errors: dict[int, str] = {}
-        copies: list[tuple[int, int]] = []
-        waiting: list[tuple[int, bytes | None, np.ndarray]] = []
+        waiting: list[Waiting] = []
         # closed at once when a cell or the user stops the run
-        with contextlib.closing(self._ahead(pictures)) as prepared_pictures:
-            for place, future in prepared_pictures:
+        with contextlib.closing(self._ahead(pictures)) as under_way:
+            for place, future in under_way:
                 try:
                     prepared = future.result()
                 except (ValueError, TypeError, OSError) as error:
@@ -176,35 +173,31 @@ class _Run:
                         row = int(rows[place])
                         raise BadCellError(str(error), row, column) from error
                     errors[place] = str(error)
-                    prepared = "nothing", None
+                    prepared = None
                 self.bar.step()
-                what, found = prepared
-                if what == "same as":
-                    copies.append((place, found))
-                elif what == "vector":
-                    vectors[place] = found
-                elif what == "pixels":
-                    waiting.append((place, *found))
+                if prepared is not None:
+                    waiting.append(prepared)
                 if len(waiting) >= self._runner.size * self._n_processes:
-                    self._encode(waiting, vectors)
+                    self._encode(waiting)
                     waiting = []
         if waiting:
-            self._encode(waiting, vectors)
-        for place, first in copies:
-            vectors[place] = vectors[first]
+            self._encode(waiting)
+        for place, first in self._copies:
+            self._vectors[place] = self._vectors[first]
             if first in errors:
                 errors[place] = errors[first]
-        return vectors, [(int(rows[place]), errors[place]) for place in sorted(errors)]
+        found = [(int(rows[place]), errors[place]) for place in sorted(errors)]
+        return self._vectors, found
 
     def _ahead(
         self, pictures: Sequence[Any]
-    ) -> Generator[tuple[int, Future[Prepared]], None, None]:
+    ) -> Generator[tuple[int, Future[Waiting | None]], None, None]:
         """Yield the pictures' futures in order, with a bounded number under way."""
         workers = self.encoder.n_jobs or min(8, joblib.cpu_count())
         if workers < 0:
             workers = max(1, joblib.cpu_count() + 1 + workers)
         bound = 2 * self._runner.size * self._n_processes + workers
-        under_way: deque[tuple[int, Future[Prepared]]] = deque()
+        under_way: deque[tuple[int, Future[Waiting | None]]] = deque()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="hyperfusion-images")
         try:
             for place, picture in enumerate(pictures):
@@ -216,31 +209,29 @@ class _Run:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, place: int, cell: Any) -> Prepared:
+    def _prepare(self, place: int, cell: Any) -> Waiting | None:
+        """Return what the model has to encode, if anything. This runs in threads."""
         content, cell = identify(cell)
         key = None
         if content is not None:
-            with self._lock:
-                first = self._first.setdefault(content, place)
+            first = self._first.setdefault(content, place)  # an atomic operation
             if first != place:
-                return "same as", first
+                self._copies.append((place, first))
+                return None
             key = item_key(self._fingerprint, content)
             found = self.cache.get([key]).get(key)
             if found is not None and len(found) == self.session.source.width:
-                return "vector", found
+                self._vectors[place] = found
+                return None
         image = None
         if self.encoder.jpeg_draft and isinstance(cell, bytes):
             side = np.max(self.session.source.preprocess["size"])
             image = _open_draft(cell, int(side))
         if image is None:
             image = open_image(cell)
-        if image is None:
-            return "nothing", None
-        return "pixels", (key, np.asarray(self._resize(image)))
+        return None if image is None else (place, key, np.asarray(self._resize(image)))
 
-    def _encode(
-        self, waiting: list[tuple[int, bytes | None, np.ndarray]], vectors: np.ndarray
-    ) -> None:
+    def _encode(self, waiting: list[Waiting]) -> None:
         places, keys, pixels = zip(*waiting, strict=True)
         if self._n_processes == 1:
             values = _encode_batches(self.session, self._runner, pixels)
@@ -253,7 +244,7 @@ class _Run:
                 for batch in (np.stack(pixels[i : i + size]) for i in starts)
             )
             values = np.concatenate(parts)
-        vectors[list(places)] = values
+        self._vectors[list(places)] = values
         pairs = zip(keys, values, strict=True)
         self.cache.put({key: vector for key, vector in pairs if key is not None})
 
