@@ -18,7 +18,6 @@ from hyperfusion._validation import COUNT
 from hyperfusion.encoders._base import SLOTS, ColumnEncoder
 from hyperfusion.encoders.cache._cache import EmbeddingCache, check_cache
 from hyperfusion.encoders.clip._models import (
-    PRECISIONS,
     ClipModel,
     fingerprint,
     load_model,
@@ -97,7 +96,7 @@ class ClipEncoder(ColumnEncoder):
         "pretrained": [str, os.PathLike, None],
         "normalize": ["boolean"],
         "device": [str],
-        "precision": [StrOptions(set(PRECISIONS))],
+        "precision": [StrOptions({"auto", "fp32", "fp16", "bf16"})],
         "batch_size": [COUNT, StrOptions({"auto"})],
         "cache": [str, os.PathLike, EmbeddingCache, None],
         "verbose": VERBOSE,

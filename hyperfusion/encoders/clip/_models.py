@@ -32,7 +32,6 @@ ENCODING_VERSION = 1
 """Part of every fingerprint; increase it if the same input gives other numbers."""
 
 MAX_MODELS = 3
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 RANDOM_SEED = 0
 
 _MODELS: OrderedDict[str, ClipModel] = OrderedDict()

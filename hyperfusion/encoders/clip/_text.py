@@ -71,13 +71,11 @@ class ClipTextEncoder(ClipEncoder):
 
     def _embed(self, cells: pd.Series) -> np.ndarray:
         texts = read_cells(cells, read_text, self.on_error)
-        unique = [t for t in dict.fromkeys(texts) if t is not None]
-        kept = self._embed_unique(unique)
-        row_of = {text: row for row, text in enumerate(unique)}
-        rows = np.array([row_of.get(text, -1) for text in texts])
+        codes, unique = pd.factorize(np.array(texts, dtype=object))
+        kept, there = self._embed_unique(unique.tolist()), codes >= 0
         vectors = np.full((len(texts), kept.shape[1]), np.nan, dtype=np.float32)
-        vectors[rows >= 0] = kept[rows[rows >= 0]]
-        n_cut = vectors[rows >= 0, -1]
+        vectors[there] = kept[codes[there]]
+        n_cut = vectors[there, -1]
         if n_cut.any():
             warn_user(
                 f"{np.count_nonzero(n_cut)} of {len(texts)} texts are longer than the "
