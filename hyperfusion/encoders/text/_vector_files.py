@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperfusion._writing import written_whole
 from hyperfusion.exceptions import BadFileError
 
 _HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*")
@@ -47,12 +48,11 @@ def read_vector_file(path: Path) -> Vectors:
 
 def save_vectors(path: Path, words: Sequence[str], table: np.ndarray) -> None:
     """Write a ``.npy`` and its ``.json``, which appear when they are complete."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        unfinished = Path(folder, path.name)
-        np.save(unfinished, np.asarray(table, dtype=np.float32), allow_pickle=False)
-        unfinished.with_suffix(".json").write_text(json.dumps(list(words)))
-        for suffix in (".json", ".npy"):
-            os.replace(unfinished.with_suffix(suffix), path.with_suffix(suffix))
+    with written_whole(path) as unfinished:
+        with unfinished.open("wb") as file:
+            np.save(file, np.asarray(table, dtype=np.float32), allow_pickle=False)
+        with written_whole(path.with_suffix(".json")) as unfinished_words:
+            unfinished_words.write_text(json.dumps(list(words)))
 
 
 def _read(path: Path) -> Vectors:
