@@ -58,9 +58,9 @@ def read_image(cell: Any) -> ReadImage | None:
     if cell is None:
         return None
     if isinstance(cell, (str, os.PathLike)):
-        return _decode(*_find_file(cell))
+        cell = _read_file(cell)
     if isinstance(cell, bytes):
-        return _decode(io.BytesIO(cell), len(cell))
+        return _decode(cell)
     if isinstance(cell, np.ndarray):
         return convert(_from_array(cell), None)
     if isinstance(cell, Image.Image):
@@ -93,7 +93,7 @@ def identify(cell: Any) -> tuple[bytes | None, Any]:
     cell = _content(cell)
     try:
         if isinstance(cell, (str, os.PathLike)):
-            cell = _find_file(cell)[0].read_bytes()
+            cell = _read_file(cell)
     except (ValueError, OSError):
         return None, cell
     if isinstance(cell, bytes):
@@ -186,7 +186,7 @@ def _content(cell: Any) -> Any:
     return None if blank or is_missing(cell) else cell
 
 
-def _find_file(cell: str | os.PathLike) -> tuple[Path, int]:
+def _read_file(cell: str | os.PathLike) -> bytes:
     text = str(cell)
     if _URL.match(text):
         raise ValueError(
@@ -194,26 +194,27 @@ def _find_file(cell: str | os.PathLike) -> tuple[Path, int]:
         )
     path = Path(cell)
     try:
-        if path.is_file():
-            return path, path.stat().st_size
-        problem = "not a file" if path.exists() else "no such file"
+        is_file, exists = path.is_file(), path.exists()
     except OSError:  # too long for a file name
-        problem = "no such file"
+        is_file = exists = False
+    if is_file:
+        return path.read_bytes()
     if _BASE64.match(text):
         raise ValueError(
             f"{shown(text)} is a picture as base64 text: give its content, "
             "base64.b64decode(text), without any prefix that ends in a comma"
         )
     hint = "" if path.is_absolute() else f" in {shown(os.getcwd(), 300)} ({_FOLDER})"
+    problem = "not a file" if exists else "no such file"
     raise FileNotFoundError(f"{problem}: {shown(text, 300)}{hint}")
 
 
-def _decode(source: Path | io.BytesIO, n_bytes: int) -> ReadImage:
+def _decode(content: bytes) -> ReadImage:
     # Pillow's decoders raise almost anything on a damaged file (SyntaxError,
     # struct.error, IndexError, ...), and DecompressionBombError is not a ValueError
     try:
-        with _open(source) as image:
-            return convert(image, n_bytes)
+        with _open(content) as image:
+            return convert(image, len(content))
     except UnidentifiedImageError as error:
         raise ValueError("not a picture in any format that Pillow reads") from error
     except (ValueError, OSError):
@@ -272,12 +273,11 @@ def _from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array)
 
 
-def _open(source: Path | io.BytesIO) -> Image.Image:
+def _open(content: bytes) -> Image.Image:
     try:
-        return Image.open(source)
+        return Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
-        whole = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-        if _HEIC.match(whole[:12]) is None:
+        if _HEIC.match(content[:12]) is None:
             raise
     try:
         from pillow_heif import register_heif_opener
@@ -287,7 +287,7 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
             "pillow-heif"
         ) from error
     register_heif_opener()
-    return Image.open(source)
+    return Image.open(io.BytesIO(content))
 
 
 def signs_of_images(cells: pd.Series) -> str | None:
@@ -307,7 +307,7 @@ def signs_of_images(cells: pd.Series) -> str | None:
         hint = "" if found else f" ({_FOLDER})"
         return f"names of picture files; {found} of the first {len(tried)} exist{hint}"
     if all(isinstance(c, bytes) for c in firsts):
-        with suppress(ValueError, OSError), _open(io.BytesIO(firsts[0])):
+        with suppress(ValueError, OSError), _open(firsts[0]):
             return "contents of picture files"
         return None
     if all(isinstance(c, Image.Image) for c in firsts):

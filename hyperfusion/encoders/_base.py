@@ -111,10 +111,9 @@ class TableEncoder(CellEncoder):
         is_column = hasattr(X, "to_list") or hasattr(X, "to_pylist")
         if is_column and not hasattr(X, "columns"):
             X = as_column(X)
-        X = as_frame(X)
-        if isinstance(X, pd.Series):
             X = X.to_frame(0 if X.name is None else X.name)
-        elif isinstance(X, (list, tuple)):
+        X = as_frame(X)
+        if isinstance(X, (list, tuple)):
             X = np.asarray(X, dtype=object)
         if isinstance(X, np.ndarray) and X.ndim == 1:
             X = X.reshape(-1, 1)

@@ -132,7 +132,7 @@ def _try_to_measure(cell: Any) -> Any:
         if content is None:
             return _measures(cell)
         key = item_key("statistics", content)
-        found = MEMORY.get([key])
+        found: dict[bytes, Any] = MEMORY.get([key])
         if not found:
             found = {key: _measures(cell)}
             MEMORY.put(found)

@@ -12,7 +12,7 @@ import pandas as pd
 from hyperfusion._base import with_parameters
 from hyperfusion._nested import NestedEncoders
 from hyperfusion._progress import VERBOSE, Progress, now, say, tells_lines
-from hyperfusion._sklearn_compat import HasMethods, StrOptions
+from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion._validation import check_target
 from hyperfusion._warnings import each_once, warn_user
 from hyperfusion.cells._columns import as_column, is_blank
@@ -134,7 +134,6 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
         "user_embedder": ["boolean", SVDUserEmbedder],
         "place_embedder": ["boolean", SVDUserEmbedder],
         "cache": [str, os.PathLike, EmbeddingCache, None],
-        "neighbors": [HasMethods(["fit", "transform"]), None],
         "encoders": [dict, None],
         "random_state": ["random_state"],
         "verbose": VERBOSE,
