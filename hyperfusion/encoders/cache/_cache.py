@@ -99,9 +99,7 @@ SETUP = (
 # with an exclusive lock SQLite keeps the index of a WAL in the process's own memory.
 READ_ONLY = ("mode=ro", "mode=ro&vfs=unix-none", "immutable=1")
 READING = ("PRAGMA locking_mode = EXCLUSIVE", "SELECT 1 FROM embeddings LIMIT 1")
-INSERT = """INSERT INTO embeddings (key, checksum, vector) VALUES (?, ?, ?)
-    ON CONFLICT (key)
-    DO UPDATE SET checksum = excluded.checksum, vector = excluded.vector"""
+INSERT = "INSERT OR REPLACE INTO embeddings (key, checksum, vector) VALUES (?, ?, ?)"
 # A connection that a forked child inherited must never be closed by it (SQLite would
 # drop the parent's locks), so it is kept for as long as the child lives.
 _INHERITED: list[Any] = []
@@ -174,10 +172,9 @@ class EmbeddingCache:
             The embeddings that were found, by key.
         """
         wanted, found = list(keys), dict[bytes, np.ndarray]()
-        nothing: dict[bytes, np.ndarray] = {}
         for start in range(0, len(wanted), KEYS_A_QUERY):
             some = wanted[start : start + KEYS_A_QUERY]
-            found |= self._attempt(partial(self._read, keys=some), nothing, "read")
+            found |= self._attempt(partial(self._read, keys=some), {}, "read")
         return found
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
