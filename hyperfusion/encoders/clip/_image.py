@@ -233,23 +233,18 @@ class _Run:
 
     def _encode(self, waiting: list[Waiting]) -> None:
         places, keys, pixels = zip(*waiting, strict=True)
-        if self._n_processes == 1:
-            values = _encode_batches(self.session, self._runner, pixels)
-        else:
-            # the same batches as without jobs, so that the numbers are the same
-            size = self._runner.size
-            starts = range(0, len(pixels), size)
-            parts = Parallel()(
-                delayed(_encode_batches)(self.session, BatchRunner(size), batch)
-                for batch in (np.stack(pixels[i : i + size]) for i in starts)
-            )
-            values = np.concatenate(parts)
+        size = self._runner.size
+        parts = Parallel()(
+            delayed(_encode_batch)(self.session, self._runner, np.stack(batch))
+            for batch in (pixels[i : i + size] for i in range(0, len(pixels), size))
+        )
+        values = np.concatenate(parts)
         self._vectors[list(places)] = values
         pairs = zip(keys, values, strict=True)
         self.cache.put({key: vector for key, vector in pairs if key is not None})
 
 
-def _encode_batches(
+def _encode_batch(
     session: Session, runner: BatchRunner, pixels: Sequence[Any]
 ) -> np.ndarray:
     model, settings = session.model(), session.source.preprocess
