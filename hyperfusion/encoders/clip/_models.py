@@ -22,7 +22,6 @@ from hyperfusion.encoders.cache._cache import MEMORY
 from hyperfusion.encoders.clip._weights import ClipSource, weights_digest
 from hyperfusion.exceptions import (
     BadFileError,
-    HyperFusionError,
     InvalidInputError,
     MissingDependencyError,
     WeightsNotFoundError,
@@ -249,8 +248,6 @@ def _made(source: ClipSource, part: str) -> Iterator[None]:
     """Explain what is missing or wrong if open_clip can't make a part of a model."""
     try:
         yield
-    except HyperFusionError:
-        raise
     except OSError as error:
         raise WeightsNotFoundError(
             f"The {part} of {source.name} comes from Hugging Face; its files are not "

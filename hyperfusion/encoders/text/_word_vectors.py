@@ -26,7 +26,6 @@ from hyperfusion.encoders.text._vector_files import read_vector_file, save_vecto
 from hyperfusion.exceptions import (
     BadFileError,
     InvalidInputError,
-    MissingDependencyError,
     WeightsNotFoundError,
 )
 
@@ -213,12 +212,7 @@ def _wheel_file() -> Path:
 
 def _read_wheel(path: Path) -> WordVectors:
     table = np.load(path, "r", allow_pickle=False)
-    try:
-        words = pd.read_parquet(path.with_name("glove_6B_index.parquet"))["index"]
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"The words of {WHEEL} are a parquet file: install pyarrow to read it."
-        ) from error
+    words = pd.read_parquet(path.with_name("glove_6B_index.parquet"))["index"]
     return _wrap(words.tolist(), table, WHEEL)
 
 
