@@ -172,9 +172,10 @@ class EmbeddingCache:
             The embeddings that were found, by key.
         """
         wanted, found = list(keys), dict[bytes, np.ndarray]()
+        nothing: dict[bytes, np.ndarray] = {}
         for start in range(0, len(wanted), KEYS_A_QUERY):
             some = wanted[start : start + KEYS_A_QUERY]
-            found |= self._attempt(partial(self._read, keys=some), {}, "read")
+            found |= self._attempt(partial(self._read, keys=some), nothing, "read")
         return found
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
