@@ -50,42 +50,39 @@ class Cells:
 
         What has no usable cell, but bad ones, is nothing to `learn` from.
         """
-        in_vain = learn and _all_bad(self.bad, self.source)
+        in_vain = learn and self._all_bad()
         if self.bad and (on_error == "raise" or in_vain):
             row, reason = next(iter(self.bad.items()))
             raise BadCellError(reason, row, self.source.name)
-        if not _learning.get():
-            warn_of_bad_cells(self.bad, self.source)
-            if self.doubt:
-                warn_user(self.doubt, BadCellWarning)
+        if self.bad and not _learning.get():
+            warn_user(self._summary(), BadCellWarning)
+        if self.doubt and not _learning.get():
+            warn_user(self.doubt, BadCellWarning)
         return self.clean
+
+    def _summary(self) -> str:
+        """Return the number of bad cells, the first of them, and what may be wrong."""
+        row, reason = next(iter(self.bad.items()))
+        message = (
+            f"{len(self.bad)} cell(s){of_column(self.source)} can't be used and count "
+            f"as missing, first row {row}: {reason}."
+        )
+        if len(self.bad) > 1 and self._all_bad():
+            message += (
+                f" These are all {len(self.bad)} non-empty cells: does the column have "
+                "the right role?"
+            )
+        return message
+
+    def _all_bad(self) -> bool:
+        n_filled = sum(not is_blank(cell) for cell in self.source)
+        return bool(self.bad) and len(self.bad) == n_filled
 
     def reject(self, which: np.ndarray, why: Callable[[int], str]) -> Cells:
         """Mark more numbers as bad; those that were bad before keep their reasons."""
         bad = {row: why(row) for row in np.flatnonzero(which).tolist()} | self.bad
         clean = np.where(which, np.nan, self.clean)
         return replace(self, clean=clean, bad=dict(sorted(bad.items())))
-
-
-def warn_of_bad_cells(bad: dict[int, str], source: pd.Series) -> None:
-    """Warn once about the bad cells of a column: their number and the first of them."""
-    if not bad:
-        return
-    row, reason = next(iter(bad.items()))
-    message = (
-        f"{len(bad)} cell(s){of_column(source)} can't be used and count as missing, "
-        f"first row {row}: {reason}."
-    )
-    if len(bad) > 1 and _all_bad(bad, source):
-        message += (
-            f" These are all {len(bad)} non-empty cells: does the column have the "
-            "right role?"
-        )
-    warn_user(message, BadCellWarning)
-
-
-def _all_bad(bad: dict[int, str], source: pd.Series) -> bool:
-    return bool(bad) and len(bad) == sum(not is_blank(cell) for cell in source)
 
 
 def of_column(cells: pd.Series) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hyperfusion._warnings import warn_user
-from hyperfusion.cells._columns import is_missing, shown, warn_of_bad_cells
+from hyperfusion.cells._columns import Cells, is_missing, shown
 from hyperfusion.exceptions import BadCellWarning
 
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]+:/{2,}", re.IGNORECASE)
@@ -149,7 +149,8 @@ def mean_by_cell(
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a missing cell
             vectors = sums / counts
     first, missing = dict(reversed(errors)), np.isnan(vectors[:, 0])
-    warn_of_bad_cells({row: first[row] for row in sorted(first) if missing[row]}, cells)
+    bad = {row: first[row] for row in sorted(first) if missing[row]}
+    Cells(vectors, bad, cells).settle("missing")
     left_out = [row for row, _ in errors if not missing[row]]
     if left_out:
         row = left_out[0]
