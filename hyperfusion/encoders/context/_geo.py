@@ -12,6 +12,7 @@ import pandas as pd
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
 from hyperfusion._validation import COUNT
+from hyperfusion.cells._columns import Cells
 from hyperfusion.cells._levels import KnownLevels, as_category, common_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.encoders._base import TableEncoder, one_column
@@ -20,8 +21,6 @@ from hyperfusion.exceptions import InvalidInputError
 # more columns than the finest grid has, so that row * _COLUMNS + column is unique
 _COLUMNS = 1e6
 _ROLES = ("latitude", "longitude", "accuracy", "place")
-_LIMITS = {"latitude": 90, "longitude": 180}
-_COORDINATES = ("latitude", "longitude", "x", "y", "z", "cell")
 
 
 @with_parameters
@@ -124,11 +123,10 @@ class GeoEncoder(TableEncoder):
                 "cell": as_category(squares, self._known_cells, expect_new=True),
             }
         if "accuracy" in self._columns:
-            accuracy = read_numbers(cells[self._columns["accuracy"]])
+            numbers = read_numbers(cells[self._columns["accuracy"]])
+            accuracy = numbers.settle(self.on_error)
             known = True if there is None else there
-            features["accuracy"] = np.where(
-                known, accuracy.settle(self.on_error), np.nan
-            )
+            features["accuracy"] = np.where(known, accuracy, np.nan)
         if "place" in self._columns:
             places = self._levels(cells[self._columns["place"]])
             features["place"] = as_category(places, self._known_places)
@@ -140,7 +138,8 @@ class GeoEncoder(TableEncoder):
         return pd.DataFrame(features, index=cells.index)
 
     def _feature_names(self, names: Any = None) -> list[str]:
-        names = list(_COORDINATES) if "latitude" in self._columns else []
+        point = ["latitude", "longitude", "x", "y", "z", "cell"]
+        names = point if "latitude" in self._columns else []
         names += [name for name in ("accuracy", "place") if name in self._columns]
         has_place = bool({"latitude", "place"} & {*self._columns})
         return [*names, "has_place"] if has_place else names
@@ -163,28 +162,14 @@ class GeoEncoder(TableEncoder):
             )
         return columns
 
-    def _coordinates(self, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Return latitude and longitude; both are NaN where one can't be used."""
-        read = {c: read_numbers(table[self._columns[c]]) for c in _LIMITS}
-
-        def usable(name: str, other: str) -> np.ndarray:
-            found, theirs, limit = read[name].clean, read[other].clean, _LIMITS[name]
-            # a lone 0 is half of 0, 0: as missing as the pair
-            half = np.isnan(found) & ~np.isnan(theirs) & (theirs != 0)
-
-            def why(row: int) -> str:
-                if half[row]:
-                    return "missing, although the other coordinate is there"
-                return f"{found[row]:g} is not between -{limit} and {limit} degrees"
-
-            bad = half | (np.abs(found) > limit)
-            return read[name].reject(bad, why).settle(self.on_error)
-
-        latitude = usable("latitude", "longitude")
-        longitude = usable("longitude", "latitude")
-        missing = np.isnan(latitude) | np.isnan(longitude)
-        missing |= (latitude == 0) & (longitude == 0)
-        return np.where(missing, np.nan, latitude), np.where(missing, np.nan, longitude)
+    def _coordinates(self, table: pd.DataFrame) -> np.ndarray:
+        """Return latitudes and longitudes; both are NaN where one can't be used."""
+        latitude = read_numbers(table[self._columns["latitude"]])
+        longitude = read_numbers(table[self._columns["longitude"]])
+        pair = _usable(latitude, longitude, 90), _usable(longitude, latitude, 180)
+        found = np.stack([cells.settle(self.on_error) for cells in pair])
+        missing = np.isnan(found).any(axis=0) | (found == 0).all(axis=0)
+        return np.where(missing, np.nan, found)
 
     def _squares(
         self, index: pd.Index, latitude: np.ndarray, longitude: np.ndarray
@@ -203,3 +188,17 @@ class GeoEncoder(TableEncoder):
         cells = np.full(len(latitude), None, dtype=object)
         cells[known] = np.array(names, dtype=object)[where]
         return pd.Series(cells, index=index)
+
+
+def _usable(cells: Cells, other: Cells, limit: int) -> Cells:
+    """Reject coordinates out of range, and one without the other."""
+    found, theirs = cells.clean, other.clean
+    # a lone 0 is half of 0, 0: as missing as the pair
+    half = np.isnan(found) & ~np.isnan(theirs) & (theirs != 0)
+
+    def why(row: int) -> str:
+        if half[row]:
+            return "missing, although the other coordinate is there"
+        return f"{found[row]:g} is not between -{limit} and {limit} degrees"
+
+    return cells.reject(half | (np.abs(found) > limit), why)
