@@ -11,9 +11,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, gen_batches
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, fill_slots
 from hyperfusion._device import resolve_device
-from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,

@@ -8,9 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from hyperfusion._docstrings import fill_slots
-from hyperfusion._version import DISTRIBUTION
-from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
+from hyperfusion._base import fill_slots
+from hyperfusion.exceptions import InvalidInputError, needing
 
 # Okabe and Ito's colors, distinguishable with any kind of color vision
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
@@ -69,13 +68,8 @@ class Display:
         self
             The drawn display.
         """
-        try:
+        with needing("matplotlib", f"{type(self).__name__}.plot", "plot"):
             import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{type(self).__name__}.plot needs matplotlib, which is not installed. "
-                f"Install it with: pip install '{DISTRIBUTION}[plot]'"
-            ) from error
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
         self.figure_, self.ax_ = ax.figure, ax

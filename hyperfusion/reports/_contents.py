@@ -12,9 +12,8 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._version import DISTRIBUTION
 from hyperfusion.encoders import PostEncoder
-from hyperfusion.exceptions import MissingDependencyError
+from hyperfusion.exceptions import needing
 from hyperfusion.metrics import spearman_score
 
 _THUMBNAIL = (220, 220)  # pixels
@@ -29,14 +28,9 @@ def picture(display: Any, **labels: str) -> str:
 
     The figure belongs to no window, and matplotlib's state does not change.
     """
-    try:
+    with needing("matplotlib", "make_report", "report"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "make_report needs matplotlib, which is not installed. Install it with: "
-            f"pip install '{DISTRIBUTION}[report]'"
-        ) from error
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     display.plot(figure.add_subplot()).ax_.set(**labels)
