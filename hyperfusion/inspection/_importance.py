@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -14,13 +13,8 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_random_state
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._sklearn_compat import (
-    Interval,
-    StrOptions,
-    _num_samples,
-    validate_params,
-)
-from hyperfusion._validation import N_JOBS
+from hyperfusion._sklearn_compat import StrOptions, _num_samples, validate_params
+from hyperfusion._validation import COUNT, N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import (
@@ -192,7 +186,7 @@ def _shares(values: np.ndarray) -> np.ndarray:
     {
         "y": ["array-like"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "n_repeats": [COUNT],
         "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     },

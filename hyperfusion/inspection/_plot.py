@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from inspect import isfunction
 from typing import Any, Self
 
@@ -37,6 +37,7 @@ class Display:
 
     ax_: Any
     figure_: Any
+    _draw: Callable[[Any], None]
 
     def __init_subclass__(cls) -> None:
         drawn = _DRAWN.format(cls.__name__)
@@ -75,9 +76,6 @@ class Display:
         self.figure_, self.ax_ = ax.figure, ax
         self._draw(ax)
         return self
-
-    def _draw(self, ax: Any) -> None:
-        raise NotImplementedError
 
 
 def short_labels(labels: Iterable[Any], length: int = 32) -> list[str]:

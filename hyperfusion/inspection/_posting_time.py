@@ -182,19 +182,17 @@ def hours_of_week(
             "The post has no time, so its week is not known. Give it a time first."
         )
     local, naive = pd.Timestamp(times.seconds[0], unit="s"), bool(times.naive[0])
-    stays = naive and is_local
     if zone is None and not np.isnan(times.offset[0]):
         zone = getattr(cell, "tzinfo", None) or _as_zone(int(times.offset[0]))
-    zone = "UTC" if zone is None else zone
-    if not stays:
+    zone = None if naive and is_local else zone or "UTC"
+    if zone is not None:
         local = local.tz_localize("UTC").tz_convert(zone).tz_localize(None)
     monday = local.normalize() - pd.Timedelta(days=local.day_of_week)
     hours = pd.date_range(monday, periods=168, freq="h")
-    if stays:
+    if zone is None:
         return list(hours), "local"
-    hours = hours.tz_localize(
-        zone, ambiguous=np.ones(168, dtype=bool), nonexistent="shift_forward"
-    )
+    summer = np.ones(168, dtype=bool)
+    hours = hours.tz_localize(zone, ambiguous=summer, nonexistent="shift_forward")
     if naive:
         hours = hours.tz_convert("UTC").tz_localize(None)
     return list(hours), str(zone)

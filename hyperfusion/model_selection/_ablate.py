@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral
 from typing import Any
 
@@ -135,11 +136,10 @@ def ablate(
     """
     parts = _PAPER if parts is None else parts
     wanted = [parts] if isinstance(parts, str) else list(parts)
-    blocks = [block for block in BLOCKS if block not in MODALITIES]
-    known = [*MODALITIES, *blocks, *_TRAINING_PARTS]
+    possible = [*MODALITIES, *BLOCKS, *_TRAINING_PARTS]
     for part in wanted:
-        if part not in known:
-            raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
+        if part not in possible:
+            raise InvalidInputError(f"parts takes {possible}. Got {part!r} instead.")
     X, target = _inputs.check_posts(X, y)
     units = _inputs.find_users(X, users, [model])
     moments = _inputs.find_times(X, times, [model])
@@ -172,12 +172,11 @@ def ablate(
             share = 1 / (len(tried) + 1)
             progress.step(share)
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
-            shared = features, target[train], held
-            pairs = zip(titles, tried, strict=True)
-            calls: Iterator[Call] = ((title, (v, *shared)) for title, v in pairs)
+            arguments = ((variant, features, target[train], held) for variant in tried)
+            calls: Iterator[Call] = zip(titles, arguments, strict=True)
+            fits = in_parallel(_fit, calls, n_jobs)
             fitted = {}
-            fits = progress.over(in_parallel(_fit, calls, n_jobs), titles, share)
-            for one in (one for several in fits for one in several):
+            for one in chain.from_iterable(progress.over(fits, titles, share)):
                 fitted[one.name] = one
                 if tells_lines(verbose):
                     said = f"[ablate] {one.name}"
@@ -226,9 +225,8 @@ def _result(
     tables = score_tables(predictions, False, n_bootstrap, rng)
     scores, differences = (t.set_index(["metric", "model"]) for t in tables)
     names = dict.fromkeys(one.name for _, _, one in done)
-    table = pd.DataFrame(index=pd.Index([*names], name="variant"))
-    for metric in _METRICS:
-        table[metric] = scores.loc[metric, "score"]
+    own = {metric: scores.loc[metric, "score"] for metric in _METRICS}
+    table = pd.DataFrame(own, index=pd.Index([*names], name="variant"))
     for metric in _METRICS:
         for end, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
             known = differences[column].get(metric, pd.Series(dtype=float))

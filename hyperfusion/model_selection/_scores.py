@@ -56,23 +56,20 @@ def score_tables(
             for metric in METRICS if has_users else METRICS[:2]:
                 first: tuple[Any, ...] = ()
                 for model, own in some.groupby("model", sort=False):
-                    key = {"split": split, "users": users, "metric": metric}
-                    key["model"] = model
+                    key = {"split": split, "model": model, "users": users}
+                    key["metric"] = metric
                     folds = [rows for _, rows in own.groupby("fold")]
                     value, samples = mean_scores(folds, metric, np.array(counts))
                     sizes = _sizes(folds, has_users, metric)
-                    row = {**key, "score": value} | _bounds(samples) | sizes
-                    scores.append(row)
+                    scores.append(key | {"score": value} | _bounds(samples) | sizes)
                     if not first:
                         first = model, value, samples
                         continue
                     lead = {"baseline": first[0], "difference": value - first[1]}
-                    differences.append({**key} | lead | _bounds(samples - first[2]))
-    keys, bounds = ["split", "model", "users", "metric"], ["low", "high"]
-    counted = [*keys, "score", *bounds, "n_posts", "n_users"]
-    paired = [*keys, "baseline", "difference", *bounds]
-    table = pd.DataFrame(scores, columns=counted)
-    return table, pd.DataFrame(differences, columns=paired)
+                    differences.append(key | lead | _bounds(samples - first[2]))
+    columns = ["split", "model", "users", "metric", "baseline", "difference"]
+    table = pd.DataFrame(differences, columns=[*columns, "low", "high"])
+    return pd.DataFrame(scores), table
 
 
 def mean_scores(

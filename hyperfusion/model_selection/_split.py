@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import (
     BaseCrossValidator,
     StratifiedGroupKFold,
@@ -330,8 +330,6 @@ def labeled_scorer(scoring: str | Callable | None = None) -> Callable[..., float
     >>> float(labeled_scorer("neg_mean_absolute_error")(model, X, y))
     -1.67
     """
-    if isinstance(scoring, str):
-        get_scorer(scoring)
     return partial(_score_labeled, scoring)
 
 
