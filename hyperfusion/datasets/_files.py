@@ -128,16 +128,14 @@ def finite_numbers(cells: pd.Series, path: Path) -> np.ndarray:
 
 def as_ids(cells: pd.Series, path: Path) -> pd.Series:
     """Return ids as texts, whether the file holds numbers or texts."""
-    texts = [
-        str(c) if isinstance(c, Integral) and not isinstance(c, bool) else c
-        for c in cells
-    ]
-    for row, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
+    ids = []
+    for row, cell in enumerate(cells):
+        is_id = isinstance(cell, (str, Integral)) and not isinstance(cell, bool)
+        ids.append(str(cell).strip() if is_id else "")
+        if not ids[-1]:
             raise InvalidInputError(
-                f"{path}, row {row}: {cells.name} is {cells.iloc[row]!r}, not an id."
+                f"{path}, row {row}: {cells.name} is {cell!r}, not an id."
             )
-    ids = [text.strip() for text in texts]
     return pd.Series(ids, index=cells.index, name=cells.name, dtype=object)
 
 
@@ -185,6 +183,19 @@ def clean_numbers(cells: pd.Series) -> np.ndarray:
 def clean_seconds(cells: pd.Series) -> np.ndarray:
     """Return times as datetime64[s] (UTC); NaT if missing."""
     return read_times(_without(cells, _PLACEHOLDERS)).settle("missing").moments
+
+
+def known_seconds(cells: pd.Series, path: Path) -> np.ndarray:
+    """Return times of posts as datetime64[s] (UTC), none of which is missing."""
+    times = clean_seconds(cells)
+    unread = np.flatnonzero(np.isnat(times))
+    if len(unread):
+        row = int(unread[0])
+        raise InvalidInputError(
+            f"{path}, row {row}: {cells.name} is {cells.iloc[row]!r}, expected a time "
+            "like '2023-07-29 18:21' or seconds since 1970."
+        )
+    return times
 
 
 def clean_dates(cells: pd.Series) -> np.ndarray:

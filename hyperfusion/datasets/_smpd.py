@@ -26,6 +26,7 @@ from hyperfusion.datasets._files import (
     clean_vectors,
     find_file,
     finite_numbers,
+    known_seconds,
     read_json,
     table_of,
 )
@@ -151,11 +152,11 @@ def load_smpd(
 
     raw = _read_posts(find)
     vectors = {name: raw.pop(name) for name in _VECTORS if name in raw}
-    data = _clean(raw)
+    data = _clean(raw, find("time and place"))
     crawled = [p for p in (p / "user_additional.csv" for p in places) if p.is_file()]
     if crawled:
         data = _with_crawled(data, crawled[0])
-    data["image"], has_images = _image_cells(data, place, split, image_folder)
+    data["image"], has_images = _image_cells(data, places, split, image_folder)
     for name, cells in vectors.items():
         data[name] = clean_vectors(cells, _VECTORS[name])
     target = None
@@ -278,16 +279,10 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text.rstrip().split("\n")]
 
 
-def _clean(raw: pd.DataFrame) -> pd.DataFrame:
+def _clean(raw: pd.DataFrame, path: Path) -> pd.DataFrame:
     data = raw[["Pid", "Uid", "image"]].copy()
     data["Pathalias"] = clean_texts(raw["Pathalias"], placeholders=True)
-    data["Postdate"] = clean_seconds(raw["Postdate"])
-    if data["Postdate"].isna().any():
-        row = int(np.flatnonzero(data["Postdate"].isna())[0])
-        raise InvalidInputError(
-            f"Row {row}: post {raw['Pid'].iloc[row]!r} has the Postdate "
-            f"{raw['Postdate'].iloc[row]!r}, expected seconds since 1970."
-        )
+    data["Postdate"] = known_seconds(raw["Postdate"], path)
     known_texts = partial(clean_texts, placeholders=True)
     for read, columns in (
         (clean_texts, _TEXTS),
@@ -327,16 +322,15 @@ def _with_crawled(data: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _image_cells(
-    data: pd.DataFrame, folder: Path, split: str, image_folder: Any
+    data: pd.DataFrame, places: list[Path], split: str, image_folder: Any
 ) -> tuple[pd.Series, bool]:
     """Return the paths of the pictures, and whether the first of them exists."""
     own = data["Uid"] + "/" + data["Pid"] + ".jpg"
     if image_folder is not None:
         roots = [(Path(image_folder), data["image"]), (Path(image_folder), own)]
     else:
-        places = [folder, folder / f"{split}_allmetadata_json"]
         roots = [(place, data["image"]) for place in places]
-        roots.append((folder / f"SMP_{split}_images", own))
+        roots.append((places[0] / f"SMP_{split}_images", own))
     for root, paths in roots:
         if (root / paths.iloc[0]).is_file():
             return f"{root}{os.sep}" + paths, True
