@@ -343,25 +343,18 @@ def level_means(
     repeated = sizes > 1
     if repeated.sum() < _MIN_LEVELS or sizes[repeated].sum() < _MIN_ROWS:
         return None
-    target = y[there]
-    order = rng.permutation(len(there))
-    order = order[np.argsort(codes[order], kind="stable")]
-    place = np.empty(len(there), dtype=int)
-    place[order] = np.arange(len(there)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    halves = []
-    for half in (0, 1):
-        rows = place % 2 == half
-        total = np.bincount(codes[rows], target[rows], minlength=len(values))
-        count = np.bincount(codes[rows], minlength=len(values))
-        halves.append(total[repeated] / count[repeated])
-    means = (np.bincount(codes, target) / sizes)[repeated]
-    agreement = max(spearman_score(*halves), 0.0)
+    rows = pd.DataFrame({"code": codes, "y": y[there]})
+    means = rows.groupby("code")["y"].mean()[repeated].to_numpy()
+    rows = rows.iloc[rng.permutation(len(there))]
+    rows["half"] = rows.groupby("code").cumcount() % 2
+    halves = rows.groupby(["half", "code"])["y"].mean()
+    agreement = max(spearman_score(halves[0][repeated], halves[1]), 0.0)
     reliability = 2 * agreement / (1 + agreement)
     values = values[repeated]
     linear = 0.0
     if np.ptp(values) > 0 and np.ptp(means) > 0:
         linear = min(abs(float(np.corrcoef(values, means)[0, 1])), 1.0)
-    same = np.allclose(values, means, rtol=0, atol=1e-3 * target.std())
+    same = np.allclose(values, means, rtol=0, atol=1e-3 * y[there].std())
     same = bool(same) or (len(values) >= 8 and linear > 0.9999)
     # of ranks as well: a mean may have been put through a monotone function
     correlation = max(linear, abs(spearman_score(means, values)))
