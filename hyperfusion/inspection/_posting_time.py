@@ -128,10 +128,8 @@ class PostingTimeDisplay(Display):
         """
         when = pd.DatetimeIndex(pd.to_datetime(pd.Series(times).reset_index(drop=True)))
         scores = pd.Series(check_vector("y", y, len(when)))
-        means = scores.groupby([when.day_of_week, when.hour]).mean()
-        values = np.full((7, 24), np.nan)
-        days, hours = (means.index.get_level_values(i).astype(int) for i in (0, 1))
-        values[days, hours] = means.to_numpy()
+        means = pd.crosstab(when.day_of_week, when.hour, scores, aggfunc="mean")
+        values = means.reindex(index=range(7), columns=range(24)).to_numpy()
         clock = None if when.tz is None else str(when.tz)
         return cls(values=values, label="Mean score", clock=clock).plot(ax)
 

@@ -77,10 +77,9 @@ def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame
 
 def member_table(ensemble: Any) -> pd.DataFrame:
     """Return the scores, seconds and weight of each member of an ensemble."""
-    grouped = ensemble.fold_scores_.reset_index().groupby("member", sort=False)
-    table = grouped[["src", "mae"]].mean()
-    table.columns = pd.Index(["SRC", "MAE"])
-    table["seconds"] = grouped["seconds"].sum()
+    table = ensemble.fold_scores_.groupby("member", sort=False).agg(
+        SRC=("src", "mean"), MAE=("mae", "mean"), seconds=("seconds", "sum")
+    )
     names = [name for name, _ in ensemble.members_]
     table["weight"] = pd.Series(ensemble.weights_.mean(axis=0), index=names)
     return table.reset_index()
