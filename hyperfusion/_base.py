@@ -102,10 +102,9 @@ class HyperFusionEstimator(BaseEstimator):
     def set_params(self, **params: Any) -> Self:
         for key in params:
             name, _, inner = key.partition("__")
-            if not inner or name not in self._get_param_names():
-                continue
-            value = params.get(name, getattr(self, name))
-            if not hasattr(value, "set_params"):
+            value = params.get(name, getattr(self, name, None))
+            is_own = inner and name in self._get_param_names()
+            if is_own and not hasattr(value, "set_params"):
                 raise InvalidInputError(
                     f"{key} can't be set: {name} of {type(self).__name__} is "
                     f"{value!r}, which has no parameters. Set {name} to an estimator "

@@ -31,9 +31,8 @@ _NO_DATE = {"0", "0.0", "0000-00-00 00:00:00", "0000-00-00"}
 _HOUR = re.compile(r"((?:18|19|20)\d\d|2100)(\d\d)(\d\d)(\d\d)(?:\.0*)?")
 
 
-def find_file(folders: Iterable[Path], patterns: Iterable[str], what: str) -> Path:
+def find_file(folders: list[Path], patterns: list[str], what: str) -> Path:
     """Return the first file that matches a pattern in one of the folders."""
-    folders, patterns = list(folders), list(patterns)
     for pattern in patterns:
         for folder in folders:
             found = sorted(folder.glob(pattern))
