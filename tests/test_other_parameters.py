@@ -239,12 +239,6 @@ FITTED = CatBoostHuberRegressor(iterations=2).fit(TABLE[["n_photos"]], Y)
         (lambda: guess_roles(TABLE, target=[]), r"target=\[\]"),
         (lambda: drift_report(None, TABLE, TABLE, n_jobs=10**9), "n_jobs.*10000"),
         (
-            lambda: grouped_permutation_importance(
-                FITTED, TABLE[["n_photos"]], Y, scoring="x"
-            ),
-            "scoring.*Got 'x'",
-        ),
-        (
             lambda: grouped_permutation_importance(FITTED, TABLE[["n_photos"]], Y[1:]),
             "X has 40 rows, y has 39",
         ),

@@ -276,15 +276,15 @@ def _clean(raw: pd.DataFrame, path: Path) -> pd.DataFrame:
     data["Pathalias"] = clean_texts(raw["Pathalias"], placeholders=True)
     data["Postdate"] = known_seconds(raw["Postdate"], path)
     known_texts = partial(clean_texts, placeholders=True)
-    for read, columns in (
+    readers: list[Any] = [
         (clean_texts, _TEXTS),
-        (known_texts, _CATEGORIES),
+        (known_texts, [*_CATEGORIES, "timezone_offset"]),
         (clean_numbers, [*_PLACE, *_USER_NUMBERS]),
-        (known_texts, ["timezone_offset"]),
         (clean_seconds, ["photo_firstdate"]),
         (clean_dates, ["photo_firstdatetaken"]),
         *((partial(clean_vectors, width=n), [name]) for name, n in _VECTORS.items()),
-    ):
+    ]
+    for read, columns in readers:
         for column in raw.columns.intersection(columns, sort=False):
             data[column] = read(raw[column])
     if "photo_firstdatetaken" in raw:
