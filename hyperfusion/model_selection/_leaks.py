@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from hyperfusion._validation import inferred
 from hyperfusion.cells._columns import as_column, is_missing
+from hyperfusion.cells._levels import number_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
@@ -156,7 +156,7 @@ def _in_columns(
     folds = rng.permutation(len(y)) % min(_N_FOLDS, len(y))
     columns = {column: numbers_of(table[column]) for column in table}
     codes = {
-        column: levels_of(table[column]) if numbers is None else bins_of(numbers)
+        column: number_levels(table[column])[0] if numbers is None else bins_of(numbers)
         for column, numbers in columns.items()
     }
     levels: dict[Hashable, np.ndarray] = {}
@@ -165,12 +165,11 @@ def _in_columns(
     levels |= {  # categories and texts whose values repeat
         column: own
         for column, own in codes.items()
-        if columns[column] is None and own is not None
-        if own.max(initial=-1) + 1 <= len(own) / 2
+        if columns[column] is None and own.max(initial=-1) + 1 <= len(own) / 2
     }
     for column, numbers in columns.items():
         own = codes[column]
-        if own is None or own.max(initial=-1) < 1:
+        if own.max(initial=-1) < 1:
             continue
         value = out_of_fold_score(own, y, folds)
         evidence = f"predictions from it alone have an SRC of {value:.3f}"
@@ -280,22 +279,12 @@ def numbers_of(column: pd.Series) -> np.ndarray | None:
     return read_numbers(cells).clean if cells.dtype.kind in "biuf" else None
 
 
-def levels_of(column: pd.Series) -> np.ndarray | None:
-    """Return a number for each cell's level, -1 if missing; None if not comparable."""
-    try:
-        return pd.factorize(as_column(column))[0]
-    except TypeError:  # cells such as lists can't be compared
-        return None
-
-
 def bins_of(x: np.ndarray) -> np.ndarray:
     """Return quantile bins of numbers, -1 where missing."""
-    there = ~np.isnan(x)
-    codes = np.full(len(x), -1)
-    n_bins = max(2, min(_N_BINS, int(there.sum()) // 20))
-    share = (rankdata(x[there], method="average") - 0.5) / max(there.sum(), 1)
-    codes[there] = np.minimum((share * n_bins).astype(int), n_bins - 1)
-    return codes
+    ranks = pd.Series(x).rank()
+    n_bins = max(2, min(_N_BINS, ranks.count() // 20))
+    bins = np.floor((ranks - 0.5) / ranks.count() * n_bins)
+    return bins.clip(upper=n_bins - 1).fillna(-1).astype(int).to_numpy()
 
 
 def out_of_fold_score(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float:
