@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Hashable, Iterator
+from itertools import islice
 from numbers import Number
 from typing import Any, NamedTuple
 
@@ -150,7 +151,7 @@ def check_leaks(
 def _in_columns(
     table: pd.DataFrame, y: np.ndarray, labeled: np.ndarray, units: np.ndarray | None
 ) -> Iterator[_Finding]:
-    """Yield signs that single columns know the target."""
+    """Yield the gravest sign of each column that it knows the target."""
     rng = np.random.RandomState(0)
     table, y = table.iloc[labeled], y[labeled]
     folds = rng.permutation(len(y)) % min(_N_FOLDS, len(y))
@@ -168,57 +169,52 @@ def _in_columns(
         if columns[column] is None and own.max(initial=-1) + 1 <= len(own) / 2
     }
     for column, numbers in columns.items():
-        own = codes[column]
-        if own.max(initial=-1) < 1:
-            continue
-        value = out_of_fold_score(own, y, folds)
-        evidence = f"predictions from it alone have an SRC of {value:.3f}"
-        sure = None if numbers is None else _of_numbers(column, numbers, y, rng)
-        if sure is not None:
-            yield sure
-        elif value >= _ALONE:
-            yield (column, "predicts alone", value, evidence)
-        elif numbers is not None and (within := _within(column, numbers, y, levels)):
-            yield within
-        elif value >= _NAMED and sounds_later(column):
-            yield (column, "total counted later", value, evidence)
+        x = np.full(len(y), np.nan) if numbers is None else numbers
+        if codes[column].max(initial=-1) >= 1:
+            signs = _signs(column, x, codes[column], y, folds, levels, rng)
+            yield from ((column, *sign) for sign in islice(signs, 1))
 
 
-def _of_numbers(
-    column: Hashable, x: np.ndarray, y: np.ndarray, rng: np.random.RandomState
-) -> _Finding | None:
-    """Return a sign that a column of numbers was made from the target, if any."""
+def _signs(
+    column: Hashable,
+    x: np.ndarray,
+    codes: np.ndarray,
+    y: np.ndarray,
+    folds: np.ndarray,
+    levels: dict[Hashable, np.ndarray],
+    rng: np.random.RandomState,
+) -> Iterator[tuple[str, float, str]]:
+    """Yield signs that a column (its numbers, its levels or bins) knows the target."""
     there = ~np.isnan(x)
     copied = abs(spearman_score(y[there], x[there])) if there.sum() > 2 else 0.0
     if copied >= _COPY:
         evidence = f"its rank correlation with the target is {copied:.4f}"
-        return (column, "copy of the target", copied, evidence)
+        yield "copy of the target", copied, evidence
     means = level_means(x, y, rng)
-    if means is None or not means.knows:
-        return None
-    evidence = f"its {means.n_levels} repeated values are the mean target of their rows"
-    if not means.same:
-        evidence = (
-            f"the correlation of its {means.n_levels} repeated values with the mean "
-            f"target of their rows is {means.correlation:.3f}; without knowing these "
-            f"targets it is {means.bound:.3f} at most"
-        )
-    return (column, "target by level", means.correlation, evidence)
-
-
-def _within(
-    column: Hashable, x: np.ndarray, y: np.ndarray, levels: dict[Hashable, np.ndarray]
-) -> _Finding | None:
-    """Return a sign that a column orders the rows of each level by their target."""
-    for name, codes in levels.items():
-        within = order_within_levels(x, y, codes)
+    if means is not None and means.knows:
+        repeated = f"{means.n_levels} repeated values"
+        evidence = f"its {repeated} are the mean target of their rows"
+        if not means.same:
+            evidence = (
+                f"the correlation of its {repeated} with the mean target of their rows "
+                f"is {means.correlation:.3f}; without knowing these targets it is "
+                f"{means.bound:.3f} at most"
+            )
+        yield "target by level", means.correlation, evidence
+    value = out_of_fold_score(codes, y, folds)
+    alone = f"predictions from it alone have an SRC of {value:.3f}"
+    if value >= _ALONE:
+        yield "predicts alone", value, alone
+    for name, level in levels.items():
+        within = order_within_levels(x, y, level)
         if abs(within) >= _WITHIN:
             evidence = (
                 f"within the levels of {name!r}, its rank correlation with the target "
                 f"is {within:.3f}"
             )
-            return (column, "target of the other rows", within, evidence)
-    return None
+            yield "target of the other rows", within, evidence
+    if value >= _NAMED and sounds_later(column):
+        yield "total counted later", value, alone
 
 
 def _after_the_post(table: pd.DataFrame, times: pd.Series) -> Iterator[_Finding]:
