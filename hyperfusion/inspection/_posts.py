@@ -82,17 +82,16 @@ def _cells(values: list[Any], dtype: Any) -> Any:
     if pd.api.types.is_datetime64_any_dtype(dtype):
         zone = getattr(dtype, "tz", None)
         moments = [pd.Timestamp(cell) for cell in cells]
-        aware = [m for m in moments if m is not pd.NaT and m.tzinfo is not None]
+        aware = [moment for moment in moments if moment.tzinfo is not None]
         if zone is None and aware:
             raise InvalidInputError(
                 f"The grid's time {aware[0]} has a time zone, but the post's times "
                 "have none. Pass local times without a zone."
             )
-        if zone is not None:
-            moments = [
-                m.tz_convert(zone) if m.tzinfo is not None else m.tz_localize(zone)
-                for m in moments
-            ]
+        moments = [
+            m.tz_localize(zone) if m.tzinfo is None else m.tz_convert(zone)
+            for m in moments
+        ]
         return pd.Series(pd.DatetimeIndex(moments))
     return inferred(cells)
 
