@@ -81,14 +81,13 @@ def feature_importance(model: Any, *, by: str = "feature") -> pd.DataFrame:
     2     geo__latitude  geographic         0.0
     """
     parts = Anatomy.of(model)
-    columns = getattr(parts.regressor, "feature_names_in_", None)
     n_columns = getattr(parts.regressor, "n_features_in_", None)
     if n_columns is None:
         raise InvalidInputError(
             f"{type(parts.regressor).__name__} does not say which columns it was "
             "fitted on. Use grouped_permutation_importance(model, X, y)."
         )
-    schema = Schema(range(n_columns) if columns is None else list(columns))
+    schema = Schema([*getattr(parts.regressor, "feature_names_in_", range(n_columns))])
 
     def own(model: Any) -> np.ndarray | None:
         values = own_importances(model, n_columns)

@@ -186,17 +186,13 @@ def time_split(
     times = as_times(time, required=True)
     order = times.argsort(kind="stable").to_numpy()
     size = round(test_size * len(times)) if test_size < 1 else int(test_size)
-    if not 0 < size < len(times):
-        raise InvalidInputError(
-            f"test_size={test_size} leaves no rows to learn from or to test on: there "
-            f"are {len(times)} rows."
-        )
-    ordered = times.to_numpy()[order]
-    first = int(np.flatnonzero(ordered == ordered[-size])[0])
+    ordered, first = times.to_numpy()[order], 0
+    if 0 < size < len(times):
+        first = int(np.flatnonzero(ordered == ordered[-size])[0])
     if first == 0:
         raise InvalidInputError(
-            f"test_size={test_size} leaves no rows to learn from: {len(times)} rows "
-            f"have the same time as the first test row, {ordered[0]!r}."
+            f"test_size={test_size} leaves no rows to learn from or to test on: there "
+            f"are {len(times)} rows, and those with the same time stay together."
         )
     return order[:first], order[first:]
 
