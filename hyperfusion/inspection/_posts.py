@@ -61,14 +61,13 @@ def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[
 
 
 def _values(column: Any, values: Any) -> list[Any]:
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise InvalidInputError(
-            f"grid[{column!r}] must be a list of values to try. Got {values!r}; for "
-            f"a single value, write [{values!r}]."
-        )
-    found = list(values)
+    is_one = isinstance(values, (str, bytes, Mapping))
+    found = [] if is_one or not isinstance(values, Iterable) else list(values)
     if not found:
-        raise InvalidInputError(f"grid[{column!r}] is empty: pass at least one value.")
+        raise InvalidInputError(
+            f"grid[{column!r}] must be a list of values to try: pass at least one "
+            f"value, in brackets. Got {values!r}."
+        )
     return found
 
 
