@@ -12,6 +12,8 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error
 
 from hyperfusion._anatomy import Anatomy
+from hyperfusion.cells._columns import is_missing
+from hyperfusion.cells._images import in_folder, open_image, split_lists
 from hyperfusion.encoders import PostEncoder
 from hyperfusion.exceptions import needing
 from hyperfusion.metrics import spearman_score
@@ -145,8 +147,6 @@ def worst_posts(
 
 
 def _first_image(cells: list[Any], folder: Any) -> str | None:
-    from hyperfusion.cells._images import in_folder, open_image, split_lists
-
     for picture in split_lists(cells)[0]:
         try:
             image = open_image(in_folder(picture, folder or ""))
@@ -161,8 +161,6 @@ def _first_image(cells: list[Any], folder: Any) -> str | None:
 
 
 def _text(cell: Any) -> str:
-    from hyperfusion.cells._columns import is_missing
-
     if is_missing(cell):
         return "—"
     parts = cell if isinstance(cell, (list, tuple)) else [cell]
