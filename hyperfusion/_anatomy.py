@@ -6,7 +6,7 @@ Parts are recognized by their attributes, so nothing else of the package is impo
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,14 +68,6 @@ def walk(model: Any) -> Iterator[Any]:
         yield from (part.encoder for part in getattr(layer, "components_", ()))
 
 
-def find(model: Any, wanted: type | Callable[[Any], bool]) -> Any:
-    """Return the first part of a class, or that a function accepts, or None."""
-    for part in walk(model):
-        if isinstance(part, wanted) if isinstance(wanted, type) else wanted(part):
-            return part
-    return None
-
-
 def final_step(model: Any) -> Any:
     """Return the last step of a pipeline (of pipelines), or the model itself."""
     while hasattr(model, "steps"):
@@ -85,14 +77,9 @@ def final_step(model: Any) -> Any:
 
 def parameter_path(model: Any) -> str | None:
     """Return the prefix of the parameters of the ensemble inside a model, if any."""
-    known = model.get_params()
-    found = [
-        name.removesuffix("members")
-        for name in known
-        if name.split("__")[-1] == "members"
-        and name.removesuffix("members") + "weights_per" in known
-    ]
-    return min(found, key=len) if found else None
+    names = (n for n in model.get_params() if n.split("__")[-1] == "weights_per")
+    found = (name.removesuffix("weights_per") for name in names)
+    return min(found, key=len, default=None)
 
 
 def folds_parameter(model: Any) -> str | None:
@@ -159,10 +146,10 @@ class Anatomy:
             for row, fold in zip(weights, self.ensemble.estimators_, strict=True)
         ]
 
-    def find(self, wanted: type | Callable[[Any], bool]) -> Any:
-        """Return the first step, or part of an encoder, that `wanted` accepts."""
-        found = (find(step, wanted) for step in self.steps)
-        return next((part for part in found if part is not None), None)
+    def find(self, kind: type) -> Any:
+        """Return the first step, or part of an encoder, of a class, or None."""
+        parts = (part for step in self.steps for part in walk(step))
+        return next((part for part in parts if isinstance(part, kind)), None)
 
     def features(self, X: Any) -> Any:
         """Return the features of raw rows, as the regressor gets them."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from textwrap import dedent, indent
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import pandas as pd
@@ -12,7 +14,6 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
-from hyperfusion._docstrings import fill_slots
 from hyperfusion._sklearn_compat import _VisualBlock
 from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
@@ -20,14 +21,30 @@ from hyperfusion.exceptions import InvalidInputError, VersionWarning
 
 _VERSION = "_hyperfusion_version"
 _MOST_ROWS, _MOST_COLUMNS = 30, 12  # of a table that is shown in full
+_SLOT = re.compile(r"^([ \t]*)%\((\w+)\)s$", re.MULTILINE)
 
 Class = TypeVar("Class")
+Documented = TypeVar("Documented")
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 def with_parameters(cls: type[Class]) -> type[Class]:
     """Add an ``__init__`` of keyword-only parameters, which it stores as they are."""
     return dataclass(kw_only=True, eq=False, repr=False)(cls)
+
+
+def fill_slots(**paragraphs: str) -> Callable[[Documented], Documented]:
+    """Return a decorator that puts shared paragraphs into the slots of a docstring."""
+
+    def fill(slot: re.Match[str]) -> str:
+        return indent(dedent(paragraphs[slot[2]]).strip("\n"), slot[1])
+
+    def decorate(documented: Documented) -> Documented:
+        if documented.__doc__ is not None:  # python -OO strips docstrings
+            documented.__doc__ = _SLOT.sub(fill, documented.__doc__)
+        return documented
+
+    return decorate
 
 
 def plain_output() -> Any:
@@ -85,10 +102,9 @@ class HyperFusionEstimator(BaseEstimator):
     def set_params(self, **params: Any) -> Self:
         for key in params:
             name, _, inner = key.partition("__")
-            if not inner or name not in self._get_param_names():
-                continue
-            value = params.get(name, getattr(self, name))
-            if not hasattr(value, "set_params"):
+            value = params.get(name, getattr(self, name, None))
+            is_own = inner and name in self._get_param_names()
+            if is_own and not hasattr(value, "set_params"):
                 raise InvalidInputError(
                     f"{key} can't be set: {name} of {type(self).__name__} is "
                     f"{value!r}, which has no parameters. Set {name} to an estimator "

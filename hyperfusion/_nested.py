@@ -39,11 +39,10 @@ class NestedEncoders:
         if not deep:
             return params
         for name, encoder in self._named_encoders().items():
-            params[f"{self._prefix}{name}"] = encoder
-            if not hasattr(encoder, "get_params"):  # "drop"
-                continue
-            for inner, value in encoder.get_params(deep=True).items():
-                params[f"{self._prefix}{name}__{inner}"] = value
+            path = f"{self._prefix}{name}"
+            params[path] = encoder
+            if hasattr(encoder, "get_params"):  # unlike "drop"
+                params |= {f"{path}__{k}": v for k, v in encoder.get_params().items()}
         return params
 
     get_params.__doc__ = BaseEstimator.get_params.__doc__

@@ -48,12 +48,9 @@ def is_watched() -> bool:
     is_main = multiprocessing.current_process().name == "MainProcess"
     if not is_main or threading.current_thread() is not threading.main_thread():
         return False
-    return _in_notebook() or bool(getattr(sys.stderr, "isatty", bool)())
-
-
-def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
-    return hasattr(ipython and ipython.get_ipython(), "kernel")
+    in_notebook = hasattr(ipython and ipython.get_ipython(), "kernel")
+    return in_notebook or bool(getattr(sys.stderr, "isatty", bool)())
 
 
 def tells_lines(verbose: Any) -> bool:

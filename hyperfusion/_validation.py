@@ -131,9 +131,8 @@ def warn_of_order(X: Any, y: Any) -> None:
     ours, theirs = getattr(X, "index", None), getattr(y, "index", None)
     if not (isinstance(ours, pd.Index) and isinstance(theirs, pd.Index)):
         return
-    if len(ours) != len(theirs) or ours.equals(theirs):
-        return
-    if ours.is_unique and theirs.is_unique and ours.isin(theirs).all():
+    differ = len(ours) == len(theirs) and not ours.equals(theirs)
+    if differ and ours.is_unique and theirs.is_unique and ours.isin(theirs).all():
         warn_user(
             "The indices of X and y have the same labels, but in another order. Rows "
             "are matched by position, as everywhere in scikit-learn. To match them by "

@@ -53,9 +53,9 @@ def _native_libraries(_: int) -> ThreadpoolController:
 
 def _work(folder: Path | None, title: str, function: Any, *args: Any) -> Any:
     _end_with_parent()
-    note = None if folder is None else folder / str(os.getpid())
-    if note is None:
+    if folder is None:
         return function(*args)
+    note = folder / str(os.getpid())
     with suppress(OSError):  # a worker on another machine has no such folder
         note.write_text(title)
     try:

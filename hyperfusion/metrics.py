@@ -7,6 +7,7 @@ the mean absolute error (MAE; lower is better).
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.metrics import make_scorer
@@ -14,11 +15,13 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import column_or_1d
 
 from hyperfusion._sklearn_compat import validate_params
-from hyperfusion._validation import COUNT, check_weights
+from hyperfusion._validation import check_weights
 from hyperfusion.cells._levels import number_levels
 from hyperfusion.exceptions import InvalidInputError
 
 __all__ = ["spearman_score", "spearman_scorer", "within_user_spearman"]
+
+MIN_POSTS = 3  # for a rank correlation
 
 
 @validate_params(
@@ -80,12 +83,11 @@ def weighted_correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> fl
         "y_true": ["array-like"],
         "y_pred": ["array-like"],
         "users": ["array-like"],
-        "min_frequency": [COUNT],
     },
     prefer_skip_nested_validation=True,
 )
 def within_user_spearman(
-    y_true: ArrayLike, y_pred: ArrayLike, users: ArrayLike, *, min_frequency: int = 3
+    y_true: ArrayLike, y_pred: ArrayLike, users: ArrayLike
 ) -> float:
     """Return Spearman's correlation within posts of a user, averaged over users.
 
@@ -97,9 +99,8 @@ def within_user_spearman(
     y_true, y_pred : array-like of shape (n_samples,)
         True targets, and predictions.
     users : array-like of shape (n_samples,)
-        User of each row; rows without a user (None, NaN, blank) don't count.
-    min_frequency : int, default=3
-        Users with fewer posts, or with a constant target, don't count.
+        User of each row. Rows without a user (None, NaN, blank) and users with less
+        than three posts or a constant target don't count.
 
     Returns
     -------
@@ -113,17 +114,22 @@ def within_user_spearman(
     0.0
     """
     check_consistent_length(y_true, y_pred, users)
-    true, predicted = np.asarray(column_or_1d(y_true)), np.asarray(column_or_1d(y_pred))
-    codes, _ = number_levels(users)
-    order = np.argsort(codes, kind="stable")
-    order = order[codes[order] >= 0]
-    ends = np.flatnonzero(np.diff(codes[order])) + 1
-    scores, sizes = [], []
-    for rows in np.split(order, ends):
-        if len(rows) >= min_frequency and np.ptp(true[rows]) > 0:
-            scores.append(spearman_score(true[rows], predicted[rows]))
-            sizes.append(len(rows))
-    return float(np.average(scores, weights=sizes)) if scores else float("nan")
+    posts = {"y": column_or_1d(y_true), "prediction": column_or_1d(y_pred)}
+    posts["unit"], _ = number_levels(users)
+    found = scores_of_users(pd.DataFrame(posts).query("unit >= 0"))
+    if found.empty:
+        return float("nan")
+    return float(np.average(found["score"], weights=found["n_posts"]))
+
+
+def scores_of_users(posts: pd.DataFrame) -> pd.DataFrame:
+    """Return rank correlation and number of posts of each user with enough posts."""
+    found = {}
+    for user, own in posts.groupby("unit"):
+        y = own["y"].to_numpy()
+        if len(own) >= MIN_POSTS and np.ptp(y) > 0:
+            found[user] = spearman_score(y, own["prediction"].to_numpy()), len(own)
+    return pd.DataFrame.from_dict(found, orient="index", columns=["score", "n_posts"])
 
 
 spearman_scorer = make_scorer(spearman_score)

@@ -15,13 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hyperfusion._version import DISTRIBUTION
 from hyperfusion._writing import written_whole
-from hyperfusion.exceptions import (
-    BadFileError,
-    InvalidInputError,
-    MissingDependencyError,
-)
+from hyperfusion.exceptions import BadFileError, InvalidInputError, needing
 
 __all__ = ["load_model", "save_model"]
 
@@ -197,11 +192,6 @@ def _is_known(name: str) -> bool:
 
 
 def _skops() -> Any:
-    try:
+    with needing("skops", "A file of save_model", "skops"):
         import skops.io
-    except ImportError as error:
-        raise MissingDependencyError(
-            "save_model and load_model need skops, which is not installed. Install it "
-            f"with: pip install '{DISTRIBUTION}[skops]'. Or use pickle or joblib."
-        ) from error
     return skops.io

@@ -11,9 +11,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, gen_batches
 
-from hyperfusion._base import HyperFusionEstimator
+from hyperfusion._base import HyperFusionEstimator, fill_slots
 from hyperfusion._device import resolve_device
-from hyperfusion._docstrings import fill_slots
 from hyperfusion._progress import VERBOSE, Progress
 from hyperfusion._sklearn_compat import (
     HasMethods,
@@ -228,7 +227,9 @@ def make_hyperfusion(
         ("reduce", BlockPCA()),
         ("predict", predict),
     ]
-    return PostPipeline(_as_in_paper(steps, ensemble, named) if paper else steps)
+    if paper:
+        _as_in_paper(steps, ensemble, named)
+    return PostPipeline(steps)
 
 
 def _shared(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -236,9 +237,7 @@ def _shared(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
     return {name: given[name] for name in kind._get_param_names() if name in given}
 
 
-def _as_in_paper(
-    steps: list[tuple[str, Any]], ensemble: Any, named: set[str]
-) -> list[tuple[str, Any]]:
+def _as_in_paper(steps: list[tuple[str, Any]], ensemble: Any, named: set[str]) -> None:
     """Change the steps to what the paper says, and add its own."""
     encode, relate, reduce, predict = (step for _, step in steps)
     svd: dict[str, Any] = {"weighting": "counts", "power": 0.0, "pad": True}
@@ -268,12 +267,7 @@ def _as_in_paper(
     )
     if isinstance(predict, PseudoLabelWrapper):
         predict.set_params(rule="paper", min_gain_se=None)
-    return [
-        *steps[:3],
-        ("impute", BlockImputer()),
-        ("normalize", BlockScaler()),
-        steps[3],
-    ]
+    steps[3:3] = [("impute", BlockImputer()), ("normalize", BlockScaler())]
 
 
 @validate_params(

@@ -73,6 +73,7 @@ class _Column(NamedTuple):
     cells: pd.Series
     n_levels: int
     n_known: int
+    n_rows: int
 
     @classmethod
     def of(cls, label: Hashable, column: pd.Series) -> _Column:
@@ -86,7 +87,7 @@ class _Column(NamedTuple):
         cells = cells[[not is_blank(cell) for cell in cells]]
         if cells.dtype == object:
             cells = inferred(cells)
-        return cls(label, _words(label), cells, n_levels, len(known))
+        return cls(label, _words(label), cells, n_levels, len(known), len(column))
 
     @property
     def is_numeric(self) -> bool:
@@ -103,6 +104,10 @@ class _Column(NamedTuple):
 def _rules(column: _Column) -> Iterator[tuple[str | None, str | None]]:
     """Yield likely roles of a column, each with a reason; None if it doesn't fit."""
     cells, words = column.cells, column.words
+    if len(cells) == 0:
+        yield None, "no cell holds anything"
+    if column.n_levels == 1 < column.n_known == column.n_rows:
+        yield None, "all cells are the same"
     yield "image", signs_of_images(cells)
     yield "vectors", signs_of_vectors(cells)
     if cells.dtype == bool:
@@ -289,8 +294,8 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
             f"{type(table).__name__}."
         )
     check_frame(frame, "guess_roles")
-    is_label = target is None or isinstance(target, Hashable)
-    if not is_label or (target is not None and target not in frame.columns):
+    is_column = isinstance(target, Hashable) and target in frame.columns
+    if target is not None and not is_column:
         raise InvalidInputError(f"target={target!r} is not a column of the table.")
     labels = [label for label in frame.columns if label != target]
     of_vectors = _numbered_columns(frame[labels])
@@ -298,16 +303,10 @@ def guess_roles(table: Any, target: Hashable = None) -> RoleGuess:
     columns = {c: _Column.of(c, frame[c]) for c in labels if c not in in_vectors}
     guesses = []
     for label, column in columns.items():
-        role = None
-        if len(column.cells) == 0:
-            reason = "no cell holds anything"
-        elif column.n_levels == 1 < column.n_known == len(frame):
-            reason = "all cells are the same"
-        else:
-            try:
-                role, reason = next((r, str(why)) for r, why in _rules(column) if why)
-            except ValueError as error:
-                reason = str(error)
+        try:
+            role, reason = next((r, str(why)) for r, why in _rules(column) if why)
+        except ValueError as error:
+            role, reason = None, str(error)
         block = _block(column.words) if role == "vectors" else None
         guesses.append(_Guess([label], role, reason, block))
     for group in of_vectors:

@@ -24,12 +24,12 @@ PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["proje
 
 ROOTS = "exceptions _version _sklearn_compat _validation _progress _workers _warnings"
 ROOTS += " _writing"
-GROUND = f"{ROOTS} _device _base _docstrings _nested _transformer"
+GROUND = f"{ROOTS} _device _base _nested _transformer"
 GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
 IMPORTS = {
-    "exceptions": "",
+    "exceptions": "_version",
     "_version": "",
     "_sklearn_compat": "",
     "_warnings": "",
@@ -38,15 +38,14 @@ IMPORTS = {
     "_progress": "_sklearn_compat",
     "_workers": "",
     "_device": "exceptions _validation _warnings",
-    "_base": "exceptions _docstrings _sklearn_compat _version _warnings",
-    "_docstrings": "",
-    "_transformer": "_base _docstrings _progress _sklearn_compat _validation",
+    "_base": "exceptions _sklearn_compat _version _warnings",
+    "_transformer": "_base _progress _sklearn_compat _validation",
     "_nested": "exceptions",
     "_text_components": "",
     "metrics": "exceptions _sklearn_compat _validation cells",
     "persistence": GROUND,
     "cells": "exceptions _sklearn_compat _validation _warnings",
-    "table": "exceptions _sklearn_compat _validation _base _docstrings",
+    "table": "exceptions _sklearn_compat _validation _base",
     "_anatomy": f"{GROUND} table",
     "datasets": f"{GROUND} cells table",
     "encoders": f"{GROUND} cells table",

@@ -31,9 +31,8 @@ _NO_DATE = {"0", "0.0", "0000-00-00 00:00:00", "0000-00-00"}
 _HOUR = re.compile(r"((?:18|19|20)\d\d|2100)(\d\d)(\d\d)(\d\d)(?:\.0*)?")
 
 
-def find_file(folders: Iterable[Path], patterns: Iterable[str], what: str) -> Path:
+def find_file(folders: list[Path], patterns: list[str], what: str) -> Path:
     """Return the first file that matches a pattern in one of the folders."""
-    folders, patterns = list(folders), list(patterns)
     for pattern in patterns:
         for folder in folders:
             found = sorted(folder.glob(pattern))
@@ -128,16 +127,14 @@ def finite_numbers(cells: pd.Series, path: Path) -> np.ndarray:
 
 def as_ids(cells: pd.Series, path: Path) -> pd.Series:
     """Return ids as texts, whether the file holds numbers or texts."""
-    texts = [
-        str(c) if isinstance(c, Integral) and not isinstance(c, bool) else c
-        for c in cells
-    ]
-    for row, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
+    ids = []
+    for row, cell in enumerate(cells):
+        is_id = isinstance(cell, (str, Integral)) and not isinstance(cell, bool)
+        ids.append(str(cell).strip() if is_id else "")
+        if not ids[-1]:
             raise InvalidInputError(
-                f"{path}, row {row}: {cells.name} is {cells.iloc[row]!r}, not an id."
+                f"{path}, row {row}: {cells.name} is {cell!r}, not an id."
             )
-    ids = [text.strip() for text in texts]
     return pd.Series(ids, index=cells.index, name=cells.name, dtype=object)
 
 
@@ -185,6 +182,19 @@ def clean_numbers(cells: pd.Series) -> np.ndarray:
 def clean_seconds(cells: pd.Series) -> np.ndarray:
     """Return times as datetime64[s] (UTC); NaT if missing."""
     return read_times(_without(cells, _PLACEHOLDERS)).settle("missing").moments
+
+
+def known_seconds(cells: pd.Series, path: Path) -> np.ndarray:
+    """Return times of posts as datetime64[s] (UTC), none of which is missing."""
+    times = clean_seconds(cells)
+    unread = np.flatnonzero(np.isnat(times))
+    if len(unread):
+        row = int(unread[0])
+        raise InvalidInputError(
+            f"{path}, row {row}: {cells.name} is {cells.iloc[row]!r}, expected a time "
+            "like '2023-07-29 18:21' or seconds since 1970."
+        )
+    return times
 
 
 def clean_dates(cells: pd.Series) -> np.ndarray:

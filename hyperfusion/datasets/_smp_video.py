@@ -16,10 +16,10 @@ from hyperfusion.datasets._files import (
     check_folder,
     check_unique,
     clean_numbers,
-    clean_seconds,
     clean_texts,
     find_file,
     finite_numbers,
+    known_seconds,
     read_json_lines,
 )
 from hyperfusion.exceptions import InvalidInputError
@@ -150,14 +150,7 @@ def _joined(
 
 def _clean(data: pd.DataFrame, path: Path) -> pd.DataFrame:
     data = data.copy()
-    times = clean_seconds(data["post_time"])
-    if np.isnat(times).any():
-        row = int(np.flatnonzero(np.isnat(times))[0])
-        raise InvalidInputError(
-            f"{path}, row {row}: post_time is {data['post_time'].iloc[row]!r}, "
-            "expected a time like '2023-07-29 18:21'."
-        )
-    data["post_time"] = times
+    data["post_time"] = known_seconds(data["post_time"], path)
     data["post_content"] = data["post_content"].astype(str).str.replace(",", " ")
     data["post_suggested_words"] = [
         ", ".join(map(str, w)) if isinstance(w, list) else w

@@ -26,6 +26,7 @@ from hyperfusion.datasets._files import (
     clean_vectors,
     find_file,
     finite_numbers,
+    known_seconds,
     read_json,
     table_of,
 )
@@ -42,11 +43,13 @@ _NAMES = {
 }
 """File names of each part: first those since 2023, then those of 2020."""
 
+_PLACE = ("Latitude", "Longitude", "Geoaccuracy")
 _KEYS = {
-    "category": ("Category", "Subcategory", "Concept"),
-    "text": ("Title", "Mediatype", "Alltags"),
-    "time and place": ("Postdate", "Latitude", "Longitude", "Geoaccuracy"),
-    "additional information": ("Pathalias", "Ispublic", "Mediastatus"),
+    "category": ("Pid", "Uid", "Category", "Subcategory", "Concept"),
+    "text": ("Pid", "Uid", "Title", "Mediatype", "Alltags"),
+    "time and place": ("Pid", "Uid", "Postdate", *_PLACE),
+    "additional information": ("Pid", "Uid", "Pathalias", "Ispublic", "Mediastatus"),
+    "user data": (),  # editions differ
 }
 _OTHER_NAMES = {"Tile": "Title", "timezone_timezone_id": "timezone_id"}
 
@@ -55,7 +58,6 @@ _CATEGORIES = (
     *("Category", "Subcategory", "Concept", "Mediatype", "Ispublic", "Mediastatus"),
     "timezone_id",
 )
-_PLACE = ("Latitude", "Longitude", "Geoaccuracy")
 _USER_NUMBERS = ("photo_count", "ispro", "canbuypro")
 _CRAWLED = (
     *("totalViews", "totalTags", "totalGeotagged", "totalFaves", "totalInGroup"),
@@ -150,14 +152,11 @@ def load_smpd(
         return find_file(places, _NAMES[part].format(*[split] * 4).split(), part)
 
     raw = _read_posts(find)
-    vectors = {name: raw.pop(name) for name in _VECTORS if name in raw}
-    data = _clean(raw)
+    data = _clean(raw, find("time and place"))
     crawled = [p for p in (p / "user_additional.csv" for p in places) if p.is_file()]
     if crawled:
         data = _with_crawled(data, crawled[0])
-    data["image"], has_images = _image_cells(data, place, split, image_folder)
-    for name, cells in vectors.items():
-        data[name] = clean_vectors(cells, _VECTORS[name])
+    data["image"], has_images = _image_cells(data, places, split, image_folder)
     target = None
     if split == "train":
         path = find("labels")
@@ -171,20 +170,14 @@ def load_smpd(
 
 def _read_posts(find: Callable[[str], Path]) -> pd.DataFrame:
     """Return all parts of the posts side by side; their rows must match."""
-    posts, reference = pd.DataFrame(), find("category")
-    for part, needed in _KEYS.items():
+    reference = find("category")
+    posts = _read_table(reference, _KEYS["category"])
+    check_unique(posts["Pid"], reference)
+    for part, needed in list(_KEYS.items())[1:]:
         path = find(part)
-        table = _read_table(path, ("Pid", "Uid", *needed))
-        if posts.empty:
-            check_unique(table["Pid"], path)
-            posts = table
-        else:
-            _check_rows(table, path, posts, reference)
-            posts = posts.join(table[list(needed)])
-    path = find("user data")
-    users = _read_table(path)
-    _check_rows(users, path, posts, reference)
-    posts = posts.join(users[users.columns.difference(posts.columns, sort=False)])
+        table = _read_table(path, needed)
+        _check_rows(table, path, posts, reference)
+        posts = posts.join(table[table.columns.difference(posts.columns, sort=False)])
     path = find("image paths")
     files = [PurePosixPath(line.replace("\\", "/")) for line in _lines(path)]
     keys = pd.DataFrame({"Pid": [file.stem for file in files]})
@@ -194,7 +187,7 @@ def _read_posts(find: Callable[[str], Path]) -> pd.DataFrame:
     return posts.assign(image=pd.Series(list(map(str, files)), dtype=object))
 
 
-def _read_table(path: Path, needed: tuple[str, ...] = ()) -> pd.DataFrame:
+def _read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     """Return a JSON file (a list of rows or an object of columns) as a table."""
     content = read_json(path)
     if isinstance(content, dict):
@@ -278,25 +271,20 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text.rstrip().split("\n")]
 
 
-def _clean(raw: pd.DataFrame) -> pd.DataFrame:
+def _clean(raw: pd.DataFrame, path: Path) -> pd.DataFrame:
     data = raw[["Pid", "Uid", "image"]].copy()
     data["Pathalias"] = clean_texts(raw["Pathalias"], placeholders=True)
-    data["Postdate"] = clean_seconds(raw["Postdate"])
-    if data["Postdate"].isna().any():
-        row = int(np.flatnonzero(data["Postdate"].isna())[0])
-        raise InvalidInputError(
-            f"Row {row}: post {raw['Pid'].iloc[row]!r} has the Postdate "
-            f"{raw['Postdate'].iloc[row]!r}, expected seconds since 1970."
-        )
+    data["Postdate"] = known_seconds(raw["Postdate"], path)
     known_texts = partial(clean_texts, placeholders=True)
-    for read, columns in (
+    readers: list[Any] = [
         (clean_texts, _TEXTS),
-        (known_texts, _CATEGORIES),
+        (known_texts, [*_CATEGORIES, "timezone_offset"]),
         (clean_numbers, [*_PLACE, *_USER_NUMBERS]),
-        (known_texts, ["timezone_offset"]),
         (clean_seconds, ["photo_firstdate"]),
         (clean_dates, ["photo_firstdatetaken"]),
-    ):
+        *((partial(clean_vectors, width=n), [name]) for name, n in _VECTORS.items()),
+    ]
+    for read, columns in readers:
         for column in raw.columns.intersection(columns, sort=False):
             data[column] = read(raw[column])
     if "photo_firstdatetaken" in raw:
@@ -327,16 +315,15 @@ def _with_crawled(data: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _image_cells(
-    data: pd.DataFrame, folder: Path, split: str, image_folder: Any
+    data: pd.DataFrame, places: list[Path], split: str, image_folder: Any
 ) -> tuple[pd.Series, bool]:
     """Return the paths of the pictures, and whether the first of them exists."""
     own = data["Uid"] + "/" + data["Pid"] + ".jpg"
     if image_folder is not None:
         roots = [(Path(image_folder), data["image"]), (Path(image_folder), own)]
     else:
-        places = [folder, folder / f"{split}_allmetadata_json"]
         roots = [(place, data["image"]) for place in places]
-        roots.append((folder / f"SMP_{split}_images", own))
+        roots.append((places[0] / f"SMP_{split}_images", own))
     for root, paths in roots:
         if (root / paths.iloc[0]).is_file():
             return f"{root}{os.sep}" + paths, True

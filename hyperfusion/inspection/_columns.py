@@ -54,43 +54,34 @@ def spread(values: np.ndarray) -> np.ndarray:
 
 def own_importances(model: Any, n_columns: int) -> np.ndarray | None:
     """Return a fitted model's own importances of columns; None if it has none."""
-    values = getattr(_last(model), "feature_importances_", None)
-    origins = _origins(model, n_columns)
-    if values is None or origins is None or np.shape(values) != (len(origins),):
+    final = model[-1] if hasattr(model, "steps") else model
+    values = getattr(final, "feature_importances_", None)
+    if values is None or np.ndim(values) != 1:
         return None
-    return _shared_out(np.asarray(values)[None], origins, n_columns)[0]
+    shared = _shared_out(np.asarray(values)[None], model, n_columns)
+    return None if shared is None else shared[0]
 
 
 def own_shap(model: Any, X: Any) -> np.ndarray | None:
     """Return SHAP values of columns and, last, their base; None if it has none."""
-    final, n_columns = _last(model), X.shape[1]
-    origins = _origins(model, n_columns)
-    if origins is None or not hasattr(final, "_shap_values"):
+    final = model[-1] if hasattr(model, "steps") else model
+    if not hasattr(final, "_shap_values"):
         return None
     values = final._shap_values(X if final is model else model[:-1].transform(X))
-    columns = _shared_out(values[:, :-1], origins, n_columns)
-    return np.column_stack([columns, values[:, -1]])
+    columns = _shared_out(values[:, :-1], model, X.shape[1])
+    return None if columns is None else np.column_stack([columns, values[:, -1]])
 
 
-def _last(model: Any) -> Any:
-    return model.steps[-1][1] if hasattr(model, "steps") else model
-
-
-def _origins(model: Any, n_columns: int) -> list[list[int]] | None:
-    """Return the columns that each feature of a pipeline's last step comes from."""
+def _shared_out(values: np.ndarray, model: Any, n_columns: int) -> np.ndarray | None:
+    """Share out values of a last step's features among the columns they come from."""
     origins = [[i] for i in range(n_columns)]
     for _, step in getattr(model, "steps", [])[:-1]:
         made_of = _sources(step, len(origins))
         if made_of is None:
             return None
         origins = [sorted({i for j in of for i in origins[j]}) for of in made_of]
-    return origins
-
-
-def _shared_out(
-    values: np.ndarray, origins: list[list[int]], n_columns: int
-) -> np.ndarray:
-    """Share out values of derived features among the columns they come from."""
+    if len(origins) != values.shape[1]:
+        return None
     totals = np.zeros((len(values), n_columns))
     for origin, own in zip(origins, values.T, strict=True):
         totals[:, origin] += own[:, None] / max(len(origin), 1)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_random_state
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._sklearn_compat import (
-    Interval,
-    StrOptions,
-    _num_samples,
-    validate_params,
-)
-from hyperfusion._validation import N_JOBS
+from hyperfusion._sklearn_compat import _num_samples, validate_params
+from hyperfusion._validation import COUNT, N_JOBS
 from hyperfusion._workers import Call, in_parallel
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.inspection._columns import (
@@ -32,7 +24,7 @@ from hyperfusion.inspection._columns import (
     sum_groups,
 )
 from hyperfusion.inspection._posts import check_rows
-from hyperfusion.metrics import spearman_scorer
+from hyperfusion.metrics import spearman_score
 from hyperfusion.table import Schema
 
 
@@ -89,14 +81,13 @@ def feature_importance(model: Any, *, by: str = "feature") -> pd.DataFrame:
     2     geo__latitude  geographic         0.0
     """
     parts = Anatomy.of(model)
-    columns = getattr(parts.regressor, "feature_names_in_", None)
     n_columns = getattr(parts.regressor, "n_features_in_", None)
     if n_columns is None:
         raise InvalidInputError(
             f"{type(parts.regressor).__name__} does not say which columns it was "
             "fitted on. Use grouped_permutation_importance(model, X, y)."
         )
-    schema = Schema(range(n_columns) if columns is None else list(columns))
+    schema = Schema([*getattr(parts.regressor, "feature_names_in_", range(n_columns))])
 
     def own(model: Any) -> np.ndarray | None:
         values = own_importances(model, n_columns)
@@ -191,8 +182,7 @@ def _shares(values: np.ndarray) -> np.ndarray:
 @validate_params(
     {
         "y": ["array-like"],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "n_repeats": [COUNT],
         "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     },
@@ -204,15 +194,14 @@ def grouped_permutation_importance(
     y: ArrayLike,
     *,
     by: Any = "block",
-    scoring: Any = None,
     n_repeats: int = 5,
     n_jobs: int | None = None,
     random_state: Any = None,
 ) -> pd.DataFrame:
-    """Measure how much the score drops if the features of a block are permuted.
+    """Measure how much SRC drops if the features of a block are permuted.
 
-    All columns of a group are permuted together, because features that can replace each
-    other would hide each other's importance.
+    SRC is Spearman's rank correlation. All columns of a group are permuted together,
+    because features that can replace each other would hide each other's importance.
 
     Parameters
     ----------
@@ -225,8 +214,6 @@ def grouped_permutation_importance(
         Their targets.
     by : {"feature", "vector", "block", "family"}, default="block"
         Columns of the feature table to permute together.
-    scoring : str, callable or None, default=None
-        Any scorer of scikit-learn. None is Spearman's rank correlation (SRC).
     n_repeats : int, default=5
         Permutations of each group.
     n_jobs : int, default=None
@@ -238,9 +225,9 @@ def grouped_permutation_importance(
     -------
     DataFrame
         One row per group, the most important first, ranked from 1: its name,
-        ``importance`` (mean drop of the score), ``std`` over the repeats, and
-        ``n_features``. ``attrs`` holds ``method``, ``unit`` (the scorer's name) and the
-        ``score`` without permutation.
+        ``importance`` (mean drop of SRC), ``std`` over the repeats, and ``n_features``.
+        ``attrs`` holds ``method``, ``unit`` ("SRC") and the ``score`` without
+        permutation.
 
     Raises
     ------
@@ -249,7 +236,8 @@ def grouped_permutation_importance(
 
     See Also
     --------
-    sklearn.inspection.permutation_importance : Permutes columns of `X` itself.
+    sklearn.inspection.permutation_importance : Permutes columns of `X` itself, under
+        any scorer.
 
     Notes
     -----
@@ -272,52 +260,31 @@ def grouped_permutation_importance(
     {'user': 1.1, 'geo': 0.0}
     """
     parts, X = Anatomy.of(model), check_rows(X)
-    predictor = _OnFeatures(parts)
     X = check_rows(parts.features(X))
     schema = Schema.of(X)
     groups = group_columns(schema, by)
     if len(X) != _num_samples(y):
         raise InvalidInputError(f"X has {len(X)} rows, y has {_num_samples(y)}.")
-    scorer = check_scoring(predictor, scoring=scoring or spearman_scorer)
     rng = check_random_state(random_state)
     orders = [rng.permutation(len(X)) for _ in range(n_repeats)]
-    score = float(scorer(predictor, X, y))
+    score = spearman_score(y, parts.predict(X))
     calls: Iterator[Call] = (
-        (f"the columns of {name!r}", (scorer, predictor, X, y, c, orders))
+        (f"the columns of {name!r}", (parts, X, y, c, orders))
         for name, c in groups.items()
     )
     scores = in_parallel(_scores, calls, n_jobs)
     losses = score - np.array(list(scores)).T
     values = {"importance": losses.mean(axis=0), "std": spread(losses)}
     frame = ranked(schema, groups, by, values)
-    name = scoring or "SRC"
-    if not isinstance(name, str):
-        function = getattr(scoring, "_score_func", scoring)  # what make_scorer wraps
-        name = getattr(function, "__name__", "score")
-    frame.attrs = {"method": "permutation", "unit": name, "score": score}
+    frame.attrs = {"method": "permutation", "unit": "SRC", "score": score}
     return frame
 
 
-class _OnFeatures(RegressorMixin, BaseEstimator):
-    """Predicts from features, in the unit of the model's target."""
-
-    def __init__(self, parts: Anatomy):
-        self.parts = parts
-
-    def fit(self, X: Any, y: Any) -> Self:  # scorers ask whether there is one
-        return self
-
-    def predict(self, X: Any) -> np.ndarray:
-        return self.parts.predict(X)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-
 def _scores(
-    scorer: Any, predictor: Any, X: Any, y: Any, columns: list[int], orders: Any
+    parts: Anatomy, X: Any, y: ArrayLike, columns: list[int], orders: list[np.ndarray]
 ) -> list[float]:
-    return [float(scorer(predictor, permuted(X, columns, o), y)) for o in orders]
+    moved = (permuted(X, columns, order) for order in orders)
+    return [spearman_score(y, parts.predict(table)) for table in moved]
 
 
 def permuted(X: Any, columns: list[int], order: np.ndarray) -> Any:

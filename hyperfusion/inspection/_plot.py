@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from inspect import isfunction
 from typing import Any, Self
 
 import numpy as np
 
-from hyperfusion._docstrings import fill_slots
-from hyperfusion._version import DISTRIBUTION
-from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
+from hyperfusion._base import fill_slots
+from hyperfusion.exceptions import InvalidInputError, needing
 
 # Okabe and Ito's colors, distinguishable with any kind of color vision
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
@@ -38,6 +37,7 @@ class Display:
 
     ax_: Any
     figure_: Any
+    _draw: Callable[[Any], None]
 
     def __init_subclass__(cls) -> None:
         drawn = _DRAWN.format(cls.__name__)
@@ -69,21 +69,13 @@ class Display:
         self
             The drawn display.
         """
-        try:
+        with needing("matplotlib", f"{type(self).__name__}.plot", "plot"):
             import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{type(self).__name__}.plot needs matplotlib, which is not installed. "
-                f"Install it with: pip install '{DISTRIBUTION}[plot]'"
-            ) from error
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
         self.figure_, self.ax_ = ax.figure, ax
         self._draw(ax)
         return self
-
-    def _draw(self, ax: Any) -> None:
-        raise NotImplementedError
 
 
 def short_labels(labels: Iterable[Any], length: int = 32) -> list[str]:

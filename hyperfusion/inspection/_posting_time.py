@@ -128,10 +128,8 @@ class PostingTimeDisplay(Display):
         """
         when = pd.DatetimeIndex(pd.to_datetime(pd.Series(times).reset_index(drop=True)))
         scores = pd.Series(check_vector("y", y, len(when)))
-        means = scores.groupby([when.day_of_week, when.hour]).mean()
-        values = np.full((7, 24), np.nan)
-        days, hours = (means.index.get_level_values(i).astype(int) for i in (0, 1))
-        values[days, hours] = means.to_numpy()
+        means = pd.crosstab(when.day_of_week, when.hour, scores, aggfunc="mean")
+        values = means.reindex(index=range(7), columns=range(24)).to_numpy()
         clock = None if when.tz is None else str(when.tz)
         return cls(values=values, label="Mean score", clock=clock).plot(ax)
 
@@ -182,19 +180,17 @@ def hours_of_week(
             "The post has no time, so its week is not known. Give it a time first."
         )
     local, naive = pd.Timestamp(times.seconds[0], unit="s"), bool(times.naive[0])
-    stays = naive and is_local
     if zone is None and not np.isnan(times.offset[0]):
         zone = getattr(cell, "tzinfo", None) or _as_zone(int(times.offset[0]))
-    zone = "UTC" if zone is None else zone
-    if not stays:
+    zone = None if naive and is_local else zone or "UTC"
+    if zone is not None:
         local = local.tz_localize("UTC").tz_convert(zone).tz_localize(None)
     monday = local.normalize() - pd.Timedelta(days=local.day_of_week)
     hours = pd.date_range(monday, periods=168, freq="h")
-    if stays:
+    if zone is None:
         return list(hours), "local"
-    hours = hours.tz_localize(
-        zone, ambiguous=np.ones(168, dtype=bool), nonexistent="shift_forward"
-    )
+    summer = np.ones(168, dtype=bool)
+    hours = hours.tz_localize(zone, ambiguous=summer, nonexistent="shift_forward")
     if naive:
         hours = hours.tz_convert("UTC").tz_localize(None)
     return list(hours), str(zone)

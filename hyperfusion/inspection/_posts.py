@@ -61,14 +61,13 @@ def make_candidates(post: pd.DataFrame, grid: Grid) -> tuple[pd.DataFrame, list[
 
 
 def _values(column: Any, values: Any) -> list[Any]:
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise InvalidInputError(
-            f"grid[{column!r}] must be a list of values to try. Got {values!r}; for "
-            f"a single value, write [{values!r}]."
-        )
-    found = list(values)
+    is_one = isinstance(values, (str, bytes, Mapping))
+    found = [] if is_one or not isinstance(values, Iterable) else list(values)
     if not found:
-        raise InvalidInputError(f"grid[{column!r}] is empty: pass at least one value.")
+        raise InvalidInputError(
+            f"grid[{column!r}] must be a list of values to try: pass at least one "
+            f"value, in brackets. Got {values!r}."
+        )
     return found
 
 
@@ -82,17 +81,16 @@ def _cells(values: list[Any], dtype: Any) -> Any:
     if pd.api.types.is_datetime64_any_dtype(dtype):
         zone = getattr(dtype, "tz", None)
         moments = [pd.Timestamp(cell) for cell in cells]
-        aware = [m for m in moments if m is not pd.NaT and m.tzinfo is not None]
+        aware = [moment for moment in moments if moment.tzinfo is not None]
         if zone is None and aware:
             raise InvalidInputError(
                 f"The grid's time {aware[0]} has a time zone, but the post's times "
                 "have none. Pass local times without a zone."
             )
-        if zone is not None:
-            moments = [
-                m.tz_convert(zone) if m.tzinfo is not None else m.tz_localize(zone)
-                for m in moments
-            ]
+        moments = [
+            m.tz_localize(zone) if m.tzinfo is None else m.tz_convert(zone)
+            for m in moments
+        ]
         return pd.Series(pd.DatetimeIndex(moments))
     return inferred(cells)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral
 from typing import Any
 
@@ -135,11 +136,10 @@ def ablate(
     """
     parts = _PAPER if parts is None else parts
     wanted = [parts] if isinstance(parts, str) else list(parts)
-    blocks = [block for block in BLOCKS if block not in MODALITIES]
-    known = [*MODALITIES, *blocks, *_TRAINING_PARTS]
+    possible = [*MODALITIES, *BLOCKS, *_TRAINING_PARTS]
     for part in wanted:
-        if part not in known:
-            raise InvalidInputError(f"parts takes {known}. Got {part!r} instead.")
+        if part not in possible:
+            raise InvalidInputError(f"parts takes {possible}. Got {part!r} instead.")
     X, target = _inputs.check_posts(X, y)
     units = _inputs.find_users(X, users, [model])
     moments = _inputs.find_times(X, times, [model])
@@ -155,29 +155,31 @@ def ablate(
             "The times of the posts are not known: pass times= (a column, or one value "
             "per row), or other splits as cv=."
         )
+    learns = _inputs.learns_from_unlabeled(model)
     done = []
     with Progress("ablate", len(splits), verbose) as progress:
         for fold, split in enumerate(splits):
-            train, test = _inputs.labeled_split(
-                split, target, _inputs.learns_from_unlabeled(model)
-            )
+            train, test = _inputs.labeled_split(split, target, learns)
             start = now()
             progress.at(f"fold {fold}, encoding")
-            known, hidden = _safe_indexing(X, train), _safe_indexing(X, test)
-            final, features, held = _encode(model, known, target[train], hidden)
+            rows, labels = _safe_indexing(X, train), target[train]
+            hidden = _safe_indexing(X, test)
+            final, features, held = _encode(model, rows, labels, hidden)
             if tells_lines(verbose) and final is not model:
                 say(f"[ablate] encoded, {now() - start:.1f} s")
-            variants = _plan(final, features, target[train], wanted, seed)
+            variants = [_Variant(_FULL, final)]
+            for part in wanted:
+                fields = _without(part, final, features, labels, seed)
+                variants.append(_Variant(f"without {part}", **fields))
             tried = [v for v in variants if v.model is not None]
             share = 1 / (len(tried) + 1)
             progress.step(share)
             titles = [f"fold {fold}, {variant.name}" for variant in tried]
-            shared = features, target[train], held
-            pairs = zip(titles, tried, strict=True)
-            calls: Iterator[Call] = ((title, (v, *shared)) for title, v in pairs)
+            arguments = ((variant, features, labels, held) for variant in tried)
+            calls: Iterator[Call] = zip(titles, arguments, strict=True)
+            fits = in_parallel(_fit, calls, n_jobs)
             fitted = {}
-            fits = progress.over(in_parallel(_fit, calls, n_jobs), titles, share)
-            for one in (one for several in fits for one in several):
+            for one in chain.from_iterable(progress.over(fits, titles, share)):
                 fitted[one.name] = one
                 if tells_lines(verbose):
                     said = f"[ablate] {one.name}"
@@ -226,9 +228,8 @@ def _result(
     tables = score_tables(predictions, False, n_bootstrap, rng)
     scores, differences = (t.set_index(["metric", "model"]) for t in tables)
     names = dict.fromkeys(one.name for _, _, one in done)
-    table = pd.DataFrame(index=pd.Index([*names], name="variant"))
-    for metric in _METRICS:
-        table[metric] = scores.loc[metric, "score"]
+    own = {metric: scores.loc[metric, "score"] for metric in _METRICS}
+    table = pd.DataFrame(own, index=pd.Index([*names], name="variant"))
     for metric in _METRICS:
         for end, column in (("", "difference"), ("_low", "low"), ("_high", "high")):
             known = differences[column].get(metric, pd.Series(dtype=float))
@@ -255,53 +256,42 @@ class _Variant:
     seconds: float = np.nan
 
 
-def _plan(
-    model: Any, features: Any, y: np.ndarray, parts: Sequence[str], seed: int
-) -> list[_Variant]:
-    """Return the full model and its variants, in order."""
-    path = parameter_path(model)
-    row_filter = f"{path}row_filter"
-    variants = [_Variant(_FULL, model)]
-    for part in parts:
-        variant = _Variant(f"without {part}")
-        variants.append(variant)
-        if part == "ensemble":
-            one = "the ensemble has only one member"
-            variant.note = "the model is not an ensemble" if path is None else one
-        elif part == "pseudo_labels":
-            if not _inputs.learns_from_unlabeled(model):
-                variant.note = "the model uses no pseudo-labels"
-            elif not np.isnan(y).any():
-                variant.note = "all posts have labels"
-            else:
-                # the wrapper, not the model inside: this keeps its folds and its seed
-                variant.model, variant.labeled_only = model, True
-        elif part == "filter":
-            if path is None or model.get_params()[row_filter] is None:
-                variant.note = "the model has no row filter"
-            else:
-                variant.model = clone(model).set_params(**{row_filter: None})
-        elif part == "folds":
-            name = folds_parameter(model)
-            n_folds = None if name is None else _n_folds(model.get_params()[name])
-            if n_folds is None:
-                variant.note = "the model is not an ensemble over folds"
-            elif n_folds < 2:
-                variant.note = "the model has only one fold"
-            else:
-                single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
-                variant.model = clone(model).set_params(**{str(name): single})
-        elif not isinstance(features, pd.DataFrame):
-            variant.note = "the features have no names, so no blocks"
-        else:
-            variant.without_columns = Schema.of(features).leaving_with(part)
-            if not variant.without_columns:
-                variant.note = "the feature table has no such column"
-            elif len(variant.without_columns) == features.shape[1]:
-                variant.note = "the feature table has no other column"
-            else:
-                variant.model = model
-    return variants
+def _without(
+    part: str, model: Any, features: Any, y: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Return the fields of the variant without a part, or why there is none."""
+    path, params = parameter_path(model), model.get_params()
+    if part == "ensemble":  # the full model makes this variant
+        one = "the ensemble has only one member"
+        return {"note": "the model is not an ensemble" if path is None else one}
+    if part == "pseudo_labels":
+        if not _inputs.learns_from_unlabeled(model):
+            return {"note": "the model uses no pseudo-labels"}
+        if not np.isnan(y).any():
+            return {"note": "all posts have labels"}
+        # the wrapper, not the model inside: this keeps its folds and its seed
+        return {"model": model, "labeled_only": True}
+    if part == "filter":
+        if path is None or params[f"{path}row_filter"] is None:
+            return {"note": "the model has no row filter"}
+        return {"model": clone(model).set_params(**{f"{path}row_filter": None})}
+    if part == "folds":
+        name = folds_parameter(model)
+        if name is None:
+            return {"note": "the model is not an ensemble over folds"}
+        n_folds = _n_folds(params[name])
+        if n_folds < 2:
+            return {"note": "the model has only one fold"}
+        single = ShuffleSplit(1, test_size=1 / n_folds, random_state=seed)
+        return {"model": clone(model).set_params(**{name: single})}
+    if not isinstance(features, pd.DataFrame):
+        return {"note": "the features have no names, so no blocks"}
+    columns = Schema.of(features).leaving_with(part)
+    if not columns:
+        return {"note": "the feature table has no such column"}
+    if len(columns) == features.shape[1]:
+        return {"note": "the feature table has no other column"}
+    return {"model": model, "without_columns": columns}
 
 
 def _n_folds(cv: Any) -> int:

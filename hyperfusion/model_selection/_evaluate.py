@@ -22,8 +22,6 @@ from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import _inputs
 from hyperfusion.model_selection._scores import print_scores, score_tables
 
-SPLITS = ("random", "user", "time")
-
 COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "test_size": [Interval(Real, 0, 1, closed="neither")],
     "n_bootstrap": [COUNT],
@@ -199,26 +197,24 @@ def _plan(
             str(name): _inputs.read_folds(folds, f"splits[{name!r}]", y, units, rng)
             for name, folds in splits.items()
         }
-    known = {"random": True, "user": units is not None, "time": times is not None}
+    known: dict[str, Any] = {"random": True, "user": units, "time": times}
     if splits is None:
-        wanted = [name for name, there in known.items() if there]
-    else:
-        wanted = [splits] if isinstance(splits, str) else list(splits)
+        splits = [name for name, values in known.items() if values is not None]
+    rows = np.flatnonzero(~np.isnan(y))
     plan = {}
-    for name in wanted:
-        if name not in SPLITS:
-            raise InvalidInputError(f"splits takes {SPLITS} or a dict. Got {name!r}.")
-        if not known[name]:
+    for name in [splits] if isinstance(splits, str) else splits:
+        if name not in [*known]:
+            raise InvalidInputError(f"splits takes {[*known]} or a dict. Got {name!r}.")
+        if known[name] is None:
             raise InvalidInputError(
                 f"splits has {name!r}, but the {name}s of the posts are not known: "
                 f"pass {name}s= (a column, or one value per row)."
             )
-        rows = np.flatnonzero(~np.isnan(y))
-        if name == "time" and times is not None:
-            plan[name] = [_inputs.split_by_time(times, rows, test_size)]
+        if name == "time":
+            plan[name] = [_inputs.split_by_time(known[name], rows, test_size)]
             continue
-        groups = units[rows] if name == "user" and units is not None else None
-        kind = ShuffleSplit if groups is None else GroupShuffleSplit
+        kind = GroupShuffleSplit if name == "user" else ShuffleSplit
+        groups = known[name][rows] if name == "user" else None
         splitter = kind(n_repeats, test_size=test_size, random_state=rng)
         folds = splitter.split(rows, groups=groups)
         plan[name] = [(rows[train], rows[test]) for train, test in folds]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hyperfusion._anatomy import final_step, find, is_search, layers
+from hyperfusion._anatomy import final_step, is_search, layers, walk
 from hyperfusion._validation import check_target
 from hyperfusion.cells._columns import as_column, shown
 from hyperfusion.cells._levels import number_levels
@@ -89,12 +89,9 @@ def _values(
 ) -> pd.Series | None:
     """Return the values of a parameter (a column, or one per row) or of a role."""
     if given is None:
-        encoders = (
-            find(m, lambda part: hasattr(part, "user") and hasattr(part, "time"))
-            for m in models
-        )
-        encoder = next((e for e in encoders if e is not None), None)
-        given = getattr(encoder, role, None)
+        parts = (part for model in models for part in walk(model))
+        encoders = (p for p in parts if hasattr(p, "user") and hasattr(p, "time"))
+        given = getattr(next(encoders, None), role, None)
     if given is None:
         return None
     if isinstance(given, tuple):  # a label only if there is such a column

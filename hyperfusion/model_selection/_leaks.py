@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Hashable, Iterator
+from itertools import islice
 from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from hyperfusion._validation import inferred
 from hyperfusion.cells._columns import as_column, is_missing
+from hyperfusion.cells._levels import number_levels
 from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
@@ -150,13 +151,13 @@ def check_leaks(
 def _in_columns(
     table: pd.DataFrame, y: np.ndarray, labeled: np.ndarray, units: np.ndarray | None
 ) -> Iterator[_Finding]:
-    """Yield signs that single columns know the target."""
+    """Yield the gravest sign of each column that it knows the target."""
     rng = np.random.RandomState(0)
     table, y = table.iloc[labeled], y[labeled]
     folds = rng.permutation(len(y)) % min(_N_FOLDS, len(y))
     columns = {column: numbers_of(table[column]) for column in table}
     codes = {
-        column: levels_of(table[column]) if numbers is None else bins_of(numbers)
+        column: number_levels(table[column])[0] if numbers is None else bins_of(numbers)
         for column, numbers in columns.items()
     }
     levels: dict[Hashable, np.ndarray] = {}
@@ -165,61 +166,55 @@ def _in_columns(
     levels |= {  # categories and texts whose values repeat
         column: own
         for column, own in codes.items()
-        if columns[column] is None and own is not None
-        if own.max(initial=-1) + 1 <= len(own) / 2
+        if columns[column] is None and own.max(initial=-1) + 1 <= len(own) / 2
     }
     for column, numbers in columns.items():
-        own = codes[column]
-        if own is None or own.max(initial=-1) < 1:
-            continue
-        value = out_of_fold_score(own, y, folds)
-        evidence = f"predictions from it alone have an SRC of {value:.3f}"
-        sure = None if numbers is None else _of_numbers(column, numbers, y, rng)
-        if sure is not None:
-            yield sure
-        elif value >= _ALONE:
-            yield (column, "predicts alone", value, evidence)
-        elif numbers is not None and (within := _within(column, numbers, y, levels)):
-            yield within
-        elif value >= _NAMED and sounds_later(column):
-            yield (column, "total counted later", value, evidence)
+        x = np.full(len(y), np.nan) if numbers is None else numbers
+        if codes[column].max(initial=-1) >= 1:
+            signs = _signs(column, x, codes[column], y, folds, levels, rng)
+            yield from ((column, *sign) for sign in islice(signs, 1))
 
 
-def _of_numbers(
-    column: Hashable, x: np.ndarray, y: np.ndarray, rng: np.random.RandomState
-) -> _Finding | None:
-    """Return a sign that a column of numbers was made from the target, if any."""
+def _signs(
+    column: Hashable,
+    x: np.ndarray,
+    codes: np.ndarray,
+    y: np.ndarray,
+    folds: np.ndarray,
+    levels: dict[Hashable, np.ndarray],
+    rng: np.random.RandomState,
+) -> Iterator[tuple[str, float, str]]:
+    """Yield signs that a column (its numbers, its levels or bins) knows the target."""
     there = ~np.isnan(x)
     copied = abs(spearman_score(y[there], x[there])) if there.sum() > 2 else 0.0
     if copied >= _COPY:
         evidence = f"its rank correlation with the target is {copied:.4f}"
-        return (column, "copy of the target", copied, evidence)
+        yield "copy of the target", copied, evidence
     means = level_means(x, y, rng)
-    if means is None or not means.knows:
-        return None
-    evidence = f"its {means.n_levels} repeated values are the mean target of their rows"
-    if not means.same:
-        evidence = (
-            f"the correlation of its {means.n_levels} repeated values with the mean "
-            f"target of their rows is {means.correlation:.3f}; without knowing these "
-            f"targets it is {means.bound:.3f} at most"
-        )
-    return (column, "target by level", means.correlation, evidence)
-
-
-def _within(
-    column: Hashable, x: np.ndarray, y: np.ndarray, levels: dict[Hashable, np.ndarray]
-) -> _Finding | None:
-    """Return a sign that a column orders the rows of each level by their target."""
-    for name, codes in levels.items():
-        within = order_within_levels(x, y, codes)
+    if means is not None and means.knows:
+        repeated = f"{means.n_levels} repeated values"
+        evidence = f"its {repeated} are the mean target of their rows"
+        if not means.same:
+            evidence = (
+                f"the correlation of its {repeated} with the mean target of their rows "
+                f"is {means.correlation:.3f}; without knowing these targets it is "
+                f"{means.bound:.3f} at most"
+            )
+        yield "target by level", means.correlation, evidence
+    value = out_of_fold_score(codes, y, folds)
+    alone = f"predictions from it alone have an SRC of {value:.3f}"
+    if value >= _ALONE:
+        yield "predicts alone", value, alone
+    for name, level in levels.items():
+        within = order_within_levels(x, y, level)
         if abs(within) >= _WITHIN:
             evidence = (
                 f"within the levels of {name!r}, its rank correlation with the target "
                 f"is {within:.3f}"
             )
-            return (column, "target of the other rows", within, evidence)
-    return None
+            yield "target of the other rows", within, evidence
+    if value >= _NAMED and sounds_later(column):
+        yield "total counted later", value, alone
 
 
 def _after_the_post(table: pd.DataFrame, times: pd.Series) -> Iterator[_Finding]:
@@ -280,22 +275,12 @@ def numbers_of(column: pd.Series) -> np.ndarray | None:
     return read_numbers(cells).clean if cells.dtype.kind in "biuf" else None
 
 
-def levels_of(column: pd.Series) -> np.ndarray | None:
-    """Return a number for each cell's level, -1 if missing; None if not comparable."""
-    try:
-        return pd.factorize(as_column(column))[0]
-    except TypeError:  # cells such as lists can't be compared
-        return None
-
-
 def bins_of(x: np.ndarray) -> np.ndarray:
     """Return quantile bins of numbers, -1 where missing."""
-    there = ~np.isnan(x)
-    codes = np.full(len(x), -1)
-    n_bins = max(2, min(_N_BINS, int(there.sum()) // 20))
-    share = (rankdata(x[there], method="average") - 0.5) / max(there.sum(), 1)
-    codes[there] = np.minimum((share * n_bins).astype(int), n_bins - 1)
-    return codes
+    ranks = pd.Series(x).rank()
+    n_bins = max(2, min(_N_BINS, ranks.count() // 20))
+    bins = np.floor((ranks - 0.5) / ranks.count() * n_bins)
+    return bins.clip(upper=n_bins - 1).fillna(-1).astype(int).to_numpy()
 
 
 def out_of_fold_score(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float:
@@ -343,25 +328,18 @@ def level_means(
     repeated = sizes > 1
     if repeated.sum() < _MIN_LEVELS or sizes[repeated].sum() < _MIN_ROWS:
         return None
-    target = y[there]
-    order = rng.permutation(len(there))
-    order = order[np.argsort(codes[order], kind="stable")]
-    place = np.empty(len(there), dtype=int)
-    place[order] = np.arange(len(there)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    halves = []
-    for half in (0, 1):
-        rows = place % 2 == half
-        total = np.bincount(codes[rows], target[rows], minlength=len(values))
-        count = np.bincount(codes[rows], minlength=len(values))
-        halves.append(total[repeated] / count[repeated])
-    means = (np.bincount(codes, target) / sizes)[repeated]
-    agreement = max(spearman_score(*halves), 0.0)
+    rows = pd.DataFrame({"code": codes, "y": y[there]})
+    means = rows.groupby("code")["y"].mean()[repeated].to_numpy()
+    rows = rows.iloc[rng.permutation(len(there))]
+    rows["half"] = rows.groupby("code").cumcount() % 2
+    halves = rows.groupby(["half", "code"])["y"].mean()
+    agreement = max(spearman_score(halves[0][repeated], halves[1]), 0.0)
     reliability = 2 * agreement / (1 + agreement)
     values = values[repeated]
     linear = 0.0
     if np.ptp(values) > 0 and np.ptp(means) > 0:
         linear = min(abs(float(np.corrcoef(values, means)[0, 1])), 1.0)
-    same = np.allclose(values, means, rtol=0, atol=1e-3 * target.std())
+    same = np.allclose(values, means, rtol=0, atol=1e-3 * y[there].std())
     same = bool(same) or (len(values) >= 8 and linear > 0.9999)
     # of ranks as well: a mean may have been put through a monotone function
     correlation = max(linear, abs(spearman_score(means, values)))

@@ -11,11 +11,15 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error
 
 from hyperfusion._progress import say
-from hyperfusion.metrics import spearman_score, weighted_correlation
+from hyperfusion.metrics import (
+    MIN_POSTS,
+    scores_of_users,
+    spearman_score,
+    weighted_correlation,
+)
 
 METRICS = ("src", "mae", "within_user_src")
 CONFIDENCE = 0.95
-_MIN_POSTS = 3  # for a rank correlation
 _MIN_UNITS = 2  # users (or posts) for a bootstrap
 
 
@@ -52,23 +56,20 @@ def score_tables(
             for metric in METRICS if has_users else METRICS[:2]:
                 first: tuple[Any, ...] = ()
                 for model, own in some.groupby("model", sort=False):
-                    key = {"split": split, "users": users, "metric": metric}
-                    key["model"] = model
+                    key = {"split": split, "model": model, "users": users}
+                    key["metric"] = metric
                     folds = [rows for _, rows in own.groupby("fold")]
                     value, samples = mean_scores(folds, metric, np.array(counts))
                     sizes = _sizes(folds, has_users, metric)
-                    row = {**key, "score": value} | _bounds(samples) | sizes
-                    scores.append(row)
+                    scores.append(key | {"score": value} | _bounds(samples) | sizes)
                     if not first:
                         first = model, value, samples
                         continue
                     lead = {"baseline": first[0], "difference": value - first[1]}
-                    differences.append({**key} | lead | _bounds(samples - first[2]))
-    keys, bounds = ["split", "model", "users", "metric"], ["low", "high"]
-    counted = [*keys, "score", *bounds, "n_posts", "n_users"]
-    paired = [*keys, "baseline", "difference", *bounds]
-    table = pd.DataFrame(scores, columns=counted)
-    return table, pd.DataFrame(differences, columns=paired)
+                    differences.append(key | lead | _bounds(samples - first[2]))
+    columns = ["split", "model", "users", "metric", "baseline", "difference"]
+    table = pd.DataFrame(differences, columns=[*columns, "low", "high"])
+    return pd.DataFrame(scores), table
 
 
 def mean_scores(
@@ -89,13 +90,13 @@ def _fold_scores(
     y, prediction, unit = (rows[c].to_numpy() for c in ("y", "prediction", "unit"))
     scores, times = np.full(len(counts), np.nan), np.ones(1, dtype=np.uint8)
     if metric == "src":
-        value = spearman_score(y, prediction) if len(y) >= _MIN_POSTS else np.nan
+        value = spearman_score(y, prediction) if len(y) >= MIN_POSTS else np.nan
         ranks = _mean_ranks(y), _mean_ranks(prediction)
     elif metric == "mae":
         value, values = mean_absolute_error(y, prediction), np.abs(y - prediction)
     else:
         # a user has the same score in every sample, but counts more or less often
-        users = _scores_of_users(rows)
+        users = scores_of_users(rows)
         values, times = users["score"].to_numpy(), users["n_posts"].to_numpy()
         value = np.average(values, weights=times) if len(values) else np.nan
         unit = users.index.to_numpy(dtype=int)
@@ -124,16 +125,6 @@ def _mean_ranks(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return ranks
 
 
-def _scores_of_users(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rank correlation and number of posts of each user with enough posts."""
-    found = {}
-    for unit, own in rows.groupby("unit"):
-        y = own["y"].to_numpy()
-        if len(own) >= _MIN_POSTS and np.ptp(y) > 0:
-            found[unit] = spearman_score(y, own["prediction"].to_numpy()), len(own)
-    return pd.DataFrame.from_dict(found, orient="index", columns=["score", "n_posts"])
-
-
 def _bounds(samples: np.ndarray) -> dict[str, float]:
     """Return the bounds of the middle part of bootstrap values; NaN if empty."""
     samples = samples[~np.isnan(samples)]
@@ -144,7 +135,7 @@ def _bounds(samples: np.ndarray) -> dict[str, float]:
 
 def _sizes(folds: list[pd.DataFrame], has_users: bool, metric: str) -> dict[str, Any]:
     if metric == "within_user_src":
-        users = [_scores_of_users(fold) for fold in folds]
+        users = [scores_of_users(fold) for fold in folds]
         n_users = len(set().union(*(fold.index for fold in users)))
         n_posts = int(sum(fold["n_posts"].sum() for fold in users))
         return {"n_posts": n_posts, "n_users": n_users}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import (
     BaseCrossValidator,
     StratifiedGroupKFold,
@@ -186,17 +186,13 @@ def time_split(
     times = as_times(time, required=True)
     order = times.argsort(kind="stable").to_numpy()
     size = round(test_size * len(times)) if test_size < 1 else int(test_size)
-    if not 0 < size < len(times):
-        raise InvalidInputError(
-            f"test_size={test_size} leaves no rows to learn from or to test on: there "
-            f"are {len(times)} rows."
-        )
-    ordered = times.to_numpy()[order]
-    first = int(np.flatnonzero(ordered == ordered[-size])[0])
+    ordered, first = times.to_numpy()[order], 0
+    if 0 < size < len(times):
+        first = int(np.flatnonzero(ordered == ordered[-size])[0])
     if first == 0:
         raise InvalidInputError(
-            f"test_size={test_size} leaves no rows to learn from: {len(times)} rows "
-            f"have the same time as the first test row, {ordered[0]!r}."
+            f"test_size={test_size} leaves no rows to learn from or to test on: there "
+            f"are {len(times)} rows, and those with the same time stay together."
         )
     return order[:first], order[first:]
 
@@ -330,8 +326,6 @@ def labeled_scorer(scoring: str | Callable | None = None) -> Callable[..., float
     >>> float(labeled_scorer("neg_mean_absolute_error")(model, X, y))
     -1.67
     """
-    if isinstance(scoring, str):
-        get_scorer(scoring)
     return partial(_score_labeled, scoring)
 
 

@@ -12,9 +12,10 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error
 
 from hyperfusion._anatomy import Anatomy
-from hyperfusion._version import DISTRIBUTION
+from hyperfusion.cells._columns import is_missing
+from hyperfusion.cells._images import in_folder, open_image, split_lists
 from hyperfusion.encoders import PostEncoder
-from hyperfusion.exceptions import MissingDependencyError
+from hyperfusion.exceptions import needing
 from hyperfusion.metrics import spearman_score
 
 _THUMBNAIL = (220, 220)  # pixels
@@ -29,14 +30,9 @@ def picture(display: Any, **labels: str) -> str:
 
     The figure belongs to no window, and matplotlib's state does not change.
     """
-    try:
+    with needing("matplotlib", "make_report", "report"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "make_report needs matplotlib, which is not installed. Install it with: "
-            f"pip install '{DISTRIBUTION}[report]'"
-        ) from error
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     display.plot(figure.add_subplot()).ax_.set(**labels)
@@ -83,10 +79,9 @@ def calibration_table(predicted: np.ndarray, target: np.ndarray) -> pd.DataFrame
 
 def member_table(ensemble: Any) -> pd.DataFrame:
     """Return the scores, seconds and weight of each member of an ensemble."""
-    grouped = ensemble.fold_scores_.reset_index().groupby("member", sort=False)
-    table = grouped[["src", "mae"]].mean()
-    table.columns = pd.Index(["SRC", "MAE"])
-    table["seconds"] = grouped["seconds"].sum()
+    table = ensemble.fold_scores_.groupby("member", sort=False).agg(
+        SRC=("src", "mean"), MAE=("mae", "mean"), seconds=("seconds", "sum")
+    )
     names = [name for name, _ in ensemble.members_]
     table["weight"] = pd.Series(ensemble.weights_.mean(axis=0), index=names)
     return table.reset_index()
@@ -152,8 +147,6 @@ def worst_posts(
 
 
 def _first_image(cells: list[Any], folder: Any) -> str | None:
-    from hyperfusion.cells._images import in_folder, open_image, split_lists
-
     for picture in split_lists(cells)[0]:
         try:
             image = open_image(in_folder(picture, folder or ""))
@@ -168,8 +161,6 @@ def _first_image(cells: list[Any], folder: Any) -> str | None:
 
 
 def _text(cell: Any) -> str:
-    from hyperfusion.cells._columns import is_missing
-
     if is_missing(cell):
         return "—"
     parts = cell if isinstance(cell, (list, tuple)) else [cell]

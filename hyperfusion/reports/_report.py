@@ -24,7 +24,7 @@ from hyperfusion._warnings import warn_user
 from hyperfusion._writing import written_whole
 from hyperfusion.cells._texts import mend
 from hyperfusion.ensemble._intervals import Intervals, coverage_table, intervals
-from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
+from hyperfusion.exceptions import InvalidInputError, needing
 from hyperfusion.reports import _contents
 from hyperfusion.table._frames import as_frame
 
@@ -185,13 +185,8 @@ def make_report(
 
 
 def _template() -> Any:
-    try:
+    with needing("jinja2", "make_report", "report"):
         from jinja2 import Environment
-    except ImportError as error:
-        raise MissingDependencyError(
-            "make_report needs jinja2, which is not installed. Install it with: "
-            f"pip install '{DISTRIBUTION}[report]'"
-        ) from error
     source = resources.files(__package__).joinpath("page.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number

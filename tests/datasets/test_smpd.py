@@ -230,7 +230,7 @@ def test_conflicting_crawled_statistics(tmp_path):
         (
             "temporalspatial",
             lambda c: c[2].update(Postdate="soon"),
-            r"Row 2: post '40' has the Postdate 'soon'",
+            r"temporalspatial.*row 2: Postdate is 'soon'",
         ),
         ("label", lambda c: c.__setitem__(2, "high"), r"label.*row 2: 'high' is not a"),
         ("label", lambda c: c.__setitem__(2, "nan"), r"label.*row 2: 'nan' is not a"),
