@@ -137,7 +137,7 @@ quick = settings(max_examples=6, deadline=None, suppress_health_check=list(Healt
 
 def nothing_to_learn(name, X):
     """Whether an encoder may refuse a whole table: no cell of a role is of use."""
-    if name in ("TemporalEncoder", "PostEncoder"):
+    if name in ("TemporalEncoder", "UserHistory", "PostEncoder"):
         return np.isnan(read_times(X["posted"]).clean.seconds).all()
     return name == "SVDUserEmbedder"
 
