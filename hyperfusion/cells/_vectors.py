@@ -13,6 +13,8 @@ from hyperfusion.cells._columns import as_column, is_blank, shown
 from hyperfusion.cells._numbers import as_floats
 from hyperfusion.exceptions import BadCellError
 
+_ROWS_AT_A_TIME = 4096
+
 
 def holds_vectors(cells: pd.Series) -> bool:
     """Whether the cells of a column are arrays or lists, judging by the first."""
@@ -61,6 +63,13 @@ def write_vectors(cells: pd.Series, out: np.ndarray) -> None:
 
 def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
     """Write columns of numbers into an array, as one vector per row."""
+    if all(isinstance(t, np.dtype) and t.kind in "biuf" for t in set(table.dtypes)):
+        # some rows at a time: a whole column would touch each page of the array
+        for start in range(0, len(table), _ROWS_AT_A_TIME):
+            rows = slice(start, start + _ROWS_AT_A_TIME)
+            with np.errstate(over="ignore"):
+                out[rows] = table.iloc[rows].to_numpy(np.float32)
+        return _check_range(out, list(table))
     for position, (label, column) in enumerate(table.items()):
         values = as_floats(as_column(column))
         bad = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
@@ -70,7 +79,7 @@ def write_columns(table: pd.DataFrame, out: np.ndarray) -> None:
             raise BadCellError(reason, row, label)
         with np.errstate(over="ignore"):
             out[:, position] = values
-    _check_range(out, list(table))
+    return _check_range(out, list(table))
 
 
 def _check_range(vectors: np.ndarray, columns: list[Any]) -> None:

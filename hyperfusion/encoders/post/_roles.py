@@ -166,10 +166,10 @@ def _unnamed(
         groups = [check_columns(table, item, where) for item in value]
     else:
         labels = check_columns(table, value, where)
-        known = [c for c in labels if not table[c].isna().all()]
-        of_vectors = [label for label in known if holds_vectors(table[label])]
-        if of_vectors and len(of_vectors) < len(known):
-            other = next(label for label in known if label not in of_vectors)
+        of_vectors = [label for label in labels if holds_vectors(table[label])]
+        others = (c for c in labels if c not in of_vectors)
+        other = next((c for c in others if table[c].notna().any()), None)
+        if of_vectors and other is not None:
             raise InvalidInputError(
                 f"{where} names columns of vectors ({of_vectors[0]!r}) and of single "
                 f"numbers ({other!r}). Columns of numbers that are one vector go into "
