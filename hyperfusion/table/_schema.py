@@ -313,13 +313,6 @@ def block_of_vector(vector: str) -> str:
     return str(parse(vector).block)
 
 
-def vectors_alone(names: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Return the positions of each vector's columns among names without a block."""
-    any_block = BLOCKS[0]
-    schema = Schema([f"{any_block}__{name}" for name in names])
-    return {v.removeprefix(f"{any_block}__"): c for v, c in schema.vectors.items()}
-
-
 def check_parts(names: Sequence[Any], schema: Schema, parameter: str) -> None:
     """Raise if a parameter names something that is neither a block nor a vector."""
     unknown = [name for name in names if name not in {*BLOCKS, *schema.vectors}]
