@@ -62,7 +62,6 @@ class FoldEnsemble(HyperFusionEstimator):
         "cv": ["cv_object", StrOptions(set(CV_WORDS))],
         "weighting": [StrOptions(set(SOLVERS))],
         "weights_per": [StrOptions({"pooled", "fold"})],
-        "shrink_to_equal": ["boolean"],
         "row_filter": [HasMethods("fit_resample"), None],
         "refit": [StrOptions({"folds", "full"})],
         "n_jobs": N_JOBS,
@@ -76,7 +75,6 @@ class FoldEnsemble(HyperFusionEstimator):
     cv: Any = 5
     weighting: str = "greedy"
     weights_per: str = "pooled"
-    shrink_to_equal: bool = False
     row_filter: Any = None
     refit: str = "folds"
     n_jobs: int | None = None
@@ -226,8 +224,7 @@ class FoldEnsemble(HyperFusionEstimator):
         for k, (_, rows) in enumerate(self.splits_):
             members = np.column_stack([p.predictions for p in parts if p.fold == k])
             folds.append(FoldPredictions(rows, members, y[rows], weight[rows]))
-        careful = self.shrink_to_equal and self.weighting != "equal"
-        blend = Blend(self.weighting, self.weights_per, careful)
+        blend = Blend(self.weighting, self.weights_per)
         crossed = self._crossed_weights = blend.crossed(folds)
         self.weights_, honest = blend.weigh(folds, crossed)
         self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)

@@ -75,9 +75,6 @@ class HyperFusionRegressor(
     weights_per : {"pooled", "fold"}, default="pooled"
         Whether weights are solved once over all folds, or for each fold on its own
         validation rows as in equation 8.
-    shrink_to_equal : bool, default=False
-        Whether to use equal weights unless solved weights are better, on other folds,
-        by more than a standard error over the folds.
     row_filter : object with ``fit_resample``, default=None
         Drops rows from the training part of each fold, as `IQRFilter` does.
     refit : {"folds", "full"}, default="folds"
@@ -142,7 +139,7 @@ class HyperFusionRegressor(
     No model and no weight in `oof_predictions_` was fitted to the row's own label:
     weights are solved on rows that the fold does not validate (a single split is cut in
     two halves, which weigh each other). But the models behind those weights, of the
-    other folds, were fitted on it, and all labels made the choice of `shrink_to_equal`.
+    other folds, were fitted on it.
 
     If `fit` refuses its input, a fitted ensemble stays unchanged.
 

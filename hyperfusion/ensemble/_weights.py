@@ -147,7 +147,6 @@ class Blend:
 
     solver: str
     scope: str
-    shrink_to_equal: bool
 
     def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
         """Return the weights that do best on all folds; equal ones without any row."""
@@ -171,9 +170,6 @@ class Blend:
         The weights are those to predict with (equations 8 and 9); those behind the
         predictions of a fold were not solved on its rows.
         """
-        if self.keeps_equal(folds, crossed):
-            weights = np.tile(_equal(crossed.shape[1]), (len(folds), 1))
-            return weights, [f.predictions @ weights[0] for f in folds]
         honest = []
         for fold, weights in zip(folds, crossed, strict=True):
             prediction = fold.predictions @ weights
@@ -186,20 +182,6 @@ class Blend:
         if self.scope == "fold":
             return np.array([self.solve([fold]) for fold in folds]), honest
         return np.tile(self.solve(folds), (len(folds), 1)), honest
-
-    def keeps_equal(
-        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
-    ) -> bool:
-        """Whether to use equal weights: solved ones don't win by a standard error."""
-        if not self.shrink_to_equal or len(folds) < 2:
-            return False
-        gains = []
-        for fold, weights in zip(folds, crossed, strict=True):
-            loss = make_loss(fold.y, fold.predictions, fold.weight)
-            equal = loss(fold.predictions.mean(axis=1))
-            gains.append(equal - loss(fold.predictions @ weights))
-        error = np.std(gains, ddof=1) / np.sqrt(len(gains))
-        return not np.mean(gains) > error
 
 
 def _equal(n_members: int) -> np.ndarray:
