@@ -17,7 +17,6 @@ from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._tree import (
     Assignment,
-    ViewReducer,
     agreement_table,
     descend,
     find_views,
@@ -123,7 +122,6 @@ class HierarchicalClusterEncoder(TableTransformer):
         levels = check_increasing(self.levels, "levels", "(8, 64, 512)")
         features = read_features(self, X, reset=True, infinite="missing")
         numbers, rng = features.numbers, local_generator(self.random_state)
-        self.reducers_: dict[str, ViewReducer] = {}
         self.levels_: dict[str, list[int]] = {}
         self.centers_: dict[str, list[np.ndarray]] = {}
         self.parents_: dict[str, list[np.ndarray]] = {}
@@ -131,9 +129,11 @@ class HierarchicalClusterEncoder(TableTransformer):
         paths: Paths = {}
         with thread_limit(1):
             views = find_views(features, self.blocks, self.n_components)
-            for view, reducer in views.items():
-                if reducer.there(numbers).sum() > 1:
-                    self.reducers_[view] = reducer.fit(numbers, rng)
+            self.reducers_ = {
+                view: reducer.fit(numbers, rng)
+                for view, reducer in views.items()
+                if reducer.there(numbers).sum() > 1
+            }
             if not self.reducers_:
                 raise InvalidInputError(
                     f"{type(self).__name__} found no vector with at least two posts "
@@ -149,24 +149,27 @@ class HierarchicalClusterEncoder(TableTransformer):
                     np.bincount(a.labels[a.labels >= 0], minlength=len(c)) / len(there)
                     for a, c in zip(paths[view], self.centers_[view], strict=True)
                 ]
-        blocks = {view: reducer.block for view, reducer in self.reducers_.items()}
-        self._agreeing = {
-            f"{a}_{b}": (a, b)
-            for a, b in product(blocks, blocks)
-            if blocks[a] == "image" and blocks[b] in ("text", "tags")
-        }
-        self._agreement = {
-            pair: [
-                agreement_table(
-                    paths[a][i].labels,
-                    paths[b][j].labels,
-                    (len(self.centers_[a][i]), len(self.centers_[b][j])),
-                )
-                for i, j in self._shared(pair).values()
-            ]
-            for pair, (a, b) in self._agreeing.items()
-        }
+        self._agreements = self._find_agreements(paths)
         return features, paths
+
+    def _find_agreements(self, paths: Paths) -> dict[str, tuple[Any, np.ndarray]]:
+        """Return the agreement of image and text on each level that both have.
+
+        By column of the output: view and position of the level on both sides, table.
+        """
+        blocks = {view: reducer.block for view, reducer in self.reducers_.items()}
+        images = [view for view, block in blocks.items() if block == "image"]
+        texts = [view for view, block in blocks.items() if block in ("text", "tags")]
+        found = {}
+        for a, b in product(images, texts):
+            levels = self.levels_[a], self.levels_[b]
+            for level in [one for one in levels[0] if one in levels[1]]:
+                sides = (a, levels[0].index(level)), (b, levels[1].index(level))
+                ours, theirs = (paths[view][i].labels for view, i in sides)
+                n_ours, n_theirs = (len(self.sizes_[view][i]) for view, i in sides)
+                table = agreement_table(ours, theirs, (n_ours, n_theirs))
+                found[f"{a}_{b}_{level}_agreement"] = sides, table
+        return found
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
         return self._write(*self._fit(X, y))
@@ -203,9 +206,8 @@ class HierarchicalClusterEncoder(TableTransformer):
                 clusters.append((name, blocks[view]))
                 measures = ("distance", "margin", "size")
                 numbers += [(f"{name}_{what}", blocks[view]) for what in measures]
-        for pair, (a, b) in self._agreeing.items():
-            both = blocks[a] + blocks[b]
-            numbers += [(f"{pair}_{k}_agreement", both) for k in self._shared(pair)]
+        for name, (((a, _), (b, _)), _) in self._agreements.items():
+            numbers.append((name, blocks[a] + blocks[b]))
         return numbers + clusters
 
     def _reduced(self, numbers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -219,11 +221,6 @@ class HierarchicalClusterEncoder(TableTransformer):
             every[nothing] = np.nan
             yield JOINT, every
 
-    def _shared(self, pair: str) -> dict[int, tuple[int, int]]:
-        """Return the positions of the levels that both views of a pair have."""
-        a, b = (self.levels_[view] for view in self._agreeing[pair])
-        return {level: (a.index(level), b.index(level)) for level in a if level in b}
-
     def _write(self, features: Features, paths: Paths) -> Any:
         numbers: list[np.ndarray] = []
         clusters: list[tuple[np.ndarray, int]] = []
@@ -232,12 +229,10 @@ class HierarchicalClusterEncoder(TableTransformer):
                 clusters.append((found.labels, len(sizes)))
                 size = np.append(sizes, np.nan)[found.labels]
                 numbers += [found.distance, found.margin, size]
-        for pair, tables in self._agreement.items():
-            a, b = self._agreeing[pair]
-            for table, (i, j) in zip(tables, self._shared(pair).values(), strict=True):
-                ours, theirs = paths[a][i].labels, paths[b][j].labels
-                known = (ours >= 0) & (theirs >= 0)
-                numbers.append(np.where(known, table[ours, theirs], np.nan))
+        for sides, table in self._agreements.values():
+            ours, theirs = (paths[view][i].labels for view, i in sides)
+            known = (ours >= 0) & (theirs >= 0)
+            numbers.append(np.where(known, table[ours, theirs], np.nan))
         values = np.column_stack(numbers).astype(np.float32)
         if not features.is_frame:
             ids = [np.where(labels >= 0, labels, np.nan) for labels, _ in clusters]
