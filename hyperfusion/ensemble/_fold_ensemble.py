@@ -21,6 +21,7 @@ from hyperfusion._sklearn_compat import (
     Interval,
     StrOptions,
     _routing_enabled,
+    _safe_indexing,
 )
 from hyperfusion._validation import N_JOBS, check_weights, local_generator
 from hyperfusion.ensemble._costs import (
@@ -38,7 +39,7 @@ from hyperfusion.ensemble._members import (
     name_members,
     set_seeds,
 )
-from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
+from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts
 from hyperfusion.ensemble._weights import (
     SOLVERS,
     Blend,
@@ -212,7 +213,7 @@ class FoldEnsemble(HyperFusionEstimator):
                 fitted = {"estimators_": [[part.model]], "weights_": np.ones((1, 1))}
                 task.call_on_fit_task_end(
                     estimator=self,
-                    X=partial(take_rows, X, rows),
+                    X=partial(_safe_indexing, X, rows),
                     y=y[rows],
                     reconstruction_attributes=partial(dict, fitted),
                 )

@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
 from hyperfusion._progress import Progress, now, say, tells_lines
-from hyperfusion._sklearn_compat import with_callbacks
+from hyperfusion._sklearn_compat import _safe_indexing, with_callbacks
 from hyperfusion._validation import check_target, check_weights
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._members import check_features
@@ -24,7 +24,6 @@ from hyperfusion.ensemble._out_of_fold import (
     ExtraRows,
     finite_prediction,
     naming,
-    take_rows,
 )
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._split import quantile_bins
@@ -169,11 +168,11 @@ class Rows(NamedTuple):
             )
             own, others_weight = weight[here], weight[others]
         return cls(
-            take_rows(X, here) if len(others) else X,
+            _safe_indexing(X, here) if len(others) else X,
             y[here],
             own,
-            None if groups is None else take_rows(groups, here),
-            take_rows(X, others),
+            None if groups is None else _safe_indexing(groups, here),
+            _safe_indexing(X, others),
             others_weight,
             labeled,
         )
@@ -373,4 +372,4 @@ class PseudoLabelRounds:
         rows = np.flatnonzero(part.chosen)
         plain = self.paper and self.rows.weight is None
         weight = None if plain else part.weight[rows]
-        return take_rows(self.rows.unlabeled, rows), part.labels[rows], weight
+        return _safe_indexing(self.rows.unlabeled, rows), part.labels[rows], weight
