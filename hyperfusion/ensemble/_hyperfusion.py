@@ -23,7 +23,7 @@ from hyperfusion._sklearn_compat import (
 from hyperfusion._validation import check_target, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
 from hyperfusion.ensemble._members import check_features, name_members
-from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
+from hyperfusion.ensemble._out_of_fold import finite_prediction
 from hyperfusion.ensemble._weights import disagreement
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
@@ -273,9 +273,8 @@ class HyperFusionRegressor(
         for k in range(len(self.estimators_)):
             used, predictions = np.flatnonzero(weights[k]), []
             for i in used:
-                name = self.members_[i][0]
-                with naming(name, k):
-                    prediction = finite_prediction(self.estimators_[k][i], X, name)
+                model, name = self.estimators_[k][i], self.members_[i][0]
+                prediction = finite_prediction(model, X, name, k)
                 mean += weights[k, i] * prediction
                 predictions.append(prediction)
             if return_std:

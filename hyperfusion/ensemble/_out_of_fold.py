@@ -123,15 +123,17 @@ def _fit_part(
     params = {} if weight is None else {parameter or "sample_weight": weight}
     predictions = np.empty(0)
     # the last digits of linear algebra depend on its threads, and those on n_jobs
-    with thread_limit(1, user_api="blas"), naming(name, fold, member):
-        model = clone(member).fit(X_train, y_train, **params)
+    with thread_limit(1, user_api="blas"):
+        with naming(name, fold, member):
+            model = clone(member).fit(X_train, y_train, **params)
         if len(validation):
-            predictions = finite_prediction(model, _safe_indexing(X, validation), name)
+            rows = _safe_indexing(X, validation)
+            predictions = finite_prediction(model, rows, name, fold)
     return Part(fold, index, model, predictions, now() - start, len(y_train))
 
 
 @contextmanager
-def naming(name: str, fold: int, member: Any = None) -> Iterator[None]:
+def naming(name: str, fold: int, member: Any) -> Iterator[None]:
     """Name the member and the fold in errors that come from them."""
     try:
         yield
@@ -165,15 +167,16 @@ def _filtered_rows(
     return np.asarray(kept)
 
 
-def finite_prediction(model: Any, X: Any, name: str) -> np.ndarray:
+def finite_prediction(model: Any, X: Any, name: str, fold: int) -> np.ndarray:
     """Predict; raise where a member predicts NaN or infinity."""
-    predictions = np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
-    if not np.isfinite(predictions).all():
-        raise InvalidInputError(
-            f"The member {name!r}, {model!r}, predicts NaN or infinity for "
-            f"{int((~np.isfinite(predictions)).sum())} of {len(predictions)} rows: "
-            "scale its target or lower its learning rate."
-        )
+    with naming(name, fold, model):
+        predictions = np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
+        if not np.isfinite(predictions).all():
+            raise InvalidInputError(
+                f"The member {name!r}, {model!r}, predicts NaN or infinity for "
+                f"{int((~np.isfinite(predictions)).sum())} of {len(predictions)} rows: "
+                "scale its target or lower its learning rate."
+            )
     return predictions
 
 

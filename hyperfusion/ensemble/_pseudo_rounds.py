@@ -7,6 +7,7 @@ from the models of fold k, which never saw the rows that fold k validates.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -20,11 +21,7 @@ from hyperfusion._sklearn_compat import _safe_indexing, with_callbacks
 from hyperfusion._validation import check_target, check_weights
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._members import check_features
-from hyperfusion.ensemble._out_of_fold import (
-    ExtraRows,
-    finite_prediction,
-    naming,
-)
+from hyperfusion.ensemble._out_of_fold import ExtraRows, finite_prediction
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._split import quantile_bins
 from hyperfusion.table._frames import as_frame
@@ -361,12 +358,13 @@ class PseudoLabelRounds:
 
     def _predictions(self, fold: int, models: Sequence[Any]) -> np.ndarray:
         """Return what a fold's models predict for unlabeled rows, one column each."""
-        names = [name for name, _ in self.first.members_] * len(models)
-        found = []
-        for name, model in zip(names, models, strict=False):
-            with naming(name, fold):
-                found.append(finite_prediction(model, self.rows.unlabeled, name))
-        return np.column_stack(found)
+        names = cycle(name for name, _ in self.first.members_)
+        return np.column_stack(
+            [
+                finite_prediction(model, self.rows.unlabeled, name, fold)
+                for name, model in zip(names, models, strict=False)
+            ]
+        )
 
     def _extra(self, part: PseudoLabels) -> ExtraRows:
         rows = np.flatnonzero(part.chosen)
