@@ -40,8 +40,8 @@ class BlockScaler(BlockTransformer):
     ----------
     quantiles_ : QuantileTransformer or None
         The fitted ranks of single columns.
-    standard_ : StandardScaler or None
-        Centers and scales of the columns of vectors.
+    center_, scale_ : ndarray of shape (n_numbers,), float32
+        What is subtracted from the columns of vectors, and what divides them.
     singles_, in_vectors_ : ndarray of int
         The positions of their columns among the numbers.
     constant_ : ndarray of shape (n_numbers,), bool
@@ -78,25 +78,20 @@ class BlockScaler(BlockTransformer):
         self.singles_ = schema.singles[~self.constant_[schema.singles]]
         groups = [c[~self.constant_[c]] for c in schema.vectors.values()]
         self.in_vectors_ = np.concatenate([np.arange(0), *groups])
-        limits = np.full((2, numbers.shape[1]), CLIP)
-        self.quantiles_ = self.standard_ = None
-        if len(self.in_vectors_):
+        n = numbers.shape[1]
+        limits, self.quantiles_ = np.full((2, n), CLIP), None
+        self.center_, self.scale_ = np.zeros(n, np.float32), np.ones(n, np.float32)
+        for columns in filter(len, groups):
             # a few columns at a time, since scikit-learn makes a float64 copy
             parts = [
-                StandardScaler().fit(_take(numbers, self.in_vectors_[batch]))
-                for batch in gen_batches(len(self.in_vectors_), _COLUMNS)
+                StandardScaler().fit(_take(numbers, columns[batch]))
+                for batch in gen_batches(len(columns), _COLUMNS)
             ]
-            self.standard_ = scaler = parts[0]
-            scaler.mean_, scaler.var_ = (
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("mean_", "var_")
-            )
-            scaler.n_features_in_ = len(self.in_vectors_)
-            of_vectors = np.split(scaler.var_, np.cumsum([*map(len, groups)])[:-1])
-            common = [np.full(len(v), np.sqrt(v.mean())) for v in of_vectors if len(v)]
-            scaler.scale_ = np.concatenate(common)
-            wide = np.sqrt(scaler.var_) / scaler.scale_
-            limits[:, self.in_vectors_] *= np.maximum(wide, 1)
+            variance = np.concatenate([part.var_ for part in parts])
+            scale = np.sqrt(variance.mean())
+            self.center_[columns] = np.concatenate([part.mean_ for part in parts])
+            self.scale_[columns] = scale
+            limits[:, columns] *= np.maximum(np.sqrt(variance) / scale, 1)
         if len(self.singles_):
             values = _take(numbers, self.singles_)
             seen = (~np.isnan(values)).sum(axis=0)
@@ -118,10 +113,10 @@ class BlockScaler(BlockTransformer):
                 ranks = self.quantiles_.transform(_take(part, self.singles_))
                 # rounding may move a rank below 0 or above 1
                 part[:, self.singles_] = ndtri(np.clip(ranks, 0, 1))
-            if self.standard_ is not None:
-                values = _take(part, self.in_vectors_)
-                with np.errstate(over="ignore"):  # infinity is clipped below
-                    part[:, self.in_vectors_] = self.standard_.transform(values)
+            columns = self.in_vectors_
+            values = _take(part, columns) - self.center_[columns]
+            with np.errstate(over="ignore"):  # infinity is clipped below
+                part[:, columns] = values / self.scale_[columns]
             np.clip(part, self.lower_, self.upper_, out=part)
         return out
 
