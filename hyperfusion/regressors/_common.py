@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Self
@@ -33,6 +34,8 @@ class Member(RegressorMixin, HyperFusionEstimator):
     """
 
     schema_: Schema
+    _fit: Callable[[Any, Any, Any], None]
+    _predict: Callable[[Features], np.ndarray]
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -77,12 +80,6 @@ class Member(RegressorMixin, HyperFusionEstimator):
         """
         check_is_fitted(self)
         return self._predict(self._read(X))
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        raise NotImplementedError
-
-    def _predict(self, features: Features) -> np.ndarray:
-        raise NotImplementedError
 
     def _read_training(
         self, X: Any, y: Any, sample_weight: Any

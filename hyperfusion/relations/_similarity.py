@@ -15,6 +15,7 @@ from hyperfusion._transformer import TableTransformer
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._tree import unit
 from hyperfusion.table._features import read_features, take_columns
+from hyperfusion.table._names import BLOCKS
 from hyperfusion.table._schema import Schema, block_of_vector
 
 ALL = "all"
@@ -97,7 +98,11 @@ class CrossModalSimilarity(TableTransformer):
             self.related_.append(tuple(dict.fromkeys(map(block_of_vector, sides))))
             self._others.append(others)
             self._vectors |= sides
-        self._names = schema.short_names() | {ALL: ALL}
+        # a vector that is alone in its block goes by the block's name
+        self._names = {v: v.replace("__", "_") for v in schema.vectors} | {ALL: ALL}
+        for block in BLOCKS:
+            vectors = schema.vectors_in(block)
+            self._names |= {v: block for v in vectors if len(vectors) == 1}
 
     def _choose_pairs(self, schema: Schema, aligned: list[str]) -> list[Any]:
         """Return the pairs to compare: the user's, or all pairs of aligned vectors."""

@@ -18,7 +18,7 @@ from hyperfusion.table._schema import Schema, declare
 
 _VECTORS = (list, tuple, np.ndarray)
 
-Infinite = Literal["raise", "missing", "keep"]
+Infinite = Literal["raise", "missing"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def read_features(
 
     A column that is neither a number nor a category is an `InvalidInputError`. With
     "raise" an infinite value, or one too large for float32, is a `BadCellError`; with
-    "missing" it becomes NaN; with "keep" it stays. A column that is no longer of the
-    kind that `were_categories` says is an `InvalidInputError`.
+    "missing" it becomes NaN. A column that is no longer of the kind that
+    `were_categories` says is an `InvalidInputError`.
     """
     X = as_frame(X)
     if isinstance(X, pd.DataFrame):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -152,21 +151,6 @@ class Schema:
         """The positions of the columns outside vectors."""
         return np.flatnonzero([name.vector is None for name in self.names])
 
-    def in_block(self, block: str | None) -> np.ndarray:
-        """Return the positions of a block's columns.
-
-        Parameters
-        ----------
-        block : str or None
-            One of `BLOCKS`; None for columns without a block.
-
-        Returns
-        -------
-        ndarray of int
-            Ascending.
-        """
-        return np.flatnonzero([b == block for b in self.blocks])
-
     def vectors_in(self, block: str) -> list[str]:
         """Return the names of a block's vectors.
 
@@ -200,23 +184,6 @@ class Schema:
             size = len(self.vectors[vectors[0]])
             spaces[space] = [v for v in vectors if len(self.vectors[v]) == size]
         return {space: v for space, v in spaces.items() if len(v) > 1}
-
-    def short_names(self) -> dict[str, str]:
-        """Return a short name for each vector.
-
-        Returns
-        -------
-        dict of {str: str}
-            The block if it has no other vector, otherwise block and name joined by one
-            underscore.
-        """
-        n_vectors = Counter(map(block_of_vector, self.vectors))
-        short = {}
-        for vector in self.vectors:
-            block = block_of_vector(vector)
-            alone = n_vectors[block] == 1
-            short[vector] = block if alone else vector.replace("__", "_")
-        return short
 
     def leaving_with(self, part: str) -> list[Hashable]:
         """Return the columns that leave a table together with a modality or a block.

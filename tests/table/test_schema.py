@@ -122,12 +122,6 @@ def test_spaces_hold_vectors_of_one_length_in_the_blocks_order():
     assert Schema.of(table().drop(columns=["image__clip__0"])).aligned() == {}
 
 
-def test_short_names():
-    short = Schema.of(table()).short_names()
-    assert short["image__clip"] == "image"
-    assert short["text__title_clip"] == "text_title_clip"
-
-
 @pytest.mark.parametrize(
     "change",
     [

@@ -126,7 +126,7 @@ class NetworkInputs(HyperFusionEstimator):
         groups: dict[str, dict[str, Any]] = {}
         order: list[int] = []
         for block in blocks:
-            scalars = np.intersect1d(schema.in_block(block), schema.singles).tolist()
+            scalars = [i for i in schema.singles.tolist() if schema.blocks[i] == block]
             groups[block or PLAIN] = {
                 "scalars": (len(order), len(order) + len(scalars)),
                 "vectors": {},
