@@ -170,7 +170,7 @@ class NetworkRegressor(Member):
             self.inputs_ = NetworkInputs(
                 n_components=self._n_components(n_samples), align=self._align
             ).fit(take_rows(features, ~held))
-            self._say_what_is_missing(features)
+            self._say_what_is_missing()
             prepared = self.inputs_.transform(features)
 
             def rows(kept: np.ndarray) -> TensorDataset:
@@ -192,20 +192,15 @@ class NetworkRegressor(Member):
             self._restore(device)
             self._after_training(*(part[~held] for part in prepared))
 
-    def _say_what_is_missing(self, features: Features) -> None:
+    def _say_what_is_missing(self) -> None:
         if not self._is_plain(self.inputs_.layout_["groups"]):
             return
-        blocks = [repr(b) for b in dict.fromkeys(features.table.blocks) if b]
-        if None in features.table.blocks:
+        blocks = [repr(b) for b in dict.fromkeys(self.schema_.blocks) if b]
+        if None in self.schema_.blocks:
             blocks.append("columns of no block")
-        counts = [
-            (features.numbers.shape[1], "number", "numbers"),
-            (features.categories.shape[1], "category", "categories"),
-        ]
-        sizes = [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
         warn_user(
             f"{type(self).__name__} {self._purpose}; it was given only "
-            f"{', '.join(blocks)} ({', '.join(sizes)}) and works as a plain network. "
+            f"{', '.join(blocks)} and works as a plain network. "
             "hyperfusion.table.describe_table(X) shows how the columns are read.",
         )
 

@@ -131,12 +131,11 @@ def _chunk_size(n_samples: int, batch_size: int, wanted: int) -> int:
 
     def last(batch: int, size: int) -> int:
         length = -(-batch // -(-batch // size))
-        return batch - (-(-batch // length) - 1) * length
+        return (batch - 1) % length + 1
 
-    size = wanted
-    while min(last(batch, size) for batch in batches) < 2 and size < max(batches):
-        size += 1
-    return size
+    sizes = range(wanted, max(wanted, *batches) + 1)
+    several = (s for s in sizes if all(last(batch, s) > 1 for batch in batches))
+    return next(several, sizes[-1])
 
 
 @with_parameters
