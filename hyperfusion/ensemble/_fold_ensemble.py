@@ -42,15 +42,17 @@ from hyperfusion.ensemble._members import (
 from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts
 from hyperfusion.ensemble._weights import (
     SOLVERS,
-    Blend,
     FoldPredictions,
     crossed_bias,
+    crossed_weights,
     disagreement,
     fit_variance,
     fold_score,
+    honest_predictions,
     mean_by_row,
     member_bias,
     score_table,
+    solve_folds,
 )
 
 
@@ -225,9 +227,13 @@ class FoldEnsemble(HyperFusionEstimator):
         for k, (_, rows) in enumerate(self.splits_):
             members = np.column_stack([p.predictions for p in parts if p.fold == k])
             folds.append(FoldPredictions(rows, members, y[rows], weight[rows]))
-        blend = Blend(self.weighting, self.weights_per)
-        crossed = self._crossed_weights = blend.crossed(folds)
-        self.weights_, honest = blend.weigh(folds, crossed)
+        solver = self.weighting
+        self._crossed_weights = crossed_weights(solver, folds)
+        honest = honest_predictions(solver, folds, self._crossed_weights)
+        if self.weights_per == "fold":
+            self.weights_ = np.array([solve_folds(solver, [fold]) for fold in folds])
+        else:
+            self.weights_ = np.tile(solve_folds(solver, folds), (len(folds), 1))
         self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)
         # the members' disagreement tells how large out-of-fold errors are
         spread = [

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from hyperfusion.ensemble._weights import (
-    Blend,
     FoldPredictions,
     crossed_bias,
+    crossed_weights,
+    honest_predictions,
     mean_by_row,
 )
 
@@ -26,10 +27,9 @@ def folds(seed, noise, n=200, n_folds=5):
 
 def test_weights_of_a_fold_are_solved_without_it():
     parts = folds(0, [1.0, 1.0])
-    blend = Blend("simplex", "pooled")
-    crossed = blend.crossed(parts)
+    crossed = crossed_weights("simplex", parts)
     parts[2].y[:] = 1000.0  # its own targets don't matter to its weights
-    again = blend.crossed(parts)
+    again = crossed_weights("simplex", parts)
     assert_array_equal(again[2], crossed[2])
     assert np.abs(again[0] - crossed[0]).max() > 0.01
 
@@ -53,11 +53,10 @@ def test_rows_that_several_folds_validate_never_weigh_themselves():
     # a second repeat validates the same rows in other folds
     mixed = [joined(first, second, s) for s in (slice(0, 100), slice(100, 200))]
     parts = [first, second, *mixed]
-    blend = Blend("simplex", "pooled")
-    weights, bias = blend.crossed(parts), crossed_bias(parts)
+    weights, bias = crossed_weights("simplex", parts), crossed_bias(parts)
     for part in parts:
         part.y[part.rows == 0] = 1000.0
-    moved = (blend.crossed(parts) != weights).any(axis=1)
+    moved = (crossed_weights("simplex", parts) != weights).any(axis=1)
     assert moved.tolist() == [0 not in part.rows for part in parts]
     moved = np.abs(crossed_bias(parts) - bias).max(axis=1) > 0.01
     assert moved.tolist() == [0 not in part.rows for part in parts]
@@ -65,8 +64,8 @@ def test_rows_that_several_folds_validate_never_weigh_themselves():
 
 def test_halves_of_a_single_fold_weigh_each_other():
     (part,) = folds(0, [1.0, 1.0], n_folds=1)
-    blend = Blend("simplex", "pooled")
-    _, (before,) = blend.weigh([part], blend.crossed([part]))
+    crossed = crossed_weights("simplex", [part])
+    (before,) = honest_predictions("simplex", [part], crossed)
     part.y[6] = 1000.0
-    _, (after,) = blend.weigh([part], blend.crossed([part]))
+    (after,) = honest_predictions("simplex", [part], crossed)
     assert_array_equal(after != before, np.arange(200) % 2 == 1)
