@@ -123,21 +123,6 @@ def find_views(
     }
 
 
-def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the normalized pointwise mutual information of two clusterings."""
-    both = (a >= 0) & (b >= 0)
-    counts = np.zeros(shape)
-    np.add.at(counts, (a[both], b[both]), 1)
-    joint = counts / max(counts.sum(), 1)
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    table = np.full(shape, -1.0)
-    seen = joint > 0
-    if seen.sum() == 1:  # a single pair has all rows and says nothing
-        return np.where(seen, 0.0, table).astype(np.float32)
-    table[seen] = np.log(joint[seen] / independent[seen]) / -np.log(joint[seen])
-    return table.astype(np.float32)
-
-
 class Assignment(NamedTuple):
     """The clusters of rows at one level of a tree: -1 and NaN if they have none."""
 
