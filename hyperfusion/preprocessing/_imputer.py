@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
 
-from hyperfusion._base import with_parameters
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, level_codes, take_columns
 
@@ -28,7 +27,6 @@ _STRATEGIES: dict[str | None, str] = {
 _ROWS = 16_384
 
 
-@with_parameters
 class BlockImputer(BlockTransformer):
     """Fill missing cells with defaults that suit each block.
 
@@ -52,15 +50,11 @@ class BlockImputer(BlockTransformer):
     ================================ ===================================== ==========
 
     Columns of a block that were missing in the same rows at fit share one flag, named
-    after the first of them and set if any of them is missing; so do the numbers of a
-    vector. Counts are non-negative whole numbers. A column without any number at fit
-    becomes 0. Infinite values count as missing, so all resulting numbers are finite.
-
-    Parameters
-    ----------
-    add_indicator : bool, default=True
-        Whether to add the flags, named ``<column>_missing`` or ``<vector>_missing``. A
-        flag that equals a column of the same block is not added.
+    after the first of them (``<column>_missing``) and set if any of them is missing; so
+    do the numbers of a vector (``<vector>_missing``). A flag that equals a column of
+    the same block is not added. Counts are non-negative whole numbers. A column without
+    any number at fit becomes 0. Infinite values count as missing, so all resulting
+    numbers are finite.
 
     Attributes
     ----------
@@ -85,18 +79,14 @@ class BlockImputer(BlockTransformer):
     ...     {"user__followers": [3.0, None], "geo__latitude": [52.0, None],
     ...      "meta__kind": pd.Categorical(["photo", None])}
     ... )
-    >>> BlockImputer(add_indicator=False).fit_transform(X)
+    >>> BlockImputer().fit_transform(X)[list(X)]  # without the flags
        user__followers  geo__latitude   meta__kind
     0              3.0           52.0        photo
     1              0.0           52.0  __missing__
     """
 
-    _parameter_constraints = {
-        "add_indicator": ["boolean"],
-    }
+    _parameter_constraints: dict[str, Any] = {}
     _infinite = "missing"
-
-    add_indicator: bool = True
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers, schema = features.numbers, features.schema
@@ -142,7 +132,7 @@ class BlockImputer(BlockTransformer):
         for name, columns in zip(names, candidates, strict=True):
             missing = np.isnan(take_columns(features.numbers, columns)).any(axis=1)
             key = (schema.blocks[columns[0]], _pattern(missing))
-            if not self.add_indicator or not missing.any() or key in held:
+            if not missing.any() or key in held:
                 continue
             if key not in together:
                 self._flag_names.append(name)
