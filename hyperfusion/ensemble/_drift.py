@@ -16,8 +16,8 @@ from sklearn.utils import Bunch
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._base import Result
-from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
-from hyperfusion._validation import N_JOBS
+from hyperfusion._sklearn_compat import HasMethods, validate_params
+from hyperfusion._validation import N_JOBS, POSITIVE
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
@@ -207,7 +207,7 @@ def _as_numbers(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
 @validate_params(
     {
         "time": ["array-like"],
-        "half_life": [Interval(Real, 0, None, closed="neither"), str, pd.Timedelta],
+        "half_life": [POSITIVE, str, pd.Timedelta],
     },
     prefer_skip_nested_validation=True,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import field, replace
 from functools import partial
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -18,12 +17,11 @@ from hyperfusion._base import HyperFusionEstimator, with_parameters
 from hyperfusion._progress import VERBOSE, Progress, now, say, take_seconds, tells_lines
 from hyperfusion._sklearn_compat import (
     HasMethods,
-    Interval,
     StrOptions,
     _routing_enabled,
     _safe_indexing,
 )
-from hyperfusion._validation import N_JOBS, check_weights, local_generator
+from hyperfusion._validation import N_JOBS, POSITIVE, check_weights, local_generator
 from hyperfusion.ensemble._costs import (
     TimePlan,
     cost_of,
@@ -70,7 +68,7 @@ class FoldEnsemble(HyperFusionEstimator):
         "n_jobs": N_JOBS,
         "memory": [str, HasMethods("cache"), None],
         "random_state": ["random_state"],
-        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "time_limit": [POSITIVE, None],
         "verbose": VERBOSE,
     }
 

@@ -17,7 +17,7 @@ from hyperfusion._sklearn_compat import (
     _safe_indexing,
 )
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import check_target, inferred
+from hyperfusion._validation import NOT_NEGATIVE, check_target, inferred
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import as_frame, check_columns, check_table
@@ -88,7 +88,7 @@ class IQRFilter(TableTransformer):
     """
 
     _parameter_constraints = {
-        "factor": [Interval(Real, 0, None, closed="left")],
+        "factor": [NOT_NEGATIVE],
         "columns": [str, Integral, list, tuple, None],
         "max_share": [Interval(Real, 0, 1, closed="both")],
     }

@@ -14,13 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import with_parameters
 from hyperfusion._device import resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, NOT_NEGATIVE, POSITIVE, local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import (
-    COUNT,
-    NOT_NEGATIVE,
-    POSITIVE,
     Member,
     TargetScaler,
     held_out_rows,

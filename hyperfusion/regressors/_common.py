@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,16 +12,13 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._sklearn_compat import Interval, _fit_context
+from hyperfusion._sklearn_compat import _fit_context
 from hyperfusion._validation import check_target, check_weights
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import Features, read_features
 from hyperfusion.table._frames import as_frame
 from hyperfusion.table._schema import Schema
 
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-COUNT = Interval(Integral, 1, None, closed="left")
 VALIDATION_SHARE = 0.1  # of the rows, which early stopping holds out
 
 

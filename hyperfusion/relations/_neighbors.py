@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -11,9 +10,9 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import COUNT, check_increasing, check_target
+from hyperfusion._validation import COUNT, NOT_NEGATIVE, check_increasing, check_target
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
 from hyperfusion.relations._neighbor_search import (
@@ -120,7 +119,7 @@ class NeighborTargets(TableTransformer):
     _parameter_constraints = {
         **dict.fromkeys(("text", "vectors", "user", "time"), "no_validation"),
         "n_neighbors": ["array-like"],
-        "sharpness": [Interval(Real, 0, None, closed="left")],
+        "sharpness": [NOT_NEGATIVE],
         "trend": [COUNT, None],
         "n_latest": [COUNT, None],
         "n_components": [COUNT],

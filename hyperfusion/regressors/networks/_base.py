@@ -12,12 +12,9 @@ import numpy as np
 from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, NOT_NEGATIVE, POSITIVE, local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.regressors._common import (
-    COUNT,
-    NOT_NEGATIVE,
-    POSITIVE,
     Member,
     TargetScaler,
     held_out_rows,

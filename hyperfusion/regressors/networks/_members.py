@@ -10,12 +10,9 @@ import numpy as np
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
+from hyperfusion._validation import COUNT, NOT_NEGATIVE
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors.networks._base import (
-    COUNT,
-    NOT_NEGATIVE,
-    NetworkRegressor,
-)
+from hyperfusion.regressors.networks._base import NetworkRegressor
 from hyperfusion.table._names import MODALITIES
 
 VIRTUAL_BATCH_SIZE = 128  # rows of the statistics of batch normalization
