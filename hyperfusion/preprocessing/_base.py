@@ -50,13 +50,7 @@ class BlockTransformer(TableTransformer):
         return features
 
     def _transform(self, X: Any) -> Any:
-        features = read_features(
-            self,
-            X,
-            reset=False,
-            infinite=self._infinite,
-            were_categories=self.is_category_,
-        )
+        features = read_features(self, X, reset=False, infinite=self._infinite)
         return self._write(features, self._transform_features(features))
 
     def _write(self, features: Features, numbers: np.ndarray) -> Any:

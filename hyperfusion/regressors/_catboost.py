@@ -23,7 +23,7 @@ from hyperfusion.regressors._common import (
     held_out_rows,
     take_rows,
 )
-from hyperfusion.table._features import Features
+from hyperfusion.table._features import Features, read_features
 
 MISSING = "__missing__"  # the level that missing categories become
 _FEW_ROWS = 1000
@@ -258,7 +258,7 @@ class CatBoostHuberRegressor(Member):
     def _shap_values(self, X: Any) -> np.ndarray:
         """Return what each feature, and last the base, adds to each prediction."""
         check_is_fitted(self)
-        features, scaler = self._read(X), self.target_scaler_
+        features, scaler = read_features(self, X, reset=False), self.target_scaler_
         values = np.zeros((len(features.numbers), len(self.schema_.columns) + 1))
         if self.model_:
             order = np.argsort(self.schema_.is_category, kind="stable")

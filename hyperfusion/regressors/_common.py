@@ -75,7 +75,7 @@ class Member(RegressorMixin, HyperFusionEstimator):
             Predictions in the target's units.
         """
         check_is_fitted(self)
-        return self._predict(self._read(X))
+        return self._predict(read_features(self, X, reset=False))
 
     def _read_training(
         self, X: Any, y: Any, sample_weight: Any
@@ -96,11 +96,6 @@ class Member(RegressorMixin, HyperFusionEstimator):
         if kept.all():
             return features, y, weight
         return take_rows(features, kept), y[kept], weight[kept]
-
-    def _read(self, X: Any) -> Features:
-        """Return the features of rows to predict."""
-        kinds = self.schema_.is_category
-        return read_features(self, X, reset=False, were_categories=kinds)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
