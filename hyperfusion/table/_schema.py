@@ -16,7 +16,6 @@ from hyperfusion.table._names import (
     FAMILIES,
     MODALITIES,
     RELATIONS,
-    ColumnName,
     parse,
 )
 
@@ -51,8 +50,6 @@ class Schema:
 
     Attributes
     ----------
-    names : tuple of ColumnName
-        The parsed names of the columns.
     blocks : tuple of str or None
         The block of each column, None for columns without one.
     vectors : dict of {vector: ndarray of int}
@@ -76,7 +73,6 @@ class Schema:
     is_category: np.ndarray = None  # type: ignore[assignment]
     spaces: Mapping[str, str] = field(default_factory=dict)
     related: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)
-    names: tuple[ColumnName, ...] = field(init=False)
     blocks: tuple[str | None, ...] = field(init=False)
     vectors: dict[str, np.ndarray] = field(init=False)
 
@@ -85,24 +81,20 @@ class Schema:
         if self.is_category is None:
             self.is_category = np.zeros(len(self.columns), dtype=bool)
         names = [parse(column) for column in self.columns]
-        members: dict[str, dict[int, int]] = {}
-        for position, name in enumerate(names):
-            if name.vector is None:
-                continue
-            if self.is_category[position]:
-                names[position] = ColumnName(name.block, name.feature)
-            else:
-                members.setdefault(name.vector, {})[name.index] = position
-        self.names = tuple(names)
         self.blocks = tuple(name.block for name in names)
+        members: dict[str, dict[int, int]] = {}
+        for position in np.flatnonzero(~self.is_category).tolist():
+            name = names[position]
+            if name.vector is not None:
+                members.setdefault(name.vector, {})[name.index] = position
         self.vectors = {
             vector: np.array([numbered[i] for i in sorted(numbered)])
             for vector, numbered in members.items()
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        # the parsed names are many times larger than the names
-        parsed = ("names", "blocks", "vectors")
+        # what is parsed is larger than the names
+        parsed = ("blocks", "vectors")
         return {k: v for k, v in vars(self).items() if k not in parsed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -149,7 +141,8 @@ class Schema:
     @property
     def singles(self) -> np.ndarray:
         """The positions of the columns outside vectors."""
-        return np.flatnonzero([name.vector is None for name in self.names])
+        inside = np.concatenate([np.arange(0), *self.vectors.values()])
+        return np.setdiff1d(np.arange(len(self.columns)), inside)
 
     def vectors_in(self, block: str) -> list[str]:
         """Return the names of a block's vectors.
@@ -232,8 +225,8 @@ class Schema:
         if by == "feature":
             return list(self.columns)
         if by == "vector":
-            pairs = zip(self.names, self.columns, strict=True)
-            return [name.vector or column for name, column in pairs]
+            of_number = {i: v for v, columns in self.vectors.items() for i in columns}
+            return [of_number.get(i, c) for i, c in enumerate(self.columns)]
         if by == "block":
             return [block or PLAIN for block in self.blocks]
         return [FAMILIES[b] if b else PLAIN for b in self.blocks]
