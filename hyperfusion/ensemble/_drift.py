@@ -160,11 +160,9 @@ def _features(model: Any, X: Any) -> pd.DataFrame:
     if hasattr(model, "predict"):
         parts = Anatomy.of(model)
         X = parts.features(as_frame(X))
-        given = getattr(parts.ensemble, "members", None)
-        if isinstance(given, (list, tuple)) and len(given) == 1:
-            only = given[0][1] if isinstance(given[0], tuple) else given[0]
-            if hasattr(only, "steps"):  # it encodes in every fold anew
-                X = Anatomy.of(parts.ensemble.estimators_[0][0]).features(X)
+        plan = getattr(parts.ensemble, "plan_", [])
+        if len(plan) == 1 and hasattr(plan[0][1], "steps"):  # it encodes in each fold
+            X = Anatomy.of(parts.ensemble.estimators_[0][0]).features(X)
     elif model is not None:
         X = model.transform(X)
     X = as_frame(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any, Self
 
 import numpy as np
@@ -99,8 +100,7 @@ class NetworkInputs(HyperFusionEstimator):
         """Put the outputs in order: single columns by group, then vectors by group."""
         aligned = features.schema.aligned() if self.align else {}
         schema = Schema(outputs, spaces={v: s for s, vs in aligned.items() for v in vs})
-        of_blocks = zip(features.table.blocks, features.table.is_category, strict=True)
-        levels = [block for block, is_category in of_blocks if is_category]
+        levels = [*compress(features.table.blocks, features.table.is_category)]
         blocks = list(dict.fromkeys([*schema.blocks, *levels]))
         groups: dict[str, dict[str, Any]] = {}
         order: list[int] = []
