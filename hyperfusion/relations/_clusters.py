@@ -42,9 +42,9 @@ class HierarchicalClusterEncoder(TableTransformer):
     levels : sequence of int, default=(8, 64, 512)
         Number of clusters on each level, increasing.
     blocks : list of str, default=None
-        Blocks, or vectors (``text__title_clip``), to cluster separately and all
-        together. None means image, text and tags if any of them has vectors, otherwise
-        all blocks that do. A plain array is one vector.
+        Blocks to cluster separately and all together. None means image, text and tags
+        if any of them has vectors, otherwise all blocks that do. A plain array is one
+        vector.
     n_components : int, default=32
         Maximum number of components of the PCA of each block.
     min_cluster_size : int, default=20
@@ -169,10 +169,9 @@ class HierarchicalClusterEncoder(TableTransformer):
     def _columns(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return the names of the output's columns and the blocks that they relate."""
         blocks: dict[str, tuple[str, ...]] = {
-            view: () if reducer.block is None else (reducer.block,)
-            for view, reducer in self.reducers_.items()
+            view: (view,) if view else () for view in self.reducers_
         }
-        blocks[JOINT] = tuple(dict.fromkeys(b for bs in blocks.values() for b in bs))
+        blocks[JOINT] = tuple(self.reducers_)
         numbers, clusters = [], []
         for view, levels in self.levels_.items():
             for level in levels:

@@ -276,13 +276,3 @@ def without_block(column: Hashable) -> str:
 def block_of_vector(vector: str) -> str:
     """Return the block that a vector's name starts with."""
     return str(parse(vector).block)
-
-
-def check_parts(names: Sequence[Any], schema: Schema, parameter: str) -> None:
-    """Raise if a parameter names something that is neither a block nor a vector."""
-    unknown = [name for name in names if name not in {*BLOCKS, *schema.vectors}]
-    if unknown:
-        raise InvalidInputError(
-            f"{parameter} names {unknown}, which are neither blocks nor vectors of the "
-            f"table. Blocks: {list(BLOCKS)}; vectors here: {sorted(schema.vectors)}."
-        )

@@ -168,7 +168,7 @@ def test_the_same_seed_gives_the_same_tree():
     assert not fitted(0).equals(fitted(1))
 
 
-def test_blocks_and_stems_by_name():
+def test_blocks_by_name():
     X = table(
         text__title_clip=RNG.normal(size=(50, 4)),
         text__title_glove=RNG.normal(size=(50, 4)),
@@ -176,10 +176,8 @@ def test_blocks_and_stems_by_name():
     )
     default = HierarchicalClusterEncoder(**SMALL).fit(X)
     assert list(default.levels_) == ["text"]
-    named = HierarchicalClusterEncoder(
-        blocks=["text__title_glove", "user", "image"], **SMALL
-    ).fit(X)
-    assert list(named.levels_) == ["text_title_glove", "user", "joint"]
+    named = HierarchicalClusterEncoder(blocks=["user", "text", "image"], **SMALL).fit(X)
+    assert list(named.levels_) == ["user", "text", "joint"]
 
 
 def test_an_array_gives_numbers():
