@@ -82,8 +82,6 @@ def drift_report(
             One row per column, the most different first: ``importance`` (share
             of the trees' impurity decrease, adds up to 1), ``missing_train`` and
             ``missing_test`` (shares of missing cells).
-        n_train, n_test : int
-            Numbers of rows.
 
     Raises
     ------
@@ -151,8 +149,6 @@ def drift_report(
         auc=float(np.mean(aucs)),
         auc_std=float(np.std(aucs, ddof=1)),
         columns=columns.sort_values("importance", ascending=False, kind="stable"),
-        n_train=len(train),
-        n_test=len(test),
     )
 
 

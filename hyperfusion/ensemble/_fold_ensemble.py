@@ -189,19 +189,15 @@ class FoldEnsemble(HyperFusionEstimator):
     ) -> Iterator[Part]:
         """Pass parts on: show them, print their scores, and let callbacks score."""
         n_folds, costs = len(self.splits_), [c.seconds for c in plan.costs]
-        n_parts = n_folds * len(costs)
-        root = self._init_callback_context(max_subtasks=n_parts)
+        root = self._init_callback_context(max_subtasks=n_folds * len(costs))
         root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        tasks = [root.subcontext(task_name="fit-part") for _ in range(n_parts)]
-        for task in tasks:
-            task.call_on_fit_task_begin(estimator=self)
         with Progress("fit", n_folds * sum(costs), self.verbose) as progress:
             plan.announce = progress.at
             places = np.ndindex(n_folds, len(costs)) if self.time_limit is None else ()
             titles = [plan.title(k, i) for k, i in places]
-            # parts may be fewer than tasks, and must be asked for their end
-            shown = progress.over(parts, titles, lambda part: costs[part.member])
-            for part, task in zip(shown, tasks, strict=False):
+            for part in progress.over(parts, titles, lambda p: costs[p.member]):
+                task = root.subcontext(task_name="fit-part")
+                task.call_on_fit_task_begin(estimator=self)
                 rows = self.splits_[part.fold][1]
                 if tells_lines(self.verbose):
                     src, mae = fold_score(y[rows], part.predictions, weight[rows])
