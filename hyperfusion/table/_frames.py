@@ -192,7 +192,7 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
             "all but one of each."
         )
     others: list[Any] = []
-    if X.columns.inferred_type != "string":
+    if X.columns.hasnans or X.columns.inferred_type != "string":
         others = [c for c in X.columns.tolist() if not isinstance(c, str)]
     if 0 < len(others) < X.shape[1]:
         raise InvalidInputError(
