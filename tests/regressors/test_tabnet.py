@@ -27,7 +27,7 @@ def small(**params) -> TabNetHuberRegressor:
 
 def network_and_rows(model):
     """The network, and its rows of the table."""
-    rows = model.inputs_.transform(read_features(model, X, reset=False))
+    rows = model._inputs.transform(read_features(model, X, reset=False))
     return model._network, *map(torch.from_numpy, rows)
 
 

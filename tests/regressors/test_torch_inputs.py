@@ -158,7 +158,7 @@ def test_nothing_is_learned_from_held_out_rows():
     table.loc[held, "user__followers"] = 1e9
     model = CoAttentionRegressor(max_iter=1, random_state=0)
     model.fit(table, target_of(table))
-    assert model.inputs_.levels_[0] == ["learned"]
+    assert model._inputs.levels_[0] == ["learned"]
     other = table.copy()
     other.loc[held, "user__followers"] = 1.0
     again = CoAttentionRegressor(max_iter=1, random_state=0)

@@ -102,7 +102,7 @@ class TabNetHuberRegressor(NetworkRegressor):
         units = self._network.importances(*rows)
         shares = units / np.maximum(units.sum(axis=1, keepdims=True), 1e-30)
         # a unit's share is divided equally among its columns
-        inputs, layout = self.inputs_, self.inputs_.layout_
+        inputs, layout = self._inputs, self._inputs.layout_
         numbers_at = np.flatnonzero(~self.schema_.is_category)
         starts = [*range(layout["n_scalars"])]
         for group in layout["groups"].values():
