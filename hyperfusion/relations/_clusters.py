@@ -168,17 +168,14 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     def _columns(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return the names of the output's columns and the blocks that they relate."""
-        blocks: dict[str, tuple[str, ...]] = {
-            view: (view,) if view else () for view in self.reducers_
-        }
-        blocks[JOINT] = tuple(self.reducers_)
         numbers, clusters = [], []
         for view, levels in self.levels_.items():
+            blocks = tuple(self.reducers_) if view == JOINT else (view,) if view else ()
             for level in levels:
                 name = f"{view}_{level}" if view else f"cluster_{level}"
-                clusters.append((name, blocks[view]))
+                clusters.append((name, blocks))
                 measures = ("distance", "margin", "size")
-                numbers += [(f"{name}_{what}", blocks[view]) for what in measures]
+                numbers += [(f"{name}_{what}", blocks) for what in measures]
         return numbers + clusters
 
     def _reduced(self, numbers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
