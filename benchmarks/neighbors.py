@@ -30,6 +30,7 @@ from hyperfusion import CatBoostHuberRegressor, NeighborTargets, make_hyperfusio
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "texts and tags as one": {"text": ["text", "tags"]},
+    "texts, and tags": {"text": {"text": "text", "tags": "tags"}},
     "tags alone": {"text": "tags"},
     "profile counts": {"text": None, "vectors": "profile"},
     "texts, and pictures": {"vectors": "picture"},

@@ -19,8 +19,8 @@ from hyperfusion.cells._numbers import read_numbers
 from hyperfusion.cells._times import read_times
 from hyperfusion.metrics import spearman_score
 from hyperfusion.model_selection import _inputs
+from hyperfusion.table import Schema
 from hyperfusion.table._frames import check_frame
-from hyperfusion.table._schema import without_block
 
 _COPY = 0.999
 _ALONE = 0.8  # with all columns, good models of the SMP Challenge reach about 0.7
@@ -259,7 +259,8 @@ def words_of(text: str) -> list[str]:
 
 def sounds_later(column: Any) -> bool:
     """Whether a column's name is that of a count that grows after the post."""
-    words = words_of(without_block(column))
+    (name,) = Schema([column]).names  # without its block
+    words = words_of(str(name.feature))
     if "share" in words and "count" in words:
         return True
     return not _LATER.isdisjoint([*words, *(word.removesuffix("s") for word in words)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +16,10 @@ from hyperfusion._validation import local_generator
 from hyperfusion.cells._columns import learning, read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.cells._vectors import holds_vectors, vector_size, write_vectors
+from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
+from hyperfusion.table._frames import check_columns
+from hyperfusion.table._schema import Schema
 
 GRID = 2048
 """Numbers of unit vectors are whole multiples of 1 / GRID.
@@ -232,3 +235,48 @@ class VectorSpace(BaseEstimator):
             parts.append(np.empty((len(table), size), dtype=np.float32))
             write_vectors(table[column], parts[-1])
         return on_grid(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+
+
+Space = TextSpace | VectorSpace
+
+
+def find_spaces(
+    table: pd.DataFrame,
+    text: Any,
+    vectors: Any,
+    taken: list[Hashable],
+    n_components: int,
+    random_state: Any,
+) -> dict[str, Space]:
+    """Return the unfitted spaces by name."""
+    spaces: dict[str, Space] = {}
+    reduction = {"n_components": n_components, "random_state": random_state}
+    for name, value in _by_name(text, "text").items():
+        columns = check_columns(table, value, "text")
+        spaces[name] = TextSpace(columns=columns, **reduction)
+    known = Schema.of(table).vectors
+    for name, value in _by_name(vectors, "vectors").items():
+        if name in spaces:
+            raise InvalidInputError(f"text and vectors both name a space {name!r}.")
+        columns = []
+        for label in value if isinstance(value, list) else [value]:
+            if isinstance(label, str) and label in known:
+                columns += [table.columns[i] for i in known[label]]
+            else:
+                columns += check_columns(table, label, "vectors")
+        spaces[name] = VectorSpace(columns=columns)
+    if not spaces:
+        columns = [column for column in table if column not in taken]
+        spaces["vectors"] = VectorSpace(columns=columns)
+    empty = [name for name, space in spaces.items() if not space.columns]
+    if empty:
+        raise InvalidInputError(
+            f"The space {empty[0]!r} has no column: name some with text= or vectors=."
+        )
+    return spaces
+
+
+def _by_name(value: Any, default: str) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(name): columns for name, columns in value.items()}
+    return {} if value is None else {default: value}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -15,18 +15,15 @@ from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import COUNT, NOT_NEGATIVE, check_increasing, check_target
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._neighbor_search import (
     SUMMARIES,
-    TextSpace,
-    VectorSpace,
+    find_spaces,
     fingerprints,
     recent_means,
     search,
     summarize,
 )
 from hyperfusion.table._frames import Columns, as_frame, check_columns, check_table
-from hyperfusion.table._schema import Schema
 
 
 @with_parameters
@@ -40,11 +37,13 @@ class NeighborTargets(TableTransformer):
 
     Parameters
     ----------
-    text : column or list of columns, default=None
-        Texts or lists of tags; several columns are joined.
-    vectors : column or list of columns, default=None
+    text : column, list of columns, or dict of {name: columns}, default=None
+        Texts or lists of tags; several columns are joined. A dict defines several
+        spaces; otherwise the space is called ``text``.
+    vectors : column, list of columns, or dict of {name: columns}, default=None
         Ready-made vectors, joined from columns of arrays, columns of numbers, or
-        vectors of a feature table (``"image__clip"``). If neither texts nor vectors are
+        vectors of a feature table (``"image__clip"``). A dict defines several spaces;
+        otherwise the space is called ``vectors``. If neither texts nor vectors are
         named, all columns except `user` and `time` are one vector.
     user : column label or None, default=None
         The user of each row: rows don't see rows of their own user. With None they see
@@ -82,13 +81,12 @@ class NeighborTargets(TableTransformer):
 
     Notes
     -----
-    The output is float32: for texts and for vectors, and for each number of neighbors,
-    the weighted mean and standard deviation of their targets and their mean cosine,
-    ``text_mean_5``, ``text_spread_5`` and ``text_similarity_5``. It is NaN for a row
-    without a vector or a time, or with nothing older to see. Stored rows without a
-    target, a time or a vector are never neighbors. Rows of the same second don't see
-    each other. Rows given to `transform` are never stored; `update` adds rows whose
-    targets become known.
+    The output is float32: for each space and each number of neighbors the weighted mean
+    and standard deviation of their targets and their mean cosine, ``text_mean_5``,
+    ``text_spread_5`` and ``text_similarity_5``. It is NaN for a row without a vector
+    or a time, or with nothing older to see. Stored rows without a target, a time or a
+    vector are never neighbors. Rows of the same second don't see each other. Rows given
+    to `transform` are never stored; `update` adds rows whose targets become known.
 
     Without `time`, each row sees all stored rows except those of its user and those
     with identical vectors, which can be itself. So use it inside the folds, as the
@@ -129,8 +127,8 @@ class NeighborTargets(TableTransformer):
         "on_error": [StrOptions({"raise", "missing"})],
     }
 
-    text: Columns = None
-    vectors: Columns = None
+    text: Columns | Mapping[str, Columns] = None
+    vectors: Columns | Mapping[str, Columns] = None
     user: Hashable | None = None
     time: Hashable | None = None
     n_neighbors: Sequence[int] = (5, 20, 60)
@@ -184,40 +182,13 @@ class NeighborTargets(TableTransformer):
             role: check_columns(table, getattr(self, role), role, max_columns=1)
             for role in ("user", "time")
         }
-        spaces = self._find_spaces(table)
+        taken = self._columns["user"] + self._columns["time"]
+        reduction = self.n_components, self.random_state
+        spaces = find_spaces(table, self.text, self.vectors, taken, *reduction)
         self._spaces = {name: space.fit(table) for name, space in spaces.items()}
         rows = self._read(table, learn=True)
         self._store(_with_targets(rows, targets))
         return rows
-
-    def _find_spaces(self, table: pd.DataFrame) -> dict[str, TextSpace | VectorSpace]:
-        """Return what rows are compared by, unfitted."""
-        spaces: dict[str, TextSpace | VectorSpace] = {}
-        if self.text is not None:
-            spaces["text"] = TextSpace(
-                columns=check_columns(table, self.text, "text"),
-                n_components=self.n_components,
-                random_state=self.random_state,
-            )
-        vectors: Any = self.vectors
-        if vectors is not None:
-            known, columns = Schema.of(table).vectors, []
-            for label in vectors if isinstance(vectors, list) else [vectors]:
-                if isinstance(label, str) and label in known:
-                    columns += [table.columns[i] for i in known[label]]
-                else:
-                    columns += check_columns(table, label, "vectors")
-            spaces["vectors"] = VectorSpace(columns=columns)
-        if not spaces:
-            taken = self._columns["user"] + self._columns["time"]
-            others = [column for column in table if column not in taken]
-            spaces["vectors"] = VectorSpace(columns=others)
-        empty = [name for name, space in spaces.items() if not space.columns]
-        if empty:
-            raise InvalidInputError(
-                f"{empty[0]!r} has no column: name some with text= or vectors=."
-            )
-        return spaces
 
     def _fit_transform(self, X: Any, y: Any) -> np.ndarray:
         return self._features(self._fit(X, y))

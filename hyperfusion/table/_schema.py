@@ -268,11 +268,6 @@ def is_declared(table: pd.DataFrame) -> bool:
     return _DECLARED in table.attrs
 
 
-def without_block(column: Hashable) -> str:
-    """Return the name of a column within its block."""
-    return str(parse(column).feature)
-
-
 def block_of_vector(vector: str) -> str:
     """Return the block that a vector's name starts with."""
     return str(parse(vector).block)

@@ -463,7 +463,7 @@ def test_ready_vectors_may_be_called_as_those_of_encoders(name):
 def test_neighbors_are_compared_by_vectors(roles):
     times = pd.date_range("2020", periods=4)
     table = pd.DataFrame({"t": ["a", "b"] * 2, "e": object_arrays(VALUES), "n": times})
-    search = NeighborTargets(vectors="e", n_neighbors=(1,), n_components=2)
+    search = NeighborTargets(vectors={"pic": "e"}, n_neighbors=(1,), n_components=2)
     encoder = PostEncoder(
         **roles, time="n", vectors={"image": "e"}, neighbors=search, random_state=0
     )

@@ -320,24 +320,25 @@ def test_vectors_of_a_feature_table():
         "time__hour",
     ]
     table, y = pd.DataFrame(numbers, columns=names), rng.normal(size=50)
-    image = NeighborTargets(vectors="image__clip").fit_transform(table, y)
+    spaces = {"image": "image__clip", "both": ["image__clip", "tags__tfidf"]}
+    features = NeighborTargets(vectors=spaces).set_output(transform="pandas")
+    found = features.fit_transform(table, y)
     alone = NeighborTargets().fit_transform(numbers[:, :2], y)
-    assert_array_equal(image, alone)
-    both = NeighborTargets(vectors=["image__clip", "tags__tfidf"])
+    assert_array_equal(found.filter(like="image_"), alone)
     alone = NeighborTargets(vectors=names[:4]).fit_transform(table, y)
-    assert_array_equal(both.fit_transform(table, y), alone)
+    assert_array_equal(found.filter(like="both_"), alone)
 
 
 def test_names():
     posts, y = make_posts()
     neighbors = NeighborTargets(
-        text="title",
-        vectors="embedding",
+        text={"title": "title"},
+        vectors={"v": "embedding"},
         time="when",
         n_neighbors=(2,),
     ).fit(posts, y)
     features = ("mean_2", "spread_2", "similarity_2")
-    expected = [f"{space}_{f}" for space in ("text", "vectors") for f in features]
+    expected = [f"{space}_{f}" for space in ("title", "v") for f in features]
     assert list(neighbors.get_feature_names_out()) == expected
 
 
@@ -354,6 +355,7 @@ def test_fingerprints_tell_rows_apart():
         ({"vectors": "embeding"}, "embedding"),
         ({"vectors": "title"}, "neither a number nor"),
         ({"vectors": []}, "has no column"),
+        ({"text": {"a": "title"}, "vectors": {"a": "embedding"}}, "both name"),
         ({"vectors": "embedding", "n_neighbors": (20, 5)}, "increasing"),
         ({"vectors": "embedding", "n_neighbors": ()}, "increasing"),
         ({"vectors": "embedding", "n_neighbors": (0, 5)}, "increasing"),
