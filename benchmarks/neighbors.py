@@ -44,6 +44,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no trend": {"trend": None},
     "trend of 1000": {"trend": 1000},
     "own user's posts too": {"user": None},
+    "means alone": {"summaries": ("mean",)},
+    "means and spreads": {"summaries": ("mean", "spread")},
+    "ages too": {"summaries": ("mean", "spread", "similarity", "age")},
 }
 
 

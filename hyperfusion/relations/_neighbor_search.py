@@ -28,7 +28,6 @@ All products and sums on the way to a cosine are then whole numbers below 2**24,
 float32 holds exactly, so that no rounding depends on blocks or threads.
 """
 
-SUMMARIES = ("mean", "spread", "similarity")
 QUERIES, STORED = 1024, 4096
 
 _NOTHING = np.iinfo(np.int64).min
@@ -154,27 +153,36 @@ def recent_means(times: np.ndarray, targets: np.ndarray, n: int) -> np.ndarray:
 
 def summarize(
     cosines: np.ndarray,
-    targets: np.ndarray,
+    values: np.ndarray,
+    days: np.ndarray | None,
+    *,
     numbers: Sequence[int],
+    summaries: Sequence[str],
     sharpness: float,
 ) -> np.ndarray:
     """Return the features of rows from their neighbors, nearest first.
 
-    `cosines` and `targets` have the shape (n_rows, n_neighbors); a cosine of NaN means
-    that there is no neighbor.
+    `cosines`, `values` (targets) and `days` (ages) have the shape (n_rows,
+    n_neighbors); a cosine of NaN means that there is no neighbor.
     """
     there = ~np.isnan(cosines)
     weights = np.exp(sharpness * (cosines - cosines[:, :1]))
     weights, cosines = (np.where(there, part, 0.0) for part in (weights, cosines))
     columns = []
     for k in numbers:
-        w, v = weights[:, :k], targets[:, :k]
+        w, v = weights[:, :k], values[:, :k]
         total, count = w.sum(axis=1), there[:, :k].sum(axis=1)
         with np.errstate(invalid="ignore"):  # NaN without neighbors
             mean = (w * v).sum(axis=1) / total
             square = (w * (v - mean[:, None]) ** 2).sum(axis=1) / total
-            similarity = cosines[:, :k].sum(axis=1) / count
-        columns += [mean, np.sqrt(square), similarity]
+            summary = {
+                "mean": mean,
+                "spread": np.sqrt(square),
+                "similarity": cosines[:, :k].sum(axis=1) / count,
+            }
+            if days is not None:
+                summary["age"] = (w * days[:, :k]).sum(axis=1) / total
+        columns += [summary[what] for what in summaries]
     return np.column_stack(columns)
 
 

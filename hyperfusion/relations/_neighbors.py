@@ -15,8 +15,8 @@ from hyperfusion._transformer import TableTransformer
 from hyperfusion._validation import COUNT, NOT_NEGATIVE, check_increasing, check_target
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
+from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._neighbor_search import (
-    SUMMARIES,
     find_spaces,
     fingerprints,
     recent_means,
@@ -24,6 +24,9 @@ from hyperfusion.relations._neighbor_search import (
     summarize,
 )
 from hyperfusion.table._frames import Columns, as_frame, check_columns, check_table
+
+DAY = 86_400.0
+SUMMARIES = ("mean", "spread", "similarity", "age")
 
 
 @with_parameters
@@ -53,6 +56,10 @@ class NeighborTargets(TableTransformer):
         None for a table without times; see Notes.
     n_neighbors : sequence of int, default=(5, 20, 60)
         Numbers of neighbors to summarize, ascending; all of them if there are fewer.
+    summaries : sequence of str, default=("mean", "spread", "similarity")
+        Summaries of the neighbors: ``"mean"`` and ``"spread"``, the weighted mean and
+        standard deviation of their targets; ``"similarity"``, their mean cosine;
+        ``"age"``, the weighted mean of their ages in days.
     sharpness : float, default=10.0
         A neighbor's weight is exp(sharpness * cosine).
     trend : int or None, default=300
@@ -81,9 +88,8 @@ class NeighborTargets(TableTransformer):
 
     Notes
     -----
-    The output is float32: for each space and each number of neighbors the weighted mean
-    and standard deviation of their targets and their mean cosine, ``text_mean_5``,
-    ``text_spread_5`` and ``text_similarity_5``. It is NaN for a row without a vector
+    The output is float32: for each space, each summary of each number of neighbors,
+    ``text_mean_5``, ``text_spread_5`` and so on. It is NaN for a row without a vector
     or a time, or with nothing older to see. Stored rows without a target, a time or a
     vector are never neighbors. Rows of the same second don't see each other. Rows given
     to `transform` are never stored; `update` adds rows whose targets become known.
@@ -119,6 +125,7 @@ class NeighborTargets(TableTransformer):
     _parameter_constraints = {
         **dict.fromkeys(("text", "vectors", "user", "time"), "no_validation"),
         "n_neighbors": ["array-like"],
+        "summaries": ["array-like"],
         "sharpness": [NOT_NEGATIVE],
         "trend": [COUNT, None],
         "n_latest": [COUNT, None],
@@ -132,6 +139,7 @@ class NeighborTargets(TableTransformer):
     user: Hashable | None = None
     time: Hashable | None = None
     n_neighbors: Sequence[int] = (5, 20, 60)
+    summaries: Sequence[str] = ("mean", "spread", "similarity")
     sharpness: float = 10.0
     trend: int | None = 300
     n_latest: int | None = 50_000
@@ -171,11 +179,17 @@ class NeighborTargets(TableTransformer):
         return self
 
     def _feature_names(self, names: Any) -> list[str]:
-        summaries = [f"{what}_{k}" for k in self.n_neighbors for what in SUMMARIES]
+        summaries = [f"{what}_{k}" for k in self.n_neighbors for what in self.summaries]
         return [f"{space}_{summary}" for space in self._spaces for summary in summaries]
 
     def _fit(self, X: Any, y: Any) -> dict[str, np.ndarray]:
         check_increasing(self.n_neighbors, "n_neighbors", "(5, 20, 60)")
+        known = SUMMARIES[: 4 - (self.time is None)]
+        if not set(self.summaries) <= set(known) or len(self.summaries) == 0:
+            raise InvalidInputError(
+                f"summaries takes some of {known}; 'age' needs time=. Got "
+                f"{self.summaries!r}."
+            )
         table = check_table(self, X, reset=True)
         targets = check_target(y, len(table), allow_nan=True)
         self._columns = {
@@ -226,7 +240,7 @@ class NeighborTargets(TableTransformer):
             self._residuals = self._residuals - trend
 
     def _features(self, rows: dict[str, np.ndarray]) -> np.ndarray:
-        n, k = len(self.n_neighbors) * len(SUMMARIES), self.n_neighbors[-1]
+        n, k = len(self.n_neighbors) * len(self.summaries), self.n_neighbors[-1]
         n_rows = len(rows["content"])
         out = np.full((n_rows, n * len(self._spaces)), np.nan, dtype=np.float32)
         for i, key in enumerate(map(_key, self._spaces)):
@@ -247,8 +261,16 @@ class NeighborTargets(TableTransformer):
             for which, cosines, positions in search(
                 rows[key], self._rows[key], n_earlier, strangers, k, latest, there
             ):
+                days = None
+                if "age" in self.summaries:
+                    days = (rows["time"][which, None] - stored["time"][positions]) / DAY
                 out[which, i * n : (i + 1) * n] = summarize(
-                    cosines, residuals[positions], self.n_neighbors, self.sharpness
+                    cosines,
+                    residuals[positions],
+                    days,
+                    numbers=self.n_neighbors,
+                    summaries=self.summaries,
+                    sharpness=self.sharpness,
                 )
         return out
 

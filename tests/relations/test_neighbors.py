@@ -59,15 +59,18 @@ def brute_force(posts, y, new, *, columns, k, sharpness, trend, user, n_latest):
         cosines = vectors[near] @ queries[row]
         order = np.lexsort((-y[near], -posts["when"].astype("int64")[near], -cosines))
         if not len(near):
-            out.append([np.nan] * (3 * len(k)))
+            out.append([np.nan] * (4 * len(k)))
             continue
         cosines, values = cosines[order], (y - level)[near][order]
+        days = (here["when"] - posts["when"]).dt.total_seconds().to_numpy() / DAY
+        days = days[near][order]
         features = []
         for some in (slice(n) for n in k):
             w = np.exp(sharpness * (cosines[some] - cosines[0]))
             mean = np.average(values[some], weights=w)
             spread = np.sqrt(np.average((values[some] - mean) ** 2, weights=w))
-            features += [mean, spread, cosines[some].mean()]
+            age = np.average(days[some], weights=w)
+            features += [mean, spread, cosines[some].mean(), age]
         out.append(features)
     return np.array(out)
 
@@ -85,6 +88,7 @@ def test_equals_brute_force(user, trend, columns, n_latest):
         user=user,
         time="when",
         n_neighbors=(3, 15),
+        summaries=("mean", "spread", "similarity", "age"),
         **settings,
     )
     neighbors.fit(posts, y)
@@ -301,6 +305,7 @@ def test_the_nearest_text_is_found():
         text="title",
         time="when",
         n_neighbors=(1,),
+        summaries=("mean", "similarity"),
         trend=None,
         random_state=0,
     ).set_output(transform="pandas")
@@ -358,6 +363,9 @@ def test_fingerprints_tell_rows_apart():
         ({"text": {"a": "title"}, "vectors": {"a": "embedding"}}, "both name"),
         ({"vectors": "embedding", "n_neighbors": (20, 5)}, "increasing"),
         ({"vectors": "embedding", "n_neighbors": ()}, "increasing"),
+        ({"vectors": "embedding", "summaries": ("median",)}, "summaries takes some"),
+        ({"vectors": "embedding", "summaries": ("age",)}, "'age' needs time="),
+        ({"vectors": "embedding", "summaries": ()}, "summaries takes some"),
         ({"vectors": "embedding", "n_neighbors": (0, 5)}, "increasing"),
         ({"vectors": "embedding", "user": ["user", "title"]}, "user takes 1"),
         ({"vectors": "embedding", "sharpness": -1}, "sharpness"),
