@@ -13,8 +13,7 @@ predictions, and its weights are scored twice:
 - "later posts": weights solved on all out-of-fold rows, scored on the test side.
 
 The third number is the mean of SRC and MAE, each relative to equal weights: below 1 is
-better than equal. The last line says how often `shrink_to_equal` kept equal weights,
-and what that gained or cost on later posts.
+better than equal.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from small_members import boosting, ridge, scaled, trees
 
 from hyperfusion import HyperFusionRegressor, make_hyperfusion, spearman_score
-from hyperfusion.ensemble._weights import Blend, FoldPredictions, solve_weights
+from hyperfusion.ensemble._weights import FoldPredictions, solve_weights
 
 WAYS = ("equal", "greedy", "simplex")
 
@@ -92,7 +91,6 @@ def run(
     every, targets, later, y_later = tables
     n_rows = min(n_rows or len(targets), len(targets))
     rows: list[dict[str, Any]] = []
-    kept, gain = [], []
     for seed in range(seeds):
         drawn = np.random.RandomState(seed).permutation(len(targets))[:n_rows]
         train, y = every.iloc[np.sort(drawn)], targets[np.sort(drawn)]
@@ -114,18 +112,7 @@ def run(
             weights = solve(way, folds)
             found = scores(y_later, new @ weights)
             rows.append(row(way, judge(way, folds), found))
-        careful = Blend("greedy", "pooled", shrink_to_equal=True)
-        weights = careful.weigh(folds, careful.crossed(folds))[0][0]
-        kept.append(np.ptp(weights) < 1e-9)
-        both = [scores(y_later, new @ w) for w in (weights, solve(WAYS[1], folds))]
-        gain.append(both[0] - both[1])
     show(rows)
-    src, mae = np.mean(gain, axis=0)
-    print(
-        f"shrink_to_equal kept equal weights in {sum(kept)} of {seeds} seeds; on later "
-        f"posts that changed SRC by {src:+.4f} and MAE by {mae:+.4f}",
-        flush=True,
-    )
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -138,7 +125,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     table = table[
         sorted(table.columns, key=lambda c: c.rsplit(" ", 1)[0], reverse=True)
     ]
-    print(table.round(4).to_string())
+    print(table.round(4).to_string(), flush=True)
 
 
 def row(name: str, found: dict[str, np.ndarray], later: np.ndarray) -> dict[str, Any]:

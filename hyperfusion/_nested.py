@@ -23,9 +23,11 @@ class NestedEncoders:
     """Mixin: ``encoders__<name>`` and ``encoders__<name>__<parameter>`` work.
 
     It comes before scikit-learn's base classes. Subclasses implement
-    ``_named_encoders()``, which returns the encoders by name, and
-    ``_put_encoder(name, encoder)``, which replaces one. They may choose another prefix,
-    also none, and another word for encoders.
+    ``_named_encoders()``, which returns the encoders by name,
+    ``_put_encoder(name, encoder)``, which replaces one, and
+    ``_put_parameter(name, inner, value, changed)``, which keeps a parameter of one;
+    `changed` is a clone that has it. They may choose another prefix, also none, and
+    another word for encoders.
     """
 
     _prefix = "encoders__"
@@ -33,6 +35,7 @@ class NestedEncoders:
     _get_param_names: Callable[[], list[str]]  # scikit-learn's
     _named_encoders: Callable[[], dict[str, Any]]
     _put_encoder: Callable[[str, Any], None]
+    _put_parameter: Callable[[str, str, Any, Any], None]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
@@ -80,7 +83,3 @@ class NestedEncoders:
         if self._prefix:
             return key.startswith(self._prefix)
         return key.partition("__")[0] not in self._get_param_names()
-
-    def _put_parameter(self, name: str, inner: str, value: Any, changed: Any) -> None:
-        """Keep a parameter of an encoder; `changed` is a clone that has it."""
-        self._put_encoder(name, changed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,10 @@ from hyperfusion.exceptions import InvalidInputError
 
 COUNT = Interval(Integral, 1, None, closed="left")
 """Constraint of whole numbers from 1."""
+
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+"""Constraints of numbers above 0 and from 0."""
 
 _MOST_JOBS = Interval(Integral, 1, 10_000, closed="both")
 N_JOBS = [Interval(Integral, None, -1, closed="right"), _MOST_JOBS, None]

@@ -117,7 +117,7 @@ ENCODERS = [
     *(TextStatistics(), TextStatistics(analyzer="tags"), VectorEncoder()),
     TfidfComponents(n_components=2, min_df=1, random_state=0),
 ]
-LEARNERS = [NumericTable(), BlockImputer(), BlockScaler(), IQRFilter(action="clip")]
+LEARNERS = [NumericTable(), BlockImputer(), BlockScaler(), IQRFilter()]
 Y = np.arange(4.0)
 
 

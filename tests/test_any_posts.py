@@ -128,8 +128,7 @@ TABLE_TRANSFORMERS = {
     "BlockPCA": BlockPCA(n_components=2),
     "NumericTable": NumericTable(max_one_hot=1, random_state=0),
     "NumericTable, impute": NumericTable(impute=True, random_state=0),
-    "IQRFilter, clip": IQRFilter(columns=["meta__price"], action="clip"),
-    "IQRFilter, missing": IQRFilter(columns=["text__words"], action="missing"),
+    "IQRFilter": IQRFilter(columns=["meta__price"]),
 }
 
 quick = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))

@@ -83,7 +83,8 @@ def losses(features, y):
         whole = error(features)
         found.append({})
         for family, own in families.items():
-            gone = [features.columns[i] for b in own for i in schema.in_block(b)]
+            columns = zip(schema.columns, schema.blocks, strict=True)
+            gone = [column for column, block in columns if block in own]
             found[-1][family] = error(features.drop(columns=gone)) - whole
     return pd.DataFrame(found)
 

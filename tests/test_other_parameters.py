@@ -97,7 +97,7 @@ def test_roles_that_one_column_can_have_together(roles):
         ({"timezone": "Mars"}, "timezone='Mars' is neither"),
         ({"word_vectors": "no file.txt"}, "no such file"),
         ({"members": [CatBoostHuberRegressor(iterations=-3)]}, "iterations.*Got -3"),
-        ({"members": [make_pipeline(IQRFilter(action="x"), Ridge())]}, "action.*'x'"),
+        ({"members": [make_pipeline(IQRFilter(factor=-1), Ridge())]}, "factor.*-1"),
         ({"members": [Ridge(alpha=-4)]}, "alpha.*Got -4"),
         ({"relate__similarity": 5}, "similarity.*Got 5"),
         ({"predict__weighting": "x"}, "weighting.*Got 'x'"),

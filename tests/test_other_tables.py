@@ -166,7 +166,7 @@ def test_every_encoder_gives_the_form_that_is_asked_for(encoder, columns, form):
 def test_categories_without_levels_stay_categories_in_polars():
     with sklearn.config_context(transform_output="polars"):
         table = GeoEncoder().fit_transform(TABLE[["latitude", "longitude"]][:3])
-        for step in (BlockScaler(), IQRFilter(action="clip")):
+        for step in (BlockScaler(), IQRFilter()):
             table = step.fit_transform(table)
     assert describe_table(table).set_index("name")["kind"]["cell"] == "category"
 

@@ -24,6 +24,7 @@ from hyperfusion import (
 )
 from hyperfusion.regressors._catboost import make_pool
 from hyperfusion.table import BLOCKS, Schema
+from hyperfusion.table._features import read_features
 from tests.encoders.clip_reference import (
     make_network,
     open_clip_images,
@@ -255,7 +256,7 @@ def test_equation_7_the_trees_minimize_huber(fitted):
     scaler, trees = member.target_scaler_, member._load_model()
     loss = f"Huber:delta={member.delta}"
     assert trees.get_all_params()["loss_function"] == loss
-    pool = make_pool(member._read(X), scaler.transform(y))
+    pool = make_pool(read_features(member, X, reset=False), scaler.transform(y))
     error = (y - member.predict(X)) / scaler.spread
     by_hand = huber(error, member.delta).mean()
     assert_allclose(trees.eval_metrics(pool, loss)[loss][-1], by_hand, rtol=1e-5)

@@ -16,8 +16,8 @@ from sklearn.utils import Bunch
 
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._base import Result
-from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
-from hyperfusion._validation import N_JOBS
+from hyperfusion._sklearn_compat import HasMethods, validate_params
+from hyperfusion._validation import N_JOBS, POSITIVE
 from hyperfusion.cells._times import as_times
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
@@ -82,8 +82,6 @@ def drift_report(
             One row per column, the most different first: ``importance`` (share
             of the trees' impurity decrease, adds up to 1), ``missing_train`` and
             ``missing_test`` (shares of missing cells).
-        n_train, n_test : int
-            Numbers of rows.
 
     Raises
     ------
@@ -151,8 +149,6 @@ def drift_report(
         auc=float(np.mean(aucs)),
         auc_std=float(np.std(aucs, ddof=1)),
         columns=columns.sort_values("importance", ascending=False, kind="stable"),
-        n_train=len(train),
-        n_test=len(test),
     )
 
 
@@ -160,11 +156,9 @@ def _features(model: Any, X: Any) -> pd.DataFrame:
     if hasattr(model, "predict"):
         parts = Anatomy.of(model)
         X = parts.features(as_frame(X))
-        given = getattr(parts.ensemble, "members", None)
-        if isinstance(given, (list, tuple)) and len(given) == 1:
-            only = given[0][1] if isinstance(given[0], tuple) else given[0]
-            if hasattr(only, "steps"):  # it encodes in every fold anew
-                X = Anatomy.of(parts.ensemble.estimators_[0][0]).features(X)
+        plan = getattr(parts.ensemble, "plan_", [])
+        if len(plan) == 1 and hasattr(plan[0][1], "steps"):  # it encodes in each fold
+            X = Anatomy.of(parts.ensemble.estimators_[0][0]).features(X)
     elif model is not None:
         X = model.transform(X)
     X = as_frame(X)
@@ -207,7 +201,7 @@ def _as_numbers(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
 @validate_params(
     {
         "time": ["array-like"],
-        "half_life": [Interval(Real, 0, None, closed="neither"), str, pd.Timedelta],
+        "half_life": [POSITIVE, str, pd.Timedelta],
     },
     prefer_skip_nested_validation=True,
 )

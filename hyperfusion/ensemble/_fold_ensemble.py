@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import field, replace
 from functools import partial
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -18,11 +17,11 @@ from hyperfusion._base import HyperFusionEstimator, with_parameters
 from hyperfusion._progress import VERBOSE, Progress, now, say, take_seconds, tells_lines
 from hyperfusion._sklearn_compat import (
     HasMethods,
-    Interval,
     StrOptions,
     _routing_enabled,
+    _safe_indexing,
 )
-from hyperfusion._validation import N_JOBS, check_weights, local_generator
+from hyperfusion._validation import N_JOBS, POSITIVE, check_weights, local_generator
 from hyperfusion.ensemble._costs import (
     TimePlan,
     cost_of,
@@ -38,18 +37,20 @@ from hyperfusion.ensemble._members import (
     name_members,
     set_seeds,
 )
-from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts, take_rows
+from hyperfusion.ensemble._out_of_fold import Part, Split, fit_parts
 from hyperfusion.ensemble._weights import (
     SOLVERS,
-    Blend,
     FoldPredictions,
     crossed_bias,
+    crossed_weights,
     disagreement,
     fit_variance,
     fold_score,
+    honest_predictions,
     mean_by_row,
     member_bias,
     score_table,
+    solve_folds,
 )
 
 
@@ -62,13 +63,12 @@ class FoldEnsemble(HyperFusionEstimator):
         "cv": ["cv_object", StrOptions(set(CV_WORDS))],
         "weighting": [StrOptions(set(SOLVERS))],
         "weights_per": [StrOptions({"pooled", "fold"})],
-        "shrink_to_equal": ["boolean"],
         "row_filter": [HasMethods("fit_resample"), None],
         "refit": [StrOptions({"folds", "full"})],
         "n_jobs": N_JOBS,
         "memory": [str, HasMethods("cache"), None],
         "random_state": ["random_state"],
-        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "time_limit": [POSITIVE, None],
         "verbose": VERBOSE,
     }
 
@@ -76,7 +76,6 @@ class FoldEnsemble(HyperFusionEstimator):
     cv: Any = 5
     weighting: str = "greedy"
     weights_per: str = "pooled"
-    shrink_to_equal: bool = False
     row_filter: Any = None
     refit: str = "folds"
     n_jobs: int | None = None
@@ -190,19 +189,15 @@ class FoldEnsemble(HyperFusionEstimator):
     ) -> Iterator[Part]:
         """Pass parts on: show them, print their scores, and let callbacks score."""
         n_folds, costs = len(self.splits_), [c.seconds for c in plan.costs]
-        n_parts = n_folds * len(costs)
-        root = self._init_callback_context(max_subtasks=n_parts)
+        root = self._init_callback_context(max_subtasks=n_folds * len(costs))
         root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        tasks = [root.subcontext(task_name="fit-part") for _ in range(n_parts)]
-        for task in tasks:
-            task.call_on_fit_task_begin(estimator=self)
         with Progress("fit", n_folds * sum(costs), self.verbose) as progress:
             plan.announce = progress.at
             places = np.ndindex(n_folds, len(costs)) if self.time_limit is None else ()
             titles = [plan.title(k, i) for k, i in places]
-            # parts may be fewer than tasks, and must be asked for their end
-            shown = progress.over(parts, titles, lambda part: costs[part.member])
-            for part, task in zip(shown, tasks, strict=False):
+            for part in progress.over(parts, titles, lambda p: costs[p.member]):
+                task = root.subcontext(task_name="fit-part")
+                task.call_on_fit_task_begin(estimator=self)
                 rows = self.splits_[part.fold][1]
                 if tells_lines(self.verbose):
                     src, mae = fold_score(y[rows], part.predictions, weight[rows])
@@ -214,7 +209,7 @@ class FoldEnsemble(HyperFusionEstimator):
                 fitted = {"estimators_": [[part.model]], "weights_": np.ones((1, 1))}
                 task.call_on_fit_task_end(
                     estimator=self,
-                    X=partial(take_rows, X, rows),
+                    X=partial(_safe_indexing, X, rows),
                     y=y[rows],
                     reconstruction_attributes=partial(dict, fitted),
                 )
@@ -226,10 +221,13 @@ class FoldEnsemble(HyperFusionEstimator):
         for k, (_, rows) in enumerate(self.splits_):
             members = np.column_stack([p.predictions for p in parts if p.fold == k])
             folds.append(FoldPredictions(rows, members, y[rows], weight[rows]))
-        careful = self.shrink_to_equal and self.weighting != "equal"
-        blend = Blend(self.weighting, self.weights_per, careful)
-        crossed = self._crossed_weights = blend.crossed(folds)
-        self.weights_, honest = blend.weigh(folds, crossed)
+        solver = self.weighting
+        self._crossed_weights = crossed_weights(solver, folds)
+        honest = honest_predictions(solver, folds, self._crossed_weights)
+        if self.weights_per == "fold":
+            self.weights_ = np.array([solve_folds(solver, [fold]) for fold in folds])
+        else:
+            self.weights_ = np.tile(solve_folds(solver, folds), (len(folds), 1))
         self._bias, self._crossed_bias = member_bias(folds), crossed_bias(folds)
         # the members' disagreement tells how large out-of-fold errors are
         spread = [

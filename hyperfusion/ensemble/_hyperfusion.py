@@ -23,7 +23,7 @@ from hyperfusion._sklearn_compat import (
 from hyperfusion._validation import check_target, warn_of_target
 from hyperfusion.ensemble._fold_ensemble import FoldEnsemble
 from hyperfusion.ensemble._members import check_features, name_members
-from hyperfusion.ensemble._out_of_fold import finite_prediction, naming
+from hyperfusion.ensemble._out_of_fold import finite_prediction
 from hyperfusion.ensemble._weights import disagreement
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection import StratifiedRegressionKFold
@@ -75,9 +75,6 @@ class HyperFusionRegressor(
     weights_per : {"pooled", "fold"}, default="pooled"
         Whether weights are solved once over all folds, or for each fold on its own
         validation rows as in equation 8.
-    shrink_to_equal : bool, default=False
-        Whether to use equal weights unless solved weights are better, on other folds,
-        by more than a standard error over the folds.
     row_filter : object with ``fit_resample``, default=None
         Drops rows from the training part of each fold, as `IQRFilter` does.
     refit : {"folds", "full"}, default="folds"
@@ -142,7 +139,7 @@ class HyperFusionRegressor(
     No model and no weight in `oof_predictions_` was fitted to the row's own label:
     weights are solved on rows that the fold does not validate (a single split is cut in
     two halves, which weigh each other). But the models behind those weights, of the
-    other folds, were fitted on it, and all labels made the choice of `shrink_to_equal`.
+    other folds, were fitted on it.
 
     If `fit` refuses its input, a fitted ensemble stays unchanged.
 
@@ -276,9 +273,8 @@ class HyperFusionRegressor(
         for k in range(len(self.estimators_)):
             used, predictions = np.flatnonzero(weights[k]), []
             for i in used:
-                name = self.members_[i][0]
-                with naming(name, k):
-                    prediction = finite_prediction(self.estimators_[k][i], X, name)
+                model, name = self.estimators_[k][i], self.members_[i][0]
+                prediction = finite_prediction(model, X, name, k)
                 mean += weights[k, i] * prediction
                 predictions.append(prediction)
             if return_std:

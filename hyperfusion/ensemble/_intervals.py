@@ -234,7 +234,7 @@ def _calibrate(
     {
         **_CONSTRAINTS,
         "y": ["array-like"],
-        "by": ["array-like", dict, None],
+        "by": [dict, None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -244,7 +244,7 @@ def coverage_report(
     y: ArrayLike,
     *,
     coverage: float = 0.9,
-    by: Any = None,
+    by: Mapping[str, ArrayLike] | None = None,
     groups: str | None = None,
 ) -> pd.DataFrame:
     """Report the coverage of the intervals on labeled posts, overall and by group.
@@ -259,7 +259,7 @@ def coverage_report(
         Their targets.
     coverage : float, default=0.9
         The coverage asked of `predict_interval`.
-    by : array-like or dict of {str: array-like}, default=None
+    by : dict of {str: array-like}, default=None
         Groups to report, such as ``{"week": posts["time"].dt.to_period("W")}``. Known
         and new users are also reported if the table has users, as ``"user"`` unless
         `by` has that name.
@@ -318,7 +318,7 @@ def coverage_table(
     y: np.ndarray,
     intervals: Intervals,
     coverage: float,
-    by: Any = None,
+    by: Mapping[str, ArrayLike] | None = None,
 ) -> pd.DataFrame:
     """Report as `coverage_report` does, on intervals of a feature table."""
     held, new, calibrations = intervals
@@ -331,9 +331,8 @@ def coverage_table(
         }
     ).reset_index(drop=True)
     reports = {("all", "all"): posts}
-    of_names = isinstance(by, (Mapping, pd.DataFrame))
-    given = by if of_names else {} if by is None else {"by": by}
-    partitions = {str(k): pd.Series(v).reset_index(drop=True) for k, v in given.items()}
+    given = (by or {}).items()
+    partitions = {str(k): pd.Series(v).reset_index(drop=True) for k, v in given}
     if ensemble._user_known is not None and has_users(features):
         partitions.setdefault("user", pd.Series(known_users(ensemble, features)))
     for name, values in partitions.items():

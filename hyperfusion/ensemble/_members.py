@@ -135,7 +135,7 @@ def check_features(estimator: Any, X: Any, *, reset: bool) -> Any:
         estimator,
         X,
         reset=reset,
-        accept_sparse=get_tags(estimator).input_tags.sparse,
+        accept_sparse="csr",  # whose rows can be taken
         dtype=None,
         ensure_all_finite="allow-nan",
     )

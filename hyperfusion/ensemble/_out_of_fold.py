@@ -102,7 +102,7 @@ def _fit_part(
     start = now()
     if row_filter is not None:
         train = train[_filtered_rows(row_filter, X, y, train)]
-    X_train, y_train = take_rows(X, train), y[train]
+    X_train, y_train = _safe_indexing(X, train), y[train]
     weight = None if sample_weight is None else sample_weight[train]
     parameter = weight_parameter(member)
     if y_extra is not None:
@@ -123,15 +123,17 @@ def _fit_part(
     params = {} if weight is None else {parameter or "sample_weight": weight}
     predictions = np.empty(0)
     # the last digits of linear algebra depend on its threads, and those on n_jobs
-    with thread_limit(1, user_api="blas"), naming(name, fold, member):
-        model = clone(member).fit(X_train, y_train, **params)
+    with thread_limit(1, user_api="blas"):
+        with naming(name, fold, member):
+            model = clone(member).fit(X_train, y_train, **params)
         if len(validation):
-            predictions = finite_prediction(model, take_rows(X, validation), name)
+            rows = _safe_indexing(X, validation)
+            predictions = finite_prediction(model, rows, name, fold)
     return Part(fold, index, model, predictions, now() - start, len(y_train))
 
 
 @contextmanager
-def naming(name: str, fold: int, member: Any = None) -> Iterator[None]:
+def naming(name: str, fold: int, member: Any) -> Iterator[None]:
     """Name the member and the fold in errors that come from them."""
     try:
         yield
@@ -147,13 +149,6 @@ def naming(name: str, fold: int, member: Any = None) -> Iterator[None]:
         raise
 
 
-def take_rows(X: Any, rows: np.ndarray) -> Any:
-    """Return rows of a frame, an array, a sparse matrix or a list."""
-    if sp.issparse(X):
-        X = X.tocsr()
-    return _safe_indexing(X, rows)
-
-
 def _filtered_rows(
     row_filter: Any, X: Any, y: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
@@ -162,7 +157,7 @@ def _filtered_rows(
         # it need not be shown (nor copy) a wide table, but wants at least one column
         X = X[check_columns(X, row_filter.columns, "columns") or [X.columns[0]]]
     row_filter = clone(row_filter)
-    row_filter.fit_resample(take_rows(X, rows), y[rows])
+    row_filter.fit_resample(_safe_indexing(X, rows), y[rows])
     kept = getattr(row_filter, "sample_indices_", None)
     if kept is None:
         raise InvalidInputError(
@@ -172,15 +167,16 @@ def _filtered_rows(
     return np.asarray(kept)
 
 
-def finite_prediction(model: Any, X: Any, name: str) -> np.ndarray:
+def finite_prediction(model: Any, X: Any, name: str, fold: int) -> np.ndarray:
     """Predict; raise where a member predicts NaN or infinity."""
-    predictions = np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
-    if not np.isfinite(predictions).all():
-        raise InvalidInputError(
-            f"The member {name!r}, {model!r}, predicts NaN or infinity for "
-            f"{int((~np.isfinite(predictions)).sum())} of {len(predictions)} rows: "
-            "scale its target or lower its learning rate."
-        )
+    with naming(name, fold, model):
+        predictions = np.asarray(model.predict(X), dtype=np.float64).reshape(-1)
+        if not np.isfinite(predictions).all():
+            raise InvalidInputError(
+                f"The member {name!r}, {model!r}, predicts NaN or infinity for "
+                f"{int((~np.isfinite(predictions)).sum())} of {len(predictions)} rows: "
+                "scale its target or lower its learning rate."
+            )
     return predictions
 
 

@@ -39,15 +39,16 @@ def preset_members(name: str) -> list[tuple[str, Any]]:
             ("coattention", r.CoAttentionRegressor(max_iter=15, **late)),
             ("hierarchical", r.ClipHierarchicalRegressor(**hierarchical)),
         ]
+    context = ContextColumns(), NumericTable()
     members: list[tuple[str, Any]] = [
         ("boosting", boosted_trees()),
         ("kernel", kernel_ridge()),
-        ("context", context_only(NumericTable(), as_array(), boosted_trees())),
+        ("context", make_pipeline(*context, as_array(), boosted_trees())),
     ]
     if name != "fast":
         members.insert(0, ("catboost", r.CatBoostHuberRegressor(iterations=300)))
         long = r.CatBoostHuberRegressor(iterations=1000, depth=4, early_stopping=False)
-        members.append(("context_catboost", context_only(long)))
+        members.append(("context_catboost", make_pipeline(ContextColumns(), long)))
     if name == "best":
         members.append(("coattention", r.CoAttentionRegressor()))
         members.append(("hierarchical", r.ClipHierarchicalRegressor()))
@@ -74,16 +75,11 @@ def as_array() -> FunctionTransformer:
     return FunctionTransformer(np.array)
 
 
-def context_only(*steps: Any) -> Pipeline:
-    """Return steps that only read the user, time, place and numbers of posts.
-
-    If pictures and texts say little about the target, their many columns add noise.
-    """
-    return make_pipeline(ContextColumns(), *steps)
-
-
 class ContextColumns(TransformerMixin, BaseEstimator):
-    """Drop the features of pictures and texts, unless there are no others."""
+    """Drop the features of pictures and texts, unless there are no others.
+
+    If these say little about the target, their many columns add noise.
+    """
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the columns of a feature table that stay; an array keeps all."""

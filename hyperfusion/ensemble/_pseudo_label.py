@@ -25,7 +25,7 @@ from hyperfusion._sklearn_compat import (
     StrOptions,
     _routing_enabled,
 )
-from hyperfusion._validation import local_generator, warn_of_target
+from hyperfusion._validation import COUNT, NOT_NEGATIVE, local_generator, warn_of_target
 from hyperfusion.ensemble._folds import CV_WORDS
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._pseudo_rounds import TRACE, PseudoLabelRounds, Rows
@@ -144,8 +144,8 @@ class PseudoLabelWrapper(MetaEstimatorMixin, RegressorMixin, HyperFusionEstimato
         "alpha": [Real],
         "rule": [StrOptions({"balanced", "paper"})],
         "max_share": [Interval(Real, 0, 1, closed="right")],
-        "max_rounds": [Interval(Integral, 1, None, closed="left")],
-        "min_gain_se": [Interval(Real, 0, None, closed="left"), None],
+        "max_rounds": [COUNT],
+        "min_gain_se": [NOT_NEGATIVE, None],
         "cv": ["cv_object", StrOptions(set(CV_WORDS)), None],
         "random_state": ["random_state"],
         "verbose": VERBOSE,

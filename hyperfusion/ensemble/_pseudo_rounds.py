@@ -7,6 +7,7 @@ from the models of fold k, which never saw the rows that fold k validates.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -16,16 +17,11 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
 from hyperfusion._progress import Progress, now, say, tells_lines
-from hyperfusion._sklearn_compat import with_callbacks
+from hyperfusion._sklearn_compat import _safe_indexing, with_callbacks
 from hyperfusion._validation import check_target, check_weights
 from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._members import check_features
-from hyperfusion.ensemble._out_of_fold import (
-    ExtraRows,
-    finite_prediction,
-    naming,
-    take_rows,
-)
+from hyperfusion.ensemble._out_of_fold import ExtraRows, finite_prediction
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.model_selection._split import quantile_bins
 from hyperfusion.table._frames import as_frame
@@ -169,11 +165,11 @@ class Rows(NamedTuple):
             )
             own, others_weight = weight[here], weight[others]
         return cls(
-            take_rows(X, here) if len(others) else X,
+            _safe_indexing(X, here) if len(others) else X,
             y[here],
             own,
-            None if groups is None else take_rows(groups, here),
-            take_rows(X, others),
+            None if groups is None else _safe_indexing(groups, here),
+            _safe_indexing(X, others),
             others_weight,
             labeled,
         )
@@ -362,15 +358,16 @@ class PseudoLabelRounds:
 
     def _predictions(self, fold: int, models: Sequence[Any]) -> np.ndarray:
         """Return what a fold's models predict for unlabeled rows, one column each."""
-        names = [name for name, _ in self.first.members_] * len(models)
-        found = []
-        for name, model in zip(names, models, strict=False):
-            with naming(name, fold):
-                found.append(finite_prediction(model, self.rows.unlabeled, name))
-        return np.column_stack(found)
+        names = cycle(name for name, _ in self.first.members_)
+        return np.column_stack(
+            [
+                finite_prediction(model, self.rows.unlabeled, name, fold)
+                for name, model in zip(names, models, strict=False)
+            ]
+        )
 
     def _extra(self, part: PseudoLabels) -> ExtraRows:
         rows = np.flatnonzero(part.chosen)
         plain = self.paper and self.rows.weight is None
         weight = None if plain else part.weight[rows]
-        return take_rows(self.rows.unlabeled, rows), part.labels[rows], weight
+        return _safe_indexing(self.rows.unlabeled, rows), part.labels[rows], weight

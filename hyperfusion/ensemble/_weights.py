@@ -141,65 +141,36 @@ class FoldPredictions:
         )
 
 
-@dataclass(frozen=True)
-class Blend:
-    """How to weigh the members."""
+def solve_folds(solver: str, folds: Sequence[FoldPredictions]) -> np.ndarray:
+    """Return the weights that do best on all folds; equal ones without any row."""
+    y, predictions, weight = (
+        np.concatenate([getattr(f, name) for f in folds])
+        for name in ("y", "predictions", "weight")
+    )
+    if not weight.any():
+        return _equal(predictions.shape[1])
+    return solve_weights(solver, y, predictions, weight)
 
-    solver: str
-    scope: str
-    shrink_to_equal: bool
 
-    def solve(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
-        """Return the weights that do best on all folds; equal ones without any row."""
-        y, predictions, weight = (
-            np.concatenate([getattr(f, name) for f in folds])
-            for name in ("y", "predictions", "weight")
-        )
-        if not weight.any():
-            return _equal(predictions.shape[1])
-        return solve_weights(self.solver, y, predictions, weight)
+def crossed_weights(solver: str, folds: Sequence[FoldPredictions]) -> np.ndarray:
+    """Return weights for each fold, solved on rows that it does not validate."""
+    return np.array([solve_folds(solver, other_rows(fold, folds)) for fold in folds])
 
-    def crossed(self, folds: Sequence[FoldPredictions]) -> np.ndarray:
-        """Return weights for each fold, solved on rows that it does not validate."""
-        return np.array([self.solve(other_rows(fold, folds)) for fold in folds])
 
-    def weigh(
-        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return weights and predictions for each fold.
-
-        The weights are those to predict with (equations 8 and 9); those behind the
-        predictions of a fold were not solved on its rows.
-        """
-        if self.keeps_equal(folds, crossed):
-            weights = np.tile(_equal(crossed.shape[1]), (len(folds), 1))
-            return weights, [f.predictions @ weights[0] for f in folds]
-        honest = []
-        for fold, weights in zip(folds, crossed, strict=True):
-            prediction = fold.predictions @ weights
-            if not any(f.weight.any() for f in other_rows(fold, folds)):
-                half = np.unique(fold.rows, return_inverse=True)[1] % 2 == 0
-                for here in (half, ~half):  # each half is weighed by the other
-                    solved = self.solve([fold.part(~here)])
-                    prediction[here] = fold.predictions[here] @ solved
-            honest.append(prediction)
-        if self.scope == "fold":
-            return np.array([self.solve([fold]) for fold in folds]), honest
-        return np.tile(self.solve(folds), (len(folds), 1)), honest
-
-    def keeps_equal(
-        self, folds: Sequence[FoldPredictions], crossed: np.ndarray
-    ) -> bool:
-        """Whether to use equal weights: solved ones don't win by a standard error."""
-        if not self.shrink_to_equal or len(folds) < 2:
-            return False
-        gains = []
-        for fold, weights in zip(folds, crossed, strict=True):
-            loss = make_loss(fold.y, fold.predictions, fold.weight)
-            equal = loss(fold.predictions.mean(axis=1))
-            gains.append(equal - loss(fold.predictions @ weights))
-        error = np.std(gains, ddof=1) / np.sqrt(len(gains))
-        return not np.mean(gains) > error
+def honest_predictions(
+    solver: str, folds: Sequence[FoldPredictions], crossed: np.ndarray
+) -> list[np.ndarray]:
+    """Return each fold's predictions, with weights not solved on the same rows."""
+    honest = []
+    for fold, weights in zip(folds, crossed, strict=True):
+        prediction = fold.predictions @ weights
+        if not any(f.weight.any() for f in other_rows(fold, folds)):
+            half = np.unique(fold.rows, return_inverse=True)[1] % 2 == 0
+            for here in (half, ~half):  # each half is weighed by the other
+                solved = solve_folds(solver, [fold.part(~here)])
+                prediction[here] = fold.predictions[here] @ solved
+        honest.append(prediction)
+    return honest
 
 
 def _equal(n_members: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class BlockTransformer(TableTransformer):
 
     _infinite: Infinite = "raise"
     _keeps_categories = True
+    _fit_features: Callable[[Features, Any], None]
+    _transform_features: Callable[[Features], np.ndarray]
 
     def _fit(self, X: Any, y: Any) -> Features:
         features = read_features(self, X, reset=True, infinite=self._infinite)
@@ -47,13 +50,7 @@ class BlockTransformer(TableTransformer):
         return features
 
     def _transform(self, X: Any) -> Any:
-        features = read_features(
-            self,
-            X,
-            reset=False,
-            infinite=self._infinite,
-            were_categories=self.is_category_,
-        )
+        features = read_features(self, X, reset=False, infinite=self._infinite)
         return self._write(features, self._transform_features(features))
 
     def _write(self, features: Features, numbers: np.ndarray) -> Any:
@@ -83,12 +80,6 @@ class BlockTransformer(TableTransformer):
         numbers = np.flatnonzero(~self.is_category_)
         outputs = self._outputs([str(name) for name in names[numbers]])
         return [(name, numbers[positions].tolist()) for name, positions in outputs]
-
-    def _fit_features(self, features: Features, y: Any) -> None:
-        raise NotImplementedError
-
-    def _transform_features(self, features: Features) -> np.ndarray:
-        raise NotImplementedError
 
     def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
         """Do what `_made` does, with positions among the numbers."""

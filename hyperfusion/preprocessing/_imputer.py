@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
 
-from hyperfusion._base import with_parameters
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, level_codes, take_columns
 
@@ -28,7 +27,6 @@ _STRATEGIES: dict[str | None, str] = {
 _ROWS = 16_384
 
 
-@with_parameters
 class BlockImputer(BlockTransformer):
     """Fill missing cells with defaults that suit each block.
 
@@ -52,26 +50,16 @@ class BlockImputer(BlockTransformer):
     ================================ ===================================== ==========
 
     Columns of a block that were missing in the same rows at fit share one flag, named
-    after the first of them and set if any of them is missing; so do the numbers of a
-    vector. Counts are non-negative whole numbers. A column without any number at fit
-    becomes 0. Infinite values count as missing, so all resulting numbers are finite.
-
-    Parameters
-    ----------
-    add_indicator : bool, default=True
-        Whether to add the flags, named ``<column>_missing`` or ``<vector>_missing``. A
-        flag that equals a column of the same block is not added.
+    after the first of them (``<column>_missing``) and set if any of them is missing; so
+    do the numbers of a vector (``<vector>_missing``). A flag that equals a column of
+    the same block is not added. Counts are non-negative whole numbers. A column without
+    any number at fit becomes 0. Infinite values count as missing, so all resulting
+    numbers are finite.
 
     Attributes
     ----------
     fill_ : ndarray of shape (n_numbers,), float32
         Values that replace missing numbers.
-    lower_, upper_ : ndarray of shape (n_numbers,), float32
-        Range to which numbers are clamped; infinite if they are not.
-    flagged_ : list of ndarray
-        For each flag, the positions of its columns among the numbers.
-    flag_names_ : list of str
-        The column or vector that each flag is named after.
     levels_ : list of list
         For each category column, the levels seen at fit.
     %(is_category)s
@@ -91,25 +79,21 @@ class BlockImputer(BlockTransformer):
     ...     {"user__followers": [3.0, None], "geo__latitude": [52.0, None],
     ...      "meta__kind": pd.Categorical(["photo", None])}
     ... )
-    >>> BlockImputer(add_indicator=False).fit_transform(X)
+    >>> BlockImputer().fit_transform(X)[list(X)]  # without the flags
        user__followers  geo__latitude   meta__kind
     0              3.0           52.0        photo
     1              0.0           52.0  __missing__
     """
 
-    _parameter_constraints = {
-        "add_indicator": ["boolean"],
-    }
+    _parameter_constraints: dict[str, Any] = {}
     _infinite = "missing"
-
-    add_indicator: bool = True
 
     def _fit_features(self, features: Features, y: Any) -> None:
         numbers, schema = features.numbers, features.schema
         n = numbers.shape[1]
         self.fill_ = np.zeros(n, dtype=np.float32)
-        self.lower_ = np.full(n, -np.inf, dtype=np.float32)
-        self.upper_ = np.full(n, np.inf, dtype=np.float32)
+        self._lower = np.full(n, -np.inf, dtype=np.float32)
+        self._upper = np.full(n, np.inf, dtype=np.float32)
         strategies = [_STRATEGIES.get(block, "median") for block in schema.blocks]
         singles = schema.singles.tolist()
         means = [np.array([i]) for i in singles if strategies[i] == "mean"]
@@ -127,7 +111,7 @@ class BlockImputer(BlockTransformer):
                 continue
             self.fill_[i] = np.median(present.astype(np.float64))
             if strategies[i] == "clamp":
-                self.lower_[i], self.upper_[i] = present.min(), present.max()
+                self._lower[i], self._upper[i] = present.min(), present.max()
         self._find_flagged(features)
         levels = [c.cat.categories for _, c in features.categories.items()]
         self.levels_ = [own.tolist() for own in levels]
@@ -144,34 +128,34 @@ class BlockImputer(BlockTransformer):
         names = [str(schema.columns[i]) for i in singles] + list(schema.vectors)
         candidates = [*singles.values(), *schema.vectors.values()]
         together: dict[tuple[str | None, bytes], list[np.ndarray]] = {}
-        self.flag_names_: list[str] = []
+        self._flag_names: list[str] = []
         for name, columns in zip(names, candidates, strict=True):
             missing = np.isnan(take_columns(features.numbers, columns)).any(axis=1)
             key = (schema.blocks[columns[0]], _pattern(missing))
-            if not self.add_indicator or not missing.any() or key in held:
+            if not missing.any() or key in held:
                 continue
             if key not in together:
-                self.flag_names_.append(name)
+                self._flag_names.append(name)
             together.setdefault(key, []).append(columns)
-        self.flagged_ = [np.concatenate(group) for group in together.values()]
+        self._flagged = [np.concatenate(group) for group in together.values()]
 
     def _transform_features(self, features: Features) -> np.ndarray:
         numbers = features.numbers
         n, p = numbers.shape
-        out = np.empty((n, p + len(self.flagged_)), dtype=np.float32)
-        clamped = np.flatnonzero(np.isfinite(self.lower_))
-        lower, upper = self.lower_[clamped], self.upper_[clamped]
+        out = np.empty((n, p + len(self._flagged)), dtype=np.float32)
+        clamped = np.flatnonzero(np.isfinite(self._lower))
+        lower, upper = self._lower[clamped], self._upper[clamped]
         for rows in gen_batches(n, _ROWS):
             part, missing = out[rows], np.isnan(numbers[rows])
             part[:, :p] = np.where(missing, self.fill_, numbers[rows])
             part[:, clamped] = np.clip(part[:, clamped], lower, upper)
-            for i, columns in enumerate(self.flagged_, start=p):
+            for i, columns in enumerate(self._flagged, start=p):
                 part[:, i] = take_columns(missing, columns).any(axis=1)
         return out
 
     def _outputs(self, numbers: list[str]) -> list[tuple[str, Any]]:
-        flags = [f"{name}_missing" for name in self.flag_names_]
-        return [*super()._outputs(numbers), *zip(flags, self.flagged_, strict=True)]
+        flags = [f"{name}_missing" for name in self._flag_names]
+        return [*super()._outputs(numbers), *zip(flags, self._flagged, strict=True)]
 
     def _transform_categories(self, categories: pd.DataFrame) -> pd.DataFrame:
         filled = {}

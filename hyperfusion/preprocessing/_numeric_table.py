@@ -46,15 +46,8 @@ class NumericTable(BlockTransformer):
     ----------
     levels_ : list of list
         For each category column the levels seen at fit.
-    one_hot_, many_ : ndarray of int
-        Positions, among the categories, of those with few and with many levels.
-    values_ : list of ndarray
-        For each category with many levels, the mean targets of its levels, and last
-        that of missing cells and new levels.
     imputer_ : BlockImputer or None
         Fills missing numbers.
-    empty_ : ndarray of int
-        Positions, among the numbers, of columns without any number at fit.
     %(is_category)s
     %(columns_seen)s
 
@@ -97,9 +90,9 @@ class NumericTable(BlockTransformer):
     def _fit_transform(self, X: Any, y: Any) -> Any:
         features = self._fit(X, y)
         codes = code_matrix(features.categories, self.levels_)
-        means = _looked_up(self.values_, codes[:, self.many_])
-        if len(self.many_):
-            many, y = codes[:, self.many_], check_target(y, len(codes), allow_nan=True)
+        means = _looked_up(self._values, codes[:, self._many])
+        if len(self._many):
+            many, y = codes[:, self._many], check_target(y, len(codes), allow_nan=True)
             labeled = np.flatnonzero(~np.isnan(y))
             rng = local_generator(self.random_state)
             folds = KFold(min(N_FOLDS, len(labeled)), shuffle=True, random_state=rng)
@@ -114,28 +107,29 @@ class NumericTable(BlockTransformer):
             for _, column in features.categories.items()
         ]
         sizes = np.array([len(levels) for levels in self.levels_], dtype=int)
-        self.one_hot_ = np.flatnonzero(sizes <= self.max_one_hot)
-        self.many_ = np.flatnonzero(sizes > self.max_one_hot)
-        self.empty_ = np.flatnonzero(np.isnan(features.numbers).all(axis=0))
+        # among the categories, those with few and with many levels
+        self._one_hot = np.flatnonzero(sizes <= self.max_one_hot)
+        self._many = np.flatnonzero(sizes > self.max_one_hot)
+        self._empty = np.flatnonzero(np.isnan(features.numbers).all(axis=0))
         self.imputer_ = None
         if self.impute and features.numbers.shape[1]:
             self.imputer_ = BlockImputer().fit(_as_frame(features))
-        self.values_: list[np.ndarray] = []
-        if len(self.many_):
-            codes = code_matrix(features.categories, self.levels_)[:, self.many_]
+        self._values: list[np.ndarray] = []
+        if len(self._many):
+            codes = code_matrix(features.categories, self.levels_)[:, self._many]
             y = check_target(y, len(codes), allow_nan=True)
             labeled = ~np.isnan(y)
             if not labeled.any():
                 raise InvalidInputError(
                     "y is missing in every row: there is nothing to learn."
                 )
-            self.values_ = self._target_means(codes[labeled], y[labeled])
+            self._values = self._target_means(codes[labeled], y[labeled])
 
     def _target_means(self, codes: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
         encoder = TargetEncoder(target_type="continuous").fit(codes, y)
         means = []
         for i, seen, own in zip(
-            self.many_, encoder.categories_, encoder.encodings_, strict=True
+            self._many, encoder.categories_, encoder.encodings_, strict=True
         ):
             values = np.full(len(self.levels_[i]) + 1, encoder.target_mean_)
             values[seen] = own  # a missing cell has the code -1, the last
@@ -144,7 +138,7 @@ class NumericTable(BlockTransformer):
 
     def _transform_features(self, features: Features) -> np.ndarray:
         codes = code_matrix(features.categories, self.levels_)
-        means = _looked_up(self.values_, codes[:, self.many_])
+        means = _looked_up(self._values, codes[:, self._many])
         return self._numbers(features, codes, means)
 
     def _numbers(
@@ -153,11 +147,11 @@ class NumericTable(BlockTransformer):
         numbers = features.numbers
         if self.imputer_ is not None:
             numbers = self.imputer_._transform_features(features)
-        elif len(self.empty_):
+        elif len(self._empty):
             numbers = numbers.copy()
-            numbers[:, self.empty_] = 0
+            numbers[:, self._empty] = 0
         flags = [
-            codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self.one_hot_
+            codes[:, [i]] == np.arange(len(self.levels_[i])) for i in self._one_hot
         ]
         return np.concatenate([numbers, *flags, means], axis=1, dtype=np.float32)
 
@@ -169,11 +163,11 @@ class NumericTable(BlockTransformer):
             outputs = self.imputer_.get_feature_names_out(list(names[numbers]))
             sources = [numbers[s].tolist() for s in self.imputer_.sources_]
             made = list(zip(outputs, sources, strict=True))
-        for i in self.one_hot_:
+        for i in self._one_hot:
             name = names[categories[i]]
             flags = [single_name(f"{name}={level}") for level in self.levels_[i]]
             made += [(flag, [categories[i]]) for flag in flags]
-        many = [categories[i] for i in self.many_]
+        many = [categories[i] for i in self._many]
         return made + [(f"{names[i]}_target_mean", [i]) for i in many]
 
 

@@ -12,13 +12,12 @@ import pandas as pd
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import (
     Interval,
-    StrOptions,
     _check_feature_names_in,
     _fit_context,
     _safe_indexing,
 )
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import check_target, inferred
+from hyperfusion._validation import NOT_NEGATIVE, check_target, inferred
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import as_float32
 from hyperfusion.table._frames import as_frame, check_columns, check_table
@@ -34,10 +33,10 @@ class IQRFilter(TableTransformer):
     3.3): a value is an outlier if it lies more than `factor` interquartile ranges below
     the first or above the third quartile of the training rows.
 
-    In an ordinary Pipeline it keeps all rows and corrects outlying cells. As
-    `row_filter` of `HyperFusionRegressor`, which applies it to the training part of
-    each fold, its `fit_resample` drops the rows whose target, or whose value in one of
-    `columns`, is an outlier.
+    In an ordinary Pipeline it keeps all rows and clips outlying cells to the nearer
+    fence. As `row_filter` of `HyperFusionRegressor`, which applies it to the training
+    part of each fold, its `fit_resample` drops the rows whose target, or whose value in
+    one of `columns`, is an outlier.
 
     Parameters
     ----------
@@ -45,11 +44,8 @@ class IQRFilter(TableTransformer):
         Distance of the fences beyond the quartiles, in interquartile ranges.
     columns : str, int or list, default=None
         Columns to check: names, or positions for an array. None means all columns of
-        numbers when correcting cells, and only the target when dropping rows, because
+        numbers when clipping cells, and only the target when dropping rows, because
         too many rows have an outlier somewhere.
-    action : {"clip", "missing"}, default="clip"
-        Whether `transform` moves outlying cells to the nearer fence, or makes them
-        missing.
     max_share : float, default=0.05
         Largest share of the rows to drop; more is an error. Viral posts and users with
         many followers are the interesting tail.
@@ -92,15 +88,13 @@ class IQRFilter(TableTransformer):
     """
 
     _parameter_constraints = {
-        "factor": [Interval(Real, 0, None, closed="left")],
+        "factor": [NOT_NEGATIVE],
         "columns": [str, Integral, list, tuple, None],
-        "action": [StrOptions({"clip", "missing"})],
         "max_share": [Interval(Real, 0, 1, closed="both")],
     }
 
     factor: float = 1.5
     columns: Hashable | Sequence[Hashable] | None = None
-    action: str = "clip"
     max_share: float = 0.05
 
     def _fit(self, X: Any, y: Any) -> None:
@@ -177,14 +171,10 @@ class IQRFilter(TableTransformer):
     def _transform(self, X: Any) -> Any:
         table = check_table(self, X, reset=False)
         values = as_float32(table[self.columns_])
-        if self.action != "missing":
-            mended = np.clip(values, self.lower_, self.upper_)
-        else:
-            outlying = (values < self.lower_) | (values > self.upper_)
-            mended = np.where(outlying, np.nan, values)
+        clipped = np.clip(values, self.lower_, self.upper_).astype(np.float32)
         table = table.copy()
-        for column, cells in zip(self.columns_, mended.T, strict=True):
-            table[column] = cells.astype(np.float32)
+        for column, cells in zip(self.columns_, clipped.T, strict=True):
+            table[column] = cells
         if isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas"):
             return table
         return as_float32(table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import StrOptions
+from hyperfusion._validation import COUNT
 from hyperfusion._workers import thread_limit
 from hyperfusion.preprocessing._base import BlockTransformer
 from hyperfusion.table._features import Features, take_columns
@@ -70,7 +70,7 @@ class BlockPCA(BlockTransformer):
     """
 
     _parameter_constraints = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [COUNT],
         "blocks": [StrOptions({"declared"}), None],
     }
 

@@ -40,14 +40,8 @@ class BlockScaler(BlockTransformer):
     ----------
     quantiles_ : QuantileTransformer or None
         The fitted ranks of single columns.
-    standard_ : StandardScaler or None
-        Centers and scales of the columns of vectors.
-    singles_, in_vectors_ : ndarray of int
-        The positions of their columns among the numbers.
-    constant_ : ndarray of shape (n_numbers,), bool
-        Which numbers become 0.
-    lower_, upper_ : ndarray of shape (n_numbers,), float32
-        Limits of the scaled values.
+    center_, scale_ : ndarray of shape (n_numbers,), float32
+        What is subtracted from the columns of vectors, and what divides them.
     %(is_category)s
     %(columns_seen)s
 
@@ -74,55 +68,50 @@ class BlockScaler(BlockTransformer):
         numbers, schema = features.numbers, features.schema
         largest = np.fmax.reduce(numbers, axis=0)
         # without any number the comparison is false: the column counts as constant
-        self.constant_ = ~(largest > np.fmin.reduce(numbers, axis=0))
-        self.singles_ = schema.singles[~self.constant_[schema.singles]]
-        groups = [c[~self.constant_[c]] for c in schema.vectors.values()]
-        self.in_vectors_ = np.concatenate([np.arange(0), *groups])
-        limits = np.full((2, numbers.shape[1]), CLIP)
-        self.quantiles_ = self.standard_ = None
-        if len(self.in_vectors_):
+        self._constant = ~(largest > np.fmin.reduce(numbers, axis=0))
+        self._singles = schema.singles[~self._constant[schema.singles]]
+        groups = [c[~self._constant[c]] for c in schema.vectors.values()]
+        self._in_vectors = np.concatenate([np.arange(0), *groups])
+        n = numbers.shape[1]
+        limits, self.quantiles_ = np.full((2, n), CLIP), None
+        self.center_, self.scale_ = np.zeros(n, np.float32), np.ones(n, np.float32)
+        for columns in filter(len, groups):
             # a few columns at a time, since scikit-learn makes a float64 copy
             parts = [
-                StandardScaler().fit(_take(numbers, self.in_vectors_[batch]))
-                for batch in gen_batches(len(self.in_vectors_), _COLUMNS)
+                StandardScaler().fit(_take(numbers, columns[batch]))
+                for batch in gen_batches(len(columns), _COLUMNS)
             ]
-            self.standard_ = scaler = parts[0]
-            scaler.mean_, scaler.var_ = (
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("mean_", "var_")
-            )
-            scaler.n_features_in_ = len(self.in_vectors_)
-            of_vectors = np.split(scaler.var_, np.cumsum([*map(len, groups)])[:-1])
-            common = [np.full(len(v), np.sqrt(v.mean())) for v in of_vectors if len(v)]
-            scaler.scale_ = np.concatenate(common)
-            wide = np.sqrt(scaler.var_) / scaler.scale_
-            limits[:, self.in_vectors_] *= np.maximum(wide, 1)
-        if len(self.singles_):
-            values = _take(numbers, self.singles_)
+            variance = np.concatenate([part.var_ for part in parts])
+            scale = np.sqrt(variance.mean())
+            self.center_[columns] = np.concatenate([part.mean_ for part in parts])
+            self.scale_[columns] = scale
+            limits[:, columns] *= np.maximum(np.sqrt(variance) / scale, 1)
+        if len(self._singles):
+            values = _take(numbers, self._singles)
             seen = (~np.isnan(values)).sum(axis=0)
             ends = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
             ranks = [-ndtri((values == end).sum(axis=0) / seen / 2) for end in ends]
-            limits[:, self.singles_] = np.minimum(ranks, CLIP)
+            limits[:, self._singles] = np.minimum(ranks, CLIP)
             n_quantiles = min(_N_QUANTILES, len(values))
             self.quantiles_ = QuantileTransformer(
                 n_quantiles=n_quantiles, subsample=None
             ).fit(values)
-        self.lower_, self.upper_ = (limits * [[-1], [1]]).astype(np.float32)
+        self._lower, self._upper = (limits * [[-1], [1]]).astype(np.float32)
 
     def _transform_features(self, features: Features) -> np.ndarray:
         out = np.array(features.numbers, dtype=np.float32, order="C")
         for rows in gen_batches(len(out), _ROWS):
             part = out[rows]
-            part[:, self.constant_] *= 0  # missing numbers stay missing
+            part[:, self._constant] *= 0  # missing numbers stay missing
             if self.quantiles_ is not None:
-                ranks = self.quantiles_.transform(_take(part, self.singles_))
+                ranks = self.quantiles_.transform(_take(part, self._singles))
                 # rounding may move a rank below 0 or above 1
-                part[:, self.singles_] = ndtri(np.clip(ranks, 0, 1))
-            if self.standard_ is not None:
-                values = _take(part, self.in_vectors_)
-                with np.errstate(over="ignore"):  # infinity is clipped below
-                    part[:, self.in_vectors_] = self.standard_.transform(values)
-            np.clip(part, self.lower_, self.upper_, out=part)
+                part[:, self._singles] = ndtri(np.clip(ranks, 0, 1))
+            columns = self._in_vectors
+            values = _take(part, columns) - self.center_[columns]
+            with np.errstate(over="ignore"):  # infinity is clipped below
+                part[:, columns] = values / self.scale_[columns]
+            np.clip(part, self._lower, self._upper, out=part)
         return out
 
 

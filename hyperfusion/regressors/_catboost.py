@@ -14,19 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import with_parameters
 from hyperfusion._device import resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, NOT_NEGATIVE, POSITIVE, local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.regressors._common import (
-    COUNT,
-    NOT_NEGATIVE,
-    POSITIVE,
     Member,
     TargetScaler,
     held_out_rows,
     take_rows,
 )
-from hyperfusion.table._features import Features
+from hyperfusion.table._features import Features, read_features
 
 MISSING = "__missing__"  # the level that missing categories become
 _FEW_ROWS = 1000
@@ -261,7 +258,7 @@ class CatBoostHuberRegressor(Member):
     def _shap_values(self, X: Any) -> np.ndarray:
         """Return what each feature, and last the base, adds to each prediction."""
         check_is_fitted(self)
-        features, scaler = self._read(X), self.target_scaler_
+        features, scaler = read_features(self, X, reset=False), self.target_scaler_
         values = np.zeros((len(features.numbers), len(self.schema_.columns) + 1))
         if self.model_:
             order = np.argsort(self.schema_.is_category, kind="stable")

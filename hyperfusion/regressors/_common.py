@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -12,16 +12,13 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import HyperFusionEstimator
-from hyperfusion._sklearn_compat import Interval, _fit_context
+from hyperfusion._sklearn_compat import _fit_context
 from hyperfusion._validation import check_target, check_weights
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import Features, read_features
 from hyperfusion.table._frames import as_frame
 from hyperfusion.table._schema import Schema
 
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-COUNT = Interval(Integral, 1, None, closed="left")
 VALIDATION_SHARE = 0.1  # of the rows, which early stopping holds out
 
 
@@ -33,6 +30,8 @@ class Member(RegressorMixin, HyperFusionEstimator):
     """
 
     schema_: Schema
+    _fit: Callable[[Any, Any, Any], None]
+    _predict: Callable[[Features], np.ndarray]
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -76,13 +75,7 @@ class Member(RegressorMixin, HyperFusionEstimator):
             Predictions in the target's units.
         """
         check_is_fitted(self)
-        return self._predict(self._read(X))
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        raise NotImplementedError
-
-    def _predict(self, features: Features) -> np.ndarray:
-        raise NotImplementedError
+        return self._predict(read_features(self, X, reset=False))
 
     def _read_training(
         self, X: Any, y: Any, sample_weight: Any
@@ -103,11 +96,6 @@ class Member(RegressorMixin, HyperFusionEstimator):
         if kept.all():
             return features, y, weight
         return take_rows(features, kept), y[kept], weight[kept]
-
-    def _read(self, X: Any) -> Features:
-        """Return the features of rows to predict."""
-        kinds = self.schema_.is_category
-        return read_features(self, X, reset=False, were_categories=kinds)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

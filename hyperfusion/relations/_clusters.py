@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,6 @@ from hyperfusion._workers import thread_limit
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.relations._tree import (
     Assignment,
-    ViewReducer,
-    agreement_table,
     descend,
     find_views,
     grow_tree,
@@ -45,9 +42,9 @@ class HierarchicalClusterEncoder(TableTransformer):
     levels : sequence of int, default=(8, 64, 512)
         Number of clusters on each level, increasing.
     blocks : list of str, default=None
-        Blocks, or vectors (``text__title_clip``), to cluster separately and all
-        together. None means image, text and tags if any of them has vectors, otherwise
-        all blocks that do. A plain array is one vector.
+        Blocks to cluster separately and all together. None means image, text and tags
+        if any of them has vectors, otherwise all blocks that do. A plain array is one
+        vector.
     n_components : int, default=32
         Maximum number of components of the PCA of each block.
     min_cluster_size : int, default=20
@@ -78,11 +75,7 @@ class HierarchicalClusterEncoder(TableTransformer):
     - ``<view>_<L>_margin``: how much farther the nearest other center of the level
       is; negative if a cluster of another branch is nearer;
     - ``<view>_<L>_size``: the cluster's share of the posts at fit;
-    - ``<view>_<L>``: the cluster, a category (a number for an array);
-
-    and for image with text or tags, ``image_text_<L>_agreement``: the normalized
-    pointwise mutual information of the two clusters at fit, which is 1 if they only
-    occur together, 0 if they are independent, and -1 if they never do.
+    - ``<view>_<L>``: the cluster, a category (a number for an array).
 
     A post without any vector of a view is missing there. If a block has several
     vectors, a missing one counts as the mean. 486,000 posts with 512 columns take 12 s.
@@ -123,7 +116,6 @@ class HierarchicalClusterEncoder(TableTransformer):
         levels = check_increasing(self.levels, "levels", "(8, 64, 512)")
         features = read_features(self, X, reset=True, infinite="missing")
         numbers, rng = features.numbers, local_generator(self.random_state)
-        self.reducers_: dict[str, ViewReducer] = {}
         self.levels_: dict[str, list[int]] = {}
         self.centers_: dict[str, list[np.ndarray]] = {}
         self.parents_: dict[str, list[np.ndarray]] = {}
@@ -131,9 +123,11 @@ class HierarchicalClusterEncoder(TableTransformer):
         paths: Paths = {}
         with thread_limit(1):
             views = find_views(features, self.blocks, self.n_components)
-            for view, reducer in views.items():
-                if reducer.there(numbers).sum() > 1:
-                    self.reducers_[view] = reducer.fit(numbers, rng)
+            self.reducers_ = {
+                view: reducer.fit(numbers, rng)
+                for view, reducer in views.items()
+                if reducer.there(numbers).sum() > 1
+            }
             if not self.reducers_:
                 raise InvalidInputError(
                     f"{type(self).__name__} found no vector with at least two posts "
@@ -149,23 +143,6 @@ class HierarchicalClusterEncoder(TableTransformer):
                     np.bincount(a.labels[a.labels >= 0], minlength=len(c)) / len(there)
                     for a, c in zip(paths[view], self.centers_[view], strict=True)
                 ]
-        blocks = {view: reducer.block for view, reducer in self.reducers_.items()}
-        self._agreeing = {
-            f"{a}_{b}": (a, b)
-            for a, b in product(blocks, blocks)
-            if blocks[a] == "image" and blocks[b] in ("text", "tags")
-        }
-        self._agreement = {
-            pair: [
-                agreement_table(
-                    paths[a][i].labels,
-                    paths[b][j].labels,
-                    (len(self.centers_[a][i]), len(self.centers_[b][j])),
-                )
-                for i, j in self._shared(pair).values()
-            ]
-            for pair, (a, b) in self._agreeing.items()
-        }
         return features, paths
 
     def _fit_transform(self, X: Any, y: Any) -> Any:
@@ -191,21 +168,14 @@ class HierarchicalClusterEncoder(TableTransformer):
 
     def _columns(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return the names of the output's columns and the blocks that they relate."""
-        blocks: dict[str, tuple[str, ...]] = {
-            view: () if reducer.block is None else (reducer.block,)
-            for view, reducer in self.reducers_.items()
-        }
-        blocks[JOINT] = tuple(dict.fromkeys(b for bs in blocks.values() for b in bs))
         numbers, clusters = [], []
         for view, levels in self.levels_.items():
+            blocks = tuple(self.reducers_) if view == JOINT else (view,) if view else ()
             for level in levels:
                 name = f"{view}_{level}" if view else f"cluster_{level}"
-                clusters.append((name, blocks[view]))
+                clusters.append((name, blocks))
                 measures = ("distance", "margin", "size")
-                numbers += [(f"{name}_{what}", blocks[view]) for what in measures]
-        for pair, (a, b) in self._agreeing.items():
-            both = blocks[a] + blocks[b]
-            numbers += [(f"{pair}_{k}_agreement", both) for k in self._shared(pair)]
+                numbers += [(f"{name}_{what}", blocks) for what in measures]
         return numbers + clusters
 
     def _reduced(self, numbers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -219,11 +189,6 @@ class HierarchicalClusterEncoder(TableTransformer):
             every[nothing] = np.nan
             yield JOINT, every
 
-    def _shared(self, pair: str) -> dict[int, tuple[int, int]]:
-        """Return the positions of the levels that both views of a pair have."""
-        a, b = (self.levels_[view] for view in self._agreeing[pair])
-        return {level: (a.index(level), b.index(level)) for level in a if level in b}
-
     def _write(self, features: Features, paths: Paths) -> Any:
         numbers: list[np.ndarray] = []
         clusters: list[tuple[np.ndarray, int]] = []
@@ -232,12 +197,6 @@ class HierarchicalClusterEncoder(TableTransformer):
                 clusters.append((found.labels, len(sizes)))
                 size = np.append(sizes, np.nan)[found.labels]
                 numbers += [found.distance, found.margin, size]
-        for pair, tables in self._agreement.items():
-            a, b = self._agreeing[pair]
-            for table, (i, j) in zip(tables, self._shared(pair).values(), strict=True):
-                ours, theirs = paths[a][i].labels, paths[b][j].labels
-                known = (ours >= 0) & (theirs >= 0)
-                numbers.append(np.where(known, table[ours, theirs], np.nan))
         values = np.column_stack(numbers).astype(np.float32)
         if not features.is_frame:
             ids = [np.where(labels >= 0, labels, np.nan) for labels, _ in clusters]

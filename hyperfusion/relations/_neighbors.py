@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -11,9 +10,9 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from hyperfusion._base import with_parameters
-from hyperfusion._sklearn_compat import Interval, StrOptions
+from hyperfusion._sklearn_compat import StrOptions
 from hyperfusion._transformer import TableTransformer
-from hyperfusion._validation import COUNT, check_increasing, check_target
+from hyperfusion._validation import COUNT, NOT_NEGATIVE, check_increasing, check_target
 from hyperfusion.cells._levels import read_levels
 from hyperfusion.cells._times import read_times
 from hyperfusion.exceptions import InvalidInputError
@@ -79,12 +78,6 @@ class NeighborTargets(TableTransformer):
 
     Attributes
     ----------
-    rows_ : dict of {str: ndarray}
-        The stored rows, sorted by time: vectors, targets, times, users, contents.
-    levels_ : ndarray of shape (n_stored,)
-        The trend at the times of the stored rows.
-    spaces_ : dict of {str: space}
-        The fitted reader of each space.
     %(columns_seen)s
 
     Raises
@@ -133,7 +126,7 @@ class NeighborTargets(TableTransformer):
         **dict.fromkeys(("text", "vectors", "user", "time"), "no_validation"),
         "n_neighbors": ["array-like"],
         "summaries": ["array-like"],
-        "sharpness": [Interval(Real, 0, None, closed="left")],
+        "sharpness": [NOT_NEGATIVE],
         "trend": [COUNT, None],
         "n_latest": [COUNT, None],
         "n_components": [COUNT],
@@ -175,7 +168,7 @@ class NeighborTargets(TableTransformer):
         check_is_fitted(self)
         table = check_table(self, X, reset=False)
         targets = check_target(y, as_frame(X), allow_nan=True)
-        old, new = self.rows_, _with_targets(self._read(table), targets)
+        old, new = self._rows, _with_targets(self._read(table), targets)
         names = [name for name in ("time", "user", "content") if name in old]
         stored, added = (
             pd.MultiIndex.from_arrays([rows[name] for name in names])
@@ -187,7 +180,7 @@ class NeighborTargets(TableTransformer):
 
     def _feature_names(self, names: Any) -> list[str]:
         summaries = [f"{what}_{k}" for k in self.n_neighbors for what in self.summaries]
-        return [f"{space}_{summary}" for space in self.spaces_ for summary in summaries]
+        return [f"{space}_{summary}" for space in self._spaces for summary in summaries]
 
     def _fit(self, X: Any, y: Any) -> dict[str, np.ndarray]:
         check_increasing(self.n_neighbors, "n_neighbors", "(5, 20, 60)")
@@ -206,7 +199,7 @@ class NeighborTargets(TableTransformer):
         taken = self._columns["user"] + self._columns["time"]
         reduction = self.n_components, self.random_state
         spaces = find_spaces(table, self.text, self.vectors, taken, *reduction)
-        self.spaces_ = {name: space.fit(table) for name, space in spaces.items()}
+        self._spaces = {name: space.fit(table) for name, space in spaces.items()}
         rows = self._read(table, learn=True)
         self._store(_with_targets(rows, targets))
         return rows
@@ -221,8 +214,8 @@ class NeighborTargets(TableTransformer):
         self, table: pd.DataFrame, *, learn: bool = False
     ) -> dict[str, np.ndarray]:
         """Return the vectors, times and users of the rows."""
-        vectors = [s.read(table, self.on_error) for s in self.spaces_.values()]
-        rows = {_key(name): v for name, v in zip(self.spaces_, vectors, strict=True)}
+        vectors = [s.read(table, self.on_error) for s in self._spaces.values()]
+        rows = {_key(name): v for name, v in zip(self._spaces, vectors, strict=True)}
         rows["content"] = fingerprints(vectors)
         for column in self._columns["time"]:
             times = read_times(table[column]).settle(self.on_error, learn=learn)
@@ -238,22 +231,23 @@ class NeighborTargets(TableTransformer):
         times = rows.get("time", np.zeros(len(rows["target"])))
         # by target as well, so that the order of rows at fit never matters
         order = np.lexsort((rows["target"], times))
-        self.rows_ = {name: cells[order] for name, cells in rows.items()}
-        keys = map(_key, self.spaces_)
-        self._there = {k: np.flatnonzero(self.rows_[k].any(axis=1)) for k in keys}
-        self.levels_ = np.zeros(len(order))
+        self._rows = {name: cells[order] for name, cells in rows.items()}
+        keys = map(_key, self._spaces)
+        self._there = {k: np.flatnonzero(self._rows[k].any(axis=1)) for k in keys}
+        self._residuals = self._rows["target"]
         if "time" in rows and self.trend is not None:
-            self.levels_ = recent_means(times[order], rows["target"][order], self.trend)
+            trend = recent_means(times[order], self._residuals, self.trend)
+            self._residuals = self._residuals - trend
 
     def _features(self, rows: dict[str, np.ndarray]) -> np.ndarray:
         n, k = len(self.n_neighbors) * len(self.summaries), self.n_neighbors[-1]
         n_rows = len(rows["content"])
-        out = np.full((n_rows, n * len(self.spaces_)), np.nan, dtype=np.float32)
-        for i, key in enumerate(map(_key, self.spaces_)):
+        out = np.full((n_rows, n * len(self._spaces)), np.nan, dtype=np.float32)
+        for i, key in enumerate(map(_key, self._spaces)):
             there = self._there[key]
-            needed = {"target", "content", "time", "user"} & set(self.rows_)
-            stored = {name: self.rows_[name][there] for name in needed}
-            residuals = stored["target"] - self.levels_[there]
+            needed = {"content", "time", "user"} & set(self._rows)
+            stored = {name: self._rows[name][there] for name in needed}
+            residuals = self._residuals[there]
             n_earlier, latest = np.full(n_rows, len(there)), None
             strangers = [(rows["content"], stored["content"])]
             if "time" in rows:
@@ -265,7 +259,7 @@ class NeighborTargets(TableTransformer):
                 strangers.append((np.maximum(rows["user"], 1), stored["user"]))
             n_earlier[~rows[key].any(axis=1)] = 0
             for which, cosines, positions in search(
-                rows[key], self.rows_[key], n_earlier, strangers, k, latest, there
+                rows[key], self._rows[key], n_earlier, strangers, k, latest, there
             ):
                 days = None
                 if "age" in self.summaries:

@@ -80,7 +80,6 @@ class RelationEncoder(TableTransformer):
     def _fit_transform(self, X: Any, y: Any) -> pd.DataFrame:
         table = _with_text_names(check_table(self, X, reset=True, numeric=True))
         self.schema_ = Schema.of(table)
-        vectors = self.schema_.numbers()
         self.relations_: list[tuple[str, Any]] = []
         if self.similarity is None and not is_declared(table):
             texts = self.schema_.vectors_in("text") + self.schema_.vectors_in("tags")
@@ -95,11 +94,11 @@ class RelationEncoder(TableTransformer):
                         "similarity=CrossModalSimilarity(pairs=...)."
                     )
                     break
-        if self.similarity is None and vectors.aligned():
+        if self.similarity is None and self.schema_.aligned():
             self.relations_.append(("cross", CrossModalSimilarity()))
         elif self.similarity not in (None, False):
             self.relations_.append(("cross", clone(self.similarity)))
-        if self.clusters is True and vectors.vectors:
+        if self.clusters is True and self.schema_.vectors:
             tree = HierarchicalClusterEncoder(random_state=self.random_state)
             self.relations_.append(("cluster", tree))
         elif not isinstance(self.clusters, bool | None):

@@ -13,9 +13,9 @@ from sklearn.metrics import euclidean_distances
 from sklearn.utils import gen_batches
 
 from hyperfusion._base import with_parameters
+from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import BLOCKS
-from hyperfusion.table._schema import block_of_vector, check_parts
 
 _ROWS = 4096
 _PCA_ROWS = 100_000
@@ -43,7 +43,6 @@ def unit(vectors: np.ndarray, dtype: type = np.float64) -> np.ndarray:
 class ViewReducer(BaseEstimator):
     """Joins the unit vectors of a view and reduces them by PCA."""
 
-    block: str | None
     vectors: list[np.ndarray]
     n_components: int
 
@@ -102,40 +101,25 @@ class ViewReducer(BaseEstimator):
 def find_views(
     features: Features, blocks: Any, n_components: int
 ) -> dict[str, ViewReducer]:
-    """Return the views of a table by name; an array is one unnamed view."""
+    """Return the views of a table by block; an array is one unnamed view."""
     schema = features.schema
-    check_parts(blocks or (), schema, "blocks")
-    if not features.is_frame:
-        every = [np.arange(features.numbers.shape[1])]
-        return {"": ViewReducer(block=None, vectors=every, n_components=n_components)}
-    if blocks is None:
-        blocks = [b for b in ("image", "text", "tags") if schema.vectors_in(b)]
-        blocks = blocks or [b for b in BLOCKS if schema.vectors_in(b)]
-    found = {b: [b] if b in schema.vectors else schema.vectors_in(b) for b in blocks}
-    return {
-        name.replace("__", "_"): ViewReducer(
-            block=block_of_vector(vectors[0]),
-            vectors=[schema.vectors[vector] for vector in vectors],
-            n_components=n_components,
+    unknown = [block for block in blocks or () if block not in BLOCKS]
+    if unknown:
+        raise InvalidInputError(
+            f"blocks names {unknown}, which are no blocks. These are {list(BLOCKS)}."
         )
-        for name, vectors in found.items()
+    if not features.is_frame:
+        views = {"": [np.arange(features.numbers.shape[1])]}
+    else:
+        if blocks is None:
+            blocks = [b for b in ("image", "text", "tags") if schema.vectors_in(b)]
+            blocks = blocks or BLOCKS
+        views = {b: [schema.vectors[v] for v in schema.vectors_in(b)] for b in blocks}
+    return {
+        view: ViewReducer(vectors=vectors, n_components=n_components)
+        for view, vectors in views.items()
         if vectors
     }
-
-
-def agreement_table(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the normalized pointwise mutual information of two clusterings."""
-    both = (a >= 0) & (b >= 0)
-    counts = np.zeros(shape)
-    np.add.at(counts, (a[both], b[both]), 1)
-    joint = counts / max(counts.sum(), 1)
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    table = np.full(shape, -1.0)
-    seen = joint > 0
-    if seen.sum() == 1:  # a single pair has all rows and says nothing
-        return np.where(seen, 0.0, table).astype(np.float32)
-    table[seen] = np.log(joint[seen] / independent[seen]) / -np.log(joint[seen])
-    return table.astype(np.float32)
 
 
 class Assignment(NamedTuple):

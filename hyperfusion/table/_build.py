@@ -80,7 +80,7 @@ def join_parts(parts: Iterable[Part], index: pd.Index, n_numbers: int) -> pd.Dat
     {"parts": [Mapping], "spaces": [Mapping, None]}, prefer_skip_nested_validation=True
 )
 def feature_table(
-    parts: Mapping[str | None, Any],
+    parts: Mapping[str, Any],
     *,
     spaces: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
@@ -92,10 +92,9 @@ def feature_table(
     Parameters
     ----------
     parts : dict of {name: columns}
-        A name is a block (``"meta"``) for single numbers and categories, a block and a
-        vector (``"image__clip"``) for the columns of one vector, or None for single
-        columns without a block. Columns are a DataFrame, a Series, or an array of one
-        or two dimensions.
+        A name is a block (``"meta"``) for single numbers and categories, or a block and
+        a vector (``"image__clip"``) for the columns of one vector. Columns are a
+        DataFrame, a Series, or an array of one or two dimensions.
     spaces : dict of {space: list of vectors}, default=None
         Vectors from the same model, which can be compared with each other: ``{"clip":
         ["image__clip", "text__title"]}``.
@@ -124,7 +123,7 @@ def feature_table(
     if not parts:
         raise InvalidInputError("parts is empty: give at least one block or vector.")
     frames = {name: _as_frame(name, value) for name, value in parts.items()}
-    lengths = {str(name): len(frame) for name, frame in frames.items()}
+    lengths = {name: len(frame) for name, frame in frames.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidInputError(f"parts differ in their numbers of rows: {lengths}.")
     joined = [Part.of(_names(name, f), f) for name, f in frames.items()]
@@ -143,11 +142,10 @@ def feature_table(
 
 
 def _as_frame(name: Any, value: Any) -> pd.DataFrame:
-    known = parse(f"{name}__x").block if isinstance(name, str) else name
-    if known is None and name is not None:
+    if not isinstance(name, str) or parse(f"{name}__x").block is None:
         raise InvalidInputError(
-            f"parts has the name {name!r}: give one of the blocks {BLOCKS}, a block "
-            "and a vector such as 'image__clip', or None for columns without a block."
+            f"parts has the name {name!r}: give one of the blocks {BLOCKS}, or a block "
+            "and a vector such as 'image__clip'."
         )
     value = as_frame(value)
     if isinstance(value, pd.Series):
@@ -164,9 +162,9 @@ def _as_frame(name: Any, value: Any) -> pd.DataFrame:
     return value
 
 
-def _names(name: str | None, frame: pd.DataFrame) -> list[str]:
+def _names(name: str, frame: pd.DataFrame) -> list[str]:
     """Return the names of a part's columns in the feature table."""
-    block, _, vector = (name or "").partition("__")
+    block, _, vector = name.partition("__")
     if vector:
         levels = frame.columns[Schema.of(frame).is_category]
         if len(levels):
@@ -174,17 +172,9 @@ def _names(name: str | None, frame: pd.DataFrame) -> list[str]:
                 f"parts[{name!r}] is a vector, but its column {levels[0]!r} holds "
                 "categories."
             )
-        return vector_columns(str(name), frame.shape[1])
-    if block:
-        singles = unique_names([single_name(c) for c in frame])
-        return [column_name(block, single) for single in singles]
-    of_block = [c for c in frame if parse(c).block is not None]
-    if of_block:
-        raise InvalidInputError(
-            f"parts[None] has the column {of_block[0]!r}, whose name belongs to a "
-            "block: give it as part of that block, or rename it."
-        )
-    return [str(c) for c in frame]
+        return vector_columns(name, frame.shape[1])
+    singles = unique_names([single_name(c) for c in frame])
+    return [column_name(block, single) for single in singles]
 
 
 def describe_table(X: Any) -> pd.DataFrame:

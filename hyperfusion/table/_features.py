@@ -18,7 +18,7 @@ from hyperfusion.table._schema import Schema, declare
 
 _VECTORS = (list, tuple, np.ndarray)
 
-Infinite = Literal["raise", "missing", "keep"]
+Infinite = Literal["raise", "missing"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,12 @@ def read_features(
     *,
     reset: bool,
     infinite: Infinite = "raise",
-    were_categories: np.ndarray | None = None,
 ) -> Features:
     """Take a feature table or an array apart and record (or compare) its columns.
 
-    A column that is neither a number nor a category is an `InvalidInputError`. With
-    "raise" an infinite value, or one too large for float32, is a `BadCellError`; with
-    "missing" it becomes NaN; with "keep" it stays. A column that is no longer of the
-    kind that `were_categories` says is an `InvalidInputError`.
+    A column that is neither a number nor a category, or no longer the one of both that
+    it was at fit, is an `InvalidInputError`. With "raise" an infinite value, or one too
+    large for float32, is a `BadCellError`; with "missing" it becomes NaN.
     """
     X = as_frame(X)
     if isinstance(X, pd.DataFrame):
@@ -81,16 +79,17 @@ def read_features(
     if infinite == "missing" and has_infinite(features.numbers):
         numbers = np.where(np.isinf(features.numbers), np.nan, features.numbers)
         features = replace(features, numbers=numbers)
-    if were_categories is not None:
-        for column in np.flatnonzero(schema.is_category != were_categories)[:1]:
-            kinds = "a number", "a category"
-            was = bool(were_categories[column])
-            names = getattr(estimator, "feature_names_in_", schema.columns)
-            raise InvalidInputError(
-                f"Column {names[column]!r} was {kinds[was]} when "
-                f"{type(estimator).__name__} was fitted and is {kinds[not was]} now: "
-                "give it the same dtype."
-            )
+    if reset:
+        estimator._were_categories = schema.is_category
+    for column in np.flatnonzero(schema.is_category != estimator._were_categories)[:1]:
+        kinds = "a number", "a category"
+        was = bool(estimator._were_categories[column])
+        names = getattr(estimator, "feature_names_in_", schema.columns)
+        raise InvalidInputError(
+            f"Column {names[column]!r} was {kinds[was]} when "
+            f"{type(estimator).__name__} was fitted and is {kinds[not was]} now: "
+            "give it the same dtype."
+        )
     return features
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -17,7 +16,6 @@ from hyperfusion.table._names import (
     FAMILIES,
     MODALITIES,
     RELATIONS,
-    ColumnName,
     parse,
 )
 
@@ -52,8 +50,6 @@ class Schema:
 
     Attributes
     ----------
-    names : tuple of ColumnName
-        The parsed names of the columns.
     blocks : tuple of str or None
         The block of each column, None for columns without one.
     vectors : dict of {vector: ndarray of int}
@@ -77,7 +73,6 @@ class Schema:
     is_category: np.ndarray = None  # type: ignore[assignment]
     spaces: Mapping[str, str] = field(default_factory=dict)
     related: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)
-    names: tuple[ColumnName, ...] = field(init=False)
     blocks: tuple[str | None, ...] = field(init=False)
     vectors: dict[str, np.ndarray] = field(init=False)
 
@@ -86,24 +81,20 @@ class Schema:
         if self.is_category is None:
             self.is_category = np.zeros(len(self.columns), dtype=bool)
         names = [parse(column) for column in self.columns]
-        members: dict[str, dict[int, int]] = {}
-        for position, name in enumerate(names):
-            if name.vector is None:
-                continue
-            if self.is_category[position]:
-                names[position] = ColumnName(name.block, name.feature)
-            else:
-                members.setdefault(name.vector, {})[name.index] = position
-        self.names = tuple(names)
         self.blocks = tuple(name.block for name in names)
+        members: dict[str, dict[int, int]] = {}
+        for position in np.flatnonzero(~self.is_category).tolist():
+            name = names[position]
+            if name.vector is not None:
+                members.setdefault(name.vector, {})[name.index] = position
         self.vectors = {
             vector: np.array([numbered[i] for i in sorted(numbered)])
             for vector, numbered in members.items()
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        # the parsed names are many times larger than the names
-        parsed = ("names", "blocks", "vectors")
+        # what is parsed is larger than the names
+        parsed = ("blocks", "vectors")
         return {k: v for k, v in vars(self).items() if k not in parsed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -150,22 +141,8 @@ class Schema:
     @property
     def singles(self) -> np.ndarray:
         """The positions of the columns outside vectors."""
-        return np.flatnonzero([name.vector is None for name in self.names])
-
-    def in_block(self, block: str | None) -> np.ndarray:
-        """Return the positions of a block's columns.
-
-        Parameters
-        ----------
-        block : str or None
-            One of `BLOCKS`; None for columns without a block.
-
-        Returns
-        -------
-        ndarray of int
-            Ascending.
-        """
-        return np.flatnonzero([b == block for b in self.blocks])
+        inside = np.concatenate([np.arange(0), *self.vectors.values()])
+        return np.setdiff1d(np.arange(len(self.columns)), inside)
 
     def vectors_in(self, block: str) -> list[str]:
         """Return the names of a block's vectors.
@@ -200,23 +177,6 @@ class Schema:
             size = len(self.vectors[vectors[0]])
             spaces[space] = [v for v in vectors if len(self.vectors[v]) == size]
         return {space: v for space, v in spaces.items() if len(v) > 1}
-
-    def short_names(self) -> dict[str, str]:
-        """Return a short name for each vector.
-
-        Returns
-        -------
-        dict of {str: str}
-            The block if it has no other vector, otherwise block and name joined by one
-            underscore.
-        """
-        n_vectors = Counter(map(block_of_vector, self.vectors))
-        short = {}
-        for vector in self.vectors:
-            block = block_of_vector(vector)
-            alone = n_vectors[block] == 1
-            short[vector] = block if alone else vector.replace("__", "_")
-        return short
 
     def leaving_with(self, part: str) -> list[Hashable]:
         """Return the columns that leave a table together with a modality or a block.
@@ -265,8 +225,8 @@ class Schema:
         if by == "feature":
             return list(self.columns)
         if by == "vector":
-            pairs = zip(self.names, self.columns, strict=True)
-            return [name.vector or column for name, column in pairs]
+            of_number = {i: v for v, columns in self.vectors.items() for i in columns}
+            return [of_number.get(i, c) for i, c in enumerate(self.columns)]
         if by == "block":
             return [block or PLAIN for block in self.blocks]
         return [FAMILIES[b] if b else PLAIN for b in self.blocks]
@@ -311,20 +271,3 @@ def is_declared(table: pd.DataFrame) -> bool:
 def block_of_vector(vector: str) -> str:
     """Return the block that a vector's name starts with."""
     return str(parse(vector).block)
-
-
-def vectors_alone(names: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Return the positions of each vector's columns among names without a block."""
-    any_block = BLOCKS[0]
-    schema = Schema([f"{any_block}__{name}" for name in names])
-    return {v.removeprefix(f"{any_block}__"): c for v, c in schema.vectors.items()}
-
-
-def check_parts(names: Sequence[Any], schema: Schema, parameter: str) -> None:
-    """Raise if a parameter names something that is neither a block nor a vector."""
-    unknown = [name for name in names if name not in {*BLOCKS, *schema.vectors}]
-    if unknown:
-        raise InvalidInputError(
-            f"{parameter} names {unknown}, which are neither blocks nor vectors of the "
-            f"table. Blocks: {list(BLOCKS)}; vectors here: {sorted(schema.vectors)}."
-        )

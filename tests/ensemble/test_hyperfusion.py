@@ -82,15 +82,6 @@ def test_good_members_get_the_weight(data):
         assert ensemble.weights_[:, 0].min() > 0.85, weighting
 
 
-def test_equal_weights_unless_others_are_clearly_better(data):
-    X, y = data
-    twins = [("one", Ridge(1.0)), ("two", Ridge(1.01))]
-    careful = HyperFusionRegressor(twins, shrink_to_equal=True, random_state=0).fit(
-        X, y
-    )
-    assert_allclose(careful.weights_, 0.5)
-
-
 def test_shuffled_labels_give_chance():
     rng = np.random.RandomState(0)
     n = 4000

@@ -8,5 +8,5 @@ CASES: list[Case] = [
     Case(BlockScaler()),
     Case(BlockPCA(n_components=2)),
     Case(NumericTable()),
-    Case(IQRFilter(action="clip", columns=[0])),
+    Case(IQRFilter(columns=[0])),
 ]

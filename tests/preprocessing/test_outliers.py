@@ -75,7 +75,7 @@ def test_missing_is_no_outlier_and_infinite_always_is():
     row_filter = IQRFilter(columns="followers")
     row_filter.fit_resample(X, y)
     assert_array_equal(np.setdiff1d(np.arange(101), row_filter.sample_indices_), [1, 2])
-    clipped = IQRFilter(columns="followers", action="clip").fit_transform(X)
+    clipped = IQRFilter(columns="followers").fit_transform(X)
     assert np.isnan(clipped["followers"][0])
     assert np.isfinite(clipped["followers"][1:]).all()
 
@@ -94,17 +94,16 @@ def test_too_many_rows_are_refused_with_the_numbers():
     assert len(IQRFilter(max_share=0.1).fit_resample(X, y)[0]) == 101
 
 
-@pytest.mark.parametrize(("action", "expected"), [("clip", 150), ("missing", np.nan)])
-def test_transform_mends_cells_and_keeps_rows(action, expected):
+def test_transform_clips_cells_and_keeps_rows():
     X = pd.DataFrame({"a": Y, "b": Y, "c": pd.Categorical(["x"] * 101)})
-    mender = IQRFilter(columns=["a"], action=action).fit(X)
+    mender = IQRFilter(columns=["a"]).fit(X)
     later = X.assign(a=999.0, b=999.0)
     out = mender.transform(later)
-    assert_array_equal(out["a"], np.full(101, expected))
+    assert_array_equal(out["a"], np.full(101, 150))
     assert out[["b", "c"]].equals(later[["b", "c"]])
     assert later["a"].eq(999).all()
-    array = IQRFilter(columns=[0], action=action).fit(X[["a", "b"]].to_numpy())
-    assert_array_equal(array.transform([[999.0, 999.0]]), [[expected, 999]])
+    array = IQRFilter(columns=[0]).fit(X[["a", "b"]].to_numpy())
+    assert_array_equal(array.transform([[999.0, 999.0]]), [[150, 999]])
 
 
 def test_by_default_it_clips_all_numbers_of_a_table_and_nothing_else():
@@ -142,16 +141,15 @@ cells = st.one_of(st.sampled_from([np.nan, np.inf, -np.inf, 3e38]), st.floats(wi
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(cells, min_size=1, max_size=20), st.sampled_from(["clip", "missing"]))
-def test_any_columns(values, action):
+@given(st.lists(cells, min_size=1, max_size=20))
+def test_any_columns(values):
     X = pd.DataFrame({"a": np.asarray(values, np.float32)})
-    mender = IQRFilter(columns=["a"], action=action).fit(X)
+    mender = IQRFilter(columns=["a"]).fit(X)
     out = mender.transform(X)["a"]
     low, high = mender.lower_[0], mender.upper_[0]
     inside = X["a"].between(low, high)
     assert_array_equal(out[inside], X["a"][inside])
-    rest = out[~inside & X["a"].notna()]
-    assert rest.isna().all() if action == "missing" else rest.notna().all()
+    assert out[X["a"].notna()].notna().all()
     assert out[X["a"].isna()].isna().all()
 
 
@@ -165,7 +163,7 @@ def test_cells_are_mended_whatever_the_target_is(y):
 def test_numbers_among_objects_are_clipped():
     numbers = np.arange(20.0)[:, None]
     numbers[3] = 1e6
-    expected = IQRFilter(action="clip").fit_transform(numbers)
+    expected = IQRFilter().fit_transform(numbers)
     assert expected.max() < 100
-    found = IQRFilter(action="clip").fit_transform(numbers.astype(object))
+    found = IQRFilter().fit_transform(numbers.astype(object))
     np.testing.assert_array_equal(found, expected)

@@ -46,7 +46,7 @@ def test_ranks_that_round_below_zero_are_no_missing_values():
     X = np.array([[0.0, 3.47e16, 3.47e16, np.nan, np.nan, 1e37, 1e37]]).T
     scaler = BlockScaler().fit(X)
     out = scaler.transform([[0.0], [1.0], [1e5]]).ravel()
-    assert_allclose(out, scaler.lower_[0])
+    assert_allclose(out, scaler._lower[0])
     assert_allclose(BlockScaler().fit(-X).transform([[-1.0]]).ravel(), -out[:1])
 
 

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from hyperfusion import ClipHierarchicalRegressor
 from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table import Schema
+from hyperfusion.table._features import read_features
 from tests.regressors.tables import feature_table, target_of
 
 X = feature_table()
@@ -36,13 +37,13 @@ def test_stages_follow_the_hierarchy():
 def test_joint_stage_sees_products_and_differences():
     model = small().fit(X, Y)
     network = model._network
-    rows = model.inputs_.transform(model._read(X[:5]))
+    rows = model._inputs.transform(read_features(model, X[:5], reset=False))
     numbers, codes = map(torch.from_numpy, rows)
     joined = []
     network.joint.register_forward_pre_hook(lambda _, given: joined.append(given[0]))
     network(numbers.double(), codes)
     joint = joined[0][:, 16:].detach()
-    layout = model.inputs_.layout_["groups"]
+    layout = model._inputs.layout_["groups"]
     image = numbers[:, slice(*layout["image"]["vectors"]["image__clip"])]
     title = numbers[:, slice(*layout["text"]["vectors"]["text__title_clip"])]
     assert_allclose(joint[:, :6], image * title, rtol=1e-6)

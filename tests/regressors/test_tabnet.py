@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from hyperfusion import TabNetHuberRegressor
 from hyperfusion.regressors.networks._members import _chunk_size
 from hyperfusion.regressors.networks._training import batches_of
+from hyperfusion.table._features import read_features
 from tests.regressors.tables import feature_table, target_of
 
 X = feature_table()
@@ -26,7 +27,7 @@ def small(**params) -> TabNetHuberRegressor:
 
 def network_and_rows(model):
     """The network, and its rows of the table."""
-    rows = model.inputs_.transform(model._read(X))
+    rows = model._inputs.transform(read_features(model, X, reset=False))
     return model._network, *map(torch.from_numpy, rows)
 
 

@@ -148,7 +148,7 @@ def test_seeds_make_a_difference_and_repeat(member):
 @each_member
 def test_state_is_plain_and_needs_no_torch_classes(member):
     model = clone(member).fit(X, Y)
-    assert isinstance(model.network_state_, bytes)
+    assert isinstance(model._state, bytes)
     data = pickle.dumps(model)
     named = [arg for op, arg, _ in pickletools.genops(data) if isinstance(arg, str)]
     assert not [arg for arg in named if arg == "torch" or arg.startswith("torch.")]

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from hyperfusion import HierarchicalClusterEncoder
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.relations._tree import agreement_table, share_out
+from hyperfusion.relations._tree import share_out
 
 RNG = np.random.RandomState(0)
 SMALL = {"levels": (2, 6), "min_cluster_size": 2, "random_state": 0}
@@ -80,40 +80,6 @@ def test_distances_margins_and_sizes_by_hand():
     assert_allclose(out["image_6_size"], share.loc[own].to_numpy(), rtol=1e-6)
 
 
-def test_agreement_by_hand():
-    a = np.array([0, 0, 0, 1, 1, 1, -1])
-    b = np.array([0, 0, 1, 1, 1, 2, 0])
-    found = agreement_table(a, b, (2, 3))
-
-    def npmi(together, one, other):
-        return np.log(together / (one * other)) / -np.log(together)
-
-    expected = [
-        [npmi(2 / 6, 3 / 6, 2 / 6), npmi(1 / 6, 3 / 6, 3 / 6), -1],
-        [-1, npmi(2 / 6, 3 / 6, 3 / 6), npmi(1 / 6, 3 / 6, 1 / 6)],
-    ]
-    assert_allclose(found, expected, rtol=1e-6)
-    always = agreement_table(np.array([0, 1]), np.array([1, 0]), (2, 2))
-    assert_allclose(always, [[-1, 1], [1, -1]])
-    four = np.repeat(np.arange(2), 2), np.tile(np.arange(2), 2)
-    assert_allclose(agreement_table(*four, (2, 2)), 0, atol=1e-7)
-    alone = agreement_table(np.zeros(3, int), np.zeros(3, int), (1, 1))
-    assert_array_equal(alone, [[0]])
-
-
-def test_posts_whose_text_fits_the_image_agree():
-    vectors, groups = nested()
-    title = vectors.copy()
-    strange = RNG.permutation(240)[:24]
-    title[strange] = vectors[RNG.permutation(strange)]
-    X = table(image__clip=vectors, text__title_clip=title, tags__clip=vectors)
-    out = HierarchicalClusterEncoder(**SMALL).fit_transform(X)
-    fits = groups == np.argmax(title[:, 2:8], axis=1)
-    agreement = out["image_text_6_agreement"]
-    assert agreement[fits].min() > agreement[~fits].max()
-    assert_allclose(out["image_tags_6_agreement"], 1, rtol=1e-5)
-
-
 def test_missing_vectors_have_no_cluster():
     X = random_table(60)
     X.iloc[3, :8] = np.nan
@@ -121,13 +87,8 @@ def test_missing_vectors_have_no_cluster():
     X.iloc[5] = np.nan
     out = HierarchicalClusterEncoder(**SMALL).fit_transform(X)
     image, text = out.filter(regex="^image_[26]"), out.filter(regex="^text_[26]")
-    joint, pair = out.filter(like="joint"), out.filter(like="agreement")
-    for part, rows in (
-        (image, [3, 4, 5]),
-        (text, [5]),
-        (joint, [5]),
-        (pair, [3, 4, 5]),
-    ):
+    joint = out.filter(like="joint")
+    for part, rows in ((image, [3, 4, 5]), (text, [5]), (joint, [5])):
         missing = part.isna()
         assert np.flatnonzero(missing.all(axis=1)).tolist() == rows
         assert np.flatnonzero(missing.any(axis=1)).tolist() == rows
@@ -207,7 +168,7 @@ def test_the_same_seed_gives_the_same_tree():
     assert not fitted(0).equals(fitted(1))
 
 
-def test_blocks_and_stems_by_name():
+def test_blocks_by_name():
     X = table(
         text__title_clip=RNG.normal(size=(50, 4)),
         text__title_glove=RNG.normal(size=(50, 4)),
@@ -215,10 +176,8 @@ def test_blocks_and_stems_by_name():
     )
     default = HierarchicalClusterEncoder(**SMALL).fit(X)
     assert list(default.levels_) == ["text"]
-    named = HierarchicalClusterEncoder(
-        blocks=["text__title_glove", "user", "image"], **SMALL
-    ).fit(X)
-    assert list(named.levels_) == ["text_title_glove", "user", "joint"]
+    named = HierarchicalClusterEncoder(blocks=["user", "text", "image"], **SMALL).fit(X)
+    assert list(named.levels_) == ["user", "text", "joint"]
 
 
 def test_an_array_gives_numbers():

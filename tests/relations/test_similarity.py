@@ -4,10 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import make_pipeline
 
 from hyperfusion import CrossModalSimilarity
 from hyperfusion.exceptions import InvalidInputError
@@ -130,106 +126,6 @@ def test_a_table_without_two_vectors_is_refused():
         CrossModalSimilarity().fit(np.ones((3, 4)))
 
 
-class Lookup(TransformerMixin, BaseEstimator):
-    """An encoder that knows the vectors of a few words."""
-
-    def __init__(self, vectors, calls=None):
-        self.vectors = vectors
-        self.calls = calls
-
-    def fit(self, X, y=None):
-        self.n_features_in_ = 1
-        return self
-
-    def transform(self, X):
-        missing = [NAN] * len(next(iter(self.vectors.values())))
-        return np.array([self.vectors.get(str(cell), missing) for cell in X])
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        return tags
-
-
-WORDS = {"up": [0, 1], "right": [2, 0], "diagonal": [1, 1], "up right": [5, 5]}
-
-
-def posts():
-    return pd.DataFrame(
-        {
-            "image": ["up", "right", "up"],
-            "title": ["up", "up", None],
-            "tags": ["up right", "right diagonal unknown", ""],
-        },
-        index=[7, 8, 9],
-    )
-
-
-def test_raw_columns_with_encoders():
-    encoders = {column: Lookup(WORDS) for column in ("image", "title", "tags")}
-    similarity = CrossModalSimilarity(encoders=encoders)
-    out = similarity.fit_transform(posts())
-    half = np.sqrt(0.5)
-    assert out.index.tolist() == [7, 8, 9]
-    expected = {
-        "image_title_cosine": [1, 0, NAN],
-        "image_tags_cosine": [half, NAN, NAN],
-        "title_tags_cosine": [half, NAN, NAN],
-        "image_all_cosine": [np.cos(np.pi / 8), 0, NAN],
-    }
-    assert list(out.columns) == list(expected)
-    for name, values in expected.items():
-        assert_allclose(out[name], values, atol=1e-6, err_msg=name)
-    fitted_alone = clone(similarity).fit(posts()).transform(posts())
-    pd.testing.assert_frame_equal(fitted_alone, out)
-
-
-def test_flags_of_an_encoder_are_no_part_of_its_vector():
-    class Flagged(Lookup):
-        def transform(self, X):
-            vectors = super().transform(X)
-            return np.column_stack([vectors, np.ones(len(vectors))])
-
-        def get_feature_names_out(self, input_features=None):
-            return np.array(["clip__0", "clip__1", "clip_is_missing"])
-
-    encoders = {"image": Flagged(WORDS), "title": Lookup(WORDS)}
-    out = CrossModalSimilarity(encoders=encoders).fit_transform(posts())
-    assert_allclose(out["image_title_cosine"], [1, 0, NAN])
-
-
-def test_clones_share_what_their_encoders_share():
-    class Shared(Lookup):
-        def __sklearn_clone__(self):
-            return Shared(self.vectors, self.calls)
-
-    encoder = Shared(WORDS, object())
-    similarity = CrossModalSimilarity(encoders={"image": encoder})
-    twin = clone(similarity.set_output(transform="pandas"))
-    assert twin.encoders["image"] is not encoder
-    assert twin.encoders["image"].calls is encoder.calls
-    assert similarity.encoders["image"] is encoder
-
-
-def test_sparse_encoders_and_a_pipeline():
-    words = TfidfVectorizer(vocabulary=["up", "right", "diagonal"])
-    similarity = CrossModalSimilarity(encoders={"image": words, "title": words})
-    X = posts().assign(title=["up", "right", "up up"])
-    assert_allclose(similarity.fit_transform(X)["image_title_cosine"], [1, 1, 1])
-    y = [1.0, 2.0, 3.0]
-    model = make_pipeline(similarity, LinearRegression()).fit(X, y)
-    assert len(model.predict(X)) == 3
-
-
-def test_raw_columns_that_cannot_be_compared_are_named():
-    wide = Lookup({"up": [0, 1, 0]})
-    encoders = {"image": Lookup(WORDS), "title": wide}
-    with pytest.raises(InvalidInputError, match=r"'image': 2, 'title': 3"):
-        CrossModalSimilarity(encoders=encoders).fit_transform(posts())
-    with pytest.raises(InvalidInputError, match="at least two columns"):
-        CrossModalSimilarity(encoders={"image": wide}).fit(posts())
-
-
 cells = st.one_of(st.floats(width=32), st.sampled_from([0.0, NAN, np.inf, 3e38]))
 vectors = st.lists(st.lists(cells, min_size=2, max_size=2), min_size=4, max_size=4)
 
@@ -244,14 +140,3 @@ def test_any_vectors(image, title):
     zero = (X.iloc[:, :2] == 0).all(axis=1) | (X.iloc[:, 2:4] == 0).all(axis=1)
     assert_array_equal(there, both & ~zero)
     assert out["image_text_cosine"][there].between(-1, 1).all()
-
-
-def test_parameters_of_the_encoders_are_set_in_place():
-    words = TfidfVectorizer(vocabulary=["up", "right", "diagonal"])
-    similarity = CrossModalSimilarity(encoders={"image": words, "title": words})
-    assert similarity.get_params()["encoders__title__lowercase"] is True
-    similarity.set_params(encoders__title__lowercase=False)
-    assert similarity.encoders["title"].lowercase is False
-    assert similarity.encoders["image"].lowercase is True
-    with pytest.raises(InvalidInputError, match=r"no encoder 'tags__x'.*'title'"):
-        similarity.set_params(encoders__tags__x=1)

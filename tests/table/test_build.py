@@ -46,13 +46,12 @@ def test_parts_become_blocks_and_vectors():
             "image__clip": np.ones((2, 3)),
             "meta": frame,
             "time": pd.Series([1.0, 2.0], name="hour", index=frame.index),
-            None: np.zeros(2),
         }
     )
     schema = Schema.of(table)
     assert schema.vectors.keys() == {"image__clip"}
     assert list(table)[3:] == [
-        *("meta__likes", "meta__v_3", "time__hour", "x0", "meta__kind")
+        *("meta__likes", "meta__v_3", "time__hour", "meta__kind")
     ]
     assert table.index.tolist() == [5, 9]
     assert table["meta__kind"].dtype == "category"
@@ -87,6 +86,7 @@ def test_blocks_as_names_of_a_column_transformers_parts_need_nothing_else():
     [
         ({}, "parts is empty"),
         ({"sound": np.ones(2)}, "parts has the name 'sound'"),
+        ({None: np.ones(2)}, "parts has the name None"),
         ({"img__clip": np.ones(2)}, "parts has the name 'img__clip'"),
         ({"image__clip": np.ones((2, 2, 2))}, "one or two dimensions"),
         ({"image__clip": np.ones((2, 2)), "meta": np.ones(3)}, "differ in their"),
@@ -123,9 +123,3 @@ def test_a_table_that_lost_its_spaces_says_so():
     lost = pd.DataFrame(table.to_numpy(), columns=table.columns)
     with pytest.warns(UserWarning, match="image__a and text__b may be"):
         RelationEncoder().fit(lost)
-
-
-def test_columns_of_no_block_must_not_read_as_some():
-    frame = pd.DataFrame({"meta__x__0": [1.0]})
-    with pytest.raises(InvalidInputError, match=r"'meta__x__0'.*belongs to a block"):
-        feature_table({None: frame})

@@ -18,7 +18,7 @@ from hyperfusion.table._names import (
     unique_names,
     vector_columns,
 )
-from hyperfusion.table._schema import check_parts, declare
+from hyperfusion.table._schema import declare
 
 TEXTS = st.text(max_size=20)
 
@@ -122,12 +122,6 @@ def test_spaces_hold_vectors_of_one_length_in_the_blocks_order():
     assert Schema.of(table().drop(columns=["image__clip__0"])).aligned() == {}
 
 
-def test_short_names():
-    short = Schema.of(table()).short_names()
-    assert short["image__clip"] == "image"
-    assert short["text__title_clip"] == "text_title_clip"
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -176,13 +170,6 @@ def test_every_block_has_a_family_and_modalities_are_blocks():
     assert set(FAMILIES) == set(BLOCKS)
     for blocks in MODALITIES.values():
         assert set(blocks) <= set(BLOCKS)
-
-
-def test_parts_that_are_not_there_are_named():
-    schema = Schema.of(table())
-    check_parts(["image", "image__clip"], schema, "blocks")
-    with pytest.raises(InvalidInputError, match=r"names \['imge'\].*image__clip"):
-        check_parts(["imge", "image"], schema, "blocks")
 
 
 def test_unknown_block():

@@ -245,8 +245,8 @@ class PostEncoder(NestedEncoders, SharesWordVectors, CellEncoder):
             blocks = [r for r in ("text", "tags") if compared & {*self.roles_[r]}]
             blocks += [v.block for v in vectors if compared & {*v.columns}]
             if blocks:
-                columns = schema.in_block("neighbors")
-                return {self._names[i]: tuple(blocks) for i in columns}
+                columns = zip(schema.columns, schema.blocks, strict=True)
+                return {c: tuple(blocks) for c, b in columns if b == "neighbors"}
         return {}
 
     def _with_folder(self, cells: pd.DataFrame) -> pd.DataFrame:

@@ -130,8 +130,7 @@ class CoAttentionNetwork(nn.Module):
             CoAttentionBlock(size, dropout, generator)
             for _ in range(config["n_blocks"] if self.sides else 0)
         )
-        content = ("visual", "textual") if self.sides else ()
-        attended = [g for side in content for g in self.sides.get(side, [])]
+        attended = [g for side in CONTENT for g in self.sides.get(side, [])]
         self.rest = self.features.spans([g for g in groups if g not in attended])
         width = len(self.tokens) * size
         if self.rest:

@@ -12,12 +12,9 @@ import numpy as np
 from hyperfusion._base import with_parameters
 from hyperfusion._device import device_to_predict, resolve_device
 from hyperfusion._sklearn_compat import Interval, StrOptions
-from hyperfusion._validation import local_generator
+from hyperfusion._validation import COUNT, NOT_NEGATIVE, POSITIVE, local_generator
 from hyperfusion._warnings import warn_user
 from hyperfusion.regressors._common import (
-    COUNT,
-    NOT_NEGATIVE,
-    POSITIVE,
     Member,
     TargetScaler,
     held_out_rows,
@@ -77,12 +74,6 @@ SLOTS = {
             Center and spread of the target.
         schema_ : Schema
             The blocks of the columns, and which are numbers, categories and vectors.
-        inputs_ : NetworkInputs
-            The fitted preparation of the features.
-        network_config_ : dict
-            The sizes and settings that the network is built from.
-        network_state_ : bytes
-            The network's weights, in the safetensors format.
         """,
     "preparation": """
         The features are prepared inside, from the training rows: missing numbers are
@@ -163,15 +154,15 @@ class NetworkRegressor(Member):
         held = held_out_rows(len(y), self.early_stopping, rng)
         seed = int(rng.randint(2**31 - 1))
         n_samples = int((~held).sum())
-        self.network_config_ = self._network_config(n_samples)
+        self._config = self._network_config(n_samples)
         self.target_scaler_ = TargetScaler.fit(y[~held], weight[~held])
         target = self.target_scaler_.transform(y).astype(np.float32)
         with _training.fixed_threads(self.n_threads):
-            self.inputs_ = NetworkInputs(
+            self._inputs = NetworkInputs(
                 n_components=self._n_components(n_samples), align=self._align
             ).fit(take_rows(features, ~held))
-            self._say_what_is_missing(features)
-            prepared = self.inputs_.transform(features)
+            self._say_what_is_missing()
+            prepared = self._inputs.transform(features)
 
             def rows(kept: np.ndarray) -> TensorDataset:
                 share = (weight[kept] / weight[kept].mean()).astype(np.float32)
@@ -185,27 +176,23 @@ class NetworkRegressor(Member):
             epochs = self.max_iter if target[~held].any() and n_samples > 1 else 0
             found = _training.train(network, learned, judged, self, size, epochs, seed)
             state = {k: v.cpu().contiguous() for k, v in found.state.items()}
-            self.network_state_ = safetensors.torch.save(state)
+            # bytes in the safetensors format load everywhere and run no code
+            self._state = safetensors.torch.save(state)
             self.n_iter_, self.best_iter_ = len(found.losses), found.best_epoch
             self.loss_curve_, self.validation_curve_ = found.losses, found.validation
             self.best_score_ = min(found.validation, default=None)
             self._restore(device)
             self._after_training(*(part[~held] for part in prepared))
 
-    def _say_what_is_missing(self, features: Features) -> None:
-        if not self._is_plain(self.inputs_.layout_["groups"]):
+    def _say_what_is_missing(self) -> None:
+        if not self._is_plain(self._inputs.layout_["groups"]):
             return
-        blocks = [repr(b) for b in dict.fromkeys(features.table.blocks) if b]
-        if None in features.table.blocks:
+        blocks = [repr(b) for b in dict.fromkeys(self.schema_.blocks) if b]
+        if None in self.schema_.blocks:
             blocks.append("columns of no block")
-        counts = [
-            (features.numbers.shape[1], "number", "numbers"),
-            (features.categories.shape[1], "category", "categories"),
-        ]
-        sizes = [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
         warn_user(
             f"{type(self).__name__} {self._purpose}; it was given only "
-            f"{', '.join(blocks)} ({', '.join(sizes)}) and works as a plain network. "
+            f"{', '.join(blocks)} and works as a plain network. "
             "hyperfusion.table.describe_table(X) shows how the columns are read.",
         )
 
@@ -237,14 +224,14 @@ class NetworkRegressor(Member):
         from hyperfusion.regressors.networks import _architectures
 
         build = getattr(_architectures, self._network_class)
-        return build(self.inputs_.layout_, self.network_config_, generator)
+        return build(self._inputs.layout_, self._config, generator)
 
     def _restore(self, device: str) -> None:
         import safetensors.torch
         import torch
 
         network = self._build(torch.Generator().manual_seed(0))
-        state = safetensors.torch.load(self.network_state_)
+        state = safetensors.torch.load(self._state)
         network.load_state_dict(state, strict=False)
         # In float32 a row's last digits depend on how many rows are predicted with it.
         # Apple's GPUs have no float64.
@@ -260,7 +247,7 @@ class NetworkRegressor(Member):
         if self.__dict__.get("_network_device") != self.device:
             self._restore(device_to_predict(self.device))
         with _training.fixed_threads(self.n_threads):
-            prepared = map(torch.from_numpy, self.inputs_.transform(features))
+            prepared = map(torch.from_numpy, self._inputs.transform(features))
             scaled = _training.predict(self._network, {}, *prepared)
         return self.target_scaler_.inverse_transform(scaled.double().cpu().numpy())
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
-from sklearn.utils import gen_batches
 
-from hyperfusion._base import HyperFusionEstimator, plain_output
+from hyperfusion._base import HyperFusionEstimator, plain_output, with_parameters
 from hyperfusion.preprocessing import BlockImputer, BlockPCA, BlockScaler
 from hyperfusion.preprocessing._base import code_matrix
-from hyperfusion.table._features import Features
+from hyperfusion.table._features import Features, take_columns
 from hyperfusion.table._names import vector_columns
 from hyperfusion.table._schema import PLAIN, Schema
 
 MIN_FREQUENCY = 4  # rows at fit that a level needs to get its own code
-_ROWS = 16_384
 
 
+@with_parameters
 class NetworkInputs(HyperFusionEstimator):
     """Turn numbers and categories into matrices for a network.
 
@@ -45,9 +45,8 @@ class NetworkInputs(HyperFusionEstimator):
         For each category, the levels with the codes 1, 2 and so on.
     """
 
-    def __init__(self, *, n_components: int = 16, align: bool = False):
-        self.n_components = n_components
-        self.align = align
+    n_components: int = 16
+    align: bool = False
 
     @plain_output()
     def fit(self, features: Features) -> Self:
@@ -56,7 +55,6 @@ class NetworkInputs(HyperFusionEstimator):
         self.levels_ = [frequent_levels(column) for _, column in levels]
         pairs = enumerate(zip(schema.columns, schema.blocks, strict=True))
         self.names_ = [str(name) if block else str(i) for i, (name, block) in pairs]
-        self.bases_: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.sources_: list[list[int]] = []
         outputs = self._fit_numbers(features) if self.names_ else []
         self.layout_ = self._describe(outputs, features)
@@ -66,15 +64,10 @@ class NetworkInputs(HyperFusionEstimator):
         table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
         self.imputer_ = BlockImputer()
         table = self.imputer_.fit_transform(table)
-        found = dict(zip(table, self.imputer_.sources_, strict=True))
-        if self.align:
-            self._fit_bases(table, features.schema)
-        for vector, (_, basis) in self.bases_.items():
-            columns = features.schema.vectors[vector].tolist()
-            found |= dict.fromkeys(vector_columns(vector, len(basis)), columns)
-        table = self._project(table)
         self.pca_ = BlockPCA(n_components=self.n_components).fit(table)
-        sources = [found[name] for name in table]
+        if self.align:
+            self._share_bases(table.to_numpy(), features.schema)
+        sources = self.imputer_.sources_
         self.sources_ = [
             [i for j in of for i in sources[j]] for of in self.pca_.sources_
         ]
@@ -84,49 +77,35 @@ class NetworkInputs(HyperFusionEstimator):
         self.scaler_ = BlockScaler().fit(self.pca_.transform(table))
         return outputs
 
-    def _fit_bases(self, table: pd.DataFrame, schema: Schema) -> None:
+    def _share_bases(self, numbers: np.ndarray, schema: Schema) -> None:
+        """Give the vectors of one space the components of all of them together."""
+        fitted, columns = self.pca_.pcas_, self.pca_.columns_
         for vectors in schema.aligned().values():
-            columns = {v: table.iloc[:, schema.vectors[v]].to_numpy() for v in vectors}
-            means = {v: c.mean(axis=0, dtype=np.float64) for v, c in columns.items()}
-            centered = [c - means[v].astype(np.float32) for v, c in columns.items()]
-            stacked = np.concatenate(centered)
+            reduced = [v for v in vectors if v in fitted]
+            if not reduced:
+                continue
+            means = [fitted[v].mean_.astype(np.float32) for v in reduced]
+            pairs = zip(reduced, means, strict=True)
+            stacked = np.concatenate(
+                [take_columns(numbers, columns[v]) - mean for v, mean in pairs]
+            )
             n, p = stacked.shape
-            size = min(self.n_components, n)
-            if size < p and stacked.any():
-                solver = "covariance_eigh" if n >= p else "full"
-                pca = PCA(size, svd_solver=solver, copy=False)
-                with np.errstate(invalid="ignore"):  # a variance of 0 has no shares
-                    pca.fit(stacked)
-                basis = pca.components_.astype(np.float64)
-                self.bases_ |= {v: (means[v], basis) for v in vectors}
-
-    def _project(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Put the components in the common bases in place of their vectors."""
-        if not self.bases_:
-            return table
-        vectors = Schema.of(table).vectors
-        gone = np.concatenate([vectors[v] for v in self.bases_])
-        parts = [table.drop(columns=table.columns[gone])]
-        for vector, (mean, basis) in self.bases_.items():
-            values = table.iloc[:, vectors[vector]].to_numpy()
-            out = np.empty((len(values), len(basis)), dtype=np.float32)
-            for rows in gen_batches(len(values), _ROWS):
-                # In float32 the last digits of a row depend on its neighbors.
-                out[rows] = (values[rows] - mean) @ basis.T
-            names = vector_columns(vector, len(basis))
-            parts.append(pd.DataFrame(out, columns=names, copy=False))
-        return pd.concat(parts, axis=1)
+            solver = "covariance_eigh" if n >= p else "full"
+            size = fitted[reduced[0]].n_components_
+            shared = PCA(size, svd_solver=solver, copy=False).fit(stacked)
+            for vector in reduced:
+                fitted[vector].components_ = shared.components_
 
     def _describe(self, outputs: list[str], features: Features) -> dict[str, Any]:
         """Put the outputs in order: single columns by group, then vectors by group."""
-        schema = Schema(outputs)
-        of_blocks = zip(features.table.blocks, features.table.is_category, strict=True)
-        levels = [block for block, is_category in of_blocks if is_category]
+        aligned = features.schema.aligned() if self.align else {}
+        schema = Schema(outputs, spaces={v: s for s, vs in aligned.items() for v in vs})
+        levels = [*compress(features.table.blocks, features.table.is_category)]
         blocks = list(dict.fromkeys([*schema.blocks, *levels]))
         groups: dict[str, dict[str, Any]] = {}
         order: list[int] = []
         for block in blocks:
-            scalars = np.intersect1d(schema.in_block(block), schema.singles).tolist()
+            scalars = [i for i in schema.singles.tolist() if schema.blocks[i] == block]
             groups[block or PLAIN] = {
                 "scalars": (len(order), len(order) + len(scalars)),
                 "vectors": {},
@@ -142,13 +121,12 @@ class NetworkInputs(HyperFusionEstimator):
                 order += columns
         self.order_ = np.array(order, dtype=np.int64)
         self.sources_ = [self.sources_[i] for i in order]
-        aligned = features.schema.aligned().values() if self.align else []
         return {
             "groups": groups,
             "n_scalars": n_scalars,
             "n_numbers": len(order),
             "sizes": [len(known) + 1 for known in self.levels_],
-            "aligned": list(aligned),
+            "aligned": list(schema.aligned().values()),
         }
 
     @plain_output()
@@ -159,7 +137,7 @@ class NetworkInputs(HyperFusionEstimator):
             return np.empty((len(codes), 0), dtype=np.float32), codes
         table = pd.DataFrame(features.numbers, columns=self.names_, copy=False)
         table = self.imputer_.transform(table)
-        table = self.scaler_.transform(self.pca_.transform(self._project(table)))
+        table = self.scaler_.transform(self.pca_.transform(table))
         return table.to_numpy(dtype=np.float32)[:, self.order_], codes
 
 

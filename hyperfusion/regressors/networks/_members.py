@@ -10,12 +10,9 @@ import numpy as np
 
 from hyperfusion._base import with_parameters
 from hyperfusion._sklearn_compat import Interval
+from hyperfusion._validation import COUNT, NOT_NEGATIVE
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.regressors.networks._base import (
-    COUNT,
-    NOT_NEGATIVE,
-    NetworkRegressor,
-)
+from hyperfusion.regressors.networks._base import NetworkRegressor
 from hyperfusion.table._names import MODALITIES
 
 VIRTUAL_BATCH_SIZE = 128  # rows of the statistics of batch normalization
@@ -105,7 +102,7 @@ class TabNetHuberRegressor(NetworkRegressor):
         units = self._network.importances(*rows)
         shares = units / np.maximum(units.sum(axis=1, keepdims=True), 1e-30)
         # a unit's share is divided equally among its columns
-        inputs, layout = self.inputs_, self.inputs_.layout_
+        inputs, layout = self._inputs, self._inputs.layout_
         numbers_at = np.flatnonzero(~self.schema_.is_category)
         starts = [*range(layout["n_scalars"])]
         for group in layout["groups"].values():
@@ -131,12 +128,11 @@ def _chunk_size(n_samples: int, batch_size: int, wanted: int) -> int:
 
     def last(batch: int, size: int) -> int:
         length = -(-batch // -(-batch // size))
-        return batch - (-(-batch // length) - 1) * length
+        return (batch - 1) % length + 1
 
-    size = wanted
-    while min(last(batch, size) for batch in batches) < 2 and size < max(batches):
-        size += 1
-    return size
+    sizes = range(wanted, max(wanted, *batches) + 1)
+    several = (s for s in sizes if all(last(batch, s) > 1 for batch in batches))
+    return next(several, sizes[-1])
 
 
 @with_parameters
