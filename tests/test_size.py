@@ -1,6 +1,7 @@
 """Memory grows by so many feature tables as the guide says, measured in a process."""
 
 import json
+import os
 import subprocess
 import sys
 from multiprocessing import get_context
@@ -20,7 +21,9 @@ FEW, MANY = 4_000, 16_000
 
 # in feature tables of the rows, the posts' own vectors (0.9) among them; a member that
 # takes nothing but numbers copies the training part of a fold three times
-ALLOWED = {"encode": 2.1, "fit": 5.0, "predict": 3.6}
+ALLOWED = {"encode": 1.9, "fit": 3.6, "predict": 2.9}
+# glibc would keep freed arrays below 32 MB, or not, by chance of what lies above them
+FREED = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 
 
 def peak():
@@ -77,6 +80,7 @@ def test_memory_grows_as_the_guide_says():
     run = subprocess.run(
         [sys.executable, "-m", "tests.test_size"],
         cwd=ROOT,
+        env=os.environ | FREED,
         capture_output=True,
         text=True,
         check=True,
