@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from PIL import Image
 from scipy import ndimage
 
@@ -26,6 +26,7 @@ from hyperfusion.exceptions import BadCellError
 _SIDE = 512
 _COLOR_SIDE = 64
 _N_COLORS = 3
+_AT_A_TIME = 16  # pictures for a thread
 
 _MEASURES = (
     *("width", "height", "aspect_ratio", "pixels", "mode_gray", "mode_alpha"),
@@ -71,8 +72,8 @@ class ImageStatistics(ColumnEncoder):
     A list of pictures in one cell (a carousel, frames of a video; also an array of
     frames) has the means over the pictures that can be used. Brightness and the
     measures after it are computed on a copy of at most 512 pixels on a side. One core
-    reads about 100 pictures of 500 x 400 pixels per second; within
-    ``joblib.parallel_config``, each job reads some of them.
+    reads about 100 pictures of 500 x 400 pixels per second, and all cores are used;
+    within ``joblib.parallel_config``, each job reads some of the pictures.
 
     References
     ----------
@@ -100,10 +101,12 @@ class ImageStatistics(ColumnEncoder):
 
     def _transform_cells(self, cells: pd.Series) -> np.ndarray:
         pictures, rows = split_lists(cells)
-        run = Parallel() if effective_n_jobs(None) > 1 else None
-        tries = map(_try_to_measure, pictures)
-        if run is not None:  # errors come back as values
-            tries = run(delayed(_try_to_measure)(picture) for picture in pictures)
+        run = Parallel()
+        if effective_n_jobs(None) == 1:
+            threads = {"prefer": "threads", "batch_size": _AT_A_TIME}
+            run = Parallel(cpu_count(), return_as="generator", **threads)
+        # errors come back as values
+        tries = run(delayed(_try_to_measure)(picture) for picture in pictures)
         found, errors = [], []
         for row, outcome in zip(rows.tolist(), tries, strict=True):
             is_bad = isinstance(outcome, Exception)
@@ -184,9 +187,12 @@ def _main_colors(image: Image.Image) -> np.ndarray:
     factor = -(-max(image.size) // _COLOR_SIDE)
     small = image.reduce(factor)
     quantized = small.quantize(_N_COLORS, method=Image.Quantize.MEDIANCUT)
-    pixels = np.asarray(quantized.convert("RGB")).reshape(-1, 3)
-    counts = Counter(map(tuple, pixels.tolist()))
-    total = sum(counts.values())
+    palette = np.array(quantized.getpalette()).reshape(-1, 3).tolist()
+    counts: Counter[tuple[int, ...]] = Counter()
+    for entry, count in zip(palette, quantized.histogram(), strict=False):
+        if count:
+            counts[tuple(entry)] += count
+    total = counts.total()
     # ties go to the darker color, so that the palette's order doesn't matter
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     for row, (color, count) in zip(colors, ranked, strict=False):
