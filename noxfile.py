@@ -20,7 +20,8 @@ nox.options.default_venv_backend = "none"
 ROOT = Path(__file__).parent
 SHARED = ROOT / ".nox" / "shared"
 PROJECT = nox.project.load_toml("pyproject.toml")["project"]
-IN_PARALLEL = ["-n", "auto", "--dist", "loadfile"]  # what a file fits, it fits once
+# what a file fits, it fits once; in their own order, short files are the last
+IN_PARALLEL = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 LOWEST_PYTHON = PROJECT["requires-python"].removeprefix(">=")
 
 # OpenBLAS's kernels: the flag of a processor that has the instructions, and what oneDNN
