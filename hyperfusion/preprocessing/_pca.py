@@ -136,7 +136,8 @@ def _fit_pca(values: np.ndarray, size: int) -> PCA | None:
     if not values.any():
         return None
     solver = "covariance_eigh" if n >= p else "full"
-    with thread_limit(1, user_api="blas"):
+    # the variances of tiny differences can underflow: their shares are 0 / 0
+    with thread_limit(1, user_api="blas"), np.errstate(invalid="ignore"):
         pca = PCA(min(size, n, p), svd_solver=solver, copy=False).fit(values)
     pca.mean_ = (pca.mean_ + center) * scale
     pca.explained_variance_ = pca.explained_variance_ * np.float64(scale) ** 2

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,6 +108,13 @@ def test_declared_vectors_alone():
 def test_a_vector_with_nothing_to_learn_from_is_left(fill):
     X = table(image__clip=np.full((10, 4), fill, np.float32))
     assert_array_equal(BlockPCA(n_components=2).fit_transform(X), X)
+
+
+def test_differences_whose_squares_underflow():
+    X = np.float32([[1, 0], [1, 1e-25], [1, 2e-25]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(BlockPCA(n_components=1).fit_transform(X)).all()
 
 
 def test_no_more_components_than_complete_rows():

@@ -92,7 +92,8 @@ class NetworkInputs(HyperFusionEstimator):
             n, p = stacked.shape
             solver = "covariance_eigh" if n >= p else "full"
             size = fitted[reduced[0]].n_components_
-            shared = PCA(size, svd_solver=solver, copy=False).fit(stacked)
+            with np.errstate(invalid="ignore"):  # as in BlockPCA
+                shared = PCA(size, svd_solver=solver, copy=False).fit(stacked)
             for vector in reduced:
                 fitted[vector].components_ = shared.components_
 
