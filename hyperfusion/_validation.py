@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,8 +14,9 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
 
 from hyperfusion._sklearn_compat import Interval, _check_sample_weight, _num_samples
+from hyperfusion._version import DISTRIBUTION
 from hyperfusion._warnings import warn_user
-from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.exceptions import InvalidInputError, MissingDependencyError
 
 COUNT = Interval(Integral, 1, None, closed="left")
 """Constraint of whole numbers from 1."""
@@ -29,6 +32,18 @@ N_JOBS = [Interval(Integral, None, -1, closed="right"), _MOST_JOBS, None]
 _LARGEST = 1e18  # squares of what is larger leave the range of float32
 _FEW_ROWS = 20
 _FAR = 1000  # interquartile ranges
+
+
+@contextmanager
+def needing(package: str, feature: str, extra: str) -> Iterator[None]:
+    """Say what to install where the import in this block fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{feature} needs {package}, which is not installed. Install it with: pip "
+            f"install '{DISTRIBUTION}[{extra}]'"
+        ) from error
 
 
 def local_generator(random_state: Any) -> np.random.RandomState:

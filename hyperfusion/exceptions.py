@@ -6,11 +6,7 @@ keep working.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-from hyperfusion._version import DISTRIBUTION
 
 __all__ = [
     "AssociationWarning",
@@ -73,18 +69,6 @@ class BadFileError(HyperFusionError, ValueError):
 
 class MissingDependencyError(HyperFusionError, ImportError):
     """A package that this feature needs is not installed."""
-
-
-@contextmanager
-def needing(package: str, feature: str, extra: str) -> Iterator[None]:
-    """Say what to install where the import in this block fails."""
-    try:
-        yield
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{feature} needs {package}, which is not installed. Install it with: pip "
-            f"install '{DISTRIBUTION}[{extra}]'"
-        ) from error
 
 
 class WeightsNotFoundError(HyperFusionError, ValueError):

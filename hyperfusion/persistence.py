@@ -15,8 +15,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from hyperfusion._validation import needing
 from hyperfusion._writing import written_whole
-from hyperfusion.exceptions import BadFileError, InvalidInputError, needing
+from hyperfusion.exceptions import BadFileError, InvalidInputError
 
 __all__ = ["load_model", "save_model"]
 

@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from hyperfusion._base import fill_slots
-from hyperfusion.exceptions import InvalidInputError, needing
+from hyperfusion._validation import needing
+from hyperfusion.exceptions import InvalidInputError
 
 # Okabe and Ito's colors, distinguishable with any kind of color vision
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"

@@ -12,10 +12,10 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error
 
 from hyperfusion._anatomy import Anatomy
+from hyperfusion._validation import needing
 from hyperfusion.cells._columns import is_missing
 from hyperfusion.cells._images import in_folder, open_image, split_lists
 from hyperfusion.encoders import PostEncoder
-from hyperfusion.exceptions import needing
 from hyperfusion.metrics import spearman_score
 
 _THUMBNAIL = (220, 220)  # pixels

@@ -18,13 +18,13 @@ from numpy.typing import ArrayLike
 from hyperfusion import inspection
 from hyperfusion._anatomy import Anatomy
 from hyperfusion._sklearn_compat import HasMethods, Interval, validate_params
-from hyperfusion._validation import check_target
+from hyperfusion._validation import check_target, needing
 from hyperfusion._version import DISTRIBUTION, __version__
 from hyperfusion._warnings import warn_user
 from hyperfusion._writing import written_whole
 from hyperfusion.cells._texts import mend
 from hyperfusion.ensemble._intervals import Intervals, coverage_table, intervals
-from hyperfusion.exceptions import InvalidInputError, needing
+from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.reports import _contents
 from hyperfusion.table._frames import as_frame
 
