@@ -29,12 +29,12 @@ GROUND += " _text_components metrics"
 MODELS = f"{GROUND} cells table encoders relations preprocessing regressors"
 TOOLS = "_anatomy model_selection ensemble"
 IMPORTS = {
-    "exceptions": "_version",
+    "exceptions": "",
     "_version": "",
     "_sklearn_compat": "",
     "_warnings": "",
     "_writing": "exceptions",
-    "_validation": "exceptions _sklearn_compat _warnings",
+    "_validation": "exceptions _sklearn_compat _version _warnings",
     "_progress": "_sklearn_compat",
     "_workers": "",
     "_device": "exceptions _validation _warnings",
