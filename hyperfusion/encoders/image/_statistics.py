@@ -103,8 +103,12 @@ class ImageStatistics(ColumnEncoder):
         pictures, rows = split_lists(cells)
         run = Parallel()
         if effective_n_jobs(None) == 1:
-            threads = {"prefer": "threads", "batch_size": _AT_A_TIME}
-            run = Parallel(cpu_count(), return_as="generator", **threads)
+            run = Parallel(
+                cpu_count(),
+                prefer="threads",
+                batch_size=_AT_A_TIME,
+                return_as="generator",
+            )
         # errors come back as values
         tries = run(delayed(_try_to_measure)(picture) for picture in pictures)
         found, errors = [], []
