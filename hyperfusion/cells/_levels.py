@@ -26,6 +26,7 @@ from hyperfusion.cells._numbers import lost_digits
 from hyperfusion.cells._texts import mend
 from hyperfusion.exceptions import BadCellWarning
 
+_WORDS = MISSING_AS_TEXT - {"None"}
 _BOOLEANS = ({"true", "false"}, {"0", "1"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
 
 
@@ -45,7 +46,7 @@ def read_levels(column: Any) -> Cells:
         levels = [_level(cell) for cell in cells]
         doubt = lost_digits(cells, of_column(cells))
     values = pd.Series(levels, index=cells.index, dtype=object, name=cells.name)
-    words = values[values.isin(MISSING_AS_TEXT - {"None"})].tolist()
+    words = [level for level in levels if level in _WORDS]
     return Cells(values, bad, cells, doubt or doubt_of_words(words, cells))
 
 

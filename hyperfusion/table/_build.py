@@ -13,7 +13,7 @@ import pandas as pd
 
 from hyperfusion._sklearn_compat import validate_params
 from hyperfusion.exceptions import InvalidInputError
-from hyperfusion.table._features import as_float32, without
+from hyperfusion.table._features import as_float32, chosen
 from hyperfusion.table._frames import as_frame, check_frame
 from hyperfusion.table._names import (
     BLOCKS,
@@ -43,7 +43,7 @@ class Part:
         }
 
         def write(out: np.ndarray) -> None:
-            out[:] = as_float32(without(frame, is_category))
+            out[:] = as_float32(chosen(frame, ~is_category))
 
         return cls([*compress(names, ~is_category)], write, levels)
 

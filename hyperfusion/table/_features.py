@@ -13,7 +13,12 @@ import pandas as pd
 
 from hyperfusion._validation import has_infinite, inferred
 from hyperfusion.exceptions import BadCellError, InvalidInputError
-from hyperfusion.table._frames import as_frame, check_table, validated, without_texts
+from hyperfusion.table._frames import (
+    as_frame,
+    check_own_columns,
+    validated,
+    without_texts,
+)
 from hyperfusion.table._schema import Schema, declare
 
 _VECTORS = (list, tuple, np.ndarray)
@@ -51,11 +56,11 @@ def read_features(
     """
     X = as_frame(X)
     if isinstance(X, pd.DataFrame):
-        table = check_table(estimator, X, reset=reset)
+        table = check_own_columns(estimator, X, reset=reset)
         schema = Schema.of(table)
-        levels = list(table.columns[schema.is_category])
-        numbers = as_float32(without(table, schema.is_category))
-        features = Features(numbers, table[levels], schema, schema.numbers(), True)
+        numbers = as_float32(chosen(table, ~schema.is_category))
+        categories = chosen(table, schema.is_category)
+        features = Features(numbers, categories, schema, schema.numbers(), True)
         if infinite == "raise" and has_infinite(numbers):
             row, column = np.argwhere(np.isinf(numbers))[0]
             raise BadCellError(
@@ -93,14 +98,15 @@ def read_features(
     return features
 
 
-def without(table: pd.DataFrame, left_out: np.ndarray) -> pd.DataFrame:
-    """Return the other columns, without a copy of their cells."""
-    n_kept = int((~left_out).sum())
-    if n_kept == len(left_out):
+def chosen(table: pd.DataFrame, is_chosen: np.ndarray) -> pd.DataFrame:
+    """Return some columns of a table, without a copy of their cells."""
+    if is_chosen.all():
         return table
-    if not left_out[:n_kept].any():
-        return table.iloc[:, :n_kept]
-    return table.drop(columns=table.columns[left_out])
+    kept = np.flatnonzero(is_chosen)
+    start, n = (int(kept[0]) if len(kept) else 0), len(kept)
+    if np.array_equal(kept, np.arange(start, start + n)):
+        return table.iloc[:, start : start + n]
+    return table.drop(columns=table.columns[~is_chosen])
 
 
 def as_float32(frame: pd.DataFrame) -> np.ndarray:

@@ -31,47 +31,62 @@ def check_table(
     X = as_frame(X)
     who = type(estimator).__name__
     if isinstance(X, pd.DataFrame):
-        check_frame(X, who)
-        table = checked = X
-    else:
-        if sp.issparse(X):
-            raise InvalidInputError(
-                f"{who} takes a table of cells, got a sparse {type(X).__name__}: make "
-                "a table with pd.DataFrame.sparse.from_spmatrix(X)."
-            )
-        if numeric:
-            without_texts(X, who)
-        try:
-            checked = check_array(
-                X,
-                dtype="numeric" if numeric else None,
-                ensure_all_finite="allow-nan" if numeric else False,
-                estimator=estimator,
-            )
-        except ValueError as error:
-            lines = str(error).splitlines()  # the array is between first and last
-            raise InvalidInputError(
-                f"{who} takes a DataFrame or a two-dimensional array, got "
-                f"{type(X).__name__}. Use pd.DataFrame(X) for rows, pd.read_csv(X) for "
-                f"a file, X.to_frame().T for one row. scikit-learn says: "
-                f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
-            ) from error
-        table = made_of(checked)
-    validated(estimator, checked, reset=reset, skip_check_array=True)
-    if reset:
-        estimator._labels = table.columns.tolist()
-    elif not set(getattr(estimator, "_labels", ())) <= set(table.columns.tolist()):
-        # the labels of an array; scikit-learn has warned of it already
-        table = table.set_axis(estimator._labels, axis=1)
-    return table
+        return check_own_columns(estimator, X, reset=reset)
+    if sp.issparse(X):
+        raise InvalidInputError(
+            f"{who} takes a table of cells, got a sparse {type(X).__name__}: make "
+            "a table with pd.DataFrame.sparse.from_spmatrix(X)."
+        )
+    if numeric:
+        without_texts(X, who)
+    try:
+        array = check_array(
+            X,
+            dtype="numeric" if numeric else None,
+            ensure_all_finite="allow-nan" if numeric else False,
+            estimator=estimator,
+        )
+    except ValueError as error:
+        lines = str(error).splitlines()  # the array is between first and last
+        raise InvalidInputError(
+            f"{who} takes a DataFrame or a two-dimensional array, got "
+            f"{type(X).__name__}. Use pd.DataFrame(X) for rows, pd.read_csv(X) for "
+            f"a file, X.to_frame().T for one row. scikit-learn says: "
+            f"{lines[0]} {lines[-1] if len(lines) > 1 else ''}"
+        ) from error
+    validated(estimator, array, reset=reset, skip_check_array=True)
+    return _labeled(estimator, made_of(array))
 
 
-def validated(estimator: Any, X: Any, **options: Any) -> Any:
+def check_own_columns(
+    estimator: Any, table: pd.DataFrame, *, reset: bool
+) -> pd.DataFrame:
+    """Return a table whose columns are recorded, or compared to those at fit."""
+    labels = table.columns.tolist()
+    if not reset and labels == getattr(estimator, "_labels", None):
+        check_cells(table, type(estimator).__name__)
+        return table
+    check_frame(table, type(estimator).__name__)
+    validated(estimator, table, reset=reset, skip_check_array=True)
+    return _labeled(estimator, table)
+
+
+def _labeled(estimator: Any, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the labels at fit, if it lacks some of them.
+
+    Its own are those of an array; scikit-learn has warned of it already.
+    """
+    if set(estimator._labels) <= set(table.columns.tolist()):
+        return table
+    return table.set_axis(estimator._labels, axis=1)
+
+
+def validated(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
     """Return what scikit-learn's ``validate_data`` does, with errors of ours."""
     try:
         # scikit-learn finds infinite cells, also those too large for float32
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(estimator, X, **options)
+            checked = validate_data(estimator, X, reset=reset, **options)
     except (TypeError, ValueError) as error:
         if isinstance(error, TypeError) and type(X) is np.ndarray:
             raise  # a cell is no number, which scikit-learn wants as a TypeError
@@ -79,6 +94,11 @@ def validated(estimator: Any, X: Any, **options: Any) -> Any:
         raise InvalidInputError(
             said if len(said) < 500 else said.splitlines()[0]
         ) from error
+    if reset:
+        is_frame = isinstance(X, pd.DataFrame)
+        labels = X.columns.tolist() if is_frame else range(estimator.n_features_in_)
+        estimator._labels = list(labels)
+    return checked
 
 
 def without_texts(X: Any, who: str) -> Any:
@@ -191,8 +211,9 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
             f"{name} got a table with duplicate column names: {twice}. Rename or drop "
             "all but one of each."
         )
-    others = [c for c in X.columns.tolist() if not isinstance(c, str)]
-    if 0 < len(others) < X.shape[1]:
+    labels = X.columns.tolist()
+    others = [c for c in labels if not isinstance(c, str)]
+    if 0 < len(others) < len(labels):
         raise InvalidInputError(
             f"{name} got a table with column names that are not strings beside others "
             f"that are: {others[:5]}. Rename them, for example with X.columns = "
@@ -200,13 +221,18 @@ def check_frame(X: pd.DataFrame, name: str) -> None:
         )
     if not others:
         try:
-            "".join(X.columns).encode()
+            "".join(labels).encode()
         except UnicodeEncodeError as error:
-            bad = [c for c in X.columns if c != c.encode(errors="replace").decode()]
+            bad = [c for c in labels if c != c.encode(errors="replace").decode()]
             raise InvalidInputError(
                 f"{name} got a table with half an emoji in the name of a column, which "
                 f"pandas can't hold: {bad[:5]}. Rename it."
             ) from error
+    check_cells(X, name)
+
+
+def check_cells(X: pd.DataFrame, name: str) -> None:
+    """Raise if a frame is empty or holds complex numbers."""
     if min(X.shape) == 0:
         what = "sample" if len(X) == 0 else "feature"
         raise InvalidInputError(

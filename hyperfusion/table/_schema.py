@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import compress
 from typing import Any, Self
 
@@ -73,21 +74,26 @@ class Schema:
     is_category: np.ndarray = None  # type: ignore[assignment]
     spaces: Mapping[str, str] = field(default_factory=dict)
     related: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)
-    blocks: tuple[str | None, ...] = field(init=False)
-    vectors: dict[str, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
         self.columns = tuple(self.columns)
         if self.is_category is None:
             self.is_category = np.zeros(len(self.columns), dtype=bool)
-        names = [parse(column) for column in self.columns]
-        self.blocks = tuple(name.block for name in names)
+
+    @cached_property
+    def blocks(self) -> tuple[str | None, ...]:
+        """The block of each column."""
+        return tuple(parse(column).block for column in self.columns)
+
+    @cached_property
+    def vectors(self) -> dict[str, np.ndarray]:
+        """The positions of each vector's columns."""
         members: dict[str, dict[int, int]] = {}
         for position in np.flatnonzero(~self.is_category).tolist():
-            name = names[position]
+            name = parse(self.columns[position])
             if name.vector is not None:
                 members.setdefault(name.vector, {})[name.index] = position
-        self.vectors = {
+        return {
             vector: np.array([numbered[i] for i in sorted(numbered)])
             for vector, numbered in members.items()
         }
@@ -96,10 +102,6 @@ class Schema:
         # what is parsed is larger than the names
         parsed = ("blocks", "vectors")
         return {k: v for k, v in vars(self).items() if k not in parsed}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.__post_init__()
 
     @classmethod
     def of(cls, X: Any) -> Self:

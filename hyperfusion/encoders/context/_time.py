@@ -213,6 +213,9 @@ def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
     hour, weekday, day = (
         np.asarray(v) for v in (date.hour, date.day_of_week, date.day_of_year)
     )
+    # the week of a date is that of its Thursday, counted from the year's first one
+    thursday = (seconds + (3 - weekday) * _DAY).astype("datetime64[s]")
+    week = (np.asarray(pd.DatetimeIndex(thursday).day_of_year) + 6) // 7
     day_share = seconds % _DAY / _DAY
     year_length = 365 + np.asarray(date.is_leap_year)
 
@@ -224,7 +227,7 @@ def _calendar(local: np.ndarray) -> dict[str, np.ndarray]:
         weekday,
         weekday * 24 + hour,
         date.month,
-        date.isocalendar().week,
+        week,
         day,
         (day - 1 + day_share) / year_length,
         weekday >= 5,
