@@ -72,8 +72,12 @@ def shared_python(session: nox.Session, *extras: str) -> str:
 
 def run_tests(session: nox.Session, python: str, *arguments: str, **env: str) -> None:
     """Run pytest, each of its processes with one thread unless told otherwise."""
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    session.run(python, "-m", "pytest", *arguments, env=threads | env)
+    defaults = {
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        # or each process that the tests start would compile the package anew
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    session.run(python, "-m", "pytest", *arguments, env=defaults | env)
 
 
 @nox.session

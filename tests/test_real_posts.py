@@ -24,6 +24,7 @@ from hyperfusion import (
 FOLDER = os.environ.get("HYPERFUSION_DATA")
 pytestmark = [
     pytest.mark.real_data,
+    pytest.mark.slow,
     pytest.mark.skipif(not FOLDER, reason="HYPERFUSION_DATA names no folder"),
     # some users have fewer than no likes
     pytest.mark.filterwarnings("ignore::hyperfusion.exceptions.BadCellWarning"),

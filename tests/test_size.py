@@ -75,6 +75,7 @@ def peaks_of(n):
     return {"peaks": peaks, "features": features}
 
 
+@pytest.mark.slow  # a process of its own, whose peaks are read
 @pytest.mark.skipif(not STATUS.exists(), reason="needs Linux's account of memory")
 def test_memory_grows_as_the_guide_says():
     run = subprocess.run(

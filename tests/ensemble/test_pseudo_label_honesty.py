@@ -66,9 +66,10 @@ def test_what_fools_naive_validation_is_refused(seed):
     error = mean_absolute_error(y_test, plain.predict(X_test))
     assert mean_absolute_error(y_test, fooled.predict(X_test)) > error, "is worse"
 
-    model = PseudoLabelWrapper(member, cv=cv, alpha=-1.0, max_share=1.0).fit(
-        *with_unlabeled(X, y, unlabeled)
-    )
+    # other seeds keep a round by chance about once in a hundred
+    model = PseudoLabelWrapper(
+        member, cv=cv, alpha=-1.0, max_share=1.0, random_state=0
+    ).fit(*with_unlabeled(X, y, unlabeled))
     assert model.termination_condition_ == "no_improvement"
     assert not model.trace_["kept"].any()
     assert (model.labeled_iter_[len(y) :] == -1).all()
