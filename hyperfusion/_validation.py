@@ -99,9 +99,14 @@ def check_weights(sample_weight: Any, X: Any, **options: Any) -> np.ndarray:
     if _num_samples(X) == 0:
         raise InvalidInputError("Found array with 0 sample(s): X has no rows.")
     try:
-        return _check_sample_weight(sample_weight, X, **options)
+        weight = _check_sample_weight(sample_weight, X, **options)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"sample_weight can't be used: {error}") from error
+    if not weight.any():  # which scikit-learn refuses from 1.9 on
+        raise InvalidInputError(
+            "sample_weight is zero for all rows: there is nothing to learn or to score."
+        )
+    return weight
 
 
 def check_increasing(values: Any, parameter: str, example: str) -> list[int]:

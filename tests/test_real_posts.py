@@ -100,5 +100,6 @@ def test_shuffled_labels_are_chance(split):
         y = rng.permutation(posts.target[train])
         model = small_model(posts, 30, 0.08).fit(posts.data.iloc[train], y)
         scores.append(spearman_score(y, model[-1].oof_predictions_))
-    # one score spreads by about 0.026 over shuffles, their mean by 0.018
-    assert abs(np.mean(scores)) < 0.04
+    # one score spreads by about 0.026 over shuffles, their mean by 0.018: two such
+    # spreads were left by chance with other versions of the libraries
+    assert abs(np.mean(scores)) < 3 * 0.018

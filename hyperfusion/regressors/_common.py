@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 from hyperfusion._base import HyperFusionEstimator
 from hyperfusion._sklearn_compat import _fit_context
 from hyperfusion._validation import check_target, check_weights
-from hyperfusion.exceptions import InvalidInputError
 from hyperfusion.table._features import Features, read_features
 from hyperfusion.table._frames import as_frame
 from hyperfusion.table._schema import Schema
@@ -89,10 +88,6 @@ class Member(RegressorMixin, HyperFusionEstimator):
             sample_weight, features.numbers, dtype=np.float64, ensure_non_negative=True
         )
         kept = weight > 0
-        if not kept.any():
-            raise InvalidInputError(
-                "sample_weight is zero for all rows: there is nothing to learn."
-            )
         if kept.all():
             return features, y, weight
         return take_rows(features, kept), y[kept], weight[kept]
