@@ -102,11 +102,10 @@ def chosen(table: pd.DataFrame, is_chosen: np.ndarray) -> pd.DataFrame:
     """Return some columns of a table, without a copy of their cells."""
     if is_chosen.all():
         return table
-    kept = np.flatnonzero(is_chosen)
-    start, n = (int(kept[0]) if len(kept) else 0), len(kept)
-    if np.array_equal(kept, np.arange(start, start + n)):
-        return table.iloc[:, start : start + n]
-    return table.drop(columns=table.columns[~is_chosen])
+    together = _side_by_side(np.flatnonzero(is_chosen))
+    if together is None:
+        return table.drop(columns=table.columns[~is_chosen])
+    return table.iloc[:, together]
 
 
 def as_float32(frame: pd.DataFrame) -> np.ndarray:
@@ -172,7 +171,14 @@ def level_codes(column: pd.Series, levels: list[Any]) -> np.ndarray:
 
 def take_columns(numbers: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return columns of an array, as a view where they stand side by side."""
+    together = _side_by_side(columns)
+    if together is None:
+        return np.take(numbers, columns, axis=1)
+    return numbers[:, together]
+
+
+def _side_by_side(columns: np.ndarray) -> slice | None:
+    """Return columns as a slice if they stand side by side."""
     start, n = (int(columns[0]) if len(columns) else 0), len(columns)
-    if np.array_equal(columns, np.arange(start, start + n)):
-        return numbers[:, start : start + n]
-    return np.take(numbers, columns, axis=1)
+    is_run = np.array_equal(columns, np.arange(start, start + n))
+    return slice(start, start + n) if is_run else None
