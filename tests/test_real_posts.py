@@ -96,10 +96,9 @@ def test_shuffled_labels_are_chance(split):
     train = train[-1500:]
     rng = np.random.RandomState(0)
     scores = []
-    for _ in range(2):
+    for _ in range(3):
         y = rng.permutation(posts.target[train])
         model = small_model(posts, 30, 0.08).fit(posts.data.iloc[train], y)
         scores.append(spearman_score(y, model[-1].oof_predictions_))
-    # one score spreads by about 0.026 over shuffles, their mean by 0.018: two such
-    # spreads were left by chance with other versions of the libraries
-    assert abs(np.mean(scores)) < 3 * 0.018
+    # one score spreads by about 0.026 over shuffles, their mean by 0.015
+    assert abs(np.mean(scores)) < 0.04
