@@ -235,29 +235,6 @@ def test_messages_show_numbers_as_people_write_them(encoder, table):
     assert "np." not in str(error.value)
 
 
-def test_warnings_point_at_the_users_line_and_come_once():
-    posts = TABLE.assign(n_photos="many", posted_at=["soon", *TABLE["posted_at"][1:]])
-    with pytest.warns(BadCellWarning) as caught:
-        model = pipeline(numeric=["n_photos"], user_numeric="n_photos").fit(posts, Y)
-    with pytest.warns(BadCellWarning) as later:
-        model.predict(posts)
-    for records in (caught, later):
-        messages = [str(record.message) for record in records]
-        assert len(messages) == len(set(messages)) == 2
-        assert {record.filename for record in records} == {__file__}
-    for give in (
-        lambda: pipeline().fit(TABLE, np.ones(40)),
-        lambda: pipeline().fit(TABLE[:6], Y[:6]),
-        lambda: pipeline().fit(TABLE, np.where(np.arange(40) == 7, 1e7, Y)),
-        lambda: pipeline().fit(TABLE, pd.Series(Y, TABLE.index[::-1])),
-        lambda: TfidfComponents(min_df=0.99).fit(TABLE["caption"]),
-    ):
-        with pytest.warns(UserWarning, match=r".") as caught:
-            give()
-        ours = [w for w in caught if w.filename == __file__ or "hyper" in w.filename]
-        assert [warning.filename for warning in ours] == [__file__]
-
-
 def test_filter_of_rows_in_a_pipeline():
     model = make_pipeline(NumberEncoder(), IQRFilter(), NumericTable(), Ridge())
     assert model.fit(TABLE[["n_photos"]], Y).predict(TABLE[["n_photos"]]).shape == (40,)
