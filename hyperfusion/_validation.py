@@ -35,14 +35,17 @@ _FAR = 1000  # interquartile ranges
 
 
 @contextmanager
-def needing(package: str, feature: str, extra: str) -> Iterator[None]:
-    """Say what to install where the import in this block fails."""
+def needing(
+    package: str, feature: str, extra: str | None = None, otherwise: str = ""
+) -> Iterator[None]:
+    """Say what to install, or do otherwise, where the import in this block fails."""
     try:
         yield
     except ImportError as error:
+        target = f"'{DISTRIBUTION}[{extra}]'" if extra else package
         raise MissingDependencyError(
             f"{feature} needs {package}, which is not installed. Install it with: pip "
-            f"install '{DISTRIBUTION}[{extra}]'"
+            f"install {target}{otherwise}"
         ) from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from hyperfusion.encoders.cache import _cache as _memory
@@ -16,12 +18,17 @@ def nothing_is_remembered(monkeypatch):
     _memory.MEMORY.clear()
 
 
-@pytest.fixture
-def keyed():
-    """The small vectors as gensim's object."""
-    from gensim.models import KeyedVectors
+@pytest.fixture(scope="session")
+def gensim():
+    """The package, which not every Python has."""
+    pytest.importorskip("gensim.downloader", reason="needs gensim")
+    return importlib.import_module("gensim")
 
-    return KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
+
+@pytest.fixture
+def keyed(gensim):
+    """The small vectors as gensim's object."""
+    return gensim.models.KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
 
 
 @pytest.fixture(scope="session")

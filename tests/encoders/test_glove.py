@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from gensim.models import KeyedVectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -56,11 +55,6 @@ WORDS = [
     ["the", "dog", "and", "the", "cat"],
     ["travel", "photography", "in", "new", "york"],
 ]
-
-
-@pytest.fixture
-def keyed():
-    return KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
 
 
 def mean(words):
@@ -220,8 +214,8 @@ def test_pickles_hold_no_vectors(keyed):
     assert_array_equal(again.transform(TEXTS), encoder.transform(TEXTS))
 
 
-def test_a_pickle_of_an_object_asks_for_it_in_another_session():
-    vectors = KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
+def test_a_pickle_of_an_object_asks_for_it_in_another_session(gensim):
+    vectors = gensim.models.KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
     data = pickle.dumps(GloveTextVectorizer(vectors).fit(["dog"]))
     del vectors
     gc.collect()

@@ -7,14 +7,13 @@ import io
 import os
 import pickle
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
 import pytest
-from gensim import downloader
-from gensim.models import FastText, KeyedVectors, Word2Vec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -28,6 +27,7 @@ from hyperfusion.encoders.text._word_vectors import (
 )
 from hyperfusion.exceptions import (
     BadFileError,
+    MissingDependencyError,
     WeightsNotFoundError,
 )
 from tests.encoders.vector_files import GLOVE, LINES, write
@@ -75,11 +75,22 @@ def test_npy_files_are_memory_mapped(tmp_path, keyed):
     assert isinstance(load_word_vectors(tmp_path / "a.npy").table, np.memmap)
 
 
-def test_word2vec_models_hold_their_vectors_inside():
-    model = Word2Vec([["a", "b", "c"]] * 10, vector_size=4, min_count=1, workers=1)
+def test_word2vec_models_hold_their_vectors_inside(gensim):
+    model = gensim.models.Word2Vec(
+        [["a", "b", "c"]] * 10, vector_size=4, min_count=1, workers=1
+    )
     vectors = load_word_vectors(model)
     assert list(vectors.words) == model.wv.index_to_key
     assert vectors.fingerprint == load_word_vectors(model.wv).fingerprint
+
+
+def test_numbers_of_one_digit_are_text(tmp_path):
+    for size in (1, 2, 3, 40):
+        table = np.random.RandomState(size).randint(10, size=(3, size))
+        lines = [" ".join([w, *map(str, r)]) for w, r in zip("abc", table, strict=True)]
+        path = tmp_path / f"{size}.vec"
+        path.write_text("\n".join([f"3 {size}", *lines, ""]))
+        assert_array_equal(load_word_vectors(path).table, table)
 
 
 def test_words_with_spaces_twice_or_not_in_utf8(tmp_path):
@@ -252,8 +263,10 @@ def test_a_small_file_can_not_ask_for_much_memory(tmp_path, size):
         load_word_vectors(path)
 
 
-def test_words_that_fasttext_would_make_up_are_unknown_and_it_says_so():
-    model = FastText([["sea", "sun"]] * 9, vector_size=4, min_count=1, workers=1)
+def test_words_that_fasttext_would_make_up_are_unknown_and_it_says_so(gensim):
+    model = gensim.models.FastText(
+        [["sea", "sun"]] * 9, vector_size=4, min_count=1, workers=1
+    )
     assert model.wv["seas"].any()  # made of parts of the word
     encoder = GloveTextVectorizer(model.wv)
     with pytest.warns(UserWarning, match="not one of the 2 counts as unknown"):
@@ -266,10 +279,11 @@ def test_words_that_fasttext_would_make_up_are_unknown_and_it_says_so():
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_damaged_files_never_raise_anything_else(tmp_path_factory, data):
+def test_damaged_files_never_raise_anything_else(gensim, tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "damaged"
     if not folder.exists():
-        every_kind(folder, KeyedVectors.load_word2vec_format(GLOVE, no_header=True))
+        load = gensim.models.KeyedVectors.load_word2vec_format
+        every_kind(folder, load(GLOVE, no_header=True))
     names = ["glove.txt", "text.vec", "binary.bin", "glove.txt.gz", "binary.bin.gz"]
     content = bytearray((folder / data.draw(st.sampled_from(names))).read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
@@ -303,13 +317,13 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 @pytest.fixture
-def offline(tmp_path, monkeypatch):
+def offline(gensim, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise URLError("no route to host")
 
-    monkeypatch.setattr(downloader, "urlopen", fail)
-    monkeypatch.setattr(downloader.urllib, "urlretrieve", fail)
-    monkeypatch.setattr(downloader, "BASE_DIR", str(tmp_path / "gensim-data"))
+    monkeypatch.setattr(gensim.downloader, "urlopen", fail)
+    monkeypatch.setattr(gensim.downloader.urllib, "urlretrieve", fail)
+    monkeypatch.setattr(gensim.downloader, "BASE_DIR", str(tmp_path / "gensim-data"))
     return tmp_path / "gensim-data"
 
 
@@ -361,6 +375,22 @@ def test_a_full_disk_costs_the_copy_only(offline, keyed, monkeypatch):
     path.write_bytes(gzip.compress(GLOVE.read_bytes()))
     vectors = load_word_vectors("third")
     assert vectors.fingerprint == load_word_vectors(keyed).fingerprint
+
+
+def test_gensim_may_be_missing(tmp_path, monkeypatch):
+    for name in ("gensim", "gensim.models", "gensim.downloader"):
+        monkeypatch.setitem(sys.modules, name, None)
+    text = write(tmp_path / "text.vec", b"2 3\nsea 1 2 3\nsun 4 5 6\n")
+    assert_array_equal(
+        GloveTextVectorizer(text).fit_transform(["sea"])[0, :3], [1, 2, 3]
+    )
+    numbers = np.arange(6, dtype=np.float32).tobytes()
+    binary = write(
+        tmp_path / "a.bin", b"2 3\nsea ", numbers[:12], b"\nsun ", numbers[12:]
+    )
+    for vectors in (binary, "glove-wiki-gigaword-300"):
+        with pytest.raises(MissingDependencyError, match=r"pip install gensim .*text"):
+            GloveTextVectorizer(vectors).fit(["sea"])
 
 
 def test_the_package_of_real_vectors_may_be_missing(monkeypatch):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gensim.models import KeyedVectors
 
 from hyperfusion.encoders.text import _word_vectors
 from hyperfusion.encoders.text._word_vectors import (
@@ -67,11 +66,11 @@ def test_other_things_are_no_vectors(vectors):
         load_word_vectors(vectors)
 
 
-def test_unfinished_objects_are_refused():
+def test_unfinished_objects_are_refused(gensim):
     with pytest.raises(InvalidInputError, match="0 different words for 3 rows"):
-        load_word_vectors(KeyedVectors(4, count=3))
+        load_word_vectors(gensim.models.KeyedVectors(4, count=3))
     with pytest.raises(InvalidInputError, match="0 different words"):
-        load_word_vectors(KeyedVectors(4))
+        load_word_vectors(gensim.models.KeyedVectors(4))
 
 
 def test_a_lent_object_comes_back_and_is_written_once(keyed):
@@ -83,8 +82,8 @@ def test_a_lent_object_comes_back_and_is_written_once(keyed):
     assert "added" in load_word_vectors(lend_vectors(keyed)).index
 
 
-def test_lending_keeps_no_object_alive():
-    vectors = KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
+def test_lending_keeps_no_object_alive(gensim):
+    vectors = gensim.models.KeyedVectors.load_word2vec_format(GLOVE, no_header=True)
     path = lend_vectors(vectors)
     assert return_vectors(path) is vectors
     del vectors
@@ -98,7 +97,7 @@ def test_what_is_no_object_is_left_alone(vectors):
     assert return_vectors(vectors) is vectors
 
 
-def test_lent_files_end_with_their_process(tmp_path):
+def test_lent_files_end_with_their_process(gensim, tmp_path):
     program = (
         "from gensim.models import KeyedVectors\n"
         "from hyperfusion.encoders.text._word_vectors import lend_vectors\n"

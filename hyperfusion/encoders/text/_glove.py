@@ -66,6 +66,9 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
 
     Raises
     ------
+    MissingDependencyError
+        If gensim is needed and not installed, for a download or a binary file. It has
+        no release for Python 3.14 so far; text files need none.
     WeightsNotFoundError
         If the vectors can't be found or downloaded; the message says what to do.
     BadFileError
@@ -95,11 +98,13 @@ class GloveTextVectorizer(SharesWordVectors, ColumnEncoder):
 
     Examples
     --------
-    >>> from gensim.models import KeyedVectors
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
     >>> from hyperfusion import GloveTextVectorizer
-    >>> vectors = KeyedVectors(vector_size=2)
-    >>> vectors.add_vectors(["nature", "lovers"], [[1.0, 0.0], [0.0, 1.0]])
-    >>> encoder = GloveTextVectorizer(vectors)
+    >>> path = Path(tempfile.mkdtemp(), "vectors.npz")
+    >>> np.savez(path, words=["nature", "lovers"], vectors=np.eye(2))
+    >>> encoder = GloveTextVectorizer(path)
     >>> encoder.fit_transform(["#naturelovers", "Nature, always!", None])
     array([[0.5, 0.5, 0. , 2. ],
            [1. , 0. , 0.5, 2. ],

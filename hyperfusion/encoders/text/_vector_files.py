@@ -12,13 +12,15 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hyperfusion._validation import needing
 from hyperfusion._writing import written_whole
-from hyperfusion.exceptions import BadFileError
+from hyperfusion.exceptions import BadFileError, MissingDependencyError
 
 _HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*")
 _NUMBERS_AS_TEXT = re.compile(rb"[0-9eE+\-.\snaif]*")
@@ -28,10 +30,21 @@ _MOST_FROM_A_ZIPPED_BYTE = 1032
 Vectors = tuple[Sequence[str], np.ndarray]
 
 
+def needing_gensim(feature: str) -> AbstractContextManager[None]:
+    """Say what to do where gensim can't be imported, as on Python 3.14."""
+    otherwise = (
+        " (it has no release for Python 3.14 so far). Or give the path to a text file "
+        "of GloVe or word2vec, which needs no gensim."
+    )
+    return needing("gensim", feature, otherwise=otherwise)
+
+
 def read_vector_file(path: Path) -> Vectors:
     """Return the words of a file in its order, and their vectors as a table."""
     try:
         words, table = _read(path)
+    except MissingDependencyError:
+        raise
     # a stranger's file makes parsers raise almost anything
     except Exception as error:
         raise BadFileError(
@@ -100,7 +113,11 @@ def _read_word2vec(stream: Any, n_bytes: int, zipped: bool) -> Vectors:
             "it can't hold; it may be cut off"
         )
     _, _, numbers = stream.peek(256)[:256].partition(b" ")
-    if _NUMBERS_AS_TEXT.fullmatch(numbers[: 4 * size]) is None:
+    line, end, _ = numbers[: 4 * size].partition(b"\n")
+    is_text = _NUMBERS_AS_TEXT.fullmatch(line) and (
+        not end or len(line.split()) == size
+    )
+    if not is_text:
         return _read_binary(stream, zipped)
     words, table = _read_text(stream, [], size, n_before=1)
     if len(words) != n_words:
@@ -143,8 +160,8 @@ def _read_text(
 
 
 def _read_binary(stream: Any, zipped: bool) -> Vectors:
-    from gensim.models import KeyedVectors
-
+    with needing_gensim("A binary file of word2vec"):
+        from gensim.models import KeyedVectors
     with tempfile.TemporaryFile() if zipped else open(stream.name, "rb") as plain:
         if zipped:
             stream.seek(0)

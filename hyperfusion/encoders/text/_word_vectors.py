@@ -22,7 +22,11 @@ import pandas as pd
 
 from hyperfusion._base import clone_with
 from hyperfusion.encoders.text._hashtags import WordFinder
-from hyperfusion.encoders.text._vector_files import read_vector_file, save_vectors
+from hyperfusion.encoders.text._vector_files import (
+    needing_gensim,
+    read_vector_file,
+    save_vectors,
+)
 from hyperfusion.exceptions import (
     BadFileError,
     InvalidInputError,
@@ -218,8 +222,8 @@ def _read_wheel(path: Path) -> WordVectors:
 
 def _downloaded(name: str) -> Path:
     """Return the file of a set of vectors that gensim can download."""
-    from gensim import downloader
-
+    with needing_gensim(f"The download of vectors={name!r}"):
+        from gensim import downloader
     path = Path(downloader.BASE_DIR, name, f"{name}.gz")
     if path.is_file():
         return path
