@@ -69,7 +69,7 @@ ANYTHING = st.one_of(
     st.just(object()),
     st.sampled_from(
         [
-            *(pd.NA, pd.NaT, np.nan, np.datetime64("NaT"), np.timedelta64(5, "D")),
+            *(pd.NA, pd.NaT, np.nan, np.datetime64("NaT", "s"), np.timedelta64(5, "D")),
             *(pd.Period("2015"), pd.Period("9999-12"), pd.Interval(0, 1)),
             *(pd.Timestamp("1677-12-31"), np.datetime64(10**17, "s"), np.str_("x")),
             *(np.array([1, 2]), np.array([]), np.zeros((2, 2, 3), np.uint8)),

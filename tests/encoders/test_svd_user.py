@@ -118,7 +118,9 @@ def test_no_worse_than_truncated_svd(k):
 DEGENERATE = {
     "identity": sp.eye_array(400, 500).tocsr(),
     "rank one": sp.csr_array(np.ones((500, 400))),
-    "rank two": sp.block_diag([np.ones((200, 90)), np.ones((300, 410))]).tocsr(),
+    "rank two": sp.block_diag(
+        [sp.csr_array(np.ones((200, 90))), sp.csr_array(np.ones((300, 410)))]
+    ).tocsr(),
     "empty rows": sp.vstack([sp.eye_array(30, 400), sp.csr_array((500, 400))]).tocsr(),
     "tiny": sp.csr_array(np.array([[1.0, 2.0]])),
 }
