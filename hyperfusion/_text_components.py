@@ -12,7 +12,6 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.utils import gen_batches
 
 MOST_TEXTS = 100_000
 """Texts that terms and components are learned from."""
@@ -59,8 +58,11 @@ class TextComponents(NamedTuple):
         analyzer: str,
         ngram_range: Sequence[int],
         min_df: int | float,
-    ) -> Self:
-        """Learn from texts, or from a random 100,000 of them."""
+    ) -> tuple[Self, sp.csr_matrix | None]:
+        """Learn from texts, or from a random 100,000 of them; return also their table.
+
+        The table is None where nothing, or not all, was learned from.
+        """
         characters = analyzer == "characters"
         kind = CharacterTfidf if characters else TfidfVectorizer
         vectorizer = kind(
@@ -72,34 +74,50 @@ class TextComponents(NamedTuple):
             sublinear_tf=True,
             dtype=np.float32,
         )
-        if len(texts) > MOST_TEXTS:
+        n_texts = len(texts)
+        if n_texts > MOST_TEXTS:
             drawn = rng.choice(len(texts), MOST_TEXTS, replace=False)
             texts = [texts[i] for i in drawn]
         fewest = min_df if isinstance(min_df, Integral) else 1
         if len(texts) < int(fewest):
-            return cls(None, None)
+            return cls(None, None), None
         try:
             terms = vectorizer.fit_transform(texts)
         except ValueError as error:
             # this is how the vectorizer says that no term is left
             if "empty vocabulary" in str(error) or "no terms remain" in str(error):
-                return cls(None, None)
+                return cls(None, None), None
             raise
-        if terms.shape[1] == 1:
-            return cls(vectorizer, None)
-        svd = TruncatedSVD(min(n_components, *terms.shape), random_state=rng)
-        # equal texts have no variance to explain
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return cls(vectorizer, svd.fit(terms))
+        svd = None
+        if terms.shape[1] > 1:
+            svd = TruncatedSVD(min(n_components, *terms.shape), random_state=rng)
+            # equal texts have no variance to explain
+            with np.errstate(divide="ignore", invalid="ignore"):
+                svd.fit(terms)
+        terms.sort_indices()  # as in what the vectorizer's transform returns
+        return cls(vectorizer, svd), terms if n_texts == len(texts) else None
 
-    def of(self, texts: Sequence[str | None], n_components: int) -> np.ndarray:
-        """Return the components of texts as float32, padded with zeros."""
+    def of(
+        self,
+        texts: Sequence[str | None],
+        n_components: int,
+        terms: sp.csr_matrix | None = None,
+    ) -> np.ndarray:
+        """Return the components of texts as float32, padded with zeros.
+
+        `terms` is the table of the texts that are not None, where it is known.
+        """
         out = np.zeros((len(texts), n_components), dtype=np.float32)
         if self.vectorizer is None:
             return out
-        for rows in gen_batches(len(texts), ROWS):
-            terms = self.vectorizer.transform([text or "" for text in texts[rows]])
-            svd = self.svd
-            found = terms.toarray() if svd is None else svd.transform(terms)
+        there = np.flatnonzero([text is not None for text in texts])
+        for start in range(0, len(there), ROWS):
+            batch = slice(start, start + ROWS)
+            rows = there[batch]
+            if terms is None:
+                some = self.vectorizer.transform([texts[row] for row in rows])
+            else:
+                some = terms[batch]
+            found = some.toarray() if self.svd is None else self.svd.transform(some)
             out[rows, : found.shape[1]] = found
         return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from hyperfusion._base import with_parameters
 from hyperfusion._text_components import TextComponents
 from hyperfusion._validation import local_generator
-from hyperfusion.cells._columns import learning, read_cells
+from hyperfusion.cells._columns import read_cells
 from hyperfusion.cells._texts import read_text
 from hyperfusion.cells._vectors import holds_vectors, vector_size, write_vectors
 from hyperfusion.exceptions import InvalidInputError
@@ -194,25 +194,28 @@ class TextSpace(BaseEstimator):
     n_components: int
     random_state: Any
 
-    def fit(self, table: pd.DataFrame) -> Self:
-        """Learn terms and components."""
-        with learning():
-            texts = [text for text in self._texts(table, "missing") if text]
-        self.learned_ = TextComponents.learn(
-            texts,
+    def fit_read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
+        """Learn terms and components; return the vectors of the rows, on the grid."""
+        texts = self._texts(table, on_error)
+        known = [text for text in texts if text]
+        self.learned_, terms = TextComponents.learn(
+            known,
             self.n_components,
             local_generator(self.random_state),
             analyzer="characters",
             ngram_range=(2, 4),
-            min_df=min(2, max(len(texts), 1)),
+            min_df=min(2, max(len(known), 1)),
         )
-        return self
+        return self._vectors(texts, terms)
 
     def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
         """Return the vectors of the rows, on the grid."""
+        return self._vectors(self._texts(table, on_error))
+
+    def _vectors(self, texts: list[str | None], terms: Any = None) -> np.ndarray:
         svd = self.learned_.svd
         size = 1 if svd is None else svd.n_components
-        return on_grid(self.learned_.of(self._texts(table, on_error), size))
+        return on_grid(self.learned_.of(texts, size, terms))
 
     def _texts(self, table: pd.DataFrame, on_error: str) -> list[str | None]:
         columns = [read_cells(table[c], read_text, on_error) for c in self.columns]
@@ -226,14 +229,14 @@ class VectorSpace(BaseEstimator):
 
     columns: list[Hashable]
 
-    def fit(self, table: pd.DataFrame) -> Self:
-        """Learn the lengths of the arrays in each column."""
+    def fit_read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
+        """Learn the lengths of arrays; return the vectors of the rows, on the grid."""
         self.sizes_ = {
             column: vector_size(table[column])
             for column in self.columns
             if holds_vectors(table[column])
         }
-        return self
+        return self.read(table, on_error)
 
     def read(self, table: pd.DataFrame, on_error: str) -> np.ndarray:
         """Return the vectors of the rows, on the grid."""

@@ -198,8 +198,7 @@ class NeighborTargets(TableTransformer):
         }
         taken = self._columns["user"] + self._columns["time"]
         reduction = self.n_components, self.random_state
-        spaces = find_spaces(table, self.text, self.vectors, taken, *reduction)
-        self._spaces = {name: space.fit(table) for name, space in spaces.items()}
+        self._spaces = find_spaces(table, self.text, self.vectors, taken, *reduction)
         rows = self._read(table, learn=True)
         self._store(_with_targets(rows, targets))
         return rows
@@ -214,7 +213,10 @@ class NeighborTargets(TableTransformer):
         self, table: pd.DataFrame, *, learn: bool = False
     ) -> dict[str, np.ndarray]:
         """Return the vectors, times and users of the rows."""
-        vectors = [s.read(table, self.on_error) for s in self._spaces.values()]
+        vectors = [
+            (space.fit_read if learn else space.read)(table, self.on_error)
+            for space in self._spaces.values()
+        ]
         rows = {_key(name): v for name, v in zip(self._spaces, vectors, strict=True)}
         rows["content"] = fingerprints(vectors)
         for column in self._columns["time"]:

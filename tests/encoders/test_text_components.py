@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
@@ -106,6 +107,26 @@ def test_batches_change_nothing(monkeypatch):
     whole = encoder.transform(texts)
     monkeypatch.setattr(_text_components, "ROWS", 7)
     np.testing.assert_array_equal(encoder.transform(texts), whole)
+    np.testing.assert_array_equal(encoder.fit_transform(texts), whole)
+
+
+@pytest.mark.parametrize("analyzer", ["word", "tags", "characters"])
+@pytest.mark.parametrize("most", [1000, 20])
+def test_terms_are_counted_once_at_fit(analyzer, most, monkeypatch):
+    monkeypatch.setattr(_text_components, "MOST_TEXTS", most)
+    texts = [None, *make_texts(), "", None]
+    cells = [t and t.split() for t in texts] if analyzer == "tags" else texts
+    encoder = TfidfComponents(n_components=4, analyzer=analyzer, random_state=0)
+    twin = clone(encoder).fit(cells)
+    np.testing.assert_array_equal(encoder.fit_transform(cells), twin.transform(cells))
+    assert encoder.n_features_in_ == twin.n_features_in_ == 1
+
+
+def test_bad_cells_are_told_of_once():
+    encoder = TfidfComponents(n_components=1, min_df=1, random_state=0)
+    with pytest.warns(BadCellWarning) as said:
+        encoder.fit_transform(["red boat", b"\xff\xfe", "tree"])
+    assert len(said) == 1
 
 
 def test_many_texts_are_learned_from_a_sample(monkeypatch):

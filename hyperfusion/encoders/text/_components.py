@@ -103,6 +103,20 @@ class TfidfComponents(ColumnEncoder):
     on_error: str = "missing"
 
     def _fit_cells(self, cells: pd.Series, y: Any) -> None:
+        self._learn(cells, self._texts(cells))
+
+    def _fit_transform(self, X: Any, y: Any) -> np.ndarray:
+        cells = self._read(X, reset=True)
+        texts = self._texts(cells)
+        terms = self._learn(cells, texts)
+        self.n_features_in_ = 1
+        return self._components(texts, terms)
+
+    def _transform_cells(self, cells: pd.Series) -> np.ndarray:
+        return self._components(self._texts(cells))
+
+    def _learn(self, cells: pd.Series, texts: list[str | None]) -> Any:
+        """Learn from the texts that are not None; return the table of their terms."""
         given = self.ngram_range
         whole = len(given) == 2 and all(isinstance(n, Integral) for n in given)
         if not whole or not 1 <= given[0] <= given[1]:
@@ -110,9 +124,9 @@ class TfidfComponents(ColumnEncoder):
                 "ngram_range must be a pair (shortest, longest) of positive integers, "
                 f"for example (1, 2). Got {given!r}."
             )
-        texts = [t for t in self._texts(cells) if t is not None]
-        self.vectorizer_, self.svd_ = TextComponents.learn(
-            texts,
+        known = [text for text in texts if text is not None]
+        (self.vectorizer_, self.svd_), terms = TextComponents.learn(
+            known,
             self.n_components,
             local_generator(self.random_state),
             analyzer=self.analyzer,
@@ -120,17 +134,18 @@ class TfidfComponents(ColumnEncoder):
             min_df=self.min_df,
         )
         self.n_components_ = self.n_components
-        if self.vectorizer_ is None and texts:
+        if self.vectorizer_ is None and known:
             share = "" if isinstance(self.min_df, Integral) else "the share "
             warn_user(
                 f"No term{of_column(cells)} occurs in at least {share}"
-                f"min_df={self.min_df} of its {len(texts)} texts: all components will "
+                f"min_df={self.min_df} of its {len(known)} texts: all components will "
                 "be 0."
             )
+        return terms
 
-    def _transform_cells(self, cells: pd.Series) -> np.ndarray:
-        texts = self._texts(cells)
-        out = TextComponents(self.vectorizer_, self.svd_).of(texts, self.n_components_)
+    def _components(self, texts: list[str | None], terms: Any = None) -> np.ndarray:
+        learned = TextComponents(self.vectorizer_, self.svd_)
+        out = learned.of(texts, self.n_components_, terms)
         out[[text is None for text in texts]] = np.nan
         return out
 
