@@ -12,7 +12,6 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
@@ -23,6 +22,7 @@ from hyperfusion.ensemble._hyperfusion import HyperFusionRegressor
 from hyperfusion.ensemble._members import check_features
 from hyperfusion.ensemble._out_of_fold import ExtraRows, finite_prediction
 from hyperfusion.exceptions import InvalidInputError
+from hyperfusion.metrics import mean_ranks
 from hyperfusion.model_selection._split import quantile_bins
 from hyperfusion.table._frames import as_frame
 
@@ -120,7 +120,7 @@ def _rank_products(
         rows = folds == fold
         product = np.ones(rows.sum())
         for values in (y, prediction):
-            ranks = rankdata(values[rows])
+            ranks = mean_ranks(values[rows])
             ranks -= np.average(ranks, weights=weight[rows])
             scale = np.sqrt(np.average(ranks**2, weights=weight[rows]))
             product *= ranks / scale if scale > 0 else 0.0
